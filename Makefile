@@ -1,0 +1,38 @@
+# The two commands of a newcomer: `make run` and `make test`.
+PYTHON ?= python3
+WORKERS ?= 1
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+
+.PHONY: run dev install test check bench clean help
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+run: install ## start everything (WORKERS=n workers)
+	@PALAVER_GRACE=$${PALAVER_GRACE:-0} $(PY) -m shared.launch --workers $(WORKERS) || test $$? -eq 130
+
+dev: install ## start everything; API and worker restart when sources change
+	@PALAVER_GRACE=$${PALAVER_GRACE:-0} $(PY) -m shared.launch --workers $(WORKERS) --reload || test $$? -eq 130
+
+install: $(STAMP) ## create .venv and install the pinned dependencies
+
+$(STAMP): pyproject.toml constraints.txt .ci/install.py
+	@$(PYTHON) .ci/install.py $(VENV)
+	@touch $@
+
+test: install ## run all tests
+	@$(PY) -m pytest $(ARGS)
+
+check: install ## ruff and mypy
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy
+
+bench: install ## measure the overhead beside stock arq
+	@$(PY) -m bench.overhead
+
+clean: ## remove what was installed and built; the data folder stays
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,7 @@
+"""`python -m api`: keeps one API process (`api.server`) alive."""
+
+import sys
+
+from shared.supervisor import supervise_module
+
+sys.exit(supervise_module("api.server", name="api"))

@@ -1,0 +1,93 @@
+"""The application: all wiring and all routes on one page."""
+
+import asyncio
+import contextlib
+import importlib.metadata
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import falcon.asgi
+from redis.asyncio import Redis
+
+from api.chat import ChatResource
+from api.errors import install_error_handlers
+from api.feed import EventFeed
+from api.guards import Guards
+from api.health import HealthResource, Readiness, ReadyResource, StaticJson
+from api.jobs import JobResource
+from api.openapi import openapi_document
+from shared.config import Settings
+from shared.events import EventLog
+from shared.jobs import Jobs
+from shared.keys import Keys
+from shared.turns import Turns
+
+Application = falcon.asgi.App[Any, Any]
+
+
+class HomeResource:
+    """`/`: GET describes, POST chats."""
+
+    def __init__(self, description: StaticJson, chat: ChatResource) -> None:
+        self.on_get = description.on_get
+        self.on_post = chat.on_post
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """What a server needs: the application, and whether prompts get answers."""
+
+    app: Application
+    readiness: Readiness
+
+
+@contextlib.asynccontextmanager
+async def create_api(
+    settings: Settings, redis: Redis, draining: asyncio.Event
+) -> AsyncIterator[Api]:
+    """Build the application on a connection that answers; closes it at the end.
+
+    Args:
+        draining: set by the server once it stops.
+    """
+    keys = Keys(settings.namespace)
+    events = EventLog(redis, keys)
+    feed = EventFeed(redis, keys, events)
+    await feed.start()
+    readiness = Readiness(redis, keys)
+    jobs = Jobs(redis, keys)
+    turns = Turns(redis, keys, settings)
+    try:
+        app = create_app(settings, turns, jobs, feed, readiness, draining)
+        yield Api(app, readiness)
+    finally:
+        await feed.close()
+        await redis.aclose(close_connection_pool=True)
+
+
+def create_app(
+    settings: Settings,
+    turns: Turns,
+    jobs: Jobs,
+    feed: EventFeed,
+    readiness: Readiness,
+    draining: asyncio.Event,
+) -> Application:
+    """Middleware, error handlers and every route."""
+    version = importlib.metadata.version("palaver")
+    app: Application = falcon.asgi.App(middleware=[Guards(settings)])
+    install_error_handlers(app)
+    home = {
+        "name": "Palaver",
+        "version": version,
+        "description": "A chat backend that remembers: POST a prompt here.",
+        "links": {"openapi": "/openapi.json", "ready": "/readyz"},
+    }
+    chat = ChatResource(settings, turns, jobs, feed, draining)
+    app.add_route("/", HomeResource(StaticJson(home), chat))
+    app.add_route("/jobs/{job}", JobResource(jobs))
+    app.add_route("/healthz", HealthResource())
+    app.add_route("/readyz", ReadyResource(readiness))
+    app.add_route("/openapi.json", StaticJson(openapi_document(settings, version)))
+    return app

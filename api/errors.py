@@ -1,0 +1,203 @@
+"""Shared errors as HTTP: RFC 9457 problem objects, in one place."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import falcon
+import falcon.asgi
+import orjson
+from pydantic import ValidationError
+
+from shared.errors import (
+    ConversationBusy,
+    InvalidReplaceFrom,
+    NoSuchConversation,
+    NoWorker,
+    OutcomeUnknown,
+    PalaverError,
+    QueueFull,
+)
+from shared.redis import AWAY
+
+log = logging.getLogger(__name__)
+
+PROBLEM_JSON: Final = "application/problem+json"
+
+_RETRY_AFTER_S: Final = 2
+_TITLES: Final = {
+    "invalid_body": "The body is not a JSON object",
+    "invalid_request": "A field is wrong",
+    "not_found": "Not found",
+    "method_not_allowed": "Method not allowed",
+    "conversation_busy": "The conversation is busy",
+    "context_length_exceeded": "The prompt does not fit the window",
+    "deadline_exceeded": "The turn took too long",
+    "job_cancelled": "The job was cancelled",
+    "generation_failed": "The reply could not be generated",
+    "worker_lost": "The workers were lost",
+}
+
+
+class Problem(Exception):
+    """An answer other than the one asked for.
+
+    Args:
+        status: HTTP status.
+        code: machine-readable reason.
+        detail: for people.
+        errors: the wrong fields, for 422.
+        retry_after_s: sent as `Retry-After`.
+        extra: further members of the problem object.
+        headers: further headers.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        errors: Sequence[Mapping[str, str]] = (),
+        retry_after_s: int | None = None,
+        extra: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.errors = errors
+        self.extra = dict(extra or {})
+        self.headers = dict(headers or {})
+        if retry_after_s is not None:
+            self.headers["Retry-After"] = str(retry_after_s)
+
+    def body(self) -> bytes:
+        """The problem object as JSON."""
+        title = _TITLES.get(self.code) or self.code.replace("_", " ").capitalize()
+        members: dict[str, Any] = {
+            "type": f"urn:palaver:problem:{self.code}",
+            "title": title,
+            "status": self.status,
+            "detail": self.detail,
+            "code": self.code,
+        }
+        if self.errors:
+            members["errors"] = list(self.errors)
+        return orjson.dumps(members | self.extra)
+
+
+def field_problem(field: str, message: str) -> Problem:
+    """422 for one field."""
+    return Problem(
+        422,
+        "invalid_request",
+        f"{field}: {message}",
+        errors=[{"field": field, "message": message}],
+    )
+
+
+def validation_problem(error: ValidationError) -> Problem:
+    """422 for everything that pydantic found."""
+    errors = [
+        {"field": ".".join(map(str, item["loc"])), "message": _message(item)}
+        for item in error.errors(include_url=False, include_input=False)
+    ]
+    detail = "; ".join(f"{item['field']}: {item['message']}" for item in errors)
+    return Problem(422, "invalid_request", detail, errors=errors)
+
+
+def _message(item: Any) -> str:
+    if item["type"] == "extra_forbidden":
+        return "there is no such field"
+    return str(item["msg"])
+
+
+def to_problem(error: PalaverError) -> Problem:
+    """What a client is told of one of our errors."""
+    detail = str(error)
+    match error:
+        case NoSuchConversation():
+            return Problem(404, "not_found", detail)
+        case ConversationBusy():
+            return Problem(409, "conversation_busy", detail, retry_after_s=_RETRY_AFTER_S)
+        case InvalidReplaceFrom():
+            return field_problem("replace_from", detail)
+        case QueueFull():
+            return Problem(503, "queue_full", detail, retry_after_s=_RETRY_AFTER_S)
+        case NoWorker():
+            return Problem(503, "no_worker", detail, retry_after_s=_RETRY_AFTER_S)
+        case OutcomeUnknown():
+            return Problem(
+                503,
+                "outcome_unknown",
+                detail,
+                retry_after_s=_RETRY_AFTER_S,
+                extra={"job": error.job},
+            )
+        case _:
+            return Problem(500, "internal_error", "something went wrong here")
+
+
+_JOB_STATUS: Final = {
+    "context_length_exceeded": 422,
+    "deadline_exceeded": 504,
+    "job_cancelled": 409,
+}
+
+
+def job_problem(job: str, conversation: str, error: Mapping[str, Any]) -> Problem:
+    """What a waiting client is told of a job that ended without a reply."""
+    code = str(error["code"])
+    extra = {name: value for name, value in error.items() if name not in ("code", "detail")}
+    return Problem(
+        _JOB_STATUS.get(code, 500),
+        code,
+        str(error["detail"]),
+        extra={**extra, "job": job, "id": int(conversation)},
+        headers={"x-should-retry": "false"},
+    )
+
+
+def install_error_handlers(app: "falcon.asgi.App[Any, Any]") -> None:
+    """Answer every error of this application as a problem object."""
+
+    async def problem(_req: Any, resp: falcon.asgi.Response, error: Problem, _params: Any) -> None:
+        resp.status = error.status
+        resp.content_type = PROBLEM_JSON
+        resp.data = error.body()
+        resp.set_headers(error.headers)
+
+    async def ours(req: Any, resp: Any, error: PalaverError, params: Any) -> None:
+        await problem(req, resp, to_problem(error), params)
+
+    async def redis_away(req: Any, resp: Any, error: Exception, params: Any) -> None:
+        log.warning("Redis is away: %s", error)
+        answer = Problem(503, "redis_away", "Redis cannot be reached", retry_after_s=_RETRY_AFTER_S)
+        await problem(req, resp, answer, params)
+
+    async def http(req: Any, resp: Any, error: falcon.HTTPError, params: Any) -> None:
+        await problem(req, resp, _from_falcon(error), params)
+
+    async def unexpected(req: Any, resp: Any, error: Exception, params: Any) -> None:
+        log.error("unexpected error", exc_info=error)
+        internal = Problem(500, "internal_error", "something went wrong here")
+        await problem(req, resp, internal, params)
+
+    app.add_error_handler(Exception, unexpected)
+    for away in AWAY:
+        app.add_error_handler(away, redis_away)
+    app.add_error_handler(falcon.HTTPError, http)
+    app.add_error_handler(PalaverError, ours)
+    app.add_error_handler(Problem, problem)
+
+
+def _from_falcon(error: falcon.HTTPError) -> Problem:
+    code = str(error.title or "error").lower().replace(" ", "_")
+    code = {"404_not_found": "not_found", "405_method_not_allowed": "method_not_allowed"}.get(
+        code, code
+    )
+    details = {"not_found": "there is nothing here", "method_not_allowed": "not with this method"}
+    detail = error.description or details.get(code, code)
+    return Problem(error.status_code, code, detail, headers=dict(error.headers or {}))

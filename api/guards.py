@@ -1,0 +1,91 @@
+"""Who may talk to us: judged by host, origin and proxy headers before anything is read."""
+
+import re
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import falcon.asgi
+
+from api.errors import Problem
+from shared.config import Settings
+
+_OPEN_TO_ANY_HOST: Final = frozenset({"/healthz", "/readyz"})
+_PROXY_HEADERS: Final = ("FORWARDED", "VIA")
+_LOOPBACK_V4 = re.compile(r"127(\.\d{1,3}){3}")
+_HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[^\[\]:/@?#\s]+)(:(?P<port>\d{1,5}))?")
+
+
+class Guards:
+    """Middleware that refuses requests a browser was tricked into, or a proxy passed on."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._allowed_hosts = frozenset(_host_name(host) or "" for host in settings.allowed_hosts)
+        self._allowed_origins = frozenset(settings.allowed_origins)
+        self._behind_proxy = settings.allow_open
+
+    async def process_request(self, req: falcon.asgi.Request, _resp: Any) -> None:
+        """Judge a request by its headers.
+
+        Raises:
+            Problem: 403.
+        """
+        if req.path in _OPEN_TO_ANY_HOST:
+            return
+        self._check_host(req)
+        self._check_origin(req)
+        if not self._behind_proxy:
+            self._check_proxy_headers(req)
+
+    def _check_host(self, req: falcon.asgi.Request) -> None:
+        host = _host_name(req.get_header("Host") or "")
+        if host is None:
+            raise Problem(403, "host_refused", "the Host header is missing or malformed")
+        if not _is_loopback(host) and host not in self._allowed_hosts:
+            raise Problem(403, "host_refused", "this Host is not in PALAVER_ALLOWED_HOSTS")
+
+    def _check_origin(self, req: falcon.asgi.Request) -> None:
+        if (req.get_header("Sec-Fetch-Site") or "").lower() == "cross-site":
+            raise Problem(403, "origin_refused", "cross-site requests are refused")
+        origin = req.get_header("Origin")
+        if origin is None or origin in self._allowed_origins:
+            return
+        if origin == "null" or not _same_authority(origin, req.get_header("Host") or ""):
+            raise Problem(403, "origin_refused", "this Origin is not in PALAVER_ALLOWED_ORIGINS")
+
+    def _check_proxy_headers(self, req: falcon.asgi.Request) -> None:
+        for name in req.headers:
+            if name.upper() in _PROXY_HEADERS or name.upper().startswith("X-FORWARDED-"):
+                raise Problem(
+                    403,
+                    "proxy_refused",
+                    f"{name}: a proxy in front of an open server needs PALAVER_ALLOW_OPEN=1",
+                )
+
+
+def _host_name(header: str) -> str | None:
+    """The lower-case name of a Host header, without port, brackets and trailing dot."""
+    match = _HOST.fullmatch(header)
+    if match is None or int(match["port"] or 0) > 65535:
+        return None
+    return match["name"].strip("[]").lower().removesuffix(".") or None
+
+
+def _is_loopback(host: str) -> bool:
+    return host in ("localhost", "::1") or _LOOPBACK_V4.fullmatch(host) is not None
+
+
+def _same_authority(origin: str, host: str) -> bool:
+    """Whether an origin names exactly the host and port that the request was sent to."""
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return False
+    if parts.scheme not in ("http", "https") or parts.path or parts.query or parts.fragment:
+        return False
+    return _with_port(parts.netloc, parts.scheme) == _with_port(host, parts.scheme)
+
+
+def _with_port(authority: str, scheme: str) -> tuple[str | None, str]:
+    match = _HOST.fullmatch(authority)
+    port = match["port"] if match is not None else None
+    return _host_name(authority), port or ("443" if scheme == "https" else "80")

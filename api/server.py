@@ -1,0 +1,136 @@
+"""The API process itself: settings, sockets, uvicorn, and how it stops."""
+
+import asyncio
+import contextlib
+import ipaddress
+import socket
+from collections.abc import Iterator
+from typing import Final
+
+import uvicorn
+import uvloop
+
+from api.app import Api, create_api
+from shared.config import Settings, fail_start, settings_or_exit
+from shared.errors import ConfigError
+from shared.logs import configure_logging
+from shared.redis import connect, wait_until_up
+from shared.supervisor import stop_on_signals
+
+_BACKLOG: Final = 2048
+_DRAIN_S: Final = 3.0
+"""Connections still open then are cut; honcho kills 5 s after the first exit."""
+_READY_POLL_S: Final = 0.2
+
+
+class Server(uvicorn.Server):
+    """uvicorn, told to stop by us instead of by its own signal handlers."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def check_bind(settings: Settings) -> None:
+    """Refuse to listen beyond this machine without anything that keeps strangers out.
+
+    Raises:
+        ConfigError: `HOST` is not loopback and nobody said that this is wanted.
+    """
+    if settings.allow_open or settings.host == "localhost":
+        return
+    try:
+        loopback = ipaddress.ip_address(settings.host).is_loopback
+    except ValueError:
+        loopback = False
+    if not loopback:
+        raise ConfigError(
+            f"HOST={settings.host}: without API keys only a loopback address is allowed, "
+            "unless PALAVER_ALLOW_OPEN=1 says that everybody may use this server"
+        )
+
+
+def bind(settings: Settings) -> socket.socket:
+    """Open the listening socket.
+
+    Raises:
+        ConfigError: the port is busy, or the address is not ours.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except OSError as error:
+        raise ConfigError(f"HOST={settings.host}: {error.strerror}") from None
+    listener = socket.socket(family, kind, protocol)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise ConfigError(
+            f"PORT={settings.port}: cannot listen on {settings.host}: {error.strerror}"
+        ) from None
+    return listener
+
+
+async def serve(settings: Settings, listener: socket.socket) -> None:
+    """Serve until told to stop, then answer everybody who waits and end."""
+    draining = asyncio.Event()
+    stop_on_signals(draining)
+    redis = connect(settings)
+    if not await wait_until_up(redis, draining):
+        return
+    async with create_api(settings, redis, draining) as api:
+        config = uvicorn.Config(
+            api.app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            timeout_graceful_shutdown=int(_DRAIN_S),
+        )
+        server = Server(config)
+        tasks = [
+            asyncio.create_task(_stop_when(draining, server)),
+            asyncio.create_task(_say_when_ready(settings, api)),
+        ]
+        try:
+            await server.serve(sockets=[listener])
+        finally:
+            for task in tasks:
+                task.cancel()
+
+
+async def _stop_when(draining: asyncio.Event, server: Server) -> None:
+    await draining.wait()
+    server.should_exit = True
+
+
+async def _say_when_ready(settings: Settings, api: Api) -> None:
+    """Print the address and something to try once a prompt would be answered."""
+    while await api.readiness.missing() is not None:  # noqa: ASYNC110 - Redis has no event for it
+        await asyncio.sleep(_READY_POLL_S)
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    address = f"http://{host}:{settings.port}"
+    print(
+        f"\nPalaver is ready on {address} - try:\n"
+        f'  curl {address} -d \'{{"prompt": "Who are you?"}}\'\n',
+        flush=True,
+    )
+
+
+def main() -> None:
+    settings = settings_or_exit()
+    configure_logging(settings.log_level)
+    try:
+        check_bind(settings)
+        listener = bind(settings)
+        uvloop.run(serve(settings, listener))
+    except ConfigError as error:
+        fail_start(error)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+"""Settings from the environment and `.env`; every wrong one is named before anything starts."""
+
+import os
+import sys
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn
+from urllib.parse import urlsplit
+
+from pydantic import AliasChoices, BeforeValidator, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from shared.errors import EX_CONFIG, ConfigError
+
+_REDIS_SCHEMES = ("redis", "rediss", "unix", "sentinel", "sentinels")
+_PREFIX = "PALAVER_"
+
+
+def _names(value: object) -> object:
+    """A comma-separated list as a tuple of trimmed, non-empty strings."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
+Seconds = Annotated[float, Field(gt=0, le=86400 * 365, allow_inf_nan=False)]
+
+
+def _env(name: str, default: Any, **constraints: Any) -> Any:
+    return Field(default, validation_alias=AliasChoices(name), **constraints)
+
+
+class Settings(BaseSettings):
+    """All settings; the README's table gives their meaning. Times are in seconds."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env",
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+    )
+
+    port: int = _env("PORT", 3000, ge=1, le=65535)
+    host: str = _env("HOST", "127.0.0.1", min_length=1)
+    redis_url: str | None = _env("REDIS_URL", None)
+    namespace: str = _env("PALAVER_NAMESPACE", "palaver", pattern=r"^[A-Za-z0-9_.-]{1,32}$")
+    data_dir: Path = _env("PALAVER_DATA_DIR", Path("data"))
+
+    model_path: Path | None = _env("PALAVER_MODEL_PATH", None)
+    chat_template: Path | None = _env("PALAVER_CHAT_TEMPLATE", None)
+    context_length: int = _env("PALAVER_CONTEXT_LENGTH", 3500, ge=64, le=10_000_000)
+    trim_to: float = _env("PALAVER_TRIM_TO", 0.6, gt=0, le=1)
+    max_tokens: int = _env("PALAVER_MAX_TOKENS", 512, ge=1, le=1_000_000)
+    default_context: str = _env("PALAVER_DEFAULT_CONTEXT", "You are a helpful, concise assistant.")
+    slots: int = _env("PALAVER_SLOTS", 8, ge=1, le=256)
+    gpu_layers: int = _env("PALAVER_GPU_LAYERS", -1, ge=-1)
+    threads: int | None = _env("PALAVER_THREADS", None, ge=1, le=1024)
+    convert: Literal["auto", "off"] = _env("PALAVER_CONVERT", "auto")
+    park_bytes: int = _env("PALAVER_PARK_BYTES", 1 << 30, ge=0)
+
+    sync_timeout: Seconds = _env("PALAVER_SYNC_TIMEOUT", 120.0)
+    job_timeout: Seconds = _env("PALAVER_JOB_TIMEOUT", 600.0)
+    queue_limit: int = _env("PALAVER_QUEUE_LIMIT", 1000, ge=1)
+    pending_turns: int = _env("PALAVER_PENDING_TURNS", 8, ge=1, le=1000)
+    job_ttl: Seconds = _env("PALAVER_JOB_TTL", 86400.0)
+    events_ttl: Seconds = _env("PALAVER_EVENTS_TTL", 300.0)
+    conversation_ttl: float = _env("PALAVER_CONVERSATION_TTL", 0.0, ge=0, allow_inf_nan=False)
+    history_limit: int = _env("PALAVER_HISTORY_LIMIT", 0, ge=0)
+    lease: Seconds = _env("PALAVER_LEASE", 30.0)
+    heartbeat_setting: Seconds | None = _env("PALAVER_HEARTBEAT", None)
+    max_attempts: int = _env("PALAVER_MAX_ATTEMPTS", 3, ge=1, le=100)
+    grace: float = _env("PALAVER_GRACE", 30.0, ge=0, allow_inf_nan=False)
+
+    max_body_bytes: int = _env("PALAVER_MAX_BODY_BYTES", 1 << 20, ge=1024)
+    api_keys_file: Path | None = _env("PALAVER_API_KEYS_FILE", None)
+    allow_open: bool = _env("PALAVER_ALLOW_OPEN", False)
+    allowed_hosts: Names = _env("PALAVER_ALLOWED_HOSTS", ())
+    allowed_origins: Names = _env("PALAVER_ALLOWED_ORIGINS", ())
+    log_level: Literal["debug", "info", "warning", "error"] = _env("PALAVER_LOG_LEVEL", "info")
+
+    @cached_property
+    def heartbeat(self) -> float:
+        """Seconds between a worker's signs of life; a third of the lease unless set."""
+        return self.heartbeat_setting or self.lease / 3
+
+    @property
+    def max_tokens_limit(self) -> int:
+        """The most tokens a request may ask for."""
+        return min(self.max_tokens * 8, self.context_length)
+
+    @model_validator(mode="after")
+    def _check_together(self) -> "Settings":
+        if self.redis_url is not None and urlsplit(self.redis_url).scheme not in _REDIS_SCHEMES:
+            raise ValueError(
+                f"REDIS_URL: allowed are {', '.join(s + '://' for s in _REDIS_SCHEMES)}"
+            )
+        if self.heartbeat > self.lease / 2:
+            raise ValueError(
+                f"PALAVER_HEARTBEAT={self.heartbeat:g}: allowed is at most half of "
+                f"PALAVER_LEASE={self.lease:g}"
+            )
+        for name, path in (
+            ("PALAVER_MODEL_PATH", self.model_path),
+            ("PALAVER_CHAT_TEMPLATE", self.chat_template),
+        ):
+            if path is not None and not path.is_file():
+                raise ValueError(f"{name}={path}: there is no such file")
+        if self.api_keys_file is not None:
+            raise ValueError("PALAVER_API_KEYS_FILE: API keys are not supported yet; unset it")
+        return self
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the settings.
+
+    `overrides` replace environment variables by name (`PORT=8080`).
+
+    Raises:
+        ConfigError: one line for each wrong setting: name, value, what is allowed.
+    """
+    try:
+        settings = Settings(**overrides)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_describe(item) for item in error.errors())) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f".env is not UTF-8: {error}") from None
+    for name in unknown_settings():
+        print(f"palaver: warning: there is no setting {name}", file=sys.stderr)
+    return settings
+
+
+def unknown_settings() -> list[str]:
+    """Names in the environment that look like ours and are not (most likely misspelt)."""
+    known = {
+        str(choice)
+        for field in Settings.model_fields.values()
+        if isinstance(field.validation_alias, AliasChoices)
+        for choice in field.validation_alias.choices
+    }
+    return sorted(n for n in os.environ if n.startswith(_PREFIX) and n not in known)
+
+
+def _describe(item: Any) -> str:
+    if not item["loc"]:
+        return str(item["msg"]).removeprefix("Value error, ")
+    name = item["loc"][0]
+    return f"{name}={item['input']}: {item['msg']}"
+
+
+def settings_or_exit() -> Settings:
+    """The settings; a wrong one ends the process with `EX_CONFIG` and a message."""
+    try:
+        return load_settings()
+    except ConfigError as error:
+        fail_start(error)
+
+
+def fail_start(error: ConfigError) -> NoReturn:
+    """End the process so that its supervisor does not start it again."""
+    for line in str(error).splitlines():
+        print(f"palaver: cannot start: {line}", file=sys.stderr, flush=True)
+    raise SystemExit(EX_CONFIG)

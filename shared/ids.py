@@ -1,0 +1,25 @@
+"""Identifiers: conversations are unguessable numbers, jobs are unguessable and time-ordered."""
+
+import re
+import secrets
+import time
+
+MAX_CONVERSATION = 2**53 - 1
+"""The largest integer that every JSON client reads exactly."""
+
+_JOB = re.compile(r"[0-9a-f]{32}")
+
+
+def new_conversation() -> str:
+    """A random conversation id, as the decimal string under which Redis knows it."""
+    return str(secrets.randbelow(MAX_CONVERSATION) + 1)
+
+
+def new_job() -> str:
+    """32 hex digits: 12 of the time in milliseconds, 20 (80 bits) random."""
+    return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
+
+
+def is_job(text: str) -> bool:
+    """Whether `text` has the form of a job id."""
+    return _JOB.fullmatch(text) is not None

@@ -1,0 +1,84 @@
+"""Reading jobs: the state of a turn, as it is shown to clients."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from redis.asyncio import Redis
+
+from shared.events import completed_data
+from shared.keys import Keys
+from shared.schema import ENDED, rfc3339
+
+
+@dataclass(frozen=True, slots=True)
+class JobState:
+    """A job as its hash holds it; times in milliseconds since the epoch."""
+
+    job: str
+    owner: str
+    conversation: str
+    status: str
+    attempts: int
+    created_ms: int
+    started_ms: int | None
+    finished_ms: int | None
+    request: str
+    result: str | None
+    error: str | None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing of it changes any more."""
+        return self.status in ENDED
+
+    def to_wire(self) -> dict[str, Any]:
+        """The job object of `GET /jobs/{job}`."""
+        wire: dict[str, Any] = {
+            "job": self.job,
+            "status": self.status,
+            "id": int(self.conversation),
+            "attempts": self.attempts,
+            "created_at": rfc3339(self.created_ms),
+        }
+        if self.started_ms is not None:
+            wire["started_at"] = rfc3339(self.started_ms)
+        if self.finished_ms is not None:
+            wire["finished_at"] = rfc3339(self.finished_ms)
+        if self.status == "completed" and self.result is not None:
+            data = completed_data(self.job, self.conversation, self.request, self.result)
+            wire["result"] = orjson.Fragment(data)
+        if self.status == "failed" and self.error is not None:
+            wire |= orjson.loads(self.error)
+        wire["links"] = {"self": f"/jobs/{self.job}", "events": f"/jobs/{self.job}/events"}
+        return wire
+
+
+class Jobs:
+    """Looks jobs up."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+
+    async def get(self, job: str) -> JobState | None:
+        """The job, or None if it is unknown or has expired."""
+        fields = await self._redis.hgetall(  # type: ignore[misc]  # redis-py types both clients as one
+            self._keys.job(job)
+        )
+        if not fields:
+            return None
+        started, finished = fields.get("started"), fields.get("finished")
+        return JobState(
+            job=job,
+            owner=fields["owner"],
+            conversation=fields["conversation"],
+            status=fields["status"],
+            attempts=int(fields["crashes"]) + 1 if started else 0,
+            created_ms=int(fields["created"]),
+            started_ms=int(started) if started else None,
+            finished_ms=int(finished) if finished else None,
+            request=fields["request"],
+            result=fields.get("result"),
+            error=fields.get("error"),
+        )

@@ -1,0 +1,108 @@
+"""Every key and channel name in Redis. Nothing else in the project spells one out.
+
+Python asks `Keys`; the Lua scripts get the same patterns as a table `key` of functions
+(`lua_table`), so that a name exists once.
+"""
+
+from typing import Final
+
+WORKER_GROUP: Final = "workers"
+"""Consumer group on the permits stream: all workers together."""
+
+_PATTERNS: Final = {
+    # One conversation: what it is, every message, the turns not yet ended.
+    "conversation": "conv:{}",
+    "messages": "conv:{}:messages",
+    "pending": "conv:{}:pending",
+    # Who may start now: per owner, by acceptance sequence; owners by virtual time.
+    "ready": "ready:{}",
+    "owners": "owners",
+    "sequence": "sequence",
+    # One stream entry per ready turn; who claimed which turn with which entry.
+    "permits": "permits",
+    "claims": "claims",
+    # One turn's job: state, log, liveness; all that have not ended, by deadline.
+    "job": "job:{}",
+    "events": "job:{}:events",
+    "lease": "lease:{}",
+    "open_jobs": "jobs:open",
+    # Workers: what each is, and when each was last heard of.
+    "worker": "worker:{}",
+    "workers": "workers",
+    # Pub/sub channel that rings for every event of a job.
+    "doorbell": "doorbell:{}",
+}
+
+
+class Keys:
+    """The key names of one namespace (several Palavers may share a Redis database)."""
+
+    def __init__(self, namespace: str) -> None:
+        self.namespace = namespace
+
+    def _name(self, pattern: str, *parts: str) -> str:
+        return f"{self.namespace}:{_PATTERNS[pattern].format(*parts)}"
+
+    def conversation(self, conversation: str) -> str:
+        return self._name("conversation", conversation)
+
+    def messages(self, conversation: str) -> str:
+        return self._name("messages", conversation)
+
+    def pending(self, conversation: str) -> str:
+        return self._name("pending", conversation)
+
+    def ready(self, owner: str) -> str:
+        return self._name("ready", owner)
+
+    def job(self, job: str) -> str:
+        return self._name("job", job)
+
+    def events(self, job: str) -> str:
+        return self._name("events", job)
+
+    def lease(self, job: str) -> str:
+        return self._name("lease", job)
+
+    def worker(self, worker: str) -> str:
+        return self._name("worker", worker)
+
+    def doorbell(self, job: str) -> str:
+        return self._name("doorbell", job)
+
+    @property
+    def permits(self) -> str:
+        return self._name("permits")
+
+    @property
+    def claims(self) -> str:
+        return self._name("claims")
+
+    @property
+    def open_jobs(self) -> str:
+        return self._name("open_jobs")
+
+    @property
+    def owners(self) -> str:
+        return self._name("owners")
+
+    @property
+    def workers(self) -> str:
+        return self._name("workers")
+
+
+def lua_table() -> str:
+    """The patterns as Lua source: `key.messages(id)`, `key.permits`, … under `ARGV[1]`."""
+    entries = []
+    for name, pattern in _PATTERNS.items():
+        before, hole, after = pattern.partition("{}")
+        value = (
+            f"function(x) return ns .. '{before}' .. x .. '{after}' end"
+            if hole
+            else f"ns .. '{pattern}'"
+        )
+        entries.append(f"  {name} = {value},")
+    body = "\n".join(entries)
+    return (
+        f"local ns = ARGV[1] .. ':'\nlocal key = {{\n{body}\n}}\nlocal group = '{WORKER_GROUP}'\n"
+    )

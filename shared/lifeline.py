@@ -1,0 +1,67 @@
+"""Processes that end with their parent, so that nothing is left behind when one is killed."""
+
+import asyncio
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Callable
+
+_PR_SET_PDEATHSIG = 1
+_POLL_S = 1.0
+
+
+def die_with_parent(signum: int = signal.SIGKILL) -> None:
+    """Ask the kernel for `signum` when this process's parent ends (Linux; elsewhere nothing).
+
+    Meant for `preexec_fn`: runs in the child, between fork and exec.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signum)
+
+
+def watch_ancestors(loop: asyncio.AbstractEventLoop, gone: Callable[[], None]) -> None:
+    """Call `gone` once when an ancestor that we were started by has ended.
+
+    Watched are the parent and, under honcho (which starts each line through a helper process of
+    its own), the parent's parent.
+    """
+    ancestors = [os.getppid()]
+    if "HONCHO_PROCESS_NAME" in os.environ and (grandparent := _parent_of(ancestors[0])):
+        ancestors.append(grandparent)
+    if sys.platform == "linux":
+        for pid in ancestors:
+            _watch_pid(loop, pid, gone)
+    else:
+        _poll_parent(loop, os.getppid(), gone)
+
+
+def _parent_of(pid: int) -> int | None:
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            parent = int(file.read().rpartition(")")[2].split()[1])
+    except OSError:
+        return None
+    return parent if parent > 1 else None
+
+
+def _watch_pid(loop: asyncio.AbstractEventLoop, pid: int, gone: Callable[[], None]) -> None:
+    try:
+        descriptor = os.pidfd_open(pid)
+    except OSError:
+        loop.call_soon(gone)
+        return
+
+    def readable() -> None:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
+        gone()
+
+    loop.add_reader(descriptor, readable)
+
+
+def _poll_parent(loop: asyncio.AbstractEventLoop, parent: int, gone: Callable[[], None]) -> None:
+    if os.getppid() != parent:
+        gone()
+    else:
+        loop.call_later(_POLL_S, _poll_parent, loop, parent, gone)

@@ -1,0 +1,22 @@
+-- Bind a permit to the next ready turn. Answers {CLAIMED, …} (lib.lua, start) · {EXPIRED, job} (its
+-- deadline had passed: it ended) · {NOTHING} (none was ready: the permit is forgotten)
+local bound = redis.call('HGET', key.claims, arg.permit)
+if bound then
+  -- The answer was lost, and we are asked again; or the permit serves somebody's turn already and was
+  -- delivered a second time, because a lost group was made anew.
+  local token = redis.call('HGET', key.job(bound), 'token') or ''
+  if string.sub(token, -#arg.nonce) == arg.nonce then return claimed(bound) end
+  return {'NOTHING'}
+end
+local job = take_ready()
+if not job then
+  free_permit(arg.permit)
+  return {'NOTHING'}
+end
+local f = job_fields(job, 'conversation', 'owner', 'deadline')
+if tonumber(f.deadline) <= now_ms() then
+  f.permit = arg.permit
+  finish(job, f, 'failed', 'error', arg.deadline_error, arg.deadline_error)
+  return {'EXPIRED', job}
+end
+return start(job, arg.permit)

@@ -1,0 +1,33 @@
+-- The turn completed: prompt and reply enter the conversation, with everything that the turn changes.
+-- Answers OK · DUP (this very commit was done before) · FENCED · GONE (the conversation was deleted)
+local job, conversation = arg.job, arg.conversation
+local f = job_fields(job, 'status', 'token', 'ended_by', 'owner', 'permit', 'conversation')
+if not f.status then return 'GONE' end
+if f.status == 'completed' and f.ended_by == arg.token then return 'DUP' end
+if f.token ~= arg.token then return 'FENCED' end
+local numbers = redis.call('HMGET', key.conversation(conversation), 'first', 'next', 'turns')
+if not numbers[1] then return 'GONE' end
+local first, next_number, number = tonumber(numbers[1]), tonumber(numbers[2]), tonumber(arg.number)
+local turns = numbers[3]
+
+redis.call('HSET', key.conversation(conversation), 'next', int(number + 2), 'offset', arg.offset,
+  'window', arg.window, 'model', arg.model, 'updated', int(now_ms()))
+if arg.context then redis.call('HSET', key.conversation(conversation), 'context', arg.context) end
+if number < next_number then
+  -- `replace_from`: what stands from this number on makes room, and its replies count no longer.
+  local removed = redis.call('LRANGE', key.messages(conversation), number - first, -1)
+  for _, message in ipairs(removed) do
+    if string.find(message, '"r":"a"', 1, true) then turns = turns - 1 end
+  end
+  if number <= first then
+    redis.call('DEL', key.messages(conversation))
+  else
+    redis.call('LTRIM', key.messages(conversation), 0, number - first - 1)
+  end
+end
+redis.call('RPUSH', key.messages(conversation), arg.user, arg.assistant)
+redis.call('HSET', key.conversation(conversation), 'turns', int(turns + 1))
+redis.call('HINCRBY', key.conversation(conversation), 'tokens', arg.tokens)
+if arg.piece then emit(job, 'token', arg.piece, arg.piece, arg.ids) end
+finish(job, f, 'completed', 'result', arg.result, arg.reply)
+return 'OK'

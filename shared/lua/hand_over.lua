@@ -1,0 +1,11 @@
+-- A worker that stops gives its turn back: it keeps its place in the queue, no attempt is charged, and
+-- a worker is woken at once. Answers OK · FENCED
+local job = arg.job
+local f = job_fields(job, 'token', 'owner', 'sequence', 'permit')
+if f.token ~= arg.token then return 'FENCED' end
+redis.call('HSET', key.job(job), 'status', 'queued')
+make_ready(job, f.owner, f.sequence)
+free_permit(f.permit)
+redis.call('DEL', key.lease(job))
+redis.call('HDEL', key.job(job), 'token', 'permit', 'worker')
+return 'OK'

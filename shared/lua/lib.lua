@@ -1,0 +1,116 @@
+-- What the scripts share. Python puts the key table before it (shared/keys.py): `ns`, `key`, `group`.
+--
+-- Every script is called with the namespace in ARGV[1] and named arguments behind it, and opens with
+-- everything that can refuse; then come writes that Redis may deny when memory is short, the first of
+-- them before anything else is changed, and acknowledgements last. Ids pass through as strings: Lua's
+-- numbers would garble the larger ones. JSON is built in Python and opaque here.
+
+local arg = {}
+for i = 2, #ARGV, 2 do arg[ARGV[i]] = ARGV[i + 1] end
+
+local function now_ms()
+  local t = redis.call('TIME')
+  return t[1] * 1000 + math.floor(t[2] / 1000)
+end
+
+local function int(n) return string.format('%.0f', n) end
+
+-- A job's fields by name; all false if there is no such job.
+local function job_fields(job, ...)
+  local values, fields = redis.call('HMGET', key.job(job), ...), {}
+  for i, name in ipairs({...}) do fields[name] = values[i] end
+  return fields
+end
+
+-- Append an event to the job's log and ring the doorbell with it. What is published may be more than
+-- what is logged: a terminal event's data stand in the job already, and are stored once.
+local function emit(job, kind, logged, published, ids)
+  local id
+  if ids then
+    id = redis.call('XADD', key.events(job), '*', 'e', kind, 'd', logged, 'i', ids)
+  else
+    id = redis.call('XADD', key.events(job), '*', 'e', kind, 'd', logged)
+  end
+  redis.call('PUBLISH', key.doorbell(job), id .. ' ' .. kind .. ' ' .. (published or logged))
+end
+
+-- Let a turn start: into its owner's queue, at the place of its acceptance, and wake one worker.
+-- An owner who was idle joins at the smallest virtual time, so that idling earns no credit.
+local function make_ready(job, owner, sequence)
+  redis.call('ZADD', key.ready(owner), sequence, job)
+  local first = redis.call('ZRANGE', key.owners, 0, 0, 'WITHSCORES')
+  redis.call('ZADD', key.owners, 'NX', first[2] or 0, owner)
+  redis.call('XADD', key.permits, '*', 'j', job)
+end
+
+-- Give a permit back: acknowledged and gone, and no longer bound to a turn.
+local function free_permit(permit)
+  redis.call('XACK', key.permits, group, permit)
+  redis.call('XDEL', key.permits, permit)
+  redis.call('HDEL', key.claims, permit)
+end
+
+-- The next turn to start, taken from the owner with the smallest virtual time; false if none waits.
+local function take_ready()
+  while true do
+    local owner = redis.call('ZRANGE', key.owners, 0, 0)[1]
+    if not owner then return false end
+    local job = redis.call('ZPOPMIN', key.ready(owner))[1]
+    if redis.call('EXISTS', key.ready(owner)) == 0 then
+      redis.call('ZREM', key.owners, owner)
+    else
+      redis.call('ZINCRBY', key.owners, 1, owner)
+    end
+    if job then return job end
+  end
+end
+
+-- Every end of a turn: its state and last event, its successor, its expiries, and everything that
+-- kept its place. `f` holds the job's conversation, owner, permit and token.
+local function finish(job, f, status, field, value, published)
+  local conversation = f.conversation
+  redis.call('HSET', key.job(job), 'status', status, 'finished', int(now_ms()),
+    'ended_by', f.token or '', field, value)
+  emit(job, status, '', published)
+  local was_head = redis.call('LINDEX', key.pending(conversation), 0) == job
+  redis.call('LREM', key.pending(conversation), 1, job)
+  local head = redis.call('LINDEX', key.pending(conversation), 0)
+  if head and was_head then
+    local next_turn = job_fields(head, 'owner', 'sequence')
+    make_ready(head, next_turn.owner, next_turn.sequence)
+  end
+  redis.call('PEXPIRE', key.job(job), arg.job_ttl_ms)
+  redis.call('PEXPIRE', key.events(job), arg.events_ttl_ms)
+  if not head and tonumber(arg.conversation_ttl_ms) > 0 then
+    redis.call('PEXPIRE', key.conversation(conversation), arg.conversation_ttl_ms)
+    redis.call('PEXPIRE', key.messages(conversation), arg.conversation_ttl_ms)
+  end
+  redis.call('ZREM', key.open_jobs, job)
+  redis.call('ZREM', key.ready(f.owner), job)
+  if f.permit then free_permit(f.permit) end
+  redis.call('DEL', key.lease(job))
+  redis.call('HDEL', key.job(job), 'token', 'permit', 'worker')
+end
+
+-- What a worker is told about a turn it holds.
+local function claimed(job)
+  local f = job_fields(job, 'permit', 'token', 'conversation', 'request', 'crashes', 'created',
+    'started', 'deadline')
+  return {'CLAIMED', job, f.permit, f.token, f.conversation, f.request, f.crashes, f.created,
+    f.started, f.deadline, int(now_ms())}
+end
+
+-- A worker starts, or goes on with, a turn: a new token fences everybody who held it before.
+local function start(job, permit)
+  local starts = redis.call('HINCRBY', key.job(job), 'starts', 1)
+  redis.call('HSET', key.job(job), 'status', 'in_progress', 'token', starts .. ':' .. arg.nonce,
+    'permit', permit, 'worker', arg.worker)
+  redis.call('HSETNX', key.job(job), 'started', int(now_ms()))
+  redis.call('HSET', key.claims, permit, job)
+  redis.call('SET', key.lease(job), arg.worker, 'PX', arg.lease_ms)
+  -- arq reads its own definition of the job when it runs it; one per start.
+  redis.call('SET', arg.arq_prefix .. job .. ':' .. starts, arg.arq_definition, 'PX', 60000)
+  local attempt = int(redis.call('HGET', key.job(job), 'crashes') + 1)
+  emit(job, starts == 1 and 'started' or 'resumed', '{"attempt":' .. attempt .. '}')
+  return claimed(job)
+end

@@ -1,0 +1,29 @@
+-- Take over one turn of a worker that is gone: its permit has been idle for a lease, and its lease ran
+-- out. Ownership moves only here, after everything that can refuse.
+-- Answers {CLAIMED, …} · {FREED} (a turn ended, or a permit was nobody's: look again) · {NOTHING}
+local idle = redis.call('XPENDING', key.permits, group, 'IDLE', arg.lease_ms, '-', '+', 100)
+for _, entry in ipairs(idle) do
+  local permit = entry[1]
+  local job = redis.call('HGET', key.claims, permit)
+  if not job then
+    -- Read, but never claimed: the turn it stood for still waits. A fresh permit wakes a worker.
+    redis.call('XADD', key.permits, '*', 'j', '')
+    free_permit(permit)
+    return {'FREED'}
+  end
+  if redis.call('EXISTS', key.lease(job)) == 0 then
+    local f = job_fields(job, 'status', 'token', 'owner', 'permit', 'conversation', 'crashes')
+    if f.permit ~= permit then
+      free_permit(permit)
+      return {'FREED'}
+    end
+    local crashes = redis.call('HINCRBY', key.job(job), 'crashes', 1)
+    if crashes >= tonumber(arg.max_attempts) then
+      finish(job, f, 'failed', 'error', arg.lost_error, arg.lost_error)
+      return {'FREED'}
+    end
+    redis.call('XCLAIM', key.permits, group, arg.worker, 0, permit, 'JUSTID')
+    return start(job, permit)
+  end
+end
+return {'NOTHING'}

@@ -1,0 +1,41 @@
+-- Accept a prompt: one job, the last of its conversation's pending turns.
+-- A repetition with the same job id changes nothing and answers as the first time.
+-- Answers {OK} · {GONE} (no such conversation of this owner) · {TAKEN} (the new id exists) · {BUSY} ·
+-- {REPLACE, next number} · {FULL} · {NO_WORKER}
+local job, conversation = arg.job, arg.conversation
+if redis.call('EXISTS', key.job(job)) == 1 then return {'OK'} end
+
+local now = now_ms()
+local known = redis.call('HMGET', key.conversation(conversation), 'owner', 'next')
+if arg.new == '1' then
+  if known[1] then return {'TAKEN'} end
+elseif known[1] ~= arg.owner then
+  return {'GONE'}
+end
+local pending = redis.call('LLEN', key.pending(conversation))
+if pending >= tonumber(arg.pending_limit) then return {'BUSY'} end
+if arg.replace_from then
+  -- Every turn before this one adds a prompt and a reply; replacing the next number is appending.
+  local next_number = (tonumber(known[2]) or 1) + 2 * pending
+  if tonumber(arg.replace_from) > next_number then return {'REPLACE', int(next_number)} end
+end
+if redis.call('ZCARD', key.open_jobs) >= tonumber(arg.queue_limit) then return {'FULL'} end
+local heard = redis.call('ZRANGE', key.workers, -1, -1, 'WITHSCORES')[2]
+if not heard or tonumber(heard) < now - arg.silence_ms then return {'NO_WORKER'} end
+
+local sequence = redis.call('INCR', key.sequence)
+redis.call('HSET', key.job(job), 'conversation', conversation, 'owner', arg.owner,
+  'request', arg.request, 'status', 'queued', 'sequence', sequence, 'created', int(now),
+  'deadline', int(now + arg.timeout_ms), 'starts', '0', 'crashes', '0', 'progress', '0')
+if arg.new == '1' then
+  redis.call('HSET', key.conversation(conversation), 'owner', arg.owner, 'context', arg.context,
+    'created', int(now), 'updated', int(now), 'first', '1', 'next', '1', 'offset', '1',
+    'turns', '0', 'tokens', '0')
+end
+redis.call('ZADD', key.open_jobs, int(now + arg.timeout_ms), job)
+redis.call('RPUSH', key.pending(conversation), job)
+emit(job, 'queued', '{"job":"' .. job .. '","id":' .. conversation .. '}')
+if pending == 0 then make_ready(job, arg.owner, sequence) end
+redis.call('PERSIST', key.conversation(conversation))
+redis.call('PERSIST', key.messages(conversation))
+return {'OK'}

@@ -1,0 +1,28 @@
+-- Repair what a lost write or a lost server may have left: end waiting turns past their deadline, give
+-- every ready turn a permit, drop consumers that are gone. Answers the number of turns it ended.
+local ended = 0
+local late = redis.call('ZRANGEBYSCORE', key.open_jobs, '-inf', int(now_ms()), 'LIMIT', 0, 100)
+for _, job in ipairs(late) do
+  local f = job_fields(job, 'status', 'owner', 'conversation')
+  if f.status == 'queued' then
+    finish(job, f, 'failed', 'error', arg.deadline_error, arg.deadline_error)
+    ended = ended + 1
+  elseif not f.status then
+    redis.call('ZREM', key.open_jobs, job)
+  end
+end
+local ready = 0
+for _, owner in ipairs(redis.call('ZRANGE', key.owners, 0, -1)) do
+  ready = ready + redis.call('ZCARD', key.ready(owner))
+end
+local held = redis.call('XPENDING', key.permits, group)[1]
+for _ = redis.call('XLEN', key.permits) - held, ready - 1 do
+  redis.call('XADD', key.permits, '*', 'j', '')
+end
+for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', key.permits, group)) do
+  local name, pending = consumer[2], consumer[4]
+  if pending == 0 and redis.call('EXISTS', key.worker(name)) == 0 then
+    redis.call('XGROUP', 'DELCONSUMER', key.permits, group, name)
+  end
+end
+return ended

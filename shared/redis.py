@@ -1,0 +1,115 @@
+"""Connections to Redis: where the server is, how to reach it, when it is there."""
+
+import asyncio
+import contextlib
+import logging
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from redis.asyncio import Redis
+from redis.asyncio.sentinel import Sentinel
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    ConnectionError,
+    ReadOnlyError,
+    TimeoutError,
+)
+
+from shared.config import Settings
+from shared.embedded import socket_path
+from shared.errors import ConfigError
+
+log = logging.getLogger(__name__)
+
+AWAY = (ConnectionError, TimeoutError, BusyLoadingError, ReadOnlyError, OSError)
+"""What redis-py raises while the server is gone, starting or failing over."""
+
+_FIRST_PAUSE_S = 0.02
+_LONGEST_PAUSE_S = 1.0
+_CONNECT_TIMEOUT_S = 5.0
+_REPLY_TIMEOUT_S = 20.0
+"""Longer than the longest blocking read, so that only a dead connection runs into it."""
+
+
+def redis_url(settings: Settings) -> str:
+    """`REDIS_URL`, or the embedded server's socket."""
+    return settings.redis_url or f"unix://{socket_path(settings.data_dir)}"
+
+
+def connect(settings: Settings, **options: Any) -> Redis:
+    """A client for the configured server; nothing is sent yet.
+
+    `sentinel://[user:password@]host:port,host:port/service[?db=n]` asks Sentinels for the primary
+    (`sentinels://` uses TLS to the Sentinels and to the primary).
+    """
+    options = {
+        "decode_responses": True,
+        "socket_connect_timeout": _CONNECT_TIMEOUT_S,
+        "socket_timeout": _REPLY_TIMEOUT_S,
+        "health_check_interval": 0,
+        **options,
+    }
+    url = redis_url(settings)
+    if urlsplit(url).scheme.startswith("sentinel"):
+        return _from_sentinel(url, options)
+    try:
+        client: Redis = Redis.from_url(url, **options)
+        return client
+    except ValueError as error:
+        raise ConfigError(f"REDIS_URL: {error}") from None
+
+
+def _from_sentinel(url: str, options: dict[str, Any]) -> Redis:
+    parts = urlsplit(url)
+    credentials, _, hosts = parts.netloc.rpartition("@")
+    service = parts.path.strip("/")
+    if not service or not hosts:
+        raise ConfigError("REDIS_URL: sentinel://host:port,host:port/service names the service")
+    user, _, password = credentials.partition(":")
+    if password:
+        options |= {"username": unquote(user) or None, "password": unquote(password)}
+    sentinel_options: dict[str, Any] = {"socket_connect_timeout": _CONNECT_TIMEOUT_S}
+    if parts.scheme == "sentinels":
+        options["ssl"] = sentinel_options["ssl"] = True
+    addresses = [_address(host) for host in hosts.split(",")]
+    db = int(parse_qs(parts.query).get("db", ["0"])[0])
+    sentinel = Sentinel(  # type: ignore[no-untyped-call]
+        addresses, sentinel_kwargs=sentinel_options
+    )
+    client: Redis = sentinel.master_for(service, db=db, **options)
+    return client
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    try:
+        return (host, int(port)) if host else (text, 26379)
+    except ValueError:
+        raise ConfigError(f"REDIS_URL: {text!r} is not host:port") from None
+
+
+async def wait_until_up(client: Redis, stopping: asyncio.Event) -> bool:
+    """Return when the server answers; says once that it is being waited for.
+
+    Returns:
+        False if we were told to stop before it did.
+
+    Raises:
+        ConfigError: the server answers, but refuses the credentials.
+    """
+    pause_s, told = _FIRST_PAUSE_S, False
+    while not stopping.is_set():
+        try:
+            await client.ping()
+            return True
+        except AuthenticationError as error:
+            raise ConfigError(f"REDIS_URL: the server refuses the credentials: {error}") from None
+        except AWAY as error:
+            if pause_s >= _LONGEST_PAUSE_S and not told:
+                told = True
+                log.warning("waiting for Redis: %s", error)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), pause_s)
+            pause_s = min(_LONGEST_PAUSE_S, pause_s * 1.5)
+    return False

@@ -1,0 +1,369 @@
+"""The wire types: what clients send and get, and what API and workers tell each other.
+
+Requests are pydantic models, because strangers write them: every wrong field is named. What we
+write ourselves are frozen dataclasses, encoded by orjson.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, NotRequired
+
+import orjson
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
+from typing_extensions import TypedDict
+
+from shared.ids import MAX_CONVERSATION
+
+Role = Literal["system", "user", "assistant"]
+FinishReason = Literal["stop", "length"]
+JobStatus = Literal["queued", "in_progress", "completed", "failed", "cancelled"]
+
+ENDED: frozenset[str] = frozenset({"completed", "failed", "cancelled"})
+"""Statuses and events after which nothing of a job changes."""
+
+_ID_PATTERN = r"^[1-9]\d{0,15}$"
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise PydanticCustomError("blank", "must not be blank")
+    return text
+
+
+def _conversation_id(value: object) -> object:
+    """An integer, or the same as a string of digits."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 16:
+        return value if value.startswith("0") else int(value)
+    return value
+
+
+def _stop_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+def _number(value: object) -> object:
+    """A JSON number: an integer is one too, a boolean or a string is not."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise PydanticCustomError("number", "must be a number")
+    return value
+
+
+Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
+Probability = Annotated[Number, Field(ge=0, le=1)]
+Penalty = Annotated[Number, Field(ge=-2, le=2)]
+Temperature = Annotated[Number, Field(ge=0, le=2)]
+RepeatPenalty = Annotated[Number, Field(gt=0, le=2)]
+StopString = Annotated[StrictStr, Field(min_length=1, max_length=64)]
+_STOP_SCHEMA = {
+    "anyOf": [
+        {"type": "string", "minLength": 1, "maxLength": 64},
+        {
+            "type": "array",
+            "maxItems": 8,
+            "items": {"type": "string", "minLength": 1, "maxLength": 64},
+        },
+    ]
+}
+_ID_SCHEMA = {
+    "anyOf": [
+        {"type": "integer", "minimum": 1, "maximum": MAX_CONVERSATION},
+        {"type": "string", "pattern": _ID_PATTERN},
+    ]
+}
+
+
+class Sampling(BaseModel):
+    """How a reply is drawn from the model. What is absent is the worker's default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_tokens: Annotated[StrictInt, Field(ge=1)] | None = None
+    temperature: Temperature | None = None
+    top_p: Probability | None = None
+    min_p: Probability | None = None
+    top_k: Annotated[StrictInt, Field(ge=0, le=2**31 - 1)] | None = None
+    seed: Annotated[StrictInt, Field(ge=-(2**53), le=2**53)] | None = None
+    stop: Annotated[
+        tuple[StopString, ...],
+        BeforeValidator(_stop_list),
+        Field(max_length=8),
+        WithJsonSchema(_STOP_SCHEMA),
+    ] = ()
+    repeat_penalty: RepeatPenalty | None = None
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
+    ignore_eos: StrictBool = False
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_null(cls, value: object) -> object:
+        if value is None:
+            raise PydanticCustomError("null", "must not be null; leave the field out instead")
+        return value
+
+    @field_validator("max_tokens")
+    @classmethod
+    def _within_limit(cls, value: int, info: ValidationInfo) -> int:
+        limit = (info.context or {}).get("max_tokens_limit")
+        if limit is not None and value > limit:
+            raise PydanticCustomError(
+                "max_tokens", "must be at most {limit} on this server", {"limit": limit}
+            )
+        return value
+
+
+class ChatRequest(Sampling):
+    """The body of `POST /`: one prompt, to a new conversation or to an old one.
+
+    Validation context: `max_tokens_limit`, the most tokens this server lets one ask for.
+    """
+
+    prompt: Annotated[StrictStr, AfterValidator(_not_blank), Field(min_length=1)]
+    id: (
+        Annotated[
+            StrictInt,
+            BeforeValidator(_conversation_id),
+            Field(ge=1, le=MAX_CONVERSATION),
+            WithJsonSchema(_ID_SCHEMA),
+        ]
+        | None
+    ) = None
+    context: StrictStr | None = None
+    replace_from: Annotated[StrictInt, Field(ge=1, le=2**53)] | None = None
+
+    @field_validator("replace_from")
+    @classmethod
+    def _replace_needs_id(cls, value: int, info: ValidationInfo) -> int:
+        if "id" in info.data and info.data["id"] is None:
+            raise PydanticCustomError("replace_from", "needs the id of a conversation")
+        return value
+
+    def sampling(self) -> Sampling:
+        """The sampling options alone."""
+        return Sampling.model_construct(
+            **{name: getattr(self, name) for name in Sampling.model_fields}
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PromptTokensDetails:
+    """`cached_tokens` of the prompt were not evaluated again."""
+
+    cached_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens of one turn."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: PromptTokensDetails
+
+
+@dataclass(frozen=True, slots=True)
+class WindowReceipt:
+    """What of the conversation the model saw.
+
+    `budget` and `used` count tokens (prompt and reply), `turns_kept` counts this turn too.
+    """
+
+    budget: int
+    used: int
+    turns_kept: int
+    turns_dropped: int
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Milliseconds from acceptance to start, for the prompt's evaluation, for the reply."""
+
+    queued_ms: float
+    prompt_ms: float
+    generation_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class TurnResult:
+    """What a worker found out; together with the request it is the reply object.
+
+    `numberOfTokens` is `usage.total_tokens` under its older name.
+    """
+
+    reply: str
+    timestamp: str
+    numberOfTokens: int
+    finish_reason: FinishReason
+    usage: Usage
+    window: WindowReceipt
+    timings: Timings
+
+
+class ReplyObject(TypedDict):
+    """The 200 answer of `POST /`. `context` is there if the request had one."""
+
+    id: int
+    prompt: str
+    context: NotRequired[str]
+    reply: str
+    timestamp: str
+    numberOfTokens: int
+    job: str
+    finish_reason: FinishReason
+    usage: Usage
+    window: WindowReceipt
+    timings: Timings
+
+
+class JobError(TypedDict):
+    """Why a job failed."""
+
+    code: str
+    detail: str
+
+
+class JobLinks(TypedDict):
+    """Where a job is found."""
+
+    self: str
+    events: str
+
+
+class JobObject(TypedDict):
+    """A job as clients see it; `result` when completed, `error` when failed."""
+
+    job: str
+    status: JobStatus
+    id: int
+    attempts: int
+    created_at: str
+    started_at: NotRequired[str]
+    finished_at: NotRequired[str]
+    result: NotRequired[ReplyObject]
+    error: NotRequired[JobError]
+    links: JobLinks
+
+
+class FieldError(TypedDict):
+    """One wrong field."""
+
+    field: str
+    message: str
+
+
+class ProblemObject(TypedDict):
+    """An error (RFC 9457); `errors` for 422, `job` and `id` where a job ended without a reply."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    errors: NotRequired[list[FieldError]]
+    job: NotRequired[str]
+    id: NotRequired[int]
+    prompt_tokens: NotRequired[int]
+    budget: NotRequired[int]
+
+
+def reply_object(job: str, conversation: str, request: "TurnRequest", result: bytes | str) -> bytes:
+    """A `ReplyObject` as JSON; `result` is an encoded `TurnResult`."""
+    head: dict[str, Any] = {"id": int(conversation), "prompt": request.prompt}
+    if request.context is not None:
+        head["context"] = request.context
+    return orjson.dumps({**head, **orjson.loads(result), "job": job})
+
+
+@dataclass(frozen=True, slots=True)
+class TurnRequest:
+    """An accepted prompt as it is stored in its job.
+
+    `context` is what the request said, if it did; `replace_from` a message number.
+    """
+
+    prompt: str
+    context: str | None
+    replace_from: int | None
+    sampling: Sampling
+
+    def encode(self) -> bytes:
+        """Compact JSON, without what was not said."""
+        fields: dict[str, Any] = {"prompt": self.prompt}
+        if self.context is not None:
+            fields["context"] = self.context
+        if self.replace_from is not None:
+            fields["replace_from"] = self.replace_from
+        return orjson.dumps(fields | self.sampling.model_dump(exclude_defaults=True))
+
+    @classmethod
+    def decode(cls, text: str | bytes) -> "TurnRequest":
+        fields = orjson.loads(text)
+        return cls(
+            prompt=fields.pop("prompt"),
+            context=fields.pop("context", None),
+            replace_from=fields.pop("replace_from", None),
+            sampling=Sampling.model_validate(fields),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    """One message of a conversation, as its Redis list holds it.
+
+    `token_ids` are set only where tokenizing `content` again would give other ids.
+    """
+
+    number: int
+    role: Role
+    content: str
+    timestamp_ms: int
+    tokens: int
+    job: str
+    token_ids: tuple[int, ...] | None = None
+
+    def encode(self) -> bytes:
+        """Compact JSON; short names, because there are millions of these."""
+        fields: dict[str, Any] = {
+            "n": self.number,
+            "r": self.role[0],
+            "c": self.content,
+            "t": self.timestamp_ms,
+            "k": self.tokens,
+            "j": self.job,
+        }
+        if self.token_ids is not None:
+            fields["i"] = self.token_ids
+        return orjson.dumps(fields)
+
+    @classmethod
+    def decode(cls, text: str | bytes) -> "StoredMessage":
+        fields = orjson.loads(text)
+        return cls(
+            number=fields["n"],
+            role="user" if fields["r"] == "u" else "assistant",
+            content=fields["c"],
+            timestamp_ms=fields["t"],
+            tokens=fields["k"],
+            job=fields["j"],
+            token_ids=tuple(fields["i"]) if "i" in fields else None,
+        )
+
+
+def rfc3339(timestamp_ms: int) -> str:
+    """UTC with milliseconds, as `2026-01-31T12:00:00.000Z`."""
+    moment = datetime.fromtimestamp(timestamp_ms / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,408 @@
+"""The life of a turn in Redis: the Python side of `shared/lua/*.lua`.
+
+A turn is accepted (`submit`), becomes ready when it is its conversation's first, is claimed by a
+worker, reports its pieces and ends exactly once. Each step is one atomic script; what a worker
+writes is compared with the token it was given (the fence), so that one who was given up for dead
+changes nothing any more.
+"""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib import resources
+from typing import Any, Final
+
+import orjson
+from redis.asyncio import Redis
+from redis.commands.core import AsyncScript
+from redis.exceptions import ResponseError
+
+from shared.config import Settings
+from shared.errors import (
+    ConversationBusy,
+    DeadlineExceeded,
+    InvalidReplaceFrom,
+    NoSuchConversation,
+    NoWorker,
+    QueueFull,
+    TurnFailed,
+    WorkerLost,
+)
+from shared.keys import WORKER_GROUP, Keys, lua_table
+from shared.schema import StoredMessage, TurnRequest
+
+DEFAULT_OWNER: Final = "default"
+WORKER_SILENCE_S: Final = 60.0
+"""After this long without any worker's sign of life, prompts are refused."""
+
+_SCRIPTS: Final = (
+    "submit", "claim", "beat", "emit", "commit", "fail", "hand_over", "reclaim", "load", "sweep",
+)  # fmt: skip
+
+
+class Outcome(StrEnum):
+    """What became of a worker's write."""
+
+    OK = "OK"
+    DUP = "DUP"
+    """It had been done before: a success."""
+    FENCED = "FENCED"
+    """The turn is somebody else's now, or has ended."""
+    GONE = "GONE"
+    """The conversation was deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A prompt on its way in; ids are made before Redis is asked, so that it can be repeated.
+
+    `new` conversations start with `instructions`.
+    """
+
+    job: str
+    conversation: str
+    owner: str
+    new: bool
+    instructions: str
+    request: TurnRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A turn that a worker holds, as of its start.
+
+    Times are in milliseconds since the epoch by the server's clock; `remaining_s` is how long the
+    turn may still take.
+    """
+
+    job: str
+    permit: str
+    token: str
+    conversation: str
+    request: TurnRequest
+    crashes: int
+    created_ms: int
+    started_ms: int
+    remaining_s: float
+
+    @property
+    def starts(self) -> int:
+        """How often the turn has been started, this time included."""
+        return int(self.token.partition(":")[0])
+
+    @property
+    def arq_id(self) -> str:
+        """arq's id of this start."""
+        return f"{self.job}:{self.starts}"
+
+
+@dataclass(frozen=True, slots=True)
+class PieceRecord:
+    """A piece of a reply with the ids of its tokens."""
+
+    text: str
+    token_ids: tuple[int, ...]
+
+    def arguments(self) -> dict[str, Any]:
+        return {
+            "piece": orjson.dumps({"text": self.text}),
+            "ids": ",".join(map(str, self.token_ids)),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """Everything a finished turn changes in its conversation.
+
+    `offset` and the messages' numbers are absolute; `result` is what the job keeps, `reply` what
+    its waiters get; `piece` is the end of the reply that has not been emitted yet.
+    """
+
+    user: StoredMessage
+    assistant: StoredMessage
+    offset: int
+    tokens: int
+    window: bytes
+    model: str
+    result: bytes
+    reply: bytes
+    piece: PieceRecord | None
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """A conversation as a turn sees it.
+
+    `messages` start at the absolute number `offset`; `next_number` is the prompt's number.
+    """
+
+    context: str
+    next_number: int
+    offset: int
+    model: str
+    messages: tuple[StoredMessage, ...]
+
+
+class Turns:
+    """The scripts, bound to a connection.
+
+    Args:
+        redis: decodes responses to `str`.
+        settings: times and limits.
+        arq_prefix: under which arq looks for its job definitions (workers only).
+        arq_definition: what arq finds there.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        keys: Keys,
+        settings: Settings,
+        *,
+        arq_prefix: str = "",
+        arq_definition: bytes = b"",
+    ) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._settings = settings
+        prelude = lua_table() + _source("lib")
+        self._scripts: dict[str, AsyncScript] = {
+            name: redis.register_script(prelude + _source(name)) for name in _SCRIPTS
+        }
+        self._ttls = {
+            "job_ttl_ms": _ms(settings.job_ttl),
+            "events_ttl_ms": _ms(min(settings.events_ttl, settings.job_ttl)),
+            "conversation_ttl_ms": _ms(settings.conversation_ttl),
+            "deadline_error": error_data(DeadlineExceeded("the turn did not end within its time")),
+        }
+        self._start = {
+            "lease_ms": _ms(settings.lease),
+            "arq_prefix": arq_prefix,
+            "arq_definition": arq_definition,
+        }
+
+    async def _call(self, script: str, **arguments: Any) -> Any:
+        flat: list[Any] = [self._keys.namespace]
+        for name, value in arguments.items():
+            if value is not None:
+                flat += (name, value)
+        return await self._scripts[script](args=flat)
+
+    async def ensure_group(self) -> None:
+        """Make the permits stream and its consumer group, from the stream's beginning."""
+        try:
+            await self._redis.xgroup_create(self._keys.permits, WORKER_GROUP, id="0", mkstream=True)
+        except ResponseError as error:
+            if "BUSYGROUP" not in str(error):
+                raise
+
+    async def submit(self, submission: Submission) -> bool:
+        """Accept a prompt; repeating it with the same ids is safe.
+
+        Returns:
+            False if the new conversation's id exists already: choose another.
+
+        Raises:
+            Refused: nothing was stored.
+        """
+        answer = await self._call(
+            "submit",
+            job=submission.job,
+            conversation=submission.conversation,
+            owner=submission.owner,
+            new=int(submission.new),
+            context=submission.instructions if submission.new else None,
+            request=submission.request.encode(),
+            replace_from=submission.request.replace_from,
+            pending_limit=self._settings.pending_turns,
+            queue_limit=self._settings.queue_limit,
+            timeout_ms=_ms(self._settings.job_timeout),
+            silence_ms=_ms(WORKER_SILENCE_S),
+        )
+        match answer[0]:
+            case "OK":
+                return True
+            case "TAKEN":
+                return False
+            case "GONE":
+                raise NoSuchConversation("there is no such conversation")
+            case "BUSY":
+                raise ConversationBusy("the conversation has too many unfinished turns")
+            case "REPLACE":
+                raise InvalidReplaceFrom(int(answer[1]))
+            case "FULL":
+                raise QueueFull("the queue is full")
+            case _:
+                raise NoWorker("no worker has been heard of lately")
+
+    async def claim(self, permit: str, worker: str, nonce: str) -> Claim | None:
+        """Bind a permit to the next ready turn; None if there was nothing to start.
+
+        Repeating it with the same random `nonce` gives the same answer.
+        """
+        answer = await self._call(
+            "claim",
+            permit=permit,
+            worker=worker,
+            nonce=nonce,
+            **self._start,
+            **self._ttls,
+        )
+        return _claim(answer) if answer[0] == "CLAIMED" else None
+
+    async def return_permit(self, permit: str) -> None:
+        """Give back a permit that was read and not used: another worker is woken."""
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.xadd(self._keys.permits, {"j": ""})
+            pipe.xack(self._keys.permits, WORKER_GROUP, permit)
+            pipe.xdel(self._keys.permits, permit)
+            await pipe.execute()
+
+    async def reclaim(self, worker: str) -> Claim | None:
+        """Take over one turn whose worker is gone; None when there is none.
+
+        A turn that has crashed its workers `PALAVER_MAX_ATTEMPTS` times ends as failed.
+        """
+        while True:
+            answer = await self._call(
+                "reclaim",
+                worker=worker,
+                nonce=secrets.token_hex(8),
+                max_attempts=self._settings.max_attempts,
+                lost_error=error_data(WorkerLost("every worker that tried this turn was lost")),
+                **self._start,
+                **self._ttls,
+            )
+            if answer[0] != "FREED":
+                return _claim(answer) if answer[0] == "CLAIMED" else None
+
+    async def beat(self, claim: Claim, worker: str) -> Outcome:
+        """Renew the lease and the hold on the permit."""
+        answer = await self._call(
+            "beat",
+            job=claim.job,
+            token=claim.token,
+            permit=claim.permit,
+            worker=worker,
+            lease_ms=_ms(self._settings.lease),
+        )
+        return Outcome(answer)
+
+    async def emit(self, claim: Claim, at: int, piece: PieceRecord) -> Outcome:
+        """Add a piece to the job's log and ring its doorbell.
+
+        `at` is the number of token ids emitted before this piece, by all starts of the turn.
+        """
+        answer = await self._call(
+            "emit",
+            job=claim.job,
+            token=claim.token,
+            at=at,
+            count=len(piece.token_ids),
+            **piece.arguments(),
+        )
+        return Outcome(answer)
+
+    async def emitted(self, claim: Claim) -> PieceRecord:
+        """Everything that earlier starts of this turn have emitted."""
+        texts: list[str] = []
+        token_ids: list[int] = []
+        for _, fields in await self._redis.xrange(self._keys.events(claim.job)):
+            if fields["e"] == "token":
+                texts.append(orjson.loads(fields["d"])["text"])
+                token_ids += (int(i) for i in fields["i"].split(",") if i)
+        return PieceRecord("".join(texts), tuple(token_ids))
+
+    async def load(self, claim: Claim, reach: int) -> History | None:
+        """The conversation from its window's offset on; None if it was deleted.
+
+        `reach` limits how many messages before an edit are looked at anew.
+        """
+        answer = await self._call(
+            "load",
+            conversation=claim.conversation,
+            replace_from=claim.request.replace_from,
+            reach=reach,
+        )
+        if not answer:
+            return None
+        context, first, next_number, offset, model, messages = answer
+        number = int(next_number)
+        if claim.request.replace_from is not None:
+            number = max(int(first), min(number, claim.request.replace_from))
+        decoded = tuple(StoredMessage.decode(message) for message in messages)
+        return History(context, number, int(offset), model, decoded)
+
+    async def commit(self, claim: Claim, completion: Completion) -> Outcome:
+        """End the turn with its reply."""
+        piece = completion.piece.arguments() if completion.piece is not None else {}
+        answer = await self._call(
+            "commit",
+            job=claim.job,
+            token=claim.token,
+            conversation=claim.conversation,
+            number=completion.user.number,
+            user=completion.user.encode(),
+            assistant=completion.assistant.encode(),
+            context=claim.request.context,
+            offset=completion.offset,
+            tokens=completion.tokens,
+            window=completion.window,
+            model=completion.model,
+            result=completion.result,
+            reply=completion.reply,
+            **piece,
+            **self._ttls,
+        )
+        return Outcome(answer)
+
+    async def fail(self, claim: Claim, error: TurnFailed) -> Outcome:
+        """End the turn without a reply."""
+        answer = await self._call(
+            "fail",
+            job=claim.job,
+            token=claim.token,
+            status="failed",
+            error=error_data(error),
+            **self._ttls,
+        )
+        return Outcome(answer)
+
+    async def hand_over(self, claim: Claim) -> Outcome:
+        """Give the turn back, at its place in the queue, without charging an attempt."""
+        return Outcome(await self._call("hand_over", job=claim.job, token=claim.token))
+
+    async def sweep(self) -> int:
+        """Repair what was lost; returns how many turns past their deadline were ended."""
+        return int(await self._call("sweep", **self._ttls))
+
+
+def error_data(error: TurnFailed) -> bytes:
+    """A failed turn's event data."""
+    body = {"code": error.code, "detail": str(error), **error.details}
+    return orjson.dumps({"error": body})
+
+
+def _claim(answer: Sequence[str]) -> Claim:
+    _, job, permit, token, conversation, request, *numbers = answer
+    crashes, created, started, deadline, now = map(int, numbers)
+    return Claim(
+        job=job,
+        permit=permit,
+        token=token,
+        conversation=conversation,
+        request=TurnRequest.decode(request),
+        crashes=crashes,
+        created_ms=created,
+        started_ms=started,
+        remaining_s=max(0.0, (deadline - now) / 1000),
+    )
+
+
+def _source(name: str) -> str:
+    return resources.files("shared").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
+
+
+def _ms(seconds: float) -> int:
+    return max(0, round(seconds * 1000))

@@ -1,0 +1,7 @@
+"""`python -m worker`: keeps one worker process (`worker.child`) alive."""
+
+import sys
+
+from shared.supervisor import supervise_module
+
+sys.exit(supervise_module("worker.child", name="worker"))

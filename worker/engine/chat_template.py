@@ -1,0 +1,127 @@
+"""A model's chat template as scaffold: the control tokens between the messages' contents.
+
+The template is rendered with placeholders instead of contents. What it put around them is tokenized
+with special tokens on; contents are tokenized apart, with special tokens off, so that a user's
+`<|im_end|>` stays text.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, Final, NoReturn
+
+import jinja2
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from worker.engine.interface import PromptMessage, Role
+
+CHATML: Final = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
+    "{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+"""For models that bring no template of their own."""
+
+_PLACEHOLDER = re.compile("\ue000(\\d+)\ue001")
+_PROBES: Final[tuple[tuple[Role, ...], ...]] = (
+    ("user",),
+    ("system", "user"),
+    ("system", "user", "assistant", "user"),
+)
+
+Scaffold = tuple[tuple[int, ...], ...]
+"""Token ids before the first content, between each two, and behind the last."""
+
+
+class TemplateError(Exception):
+    """A chat template cannot be used."""
+
+
+class ChatTemplate:
+    """A compiled template.
+
+    Args:
+        source: Jinja text.
+        tokenize: text to ids with control tokens recognised.
+        bos, eos: texts of these tokens ("" if the model has none).
+        leading: ids that the model wants in front of any prompt (its BOS, if it asks for one).
+
+    Raises:
+        TemplateError: the template is wrong, or loses or reorders messages.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        tokenize: Callable[[str], list[int]],
+        *,
+        bos: str = "",
+        eos: str = "",
+        leading: Sequence[int] = (),
+    ) -> None:
+        environment = ImmutableSandboxedEnvironment(
+            trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+        )
+        environment.globals["raise_exception"] = _raise
+        environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
+        try:
+            self._template = environment.from_string(source)
+        except jinja2.TemplateError as error:
+            raise TemplateError(f"not a Jinja template: {error}") from None
+        self._tokenize = tokenize
+        self._tokens = {"bos_token": bos, "eos_token": eos}
+        self._leading = tuple(leading)
+        self._newlines = tuple(tokenize("\n\n"))
+        self._fold_system = not self._takes(_PROBES[1])
+        self._scaffold = lru_cache(maxsize=512)(self._make_scaffold)
+        for roles in _PROBES:
+            self._scaffold(self._folded_roles(roles))
+
+    def render(self, messages: Sequence[PromptMessage]) -> list[int]:
+        """Token ids of the whole prompt, up to where the assistant's reply begins.
+
+        A template without system messages gets the instructions in front of the first prompt.
+        """
+        if self._fold_system and messages[0].role == "system":
+            system, user, *rest = messages
+            ids = (*system.token_ids, *self._newlines, *user.token_ids)
+            messages = [PromptMessage("user", ids), *rest]
+        scaffold = self._scaffold(tuple(message.role for message in messages))
+        prompt = list(scaffold[0])
+        for message, after in zip(messages, scaffold[1:], strict=True):
+            prompt += message.token_ids
+            prompt += after
+        return prompt
+
+    def _folded_roles(self, roles: tuple[Role, ...]) -> tuple[Role, ...]:
+        return roles[1:] if self._fold_system and roles[0] == "system" else roles
+
+    def _takes(self, roles: tuple[Role, ...]) -> bool:
+        try:
+            self._make_scaffold(roles)
+        except TemplateError:
+            return False
+        return True
+
+    def _make_scaffold(self, roles: tuple[Role, ...]) -> Scaffold:
+        messages = [
+            {"role": role, "content": f"\ue000{index}\ue001"} for index, role in enumerate(roles)
+        ]
+        try:
+            text: Any = self._template.render(
+                messages=messages, add_generation_prompt=True, **self._tokens
+            )
+        except (jinja2.TemplateError, TemplateError, TypeError, ValueError) as error:
+            raise TemplateError(str(error)) from None
+        parts = _PLACEHOLDER.split(text)
+        if [int(index) for index in parts[1::2]] != list(range(len(roles))):
+            raise TemplateError("the template does not keep every message, once and in order")
+        first, *others = (tuple(self._tokenize(part)) if part else () for part in parts[::2])
+        if self._leading and first[: len(self._leading)] != self._leading:
+            first = self._leading + first
+        return (first, *others)
+
+
+def _raise(message: str) -> NoReturn:
+    raise TemplateError(message)

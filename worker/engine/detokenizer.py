@@ -1,0 +1,69 @@
+"""From tokens to text as they come: whole characters only, and never past a stop string."""
+
+import codecs
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """Text that is final, and the tokens it comes from. `stopped`: a stop string was met."""
+
+    text: str
+    token_ids: tuple[int, ...]
+    stopped: bool = False
+
+
+class Detokenizer:
+    """Decodes one reply.
+
+    Tokens are held back while they end in half a character or in what may become a stop string;
+    what is given out ends at a token's border, so that another attempt can go on behind it.
+
+    Args:
+        piece_of: a token's bytes.
+        stop: strings that end the reply.
+    """
+
+    def __init__(self, piece_of: Callable[[int], bytes], stop: Sequence[str] = ()) -> None:
+        self._piece_of = piece_of
+        self._stop = tuple(stop)
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._held_text = ""
+        self._held_ids: list[int] = []
+
+    def push(self, token: int) -> Decoded | None:
+        """Add a token; returns what has become final, if anything."""
+        self._held_ids.append(token)
+        self._held_text += self._decoder.decode(self._piece_of(token))
+        cut = self._stop_position()
+        if cut is not None:
+            return self._take(cut, stopped=True)
+        if self._in_character() or self._may_stop():
+            return None
+        return self._take(len(self._held_text))
+
+    def finish(self) -> Decoded:
+        """Everything still held back: no more tokens will come."""
+        self._held_text += self._decoder.decode(b"", final=True)
+        return self._take(len(self._held_text))
+
+    def _take(self, length: int, *, stopped: bool = False) -> Decoded:
+        decoded = Decoded(self._held_text[:length], tuple(self._held_ids), stopped)
+        self._held_text, self._held_ids = "", []
+        return decoded
+
+    def _in_character(self) -> bool:
+        return bool(self._decoder.getstate()[0])
+
+    def _stop_position(self) -> int | None:
+        found = [at for at in map(self._held_text.find, self._stop) if at >= 0]
+        return min(found, default=None)
+
+    def _may_stop(self) -> bool:
+        """Whether the held text ends in the beginning of a stop string."""
+        return any(
+            self._held_text.endswith(stop[:length])
+            for stop in self._stop
+            for length in range(1, len(stop))
+        )

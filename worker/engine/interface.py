@@ -1,0 +1,141 @@
+"""What a worker asks of an engine: plain values in, pieces of text with their token ids out.
+
+The engine knows no Redis, no jobs and no HTTP. `LlamaEngine` runs llama.cpp; the tests script
+their own.
+"""
+
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+Role = Literal["system", "user", "assistant"]
+FinishReason = Literal["stop", "length"]
+
+
+class EngineError(Exception):
+    """A generation failed; the engine goes on with others."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptMessage:
+    """One message of a prompt as token ids of its content, without any scaffold."""
+
+    role: Role
+    token_ids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingOptions:
+    """How tokens are drawn; the defaults are llama.cpp's. `temperature` 0 is greedy.
+
+    `seed` None draws a random one. `repeat_penalty` and the other two look at the last 64 tokens.
+    """
+
+    temperature: float = 0.8
+    top_k: int = 40
+    top_p: float = 0.95
+    min_p: float = 0.05
+    repeat_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    seed: int | None = None
+    ignore_eos: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationRequest:
+    """One reply to generate.
+
+    Args:
+        session: whose prompt this is; engines keep what they computed for it.
+        prompt: token ids, scaffold included, up to where the reply begins.
+        emitted: ids of the reply that an earlier attempt generated already.
+        max_tokens: length of the whole reply in tokens, `emitted` included.
+        stop: strings that end the reply and do not belong to it.
+    """
+
+    session: str
+    prompt: tuple[int, ...]
+    max_tokens: int
+    emitted: tuple[int, ...] = ()
+    stop: tuple[str, ...] = ()
+    sampling: SamplingOptions = field(default_factory=SamplingOptions)
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """How a generation ended and what it cost.
+
+    `cached_tokens` of the prompt were not evaluated; times are in milliseconds.
+    """
+
+    reason: FinishReason
+    cached_tokens: int
+    prompt_ms: float
+    generation_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some text and the ids that it is the decoding of.
+
+    Pieces end at characters' borders. The last one has an `end`; cut at a stop string, its text may
+    be shorter than its ids.
+    """
+
+    text: str
+    token_ids: tuple[int, ...]
+    end: End | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """The model an engine runs. `fingerprint` changes with anything that changes token ids."""
+
+    name: str
+    fingerprint: str
+
+
+class Engine(Protocol):
+    """A model, ready to tokenize and to generate."""
+
+    @property
+    def model(self) -> ModelInfo: ...
+
+    @property
+    def slots(self) -> int:
+        """How many generations run together."""
+        ...
+
+    @property
+    def steps(self) -> int:
+        """Steps done so far; grows as long as the engine makes progress."""
+        ...
+
+    def stuck_for(self) -> float:
+        """Seconds by which the current step exceeds the longest a sound one takes; 0 if none."""
+        ...
+
+    def tokenize(self, text: str) -> list[int]:
+        """Token ids of a message's content; text never becomes a control token."""
+        ...
+
+    def detokenize(self, token_ids: Sequence[int]) -> str:
+        """The text of some tokens."""
+        ...
+
+    def render(self, messages: Sequence[PromptMessage]) -> list[int]:
+        """The whole prompt: contents within the chat template's scaffold, ready for a reply."""
+        ...
+
+    def generate(self, request: GenerationRequest) -> AsyncGenerator[Piece, None]:
+        """The reply, piece by piece; closing the generator cancels it.
+
+        Raises:
+            EngineError: this generation failed.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Free the model; running generations fail."""
+        ...

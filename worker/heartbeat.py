@@ -1,0 +1,102 @@
+"""Signs of life: leases are renewed only while the engine makes progress."""
+
+import asyncio
+import logging
+import os
+import time
+from collections.abc import Callable
+from typing import Any, Final, NoReturn
+
+from redis.asyncio import Redis
+
+from shared.keys import Keys
+from shared.redis import AWAY
+from shared.turns import Outcome, Turns
+from worker.engine.interface import Engine
+from worker.held import GivenUp, Held, Holdings
+
+log = logging.getLogger(__name__)
+
+EX_STUCK: Final = 70
+_MISSED_BEATS: Final = 3
+"""A worker is forgotten after this many."""
+
+
+def exit_stuck() -> NoReturn:
+    """End the process at once, native threads included; the supervisor starts a new one."""
+    os._exit(EX_STUCK)
+
+
+class Heartbeat:
+    """Beats for every held turn and for the worker itself.
+
+    Args:
+        interval_s: between two beats.
+        stuck: called when the engine's step takes far too long.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        keys: Keys,
+        turns: Turns,
+        engine: Engine,
+        holdings: Holdings,
+        *,
+        worker_id: str,
+        interval_s: float,
+        stuck: Callable[[], None] = exit_stuck,
+    ) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._turns = turns
+        self._engine = engine
+        self._holdings = holdings
+        self._worker_id = worker_id
+        self._interval_s = interval_s
+        self._stuck = stuck
+
+    async def run(self) -> None:
+        """Beat until cancelled."""
+        while True:
+            if self._engine.stuck_for() > 0:
+                log.critical("the engine is stuck in a step; this process gives up")
+                self._stuck()
+            try:
+                await self.announce()
+                for held in list(self._holdings.values()):
+                    await self._beat(held)
+            except AWAY as error:
+                log.warning("heartbeat: Redis is away (%s)", type(error).__name__)
+            await asyncio.sleep(self._interval_s)
+
+    async def announce(self) -> None:
+        """Tell everybody that this worker is there, and what it runs."""
+        worker = self._keys.worker(self._worker_id)
+        fields: dict[str | bytes, Any] = {
+            "model": self._engine.model.name,
+            "fingerprint": self._engine.model.fingerprint,
+            "slots": self._engine.slots,
+            "running": len(self._holdings),
+            "steps": self._engine.steps,
+        }
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hset(worker, mapping=fields)
+            pipe.pexpire(worker, round(self._interval_s * _MISSED_BEATS * 1000))
+            pipe.zadd(self._keys.workers, {self._worker_id: time.time_ns() // 1_000_000})
+            await pipe.execute()
+
+    async def leave(self) -> None:
+        """This worker stops."""
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.delete(self._keys.worker(self._worker_id))
+            pipe.zrem(self._keys.workers, self._worker_id)
+            await pipe.execute()
+
+    async def _beat(self, held: Held) -> None:
+        steps = self._engine.steps
+        if held.generating and steps == held.steps_seen:
+            return
+        held.steps_seen = steps
+        if await self._turns.beat(held.claim, self._worker_id) is Outcome.FENCED:
+            held.give_up(GivenUp.FENCED)

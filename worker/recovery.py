@@ -1,0 +1,71 @@
+"""Taking over from workers that are gone, and repairing what was lost."""
+
+import asyncio
+import logging
+import time
+from typing import Final
+
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from shared.redis import AWAY
+from shared.turns import Turns
+from worker.stream_worker import StreamWorker
+
+log = logging.getLogger(__name__)
+
+_SWEEP_S: Final = 5.0
+_LONGEST_PAUSE_S: Final = 2.0
+
+
+class Recovery:
+    """Looks for abandoned turns a few times a lease, and sweeps every few seconds.
+
+    For one lease after Redis was away or started anew nothing is reclaimed: every lease may have
+    run out meanwhile, and their holders are given the time to renew them.
+    """
+
+    def __init__(self, redis: Redis, turns: Turns, worker: StreamWorker, *, lease_s: float) -> None:
+        self._redis = redis
+        self._turns = turns
+        self._worker = worker
+        self._lease_s = lease_s
+        self._pause_s = min(_LONGEST_PAUSE_S, lease_s / 8)
+        self._quiet_until = 0.0
+        self._next_sweep = 0.0
+
+    async def run(self) -> None:
+        """Recover until cancelled."""
+        while True:
+            try:
+                await self._round()
+            except AWAY as error:
+                log.warning("recovery: Redis is away (%s)", type(error).__name__)
+                self._quiet_until = time.monotonic() + self._lease_s
+            except ResponseError as error:
+                log.warning("recovery: %s", error)
+                await self._ensure_group()
+            await asyncio.sleep(self._pause_s)
+
+    async def _round(self) -> None:
+        if time.monotonic() >= self._next_sweep:
+            self._next_sweep = time.monotonic() + _SWEEP_S
+            await self._turns.sweep()
+        while self._worker.has_free_slot and await self._may_reclaim():
+            claim = await self._turns.reclaim(self._worker.worker_id)
+            if claim is None:
+                return
+            log.warning("job %s: its worker is gone; start %d here", claim.job, claim.starts)
+            self._worker.start_turn(claim)
+
+    async def _may_reclaim(self) -> bool:
+        if time.monotonic() < self._quiet_until:
+            return False
+        info = await self._redis.info("server")
+        return float(info["uptime_in_seconds"]) >= self._lease_s
+
+    async def _ensure_group(self) -> None:
+        try:
+            await self._turns.ensure_group()
+        except (*AWAY, ResponseError) as error:
+            log.warning("recovery: %s", error)

@@ -1,0 +1,207 @@
+"""The job: a claimed turn from its conversation to its committed reply."""
+
+import asyncio
+import logging
+import time
+from contextlib import aclosing
+from typing import Any, Final
+
+import orjson
+
+from shared.errors import DeadlineExceeded, TurnFailed
+from shared.schema import (
+    PromptTokensDetails,
+    Sampling,
+    StoredMessage,
+    Timings,
+    TurnResult,
+    Usage,
+    WindowReceipt,
+    reply_object,
+    rfc3339,
+)
+from shared.turns import Claim, Completion, PieceRecord, Turns
+from worker.emitter import Emitter
+from worker.engine.interface import End, Engine, EngineError, GenerationRequest, SamplingOptions
+from worker.held import GivenUp, Held
+from worker.persistence import persist
+from worker.prompt import Prompt, build_prompt
+from worker.window import Budget
+
+log = logging.getLogger(__name__)
+
+_TOKENS_PER_MESSAGE: Final = 4
+"""No message takes less of a window, scaffold included; bounds how many an edit looks at."""
+
+
+class Replier:
+    """Answers claimed turns.
+
+    Args:
+        turns: bound to this worker's connection.
+        engine: generates.
+        window: tokens of prompt and reply together.
+        trim_to: share of the window that trimming aims at.
+        max_tokens: a reply's length when the request does not say.
+    """
+
+    def __init__(
+        self, turns: Turns, engine: Engine, *, window: int, trim_to: float, max_tokens: int
+    ) -> None:
+        self._turns = turns
+        self._engine = engine
+        self._window = window
+        self._trim_to = trim_to
+        self._max_tokens = max_tokens
+
+    async def reply(self, held: Held) -> None:
+        """Bring a turn to an end: committed, failed, or handed over."""
+        held.task = asyncio.current_task()
+        claim = held.claim
+        try:
+            async with asyncio.timeout(claim.remaining_s):
+                completion = await self._complete(held)
+            if completion is not None:
+                await self._commit(claim, completion)
+        except asyncio.CancelledError:
+            if held.given_up is GivenUp.DRAIN:
+                await persist("hand over", lambda: self._turns.hand_over(claim))
+            elif held.given_up is None:
+                raise
+        except TimeoutError:
+            await self._fail(claim, DeadlineExceeded("the turn did not end within its time"))
+        except TurnFailed as error:
+            await self._fail(claim, error)
+        except EngineError as error:
+            await self._fail(claim, TurnFailed(f"the engine failed: {error}"))
+        except Exception:
+            log.exception("job %s failed", claim.job)
+            await self._fail(claim, TurnFailed("the worker failed on this turn"))
+
+    async def _commit(self, claim: Claim, completion: Completion) -> None:
+        outcome = await persist("commit", lambda: self._turns.commit(claim, completion))
+        log.info("job %s completed: %s", claim.job, outcome)
+
+    async def _fail(self, claim: Claim, error: TurnFailed) -> None:
+        outcome = await persist("fail", lambda: self._turns.fail(claim, error))
+        log.info("job %s failed (%s): %s", claim.job, error.code, outcome)
+
+    async def _complete(self, held: Held) -> Completion | None:
+        """Generate the reply; None if the conversation was deleted meanwhile."""
+        claim = held.claim
+        reach = self._window // _TOKENS_PER_MESSAGE
+        history = await persist("load", lambda: self._turns.load(claim, reach))
+        if history is None:
+            return None
+        emitted = PieceRecord("", ())
+        if claim.starts > 1:
+            emitted = await persist("emitted", lambda: self._turns.emitted(claim))
+        max_tokens = claim.request.sampling.max_tokens or self._max_tokens
+        budget = Budget(self._window, max_tokens, self._trim_to)
+        prompt = await asyncio.to_thread(build_prompt, self._engine, claim, history, budget)
+        request = GenerationRequest(
+            session=claim.conversation,
+            prompt=prompt.token_ids,
+            emitted=emitted.token_ids,
+            max_tokens=budget.reply_limit(len(prompt.token_ids)),
+            stop=claim.request.sampling.stop,
+            sampling=sampling_options(claim.request.sampling),
+        )
+        reply, rest, end = await self._generate(held, request, emitted)
+        return self._completion(claim, history.next_number, prompt, reply, rest, end)
+
+    async def _generate(
+        self, held: Held, request: GenerationRequest, emitted: PieceRecord
+    ) -> tuple[PieceRecord, PieceRecord | None, End]:
+        """Returns the whole reply, the end of it that was not emitted, and how it ended."""
+        texts, token_ids, end = [emitted.text], list(emitted.token_ids), None
+        emitter = Emitter(
+            self._turns, held.claim, len(token_ids), lambda: held.give_up(GivenUp.FENCED)
+        )
+        held.generating = True
+        try:
+            async with aclosing(self._engine.generate(request)) as pieces:
+                async for piece in pieces:
+                    texts.append(piece.text)
+                    token_ids += piece.token_ids
+                    end = piece.end
+                    if piece.text or piece.token_ids:
+                        emitter.add(piece)
+            held.generating = False
+            rest = await emitter.close()
+        finally:
+            held.generating = False
+            emitter.cancel()
+        if end is None:
+            raise EngineError("the reply has no end")
+        return PieceRecord("".join(texts), tuple(token_ids)), rest, end
+
+    def _completion(
+        self,
+        claim: Claim,
+        number: int,
+        prompt: Prompt,
+        reply: PieceRecord,
+        rest: PieceRecord | None,
+        end: End,
+    ) -> Completion:
+        now_ms = time.time_ns() // 1_000_000
+        total = len(prompt.token_ids) + len(reply.token_ids)
+        result = TurnResult(
+            reply=reply.text,
+            timestamp=rfc3339(now_ms),
+            numberOfTokens=total,
+            finish_reason=end.reason,
+            usage=Usage(
+                len(prompt.token_ids),
+                len(reply.token_ids),
+                total,
+                PromptTokensDetails(end.cached_tokens),
+            ),
+            window=WindowReceipt(self._window, total, prompt.turns_kept, prompt.turns_dropped),
+            timings=Timings(
+                float(claim.started_ms - claim.created_ms),
+                round(end.prompt_ms, 1),
+                round(end.generation_ms, 1),
+            ),
+        )
+        encoded = orjson.dumps(result)
+        return Completion(
+            user=StoredMessage(
+                number,
+                "user",
+                claim.request.prompt,
+                claim.created_ms,
+                prompt.user_tokens,
+                claim.job,
+            ),
+            assistant=StoredMessage(
+                number + 1,
+                "assistant",
+                reply.text,
+                now_ms,
+                len(reply.token_ids),
+                claim.job,
+                self._ids_to_keep(reply),
+            ),
+            offset=prompt.offset,
+            tokens=total,
+            window=orjson.dumps(result.window),
+            model=self._engine.model.fingerprint,
+            result=encoded,
+            reply=reply_object(claim.job, claim.conversation, claim.request, encoded),
+            piece=rest,
+        )
+
+    def _ids_to_keep(self, reply: PieceRecord) -> tuple[int, ...] | None:
+        """The reply's ids, if its text alone would give others and they are exactly its text."""
+        again = tuple(self._engine.tokenize(reply.text))
+        if again == reply.token_ids or self._engine.detokenize(reply.token_ids) != reply.text:
+            return None
+        return reply.token_ids
+
+
+def sampling_options(sampling: Sampling) -> SamplingOptions:
+    """The engine's options: its defaults, and what the request said."""
+    said: dict[str, Any] = sampling.model_dump(exclude_none=True, exclude={"max_tokens", "stop"})
+    return SamplingOptions(**said)

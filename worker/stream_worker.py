@@ -1,0 +1,239 @@
+"""An arq worker fed by permits on a Redis Stream: woken by the event instead of polling.
+
+arq gives the process: job functions, the table of running tasks, start-up and shut-down. Its own
+queue, a sorted set polled twice a second, is replaced by one consumer group. What is relied upon of
+arq 0.28 is pinned by `tests/unit/test_arq_contract.py`.
+"""
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from typing import Any, Final
+
+import orjson
+from arq.connections import ArqRedis
+from arq.constants import job_key_prefix, retry_key_prefix
+from arq.jobs import serialize_job
+from arq.utils import timestamp_ms
+from arq.worker import Worker, func
+from redis.asyncio import Redis
+from redis.exceptions import RedisError, ResponseError
+
+from shared.errors import TurnFailed
+from shared.keys import WORKER_GROUP, Keys
+from shared.redis import AWAY
+from shared.turns import Claim, Turns
+from worker.held import GivenUp, Held, Holdings
+from worker.persistence import persist
+from worker.reply import Replier
+
+log = logging.getLogger(__name__)
+
+_FUNCTION: Final = "reply"
+_BLOCK_MS: Final = 5000
+"""A read returns at least this often, so that a dead connection is noticed."""
+_PAUSE_S: Final = 0.2
+"""After an error of Redis, before the next read."""
+_UNBLOCK_PAUSE_S: Final = 0.01
+_UNLIMITED: Final = 1 << 30
+"""Tries in arq's sense; how often a turn may be started is decided by `reclaim`."""
+
+
+def arq_definition() -> bytes:
+    """What arq finds when it looks a job up: the function; which turn it is, the arq id says."""
+    definition = serialize_job(_FUNCTION, (), {}, None, timestamp_ms(), serializer=orjson.dumps)
+    assert definition is not None
+    return definition
+
+
+ARQ_PREFIX: Final = job_key_prefix
+
+
+async def reply(ctx: dict[str, Any]) -> None:
+    """The arq function: answer the turn that was claimed under this arq id."""
+    held: Held = ctx["holdings"][ctx["job_id"]]
+    replier: Replier = ctx["replier"]
+    await replier.reply(held)
+
+
+class StreamWorker(Worker):
+    """Reads permits, claims turns, runs them as arq jobs.
+
+    Args:
+        redis: for blocking reads, one connection of its own; decodes responses.
+        arq_pool: for arq's own bookkeeping.
+        worker_id: our consumer name; unique to this process.
+        slots: how many turns run together.
+    """
+
+    def __init__(
+        self,
+        *,
+        redis: Redis,
+        arq_pool: ArqRedis,
+        keys: Keys,
+        turns: Turns,
+        replier: Replier,
+        worker_id: str,
+        slots: int,
+    ) -> None:
+        self.holdings: Holdings = {}
+        super().__init__(
+            functions=[func(reply, name=_FUNCTION, timeout=None)],
+            redis_pool=arq_pool,
+            queue_name=None,
+            max_jobs=slots,
+            job_timeout=None,  # type: ignore[arg-type]  # ours is in the job; arq takes None for "no limit"
+            poll_delay=0,
+            max_tries=_UNLIMITED,
+            keep_result=0,
+            handle_signals=False,
+            retry_jobs=False,
+            log_results=False,
+            ctx={"holdings": self.holdings, "replier": replier},
+            job_serializer=orjson.dumps,
+            job_deserializer=orjson.loads,
+        )
+        self.worker_id = worker_id
+        self._reader = redis.client()
+        self._redis = redis
+        self._keys = keys
+        self._turns = turns
+        self._connection_id: int | None = None
+        self._reading = False
+        self._slot_freed = asyncio.Event()
+
+    @property
+    def has_free_slot(self) -> bool:
+        """Whether another turn may be started now."""
+        return self.allow_pick_jobs and self.job_counter < self.max_jobs
+
+    def start_turn(self, claim: Claim) -> None:
+        """Run a claimed turn as an arq job."""
+        held = self.holdings[claim.arq_id] = Held(claim)
+        self.job_counter += 1
+        task = self.loop.create_task(self._run_turn(held), name=f"turn {claim.job}")
+        self.tasks[claim.arq_id] = task
+        task.add_done_callback(lambda _: self._turn_ended(claim.arq_id))
+
+    async def drain(self, grace_s: float) -> None:
+        """Take no more turns, let the running ones end within `grace_s`, hand the rest over."""
+        self.allow_pick_jobs = False
+        while self._reading:
+            await self._unblock_reader()
+            await asyncio.sleep(_UNBLOCK_PAUSE_S)
+        running = [task for task in self.tasks.values() if not task.done()]
+        if running and grace_s > 0:
+            await asyncio.wait(running, timeout=grace_s)
+        for held in list(self.holdings.values()):
+            held.give_up(GivenUp.DRAIN)
+        if running:
+            await asyncio.wait(running)
+        if self.main_task is not None:
+            self.main_task.cancel()
+
+    async def _run_turn(self, held: Held) -> None:
+        try:
+            await self.run_job(held.claim.arq_id, timestamp_ms())
+        except RedisError:
+            log.exception("job %s could not be run; its lease will run out", held.claim.job)
+
+    def _turn_ended(self, arq_id: str) -> None:
+        self.holdings.pop(arq_id, None)
+        self.tasks.pop(arq_id, None)
+        self.job_counter -= 1
+        self._slot_freed.set()
+
+    async def _poll_iteration(self) -> None:
+        """Wait for a free slot, then for a permit, and start the turn it gives."""
+        if not self.has_free_slot:
+            self._slot_freed.clear()
+            await self._slot_freed.wait()
+            return
+        self._reading = True
+        try:
+            await self._take_turn()
+        except AWAY as error:
+            log.warning("Redis is away (%s); reading again", type(error).__name__)
+            self._connection_id = None
+            await asyncio.sleep(_PAUSE_S)
+        except ResponseError as error:
+            await self._repair_group(error)
+        finally:
+            self._reading = False
+
+    async def _take_turn(self) -> None:
+        permit = await self._next_permit()
+        if permit is None:
+            return
+        if not self.allow_pick_jobs:
+            await self._turns.return_permit(permit)
+            return
+        nonce = secrets.token_hex(8)
+        claim = await persist("claim", lambda: self._turns.claim(permit, self.worker_id, nonce))
+        if claim is not None:
+            self.start_turn(claim)
+
+    async def _next_permit(self) -> str | None:
+        """The next permit; on a new connection first one that a lost answer had brought us."""
+        if self._connection_id is None:
+            connection_id = await self._reader.client_id()
+            stranded = await self._stranded_permit()
+            if stranded is not None:
+                return stranded
+            self._connection_id = connection_id
+        answer = await self._reader.xreadgroup(
+            WORKER_GROUP, self.worker_id, {self._keys.permits: ">"}, count=1, block=_BLOCK_MS
+        )
+        return answer[0][1][0][0] if answer else None
+
+    async def _stranded_permit(self) -> str | None:
+        pending = await self._reader.xpending_range(
+            self._keys.permits, WORKER_GROUP, "-", "+", 1000, consumername=self.worker_id
+        )
+        bound = {held.claim.permit for held in self.holdings.values()}
+        delivered = (entry["message_id"] for entry in pending)
+        return next((permit for permit in delivered if permit not in bound), None)
+
+    async def _repair_group(self, error: ResponseError) -> None:
+        if "NOGROUP" not in str(error):
+            log.error("reading permits: %s", error)
+            await asyncio.sleep(_PAUSE_S)
+        await persist("group", self._turns.ensure_group)
+
+    async def _unblock_reader(self) -> None:
+        """Wake the blocked read; cancelled, it could leave an entry that was on its way to us."""
+        if self._connection_id is not None:
+            with contextlib.suppress(*AWAY, ResponseError):
+                await self._redis.client_unblock(self._connection_id)
+
+    async def finish_job(
+        self,
+        job_id: str,
+        finish: bool,
+        result_data: bytes | None,
+        result_timeout_s: float | None,
+        keep_result_forever: bool,
+        incr_score: int | None,
+        keep_in_progress: float | None,
+    ) -> None:
+        """Forget arq's own records of this start; the turn has been ended by its script."""
+        await self._forget(job_id)
+
+    async def finish_failed_job(self, job_id: str, result_data: bytes | None) -> None:
+        """arq could not even run the job: end the turn, so that its client hears of it."""
+        held = self.holdings.get(job_id)
+        if held is not None:
+            error = TurnFailed("the worker could not run this turn")
+            await persist("fail", lambda: self._turns.fail(held.claim, error))
+        await self._forget(job_id)
+
+    async def record_health(self) -> None:
+        """Workers report their health in their own heartbeat."""
+
+    async def _forget(self, arq_id: str) -> None:
+        await persist(
+            "forget",
+            lambda: self.pool.delete(job_key_prefix + arq_id, retry_key_prefix + arq_id),
+        )

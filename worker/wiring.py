@@ -1,0 +1,109 @@
+"""All parts of a worker process, put together on one page."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import socket
+from typing import Final
+
+from arq.connections import ArqRedis
+
+from shared.config import Settings
+from shared.keys import Keys
+from shared.redis import AWAY, connect, wait_until_up
+from shared.turns import Turns
+from worker.engine.interface import Engine
+from worker.heartbeat import Heartbeat
+from worker.recovery import Recovery
+from worker.reply import Replier
+from worker.stream_worker import ARQ_PREFIX, StreamWorker, arq_definition
+
+log = logging.getLogger(__name__)
+
+_HAND_OVER_S: Final = 3.0
+"""Time for the last writes of a process that stops."""
+
+
+def new_worker_id() -> str:
+    """Host, process and a random part: a consumer name that is never used again."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+
+
+async def run_worker(settings: Settings, engine: Engine, stopping: asyncio.Event) -> None:
+    """Serve turns until `stopping` is set.
+
+    Args:
+        engine: closed at the end.
+    """
+    keys = Keys(settings.namespace)
+    redis = connect(settings)
+    if not await wait_until_up(redis, stopping):
+        return
+    arq_pool = ArqRedis(connect(settings, decode_responses=False).connection_pool)
+    turns = Turns(redis, keys, settings, arq_prefix=ARQ_PREFIX, arq_definition=arq_definition())
+    await turns.ensure_group()
+    worker = StreamWorker(
+        redis=redis,
+        arq_pool=arq_pool,
+        keys=keys,
+        turns=turns,
+        replier=Replier(
+            turns,
+            engine,
+            window=settings.context_length,
+            trim_to=settings.trim_to,
+            max_tokens=settings.max_tokens,
+        ),
+        worker_id=new_worker_id(),
+        slots=min(settings.slots, engine.slots),
+    )
+    heartbeat = Heartbeat(
+        redis,
+        keys,
+        turns,
+        engine,
+        worker.holdings,
+        worker_id=worker.worker_id,
+        interval_s=settings.heartbeat,
+    )
+    recovery = Recovery(redis, turns, worker, lease_s=settings.lease)
+    try:
+        await _serve(worker, heartbeat, recovery, stopping, settings.grace)
+    finally:
+        await engine.close()
+        await redis.aclose(close_connection_pool=True)
+
+
+async def _serve(
+    worker: StreamWorker,
+    heartbeat: Heartbeat,
+    recovery: Recovery,
+    stopping: asyncio.Event,
+    grace_s: float,
+) -> None:
+    """Run until told to stop; a part that fails ends the process with its error."""
+    await heartbeat.announce()
+    log.info("worker %s is ready", worker.worker_id)
+    parts = [
+        asyncio.create_task(worker.async_run(), name="permits"),
+        asyncio.create_task(heartbeat.run(), name="heartbeat"),
+        asyncio.create_task(recovery.run(), name="recovery"),
+    ]
+    told = asyncio.create_task(stopping.wait(), name="stopping")
+    try:
+        done, _ = await asyncio.wait({told, *parts}, return_when=asyncio.FIRST_COMPLETED)
+        if told not in done:
+            raise next(iter(done)).exception() or RuntimeError("a part of the worker ended")
+        log.info("stopping with %d turns", len(worker.holdings))
+        # The heart beats on until everything is handed over.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(worker.drain(grace_s), grace_s + _HAND_OVER_S)
+    finally:
+        for part in (told, *parts):
+            part.cancel()
+        await asyncio.gather(told, *parts, return_exceptions=True)
+        with contextlib.suppress(*AWAY):
+            await asyncio.wait_for(heartbeat.leave(), _HAND_OVER_S)
+            await asyncio.wait_for(worker.close(), _HAND_OVER_S)
