@@ -20,7 +20,7 @@ WORTH_SAYING = re.compile(r"error|Successfully installed|Downloading|Building wh
 
 
 def main() -> None:
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 - that is what is to be found out
         sys.exit(f"palaver: Python 3.11 or newer is needed; this is {sys.version.split()[0]}")
     if not any(map(shutil.which, ("c++", "g++", "clang++"))):
         sys.exit("palaver: a C++ compiler is needed to build llama-cpp-python (g++ or clang++)")

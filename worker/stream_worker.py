@@ -229,6 +229,13 @@ class StreamWorker(Worker):
             await persist("fail", lambda: self._turns.fail(held.claim, error))
         await self._forget(job_id)
 
+    async def close(self) -> None:
+        """Cancel what still runs and close our connections."""
+        try:
+            await super().close()
+        finally:
+            await self._reader.aclose()
+
     async def record_health(self) -> None:
         """Workers report their health in their own heartbeat."""
 

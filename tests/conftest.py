@@ -1,0 +1,34 @@
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from shared.config import Settings
+from shared.keys import Keys
+from shared.redis import connect
+from tests.servers import Valkey, make_settings, running_valkey
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[Valkey]:
+    """One server for all tests; each has a namespace of its own."""
+    with running_valkey() as server:
+        yield server
+
+
+@pytest.fixture
+def settings(valkey: Valkey) -> Settings:
+    return make_settings(valkey.url)
+
+
+@pytest.fixture
+async def redis(settings: Settings) -> AsyncIterator[Redis]:
+    client: Any = connect(settings)
+    yield client
+    await client.aclose(close_connection_pool=True)
+
+
+@pytest.fixture
+def keys(settings: Settings) -> Keys:
+    return Keys(settings.namespace)
