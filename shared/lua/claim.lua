@@ -8,7 +8,7 @@ if bound then
   if string.sub(token, -#arg.nonce) == arg.nonce then return claimed(bound) end
   return {'NOTHING'}
 end
-local job = take_ready()
+local job = next_ready()
 if not job then
   free_permit(arg.permit)
   return {'NOTHING'}
@@ -19,4 +19,6 @@ if tonumber(f.deadline) <= now_ms() then
   finish(job, f, 'failed', 'error', arg.deadline_error, arg.deadline_error)
   return {'EXPIRED', job}
 end
-return start(job, arg.permit)
+local answer = start(job, arg.permit)
+leave_queue(job, f.owner)
+return answer

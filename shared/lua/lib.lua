@@ -50,18 +50,20 @@ local function free_permit(permit)
   redis.call('HDEL', key.claims, permit)
 end
 
--- The next turn to start, taken from the owner with the smallest virtual time; false if none waits.
-local function take_ready()
-  while true do
-    local owner = redis.call('ZRANGE', key.owners, 0, 0)[1]
-    if not owner then return false end
-    local job = redis.call('ZPOPMIN', key.ready(owner))[1]
-    if redis.call('EXISTS', key.ready(owner)) == 0 then
-      redis.call('ZREM', key.owners, owner)
-    else
-      redis.call('ZINCRBY', key.owners, 1, owner)
-    end
-    if job then return job end
+-- The next turn to start, of the owner with the smallest virtual time; false if none waits.
+local function next_ready()
+  local owner = redis.call('ZRANGE', key.owners, 0, 0)[1]
+  if not owner then return false end
+  return redis.call('ZRANGE', key.ready(owner), 0, 0)[1]
+end
+
+-- A turn waits no longer: out of its owner's queue. An owner with nothing left is idle.
+local function leave_queue(job, owner)
+  if redis.call('ZREM', key.ready(owner), job) == 0 then return end
+  if redis.call('EXISTS', key.ready(owner)) == 0 then
+    redis.call('ZREM', key.owners, owner)
+  else
+    redis.call('ZINCRBY', key.owners, 1, owner)
   end
 end
 
@@ -86,7 +88,7 @@ local function finish(job, f, status, field, value, published)
     redis.call('PEXPIRE', key.messages(conversation), arg.conversation_ttl_ms)
   end
   redis.call('ZREM', key.open_jobs, job)
-  redis.call('ZREM', key.ready(f.owner), job)
+  leave_queue(job, f.owner)
   if f.permit then free_permit(f.permit) end
   redis.call('DEL', key.lease(job))
   redis.call('HDEL', key.job(job), 'token', 'permit', 'worker')

@@ -1,0 +1,100 @@
+"""The scripts with short names, for tests that play several workers."""
+
+import secrets
+from typing import Any
+
+from redis.asyncio import Redis
+
+from shared import ids
+from shared.config import Settings
+from shared.events import EventLog
+from shared.jobs import Jobs
+from shared.keys import WORKER_GROUP, Keys
+from shared.schema import Sampling, StoredMessage, TurnRequest
+from shared.turns import Claim, Completion, Submission, Turns
+
+LEASE_MS = 30_000
+
+
+class Bench:
+    """The scripts with short names, and what they left behind."""
+
+    def __init__(self, redis: Redis, keys: Keys, settings: Settings) -> None:
+        self.redis: Any = redis
+        self.keys = keys
+        self.turns = Turns(redis, keys, settings, arq_prefix="arq:test:", arq_definition=b"{}")
+        self.events = EventLog(redis, keys)
+        self.jobs = Jobs(redis, keys)
+
+    async def submit(self, conversation: str | None = None, **fields: Any) -> Submission:
+        submission = Submission(
+            job=ids.new_job(),
+            conversation=conversation or ids.new_conversation(),
+            owner=fields.pop("owner", "default"),
+            new=conversation is None,
+            instructions="Persona.",
+            request=TurnRequest(
+                fields.pop("prompt", "Hello"),
+                fields.pop("context", None),
+                fields.pop("replace_from", None),
+                Sampling(),
+            ),
+        )
+        assert await self.turns.submit(submission)
+        return submission
+
+    async def permit(self, worker: str) -> str | None:
+        answer = await self.redis.xreadgroup(
+            WORKER_GROUP, worker, {self.keys.permits: ">"}, count=1
+        )
+        return answer[0][1][0][0] if answer else None
+
+    async def claim(self, worker: str = "w1") -> Claim:
+        permit = await self.permit(worker)
+        assert permit is not None, "nobody was woken"
+        claim = await self.turns.claim(permit, worker, secrets.token_hex(8))
+        assert claim is not None
+        return claim
+
+    async def crash(self, claim: Claim) -> None:
+        """The worker is gone: its lease runs out, its permit becomes idle."""
+        await self.redis.delete(self.keys.lease(claim.job))
+        await self.make_idle(claim.permit, "w1")
+
+    async def make_idle(self, permit: str, holder: str) -> None:
+        """Nothing was heard of the permit's holder for a long time."""
+        await self.redis.xclaim(
+            self.keys.permits, WORKER_GROUP, holder, 0, [permit], idle=LEASE_MS * 10, justid=True
+        )
+
+    async def kinds(self, job: str) -> list[str]:
+        return [event.kind for event in await self.events.read(job)]
+
+    async def messages(self, conversation: str) -> list[StoredMessage]:
+        stored = await self.redis.lrange(self.keys.messages(conversation), 0, -1)
+        return [StoredMessage.decode(message) for message in stored]
+
+    async def leftovers(self) -> set[str]:
+        """What no ended turn may leave: permits, claims, leases, open jobs, ready turns."""
+        everything = {key async for key in self.redis.scan_iter(f"{self.keys.namespace}:*")}
+        prefixes = ("lease:", "claims", "jobs:open", "ready:", "owners")
+        found = {key for key in everything if key.split(":", 1)[1].startswith(prefixes)}
+        if await self.redis.xlen(self.keys.permits):
+            found.add("permits")
+        return found
+
+
+def completion(claim: Claim, number: int = 1, reply: str = "Hi", **fields: Any) -> Completion:
+    user = StoredMessage(number, "user", claim.request.prompt, 1, 2, claim.job)
+    assistant = StoredMessage(number + 1, "assistant", reply, 1, 2, claim.job)
+    return Completion(
+        user=user,
+        assistant=assistant,
+        offset=fields.get("offset", 1),
+        tokens=9,
+        window=b"{}",
+        model="m",
+        result=b'{"reply":"Hi"}',
+        reply=b'{"reply":"Hi","whole":true}',
+        piece=fields.get("piece"),
+    )

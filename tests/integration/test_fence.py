@@ -1,0 +1,120 @@
+"""Workers that die, stall and come back: the fence and what takes over."""
+
+import asyncio
+
+from shared.errors import (
+    TurnFailed,
+)
+from shared.keys import WORKER_GROUP
+from shared.turns import Outcome, PieceRecord
+from tests.integration.bench import Bench, completion
+
+
+async def test_a_permit_given_back_wakes_another_worker(bench: Bench) -> None:
+    submission = await bench.submit()
+    permit = await bench.permit("w1")
+    assert permit is not None
+    await bench.turns.return_permit(permit)
+    assert (await bench.claim("w2")).job == submission.job
+
+
+async def test_everything_a_zombie_writes_is_refused(bench: Bench) -> None:
+    submission = await bench.submit()
+    zombie = await bench.claim("w1")
+    await bench.turns.emit(zombie, 0, PieceRecord("H", (1,)))
+    await bench.crash(zombie)
+    heir = await bench.turns.reclaim("w2")
+    assert heir is not None
+    assert (heir.job, heir.starts, heir.crashes) == (zombie.job, 2, 1)
+    before = await bench.kinds(heir.job)
+    assert before == ["queued", "started", "token", "resumed"]
+
+    assert await bench.turns.emit(zombie, 1, PieceRecord("x", (9,))) is Outcome.FENCED
+    assert await bench.turns.beat(zombie, "w1") is Outcome.FENCED
+    assert await bench.turns.commit(zombie, completion(zombie)) is Outcome.FENCED
+    assert await bench.turns.fail(zombie, TurnFailed("x")) is Outcome.FENCED
+    assert await bench.turns.hand_over(zombie) is Outcome.FENCED
+    assert await bench.kinds(heir.job) == before
+    assert await bench.messages(submission.conversation) == []
+
+    assert await bench.turns.commit(heir, completion(heir)) is Outcome.OK
+    assert await bench.turns.commit(zombie, completion(zombie)) is Outcome.FENCED
+    assert len(await bench.messages(submission.conversation)) == 2
+    assert await bench.leftovers() == set()
+
+
+async def test_only_one_of_many_takes_an_abandoned_turn_over(bench: Bench) -> None:
+    await bench.submit()
+    await bench.crash(await bench.claim())
+    heirs = await asyncio.gather(*(bench.turns.reclaim(f"w{n}") for n in range(10)))
+    assert len([heir for heir in heirs if heir is not None]) == 1
+
+
+async def test_a_living_worker_is_not_robbed(bench: Bench) -> None:
+    await bench.submit()
+    claim = await bench.claim()
+    await bench.crash(claim)
+    assert await bench.turns.beat(claim, "w1") is Outcome.OK, "a lost lease is made anew"
+    assert await bench.turns.reclaim("w2") is None
+    assert await bench.turns.commit(claim, completion(claim)) is Outcome.OK
+
+
+async def test_a_turn_that_kills_its_workers_ends_as_failed(bench: Bench) -> None:
+    submission = await bench.submit()
+    follower = await bench.submit(submission.conversation)
+    await bench.crash(await bench.claim())
+    for crashes in (1, 2):
+        heir = await bench.turns.reclaim("w2")
+        assert heir is not None
+        assert heir.crashes == crashes
+        await bench.crash(heir)
+    assert await bench.turns.reclaim("w2") is None
+    job = await bench.jobs.get(submission.job)
+    assert job is not None
+    assert job.status == "failed"
+    assert '"worker_lost"' in (job.error or "")
+    assert (await bench.claim("w2")).job == follower.job
+
+
+async def test_a_permit_read_by_a_worker_that_died_before_its_claim(bench: Bench) -> None:
+    submission = await bench.submit()
+    permit = await bench.permit("w1")
+    assert permit is not None
+    await bench.make_idle(permit, "w1")
+    assert await bench.turns.reclaim("w2") is None
+    assert (await bench.claim("w2")).job == submission.job
+
+
+async def test_hand_over_keeps_place_and_text_and_charges_nothing(bench: Bench) -> None:
+    first = await bench.submit()
+    claim = await bench.claim("w1")
+    await bench.turns.emit(claim, 0, PieceRecord("Hel", (1, 2)))
+    later = await bench.submit()
+    assert await bench.turns.hand_over(claim) is Outcome.OK
+    heir = await bench.claim("w2")
+    assert (heir.job, heir.crashes, heir.starts) == (first.job, 0, 2)
+    assert await bench.turns.emitted(heir) == PieceRecord("Hel", (1, 2))
+    assert (await bench.claim("w2")).job == later.job
+    assert (await bench.kinds(first.job))[-1] == "resumed"
+    assert await bench.turns.commit(claim, completion(claim)) is Outcome.FENCED
+
+
+async def test_the_sweep_gives_lost_permits_back(bench: Bench) -> None:
+    submission = await bench.submit()
+    await bench.redis.xtrim(bench.keys.permits, maxlen=0)
+    assert await bench.permit("w1") is None
+    await bench.turns.sweep()
+    assert (await bench.claim("w1")).job == submission.job
+
+
+async def test_a_lost_group_is_made_anew_from_the_beginning(bench: Bench) -> None:
+    running, waiting = await bench.submit(), await bench.submit()
+    claim = await bench.claim("w1")
+    await bench.redis.xgroup_destroy(bench.keys.permits, WORKER_GROUP)
+    await bench.turns.ensure_group()
+    again = await bench.permit("w2")
+    assert again == claim.permit, "it is delivered again"
+    assert await bench.turns.claim(again, "w2", "nonce") is None, "and serves its turn already"
+    assert (await bench.claim("w2")).job == waiting.job
+    assert await bench.turns.commit(claim, completion(claim)) is Outcome.OK
+    assert running.job == claim.job

@@ -1,0 +1,67 @@
+"""At `maxmemory` writes are denied whole, never half."""
+
+from typing import Any
+
+import pytest
+from redis.exceptions import OutOfMemoryError
+
+from shared.errors import (
+    TurnFailed,
+)
+from shared.keys import Keys
+from shared.redis import connect
+from shared.turns import Outcome, PieceRecord
+from tests.integration.bench import Bench, completion
+from tests.servers import make_settings, running_valkey
+
+
+async def test_when_memory_is_short_nothing_is_half_written() -> None:
+    with running_valkey() as server:
+        settings = make_settings(server.url)
+        redis: Any = connect(settings)
+        bench = Bench(redis, Keys(settings.namespace), settings)
+        await bench.turns.ensure_group()
+        await redis.zadd(bench.keys.workers, {"w1": 1 << 50})
+        running, waiting = await bench.submit(), await bench.submit()
+        claim = await bench.claim()
+        permit = await bench.permit("w2")
+        assert permit is not None
+        before = await contents(redis)
+        await redis.config_set("maxmemory", 1)
+        for write in (
+            bench.submit(),
+            bench.turns.emit(claim, 0, PieceRecord("x", (1,))),
+            bench.turns.commit(claim, completion(claim)),
+            bench.turns.fail(claim, TurnFailed("x")),
+            bench.turns.hand_over(claim),
+            bench.turns.claim(permit, "w2", "nonce"),
+        ):
+            with pytest.raises(OutOfMemoryError):
+                await write
+        assert await contents(redis) == before
+        await redis.config_set("maxmemory", 0)
+        assert await bench.turns.commit(claim, completion(claim)) is Outcome.OK
+        second = await bench.turns.claim(permit, "w2", "nonce")
+        assert second is not None
+        assert (claim.job, second.job) == (running.job, waiting.job)
+        await redis.aclose(close_connection_pool=True)
+
+
+async def contents(redis: Any) -> dict[str, Any]:
+    """Every key's value."""
+    names = [key async for key in redis.scan_iter()]
+    return {name: await dump(redis, name) for name in names}
+
+
+async def dump(redis: Any, name: str) -> Any:
+    match await redis.type(name):
+        case "hash":
+            return await redis.hgetall(name)
+        case "list":
+            return await redis.lrange(name, 0, -1)
+        case "zset":
+            return await redis.zrange(name, 0, -1, withscores=True)
+        case "stream":
+            return await redis.xrange(name)
+        case _:
+            return await redis.get(name)

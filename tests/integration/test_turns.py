@@ -1,0 +1,236 @@
+"""Accepting, claiming and ending turns: the scripts against a real server."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from redis.asyncio import Redis
+
+from shared import ids
+from shared.errors import (
+    ConversationBusy,
+    InvalidReplaceFrom,
+    NoSuchConversation,
+    NoWorker,
+    QueueFull,
+    TurnFailed,
+)
+from shared.events import Event
+from shared.keys import Keys
+from shared.turns import Outcome, PieceRecord
+from tests.integration.bench import Bench, completion
+from tests.servers import Valkey, make_settings
+
+
+async def test_a_turn_leaves_nothing_but_its_conversation_and_its_job(bench: Bench) -> None:
+    submission = await bench.submit()
+    claim = await bench.claim()
+    assert await bench.turns.emit(claim, 0, PieceRecord("H", (1,))) is Outcome.OK
+    piece = PieceRecord("i", (2,))
+    assert await bench.turns.commit(claim, completion(claim, piece=piece)) is Outcome.OK
+    assert await bench.kinds(claim.job) == ["queued", "started", "token", "token", "completed"]
+    assert [m.content for m in await bench.messages(submission.conversation)] == ["Hello", "Hi"]
+    assert await bench.leftovers() == set()
+    assert 0 < await bench.redis.pttl(bench.keys.events(claim.job)) <= 300_000
+    assert 300_000 < await bench.redis.pttl(bench.keys.job(claim.job)) <= 86_400_000
+
+
+async def test_submit_repeated_with_its_job_id_is_accepted_once(bench: Bench) -> None:
+    submission = await bench.submit()
+    answers = await asyncio.gather(*(bench.turns.submit(submission) for _ in range(20)))
+    assert all(answers)
+    assert await bench.redis.llen(bench.keys.pending(submission.conversation)) == 1
+    assert await bench.redis.xlen(bench.keys.permits) == 1
+
+
+async def test_a_new_conversation_never_takes_anothers_id(bench: Bench) -> None:
+    first = await bench.submit()
+    again = replace(first, job=ids.new_job(), new=True)
+    assert await bench.turns.submit(again) is False
+    assert await bench.redis.llen(bench.keys.pending(first.conversation)) == 1
+
+
+async def test_refusals_store_nothing(redis: Redis, valkey: Valkey) -> None:
+    settings = make_settings(valkey.url, PALAVER_PENDING_TURNS=2, PALAVER_QUEUE_LIMIT=3)
+    bench = Bench(redis, Keys(settings.namespace), settings)
+    with pytest.raises(NoWorker):
+        await bench.submit()
+    await bench.redis.zadd(bench.keys.workers, {"w1": 1 << 50})
+    first = await bench.submit()
+    before = {key async for key in bench.redis.scan_iter(f"{settings.namespace}:*")}
+    with pytest.raises(NoSuchConversation):
+        await bench.submit("123")
+    with pytest.raises(NoSuchConversation):
+        await bench.submit(first.conversation, owner="somebody else")
+    with pytest.raises(InvalidReplaceFrom, match="number 3"):
+        await bench.submit(first.conversation, replace_from=4)
+    assert {key async for key in bench.redis.scan_iter(f"{settings.namespace}:*")} == before
+    await bench.submit(first.conversation)
+    with pytest.raises(ConversationBusy):
+        await bench.submit(first.conversation)
+    await bench.submit()
+    with pytest.raises(QueueFull):
+        await bench.submit()
+
+
+async def test_one_turn_of_a_conversation_at_a_time(bench: Bench) -> None:
+    first = await bench.submit()
+    second = await bench.submit(first.conversation, prompt="Second")
+    claim = await bench.claim()
+    assert claim.job == first.job
+    assert await bench.permit("w2") is None
+    assert await bench.turns.commit(claim, completion(claim)) is Outcome.OK
+    follower = await bench.claim("w2")
+    assert follower.job == second.job
+
+
+async def test_turns_start_in_the_order_of_acceptance(bench: Bench) -> None:
+    accepted = [(await bench.submit()).job for _ in range(12)]
+    assert [(await bench.claim()).job for _ in range(12)] == accepted
+
+
+async def test_owners_take_turns(bench: Bench) -> None:
+    for _ in range(4):
+        await bench.submit(owner="many")
+    single = await bench.submit(owner="single")
+    started = [(await bench.claim()).job for _ in range(2)]
+    assert single.job in started
+
+
+async def test_parallel_claims_never_share_a_turn(bench: Bench) -> None:
+    accepted = {(await bench.submit()).job for _ in range(20)}
+    claims = await asyncio.gather(*(bench.claim(f"w{n % 3}") for n in range(20)))
+    assert {claim.job for claim in claims} == accepted
+    assert len({claim.token for claim in claims}) == 20
+
+
+async def test_a_claim_whose_answer_was_lost_is_given_again(bench: Bench) -> None:
+    await bench.submit()
+    await bench.submit()
+    permit = await bench.permit("w1")
+    assert permit is not None
+    first = await bench.turns.claim(permit, "w1", "nonce-of-this-claim")
+    again = await bench.turns.claim(permit, "w1", "nonce-of-this-claim")
+    other = await bench.turns.claim(permit, "w1", "another-nonce-here!")
+    assert first is not None
+    assert again is not None
+    assert (again.job, again.token) == (first.job, first.token)
+    assert other is None
+
+
+async def test_a_permit_that_finds_nothing_is_forgotten(bench: Bench) -> None:
+    await bench.redis.xadd(bench.keys.permits, {"j": ""})
+    permit = await bench.permit("w1")
+    assert permit is not None
+    assert await bench.turns.claim(permit, "w1", "nonce") is None
+    assert await bench.leftovers() == set()
+
+
+async def test_a_repeated_commit_succeeds_and_changes_nothing(bench: Bench) -> None:
+    submission = await bench.submit()
+    claim = await bench.claim()
+    outcomes = [await bench.turns.commit(claim, completion(claim)) for _ in range(3)]
+    assert outcomes == [Outcome.OK, Outcome.DUP, Outcome.DUP]
+    assert len(await bench.messages(submission.conversation)) == 2
+    assert (await bench.kinds(claim.job)).count("completed") == 1
+
+
+async def test_a_repeated_piece_is_written_once(bench: Bench) -> None:
+    await bench.submit()
+    claim = await bench.claim()
+    piece = PieceRecord("Hi", (1, 2))
+    assert await bench.turns.emit(claim, 0, piece) is Outcome.OK
+    assert await bench.turns.emit(claim, 0, piece) is Outcome.DUP
+    assert await bench.turns.emit(claim, 2, PieceRecord("!", (3,))) is Outcome.OK
+    assert await bench.turns.emitted(claim) == PieceRecord("Hi!", (1, 2, 3))
+
+
+async def test_failure_promotes_the_next_turn_and_stores_no_message(bench: Bench) -> None:
+    first = await bench.submit(context="Never applied.")
+    second = await bench.submit(first.conversation)
+    claim = await bench.claim()
+    assert await bench.turns.fail(claim, TurnFailed("broken")) is Outcome.OK
+    assert await bench.turns.fail(claim, TurnFailed("broken")) is Outcome.DUP
+    assert await bench.messages(first.conversation) == []
+    assert (await bench.claim()).job == second.job
+    events = await bench.events.read(first.job)
+    assert events[-1].kind == "failed"
+    assert '"broken"' in events[-1].data
+
+
+async def test_context_is_applied_by_commit_alone(bench: Bench) -> None:
+    first = await bench.submit()
+    claim = await bench.claim()
+    await bench.turns.commit(claim, completion(claim))
+    await bench.submit(first.conversation, context="New.")
+    claim = await bench.claim()
+    history = await bench.turns.load(claim, 100)
+    assert history is not None
+    assert (history.context, history.next_number) == ("Persona.", 3)
+    await bench.turns.commit(claim, completion(claim, 3))
+    assert await bench.redis.hget(bench.keys.conversation(first.conversation), "context") == "New."
+
+
+async def test_a_deleted_conversation_gets_nothing_written(bench: Bench) -> None:
+    submission = await bench.submit()
+    claim = await bench.claim()
+    await bench.redis.delete(bench.keys.conversation(submission.conversation))
+    assert await bench.turns.commit(claim, completion(claim)) is Outcome.GONE
+    await bench.redis.delete(bench.keys.job(claim.job))
+    assert await bench.turns.commit(claim, completion(claim)) is Outcome.GONE
+    assert await bench.turns.fail(claim, TurnFailed("x")) is Outcome.GONE
+    assert await bench.messages(submission.conversation) == []
+
+
+async def test_turns_past_their_deadline_end_without_running(redis: Redis, valkey: Valkey) -> None:
+    settings = make_settings(valkey.url, PALAVER_JOB_TIMEOUT=0.001)
+    bench = Bench(redis, Keys(settings.namespace), settings)
+    await bench.turns.ensure_group()
+    await bench.redis.zadd(bench.keys.workers, {"w1": 1 << 50})
+    claimed, swept = await bench.submit(), await bench.submit()
+    permit = await bench.permit("w1")
+    assert permit is not None
+    assert await bench.turns.claim(permit, "w1", "nonce") is None
+    assert await bench.turns.sweep() == 1
+    for submission in (claimed, swept):
+        job = await bench.jobs.get(submission.job)
+        assert job is not None
+        assert job.status == "failed"
+        assert '"deadline_exceeded"' in (job.error or "")
+
+
+async def test_conversations_expire_only_when_nothing_is_pending(
+    redis: Redis, valkey: Valkey
+) -> None:
+    settings = make_settings(valkey.url, PALAVER_CONVERSATION_TTL=1000)
+    bench = Bench(redis, Keys(settings.namespace), settings)
+    await bench.turns.ensure_group()
+    await bench.redis.zadd(bench.keys.workers, {"w1": 1 << 50})
+    submission = await bench.submit()
+    names = [
+        bench.keys.conversation(submission.conversation),
+        bench.keys.messages(submission.conversation),
+    ]
+    claim = await bench.claim()
+    await bench.turns.commit(claim, completion(claim))
+    assert all([await bench.redis.pttl(name) > 0 for name in names])
+    await bench.submit(submission.conversation)
+    assert [await bench.redis.pttl(name) for name in names] == [-1, -1]
+
+
+async def test_the_outcome_is_stored_once_and_read_whole(bench: Bench) -> None:
+    await bench.submit()
+    claim = await bench.claim()
+    subscription = bench.redis.pubsub(ignore_subscribe_messages=True)
+    await subscription.subscribe(bench.keys.doorbell(claim.job))
+    await subscription.get_message(timeout=1)
+    await bench.turns.commit(claim, completion(claim))
+    message = await subscription.get_message(timeout=5)
+    await subscription.aclose()
+    rung = Event.from_doorbell(message["data"])
+    assert rung.data == '{"reply":"Hi","whole":true}'
+    logged = (await bench.redis.xrevrange(bench.keys.events(claim.job), count=1))[0][1]
+    assert logged["d"] == ""
+    read = (await bench.events.read(claim.job))[-1]
+    assert read.kind == "completed"
+    assert '"prompt":"Hello"' in read.data
