@@ -55,7 +55,7 @@ async def create_api(
     events = EventLog(redis, keys)
     feed = EventFeed(redis, keys, events)
     await feed.start()
-    readiness = Readiness(redis, keys)
+    readiness = Readiness(redis, keys, feed)
     jobs = Jobs(redis, keys)
     turns = Turns(redis, keys, settings)
     try:

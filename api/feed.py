@@ -27,6 +27,7 @@ _BUFFER: Final = 1000
 """Events that a reader may be behind."""
 _PAUSE_S: Final = 0.2
 _IDLE_S: Final = 10.0
+_CONNECT_S: Final = 1.0
 _CONFIRM_S: Final = 5.0
 
 
@@ -100,6 +101,11 @@ class EventFeed:
         self._task = asyncio.create_task(self._listen(), name="event feed")
         await self._connected.wait()
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether events arrive."""
+        return self._connected.is_set()
+
     async def close(self) -> None:
         """Stop listening."""
         if self._task is not None:
@@ -115,8 +121,11 @@ class EventFeed:
         Raises:
             redis.exceptions.ConnectionError: Redis is away.
         """
-        if not self._connected.is_set():
-            raise ConnectionError("the event feed is not connected")
+        try:
+            async with asyncio.timeout(_CONNECT_S):
+                await self._connected.wait()
+        except TimeoutError:
+            raise ConnectionError("the event feed is not connected") from None
         channel = self._keys.doorbell(job)
         watch = Watch(job, self._events)
         self._watches[channel].add(watch)

@@ -10,6 +10,7 @@ import orjson
 from redis.asyncio import Redis
 
 from api.errors import Problem
+from api.feed import EventFeed
 from shared.keys import Keys
 from shared.redis import AWAY
 from shared.turns import WORKER_SILENCE_S
@@ -20,9 +21,10 @@ _PING_TIMEOUT_S: Final = 2.0
 class Readiness:
     """Whether a prompt would be answered."""
 
-    def __init__(self, redis: Redis, keys: Keys) -> None:
+    def __init__(self, redis: Redis, keys: Keys, feed: EventFeed) -> None:
         self._redis = redis
         self._keys = keys
+        self._feed = feed
 
     async def missing(self) -> str | None:
         """What is missing: `redis`, `worker`, or None."""
@@ -30,6 +32,8 @@ class Readiness:
             async with asyncio.timeout(_PING_TIMEOUT_S):
                 newest = await self._redis.zrange(self._keys.workers, -1, -1, withscores=True)
         except (*AWAY, TimeoutError):
+            return "redis"
+        if not self._feed.is_connected:
             return "redis"
         silence_ms = WORKER_SILENCE_S * 1000
         if not newest or newest[0][1] < time.time() * 1000 - silence_ms:
