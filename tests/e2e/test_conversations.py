@@ -1,6 +1,7 @@
 """Conversations with the real model, through real processes."""
 
 import concurrent.futures
+import itertools
 import os
 import re
 import signal
@@ -54,7 +55,7 @@ def test_thirty_turns_in_a_small_window(client: httpx.Client) -> None:
         assert window["used"] <= 400
         assert window["turns_kept"] + window["turns_dropped"] == number
         dropped.append(window["turns_dropped"])
-    steps = [b - a for a, b in zip(dropped, dropped[1:], strict=False) if b != a]
+    steps = [b - a for a, b in itertools.pairwise(dropped) if b != a]
     assert dropped == sorted(dropped)
     assert len(steps) >= 2, "it was never trimmed"
     assert len(steps) <= 8, "it was trimmed nearly every turn"
