@@ -90,6 +90,7 @@ class ChatResource:
             request=TurnRequest(
                 request.prompt, request.context, request.replace_from, request.sampling()
             ),
+            api=self._feed.api,
         )
 
     async def _submit(self, submission: Submission) -> Submission:
@@ -158,7 +159,7 @@ def preferred_wait(header: str | None, longest_s: float) -> float | None:
 
 
 async def _terminal(watch: Watch) -> Event:
-    async for event in watch.follow(replay=False):
+    async for event in watch.follow():
         if event.is_terminal:
             return event
     raise FeedLost("the log ended without an outcome")

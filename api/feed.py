@@ -1,13 +1,15 @@
 """One pub/sub connection per API process feeds every waiting request.
 
-A job's log is the truth, its doorbell channel tells what is new. Whoever waits subscribes first and
-reads the log then; after the connection was lost and made again the log is read from where it
-was. A reader that does not keep up is dropped, and may resume.
+A job's log is the truth; what is new in it is rung into the inbox of the API process that submitted
+the job. The inbox is subscribed once, before anything is submitted, so that a waiting request costs
+no subscription. After the connection was lost and made again, every log is read from where its
+reader was. A reader that does not keep up is dropped, and may resume.
 """
 
 import asyncio
 import contextlib
 import logging
+import secrets
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
@@ -28,7 +30,6 @@ _BUFFER: Final = 1000
 _PAUSE_S: Final = 0.2
 _IDLE_S: Final = 10.0
 _CONNECT_S: Final = 1.0
-_CONFIRM_S: Final = 5.0
 
 
 class FeedLost(Exception):
@@ -43,7 +44,6 @@ class Watch:
         self._events = events
         self._queue: asyncio.Queue[Event | None] = asyncio.Queue(_BUFFER)
         self._overrun = False
-        self.subscribed = asyncio.Event()
 
     def ring(self, event: Event | None) -> None:
         """Something new; None means that something may have been missed."""
@@ -52,30 +52,23 @@ class Watch:
         except asyncio.QueueFull:
             self._overrun = True
 
-    async def follow(
-        self, after: str | None = None, *, replay: bool = True
-    ) -> AsyncGenerator[Event, None]:
-        """The job's events behind `after`, as they come, up to and with the terminal one.
-
-        With `replay` false the log is not read at first: the job does not exist yet.
+    async def follow(self) -> AsyncGenerator[Event, None]:
+        """A new job's events as they come, up to and with the terminal one.
 
         Raises:
             FeedLost: the reader was too slow.
         """
-        last = order(after) if after is not None else (0, 0)
-        pending = await self._events.read(self._job, after) if replay else []
-        while True:
-            for event in pending:
+        last = (0, 0)
+        while not self._overrun:
+            item = await self._queue.get()
+            for event in [item] if item is not None else await self._missed(last):
                 if order(event.id) <= last:
                     continue
                 last = order(event.id)
                 yield event
                 if event.is_terminal:
                     return
-            if self._overrun:
-                raise FeedLost("the reader was too slow")
-            item = await self._queue.get()
-            pending = [item] if item is not None else await self._missed(last)
+        raise FeedLost("the reader was too slow")
 
     async def _missed(self, last: tuple[int, int]) -> list[Event]:
         try:
@@ -88,16 +81,16 @@ class EventFeed:
     """Distributes what one pub/sub connection hears."""
 
     def __init__(self, redis: Redis, keys: Keys, events: EventLog) -> None:
-        self._keys = keys
+        self.api = secrets.token_hex(8)
         self._events = events
-        self._pubsub: PubSub = redis.pubsub(ignore_subscribe_messages=False)
+        self._inbox = keys.inbox(self.api)
+        self._pubsub: PubSub = redis.pubsub()
         self._watches: defaultdict[str, set[Watch]] = defaultdict(set)
         self._connected = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._idle_channel = keys.doorbell("none")
 
     async def start(self) -> None:
-        """Listen; connects as soon as Redis is there."""
+        """Listen; returns when events arrive."""
         self._task = asyncio.create_task(self._listen(), name="event feed")
         await self._connected.wait()
 
@@ -116,7 +109,7 @@ class EventFeed:
 
     @asynccontextmanager
     async def watch(self, job: str) -> AsyncIterator[Watch]:
-        """Subscribe to a job; the subscription is confirmed when the block is entered.
+        """Watch a job that is about to be submitted with this process's inbox.
 
         Raises:
             redis.exceptions.ConnectionError: Redis is away.
@@ -126,30 +119,21 @@ class EventFeed:
                 await self._connected.wait()
         except TimeoutError:
             raise ConnectionError("the event feed is not connected") from None
-        channel = self._keys.doorbell(job)
         watch = Watch(job, self._events)
-        self._watches[channel].add(watch)
+        self._watches[job].add(watch)
         try:
-            await self._pubsub.subscribe(channel)
-            async with asyncio.timeout(_CONFIRM_S):
-                await watch.subscribed.wait()
             yield watch
         finally:
-            watchers = self._watches[channel]
-            watchers.discard(watch)
-            if not watchers:
-                del self._watches[channel]
-                if self._connected.is_set():
-                    with contextlib.suppress(*AWAY):
-                        await self._pubsub.unsubscribe(channel)
+            self._watches[job].discard(watch)
+            if not self._watches[job]:
+                del self._watches[job]
 
     async def _listen(self) -> None:
         # Only this task connects: two at once would make two connections.
         while True:
             try:
                 if not self._connected.is_set():
-                    await self._pubsub.subscribe(self._idle_channel)
-                    self._connected.set()
+                    await self._pubsub.subscribe(self._inbox)
                 message = await self._pubsub.get_message(timeout=_IDLE_S)
                 if message is not None:
                     self._dispatch(message)
@@ -159,14 +143,12 @@ class EventFeed:
                 await asyncio.sleep(_PAUSE_S)
 
     def _dispatch(self, message: dict[str, Any]) -> None:
-        watchers = self._watches.get(message["channel"], set())
         if message["type"] == "message":
-            event = Event.from_doorbell(message["data"])
-            for watch in watchers:
+            job, event = Event.from_ring(message["data"])
+            for watch in self._watches.get(job, ()):
                 watch.ring(event)
         elif message["type"] == "subscribe":
-            # The first confirmation, or one after the connection was made anew.
-            for watch in watchers:
-                if watch.subscribed.is_set():
+            self._connected.set()
+            for watches in self._watches.values():
+                for watch in watches:
                     watch.ring(None)
-                watch.subscribed.set()

@@ -22,10 +22,10 @@ class Event:
         return self.kind in ENDED
 
     @classmethod
-    def from_doorbell(cls, payload: str) -> "Event":
-        """Read what the scripts publish: id, type and data with spaces between."""
-        event_id, kind, data = payload.split(" ", 2)
-        return cls(event_id, kind, data)
+    def from_ring(cls, payload: str) -> tuple[str, "Event"]:
+        """Read what the scripts publish: job, id, type and data with spaces between."""
+        job, event_id, kind, data = payload.split(" ", 3)
+        return job, cls(event_id, kind, data)
 
 
 def order(event_id: str) -> tuple[int, int]:

@@ -29,8 +29,9 @@ _PATTERNS: Final = {
     # Workers: what each is, and when each was last heard of.
     "worker": "worker:{}",
     "workers": "workers",
-    # Pub/sub channel that rings for every event of a job.
+    # Pub/sub channels that ring for every event: of one job; of the jobs of one API process.
     "doorbell": "doorbell:{}",
+    "inbox": "inbox:{}",
 }
 
 
@@ -69,6 +70,9 @@ class Keys:
 
     def doorbell(self, job: str) -> str:
         return self._name("doorbell", job)
+
+    def inbox(self, api: str) -> str:
+        return self._name("inbox", api)
 
     @property
     def permits(self) -> str:

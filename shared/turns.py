@@ -36,8 +36,11 @@ DEFAULT_OWNER: Final = "default"
 WORKER_SILENCE_S: Final = 60.0
 """After this long without any worker's sign of life, prompts are refused."""
 
+_TOKENS_PER_MESSAGE: Final = 4
+"""No message takes less of a window, scaffold included; bounds how many an edit looks at."""
+
 _SCRIPTS: Final = (
-    "submit", "claim", "beat", "emit", "commit", "fail", "hand_over", "reclaim", "load", "sweep",
+    "submit", "claim", "beat", "emit", "commit", "fail", "hand_over", "reclaim", "sweep",
 )  # fmt: skip
 
 
@@ -57,7 +60,8 @@ class Outcome(StrEnum):
 class Submission:
     """A prompt on its way in; ids are made before Redis is asked, so that it can be repeated.
 
-    `new` conversations start with `instructions`.
+    `new` conversations start with `instructions`; the job's events go to the inbox of the process
+    `api`, too, if it is set.
     """
 
     job: str
@@ -66,6 +70,22 @@ class Submission:
     new: bool
     instructions: str
     request: TurnRequest
+    api: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """A conversation as a turn sees it.
+
+    `messages` start at the absolute number `offset`; `next_number` is what the turn's prompt gets.
+    `model` is the fingerprint under which stored token ids are valid.
+    """
+
+    context: str
+    next_number: int
+    offset: int
+    model: str
+    messages: tuple[StoredMessage, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +93,7 @@ class Claim:
     """A turn that a worker holds, as of its start.
 
     Times are in milliseconds since the epoch by the server's clock; `remaining_s` is how long the
-    turn may still take.
+    turn may still take. `history` is None if the conversation was deleted.
     """
 
     job: str
@@ -85,6 +105,7 @@ class Claim:
     created_ms: int
     started_ms: int
     remaining_s: float
+    history: History | None
 
     @property
     def starts(self) -> int:
@@ -130,39 +151,15 @@ class Completion:
     piece: PieceRecord | None
 
 
-@dataclass(frozen=True, slots=True)
-class History:
-    """A conversation as a turn sees it.
-
-    `messages` start at the absolute number `offset`; `next_number` is the prompt's number.
-    """
-
-    context: str
-    next_number: int
-    offset: int
-    model: str
-    messages: tuple[StoredMessage, ...]
-
-
 class Turns:
     """The scripts, bound to a connection.
 
     Args:
         redis: decodes responses to `str`.
         settings: times and limits.
-        arq_prefix: under which arq looks for its job definitions (workers only).
-        arq_definition: what arq finds there.
     """
 
-    def __init__(
-        self,
-        redis: Redis,
-        keys: Keys,
-        settings: Settings,
-        *,
-        arq_prefix: str = "",
-        arq_definition: bytes = b"",
-    ) -> None:
+    def __init__(self, redis: Redis, keys: Keys, settings: Settings) -> None:
         self._redis = redis
         self._keys = keys
         self._settings = settings
@@ -178,8 +175,7 @@ class Turns:
         }
         self._start = {
             "lease_ms": _ms(settings.lease),
-            "arq_prefix": arq_prefix,
-            "arq_definition": arq_definition,
+            "reach": settings.context_length // _TOKENS_PER_MESSAGE,
         }
 
     async def _call(self, script: str, **arguments: Any) -> Any:
@@ -215,6 +211,7 @@ class Turns:
             context=submission.instructions if submission.new else None,
             request=submission.request.encode(),
             replace_from=submission.request.replace_from,
+            api=submission.api,
             pending_limit=self._settings.pending_turns,
             queue_limit=self._settings.queue_limit,
             timeout_ms=_ms(self._settings.job_timeout),
@@ -314,26 +311,6 @@ class Turns:
                 token_ids += (int(i) for i in fields["i"].split(",") if i)
         return PieceRecord("".join(texts), tuple(token_ids))
 
-    async def load(self, claim: Claim, reach: int) -> History | None:
-        """The conversation from its window's offset on; None if it was deleted.
-
-        `reach` limits how many messages before an edit are looked at anew.
-        """
-        answer = await self._call(
-            "load",
-            conversation=claim.conversation,
-            replace_from=claim.request.replace_from,
-            reach=reach,
-        )
-        if not answer:
-            return None
-        context, first, next_number, offset, model, messages = answer
-        number = int(next_number)
-        if claim.request.replace_from is not None:
-            number = max(int(first), min(number, claim.request.replace_from))
-        decoded = tuple(StoredMessage.decode(message) for message in messages)
-        return History(context, number, int(offset), model, decoded)
-
     async def commit(self, claim: Claim, completion: Completion) -> Outcome:
         """End the turn with its reply."""
         piece = completion.piece.arguments() if completion.piece is not None else {}
@@ -384,8 +361,8 @@ def error_data(error: TurnFailed) -> bytes:
     return orjson.dumps({"error": body})
 
 
-def _claim(answer: Sequence[str]) -> Claim:
-    _, job, permit, token, conversation, request, *numbers = answer
+def _claim(answer: Sequence[Any]) -> Claim:
+    _, job, permit, token, conversation, request, *numbers, view = answer
     crashes, created, started, deadline, now = map(int, numbers)
     return Claim(
         job=job,
@@ -397,7 +374,14 @@ def _claim(answer: Sequence[str]) -> Claim:
         created_ms=created,
         started_ms=started,
         remaining_s=max(0.0, (deadline - now) / 1000),
+        history=_history(view) if view else None,
     )
+
+
+def _history(view: Sequence[Any]) -> History:
+    context, next_number, offset, model, messages = view
+    decoded = tuple(StoredMessage.decode(message) for message in messages)
+    return History(context, int(next_number), int(offset), model, decoded)
 
 
 def _source(name: str) -> str:

@@ -164,8 +164,15 @@ async def running_stack(settings: Settings, *engines: Engine) -> AsyncIterator[S
 async def until_ready(client: httpx.AsyncClient) -> None:
     """Return when `/readyz` says so."""
     async with asyncio.timeout(START_TIMEOUT_S):
-        while (await client.get("/readyz")).status_code != 200:  # noqa: ASYNC110
+        while not await _is_ready(client):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
+
+
+async def _is_ready(client: httpx.AsyncClient) -> bool:
+    try:
+        return (await client.get("/readyz")).status_code == 200
+    except httpx.ConnectError:
+        return False
 
 
 def process_tree(pid: int) -> list[int]:

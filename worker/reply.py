@@ -20,7 +20,7 @@ from shared.schema import (
     reply_object,
     rfc3339,
 )
-from shared.turns import Claim, Completion, PieceRecord, Turns
+from shared.turns import Claim, Completion, History, PieceRecord, Turns
 from worker.emitter import Emitter
 from worker.engine.interface import End, Engine, EngineError, GenerationRequest, SamplingOptions
 from worker.held import GivenUp, Held
@@ -30,8 +30,8 @@ from worker.window import Budget
 
 log = logging.getLogger(__name__)
 
-_TOKENS_PER_MESSAGE: Final = 4
-"""No message takes less of a window, scaffold included; bounds how many an edit looks at."""
+_LONG_PROMPT: Final = 20_000
+"""Characters from which on a prompt is tokenized beside the event loop."""
 
 
 class Replier:
@@ -89,8 +89,7 @@ class Replier:
     async def _complete(self, held: Held) -> Completion | None:
         """Generate the reply; None if the conversation was deleted meanwhile."""
         claim = held.claim
-        reach = self._window // _TOKENS_PER_MESSAGE
-        history = await persist("load", lambda: self._turns.load(claim, reach))
+        history = claim.history
         if history is None:
             return None
         emitted = PieceRecord("", ())
@@ -98,7 +97,7 @@ class Replier:
             emitted = await persist("emitted", lambda: self._turns.emitted(claim))
         max_tokens = claim.request.sampling.max_tokens or self._max_tokens
         budget = Budget(self._window, max_tokens, self._trim_to)
-        prompt = await asyncio.to_thread(build_prompt, self._engine, claim, history, budget)
+        prompt = await self._prompt(claim, history, budget)
         request = GenerationRequest(
             session=claim.conversation,
             prompt=prompt.token_ids,
@@ -109,6 +108,12 @@ class Replier:
         )
         reply, rest, end = await self._generate(held, request, emitted)
         return self._completion(claim, history.next_number, prompt, reply, rest, end)
+
+    async def _prompt(self, claim: Claim, history: History, budget: Budget) -> Prompt:
+        length = len(claim.request.prompt) + sum(len(m.content) for m in history.messages)
+        if length < _LONG_PROMPT:
+            return build_prompt(self._engine, claim, history, budget)
+        return await asyncio.to_thread(build_prompt, self._engine, claim, history, budget)
 
     async def _generate(
         self, held: Held, request: GenerationRequest, emitted: PieceRecord

@@ -12,9 +12,6 @@ import secrets
 from typing import Any, Final
 
 import orjson
-from arq.connections import ArqRedis
-from arq.constants import job_key_prefix, retry_key_prefix
-from arq.jobs import serialize_job
 from arq.utils import timestamp_ms
 from arq.worker import Worker, func
 from redis.asyncio import Redis
@@ -24,6 +21,7 @@ from shared.errors import TurnFailed
 from shared.keys import WORKER_GROUP, Keys
 from shared.redis import AWAY
 from shared.turns import Claim, Turns
+from worker.arq_records import ArqRecords
 from worker.held import GivenUp, Held, Holdings
 from worker.persistence import persist
 from worker.reply import Replier
@@ -40,16 +38,6 @@ _UNLIMITED: Final = 1 << 30
 """Tries in arq's sense; how often a turn may be started is decided by `reclaim`."""
 
 
-def arq_definition() -> bytes:
-    """What arq finds when it looks a job up: the function; which turn it is, the arq id says."""
-    definition = serialize_job(_FUNCTION, (), {}, None, timestamp_ms(), serializer=orjson.dumps)
-    assert definition is not None
-    return definition
-
-
-ARQ_PREFIX: Final = job_key_prefix
-
-
 async def reply(ctx: dict[str, Any]) -> None:
     """The arq function: answer the turn that was claimed under this arq id."""
     held: Held = ctx["holdings"][ctx["job_id"]]
@@ -62,7 +50,6 @@ class StreamWorker(Worker):
 
     Args:
         redis: for blocking reads, one connection of its own; decodes responses.
-        arq_pool: for arq's own bookkeeping.
         worker_id: our consumer name; unique to this process.
         slots: how many turns run together.
     """
@@ -71,7 +58,6 @@ class StreamWorker(Worker):
         self,
         *,
         redis: Redis,
-        arq_pool: ArqRedis,
         keys: Keys,
         turns: Turns,
         replier: Replier,
@@ -81,7 +67,7 @@ class StreamWorker(Worker):
         self.holdings: Holdings = {}
         super().__init__(
             functions=[func(reply, name=_FUNCTION, timeout=None)],
-            redis_pool=arq_pool,
+            redis_pool=ArqRecords(_FUNCTION, redis.connection_pool),
             queue_name=None,
             max_jobs=slots,
             job_timeout=None,  # type: ignore[arg-type]  # ours is in the job; arq takes None for "no limit"
@@ -218,8 +204,7 @@ class StreamWorker(Worker):
         incr_score: int | None,
         keep_in_progress: float | None,
     ) -> None:
-        """Forget arq's own records of this start; the turn has been ended by its script."""
-        await self._forget(job_id)
+        """Nothing to do: the turn has been ended by its script."""
 
     async def finish_failed_job(self, job_id: str, result_data: bytes | None) -> None:
         """arq could not even run the job: end the turn, so that its client hears of it."""
@@ -227,7 +212,6 @@ class StreamWorker(Worker):
         if held is not None:
             error = TurnFailed("the worker could not run this turn")
             await persist("fail", lambda: self._turns.fail(held.claim, error))
-        await self._forget(job_id)
 
     async def close(self) -> None:
         """Cancel what still runs and close our connections."""
@@ -238,9 +222,3 @@ class StreamWorker(Worker):
 
     async def record_health(self) -> None:
         """Workers report their health in their own heartbeat."""
-
-    async def _forget(self, arq_id: str) -> None:
-        await persist(
-            "forget",
-            lambda: self.pool.delete(job_key_prefix + arq_id, retry_key_prefix + arq_id),
-        )

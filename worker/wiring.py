@@ -8,8 +8,6 @@ import secrets
 import socket
 from typing import Final
 
-from arq.connections import ArqRedis
-
 from shared.config import Settings
 from shared.keys import Keys
 from shared.redis import AWAY, connect, wait_until_up
@@ -18,7 +16,7 @@ from worker.engine.interface import Engine
 from worker.heartbeat import Heartbeat
 from worker.recovery import Recovery
 from worker.reply import Replier
-from worker.stream_worker import ARQ_PREFIX, StreamWorker, arq_definition
+from worker.stream_worker import StreamWorker
 
 log = logging.getLogger(__name__)
 
@@ -41,12 +39,10 @@ async def run_worker(settings: Settings, engine: Engine, stopping: asyncio.Event
     redis = connect(settings)
     if not await wait_until_up(redis, stopping):
         return
-    arq_pool = ArqRedis(connect(settings, decode_responses=False).connection_pool)
-    turns = Turns(redis, keys, settings, arq_prefix=ARQ_PREFIX, arq_definition=arq_definition())
+    turns = Turns(redis, keys, settings)
     await turns.ensure_group()
     worker = StreamWorker(
         redis=redis,
-        arq_pool=arq_pool,
         keys=keys,
         turns=turns,
         replier=Replier(

@@ -22,8 +22,9 @@ local function job_fields(job, ...)
   return fields
 end
 
--- Append an event to the job's log and ring the doorbell with it. What is published may be more than
--- what is logged: a terminal event's data stand in the job already, and are stored once.
+-- Append an event to the job's log and ring with it: the job's own doorbell, for whoever watches it,
+-- and the inbox of the API process that submitted it. What is published may be more than what is
+-- logged: a terminal event's data stand in the job already, and are stored once.
 local function emit(job, kind, logged, published, ids)
   local id
   if ids then
@@ -31,7 +32,10 @@ local function emit(job, kind, logged, published, ids)
   else
     id = redis.call('XADD', key.events(job), '*', 'e', kind, 'd', logged)
   end
-  redis.call('PUBLISH', key.doorbell(job), id .. ' ' .. kind .. ' ' .. (published or logged))
+  local ring = job .. ' ' .. id .. ' ' .. kind .. ' ' .. (published or logged)
+  redis.call('PUBLISH', key.doorbell(job), ring)
+  local api = redis.call('HGET', key.job(job), 'api')
+  if api then redis.call('PUBLISH', key.inbox(api), ring) end
 end
 
 -- Let a turn start: into its owner's queue, at the place of its acceptance, and wake one worker.
@@ -94,12 +98,33 @@ local function finish(job, f, status, field, value, published)
   redis.call('HDEL', key.job(job), 'token', 'permit', 'worker')
 end
 
--- What a worker is told about a turn it holds.
+-- A conversation as a turn needs it: {context, next, offset, model, messages}, or false if it is gone.
+-- The messages are those from the window's offset on; in front of `replace_from`, if that lies before
+-- the offset, at most `arg.reach` of them, because the window then starts anew. `next` is the number
+-- that the turn's prompt gets.
+local function view(conversation, replace_from)
+  local f = redis.call('HMGET', key.conversation(conversation),
+    'context', 'first', 'next', 'offset', 'model')
+  if not f[1] then return false end
+  local first, number, offset = tonumber(f[2]), tonumber(f[3]), tonumber(f[4])
+  if replace_from and tonumber(replace_from) < number then
+    number = math.max(first, tonumber(replace_from))
+    if number <= offset then offset = number - arg.reach end
+  end
+  offset = math.max(offset, first)
+  local messages = {}
+  if number > offset then
+    messages = redis.call('LRANGE', key.messages(conversation), offset - first, number - 1 - first)
+  end
+  return {f[1], int(number), int(offset), f[5] or '', messages}
+end
+
+-- What a worker is told about a turn it holds: the job, and its conversation.
 local function claimed(job)
   local f = job_fields(job, 'permit', 'token', 'conversation', 'request', 'crashes', 'created',
-    'started', 'deadline')
+    'started', 'deadline', 'replace_from')
   return {'CLAIMED', job, f.permit, f.token, f.conversation, f.request, f.crashes, f.created,
-    f.started, f.deadline, int(now_ms())}
+    f.started, f.deadline, int(now_ms()), view(f.conversation, f.replace_from)}
 end
 
 -- A worker starts, or goes on with, a turn: a new token fences everybody who held it before.
@@ -110,8 +135,6 @@ local function start(job, permit)
   redis.call('HSETNX', key.job(job), 'started', int(now_ms()))
   redis.call('HSET', key.claims, permit, job)
   redis.call('SET', key.lease(job), arg.worker, 'PX', arg.lease_ms)
-  -- arq reads its own definition of the job when it runs it; one per start.
-  redis.call('SET', arg.arq_prefix .. job .. ':' .. starts, arg.arq_definition, 'PX', 60000)
   local attempt = int(redis.call('HGET', key.job(job), 'crashes') + 1)
   emit(job, starts == 1 and 'started' or 'resumed', '{"attempt":' .. attempt .. '}')
   return claimed(job)

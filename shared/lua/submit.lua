@@ -27,6 +27,8 @@ local sequence = redis.call('INCR', key.sequence)
 redis.call('HSET', key.job(job), 'conversation', conversation, 'owner', arg.owner,
   'request', arg.request, 'status', 'queued', 'sequence', sequence, 'created', int(now),
   'deadline', int(now + arg.timeout_ms), 'starts', '0', 'crashes', '0', 'progress', '0')
+if arg.api then redis.call('HSET', key.job(job), 'api', arg.api) end
+if arg.replace_from then redis.call('HSET', key.job(job), 'replace_from', arg.replace_from) end
 if arg.new == '1' then
   redis.call('HSET', key.conversation(conversation), 'owner', arg.owner, 'context', arg.context,
     'created', int(now), 'updated', int(now), 'first', '1', 'next', '1', 'offset', '1',

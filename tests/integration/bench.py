@@ -22,7 +22,7 @@ class Bench:
     def __init__(self, redis: Redis, keys: Keys, settings: Settings) -> None:
         self.redis: Any = redis
         self.keys = keys
-        self.turns = Turns(redis, keys, settings, arq_prefix="arq:test:", arq_definition=b"{}")
+        self.turns = Turns(redis, keys, settings)
         self.events = EventLog(redis, keys)
         self.jobs = Jobs(redis, keys)
 

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from shared.config import Settings
-from tests.scripted import ScriptedEngine, failing
+from tests.scripted import ScriptedEngine, echo, failing, last_prompt
 from tests.servers import Valkey, make_settings, running_stack
 
 
@@ -154,8 +154,7 @@ async def test_sampling_options_reach_the_engine(settings: Settings) -> None:
 
 
 async def test_a_failed_generation_leaves_the_conversation_as_it_was(settings: Settings) -> None:
-    replies = iter([lambda p: "fine", failing, lambda p: "fine again"])
-    engine = ScriptedEngine(lambda prompt: next(replies)(prompt))
+    engine = ScriptedEngine(lambda p: failing(p) if last_prompt(p) == "Two" else echo(p))
     async with running_stack(settings, engine) as stack:
         first = await stack.ask("One", context="")
         response = await stack.client.post("/", json={"prompt": "Two", "id": first["id"]})

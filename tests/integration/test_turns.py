@@ -164,9 +164,8 @@ async def test_context_is_applied_by_commit_alone(bench: Bench) -> None:
     await bench.turns.commit(claim, completion(claim))
     await bench.submit(first.conversation, context="New.")
     claim = await bench.claim()
-    history = await bench.turns.load(claim, 100)
-    assert history is not None
-    assert (history.context, history.next_number) == ("Persona.", 3)
+    assert claim.history is not None
+    assert (claim.history.context, claim.history.next_number) == ("Persona.", 3)
     await bench.turns.commit(claim, completion(claim, 3))
     assert await bench.redis.hget(bench.keys.conversation(first.conversation), "context") == "New."
 
@@ -227,7 +226,8 @@ async def test_the_outcome_is_stored_once_and_read_whole(bench: Bench) -> None:
     await bench.turns.commit(claim, completion(claim))
     message = await subscription.get_message(timeout=5)
     await subscription.aclose()
-    rung = Event.from_doorbell(message["data"])
+    job, rung = Event.from_ring(message["data"])
+    assert job == claim.job
     assert rung.data == '{"reply":"Hi","whole":true}'
     logged = (await bench.redis.xrevrange(bench.keys.events(claim.job), count=1))[0][1]
     assert logged["d"] == ""
