@@ -46,7 +46,9 @@ class Api:
 async def create_api(
     settings: Settings, redis: Redis, draining: asyncio.Event
 ) -> AsyncIterator[Api]:
-    """Build the application on a connection that answers; closes it at the end.
+    """Build the application; closes its connections at the end.
+
+    It serves from the start: as long as Redis is away, prompts are answered with 503.
 
     Args:
         draining: set by the server once it stops.
@@ -54,7 +56,7 @@ async def create_api(
     keys = Keys(settings.namespace)
     events = EventLog(redis, keys)
     feed = EventFeed(redis, keys, events)
-    await feed.start()
+    feed.start()
     readiness = Readiness(redis, keys, feed)
     jobs = Jobs(redis, keys)
     turns = Turns(redis, keys, settings)

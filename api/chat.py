@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 RETRY_AFTER_S: Final = 1
 _SUBMIT_TRIES: Final = 3
 _SUBMIT_PAUSE_S: Final = 0.2
-_WAIT = re.compile(r"(?:^|,)\s*wait\s*=\s*(\d{1,9})\s*(?:$|[,;])")
+_WAIT = re.compile(r"(?:^|,)\s*wait\s*=\s*(\d{1,9})\s*(?:$|[,;])", re.IGNORECASE)
 
 
 class ChatResource:

@@ -89,10 +89,9 @@ class EventFeed:
         self._connected = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
-        """Listen; returns when events arrive."""
+    def start(self) -> None:
+        """Listen; connects as soon as Redis is there."""
         self._task = asyncio.create_task(self._listen(), name="event feed")
-        await self._connected.wait()
 
     @property
     def is_connected(self) -> bool:

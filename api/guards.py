@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import falcon.asgi
 
-from api.errors import Problem
+from api.errors import PROBLEM_JSON, Problem
 from shared.config import Settings
 
 _OPEN_TO_ANY_HOST: Final = frozenset({"/healthz", "/readyz"})
@@ -27,7 +27,7 @@ class Guards:
         """Judge a request by its headers.
 
         Raises:
-            Problem: 403.
+            Problem: 403, or 406 if no answer of ours would be accepted.
         """
         if req.path in _OPEN_TO_ANY_HOST:
             return
@@ -35,6 +35,8 @@ class Guards:
         self._check_origin(req)
         if not self._behind_proxy:
             self._check_proxy_headers(req)
+        if not req.client_accepts_json and not req.client_accepts(PROBLEM_JSON):
+            raise Problem(406, "not_acceptable", "the answers here are application/json")
 
     def _check_host(self, req: falcon.asgi.Request) -> None:
         host = _host_name(req.get_header("Host") or "")

@@ -9,6 +9,7 @@ from typing import Final
 
 import uvicorn
 import uvloop
+from redis.asyncio import Redis
 
 from api.app import Api, create_api
 from shared.config import Settings, fail_start, settings_or_exit
@@ -76,13 +77,15 @@ def bind(settings: Settings) -> socket.socket:
 
 
 async def serve(settings: Settings, listener: socket.socket) -> None:
-    """Serve until told to stop, then answer everybody who waits and end."""
+    """Serve until told to stop, then answer everybody who waits and end.
+
+    Raises:
+        ExceptionGroup: with a `ConfigError` if Redis refuses our credentials.
+    """
     draining = asyncio.Event()
     stop_on_signals(draining)
     redis = connect(settings)
-    if not await wait_until_up(redis, draining):
-        return
-    async with create_api(settings, redis, draining) as api:
+    async with create_api(settings, redis, draining) as api, asyncio.TaskGroup() as group:
         config = uvicorn.Config(
             api.app,
             log_config=None,
@@ -92,15 +95,13 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
             timeout_graceful_shutdown=int(_DRAIN_S),
         )
         server = Server(config)
-        tasks = [
-            asyncio.create_task(_stop_when(draining, server)),
-            asyncio.create_task(_say_when_ready(settings, api)),
+        helpers = [
+            group.create_task(_stop_when(draining, server)),
+            group.create_task(_greet_when_ready(settings, api, redis, draining)),
         ]
-        try:
-            await server.serve(sockets=[listener])
-        finally:
-            for task in tasks:
-                task.cancel()
+        await server.serve(sockets=[listener])
+        for helper in helpers:
+            helper.cancel()
 
 
 async def _stop_when(draining: asyncio.Event, server: Server) -> None:
@@ -108,8 +109,11 @@ async def _stop_when(draining: asyncio.Event, server: Server) -> None:
     server.should_exit = True
 
 
-async def _say_when_ready(settings: Settings, api: Api) -> None:
+async def _greet_when_ready(
+    settings: Settings, api: Api, redis: Redis, draining: asyncio.Event
+) -> None:
     """Print the address and something to try once a prompt would be answered."""
+    await wait_until_up(redis, draining)
     while await api.readiness.missing() is not None:  # noqa: ASYNC110 - Redis has no event for it
         await asyncio.sleep(_READY_POLL_S)
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
@@ -128,8 +132,8 @@ def main() -> None:
         check_bind(settings)
         listener = bind(settings)
         uvloop.run(serve(settings, listener))
-    except ConfigError as error:
-        fail_start(error)
+    except* ConfigError as errors:
+        fail_start(ConfigError("\n".join(map(str, errors.exceptions))))
 
 
 if __name__ == "__main__":

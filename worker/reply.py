@@ -61,8 +61,7 @@ class Replier:
         try:
             async with asyncio.timeout(claim.remaining_s):
                 completion = await self._complete(held)
-            if completion is not None:
-                await self._commit(claim, completion)
+            await self._commit(claim, completion)
         except asyncio.CancelledError:
             if held.given_up is GivenUp.DRAIN:
                 await persist("hand over", lambda: self._turns.hand_over(claim))
@@ -86,12 +85,16 @@ class Replier:
         outcome = await persist("fail", lambda: self._turns.fail(claim, error))
         log.info("job %s failed (%s): %s", claim.job, error.code, outcome)
 
-    async def _complete(self, held: Held) -> Completion | None:
-        """Generate the reply; None if the conversation was deleted meanwhile."""
+    async def _complete(self, held: Held) -> Completion:
+        """Generate the reply.
+
+        Raises:
+            TurnFailed, EngineError: there is none.
+        """
         claim = held.claim
         history = claim.history
         if history is None:
-            return None
+            raise TurnFailed("the conversation was deleted")
         emitted = PieceRecord("", ())
         if claim.starts > 1:
             emitted = await persist("emitted", lambda: self._turns.emitted(claim))
