@@ -9,6 +9,10 @@ import orjson
 from api.errors import Problem
 
 _BODY_TIMEOUT_S: Final = 30.0
+_DISCARD_S: Final = 2.0
+_DISCARD_TIMES: Final = 8
+"""How much more than allowed is read of a body that is too long, so that its client hears of it."""
+_CLOSE: Final = {"Connection": "close"}
 
 
 async def read_json_object(req: falcon.asgi.Request, max_bytes: int) -> dict[str, Any]:
@@ -30,25 +34,33 @@ async def read_json_object(req: falcon.asgi.Request, max_bytes: int) -> dict[str
 
 
 async def _read(req: falcon.asgi.Request, max_bytes: int) -> bytes:
-    if (req.content_length or 0) > max_bytes:
-        raise _too_long(max_bytes)
-    data = bytearray()
-    try:
-        async with asyncio.timeout(_BODY_TIMEOUT_S):
-            async for chunk in req.stream:
-                data += chunk
-                if len(data) > max_bytes:
-                    raise _too_long(max_bytes)
-    except TimeoutError:
-        raise Problem(408, "body_timeout", "the body was not sent in time") from None
-    return bytes(data)
+    """The body, if it is not too long.
 
-
-def _too_long(max_bytes: int) -> Problem:
-    # The rest of the body is not read: the connection cannot be used again.
-    return Problem(
-        413,
-        "body_too_large",
-        f"the body is longer than {max_bytes} bytes",
-        headers={"Connection": "close"},
+    Of one that is, some more is read and thrown away: a connection that is closed while its client
+    still sends is reset, and the answer lost with it. A client that asked first
+    (`Expect: 100-continue`) has not sent anything.
+    """
+    too_long = Problem(
+        413, "body_too_large", f"the body is longer than {max_bytes} bytes", headers=_CLOSE
     )
+    if (req.content_length or 0) > max_bytes and req.get_header("Expect") is not None:
+        raise too_long
+    data, length = bytearray(), 0
+    try:
+        async with asyncio.timeout(_BODY_TIMEOUT_S) as limit:
+            async for chunk in req.stream:
+                if length <= max_bytes < length + len(chunk):
+                    data.clear()
+                    limit.reschedule(asyncio.get_running_loop().time() + _DISCARD_S)
+                length += len(chunk)
+                if length <= max_bytes:
+                    data += chunk
+                elif length > _DISCARD_TIMES * max_bytes:
+                    break
+    except TimeoutError:
+        if length <= max_bytes:
+            detail = "the body was not sent in time"
+            raise Problem(408, "body_timeout", detail, headers=_CLOSE) from None
+    if length > max_bytes:
+        raise too_long
+    return bytes(data)
