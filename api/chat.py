@@ -22,8 +22,10 @@ from shared.errors import OutcomeUnknown
 from shared.events import Event
 from shared.jobs import Jobs
 from shared.redis import AWAY
-from shared.schema import ChatRequest, TurnRequest
-from shared.turns import DEFAULT_OWNER, Submission, Turns
+from shared.requests import ChatRequest
+from shared.schema import TurnRequest
+from shared.turn_values import Submission
+from shared.turns import DEFAULT_OWNER, Turns
 
 log = logging.getLogger(__name__)
 

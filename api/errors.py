@@ -1,6 +1,7 @@
 """Shared errors as HTTP: RFC 9457 problem objects, in one place."""
 
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -194,10 +195,8 @@ def install_error_handlers(app: "falcon.asgi.App[Any, Any]") -> None:
 
 
 def _from_falcon(error: falcon.HTTPError) -> Problem:
-    code = str(error.title or "error").lower().replace(" ", "_")
-    code = {"404_not_found": "not_found", "405_method_not_allowed": "method_not_allowed"}.get(
-        code, code
-    )
-    details = {"not_found": "there is nothing here", "method_not_allowed": "not with this method"}
-    detail = error.description or details.get(code, code)
+    # falcon's titles are "404 Not Found": the number stands in the status already.
+    title = re.sub(r"^\d+ ", "", str(error.title or "error"))
+    detail = error.description or title
+    code = re.sub(r"\W+", "_", title.lower())
     return Problem(error.status_code, code, detail, headers=dict(error.headers or {}))

@@ -19,7 +19,7 @@ class Guards:
     """Middleware that refuses requests a browser was tricked into, or a proxy passed on."""
 
     def __init__(self, settings: Settings) -> None:
-        self._allowed_hosts = frozenset(_host_name(host) or "" for host in settings.allowed_hosts)
+        self._allowed_hosts = frozenset(settings.allowed_hosts)
         self._allowed_origins = frozenset(settings.allowed_origins)
         self._behind_proxy = settings.allow_open
 

@@ -6,7 +6,8 @@ from pydantic import TypeAdapter
 
 from api.errors import PROBLEM_JSON
 from shared.config import Settings
-from shared.schema import ChatRequest, JobObject, ProblemObject, ReplyObject
+from shared.requests import ChatRequest
+from shared.schema import JobObject, ProblemObject, ReplyObject
 
 _REF: Final = "#/components/schemas/{model}"
 

@@ -1,19 +1,30 @@
 """Settings from the environment and `.env`; every wrong one is named before anything starts."""
 
 import os
+import re
 import sys
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, BeforeValidator, Field, ValidationError, model_validator
+from dotenv import dotenv_values
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.errors import EX_CONFIG, ConfigError
 
 _REDIS_SCHEMES = ("redis", "rediss", "unix", "sentinel", "sentinels")
 _PREFIX = "PALAVER_"
+RELOAD_VARIABLE = "PALAVER_RELOAD"
+"""Not a setting: how `make dev` tells the supervisors to restart on changes."""
 
 
 def _names(value: object) -> object:
@@ -23,7 +34,28 @@ def _names(value: object) -> object:
     return value
 
 
-Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_names)]
+def _host(text: str) -> str:
+    """A host's name as requests are compared with it: without port, brackets and trailing dot."""
+    match = re.fullmatch(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(:\d{1,5})?", text.lower())
+    if match is None:
+        raise ValueError(f"{text!r}: allowed are host names such as chat.example or [fd00::1]")
+    return match[1].strip("[]").removesuffix(".")
+
+
+def _origin(text: str) -> str:
+    """An origin as browsers write it."""
+    origin = text.lower().removesuffix("/")
+    if not re.fullmatch(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(:\d{1,5})?", origin):
+        raise ValueError(f"{text!r}: allowed are origins such as https://chat.example:8443")
+    return origin
+
+
+HostNames = Annotated[
+    tuple[Annotated[str, AfterValidator(_host)], ...], NoDecode, BeforeValidator(_names)
+]
+Origins = Annotated[
+    tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode, BeforeValidator(_names)
+]
 Seconds = Annotated[float, Field(gt=0, le=86400 * 365, allow_inf_nan=False)]
 
 
@@ -76,8 +108,8 @@ class Settings(BaseSettings):
     max_body_bytes: int = _env("PALAVER_MAX_BODY_BYTES", 1 << 20, ge=1024)
     api_keys_file: Path | None = _env("PALAVER_API_KEYS_FILE", None)
     allow_open: bool = _env("PALAVER_ALLOW_OPEN", False)
-    allowed_hosts: Names = _env("PALAVER_ALLOWED_HOSTS", ())
-    allowed_origins: Names = _env("PALAVER_ALLOWED_ORIGINS", ())
+    allowed_hosts: HostNames = _env("PALAVER_ALLOWED_HOSTS", ())
+    allowed_origins: Origins = _env("PALAVER_ALLOWED_ORIGINS", ())
     log_level: Literal["debug", "info", "warning", "error"] = _env("PALAVER_LOG_LEVEL", "info")
 
     @cached_property
@@ -92,7 +124,7 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _check_together(self) -> "Settings":
-        if self.redis_url is not None and urlsplit(self.redis_url).scheme not in _REDIS_SCHEMES:
+        if self.redis_url is not None and _scheme(self.redis_url) not in _REDIS_SCHEMES:
             raise ValueError(
                 f"REDIS_URL: allowed are {', '.join(s + '://' for s in _REDIS_SCHEMES)}"
             )
@@ -110,6 +142,13 @@ class Settings(BaseSettings):
         if self.api_keys_file is not None:
             raise ValueError("PALAVER_API_KEYS_FILE: API keys are not supported yet; unset it")
         return self
+
+
+def _scheme(url: str) -> str | None:
+    try:
+        return urlsplit(url).scheme
+    except ValueError:
+        return None
 
 
 def load_settings(**overrides: Any) -> Settings:
@@ -132,14 +171,16 @@ def load_settings(**overrides: Any) -> Settings:
 
 
 def unknown_settings() -> list[str]:
-    """Names in the environment that look like ours and are not (most likely misspelt)."""
+    """Names in the environment or `.env` that look like ours and are not (most likely misspelt)."""
     known = {
         str(choice)
         for field in Settings.model_fields.values()
         if isinstance(field.validation_alias, AliasChoices)
         for choice in field.validation_alias.choices
     }
-    return sorted(n for n in os.environ if n.startswith(_PREFIX) and n not in known)
+    known.add(RELOAD_VARIABLE)
+    named = {*os.environ, *dotenv_values(".env")}
+    return sorted(name for name in named if name.startswith(_PREFIX) and name not in known)
 
 
 def _describe(item: Any) -> str:

@@ -6,7 +6,7 @@ import socket
 import sys
 from pathlib import Path
 
-from shared.config import Settings, fail_start, settings_or_exit
+from shared.config import RELOAD_VARIABLE, Settings, fail_start, settings_or_exit
 from shared.embedded import DataLock
 from shared.errors import ConfigError
 
@@ -59,7 +59,7 @@ def main() -> None:
         fail_start(error)
     environ = environment(settings, arguments.workers)
     if arguments.reload:
-        environ["PALAVER_RELOAD"] = "1"
+        environ[RELOAD_VARIABLE] = "1"
     # honcho's own reading of .env would drop spaces and '#': the settings read it themselves.
     command = [sys.executable, "-m", "honcho", "-e", os.devnull, "start"]
     command += ["-p", str(settings.port), "-c", f"worker={arguments.workers}"]

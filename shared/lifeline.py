@@ -11,17 +11,19 @@ _PR_SET_PDEATHSIG = 1
 _POLL_S = 1.0
 
 
-def die_with_parent(signum: int = signal.SIGKILL) -> None:
-    """Ask the kernel for `signum` when this process's parent ends (Linux; elsewhere nothing).
+def die_with_parent(parent: int, signum: int = signal.SIGKILL) -> None:
+    """Ask the kernel for `signum` when the process `parent` ends (Linux; elsewhere nothing).
 
     Meant for `preexec_fn`: runs in the child, between fork and exec.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signum)
+        if os.getppid() != parent:  # it ended before we could ask
+            os.kill(os.getpid(), signum)
 
 
 def watch_ancestors(loop: asyncio.AbstractEventLoop, gone: Callable[[], None]) -> None:
-    """Call `gone` once when an ancestor that we were started by has ended.
+    """Call `gone` when an ancestor that we were started by has ended.
 
     Watched are the parent and, under honcho (which starts each line through a helper process of
     its own), the parent's parent.

@@ -1,6 +1,7 @@
 """Connections to Redis: where the server is, how to reach it, when it is there."""
 
 import asyncio
+import builtins
 import contextlib
 import logging
 from typing import Any
@@ -22,8 +23,14 @@ from shared.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
-AWAY = (ConnectionError, TimeoutError, BusyLoadingError, ReadOnlyError, OSError)
-"""What redis-py raises while the server is gone, starting or failing over."""
+AWAY = (
+    ConnectionError,
+    TimeoutError,
+    BusyLoadingError,
+    ReadOnlyError,
+    builtins.ConnectionError,
+)
+"""What is raised while the server is gone, starting or failing over."""
 
 _FIRST_PAUSE_S = 0.02
 _LONGEST_PAUSE_S = 1.0
@@ -67,17 +74,19 @@ def _from_sentinel(url: str, options: dict[str, Any]) -> Redis:
     if not service or not hosts:
         raise ConfigError("REDIS_URL: sentinel://host:port,host:port/service names the service")
     user, _, password = credentials.partition(":")
-    if password:
-        options |= {"username": unquote(user) or None, "password": unquote(password)}
+    if user or password:
+        options |= {"username": unquote(user) or None, "password": unquote(password) or None}
     sentinel_options: dict[str, Any] = {"socket_connect_timeout": _CONNECT_TIMEOUT_S}
     if parts.scheme == "sentinels":
         options["ssl"] = sentinel_options["ssl"] = True
     addresses = [_address(host) for host in hosts.split(",")]
-    db = int(parse_qs(parts.query).get("db", ["0"])[0])
+    db = parse_qs(parts.query).get("db", ["0"])[0]
+    if not db.isdigit():
+        raise ConfigError(f"REDIS_URL: db={db}: allowed is a number")
     sentinel = Sentinel(  # type: ignore[no-untyped-call]
         addresses, sentinel_kwargs=sentinel_options
     )
-    client: Redis = sentinel.master_for(service, db=db, **options)
+    client: Redis = sentinel.master_for(service, db=int(db), **options)
     return client
 
 

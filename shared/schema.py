@@ -1,161 +1,23 @@
-"""The wire types: what clients send and get, and what API and workers tell each other.
+"""The wire types: what clients get, and what API and workers tell each other.
 
-Requests are pydantic models, because strangers write them: every wrong field is named. What we
-write ourselves are frozen dataclasses, encoded by orjson.
+Frozen dataclasses, encoded by orjson. What clients send is in `shared/requests.py`.
 """
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, NotRequired
+from typing import Any, Literal, NotRequired
 
 import orjson
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StrictBool,
-    StrictInt,
-    StrictStr,
-    ValidationInfo,
-    WithJsonSchema,
-    field_validator,
-)
-from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
-from shared.ids import MAX_CONVERSATION
+from shared.requests import Sampling
 
-Role = Literal["system", "user", "assistant"]
+Role = Literal["user", "assistant"]
 FinishReason = Literal["stop", "length"]
 JobStatus = Literal["queued", "in_progress", "completed", "failed", "cancelled"]
 
 ENDED: frozenset[str] = frozenset({"completed", "failed", "cancelled"})
 """Statuses and events after which nothing of a job changes."""
-
-_ID_PATTERN = r"^[1-9]\d{0,15}$"
-
-
-def _not_blank(text: str) -> str:
-    if not text.strip():
-        raise PydanticCustomError("blank", "must not be blank")
-    return text
-
-
-def _conversation_id(value: object) -> object:
-    """An integer, or the same as a string of digits."""
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 16:
-        return value if value.startswith("0") else int(value)
-    return value
-
-
-def _stop_list(value: object) -> object:
-    return [value] if isinstance(value, str) else value
-
-
-def _number(value: object) -> object:
-    """A JSON number: an integer is one too, a boolean or a string is not."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise PydanticCustomError("number", "must be a number")
-    return value
-
-
-Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
-Probability = Annotated[Number, Field(ge=0, le=1)]
-Penalty = Annotated[Number, Field(ge=-2, le=2)]
-Temperature = Annotated[Number, Field(ge=0, le=2)]
-RepeatPenalty = Annotated[Number, Field(gt=0, le=2)]
-StopString = Annotated[StrictStr, Field(min_length=1, max_length=64)]
-_STOP_SCHEMA = {
-    "anyOf": [
-        {"type": "string", "minLength": 1, "maxLength": 64},
-        {
-            "type": "array",
-            "maxItems": 8,
-            "items": {"type": "string", "minLength": 1, "maxLength": 64},
-        },
-    ]
-}
-_ID_SCHEMA = {
-    "anyOf": [
-        {"type": "integer", "minimum": 1, "maximum": MAX_CONVERSATION},
-        {"type": "string", "pattern": _ID_PATTERN},
-    ]
-}
-
-
-class Sampling(BaseModel):
-    """How a reply is drawn from the model. What is absent is the worker's default."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    max_tokens: Annotated[StrictInt, Field(ge=1)] | None = None
-    temperature: Temperature | None = None
-    top_p: Probability | None = None
-    min_p: Probability | None = None
-    top_k: Annotated[StrictInt, Field(ge=0, le=2**31 - 1)] | None = None
-    seed: Annotated[StrictInt, Field(ge=-(2**53), le=2**53)] | None = None
-    stop: Annotated[
-        tuple[StopString, ...],
-        BeforeValidator(_stop_list),
-        Field(max_length=8),
-        WithJsonSchema(_STOP_SCHEMA),
-    ] = ()
-    repeat_penalty: RepeatPenalty | None = None
-    presence_penalty: Penalty | None = None
-    frequency_penalty: Penalty | None = None
-    ignore_eos: StrictBool = False
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _no_null(cls, value: object) -> object:
-        if value is None:
-            raise PydanticCustomError("null", "must not be null; leave the field out instead")
-        return value
-
-    @field_validator("max_tokens")
-    @classmethod
-    def _within_limit(cls, value: int, info: ValidationInfo) -> int:
-        limit = (info.context or {}).get("max_tokens_limit")
-        if limit is not None and value > limit:
-            raise PydanticCustomError(
-                "max_tokens", "must be at most {limit} on this server", {"limit": limit}
-            )
-        return value
-
-
-class ChatRequest(Sampling):
-    """The body of `POST /`: one prompt, to a new conversation or to an old one.
-
-    Validation context: `max_tokens_limit`, the most tokens this server lets one ask for.
-    """
-
-    prompt: Annotated[StrictStr, AfterValidator(_not_blank), Field(min_length=1)]
-    id: (
-        Annotated[
-            StrictInt,
-            BeforeValidator(_conversation_id),
-            Field(ge=1, le=MAX_CONVERSATION),
-            WithJsonSchema(_ID_SCHEMA),
-        ]
-        | None
-    ) = None
-    context: StrictStr | None = None
-    replace_from: Annotated[StrictInt, Field(ge=1, le=2**53)] | None = None
-
-    @field_validator("replace_from")
-    @classmethod
-    def _replace_needs_id(cls, value: int, info: ValidationInfo) -> int:
-        if "id" in info.data and info.data["id"] is None:
-            raise PydanticCustomError("replace_from", "needs the id of a conversation")
-        return value
-
-    def sampling(self) -> Sampling:
-        """The sampling options alone."""
-        return Sampling.model_construct(
-            **{name: getattr(self, name) for name in Sampling.model_fields}
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,13 +81,14 @@ class Supervisor:
     async def _run_once(self) -> int:
         """One life of the child; returns its exit status."""
         # Its own process group: honcho signals ours, and the child is told once, by us.
+        parent = os.getpid()
         self._child = child = await asyncio.create_subprocess_exec(
             *self._command,
             stdin=asyncio.subprocess.PIPE
             if self._stdin is not None
             else asyncio.subprocess.DEVNULL,
             process_group=0,
-            preexec_fn=lambda: die_with_parent(self._death_signal),
+            preexec_fn=lambda: die_with_parent(parent, self._death_signal),
         )
         if child.stdin is not None and self._stdin is not None:
             child.stdin.write(self._stdin)

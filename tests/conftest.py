@@ -2,12 +2,17 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 from redis.asyncio import Redis
 
 from shared.config import Settings
 from shared.keys import Keys
 from shared.redis import connect
 from tests.servers import Valkey, make_settings, running_valkey
+
+# How long an example takes says nothing on a shared machine.
+hypothesis_settings.register_profile("palaver", deadline=None)
+hypothesis_settings.load_profile("palaver")
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,8 @@ import contextlib
 from collections.abc import Callable
 from typing import Final
 
-from shared.turns import Claim, Outcome, PieceRecord, Turns
+from shared.turn_values import Claim, Outcome, PieceRecord
+from shared.turns import Turns
 from worker.engine.interface import Piece
 from worker.persistence import persist
 

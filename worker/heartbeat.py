@@ -11,7 +11,8 @@ from redis.asyncio import Redis
 
 from shared.keys import Keys
 from shared.redis import AWAY
-from shared.turns import Outcome, Turns
+from shared.turn_values import Outcome
+from shared.turns import Turns
 from worker.engine.interface import Engine
 from worker.held import GivenUp, Held, Holdings
 

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from shared.turns import Claim
+from shared.turn_values import Claim
 
 
 class GivenUp(Enum):

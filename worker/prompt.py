@@ -1,9 +1,10 @@
 """From a conversation's history to the token ids of a prompt, trimmed to its window."""
 
 from dataclasses import dataclass
+from itertools import dropwhile
 
 from shared.schema import StoredMessage
-from shared.turns import Claim, History
+from shared.turn_values import Claim, History
 from worker.engine.interface import Engine, PromptMessage
 from worker.window import Budget, split_turns, trim
 
@@ -38,7 +39,9 @@ def build_prompt(engine: Engine, claim: Claim, history: History, budget: Budget)
     context = history.context if request.context is None else request.context
     system = [PromptMessage("system", tuple(engine.tokenize(context)))] if context else []
     user = PromptMessage("user", tuple(engine.tokenize(request.prompt)))
-    turns = split_turns(history.messages)
+    # An edit's view is cut to a number of messages, and may begin in mid-turn.
+    messages = dropwhile(lambda message: message.role != "user", history.messages)
+    turns = split_turns(list(messages))
     contents = [[_content(engine, message, same_model) for message in turn] for turn in turns]
     rendered: dict[int, list[int]] = {}
 
@@ -51,14 +54,13 @@ def build_prompt(engine: Engine, claim: Claim, history: History, budget: Budget)
     dropped = trim(len(turns), lambda k: len(render(k)), budget)
     in_view = turns[dropped:]
     offset = in_view[0][0].number if in_view else history.next_number
-    # Before the window stand only whole turns of two messages; an edit may leave half of one.
-    before = history.offset // 2
     return Prompt(
         token_ids=tuple(render(dropped)),
         user_tokens=len(user.token_ids),
         offset=offset,
         turns_kept=len(in_view) + 1,
-        turns_dropped=before + dropped,
+        # Turns are two messages, but an edit may leave half of one.
+        turns_dropped=offset // 2,
     )
 
 

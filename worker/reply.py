@@ -9,9 +9,9 @@ from typing import Any, Final
 import orjson
 
 from shared.errors import DeadlineExceeded, TurnFailed
+from shared.requests import Sampling
 from shared.schema import (
     PromptTokensDetails,
-    Sampling,
     StoredMessage,
     Timings,
     TurnResult,
@@ -20,7 +20,8 @@ from shared.schema import (
     reply_object,
     rfc3339,
 )
-from shared.turns import Claim, Completion, History, PieceRecord, Turns
+from shared.turn_values import Claim, Completion, History, PieceRecord
+from shared.turns import Turns
 from worker.emitter import Emitter
 from worker.engine.interface import End, Engine, EngineError, GenerationRequest, SamplingOptions
 from worker.held import GivenUp, Held
@@ -154,51 +155,49 @@ class Replier:
         end: End,
     ) -> Completion:
         now_ms = time.time_ns() // 1_000_000
-        total = len(prompt.token_ids) + len(reply.token_ids)
-        result = TurnResult(
+        result = self._result(claim, prompt, reply, end, now_ms)
+        encoded = orjson.dumps(result)
+        user = StoredMessage(
+            number, "user", claim.request.prompt, claim.created_ms, prompt.user_tokens, claim.job
+        )
+        assistant = StoredMessage(
+            number + 1,
+            "assistant",
+            reply.text,
+            now_ms,
+            len(reply.token_ids),
+            claim.job,
+            self._ids_to_keep(reply),
+        )
+        return Completion(
+            user=user,
+            assistant=assistant,
+            offset=prompt.offset,
+            tokens=result.numberOfTokens,
+            window=orjson.dumps(result.window),
+            model=self._engine.model.fingerprint,
+            result=encoded,
+            reply=reply_object(claim.job, claim.conversation, claim.request, encoded),
+            piece=rest,
+        )
+
+    def _result(
+        self, claim: Claim, prompt: Prompt, reply: PieceRecord, end: End, now_ms: int
+    ) -> TurnResult:
+        prompt_tokens, reply_tokens = len(prompt.token_ids), len(reply.token_ids)
+        total = prompt_tokens + reply_tokens
+        return TurnResult(
             reply=reply.text,
             timestamp=rfc3339(now_ms),
             numberOfTokens=total,
             finish_reason=end.reason,
-            usage=Usage(
-                len(prompt.token_ids),
-                len(reply.token_ids),
-                total,
-                PromptTokensDetails(end.cached_tokens),
-            ),
+            usage=Usage(prompt_tokens, reply_tokens, total, PromptTokensDetails(end.cached_tokens)),
             window=WindowReceipt(self._window, total, prompt.turns_kept, prompt.turns_dropped),
             timings=Timings(
                 float(claim.started_ms - claim.created_ms),
                 round(end.prompt_ms, 1),
                 round(end.generation_ms, 1),
             ),
-        )
-        encoded = orjson.dumps(result)
-        return Completion(
-            user=StoredMessage(
-                number,
-                "user",
-                claim.request.prompt,
-                claim.created_ms,
-                prompt.user_tokens,
-                claim.job,
-            ),
-            assistant=StoredMessage(
-                number + 1,
-                "assistant",
-                reply.text,
-                now_ms,
-                len(reply.token_ids),
-                claim.job,
-                self._ids_to_keep(reply),
-            ),
-            offset=prompt.offset,
-            tokens=total,
-            window=orjson.dumps(result.window),
-            model=self._engine.model.fingerprint,
-            result=encoded,
-            reply=reply_object(claim.job, claim.conversation, claim.request, encoded),
-            piece=rest,
         )
 
     def _ids_to_keep(self, reply: PieceRecord) -> tuple[int, ...] | None:

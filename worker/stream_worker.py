@@ -20,7 +20,8 @@ from redis.exceptions import RedisError, ResponseError
 from shared.errors import TurnFailed
 from shared.keys import WORKER_GROUP, Keys
 from shared.redis import AWAY
-from shared.turns import Claim, Turns
+from shared.turn_values import Claim
+from shared.turns import Turns
 from worker.arq_records import ArqRecords
 from worker.held import GivenUp, Held, Holdings
 from worker.persistence import persist

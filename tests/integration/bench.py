@@ -10,8 +10,10 @@ from shared.config import Settings
 from shared.events import EventLog
 from shared.jobs import Jobs
 from shared.keys import WORKER_GROUP, Keys
-from shared.schema import Sampling, StoredMessage, TurnRequest
-from shared.turns import Claim, Completion, Submission, Turns
+from shared.requests import Sampling
+from shared.schema import StoredMessage, TurnRequest
+from shared.turn_values import Claim, Completion, Submission
+from shared.turns import Turns
 
 LEASE_MS = 30_000
 

@@ -6,7 +6,7 @@ from shared.errors import (
     TurnFailed,
 )
 from shared.keys import WORKER_GROUP
-from shared.turns import Outcome, PieceRecord
+from shared.turn_values import Outcome, PieceRecord
 from tests.integration.bench import Bench, completion
 
 

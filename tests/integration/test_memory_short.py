@@ -10,7 +10,7 @@ from shared.errors import (
 )
 from shared.keys import Keys
 from shared.redis import connect
-from shared.turns import Outcome, PieceRecord
+from shared.turn_values import Outcome, PieceRecord
 from tests.integration.bench import Bench, completion
 from tests.servers import make_settings, running_valkey
 

@@ -17,7 +17,7 @@ from shared.errors import (
 )
 from shared.events import Event
 from shared.keys import Keys
-from shared.turns import Outcome, PieceRecord
+from shared.turn_values import Outcome, PieceRecord
 from tests.integration.bench import Bench, completion
 from tests.servers import Valkey, make_settings
 

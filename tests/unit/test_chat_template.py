@@ -95,9 +95,7 @@ def test_text_is_never_a_control_token(text: str) -> None:
 
 def test_given_ids_are_kept_whatever_they_are() -> None:
     ids = (5, FIRST_CONTROL, 2**31 - 1)
-    prompt = ChatTemplate(CHATML, tokenize).render(
-        [PromptMessage("user", ids)]
-    )
+    prompt = ChatTemplate(CHATML, tokenize).render([PromptMessage("user", ids)])
     assert ids == tuple(prompt[6 : 6 + len(ids)])
 
 
@@ -114,12 +112,9 @@ def test_a_template_that_drops_system_gets_it_before_the_first_prompt() -> None:
     assert rendered(template, *TALK) == "[user]Be kind.\n\nOne?[assistant]Two.[user]Three?"
 
 
-@pytest.mark.xfail(strict=True, reason="folding is decided by (system, user) alone")
 def test_a_template_that_moves_system_gets_it_before_the_first_prompt() -> None:
     template = ChatTemplate(SYSTEM_BEFORE_THE_LAST_PROMPT, tokenize)
-    assert rendered(template, *TALK) == (
-        "[INST]Be kind.\n\nOne?[/INST]Two.</s>[INST]Three?[/INST]"
-    )
+    assert rendered(template, *TALK) == ("[INST]Be kind.\n\nOne?[/INST]Two.</s>[INST]Three?[/INST]")
 
 
 def test_system_inside_the_first_prompt_keeps_the_templates_own_form() -> None:
@@ -166,9 +161,7 @@ def test_what_is_no_template_is_refused(source: str) -> None:
         "{{ messages.append(1) }}",
         "{{ ''.__class__.__mro__ }}{{ messages.__class__.__base__.__subclasses__() }}",
         "{{ 'abc'.index('z') }}",
-        pytest.param(
-            "{{ 1 // 0 }}", marks=pytest.mark.xfail(strict=True, reason="ArithmeticError escapes")
-        ),
+        "{{ 1 // 0 }}",
     ],
 )
 def test_a_template_that_fails_is_refused(source: str) -> None:
@@ -219,5 +212,16 @@ def test_templates_may_break_loops_and_ask_the_date() -> None:
 
 
 def test_blocks_leave_no_line_breaks() -> None:
-    source = "{% for m in messages %}\n  {% if true %}\n{{ m.content }}\n  {% endif %}\n{% endfor %}"
+    source = (
+        "{% for m in messages %}\n  {% if true %}\n{{ m.content }}\n  {% endif %}\n{% endfor %}"
+    )
     assert rendered(ChatTemplate(source, tokenize), says("user", "Hi")) == "Hi\n"
+
+
+def test_the_training_tag_around_replies_is_its_body() -> None:
+    source = (
+        "{% for m in messages %}[{% generation %}{{ m.content }}{% endgeneration %}]{% endfor %}"
+    )
+    marked = ChatTemplate(source, tokenize)
+    plain = ChatTemplate("{% for m in messages %}[{{ m.content }}]{% endfor %}", tokenize)
+    assert rendered(marked, says("user", "Hi")) == rendered(plain, says("user", "Hi"))

@@ -100,9 +100,7 @@ def test_byte_by_byte_the_first_stop_string_to_be_complete_ends_the_reply(
 
 
 @given(st.binary(max_size=60), borders)
-def test_bytes_that_are_no_text_become_replacement_characters(
-    data: bytes, cuts: list[int]
-) -> None:
+def test_bytes_that_are_no_text_become_replacement_characters(data: bytes, cuts: list[int]) -> None:
     assert joined(decoded(split_at(data, cuts))) == data.decode("utf-8", "replace")
 
 

@@ -1,6 +1,5 @@
 """Who may talk to the API: hosts, origins and proxies, judged by headers alone."""
 
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import falcon.asgi
@@ -10,8 +9,6 @@ from falcon import testing
 from api.errors import install_error_handlers
 from api.guards import Guards
 from tests.servers import make_settings
-
-Ask = Callable[..., int]
 
 
 class Anything:
@@ -35,8 +32,8 @@ def guarded(**variables: Any) -> testing.TestClient:
 
 
 @pytest.fixture(scope="module")
-def client() -> Iterator[testing.TestClient]:
-    yield guarded()
+def client() -> testing.TestClient:
+    return guarded()
 
 
 def refusal(
@@ -133,10 +130,6 @@ def test_malformed_hosts_are_refused(client: testing.TestClient, host: str) -> N
 
 def test_a_request_without_a_host_is_refused(client: testing.TestClient) -> None:
     assert client.simulate_get("/", http_version="1.0").status_code == 403
-
-
-def test_a_second_host_header_is_refused(client: testing.TestClient) -> None:
-    assert refusal(client, host="localhost", Host="127.0.0.1") == "host_refused"
 
 
 def test_an_allowed_host_is_let_through_whatever_its_port_and_case() -> None:
@@ -262,9 +255,7 @@ def test_curl_sends_no_origin_and_is_let_through(client: testing.TestClient) -> 
         "Via",
     ],
 )
-def test_a_proxy_before_an_open_server_is_refused(
-    client: testing.TestClient, header: str
-) -> None:
+def test_a_proxy_before_an_open_server_is_refused(client: testing.TestClient, header: str) -> None:
     assert refusal(client, **{header: "127.0.0.1"}) == "proxy_refused"
     assert refusal(guarded(PALAVER_ALLOW_OPEN="1"), **{header: "127.0.0.1"}) is None
 

@@ -11,14 +11,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from shared.ids import MAX_CONVERSATION
-from shared.schema import (
-    ChatRequest,
-    Sampling,
-    StoredMessage,
-    TurnRequest,
-    reply_object,
-    rfc3339,
-)
+from shared.requests import ChatRequest, Sampling
+from shared.schema import StoredMessage, TurnRequest, reply_object, rfc3339
 
 texts = st.text(st.characters(codec="utf-8"))
 optional_texts = st.none() | texts

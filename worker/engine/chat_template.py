@@ -12,6 +12,9 @@ from functools import lru_cache
 from typing import Any, Final, NoReturn
 
 import jinja2
+from jinja2 import nodes
+from jinja2.ext import Extension
+from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from worker.engine.interface import PromptMessage, Role
@@ -22,6 +25,17 @@ CHATML: Final = (
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 """For models that bring no template of their own."""
+
+
+class _Generation(Extension):
+    """`{% generation %}`: marks what training looks at; for us it is its body."""
+
+    tags = {"generation"}  # noqa: RUF012 - so jinja2 has it
+
+    def parse(self, parser: Parser) -> list[nodes.Node]:
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
 
 _PLACEHOLDER = re.compile("\ue000(\\d+)\ue001")
 _PROBES: Final[tuple[tuple[Role, ...], ...]] = (
@@ -61,7 +75,9 @@ class ChatTemplate:
         leading: Sequence[int] = (),
     ) -> None:
         environment = ImmutableSandboxedEnvironment(
-            trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+            trim_blocks=True,
+            lstrip_blocks=True,
+            extensions=["jinja2.ext.loopcontrols", _Generation],
         )
         environment.globals["raise_exception"] = _raise
         environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
@@ -73,7 +89,7 @@ class ChatTemplate:
         self._tokens = {"bos_token": bos, "eos_token": eos}
         self._leading = tuple(leading)
         self._newlines = tuple(tokenize("\n\n"))
-        self._fold_system = not self._takes(_PROBES[1])
+        self._fold_system = not all(map(self._takes, _PROBES))
         self._scaffold = lru_cache(maxsize=512)(self._make_scaffold)
         for roles in _PROBES:
             self._scaffold(self._folded_roles(roles))
@@ -112,8 +128,8 @@ class ChatTemplate:
             text: Any = self._template.render(
                 messages=messages, add_generation_prompt=True, **self._tokens
             )
-        except (jinja2.TemplateError, TemplateError, TypeError, ValueError) as error:
-            raise TemplateError(str(error)) from None
+        except Exception as error:  # a stranger's program: it may raise anything
+            raise TemplateError(f"it fails for {', '.join(roles)}: {error}") from None
         parts = _PLACEHOLDER.split(text)
         if [int(index) for index in parts[1::2]] != list(range(len(roles))):
             raise TemplateError("the template does not keep every message, once and in order")

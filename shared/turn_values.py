@@ -1,0 +1,140 @@
+"""What passes between the scripts and those who call them: frozen values of a turn's life."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import orjson
+
+from shared.schema import StoredMessage, TurnRequest
+
+
+class Outcome(StrEnum):
+    """What became of a worker's write."""
+
+    OK = "OK"
+    DUP = "DUP"
+    """It had been done before: a success."""
+    FENCED = "FENCED"
+    """The turn is somebody else's now, or has ended."""
+    GONE = "GONE"
+    """The conversation was deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A prompt on its way in; ids are made before Redis is asked, so that it can be repeated.
+
+    `new` conversations start with `instructions`; the job's events go to the inbox of the process
+    `api`, too, if it is set.
+    """
+
+    job: str
+    conversation: str
+    owner: str
+    new: bool
+    instructions: str
+    request: TurnRequest
+    api: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """A conversation as a turn sees it.
+
+    `messages` start at the absolute number `offset`; `next_number` is what the turn's prompt gets.
+    `model` is the fingerprint under which stored token ids are valid.
+    """
+
+    context: str
+    next_number: int
+    offset: int
+    model: str
+    messages: tuple[StoredMessage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A turn that a worker holds, as of its start.
+
+    Times are in milliseconds since the epoch by the server's clock; `remaining_s` is how long the
+    turn may still take. `history` is None if the conversation was deleted.
+    """
+
+    job: str
+    permit: str
+    token: str
+    conversation: str
+    request: TurnRequest
+    crashes: int
+    created_ms: int
+    started_ms: int
+    remaining_s: float
+    history: History | None
+
+    @property
+    def starts(self) -> int:
+        """How often the turn has been started, this time included."""
+        return int(self.token.partition(":")[0])
+
+    @property
+    def arq_id(self) -> str:
+        """arq's id of this start."""
+        return f"{self.job}:{self.starts}"
+
+
+@dataclass(frozen=True, slots=True)
+class PieceRecord:
+    """A piece of a reply with the ids of its tokens."""
+
+    text: str
+    token_ids: tuple[int, ...]
+
+    def arguments(self) -> dict[str, Any]:
+        return {
+            "piece": orjson.dumps({"text": self.text}),
+            "ids": ",".join(map(str, self.token_ids)),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """Everything a finished turn changes in its conversation.
+
+    `offset` and the messages' numbers are absolute; `result` is what the job keeps, `reply` what
+    its waiters get; `piece` is the end of the reply that has not been emitted yet.
+    """
+
+    user: StoredMessage
+    assistant: StoredMessage
+    offset: int
+    tokens: int
+    window: bytes
+    model: str
+    result: bytes
+    reply: bytes
+    piece: PieceRecord | None
+
+
+def decode_claim(answer: Sequence[Any]) -> Claim:
+    _, job, permit, token, conversation, request, *numbers, view = answer
+    crashes, created, started, deadline, now = map(int, numbers)
+    return Claim(
+        job=job,
+        permit=permit,
+        token=token,
+        conversation=conversation,
+        request=TurnRequest.decode(request),
+        crashes=crashes,
+        created_ms=created,
+        started_ms=started,
+        remaining_s=max(0.0, (deadline - now) / 1000),
+        history=_history(view) if view else None,
+    )
+
+
+def _history(view: Sequence[Any]) -> History:
+    context, next_number, offset, model, messages = view
+    decoded = tuple(StoredMessage.decode(message) for message in messages)
+    return History(context, int(next_number), int(offset), model, decoded)
