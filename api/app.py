@@ -1,6 +1,5 @@
 """The application: all wiring and all routes on one page."""
 
-import asyncio
 import contextlib
 import importlib.metadata
 from collections.abc import AsyncIterator
@@ -36,22 +35,18 @@ class HomeResource:
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """What a server needs: the application, and whether prompts get answers."""
+    """What a server needs: the application, whether prompts get answers, and who waits for some."""
 
     app: Application
     readiness: Readiness
+    feed: EventFeed
 
 
 @contextlib.asynccontextmanager
-async def create_api(
-    settings: Settings, redis: Redis, draining: asyncio.Event
-) -> AsyncIterator[Api]:
+async def create_api(settings: Settings, redis: Redis) -> AsyncIterator[Api]:
     """Build the application; closes its connections at the end.
 
     It serves from the start: as long as Redis is away, prompts are answered with 503.
-
-    Args:
-        draining: set by the server once it stops.
     """
     keys = Keys(settings.namespace)
     events = EventLog(redis, keys)
@@ -61,8 +56,8 @@ async def create_api(
     jobs = Jobs(redis, keys)
     turns = Turns(redis, keys, settings)
     try:
-        app = create_app(settings, turns, jobs, feed, readiness, draining)
-        yield Api(app, readiness)
+        app = create_app(settings, turns, jobs, feed, readiness)
+        yield Api(app, readiness, feed)
     finally:
         await feed.close()
         await redis.aclose(close_connection_pool=True)
@@ -74,7 +69,6 @@ def create_app(
     jobs: Jobs,
     feed: EventFeed,
     readiness: Readiness,
-    draining: asyncio.Event,
 ) -> Application:
     """Middleware, error handlers and every route."""
     version = importlib.metadata.version("palaver")
@@ -86,7 +80,7 @@ def create_app(
         "description": "A chat backend that remembers: POST a prompt here.",
         "links": {"openapi": "/openapi.json", "ready": "/readyz"},
     }
-    chat = ChatResource(settings, turns, jobs, feed, draining)
+    chat = ChatResource(settings, turns, jobs, feed)
     app.add_route("/", HomeResource(StaticJson(home), chat))
     app.add_route("/jobs/{job}", JobResource(jobs))
     app.add_route("/healthz", HealthResource())

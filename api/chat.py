@@ -1,7 +1,6 @@
 """`POST /`: one prompt in, its reply out."""
 
 import asyncio
-import contextlib
 import dataclasses
 import logging
 import re
@@ -38,7 +37,7 @@ _WAIT = re.compile(r"(?:^|,)\s*wait\s*=\s*(\d{1,9})\s*(?:$|[,;])", re.IGNORECASE
 class ChatResource:
     """Accepts prompts and waits for their replies.
 
-    Once `draining` is set nobody is kept waiting: the answer is 202, and the job goes on.
+    Who cannot be kept waiting any longer is answered with 202, and the job goes on.
     """
 
     def __init__(
@@ -47,13 +46,11 @@ class ChatResource:
         turns: Turns,
         jobs: Jobs,
         feed: EventFeed,
-        draining: asyncio.Event,
     ) -> None:
         self._settings = settings
         self._turns = turns
         self._jobs = jobs
         self._feed = feed
-        self._draining = draining
 
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         body = await read_json_object(req, self._settings.max_body_bytes)
@@ -63,9 +60,7 @@ class ChatResource:
             resp.set_header("Preference-Applied", f"wait={wait_s:g}")
         async with self._feed.watch(submission.job) as watch:
             submission = await self._submit(submission)
-            event = await self._outcome(
-                watch, self._settings.sync_timeout if wait_s is None else wait_s
-            )
+            event = await _outcome(watch, self._settings.sync_timeout if wait_s is None else wait_s)
         if event is None:
             await self._accepted(submission, resp)
         else:
@@ -111,23 +106,6 @@ class ChatResource:
                 await asyncio.sleep(_SUBMIT_PAUSE_S)
         raise OutcomeUnknown(submission.job)
 
-    async def _outcome(self, watch: Watch, wait_s: float) -> Event | None:
-        """The job's terminal event, or None when it has not come in time."""
-        finding = asyncio.ensure_future(_terminal(watch))
-        stopping = asyncio.ensure_future(self._draining.wait())
-        try:
-            await asyncio.wait(
-                {finding, stopping}, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED
-            )
-            return finding.result() if finding.done() else None
-        except FeedLost:
-            return None
-        finally:
-            for task in (finding, stopping):
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError, FeedLost):
-                    await task
-
     async def _accepted(self, submission: Submission, resp: falcon.asgi.Response) -> None:
         try:
             state = await self._jobs.get(submission.job)
@@ -160,11 +138,16 @@ def preferred_wait(header: str | None, longest_s: float) -> float | None:
     return min(float(match[1]), longest_s) if match is not None else None
 
 
-async def _terminal(watch: Watch) -> Event:
-    async for event in watch.follow():
-        if event.is_terminal:
-            return event
-    raise FeedLost("the log ended without an outcome")
+async def _outcome(watch: Watch, wait_s: float) -> Event | None:
+    """The job's terminal event, or None when it does not come while we can wait."""
+    try:
+        async with asyncio.timeout(wait_s):
+            async for event in watch.follow():
+                if event.is_terminal:
+                    return event
+    except (TimeoutError, FeedLost):
+        pass
+    return None
 
 
 def _renamed(submission: Submission) -> Submission:

@@ -33,7 +33,7 @@ _CONNECT_S: Final = 1.0
 
 
 class FeedLost(Exception):
-    """The reader was too slow, or Redis is away: resume behind the last event that arrived."""
+    """No more events come, although the job has not ended: resume behind the last that arrived."""
 
 
 class Watch:
@@ -43,23 +43,28 @@ class Watch:
         self._job = job
         self._events = events
         self._queue: asyncio.Queue[Event | None] = asyncio.Queue(_BUFFER)
-        self._overrun = False
+        self._lost: str | None = None
 
     def ring(self, event: Event | None) -> None:
         """Something new; None means that something may have been missed."""
         try:
             self._queue.put_nowait(event)
         except asyncio.QueueFull:
-            self._overrun = True
+            self._lost = "the reader was too slow"
+
+    def stop(self) -> None:
+        """This process stops: the reader goes on elsewhere."""
+        self._lost = "this server stops"
+        self.ring(None)
 
     async def follow(self) -> AsyncGenerator[Event, None]:
         """A new job's events as they come, up to and with the terminal one.
 
         Raises:
-            FeedLost: the reader was too slow.
+            FeedLost: the reader was too slow, or this process stops.
         """
         last = (0, 0)
-        while not self._overrun:
+        while self._lost is None:
             item = await self._queue.get()
             for event in [item] if item is not None else await self._missed(last):
                 if order(event.id) <= last:
@@ -68,7 +73,7 @@ class Watch:
                 yield event
                 if event.is_terminal:
                     return
-        raise FeedLost("the reader was too slow")
+        raise FeedLost(self._lost)
 
     async def _missed(self, last: tuple[int, int]) -> list[Event]:
         try:
@@ -87,6 +92,7 @@ class EventFeed:
         self._pubsub: PubSub = redis.pubsub()
         self._watches: defaultdict[str, set[Watch]] = defaultdict(set)
         self._connected = asyncio.Event()
+        self._stopped = False
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -106,6 +112,15 @@ class EventFeed:
         with contextlib.suppress(*AWAY):
             await self._pubsub.aclose()  # type: ignore[no-untyped-call]
 
+    def stop_readers(self) -> None:
+        """Keep nobody waiting any more, neither now nor later."""
+        self._stopped = True
+        for watch in self._all_watches():
+            watch.stop()
+
+    def _all_watches(self) -> list[Watch]:
+        return [watch for watches in self._watches.values() for watch in watches]
+
     @asynccontextmanager
     async def watch(self, job: str) -> AsyncIterator[Watch]:
         """Watch a job that is about to be submitted with this process's inbox.
@@ -120,6 +135,8 @@ class EventFeed:
             raise ConnectionError("the event feed is not connected") from None
         watch = Watch(job, self._events)
         self._watches[job].add(watch)
+        if self._stopped:
+            watch.stop()
         try:
             yield watch
         finally:
@@ -148,6 +165,5 @@ class EventFeed:
                 watch.ring(event)
         elif message["type"] == "subscribe":
             self._connected.set()
-            for watches in self._watches.values():
-                for watch in watches:
-                    watch.ring(None)
+            for watch in self._all_watches():
+                watch.ring(None)

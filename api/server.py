@@ -85,18 +85,19 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     draining = asyncio.Event()
     stop_on_signals(draining)
     redis = connect(settings)
-    async with create_api(settings, redis, draining) as api, asyncio.TaskGroup() as group:
+    async with create_api(settings, redis) as api, asyncio.TaskGroup() as group:
         config = uvicorn.Config(
             api.app,
             log_config=None,
             access_log=False,
             lifespan="off",
             server_header=False,
+            proxy_headers=False,
             timeout_graceful_shutdown=int(_DRAIN_S),
         )
         server = Server(config)
         helpers = [
-            group.create_task(_stop_when(draining, server)),
+            group.create_task(_stop_when(draining, server, api)),
             group.create_task(_greet_when_ready(settings, api, redis, draining)),
         ]
         await server.serve(sockets=[listener])
@@ -104,8 +105,9 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
             helper.cancel()
 
 
-async def _stop_when(draining: asyncio.Event, server: Server) -> None:
+async def _stop_when(draining: asyncio.Event, server: Server, api: Api) -> None:
     await draining.wait()
+    api.feed.stop_readers()
     server.should_exit = True
 
 

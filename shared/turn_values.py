@@ -26,8 +26,8 @@ class Outcome(StrEnum):
 class Submission:
     """A prompt on its way in; ids are made before Redis is asked, so that it can be repeated.
 
-    `new` conversations start with `instructions`; the job's events go to the inbox of the process
-    `api`, too, if it is set.
+    `new` conversations start with `instructions`; the job's end goes to the inbox of the process
+    `api`, too, if it is set, and so do all its events if it is to be followed `live`.
     """
 
     job: str
@@ -37,6 +37,7 @@ class Submission:
     instructions: str
     request: TurnRequest
     api: str | None = None
+    live: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,6 +102,7 @@ class Turns:
             request=submission.request.encode(),
             replace_from=submission.request.replace_from,
             api=submission.api,
+            live=1 if submission.live else None,
             pending_limit=self._settings.pending_turns,
             queue_limit=self._settings.queue_limit,
             timeout_ms=_ms(self._settings.job_timeout),

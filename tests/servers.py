@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 import uvicorn
 
-from api.app import create_api
+from api.app import Api, create_api
 from shared.config import Settings
 from shared.embedded import server_binary
 from shared.redis import connect
@@ -126,24 +126,28 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def running_api(
-    settings: Settings, draining: asyncio.Event | None = None
-) -> AsyncIterator[httpx.AsyncClient]:
+async def running_api(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     """The API on a port of its own; yields a client for it."""
+    async with running_server(settings) as (_, client):
+        yield client
+
+
+@contextlib.asynccontextmanager
+async def running_server(settings: Settings) -> AsyncIterator[tuple[Api, httpx.AsyncClient]]:
+    """The API on a port of its own, with what its server holds."""
     redis = connect(settings)
-    draining = draining or asyncio.Event()
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         port = listener.getsockname()[1]
-        async with create_api(settings, redis, draining) as api:
+        async with create_api(settings, redis) as api:
             config = uvicorn.Config(api.app, log_config=None, lifespan="off", access_log=False)
             server = _Server(config)
             serving = asyncio.create_task(server.serve(sockets=[listener]))
             address = f"http://127.0.0.1:{port}"
             try:
                 async with httpx.AsyncClient(base_url=address, timeout=30) as client:
-                    yield client
+                    yield api, client
             finally:
                 server.should_exit = True
                 await serving

@@ -28,6 +28,7 @@ redis.call('HSET', key.job(job), 'conversation', conversation, 'owner', arg.owne
   'request', arg.request, 'status', 'queued', 'sequence', sequence, 'created', int(now),
   'deadline', int(now + arg.timeout_ms), 'starts', '0', 'crashes', '0', 'progress', '0')
 if arg.api then redis.call('HSET', key.job(job), 'api', arg.api) end
+if arg.live then redis.call('HSET', key.job(job), 'live', '1') end
 if arg.replace_from then redis.call('HSET', key.job(job), 'replace_from', arg.replace_from) end
 if arg.new == '1' then
   redis.call('HSET', key.conversation(conversation), 'owner', arg.owner, 'context', arg.context,

@@ -12,7 +12,7 @@ from shared.config import Settings
 from shared.keys import Keys
 from shared.redis import connect
 from tests.scripted import ScriptedEngine
-from tests.servers import Valkey, make_settings, running_api, running_stack
+from tests.servers import Valkey, make_settings, running_api, running_server, running_stack
 
 
 @pytest.fixture
@@ -166,14 +166,13 @@ async def test_a_stopping_api_answers_who_waits_with_202(settings: Settings) -> 
         reached.set()
         return gate
 
-    draining = asyncio.Event()
     async with (
         running_stack(settings, ScriptedEngine(step=hold)),
-        running_api(settings, draining) as client,
+        running_server(settings) as (api, client),
     ):
         waiting = asyncio.create_task(client.post("/", json={"prompt": "x"}))
         await reached.wait()
-        draining.set()
+        api.feed.stop_readers()
         response = await waiting
         gate.set_result(None)
     assert response.status_code == 202
