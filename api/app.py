@@ -9,6 +9,7 @@ from typing import Any
 import falcon.asgi
 from redis.asyncio import Redis
 
+from api.body import noting_disconnects
 from api.chat import ChatResource
 from api.errors import install_error_handlers
 from api.feed import EventFeed
@@ -22,7 +23,12 @@ from shared.jobs import Jobs
 from shared.keys import Keys
 from shared.turns import Turns
 
-Application = falcon.asgi.App[Any, Any]
+
+class Application(falcon.asgi.App[Any, Any]):
+    """A falcon application that can tell a whole body from one that was cut off."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # type: ignore[override]
+        await super().__call__(scope, noting_disconnects(scope, receive), send)
 
 
 class HomeResource:
@@ -52,11 +58,11 @@ async def create_api(settings: Settings, redis: Redis) -> AsyncIterator[Api]:
     events = EventLog(redis, keys)
     feed = EventFeed(redis, keys, events)
     feed.start()
-    readiness = Readiness(redis, keys, feed)
     jobs = Jobs(redis, keys)
     turns = Turns(redis, keys, settings)
+    readiness = Readiness(turns, feed)
     try:
-        app = create_app(settings, turns, jobs, feed, readiness)
+        app = create_app(settings, turns, jobs, events, feed, readiness)
         yield Api(app, readiness, feed)
     finally:
         await feed.close()
@@ -67,12 +73,13 @@ def create_app(
     settings: Settings,
     turns: Turns,
     jobs: Jobs,
+    events: EventLog,
     feed: EventFeed,
     readiness: Readiness,
 ) -> Application:
     """Middleware, error handlers and every route."""
     version = importlib.metadata.version("palaver")
-    app: Application = falcon.asgi.App(middleware=[Guards(settings)])
+    app = Application(middleware=[Guards(settings)])
     install_error_handlers(app)
     home = {
         "name": "Palaver",
@@ -80,7 +87,7 @@ def create_app(
         "description": "A chat backend that remembers: POST a prompt here.",
         "links": {"openapi": "/openapi.json", "ready": "/readyz"},
     }
-    chat = ChatResource(settings, turns, jobs, feed)
+    chat = ChatResource(settings, turns, jobs, events, feed)
     app.add_route("/", HomeResource(StaticJson(home), chat))
     app.add_route("/jobs/{job}", JobResource(jobs))
     app.add_route("/healthz", HealthResource())

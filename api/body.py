@@ -1,6 +1,7 @@
 """Request bodies: counted while they are read, JSON whatever the content type says."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 import falcon.asgi
@@ -8,11 +9,31 @@ import orjson
 
 from api.errors import Problem
 
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+
 _BODY_TIMEOUT_S: Final = 30.0
 _DISCARD_S: Final = 2.0
 _DISCARD_TIMES: Final = 8
 """How much more than allowed is read of a body that is too long, so that its client hears of it."""
+_CUT_OFF: Final = "palaver.cut_off"
 _CLOSE: Final = {"Connection": "close"}
+
+
+def noting_disconnects(scope: dict[str, Any], receive: Receive) -> Receive:
+    """`receive`, noting in the scope that the client went away: falcon takes it for the end."""
+
+    async def watched() -> dict[str, Any]:
+        event = await receive()
+        if event["type"] == "http.disconnect":
+            scope[_CUT_OFF] = True
+        return event
+
+    return watched
+
+
+def is_cut_off(scope: Mapping[str, Any]) -> bool:
+    """Whether the client went away before its body was whole."""
+    return _CUT_OFF in scope
 
 
 async def read_json_object(req: falcon.asgi.Request, max_bytes: int) -> dict[str, Any]:
@@ -63,4 +84,6 @@ async def _read(req: falcon.asgi.Request, max_bytes: int) -> bytes:
             raise Problem(408, "body_timeout", detail, headers=_CLOSE) from None
     if length > max_bytes:
         raise too_long
+    if (req.content_length is not None and length < req.content_length) or is_cut_off(req.scope):
+        raise Problem(400, "invalid_body", "the body ended early", headers=_CLOSE)
     return bytes(data)

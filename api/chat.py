@@ -18,7 +18,7 @@ from api.feed import EventFeed, FeedLost, Watch
 from shared import ids
 from shared.config import Settings
 from shared.errors import OutcomeUnknown
-from shared.events import Event
+from shared.events import Event, EventLog
 from shared.jobs import Jobs
 from shared.redis import AWAY
 from shared.requests import ChatRequest
@@ -45,11 +45,13 @@ class ChatResource:
         settings: Settings,
         turns: Turns,
         jobs: Jobs,
+        events: EventLog,
         feed: EventFeed,
     ) -> None:
         self._settings = settings
         self._turns = turns
         self._jobs = jobs
+        self._events = events
         self._feed = feed
 
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
@@ -61,6 +63,8 @@ class ChatResource:
         async with self._feed.watch(submission.job) as watch:
             submission = await self._submit(submission)
             event = await _outcome(watch, self._settings.sync_timeout if wait_s is None else wait_s)
+        if event is None:
+            event = await self._unheard(submission.job)
         if event is None:
             await self._accepted(submission, resp)
         else:
@@ -105,6 +109,13 @@ class ChatResource:
                 log.warning("job %s: submit got no answer (%s)", submission.job, error)
                 await asyncio.sleep(_SUBMIT_PAUSE_S)
         raise OutcomeUnknown(submission.job)
+
+    async def _unheard(self, job: str) -> Event | None:
+        """The outcome, if there is one that we were not told of."""
+        try:
+            return await self._events.outcome(job)
+        except AWAY:
+            raise OutcomeUnknown(job) from None
 
     async def _accepted(self, submission: Submission, resp: falcon.asgi.Response) -> None:
         try:

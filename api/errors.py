@@ -9,6 +9,7 @@ import falcon
 import falcon.asgi
 import orjson
 from pydantic import ValidationError
+from redis.exceptions import RedisError
 
 from shared.errors import (
     ConversationBusy,
@@ -19,13 +20,15 @@ from shared.errors import (
     PalaverError,
     QueueFull,
 )
-from shared.redis import AWAY
+from shared.redis import AWAY, will_pass
 
 log = logging.getLogger(__name__)
 
 PROBLEM_JSON: Final = "application/problem+json"
 
 _RETRY_AFTER_S: Final = 2
+_MOST_ERRORS: Final = 50
+"""Wrong fields that one answer names; a body can have a hundred thousand."""
 _TITLES: Final = {
     "invalid_body": "The body is not a JSON object",
     "invalid_request": "A field is wrong",
@@ -103,7 +106,7 @@ def validation_problem(error: ValidationError) -> Problem:
     """422 for everything that pydantic found."""
     errors = [
         {"field": ".".join(map(str, item["loc"])), "message": _message(item)}
-        for item in error.errors(include_url=False, include_input=False)
+        for item in error.errors(include_url=False, include_input=False)[:_MOST_ERRORS]
     ]
     detail = "; ".join(f"{item['field']}: {item['message']}" for item in errors)
     return Problem(422, "invalid_request", detail, errors=errors)
@@ -187,6 +190,16 @@ def install_error_handlers(app: "falcon.asgi.App[Any, Any]") -> None:
         await problem(req, resp, internal, params)
 
     app.add_error_handler(Exception, unexpected)
+
+    async def refused(req: Any, resp: Any, error: RedisError, params: Any) -> None:
+        if not will_pass(error):
+            return await unexpected(req, resp, error, params)
+        log.warning("Redis refuses: %s", error)
+        detail = "Redis takes nothing new at the moment"
+        answer = Problem(503, "memory_short", detail, retry_after_s=_RETRY_AFTER_S)
+        return await problem(req, resp, answer, params)
+
+    app.add_error_handler(RedisError, refused)
     for away in AWAY:
         app.add_error_handler(away, redis_away)
     app.add_error_handler(falcon.HTTPError, http)

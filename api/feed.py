@@ -29,6 +29,7 @@ _BUFFER: Final = 1000
 """Events that a reader may be behind."""
 _PAUSE_S: Final = 0.2
 _IDLE_S: Final = 10.0
+_PONG_S: Final = 5.0
 _CONNECT_S: Final = 1.0
 
 
@@ -148,15 +149,30 @@ class EventFeed:
         # Only this task connects: two at once would make two connections.
         while True:
             try:
-                if not self._connected.is_set():
-                    await self._pubsub.subscribe(self._inbox)
-                message = await self._pubsub.get_message(timeout=_IDLE_S)
-                if message is not None:
-                    self._dispatch(message)
+                await self._hear()
             except AWAY as error:
-                self._connected.clear()
                 log.warning("event feed: Redis is away (%s)", type(error).__name__)
-                await asyncio.sleep(_PAUSE_S)
+            except Exception:
+                log.exception("event feed")
+            self._connected.clear()
+            if self._pubsub.connection is not None:
+                await self._pubsub.connection.disconnect()
+            await asyncio.sleep(_PAUSE_S)
+
+    async def _hear(self) -> None:
+        """Subscribe and distribute, as long as the connection answers when it is silent."""
+        await self._pubsub.subscribe(self._inbox)
+        asked = False
+        while True:
+            message = await self._pubsub.get_message(timeout=_PONG_S if asked else _IDLE_S)
+            if message is not None:
+                asked = False
+                self._dispatch(message)
+            elif asked:
+                raise ConnectionError("no answer to a ping")
+            else:
+                await self._pubsub.ping()
+                asked = True
 
     def _dispatch(self, message: dict[str, Any]) -> None:
         if message["type"] == "message":

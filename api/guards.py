@@ -11,6 +11,8 @@ from shared.config import Settings
 
 _OPEN_TO_ANY_HOST: Final = frozenset({"/healthz", "/readyz"})
 _PROXY_HEADERS: Final = ("FORWARDED", "VIA")
+_EXPOSED: Final = "Location, Retry-After, Preference-Applied"
+_ACCEPTED: Final = "Content-Type, Authorization, Prefer, Idempotency-Key, Last-Event-ID"
 _LOOPBACK_V4 = re.compile(r"127(\.\d{1,3}){3}")
 _HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[^\[\]:/@?#\s]+)(:(?P<port>\d{1,5}))?")
 
@@ -38,6 +40,20 @@ class Guards:
         if not req.client_accepts_json and not req.client_accepts(PROBLEM_JSON):
             raise Problem(406, "not_acceptable", "the answers here are application/json")
 
+    async def process_response(
+        self, req: falcon.asgi.Request, resp: falcon.asgi.Response, _resource: Any, _ok: bool
+    ) -> None:
+        """Let pages of the listed origins read the answer (CORS); no others."""
+        origin = req.get_header("Origin")
+        if origin is None or origin.lower() not in self._allowed_origins:
+            return
+        resp.set_header("Access-Control-Allow-Origin", origin)
+        resp.append_header("Vary", "Origin")
+        resp.set_header("Access-Control-Expose-Headers", _EXPOSED)
+        if req.method == "OPTIONS":
+            resp.set_header("Access-Control-Allow-Methods", "GET, POST, DELETE")
+            resp.set_header("Access-Control-Allow-Headers", _ACCEPTED)
+
     def _check_host(self, req: falcon.asgi.Request) -> None:
         host = _host_name(req.get_header("Host") or "")
         if host is None:
@@ -46,10 +62,12 @@ class Guards:
             raise Problem(403, "host_refused", "this Host is not in PALAVER_ALLOWED_HOSTS")
 
     def _check_origin(self, req: falcon.asgi.Request) -> None:
+        origin = req.get_header("Origin")
+        if origin is not None and origin.lower() in self._allowed_origins:
+            return
         if (req.get_header("Sec-Fetch-Site") or "").lower() == "cross-site":
             raise Problem(403, "origin_refused", "cross-site requests are refused")
-        origin = req.get_header("Origin")
-        if origin is None or origin in self._allowed_origins:
+        if origin is None:
             return
         if origin == "null" or not _same_authority(origin, req.get_header("Host") or ""):
             raise Problem(403, "origin_refused", "this Origin is not in PALAVER_ALLOWED_ORIGINS")

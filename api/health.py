@@ -1,19 +1,16 @@
 """`/healthz` and `/readyz`, and the description at `/`."""
 
 import asyncio
-import time
 from typing import Any, Final
 
 import falcon
 import falcon.asgi
 import orjson
-from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from api.errors import Problem
 from api.feed import EventFeed
-from shared.keys import Keys
-from shared.redis import AWAY
-from shared.turns import WORKER_SILENCE_S
+from shared.turns import WORKER_SILENCE_S, Turns
 
 _PING_TIMEOUT_S: Final = 2.0
 
@@ -21,24 +18,20 @@ _PING_TIMEOUT_S: Final = 2.0
 class Readiness:
     """Whether a prompt would be answered."""
 
-    def __init__(self, redis: Redis, keys: Keys, feed: EventFeed) -> None:
-        self._redis = redis
-        self._keys = keys
+    def __init__(self, turns: Turns, feed: EventFeed) -> None:
+        self._turns = turns
         self._feed = feed
 
     async def missing(self) -> str | None:
         """What is missing: `redis`, `worker`, or None."""
         try:
             async with asyncio.timeout(_PING_TIMEOUT_S):
-                newest = await self._redis.zrange(self._keys.workers, -1, -1, withscores=True)
-        except (*AWAY, TimeoutError):
+                silence_s = await self._turns.silence_s()
+        except (RedisError, OSError):
             return "redis"
         if not self._feed.is_connected:
             return "redis"
-        silence_ms = WORKER_SILENCE_S * 1000
-        if not newest or newest[0][1] < time.time() * 1000 - silence_ms:
-            return "worker"
-        return None
+        return "worker" if silence_s is None or silence_s > WORKER_SILENCE_S else None
 
 
 class HealthResource:

@@ -118,7 +118,8 @@ async def _greet_when_ready(
     await wait_until_up(redis, draining)
     while await api.readiness.missing() is not None:  # noqa: ASYNC110 - Redis has no event for it
         await asyncio.sleep(_READY_POLL_S)
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
+    host = f"[{host}]" if ":" in host else host
     address = f"http://{host}:{settings.port}"
     print(
         f"\nPalaver is ready on {address} - try:\n"

@@ -20,11 +20,12 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.errors import EX_CONFIG, ConfigError
+from shared.supervisor import RELOAD_VARIABLE
 
 _REDIS_SCHEMES = ("redis", "rediss", "unix", "sentinel", "sentinels")
 _PREFIX = "PALAVER_"
-RELOAD_VARIABLE = "PALAVER_RELOAD"
-"""Not a setting: how `make dev` tells the supervisors to restart on changes."""
+DEFAULT_PORT = 3000
+_LONGEST_S = 86400 * 3650
 
 
 def _names(value: object) -> object:
@@ -56,7 +57,8 @@ HostNames = Annotated[
 Origins = Annotated[
     tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode, BeforeValidator(_names)
 ]
-Seconds = Annotated[float, Field(gt=0, le=86400 * 365, allow_inf_nan=False)]
+SecondsOrNone = Annotated[float, Field(ge=0, le=_LONGEST_S, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(gt=0, le=_LONGEST_S, allow_inf_nan=False)]
 
 
 def _env(name: str, default: Any, **constraints: Any) -> Any:
@@ -74,7 +76,7 @@ class Settings(BaseSettings):
         frozen=True,
     )
 
-    port: int = _env("PORT", 3000, ge=1, le=65535)
+    port: int = _env("PORT", DEFAULT_PORT, ge=1, le=65535)
     host: str = _env("HOST", "127.0.0.1", min_length=1)
     redis_url: str | None = _env("REDIS_URL", None)
     namespace: str = _env("PALAVER_NAMESPACE", "palaver", pattern=r"^[A-Za-z0-9_.-]{1,32}$")
@@ -98,12 +100,12 @@ class Settings(BaseSettings):
     pending_turns: int = _env("PALAVER_PENDING_TURNS", 8, ge=1, le=1000)
     job_ttl: Seconds = _env("PALAVER_JOB_TTL", 86400.0)
     events_ttl: Seconds = _env("PALAVER_EVENTS_TTL", 300.0)
-    conversation_ttl: float = _env("PALAVER_CONVERSATION_TTL", 0.0, ge=0, allow_inf_nan=False)
+    conversation_ttl: SecondsOrNone = _env("PALAVER_CONVERSATION_TTL", 0.0)
     history_limit: int = _env("PALAVER_HISTORY_LIMIT", 0, ge=0)
     lease: Seconds = _env("PALAVER_LEASE", 30.0)
     heartbeat_setting: Seconds | None = _env("PALAVER_HEARTBEAT", None)
     max_attempts: int = _env("PALAVER_MAX_ATTEMPTS", 3, ge=1, le=100)
-    grace: float = _env("PALAVER_GRACE", 30.0, ge=0, allow_inf_nan=False)
+    grace: SecondsOrNone = _env("PALAVER_GRACE", 30.0)
 
     max_body_bytes: int = _env("PALAVER_MAX_BODY_BYTES", 1 << 20, ge=1024)
     api_keys_file: Path | None = _env("PALAVER_API_KEYS_FILE", None)
@@ -190,10 +192,10 @@ def _describe(item: Any) -> str:
     return f"{name}={item['input']}: {item['msg']}"
 
 
-def settings_or_exit() -> Settings:
+def settings_or_exit(**overrides: Any) -> Settings:
     """The settings; a wrong one ends the process with `EX_CONFIG` and a message."""
     try:
-        return load_settings()
+        return load_settings(**overrides)
     except ConfigError as error:
         fail_start(error)
 

@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import IO
 
-from shared.config import Settings, fail_start, settings_or_exit
+from shared.config import DEFAULT_PORT, Settings, fail_start, settings_or_exit
 from shared.errors import ConfigError
 from shared.supervisor import Supervisor, stop_on_signals
 
@@ -31,12 +31,11 @@ def runtime_dir(data_dir: Path) -> Path:
     """The short folder, private to this user, that holds the data folder's socket."""
     digest = hashlib.sha256(os.fsencode(data_dir.resolve())).hexdigest()[:16]
     name = f"palaver-{os.getuid()}-{digest}"
-    preferred = os.environ.get("XDG_RUNTIME_DIR")
-    if preferred and len(os.fsencode(preferred)) + len(name) + 12 <= _MAX_SOCKET_PATH:
-        return Path(preferred) / name
-    temporary = tempfile.gettempdir()
-    if len(os.fsencode(temporary)) + len(name) + 12 <= _MAX_SOCKET_PATH:
-        return Path(temporary) / name
+    for folder in (os.environ.get("XDG_RUNTIME_DIR"), tempfile.gettempdir()):
+        if folder and os.access(folder, os.W_OK | os.X_OK):
+            path = Path(folder) / name
+            if len(os.fsencode(path / "redis.sock")) <= _MAX_SOCKET_PATH:
+                return path
     return Path("/tmp") / name
 
 
@@ -132,12 +131,27 @@ def prepare_folders(data_dir: Path) -> None:
     """
     (data_dir / "redis").mkdir(parents=True, exist_ok=True)
     folder = runtime_dir(data_dir)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    status = folder.lstat()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{folder}: {error.strerror}") from None
+    check_private(folder)
+    socket_path(data_dir).unlink(missing_ok=True)
+
+
+def check_private(folder: Path) -> None:
+    """See that a folder, if it exists, is ours alone: another user may have made it first.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    try:
+        status = folder.lstat()
+    except FileNotFoundError:
+        return
     private = stat.S_ISDIR(status.st_mode) and stat.S_IMODE(status.st_mode) & 0o077 == 0
     if not private or status.st_uid != os.getuid():
         raise ConfigError(f"{folder}: not a private folder of this user; remove it")
-    socket_path(data_dir).unlink(missing_ok=True)
 
 
 async def _wait_for_last_client(path: Path) -> None:
@@ -184,7 +198,7 @@ async def serve(settings: Settings) -> int:
 
 
 def main() -> int:
-    settings = settings_or_exit()
+    settings = settings_or_exit(PORT=DEFAULT_PORT)  # honcho numbers ports for us, too
     if settings.redis_url is not None:
         return asyncio.run(_idle())
     try:

@@ -42,24 +42,32 @@ class EventLog:
         self._keys = keys
 
     async def read(self, job: str, after: str | None = None) -> list[Event]:
-        """The job's events behind `after`, a log id; all of them for None."""
+        """The job's events behind `after`, a log id; all of them for None.
+
+        Once the log has expired, the outcome alone.
+        """
         start = "-" if after is None else f"({after}"
         entries = await self._redis.xrange(self._keys.events(job), min=start)
         events = [Event(entry_id, fields["e"], fields["d"]) for entry_id, fields in entries]
-        if events and events[-1].is_terminal:
-            last = events[-1]
-            events[-1] = Event(last.id, last.kind, await self.outcome(job, last.kind))
-        return events
+        if events and not events[-1].is_terminal:
+            return events
+        outcome = await self.outcome(job)
+        if outcome is None or (after is not None and order(outcome.id) <= order(after)):
+            return events
+        return [*events[:-1], outcome]
 
-    async def outcome(self, job: str, kind: str) -> str:
-        """A terminal event's data, rebuilt from the job, where they are stored once."""
+    async def outcome(self, job: str) -> Event | None:
+        """The terminal event, rebuilt from the job, where its data are stored once."""
         fields = await self._redis.hmget(  # type: ignore[misc]  # redis-py types both clients as one
-            self._keys.job(job), ["conversation", "request", "result", "error"]
+            self._keys.job(job),
+            ["status", "last_event", "conversation", "request", "result", "error"],
         )
-        conversation, request, result, error = fields
-        if kind == "completed" and conversation and request and result:
-            return completed_data(job, conversation, request, result)
-        return error or "{}"
+        status, last_event, conversation, request, result, error = fields
+        if status not in ENDED or last_event is None:
+            return None
+        if status == "completed":
+            return Event(last_event, status, completed_data(job, conversation, request, result))
+        return Event(last_event, status, error or "{}")
 
 
 def completed_data(job: str, conversation: str, request: str, result: str) -> str:

@@ -14,6 +14,9 @@ _PATTERNS: Final = {
     "conversation": "conv:{}",
     "messages": "conv:{}:messages",
     "pending": "conv:{}:pending",
+    # Every turn that waits, per owner, by acceptance sequence: places in the queue.
+    "waiting": "waiting:{}",
+    "pace": "pace",
     # Who may start now: per owner, by acceptance sequence; owners by virtual time.
     "ready": "ready:{}",
     "owners": "owners",
@@ -21,6 +24,8 @@ _PATTERNS: Final = {
     # One stream entry per ready turn; who claimed which turn with which entry.
     "permits": "permits",
     "claims": "claims",
+    # Which job an Idempotency-Key of an owner stands for.
+    "idempotency": "idempotency:{}",
     # One turn's job: state, log, liveness; all that have not ended, by deadline.
     "job": "job:{}",
     "events": "job:{}:events",
@@ -29,9 +34,11 @@ _PATTERNS: Final = {
     # Workers: what each is, and when each was last heard of.
     "worker": "worker:{}",
     "workers": "workers",
-    # Pub/sub channels that ring for every event: of one job; of the jobs of one API process.
+    # Pub/sub channels that ring for every event: of one job; of the jobs of one API process. And
+    # one for each worker, to which the jobs go that it has lost.
     "doorbell": "doorbell:{}",
     "inbox": "inbox:{}",
+    "losses": "losses:{}",
 }
 
 
@@ -70,6 +77,9 @@ class Keys:
 
     def doorbell(self, job: str) -> str:
         return self._name("doorbell", job)
+
+    def losses(self, worker: str) -> str:
+        return self._name("losses", worker)
 
     def inbox(self, api: str) -> str:
         return self._name("inbox", api)

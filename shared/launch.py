@@ -6,9 +6,10 @@ import socket
 import sys
 from pathlib import Path
 
-from shared.config import RELOAD_VARIABLE, Settings, fail_start, settings_or_exit
+from shared.config import Settings, fail_start, settings_or_exit
 from shared.embedded import DataLock
 from shared.errors import ConfigError
+from shared.supervisor import RELOAD_VARIABLE
 
 
 def check_port(host: str, port: int) -> None:

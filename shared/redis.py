@@ -13,12 +13,15 @@ from redis.exceptions import (
     AuthenticationError,
     BusyLoadingError,
     ConnectionError,
+    OutOfMemoryError,
     ReadOnlyError,
+    RedisError,
+    ResponseError,
     TimeoutError,
 )
 
 from shared.config import Settings
-from shared.embedded import socket_path
+from shared.embedded import check_private, socket_path
 from shared.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -32,6 +35,9 @@ AWAY = (
 )
 """What is raised while the server is gone, starting or failing over."""
 
+_PASSING = ("OOM", "MISCONF", "NOREPLICAS", "MASTERDOWN", "BUSY", "LOADING", "READONLY")
+"""First words of refusals that pass: memory or disk is short, a failover is under way."""
+
 _FIRST_PAUSE_S = 0.02
 _LONGEST_PAUSE_S = 1.0
 _CONNECT_TIMEOUT_S = 5.0
@@ -39,9 +45,24 @@ _REPLY_TIMEOUT_S = 20.0
 """Longer than the longest blocking read, so that only a dead connection runs into it."""
 
 
+def will_pass(error: Exception) -> bool:
+    """Whether the same call may succeed later without anybody changing it."""
+    if isinstance(error, (*AWAY, OutOfMemoryError)):
+        return True
+    return isinstance(error, ResponseError) and str(error).startswith(_PASSING)
+
+
 def redis_url(settings: Settings) -> str:
-    """`REDIS_URL`, or the embedded server's socket."""
-    return settings.redis_url or f"unix://{socket_path(settings.data_dir)}"
+    """`REDIS_URL`, or the embedded server's socket.
+
+    Raises:
+        ConfigError: the socket's folder is not ours alone.
+    """
+    if settings.redis_url is not None:
+        return settings.redis_url
+    path = socket_path(settings.data_dir)
+    check_private(path.parent)
+    return f"unix://{path}"
 
 
 def connect(settings: Settings, **options: Any) -> Redis:
@@ -58,13 +79,17 @@ def connect(settings: Settings, **options: Any) -> Redis:
         **options,
     }
     url = redis_url(settings)
-    if urlsplit(url).scheme.startswith("sentinel"):
-        return _from_sentinel(url, options)
+    if urlsplit(url).scheme != "unix":
+        options["socket_keepalive"] = True
     try:
+        if urlsplit(url).scheme.startswith("sentinel"):
+            return _from_sentinel(url, options)
         client: Redis = Redis.from_url(url, **options)
-        return client
-    except ValueError as error:
+        # Options that do not exist are found only when a connection is made.
+        client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+    except (ValueError, TypeError, RedisError) as error:
         raise ConfigError(f"REDIS_URL: {error}") from None
+    return client
 
 
 def _from_sentinel(url: str, options: dict[str, Any]) -> Redis:
@@ -118,7 +143,7 @@ async def wait_until_up(client: Redis, stopping: asyncio.Event) -> bool:
             if pause_s >= _LONGEST_PAUSE_S and not told:
                 told = True
                 log.warning("waiting for Redis: %s", error)
-            with contextlib.suppress(TimeoutError):
+            with contextlib.suppress(builtins.TimeoutError):
                 await asyncio.wait_for(stopping.wait(), pause_s)
             pause_s = min(_LONGEST_PAUSE_S, pause_s * 1.5)
     return False

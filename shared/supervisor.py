@@ -16,6 +16,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from shared.errors import EX_CONFIG
 from shared.lifeline import die_with_parent, watch_ancestors
 
+RELOAD_VARIABLE = "PALAVER_RELOAD"
+"""Not a setting: how `make dev` tells the supervisors to restart on changes."""
+
 _BACKOFF_S = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
 _STABLE_S = 30.0
 """A child that ran this long starts again at once."""
@@ -32,6 +35,7 @@ class Supervisor:
         death_signal: what the kernel sends the child if this process is killed.
         stdin: bytes that the child reads from its standard input, if any.
         before_stop: awaited between SIGTERM to us and SIGTERM to the child.
+        reload: whether `make dev` restarts the child when sources change.
     """
 
     def __init__(
@@ -42,12 +46,14 @@ class Supervisor:
         death_signal: int = signal.SIGKILL,
         stdin: bytes | None = None,
         before_stop: PreStop | None = None,
+        reload: bool = False,
     ) -> None:
         self._command = command
         self._name = name
         self._death_signal = death_signal
         self._stdin = stdin
         self._before_stop = before_stop
+        self._reload = reload
         self._child: asyncio.subprocess.Process | None = None
         self._stopping = asyncio.Event()
         self._reloading = False
@@ -114,7 +120,7 @@ class Supervisor:
             return
 
     def _start_reloader(self) -> "asyncio.Task[None] | None":
-        if os.environ.get("PALAVER_RELOAD") != "1":
+        if not self._reload or os.environ.get(RELOAD_VARIABLE) != "1":
             return None
         return asyncio.create_task(self._reload_on_change())
 
@@ -143,6 +149,6 @@ def supervise_module(module: str, *, name: str) -> int:
     """Supervise `python -m module`; returns the exit status for this process."""
 
     async def main() -> int:
-        return await Supervisor([sys.executable, "-m", module], name=name).run()
+        return await Supervisor([sys.executable, "-m", module], name=name, reload=True).run()
 
     return asyncio.run(main())

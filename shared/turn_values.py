@@ -86,6 +86,17 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerState:
+    """What a worker tells of itself: its model, its slots and how many run, its engine's steps."""
+
+    model: str
+    fingerprint: str
+    slots: int
+    running: int
+    steps: int
+
+
+@dataclass(frozen=True, slots=True)
 class PieceRecord:
     """A piece of a reply with the ids of its tokens."""
 

@@ -6,7 +6,7 @@ writes is compared with the token it was given (the fence), so that one who was 
 changes nothing any more.
 """
 
-import secrets
+from dataclasses import asdict
 from importlib import resources
 from typing import Any, Final
 
@@ -27,7 +27,15 @@ from shared.errors import (
     WorkerLost,
 )
 from shared.keys import WORKER_GROUP, Keys, lua_table
-from shared.turn_values import Claim, Completion, Outcome, PieceRecord, Submission, decode_claim
+from shared.turn_values import (
+    Claim,
+    Completion,
+    Outcome,
+    PieceRecord,
+    Submission,
+    WorkerState,
+    decode_claim,
+)
 
 DEFAULT_OWNER: Final = "default"
 WORKER_SILENCE_S: Final = 60.0
@@ -37,6 +45,7 @@ _TOKENS_PER_MESSAGE: Final = 4
 """No message takes less of a window, scaffold included; bounds how many an edit looks at."""
 
 _SCRIPTS: Final = (
+    "announce", "silence", "cancel", "place",
     "submit", "claim", "beat", "emit", "commit", "fail", "hand_over", "reclaim", "sweep",
 )  # fmt: skip
 
@@ -147,8 +156,10 @@ class Turns:
             pipe.xdel(self._keys.permits, permit)
             await pipe.execute()
 
-    async def reclaim(self, worker: str) -> Claim | None:
+    async def reclaim(self, worker: str, nonce: str) -> Claim | None:
         """Take over one turn whose worker is gone; None when there is none.
+
+        Repeating it with the same random `nonce` gives the same answer.
 
         A turn that has crashed its workers `PALAVER_MAX_ATTEMPTS` times ends as failed.
         """
@@ -156,7 +167,7 @@ class Turns:
             answer = await self._call(
                 "reclaim",
                 worker=worker,
-                nonce=secrets.token_hex(8),
+                nonce=nonce,
                 max_attempts=self._settings.max_attempts,
                 lost_error=error_data(WorkerLost("every worker that tried this turn was lost")),
                 **self._start,
@@ -240,6 +251,22 @@ class Turns:
     async def hand_over(self, claim: Claim) -> Outcome:
         """Give the turn back, at its place in the queue, without charging an attempt."""
         return Outcome(await self._call("hand_over", job=claim.job, token=claim.token))
+
+    async def announce(self, worker: str, state: WorkerState, ttl_s: float) -> None:
+        """A worker is there; it is forgotten after `ttl_s` without another word."""
+        await self._call("announce", worker=worker, ttl_ms=_ms(ttl_s), **asdict(state))
+
+    async def leave(self, worker: str) -> None:
+        """A worker stops."""
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.delete(self._keys.worker(worker))
+            pipe.zrem(self._keys.workers, worker)
+            await pipe.execute()
+
+    async def silence_s(self) -> float | None:
+        """Seconds since any worker was heard of; None if none ever was."""
+        answer = await self._call("silence")
+        return None if answer is None else float(answer) / 1000
 
     async def sweep(self) -> int:
         """Repair what was lost; returns how many turns past their deadline were ended."""

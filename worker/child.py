@@ -5,7 +5,7 @@ import sys
 
 import uvloop
 
-from shared.config import Settings, fail_start, settings_or_exit
+from shared.config import DEFAULT_PORT, Settings, fail_start, settings_or_exit
 from shared.errors import ConfigError
 from shared.logs import configure_logging
 from shared.supervisor import stop_on_signals
@@ -19,7 +19,8 @@ async def _work(settings: Settings) -> None:
     stopping = asyncio.Event()
     stop_on_signals(stopping)
     try:
-        engine = load_engine(
+        engine = await asyncio.to_thread(
+            load_engine,
             model_options(settings),
             template_path=settings.chat_template,
             longest_step_s=settings.heartbeat / 4,
@@ -31,7 +32,7 @@ async def _work(settings: Settings) -> None:
 
 
 def main() -> None:
-    settings = settings_or_exit()
+    settings = settings_or_exit(PORT=DEFAULT_PORT)  # honcho numbers ports for us, too
     configure_logging(settings.log_level)
     # Shorter than the default 5 ms: the engine's thread gives the event loop its turn sooner.
     sys.setswitchinterval(0.001)

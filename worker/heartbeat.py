@@ -3,15 +3,12 @@
 import asyncio
 import logging
 import os
-import time
 from collections.abc import Callable
-from typing import Any, Final, NoReturn
+from typing import Final, NoReturn
 
-from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
-from shared.keys import Keys
-from shared.redis import AWAY
-from shared.turn_values import Outcome
+from shared.turn_values import Outcome, WorkerState
 from shared.turns import Turns
 from worker.engine.interface import Engine
 from worker.held import GivenUp, Held, Holdings
@@ -38,8 +35,6 @@ class Heartbeat:
 
     def __init__(
         self,
-        redis: Redis,
-        keys: Keys,
         turns: Turns,
         engine: Engine,
         holdings: Holdings,
@@ -48,8 +43,6 @@ class Heartbeat:
         interval_s: float,
         stuck: Callable[[], None] = exit_stuck,
     ) -> None:
-        self._redis = redis
-        self._keys = keys
         self._turns = turns
         self._engine = engine
         self._holdings = holdings
@@ -67,32 +60,21 @@ class Heartbeat:
                 await self.announce()
                 for held in list(self._holdings.values()):
                     await self._beat(held)
-            except AWAY as error:
-                log.warning("heartbeat: Redis is away (%s)", type(error).__name__)
+            except (RedisError, OSError) as error:
+                log.warning("heartbeat: %s", error)
             await asyncio.sleep(self._interval_s)
 
     async def announce(self) -> None:
         """Tell everybody that this worker is there, and what it runs."""
-        worker = self._keys.worker(self._worker_id)
-        fields: dict[str | bytes, Any] = {
-            "model": self._engine.model.name,
-            "fingerprint": self._engine.model.fingerprint,
-            "slots": self._engine.slots,
-            "running": len(self._holdings),
-            "steps": self._engine.steps,
-        }
-        async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.hset(worker, mapping=fields)
-            pipe.pexpire(worker, round(self._interval_s * _MISSED_BEATS * 1000))
-            pipe.zadd(self._keys.workers, {self._worker_id: time.time_ns() // 1_000_000})
-            await pipe.execute()
-
-    async def leave(self) -> None:
-        """This worker stops."""
-        async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.delete(self._keys.worker(self._worker_id))
-            pipe.zrem(self._keys.workers, self._worker_id)
-            await pipe.execute()
+        engine = self._engine
+        state = WorkerState(
+            engine.model.name,
+            engine.model.fingerprint,
+            engine.slots,
+            len(self._holdings),
+            engine.steps,
+        )
+        await self._turns.announce(self._worker_id, state, self._interval_s * _MISSED_BEATS)
 
     async def _beat(self, held: Held) -> None:
         steps = self._engine.steps

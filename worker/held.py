@@ -31,10 +31,11 @@ class Held:
     given_up: GivenUp | None = None
 
     def give_up(self, reason: GivenUp) -> None:
-        """Cancel the running turn; the first reason counts."""
-        if self.given_up is None and self.task is not None:
+        """Cancel the turn, or keep it from beginning; the first reason counts."""
+        if self.given_up is None:
             self.given_up = reason
-            self.task.cancel()
+            if self.task is not None:
+                self.task.cancel()
 
 
 Holdings = dict[str, Held]

@@ -5,9 +5,9 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
-from redis.exceptions import OutOfMemoryError
+from redis.exceptions import RedisError
 
-from shared.redis import AWAY
+from shared.redis import will_pass
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,9 @@ async def persist(what: str, call: Callable[[], Awaitable[T]]) -> T:
     while True:
         try:
             return await call()
-        except (*AWAY, OutOfMemoryError) as error:
-            log.warning("%s: Redis is away (%s); trying again", what, type(error).__name__)
+        except (RedisError, OSError) as error:
+            if not will_pass(error):
+                raise
+            log.warning("%s: %s; trying again", what, error)
             await asyncio.sleep(pause_s)
             pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)

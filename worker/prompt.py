@@ -58,10 +58,15 @@ def build_prompt(engine: Engine, claim: Claim, history: History, budget: Budget)
         token_ids=tuple(render(dropped)),
         user_tokens=len(user.token_ids),
         offset=offset,
-        turns_kept=len(in_view) + 1,
+        turns_kept=len(in_view) + (0 if _is_unanswered(in_view) else 1),
         # Turns are two messages, but an edit may leave half of one.
         turns_dropped=offset // 2,
     )
+
+
+def _is_unanswered(turns: list[tuple[StoredMessage, ...]]) -> bool:
+    """Whether the newest turn ends with a prompt: then the new prompt belongs to it."""
+    return bool(turns) and turns[-1][-1].role == "user"
 
 
 def _content(engine: Engine, message: StoredMessage, same_model: bool) -> PromptMessage:

@@ -1,15 +1,18 @@
 """Taking over from workers that are gone, and repairing what was lost."""
 
 import asyncio
+import contextlib
 import logging
+import secrets
 import time
 from typing import Final
 
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
+from redis.exceptions import RedisError
 
 from shared.redis import AWAY
 from shared.turns import Turns
+from worker.persistence import persist
 from worker.stream_worker import StreamWorker
 
 log = logging.getLogger(__name__)
@@ -31,32 +34,45 @@ class Recovery:
         self._worker = worker
         self._lease_s = lease_s
         self._pause_s = min(_LONGEST_PAUSE_S, lease_s / 8)
+        self._stopping = asyncio.Event()
         self._quiet_until = 0.0
         self._next_sweep = 0.0
 
     async def run(self) -> None:
-        """Recover until cancelled."""
-        while True:
+        """Recover until told to stop."""
+        while not self._stopping.is_set():
             try:
                 await self._round()
             except AWAY as error:
                 log.warning("recovery: Redis is away (%s)", type(error).__name__)
                 self._quiet_until = time.monotonic() + self._lease_s
-            except ResponseError as error:
+            except RedisError as error:
                 log.warning("recovery: %s", error)
                 await self._ensure_group()
-            await asyncio.sleep(self._pause_s)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), self._pause_s)
+
+    def stop(self) -> None:
+        """Take nothing over any more; `run` ends soon."""
+        self._stopping.set()
 
     async def _round(self) -> None:
         if time.monotonic() >= self._next_sweep:
             self._next_sweep = time.monotonic() + _SWEEP_S
             await self._turns.sweep()
-        while self._worker.has_free_slot and await self._may_reclaim():
-            claim = await self._turns.reclaim(self._worker.worker_id)
-            if claim is None:
-                return
-            log.warning("job %s: its worker is gone; start %d here", claim.job, claim.starts)
-            self._worker.start_turn(claim)
+        while not self._stopping.is_set() and await self._may_reclaim():
+            async with self._worker.claiming:
+                if not self._worker.has_free_slot or not await self._reclaim():
+                    return
+
+    async def _reclaim(self) -> bool:
+        nonce = secrets.token_hex(8)
+        claim = await persist("reclaim", lambda: self._turns.reclaim(self._worker.worker_id, nonce))
+        if claim is None:
+            return False
+        log.warning("job %s: its worker is gone; start %d here", claim.job, claim.starts)
+        self._worker.start_turn(claim)
+        return True
 
     async def _may_reclaim(self) -> bool:
         if time.monotonic() < self._quiet_until:
@@ -67,5 +83,5 @@ class Recovery:
     async def _ensure_group(self) -> None:
         try:
             await self._turns.ensure_group()
-        except (*AWAY, ResponseError) as error:
+        except RedisError as error:
             log.warning("recovery: %s", error)

@@ -58,16 +58,22 @@ class Replier:
     async def reply(self, held: Held) -> None:
         """Bring a turn to an end: committed, failed, or handed over."""
         held.task = asyncio.current_task()
+        try:
+            if held.given_up is None:
+                await self._end(held)
+        except asyncio.CancelledError:
+            if held.given_up is None:
+                raise
+        if held.given_up is GivenUp.DRAIN:
+            # If it has ended all the same, this is refused.
+            await persist("hand over", lambda: self._turns.hand_over(held.claim))
+
+    async def _end(self, held: Held) -> None:
         claim = held.claim
         try:
             async with asyncio.timeout(claim.remaining_s):
                 completion = await self._complete(held)
             await self._commit(claim, completion)
-        except asyncio.CancelledError:
-            if held.given_up is GivenUp.DRAIN:
-                await persist("hand over", lambda: self._turns.hand_over(claim))
-            elif held.given_up is None:
-                raise
         except TimeoutError:
             await self._fail(claim, DeadlineExceeded("the turn did not end within its time"))
         except TurnFailed as error:
@@ -114,7 +120,8 @@ class Replier:
         return self._completion(claim, history.next_number, prompt, reply, rest, end)
 
     async def _prompt(self, claim: Claim, history: History, budget: Budget) -> Prompt:
-        length = len(claim.request.prompt) + sum(len(m.content) for m in history.messages)
+        texts = (history.context, claim.request.context or "", claim.request.prompt)
+        length = sum(map(len, texts)) + sum(len(m.content) for m in history.messages)
         if length < _LONG_PROMPT:
             return build_prompt(self._engine, claim, history, budget)
         return await asyncio.to_thread(build_prompt, self._engine, claim, history, budget)

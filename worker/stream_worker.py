@@ -88,7 +88,10 @@ class StreamWorker(Worker):
         self._keys = keys
         self._turns = turns
         self._connection_id: int | None = None
+        self._stranded: list[str] = []
         self._reading = False
+        # Held while a slot is being filled, by a permit or by recovery.
+        self.claiming = asyncio.Lock()
         self._slot_freed = asyncio.Event()
 
     @property
@@ -154,34 +157,34 @@ class StreamWorker(Worker):
         permit = await self._next_permit()
         if permit is None:
             return
-        if not self.allow_pick_jobs:
-            await self._turns.return_permit(permit)
-            return
-        nonce = secrets.token_hex(8)
-        claim = await persist("claim", lambda: self._turns.claim(permit, self.worker_id, nonce))
-        if claim is not None:
-            self.start_turn(claim)
+        async with self.claiming:
+            if not self.has_free_slot:
+                await self._turns.return_permit(permit)
+                return
+            nonce = secrets.token_hex(8)
+            claim = await persist("claim", lambda: self._turns.claim(permit, self.worker_id, nonce))
+            if claim is not None:
+                self.start_turn(claim)
 
     async def _next_permit(self) -> str | None:
-        """The next permit; on a new connection first one that a lost answer had brought us."""
+        """The next permit; after a new connection first those that a lost answer had brought us."""
         if self._connection_id is None:
             connection_id = await self._reader.client_id()
-            stranded = await self._stranded_permit()
-            if stranded is not None:
-                return stranded
+            self._stranded = await self._stranded_permits()
             self._connection_id = connection_id
+        if self._stranded:
+            return self._stranded.pop()
         answer = await self._reader.xreadgroup(
             WORKER_GROUP, self.worker_id, {self._keys.permits: ">"}, count=1, block=_BLOCK_MS
         )
         return answer[0][1][0][0] if answer else None
 
-    async def _stranded_permit(self) -> str | None:
+    async def _stranded_permits(self) -> list[str]:
         pending = await self._reader.xpending_range(
             self._keys.permits, WORKER_GROUP, "-", "+", 1000, consumername=self.worker_id
         )
         bound = {held.claim.permit for held in self.holdings.values()}
-        delivered = (entry["message_id"] for entry in pending)
-        return next((permit for permit in delivered if permit not in bound), None)
+        return [entry["message_id"] for entry in pending if entry["message_id"] not in bound]
 
     async def _repair_group(self, error: ResponseError) -> None:
         if "NOGROUP" not in str(error):

@@ -14,6 +14,7 @@ from shared.redis import AWAY, connect, wait_until_up
 from shared.turns import Turns
 from worker.engine.interface import Engine
 from worker.heartbeat import Heartbeat
+from worker.persistence import persist
 from worker.recovery import Recovery
 from worker.reply import Replier
 from worker.stream_worker import StreamWorker
@@ -56,8 +57,6 @@ async def run_worker(settings: Settings, engine: Engine, stopping: asyncio.Event
         slots=min(settings.slots, engine.slots),
     )
     heartbeat = Heartbeat(
-        redis,
-        keys,
         turns,
         engine,
         worker.holdings,
@@ -66,7 +65,7 @@ async def run_worker(settings: Settings, engine: Engine, stopping: asyncio.Event
     )
     recovery = Recovery(redis, turns, worker, lease_s=settings.lease)
     try:
-        await _serve(worker, heartbeat, recovery, stopping, settings.grace)
+        await _serve(worker, turns, heartbeat, recovery, stopping, settings.grace)
     finally:
         await engine.close()
         await redis.aclose(close_connection_pool=True)
@@ -74,32 +73,41 @@ async def run_worker(settings: Settings, engine: Engine, stopping: asyncio.Event
 
 async def _serve(
     worker: StreamWorker,
+    turns: Turns,
     heartbeat: Heartbeat,
     recovery: Recovery,
     stopping: asyncio.Event,
     grace_s: float,
 ) -> None:
-    """Run until told to stop; a part that fails ends the process with its error."""
-    await heartbeat.announce()
+    """Run until told to stop; a part that fails ends the process with its error.
+
+    Either way the turns that still run are handed over.
+    """
+    await persist("announce", heartbeat.announce)
     log.info("worker %s is ready", worker.worker_id)
+    recovering = asyncio.create_task(recovery.run(), name="recovery")
     parts = [
         asyncio.create_task(worker.async_run(), name="permits"),
         asyncio.create_task(heartbeat.run(), name="heartbeat"),
-        asyncio.create_task(recovery.run(), name="recovery"),
+        recovering,
     ]
     told = asyncio.create_task(stopping.wait(), name="stopping")
     try:
         done, _ = await asyncio.wait({told, *parts}, return_when=asyncio.FIRST_COMPLETED)
         if told not in done:
             raise next(iter(done)).exception() or RuntimeError("a part of the worker ended")
-        log.info("stopping with %d turns", len(worker.holdings))
-        # The heart beats on until everything is handed over.
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(worker.drain(grace_s), grace_s + _HAND_OVER_S)
     finally:
+        log.info("stopping with %d turns", len(worker.holdings))
+        recovery.stop()
+        with contextlib.suppress(TimeoutError, *AWAY):
+            # The heart beats on until everything is handed over.
+            async with asyncio.timeout(grace_s + _HAND_OVER_S):
+                await asyncio.wait({recovering})
+                await worker.drain(grace_s)
         for part in (told, *parts):
             part.cancel()
         await asyncio.gather(told, *parts, return_exceptions=True)
-        with contextlib.suppress(*AWAY):
-            await asyncio.wait_for(heartbeat.leave(), _HAND_OVER_S)
-            await asyncio.wait_for(worker.close(), _HAND_OVER_S)
+        with contextlib.suppress(TimeoutError, *AWAY):
+            async with asyncio.timeout(_HAND_OVER_S):
+                await turns.leave(worker.worker_id)
+                await worker.close()

@@ -8,6 +8,9 @@ if bound then
   if string.sub(token, -#arg.nonce) == arg.nonce then return claimed(bound) end
   return {'NOTHING'}
 end
+-- Freed by a first call whose answer was lost: a turn bound to it now could never be reclaimed.
+local pending = redis.call('XPENDING', key.permits, group, arg.permit, arg.permit, 1, arg.worker)
+if #pending == 0 then return {'NOTHING'} end
 local job = next_ready()
 if not job then
   free_permit(arg.permit)
@@ -21,4 +24,6 @@ if tonumber(f.deadline) <= now_ms() then
 end
 local answer = start(job, arg.permit)
 leave_queue(job, f.owner)
+redis.call('ZREM', key.waiting(f.owner), job)
+keep_pace(f.owner)
 return answer

@@ -4,6 +4,7 @@ local job = arg.job
 local f = job_fields(job, 'token', 'owner', 'sequence', 'permit')
 if f.token ~= arg.token then return 'FENCED' end
 redis.call('HSET', key.job(job), 'status', 'queued')
+redis.call('ZADD', key.waiting(f.owner), f.sequence, job)
 make_ready(job, f.owner, f.sequence)
 free_permit(f.permit)
 redis.call('DEL', key.lease(job))

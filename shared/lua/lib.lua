@@ -37,6 +37,7 @@ local function emit(job, kind, logged, published, ids)
   local ring = job .. ' ' .. id .. ' ' .. kind .. ' ' .. (published or logged)
   redis.call('PUBLISH', key.doorbell(job), ring)
   local f = job_fields(job, 'api', 'live')
+  if ends[kind] then redis.call('HSET', key.job(job), 'last_event', id) end
   if f.api and (f.live or ends[kind]) then redis.call('PUBLISH', key.inbox(f.api), ring) end
 end
 
@@ -73,6 +74,30 @@ local function leave_queue(job, owner)
   end
 end
 
+-- The time between two starts while turns wait, in milliseconds: a moving average. An interval counts
+-- only if turns were waiting all along; otherwise it says how seldom somebody asks.
+local function keep_pace(owner)
+  local now = now_ms()
+  local f = redis.call('HMGET', key.pace, 'last', 'busy', 'interval')
+  local busy = redis.call('EXISTS', key.waiting(owner))
+  if f[2] == '1' then
+    local interval = now - f[1]
+    if f[3] then interval = 0.8 * f[3] + 0.2 * interval end
+    redis.call('HSET', key.pace, 'interval', tostring(interval))
+  end
+  redis.call('HSET', key.pace, 'last', int(now), 'busy', busy)
+end
+
+-- A turn's place in the queue, from 1, and the milliseconds until it starts at the present pace.
+local function place(job, owner)
+  local rank = redis.call('ZRANK', key.waiting(owner), job)
+  if not rank then return 1, 0 end
+  local f = redis.call('HMGET', key.pace, 'last', 'interval')
+  if not f[2] then return rank + 1, 0 end
+  local since = now_ms() - f[1]
+  return rank + 1, math.max(0, math.floor((rank + 1) * f[2] - math.min(since, tonumber(f[2]))))
+end
+
 -- Every end of a turn: its state and last event, its successor, its expiries, and everything that
 -- kept its place. `f` holds the job's conversation, owner, permit and token.
 local function finish(job, f, status, field, value, published)
@@ -95,6 +120,7 @@ local function finish(job, f, status, field, value, published)
   end
   redis.call('ZREM', key.open_jobs, job)
   leave_queue(job, f.owner)
+  redis.call('ZREM', key.waiting(f.owner), job)
   if f.permit then free_permit(f.permit) end
   redis.call('DEL', key.lease(job))
   redis.call('HDEL', key.job(job), 'token', 'permit', 'worker')

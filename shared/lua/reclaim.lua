@@ -1,6 +1,13 @@
 -- Take over one turn of a worker that is gone: its permit has been idle for a lease, and its lease ran
 -- out. Ownership moves only here, after everything that can refuse.
 -- Answers {CLAIMED, …} · {FREED} (a turn ended, or a permit was nobody's: look again) · {NOTHING}
+local own = redis.call('XPENDING', key.permits, group, '-', '+', 1000, arg.worker)
+for _, entry in ipairs(own) do
+  -- The answer was lost, and we are asked again.
+  local job = redis.call('HGET', key.claims, entry[1])
+  local token = job and redis.call('HGET', key.job(job), 'token') or ''
+  if string.sub(token or '', -#arg.nonce) == arg.nonce then return claimed(job) end
+end
 local idle = redis.call('XPENDING', key.permits, group, 'IDLE', arg.lease_ms, '-', '+', 100)
 for _, entry in ipairs(idle) do
   local permit = entry[1]
@@ -13,7 +20,7 @@ for _, entry in ipairs(idle) do
   end
   if redis.call('EXISTS', key.lease(job)) == 0 then
     local f = job_fields(job, 'status', 'token', 'owner', 'permit', 'conversation', 'crashes')
-    if f.permit ~= permit then
+    if f.permit ~= permit or f.status ~= 'in_progress' then
       free_permit(permit)
       return {'FREED'}
     end

@@ -1,9 +1,18 @@
 -- Accept a prompt: one job, the last of its conversation's pending turns.
--- A repetition with the same job id changes nothing and answers as the first time.
--- Answers {OK} · {GONE} (no such conversation of this owner) · {TAKEN} (the new id exists) · {BUSY} ·
--- {REPLACE, next number} · {FULL} · {NO_WORKER}
+-- A repetition with the same job id changes nothing and answers as the first time; one with the same
+-- idempotency key and body names the job that the first one made.
+-- Answers {OK} · {SAME, job, conversation} · {REUSED} (the idempotency key with another body) · {GONE} (no such conversation of this owner) · {TAKEN} (the new id exists) · {BUSY} ·
+-- {REPLACE, next number} · {FULL, pace} · {NO_WORKER}
 local job, conversation = arg.job, arg.conversation
 if redis.call('EXISTS', key.job(job)) == 1 then return {'OK'} end
+
+if arg.idempotency then
+  local first = redis.call('HMGET', key.idempotency(arg.idempotency), 'job', 'body', 'conversation')
+  if first[1] then
+    if first[2] ~= arg.body then return {'REUSED'} end
+    return {'SAME', first[1], first[3]}
+  end
+end
 
 local now = now_ms()
 local known = redis.call('HMGET', key.conversation(conversation), 'owner', 'next')
@@ -19,7 +28,9 @@ if arg.replace_from then
   local next_number = (tonumber(known[2]) or 1) + 2 * pending
   if tonumber(arg.replace_from) > next_number then return {'REPLACE', int(next_number)} end
 end
-if redis.call('ZCARD', key.open_jobs) >= tonumber(arg.queue_limit) then return {'FULL'} end
+if redis.call('ZCARD', key.open_jobs) >= tonumber(arg.queue_limit) then
+  return {'FULL', redis.call('HGET', key.pace, 'interval') or '1000'}
+end
 local heard = redis.call('ZRANGE', key.workers, -1, -1, 'WITHSCORES')[2]
 if not heard or tonumber(heard) < now - arg.silence_ms then return {'NO_WORKER'} end
 
@@ -37,7 +48,15 @@ if arg.new == '1' then
 end
 redis.call('ZADD', key.open_jobs, int(now + arg.timeout_ms), job)
 redis.call('RPUSH', key.pending(conversation), job)
-emit(job, 'queued', '{"job":"' .. job .. '","id":' .. conversation .. '}')
+redis.call('ZADD', key.waiting(arg.owner), sequence, job)
+if arg.idempotency then
+  redis.call('HSET', key.idempotency(arg.idempotency), 'job', job, 'body', arg.body,
+    'conversation', conversation)
+  redis.call('PEXPIRE', key.idempotency(arg.idempotency), arg.idempotency_ms)
+end
+local position, eta_ms = place(job, arg.owner)
+emit(job, 'queued', string.format('{"job":"%s","id":%s,"position":%d,"eta_seconds":%.1f}',
+  job, conversation, position, eta_ms / 1000))
 if pending == 0 then make_ready(job, arg.owner, sequence) end
 redis.call('PERSIST', key.conversation(conversation))
 redis.call('PERSIST', key.messages(conversation))

@@ -1,10 +1,12 @@
--- Repair what a lost write or a lost server may have left: end waiting turns past their deadline, give
--- every ready turn a permit, drop consumers that are gone. Answers the number of turns it ended.
+-- Repair what a lost write or a lost server may have left: end turns past their deadline that wait or
+-- that nobody holds any more, give every ready turn a permit, forget workers that are gone.
+-- Answers the number of turns it ended.
 local ended = 0
 local late = redis.call('ZRANGEBYSCORE', key.open_jobs, '-inf', int(now_ms()), 'LIMIT', 0, 100)
 for _, job in ipairs(late) do
-  local f = job_fields(job, 'status', 'owner', 'conversation')
-  if f.status == 'queued' then
+  local f = job_fields(job, 'status', 'owner', 'conversation', 'permit', 'token')
+  local abandoned = f.status == 'in_progress' and redis.call('EXISTS', key.lease(job)) == 0
+  if f.status == 'queued' or abandoned then
     finish(job, f, 'failed', 'error', arg.deadline_error, arg.deadline_error)
     ended = ended + 1
   elseif not f.status then
@@ -25,4 +27,5 @@ for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', key.permits, group)) 
     redis.call('XGROUP', 'DELCONSUMER', key.permits, group, name)
   end
 end
+redis.call('ZREMRANGEBYSCORE', key.workers, '-inf', int(now_ms() - 300000))
 return ended

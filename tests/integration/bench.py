@@ -58,6 +58,9 @@ class Bench:
         assert claim is not None
         return claim
 
+    async def reclaim(self, worker: str) -> Claim | None:
+        return await self.turns.reclaim(worker, secrets.token_hex(8))
+
     async def crash(self, claim: Claim) -> None:
         """The worker is gone: its lease runs out, its permit becomes idle."""
         await self.redis.delete(self.keys.lease(claim.job))

@@ -23,7 +23,7 @@ async def test_everything_a_zombie_writes_is_refused(bench: Bench) -> None:
     zombie = await bench.claim("w1")
     await bench.turns.emit(zombie, 0, PieceRecord("H", (1,)))
     await bench.crash(zombie)
-    heir = await bench.turns.reclaim("w2")
+    heir = await bench.reclaim("w2")
     assert heir is not None
     assert (heir.job, heir.starts, heir.crashes) == (zombie.job, 2, 1)
     before = await bench.kinds(heir.job)
@@ -46,7 +46,7 @@ async def test_everything_a_zombie_writes_is_refused(bench: Bench) -> None:
 async def test_only_one_of_many_takes_an_abandoned_turn_over(bench: Bench) -> None:
     await bench.submit()
     await bench.crash(await bench.claim())
-    heirs = await asyncio.gather(*(bench.turns.reclaim(f"w{n}") for n in range(10)))
+    heirs = await asyncio.gather(*(bench.reclaim(f"w{n}") for n in range(10)))
     assert len([heir for heir in heirs if heir is not None]) == 1
 
 
@@ -55,7 +55,7 @@ async def test_a_living_worker_is_not_robbed(bench: Bench) -> None:
     claim = await bench.claim()
     await bench.crash(claim)
     assert await bench.turns.beat(claim, "w1") is Outcome.OK, "a lost lease is made anew"
-    assert await bench.turns.reclaim("w2") is None
+    assert await bench.reclaim("w2") is None
     assert await bench.turns.commit(claim, completion(claim)) is Outcome.OK
 
 
@@ -64,11 +64,11 @@ async def test_a_turn_that_kills_its_workers_ends_as_failed(bench: Bench) -> Non
     follower = await bench.submit(submission.conversation)
     await bench.crash(await bench.claim())
     for crashes in (1, 2):
-        heir = await bench.turns.reclaim("w2")
+        heir = await bench.reclaim("w2")
         assert heir is not None
         assert heir.crashes == crashes
         await bench.crash(heir)
-    assert await bench.turns.reclaim("w2") is None
+    assert await bench.reclaim("w2") is None
     job = await bench.jobs.get(submission.job)
     assert job is not None
     assert job.status == "failed"
@@ -81,7 +81,7 @@ async def test_a_permit_read_by_a_worker_that_died_before_its_claim(bench: Bench
     permit = await bench.permit("w1")
     assert permit is not None
     await bench.make_idle(permit, "w1")
-    assert await bench.turns.reclaim("w2") is None
+    assert await bench.reclaim("w2") is None
     assert (await bench.claim("w2")).job == submission.job
 
 

@@ -27,11 +27,11 @@ def load_engine(
         ModelError: the model or its chat template cannot be used.
     """
     model = LlamaModel(options)
-    if template_path is not None:
-        source = template_path.read_text(encoding="utf-8")
-    elif model.chat_template is not None:
-        source = model.chat_template
-    else:
+    try:
+        source = template_path.read_text(encoding="utf-8") if template_path else model.chat_template
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(f"the chat template cannot be read: {error}") from None
+    if source is None:
         log.warning("%s has no chat template; ChatML is used", options.path.name)
         source = CHATML
     try:

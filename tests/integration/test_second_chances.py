@@ -1,0 +1,126 @@
+"""Lost answers, denied writes, bodies that were cut off: nothing comes of them."""
+
+import asyncio
+import secrets
+import socket
+from typing import Any
+
+import pytest
+
+from shared.keys import Keys
+from shared.redis import connect, wait_until_up
+from shared.turn_values import Outcome
+from tests.integration.bench import Bench, completion
+from tests.scripted import ScriptedEngine
+from tests.servers import Valkey, make_settings, running_stack, running_valkey
+
+
+async def test_a_claim_repeated_after_its_permit_was_freed_takes_nothing(bench: Bench) -> None:
+    """The first answer, "nothing was ready", was lost; meanwhile a turn became ready."""
+    await bench.redis.xadd(bench.keys.permits, {"j": ""})
+    permit = await bench.permit("w1")
+    assert permit is not None
+    assert await bench.turns.claim(permit, "w1", "nonce-one") is None
+    submission = await bench.submit()
+    assert await bench.turns.claim(permit, "w1", "nonce-one") is None
+    assert (await bench.claim("w2")).job == submission.job
+
+
+async def test_a_reclaim_whose_answer_was_lost_is_given_again(bench: Bench) -> None:
+    await bench.submit()
+    await bench.crash(await bench.claim("w1"))
+    nonce = secrets.token_hex(8)
+    first = await bench.turns.reclaim("w2", nonce)
+    again = await bench.turns.reclaim("w2", nonce)
+    assert first is not None
+    assert again is not None
+    assert (again.job, again.token, again.crashes) == (first.job, first.token, 1)
+    assert await bench.reclaim("w3") is None
+
+
+async def test_a_turn_that_has_ended_is_never_reclaimed(bench: Bench) -> None:
+    await bench.submit()
+    claim = await bench.claim()
+    # As after an end that broke off in the middle: the permit is still bound.
+    await bench.redis.hset(bench.keys.job(claim.job), "status", "completed")
+    await bench.crash(claim)
+    assert await bench.reclaim("w2") is None
+    assert await bench.redis.hget(bench.keys.job(claim.job), "status") == "completed"
+    assert await bench.redis.xlen(bench.keys.permits) == 0
+
+
+async def test_an_abandoned_turn_that_no_permit_names_ends_at_its_deadline(bench: Bench) -> None:
+    submission = await bench.submit()
+    claim = await bench.claim()
+    await bench.redis.xack(bench.keys.permits, "workers", claim.permit)
+    await bench.redis.zadd(bench.keys.open_jobs, {claim.job: 1})
+    assert await bench.turns.sweep() == 0, "its worker lives"
+    await bench.redis.delete(bench.keys.lease(claim.job))
+    assert await bench.turns.sweep() == 1
+    assert (await bench.kinds(submission.job))[-1] == "failed"
+    assert await bench.turns.commit(claim, completion(claim)) is Outcome.FENCED
+
+
+async def test_short_memory_refuses_new_prompts_and_loses_no_running_one() -> None:
+    gate: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    with running_valkey() as server:
+        settings = make_settings(server.url, PALAVER_LEASE=0.6)
+        redis: Any = connect(settings)
+        async with running_stack(settings, ScriptedEngine(step=lambda _: gate)) as stack:
+            running = asyncio.create_task(stack.ask("still running"))
+            await started(redis, Keys(settings.namespace))
+            await redis.config_set("maxmemory", 1)
+            refused = await stack.client.post("/", json={"prompt": "one too many"})
+            gate.set_result(None)
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(asyncio.shield(running), 0.7)
+            await redis.config_set("maxmemory", 0)
+            answer = await running
+            job = (await stack.client.get(f"/jobs/{answer['job']}")).json()
+        await redis.aclose(close_connection_pool=True)
+    assert (refused.status_code, refused.json()["code"]) == (503, "memory_short")
+    assert "Retry-After" in refused.headers
+    assert answer["reply"] == "You said: still running"
+    assert job["attempts"] == 1
+
+
+async def started(redis: Any, keys: Keys) -> None:
+    """Return when a turn is held by a worker."""
+    async with asyncio.timeout(10):
+        while not await redis.hlen(keys.claims):  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
+async def test_waiting_for_redis_ends_when_it_comes_or_when_we_stop() -> None:
+    server = Valkey()
+    settings = make_settings(server.url)
+    client: Any = connect(settings)
+    waiting = asyncio.create_task(wait_until_up(client, asyncio.Event()))
+    stopping = asyncio.Event()
+    stopped = asyncio.create_task(wait_until_up(client, stopping))
+    done, _ = await asyncio.wait({waiting, stopped}, timeout=0.3)
+    assert not done
+    stopping.set()
+    assert await stopped is False
+    await asyncio.to_thread(server.start)
+    assert await waiting is True
+    await client.aclose(close_connection_pool=True)
+    server.stop()
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"Content-Length: 500\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n12\r\n"],
+)
+async def test_a_body_that_was_cut_off_is_no_prompt(valkey: Valkey, head: bytes) -> None:
+    settings = make_settings(valkey.url)
+    redis: Any = connect(settings)
+    async with running_stack(settings, ScriptedEngine()) as stack:
+        port = stack.client.base_url.port
+        assert port is not None
+        with socket.create_connection(("127.0.0.1", port)) as connection:
+            connection.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\n" + head)
+            connection.sendall(b'{"prompt": "half"}\r\n')
+        await stack.ask("a whole one")  # accepted later than the half one would have been
+        assert await redis.get(f"{settings.namespace}:sequence") == "1"
+    await redis.aclose(close_connection_pool=True)
