@@ -15,8 +15,11 @@ from api.errors import install_error_handlers
 from api.feed import EventFeed
 from api.guards import Guards
 from api.health import HealthResource, Readiness, ReadyResource, StaticJson
-from api.jobs import JobResource
+from api.intake import Intake
+from api.jobs import JobEventsResource, JobResource
 from api.openapi import openapi_document
+from api.stream import EventStream
+from api.waiting import Waiting
 from shared.config import Settings
 from shared.events import EventLog
 from shared.jobs import Jobs
@@ -58,9 +61,9 @@ async def create_api(settings: Settings, redis: Redis) -> AsyncIterator[Api]:
     events = EventLog(redis, keys)
     feed = EventFeed(redis, keys, events)
     feed.start()
-    jobs = Jobs(redis, keys)
     turns = Turns(redis, keys, settings)
     readiness = Readiness(turns, feed)
+    jobs = Jobs(redis, keys, turns)
     try:
         app = create_app(settings, turns, jobs, events, feed, readiness)
         yield Api(app, readiness, feed)
@@ -87,9 +90,16 @@ def create_app(
         "description": "A chat backend that remembers: POST a prompt here.",
         "links": {"openapi": "/openapi.json", "ready": "/readyz"},
     }
-    chat = ChatResource(settings, turns, jobs, events, feed)
+    intake = Intake(settings, turns, feed.api)
+    waiting = Waiting(feed, events, jobs)
+    stream = EventStream(feed, events, jobs, turns)
+    timeout_s = settings.sync_timeout
+    chat = ChatResource(intake, feed, waiting, stream, sync_timeout_s=timeout_s)
+    later = ChatResource(intake, feed, waiting, stream, sync_timeout_s=timeout_s, always_async=True)
     app.add_route("/", HomeResource(StaticJson(home), chat))
-    app.add_route("/jobs/{job}", JobResource(jobs))
+    app.add_route("/jobs", later)
+    app.add_route("/jobs/{job}", JobResource(jobs, turns, waiting))
+    app.add_route("/jobs/{job}/events", JobEventsResource(stream))
     app.add_route("/healthz", HealthResource())
     app.add_route("/readyz", ReadyResource(readiness))
     app.add_route("/openapi.json", StaticJson(openapi_document(settings, version)))

@@ -1,6 +1,7 @@
 """Shared errors as HTTP: RFC 9457 problem objects, in one place."""
 
 import logging
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -13,6 +14,7 @@ from redis.exceptions import RedisError
 
 from shared.errors import (
     ConversationBusy,
+    IdempotencyKeyReused,
     InvalidReplaceFrom,
     NoSuchConversation,
     NoWorker,
@@ -129,7 +131,9 @@ def to_problem(error: PalaverError) -> Problem:
         case InvalidReplaceFrom():
             return field_problem("replace_from", detail)
         case QueueFull():
-            return Problem(503, "queue_full", detail, retry_after_s=_RETRY_AFTER_S)
+            return Problem(503, "queue_full", detail, retry_after_s=max(1, math.ceil(error.wait_s)))
+        case IdempotencyKeyReused():
+            return Problem(422, "idempotency_key_reused", detail)
         case NoWorker():
             return Problem(503, "no_worker", detail, retry_after_s=_RETRY_AFTER_S)
         case OutcomeUnknown():

@@ -1,9 +1,10 @@
 """One pub/sub connection per API process feeds every waiting request.
 
-A job's log is the truth; what is new in it is rung into the inbox of the API process that submitted
-the job. The inbox is subscribed once, before anything is submitted, so that a waiting request costs
-no subscription. After the connection was lost and made again, every log is read from where its
-reader was. A reader that does not keep up is dropped, and may resume.
+A job's log is the truth. Its end is rung into the inbox of the API process that submitted it; the
+inbox is subscribed once, before anything is submitted, so that a waiting request costs no
+subscription. Who follows a job live subscribes to its doorbell, then reads its log. After the
+connection was lost and made again, every log is read from where its reader was. A reader that does
+not keep up is dropped, and may resume.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ import contextlib
 import logging
 import secrets
 from collections import defaultdict
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -31,6 +32,7 @@ _PAUSE_S: Final = 0.2
 _IDLE_S: Final = 10.0
 _PONG_S: Final = 5.0
 _CONNECT_S: Final = 1.0
+_CONFIRM_S: Final = 5.0
 
 
 class FeedLost(Exception):
@@ -38,13 +40,21 @@ class FeedLost(Exception):
 
 
 class Watch:
-    """One reader's view of one job."""
+    """One reader's view of one job.
 
-    def __init__(self, job: str, events: EventLog) -> None:
+    Args:
+        after: the log id behind which to read.
+        replay: whether the log may hold something already.
+    """
+
+    def __init__(self, job: str, events: EventLog, after: str | None, *, replay: bool) -> None:
         self._job = job
         self._events = events
+        self._last = order(after) if after is not None else (0, 0)
+        self._behind = replay
         self._queue: asyncio.Queue[Event | None] = asyncio.Queue(_BUFFER)
         self._lost: str | None = None
+        self.subscribed = asyncio.Event()
 
     def ring(self, event: Event | None) -> None:
         """Something new; None means that something may have been missed."""
@@ -58,29 +68,30 @@ class Watch:
         self._lost = "this server stops"
         self.ring(None)
 
-    async def follow(self) -> AsyncGenerator[Event, None]:
-        """A new job's events as they come, up to and with the terminal one.
+    async def events(self) -> list[Event]:
+        """What is new, at least one event; may be cancelled without losing any.
 
         Raises:
             FeedLost: the reader was too slow, or this process stops.
         """
-        last = (0, 0)
         while self._lost is None:
-            item = await self._queue.get()
-            for event in [item] if item is not None else await self._missed(last):
-                if order(event.id) <= last:
-                    continue
-                last = order(event.id)
-                yield event
-                if event.is_terminal:
-                    return
+            if not self._behind:
+                item = await self._queue.get()
+                self._behind = item is None
+            found = await self._missed() if self._behind else [item]
+            new = [event for event in found if event and order(event.id) > self._last]
+            if new and self._lost is None:
+                self._last = order(new[-1].id)
+                return new
         raise FeedLost(self._lost)
 
-    async def _missed(self, last: tuple[int, int]) -> list[Event]:
+    async def _missed(self) -> list[Event]:
         try:
-            return await self._events.read(self._job, f"{last[0]}-{last[1]}")
+            found = await self._events.read(self._job, f"{self._last[0]}-{self._last[1]}")
         except AWAY:
-            return []  # away again; when it is back, we are told again
+            found = []  # when it is back, we are told again
+        self._behind = False
+        return found
 
 
 class EventFeed:
@@ -88,6 +99,7 @@ class EventFeed:
 
     def __init__(self, redis: Redis, keys: Keys, events: EventLog) -> None:
         self.api = secrets.token_hex(8)
+        self._keys = keys
         self._events = events
         self._inbox = keys.inbox(self.api)
         self._pubsub: PubSub = redis.pubsub()
@@ -123,27 +135,54 @@ class EventFeed:
         return [watch for watches in self._watches.values() for watch in watches]
 
     @asynccontextmanager
-    async def watch(self, job: str) -> AsyncIterator[Watch]:
-        """Watch a job that is about to be submitted with this process's inbox.
+    async def watch_new(self, job: str) -> AsyncIterator[Watch]:
+        """Watch for the end of a job that is about to be submitted with this process's inbox.
 
         Raises:
             redis.exceptions.ConnectionError: Redis is away.
         """
-        try:
-            async with asyncio.timeout(_CONNECT_S):
-                await self._connected.wait()
-        except TimeoutError:
-            raise ConnectionError("the event feed is not connected") from None
-        watch = Watch(job, self._events)
-        self._watches[job].add(watch)
+        await self._until_connected()
+        with self._registered(Watch(job, self._events, None, replay=False), job) as watch:
+            yield watch
+
+    @asynccontextmanager
+    async def watch(self, job: str, after: str | None = None) -> AsyncIterator[Watch]:
+        """Watch all events of any job, those in its log included.
+
+        Raises:
+            redis.exceptions.ConnectionError: Redis is away.
+        """
+        await self._until_connected()
+        channel = self._keys.doorbell(job)
+        with self._registered(Watch(job, self._events, after, replay=True), channel) as watch:
+            try:
+                await self._pubsub.subscribe(channel)
+                async with asyncio.timeout(_CONFIRM_S):
+                    await watch.subscribed.wait()
+                yield watch
+            finally:
+                if len(self._watches[channel]) == 1 and self._connected.is_set():
+                    with contextlib.suppress(*AWAY):
+                        await self._pubsub.unsubscribe(channel)
+
+    @contextlib.contextmanager
+    def _registered(self, watch: Watch, name: str) -> Iterator[Watch]:
+        self._watches[name].add(watch)
         if self._stopped:
             watch.stop()
         try:
             yield watch
         finally:
-            self._watches[job].discard(watch)
-            if not self._watches[job]:
-                del self._watches[job]
+            self._watches[name].discard(watch)
+            if not self._watches[name]:
+                del self._watches[name]
+
+    async def _until_connected(self) -> None:
+        try:
+            async with asyncio.timeout(_CONNECT_S):
+                await self._connected.wait()
+        except TimeoutError:
+            raise ConnectionError("the event feed is not connected") from None
 
     async def _listen(self) -> None:
         # Only this task connects: two at once would make two connections.
@@ -177,9 +216,19 @@ class EventFeed:
     def _dispatch(self, message: dict[str, Any]) -> None:
         if message["type"] == "message":
             job, event = Event.from_ring(message["data"])
-            for watch in self._watches.get(job, ()):
+            name = job if message["channel"] == self._inbox else message["channel"]
+            for watch in self._watches.get(name, ()):
                 watch.ring(event)
         elif message["type"] == "subscribe":
+            self._confirmed(message["channel"])
+
+    def _confirmed(self, channel: str) -> None:
+        """A subscription holds: for the first time, or after the connection was made anew."""
+        if channel == self._inbox:
             self._connected.set()
             for watch in self._all_watches():
                 watch.ring(None)
+        for watch in self._watches.get(channel, ()):
+            if watch.subscribed.is_set():
+                watch.ring(None)
+            watch.subscribed.set()

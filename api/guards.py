@@ -4,6 +4,7 @@ import re
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+import falcon
 import falcon.asgi
 
 from api.errors import PROBLEM_JSON, Problem
@@ -11,6 +12,7 @@ from shared.config import Settings
 
 _OPEN_TO_ANY_HOST: Final = frozenset({"/healthz", "/readyz"})
 _PROXY_HEADERS: Final = ("FORWARDED", "VIA")
+_ANSWERS: Final = (falcon.MEDIA_JSON, PROBLEM_JSON, "text/event-stream")
 _EXPOSED: Final = "Location, Retry-After, Preference-Applied"
 _ACCEPTED: Final = "Content-Type, Authorization, Prefer, Idempotency-Key, Last-Event-ID"
 _LOOPBACK_V4 = re.compile(r"127(\.\d{1,3}){3}")
@@ -37,7 +39,7 @@ class Guards:
         self._check_origin(req)
         if not self._behind_proxy:
             self._check_proxy_headers(req)
-        if not req.client_accepts_json and not req.client_accepts(PROBLEM_JSON):
+        if not any(map(req.client_accepts, _ANSWERS)):
             raise Problem(406, "not_acceptable", "the answers here are application/json")
 
     async def process_response(

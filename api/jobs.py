@@ -1,26 +1,67 @@
-"""`GET /jobs/{job}`: where is my reply?"""
+"""`/jobs/{job}` and its events: where is my reply?"""
 
-import falcon
 import falcon.asgi
-import orjson
 
-from api.chat import RETRY_AFTER_S
-from api.errors import Problem
+from api.errors import Problem, field_problem
+from api.preferences import Preference
+from api.stream import EventStream, requested_position
+from api.waiting import Waiting, show
 from shared import ids
-from shared.jobs import Jobs
+from shared.jobs import Jobs, JobState
+from shared.turn_values import Outcome
+from shared.turns import DEFAULT_OWNER, Turns
+
+_LONGEST_WAIT_S = 60
 
 
 class JobResource:
-    """Shows jobs."""
+    """Shows jobs, waits for them, cancels them."""
 
-    def __init__(self, jobs: Jobs) -> None:
+    def __init__(self, jobs: Jobs, turns: Turns, waiting: Waiting) -> None:
         self._jobs = jobs
+        self._turns = turns
+        self._waiting = waiting
 
-    async def on_get(self, _req: falcon.asgi.Request, resp: falcon.asgi.Response, job: str) -> None:
+    async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, job: str) -> None:
+        wait_s = _requested_wait(req)
+        state = await self._existing(job)
+        if wait_s > 0 and not state.has_ended:
+            await self._waiting.until_ended(job, wait_s)
+            state = await self._existing(job)
+        show(state, resp)
+
+    async def on_delete(
+        self, _req: falcon.asgi.Request, resp: falcon.asgi.Response, job: str
+    ) -> None:
+        if ids.is_job(job) and await self._turns.cancel(job, DEFAULT_OWNER) is Outcome.GONE:
+            raise _not_found()
+        show(await self._existing(job), resp)
+
+    async def _existing(self, job: str) -> JobState:
         state = await self._jobs.get(job) if ids.is_job(job) else None
         if state is None:
-            raise Problem(404, "not_found", "there is no such job")
-        if not state.has_ended:
-            resp.set_header("Retry-After", str(RETRY_AFTER_S))
-        resp.content_type = falcon.MEDIA_JSON
-        resp.data = orjson.dumps(state.to_wire())
+            raise _not_found()
+        return state
+
+
+class JobEventsResource:
+    """A job's events, live or afterwards."""
+
+    def __init__(self, stream: EventStream) -> None:
+        self._stream = stream
+
+    async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, job: str) -> None:
+        await self._stream.open(job, requested_position(req), resp)
+
+
+def _not_found() -> Problem:
+    return Problem(404, "not_found", "there is no such job")
+
+
+def _requested_wait(req: falcon.asgi.Request) -> float:
+    said = req.get_param("wait")
+    if said is None:
+        return Preference.of(req).limited(_LONGEST_WAIT_S) or 0
+    if not (said.isascii() and said.isdigit() and int(said) <= _LONGEST_WAIT_S):
+        raise field_problem("wait", f"must be an integer from 0 to {_LONGEST_WAIT_S}")
+    return int(said)

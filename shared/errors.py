@@ -7,6 +7,7 @@ PalaverError
 │   ├── ConversationBusy
 │   ├── InvalidReplaceFrom
 │   ├── QueueFull
+│   ├── IdempotencyKeyReused
 │   └── NoWorker
 ├── OutcomeUnknown          Redis went away while a prompt was being accepted
 └── TurnFailed              an accepted turn ended without a reply
@@ -51,7 +52,15 @@ class InvalidReplaceFrom(Refused):
 
 
 class QueueFull(Refused):
-    """As many prompts are waiting as the queue takes."""
+    """As many prompts wait as the queue takes; at this pace a place is free after `wait_s`."""
+
+    def __init__(self, wait_s: float) -> None:
+        super().__init__("the queue is full")
+        self.wait_s = wait_s
+
+
+class IdempotencyKeyReused(Refused):
+    """The idempotency key stands for another body."""
 
 
 class NoWorker(Refused):

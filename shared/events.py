@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import orjson
 from redis.asyncio import Redis
 
 from shared.keys import Keys
@@ -20,6 +21,14 @@ class Event:
     def is_terminal(self) -> bool:
         """Whether nothing comes behind it."""
         return self.kind in ENDED
+
+    def moved(self, position: int, eta_seconds: float) -> "Event":
+        """A `queued` event with another place in the queue; itself if the position is the same."""
+        data = orjson.loads(self.data)
+        if data["position"] == position:
+            return self
+        data |= {"position": position, "eta_seconds": eta_seconds}
+        return Event(self.id, self.kind, orjson.dumps(data).decode())
 
     @classmethod
     def from_ring(cls, payload: str) -> tuple[str, "Event"]:

@@ -9,6 +9,8 @@ from redis.asyncio import Redis
 from shared.events import completed_data
 from shared.keys import Keys
 from shared.schema import ENDED, rfc3339
+from shared.turn_values import Place
+from shared.turns import Turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,7 @@ class JobState:
     request: str
     result: str | None
     error: str | None
+    place: Place | None = None
 
     @property
     def has_ended(self) -> bool:
@@ -45,6 +48,8 @@ class JobState:
             wire["started_at"] = rfc3339(self.started_ms)
         if self.finished_ms is not None:
             wire["finished_at"] = rfc3339(self.finished_ms)
+        if self.place is not None:
+            wire["queue"] = self.place
         if self.status == "completed" and self.result is not None:
             data = completed_data(self.job, self.conversation, self.request, self.result)
             wire["result"] = orjson.Fragment(data)
@@ -57,9 +62,10 @@ class JobState:
 class Jobs:
     """Looks jobs up."""
 
-    def __init__(self, redis: Redis, keys: Keys) -> None:
+    def __init__(self, redis: Redis, keys: Keys, turns: Turns) -> None:
         self._redis = redis
         self._keys = keys
+        self._turns = turns
 
     async def get(self, job: str) -> JobState | None:
         """The job, or None if it is unknown or has expired."""
@@ -68,6 +74,7 @@ class Jobs:
         )
         if not fields:
             return None
+        place = await self._turns.place(job) if fields["status"] == "queued" else None
         started, finished = fields.get("started"), fields.get("finished")
         return JobState(
             job=job,
@@ -81,4 +88,5 @@ class Jobs:
             request=fields["request"],
             result=fields.get("result"),
             error=fields.get("error"),
+            place=place,
         )

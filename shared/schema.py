@@ -98,6 +98,13 @@ class JobError(TypedDict):
     detail: str
 
 
+class QueuePlace(TypedDict):
+    """A waiting turn's place, from 1, and how long until it starts at the present pace."""
+
+    position: int
+    eta_seconds: float
+
+
 class JobLinks(TypedDict):
     """Where a job is found."""
 
@@ -115,6 +122,7 @@ class JobObject(TypedDict):
     created_at: str
     started_at: NotRequired[str]
     finished_at: NotRequired[str]
+    queue: NotRequired[QueuePlace]
     result: NotRequired[ReplyObject]
     error: NotRequired[JobError]
     links: JobLinks

@@ -27,7 +27,7 @@ class Submission:
     """A prompt on its way in; ids are made before Redis is asked, so that it can be repeated.
 
     `new` conversations start with `instructions`; the job's end goes to the inbox of the process
-    `api`, too, if it is set, and so do all its events if it is to be followed `live`.
+    `api`, too, if it is set. With an `idempotency_key` the first job it made stands for all others.
     """
 
     job: str
@@ -37,7 +37,23 @@ class Submission:
     instructions: str
     request: TurnRequest
     api: str | None = None
-    live: bool = False
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The job that answers a prompt, and its conversation."""
+
+    job: str
+    conversation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A waiting turn's place in the queue, from 1, and how long until it starts."""
+
+    position: int
+    eta_seconds: float
 
 
 @dataclass(frozen=True, slots=True)

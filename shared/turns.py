@@ -6,6 +6,7 @@ writes is compared with the token it was given (the fence), so that one who was 
 changes nothing any more.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib import resources
 from typing import Any, Final
@@ -15,23 +16,21 @@ from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
 from redis.exceptions import ResponseError
 
+from shared.acceptance import idempotency_arguments, refusal
 from shared.config import Settings
 from shared.errors import (
-    ConversationBusy,
     DeadlineExceeded,
-    InvalidReplaceFrom,
-    NoSuchConversation,
-    NoWorker,
-    QueueFull,
     TurnFailed,
     WorkerLost,
 )
 from shared.keys import WORKER_GROUP, Keys, lua_table
 from shared.turn_values import (
+    Accepted,
     Claim,
     Completion,
     Outcome,
     PieceRecord,
+    Place,
     Submission,
     WorkerState,
     decode_claim,
@@ -92,11 +91,12 @@ class Turns:
             if "BUSYGROUP" not in str(error):
                 raise
 
-    async def submit(self, submission: Submission) -> bool:
+    async def submit(self, submission: Submission) -> Accepted | None:
         """Accept a prompt; repeating it with the same ids is safe.
 
         Returns:
-            False if the new conversation's id exists already: choose another.
+            What was accepted: this prompt, or the one that its idempotency key stands for. None if
+            the new conversation's id exists already: choose another.
 
         Raises:
             Refused: nothing was stored.
@@ -111,7 +111,7 @@ class Turns:
             request=submission.request.encode(),
             replace_from=submission.request.replace_from,
             api=submission.api,
-            live=1 if submission.live else None,
+            **idempotency_arguments(submission, self._settings),
             pending_limit=self._settings.pending_turns,
             queue_limit=self._settings.queue_limit,
             timeout_ms=_ms(self._settings.job_timeout),
@@ -119,19 +119,29 @@ class Turns:
         )
         match answer[0]:
             case "OK":
-                return True
+                return Accepted(submission.job, submission.conversation)
+            case "SAME":
+                return Accepted(answer[1], answer[2])
             case "TAKEN":
-                return False
-            case "GONE":
-                raise NoSuchConversation("there is no such conversation")
-            case "BUSY":
-                raise ConversationBusy("the conversation has too many unfinished turns")
-            case "REPLACE":
-                raise InvalidReplaceFrom(int(answer[1]))
-            case "FULL":
-                raise QueueFull("the queue is full")
-            case _:
-                raise NoWorker("no worker has been heard of lately")
+                return None
+        raise refusal(answer)
+
+    async def cancel(self, job: str, owner: str) -> Outcome:
+        """End a turn that is not wanted any more; `GONE` if it is not this owner's."""
+        return Outcome(await self._call("cancel", job=job, owner=owner, **self._ttls))
+
+    async def place(self, job: str) -> Place:
+        """A waiting turn's place in the queue."""
+        position, eta_ms = await self._call("place", job=job)
+        return Place(int(position), round(float(eta_ms) / 1000, 1))
+
+    async def lost(self, claims: Sequence[Claim]) -> list[Claim]:
+        """Those of a worker's claims whose token is no longer theirs."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for claim in claims:
+                pipe.hget(self._keys.job(claim.job), "token")
+            tokens = await pipe.execute()
+        return [c for c, token in zip(claims, tokens, strict=True) if token != c.token]
 
     async def claim(self, permit: str, worker: str, nonce: str) -> Claim | None:
         """Bind a permit to the next ready turn; None if there was nothing to start.

@@ -14,6 +14,7 @@ from shared.redis import AWAY, connect, wait_until_up
 from shared.turns import Turns
 from worker.engine.interface import Engine
 from worker.heartbeat import Heartbeat
+from worker.losses import Losses
 from worker.persistence import persist
 from worker.recovery import Recovery
 from worker.reply import Replier
@@ -63,9 +64,10 @@ async def run_worker(settings: Settings, engine: Engine, stopping: asyncio.Event
         worker_id=worker.worker_id,
         interval_s=settings.heartbeat,
     )
+    losses = Losses(redis, keys, turns, worker.holdings, worker.worker_id)
     recovery = Recovery(redis, turns, worker, lease_s=settings.lease)
     try:
-        await _serve(worker, turns, heartbeat, recovery, stopping, settings.grace)
+        await _serve(worker, turns, heartbeat, losses, recovery, stopping, settings.grace)
     finally:
         await engine.close()
         await redis.aclose(close_connection_pool=True)
@@ -75,6 +77,7 @@ async def _serve(
     worker: StreamWorker,
     turns: Turns,
     heartbeat: Heartbeat,
+    losses: Losses,
     recovery: Recovery,
     stopping: asyncio.Event,
     grace_s: float,
@@ -89,6 +92,7 @@ async def _serve(
     parts = [
         asyncio.create_task(worker.async_run(), name="permits"),
         asyncio.create_task(heartbeat.run(), name="heartbeat"),
+        asyncio.create_task(losses.run(), name="losses"),
         recovering,
     ]
     told = asyncio.create_task(stopping.wait(), name="stopping")

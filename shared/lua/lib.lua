@@ -23,9 +23,8 @@ local function job_fields(job, ...)
 end
 
 -- Append an event to the job's log and ring with it: the job's own doorbell, for whoever watches it,
--- and the inbox of the API process that submitted it, which hears only the end unless it asked to
--- hear everything live. What is published may be more than what is logged: a terminal event's data
--- stand in the job already, and are stored once.
+-- and, at the end, the inbox of the API process that submitted it. What is published may be more than
+-- what is logged: a terminal event's data stand in the job already, and are stored once.
 local ends = {completed = true, failed = true, cancelled = true}
 local function emit(job, kind, logged, published, ids)
   local id
@@ -36,9 +35,11 @@ local function emit(job, kind, logged, published, ids)
   end
   local ring = job .. ' ' .. id .. ' ' .. kind .. ' ' .. (published or logged)
   redis.call('PUBLISH', key.doorbell(job), ring)
-  local f = job_fields(job, 'api', 'live')
-  if ends[kind] then redis.call('HSET', key.job(job), 'last_event', id) end
-  if f.api and (f.live or ends[kind]) then redis.call('PUBLISH', key.inbox(f.api), ring) end
+  if ends[kind] then
+    redis.call('HSET', key.job(job), 'last_event', id)
+    local api = redis.call('HGET', key.job(job), 'api')
+    if api then redis.call('PUBLISH', key.inbox(api), ring) end
+  end
 end
 
 -- Let a turn start: into its owner's queue, at the place of its acceptance, and wake one worker.

@@ -1,8 +1,9 @@
 -- Accept a prompt: one job, the last of its conversation's pending turns.
 -- A repetition with the same job id changes nothing and answers as the first time; one with the same
 -- idempotency key and body names the job that the first one made.
--- Answers {OK} · {SAME, job, conversation} · {REUSED} (the idempotency key with another body) · {GONE} (no such conversation of this owner) · {TAKEN} (the new id exists) · {BUSY} ·
--- {REPLACE, next number} · {FULL, pace} · {NO_WORKER}
+-- Answers {OK} · {SAME, job, conversation} · {REUSED} (the idempotency key with another body) ·
+-- {GONE} (no such conversation of this owner) · {TAKEN} (the new id exists) · {BUSY} ·
+-- {REPLACE, next number} · {FULL, milliseconds until the next start} · {NO_WORKER}
 local job, conversation = arg.job, arg.conversation
 if redis.call('EXISTS', key.job(job)) == 1 then return {'OK'} end
 
@@ -39,7 +40,6 @@ redis.call('HSET', key.job(job), 'conversation', conversation, 'owner', arg.owne
   'request', arg.request, 'status', 'queued', 'sequence', sequence, 'created', int(now),
   'deadline', int(now + arg.timeout_ms), 'starts', '0', 'crashes', '0', 'progress', '0')
 if arg.api then redis.call('HSET', key.job(job), 'api', arg.api) end
-if arg.live then redis.call('HSET', key.job(job), 'live', '1') end
 if arg.replace_from then redis.call('HSET', key.job(job), 'replace_from', arg.replace_from) end
 if arg.new == '1' then
   redis.call('HSET', key.conversation(conversation), 'owner', arg.owner, 'context', arg.context,

@@ -26,7 +26,7 @@ class Bench:
         self.keys = keys
         self.turns = Turns(redis, keys, settings)
         self.events = EventLog(redis, keys)
-        self.jobs = Jobs(redis, keys)
+        self.jobs = Jobs(redis, keys, self.turns)
 
     async def submit(self, conversation: str | None = None, **fields: Any) -> Submission:
         submission = Submission(

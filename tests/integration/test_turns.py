@@ -46,7 +46,7 @@ async def test_submit_repeated_with_its_job_id_is_accepted_once(bench: Bench) ->
 async def test_a_new_conversation_never_takes_anothers_id(bench: Bench) -> None:
     first = await bench.submit()
     again = replace(first, job=ids.new_job(), new=True)
-    assert await bench.turns.submit(again) is False
+    assert await bench.turns.submit(again) is None
     assert await bench.redis.llen(bench.keys.pending(first.conversation)) == 1
 
 

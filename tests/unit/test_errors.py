@@ -24,6 +24,7 @@ from shared.errors import (
     ContextLengthExceeded,
     ConversationBusy,
     DeadlineExceeded,
+    IdempotencyKeyReused,
     InvalidReplaceFrom,
     NoSuchConversation,
     NoWorker,
@@ -43,8 +44,9 @@ REFUSALS: Mapping[type[PalaverError], tuple[PalaverError, int, str]] = {
     NoSuchConversation: (NoSuchConversation("no such conversation"), 404, "not_found"),
     ConversationBusy: (ConversationBusy("too many turns"), 409, "conversation_busy"),
     InvalidReplaceFrom: (InvalidReplaceFrom(7), 422, "invalid_request"),
-    QueueFull: (QueueFull("the queue is full"), 503, "queue_full"),
+    QueueFull: (QueueFull(2.5), 503, "queue_full"),
     NoWorker: (NoWorker("no worker"), 503, "no_worker"),
+    IdempotencyKeyReused: (IdempotencyKeyReused("used"), 422, "idempotency_key_reused"),
 }
 
 
@@ -212,7 +214,7 @@ def test_wrong_fields_are_listed_with_their_names() -> None:
 
 
 def test_problems_without_wrong_fields_have_no_list_of_them() -> None:
-    assert b"errors" not in to_problem(QueueFull("full")).body()
+    assert b"errors" not in to_problem(QueueFull(2.5)).body()
 
 
 def test_an_unknown_path_is_a_problem() -> None:

@@ -1,0 +1,97 @@
+"""From a request's body to an accepted prompt."""
+
+import asyncio
+import dataclasses
+import logging
+from typing import Any, Final
+
+import falcon.asgi
+from pydantic import ValidationError
+
+from api.body import read_json_object
+from api.errors import field_problem, validation_problem
+from shared import ids
+from shared.config import Settings
+from shared.errors import OutcomeUnknown
+from shared.redis import AWAY
+from shared.requests import ChatRequest
+from shared.schema import TurnRequest
+from shared.turn_values import Accepted, Submission
+from shared.turns import DEFAULT_OWNER, Turns
+
+log = logging.getLogger(__name__)
+
+_SUBMIT_TRIES: Final = 3
+_SUBMIT_PAUSE_S: Final = 0.2
+_KEY_LENGTH: Final = range(16, 256)
+
+
+class Intake:
+    """Validates prompts and submits them.
+
+    Args:
+        api: whose inbox hears of the jobs' ends.
+    """
+
+    def __init__(self, settings: Settings, turns: Turns, api: str) -> None:
+        self._settings = settings
+        self._turns = turns
+        self._api = api
+
+    async def read(self, req: falcon.asgi.Request) -> Submission:
+        """The prompt in a request, with the ids it will have.
+
+        Raises:
+            Problem: the body or the idempotency key is wrong.
+        """
+        body = await read_json_object(req, self._settings.max_body_bytes)
+        request = self._validated(body)
+        new = request.id is None
+        instructions = request.context
+        if instructions is None:
+            instructions = self._settings.default_context
+        return Submission(
+            job=ids.new_job(),
+            conversation=ids.new_conversation() if new else str(request.id),
+            owner=DEFAULT_OWNER,
+            new=new,
+            instructions=instructions,
+            request=TurnRequest(
+                request.prompt, request.context, request.replace_from, request.sampling()
+            ),
+            api=self._api,
+            idempotency_key=_idempotency_key(req),
+        )
+
+    async def submit(self, submission: Submission) -> Accepted:
+        """Accept the prompt; a lost answer is asked for again, which changes nothing.
+
+        Raises:
+            Refused: it was not accepted.
+            OutcomeUnknown: Redis does not answer; the prompt may have been accepted.
+        """
+        for _ in range(_SUBMIT_TRIES):
+            try:
+                while (accepted := await self._turns.submit(submission)) is None:
+                    submission = dataclasses.replace(
+                        submission, conversation=ids.new_conversation()
+                    )
+                return accepted
+            except AWAY as error:
+                log.warning("job %s: submit got no answer (%s)", submission.job, error)
+                await asyncio.sleep(_SUBMIT_PAUSE_S)
+        raise OutcomeUnknown(submission.job)
+
+    def _validated(self, body: dict[str, Any]) -> ChatRequest:
+        context = {"max_tokens_limit": self._settings.max_tokens_limit}
+        try:
+            return ChatRequest.model_validate(body, context=context)
+        except ValidationError as error:
+            raise validation_problem(error) from None
+
+
+def _idempotency_key(req: falcon.asgi.Request) -> str | None:
+    key = req.get_header("Idempotency-Key")
+    if key is not None and len(key) not in _KEY_LENGTH:
+        raise field_problem("Idempotency-Key", "must have 16 to 255 characters")
+    return key

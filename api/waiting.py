@@ -1,0 +1,98 @@
+"""Waiting for a job's end, and telling of it."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, Final
+
+import falcon
+import falcon.asgi
+import orjson
+
+from api.errors import Problem, job_problem
+from api.feed import EventFeed, FeedLost, Watch
+from shared.errors import OutcomeUnknown
+from shared.events import Event, EventLog
+from shared.jobs import Jobs, JobState
+from shared.redis import AWAY
+from shared.turn_values import Accepted
+
+RETRY_AFTER_S: Final = 1
+
+
+class Waiting:
+    """Waits for outcomes as long as it may, and writes what came of it into responses."""
+
+    def __init__(self, feed: EventFeed, events: EventLog, jobs: Jobs) -> None:
+        self._feed = feed
+        self._events = events
+        self._jobs = jobs
+
+    async def until_ended(self, job: str, wait_s: float) -> Event | None:
+        """The terminal event of a job that exists; None if it does not come in time."""
+        outcome = await self._events.outcome(job)
+        if outcome is None and wait_s > 0:
+            async with self._feed.watch(job) as watch:
+                outcome = await first_terminal(watch, wait_s)
+        return outcome
+
+    async def answer(
+        self,
+        accepted: Accepted,
+        event: Event | None,
+        resp: falcon.asgi.Response,
+        *,
+        at_once: bool = False,
+    ) -> None:
+        """The reply, the problem, or 202 with the job object when there is no outcome yet.
+
+        `at_once`: the job object, even if the job has ended already.
+        """
+        try:
+            if not at_once:
+                event = event or await self._events.outcome(accepted.job)
+            if event is not None:
+                return tell(accepted, event, resp)
+            state = await self._jobs.get(accepted.job)
+        except AWAY:
+            raise OutcomeUnknown(accepted.job) from None
+        if state is None:
+            raise Problem(404, "not_found", "the conversation was deleted meanwhile")
+        resp.status = 202
+        resp.set_header("Location", f"/jobs/{accepted.job}")
+        return show(state, resp)
+
+
+def show(state: JobState, resp: falcon.asgi.Response) -> None:
+    """Write a job object."""
+    if not state.has_ended:
+        resp.set_header("Retry-After", str(RETRY_AFTER_S))
+    resp.content_type = falcon.MEDIA_JSON
+    resp.data = orjson.dumps(state.to_wire())
+
+
+def tell(accepted: Accepted, event: Event, resp: falcon.asgi.Response) -> None:
+    """Turn a job's outcome into the answer of a waiting `POST /`.
+
+    Raises:
+        Problem: it ended without a reply.
+    """
+    if event.kind == "completed":
+        resp.content_type = falcon.MEDIA_JSON
+        resp.data = event.data.encode()
+        return
+    error: Mapping[str, Any] = {"code": "job_cancelled", "detail": "the job was cancelled"}
+    if event.kind == "failed":
+        error = orjson.loads(event.data)["error"]
+    raise job_problem(accepted.job, accepted.conversation, error)
+
+
+async def first_terminal(watch: Watch, wait_s: float) -> Event | None:
+    """The terminal event, or None when it does not come while we can wait."""
+    try:
+        async with asyncio.timeout(wait_s):
+            while True:
+                last = (await watch.events())[-1]
+                if last.is_terminal:
+                    return last
+    except (TimeoutError, FeedLost):
+        return None

@@ -1,0 +1,56 @@
+"""What `submit` is asked and answers beside the prompt: idempotency keys and refusals."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any, Final
+
+from shared.config import Settings
+from shared.errors import (
+    ConversationBusy,
+    IdempotencyKeyReused,
+    InvalidReplaceFrom,
+    NoSuchConversation,
+    NoWorker,
+    QueueFull,
+    Refused,
+)
+from shared.turn_values import Submission
+
+IDEMPOTENCY_S: Final = 86400.0
+"""How long an idempotency key is remembered at least."""
+
+
+def idempotency_arguments(submission: Submission, settings: Settings) -> dict[str, Any]:
+    """The script's arguments for a submission's idempotency key; none without a key.
+
+    The record lives as long as the longer of a day and the job.
+    """
+    key = submission.idempotency_key
+    if key is None:
+        return {}
+    # Hashed: a client's key is of any content, and a body may be long.
+    digest = hashlib.sha256(f"{submission.owner}\0{key}".encode()).hexdigest()[:32]
+    said = [submission.request.encode(), None if submission.new else submission.conversation]
+    lifetime_s = max(IDEMPOTENCY_S, settings.job_timeout + settings.job_ttl)
+    return {
+        "idempotency": digest,
+        "body": hashlib.sha256(repr(said).encode()).hexdigest()[:32],
+        "idempotency_ms": round(lifetime_s * 1000),
+    }
+
+
+def refusal(answer: Sequence[str]) -> Refused:
+    """The error for a script's answer that accepts nothing."""
+    match answer[0]:
+        case "GONE":
+            return NoSuchConversation("there is no such conversation")
+        case "BUSY":
+            return ConversationBusy("the conversation has too many unfinished turns")
+        case "REPLACE":
+            return InvalidReplaceFrom(int(answer[1]))
+        case "FULL":
+            return QueueFull(float(answer[1]) / 1000)
+        case "REUSED":
+            return IdempotencyKeyReused("the key was used with another body")
+        case _:
+            return NoWorker("no worker has been heard of lately")
