@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 
 from api.body import noting_disconnects
 from api.chat import ChatResource
+from api.conversations import ConversationResource, MessagesResource
 from api.errors import install_error_handlers
 from api.feed import EventFeed
 from api.guards import Guards
@@ -21,6 +22,7 @@ from api.openapi import openapi_document
 from api.stream import EventStream
 from api.waiting import Waiting
 from shared.config import Settings
+from shared.conversations import Conversations
 from shared.events import EventLog
 from shared.jobs import Jobs
 from shared.keys import Keys
@@ -64,8 +66,9 @@ async def create_api(settings: Settings, redis: Redis) -> AsyncIterator[Api]:
     turns = Turns(redis, keys, settings)
     readiness = Readiness(turns, feed)
     jobs = Jobs(redis, keys, turns)
+    conversations = Conversations(redis, keys, settings)
     try:
-        app = create_app(settings, turns, jobs, events, feed, readiness)
+        app = create_app(settings, turns, jobs, conversations, events, feed, readiness)
         yield Api(app, readiness, feed)
     finally:
         await feed.close()
@@ -76,6 +79,7 @@ def create_app(
     settings: Settings,
     turns: Turns,
     jobs: Jobs,
+    conversations: Conversations,
     events: EventLog,
     feed: EventFeed,
     readiness: Readiness,
@@ -100,6 +104,8 @@ def create_app(
     app.add_route("/jobs", later)
     app.add_route("/jobs/{job}", JobResource(jobs, turns, waiting))
     app.add_route("/jobs/{job}/events", JobEventsResource(stream))
+    app.add_route("/conversations/{conversation}", ConversationResource(conversations))
+    app.add_route("/conversations/{conversation}/messages", MessagesResource(conversations))
     app.add_route("/healthz", HealthResource())
     app.add_route("/readyz", ReadyResource(readiness))
     app.add_route("/openapi.json", StaticJson(openapi_document(settings, version)))

@@ -10,10 +10,11 @@ WORKER_GROUP: Final = "workers"
 """Consumer group on the permits stream: all workers together."""
 
 _PATTERNS: Final = {
-    # One conversation: what it is, every message, the turns not yet ended.
+    # One conversation: what it is, every message, the turns not yet ended, all jobs by time.
     "conversation": "conv:{}",
     "messages": "conv:{}:messages",
     "pending": "conv:{}:pending",
+    "jobs": "conv:{}:jobs",
     # Every turn that waits, per owner, by acceptance sequence: places in the queue.
     "waiting": "waiting:{}",
     "pace": "pace",

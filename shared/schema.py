@@ -128,6 +128,37 @@ class JobObject(TypedDict):
     links: JobLinks
 
 
+class MessageObject(TypedDict):
+    """One message as clients see it; `tokens` of its content."""
+
+    number: int
+    role: Role
+    content: str
+    timestamp: str
+    tokens: int
+    job: str
+
+
+class MessagePage(TypedDict):
+    """Messages, oldest first; `next` is the `before` of the page before, or null."""
+
+    messages: list[MessageObject]
+    next: int | None
+
+
+class ConversationObject(TypedDict):
+    """A conversation: completed turns, all tokens ever used, the last window, pending jobs."""
+
+    id: int
+    context: str
+    created_at: str
+    updated_at: str
+    turns: int
+    tokens: int
+    window: WindowReceipt | None
+    pending: list[str]
+
+
 class FieldError(TypedDict):
     """One wrong field."""
 

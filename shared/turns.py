@@ -8,12 +8,10 @@ changes nothing any more.
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from importlib import resources
-from typing import Any, Final
+from typing import Final
 
 import orjson
 from redis.asyncio import Redis
-from redis.commands.core import AsyncScript
 from redis.exceptions import ResponseError
 
 from shared.acceptance import idempotency_arguments, refusal
@@ -23,7 +21,8 @@ from shared.errors import (
     TurnFailed,
     WorkerLost,
 )
-from shared.keys import WORKER_GROUP, Keys, lua_table
+from shared.keys import WORKER_GROUP, Keys
+from shared.scripts import Scripts, milliseconds
 from shared.turn_values import (
     Accepted,
     Claim,
@@ -61,27 +60,15 @@ class Turns:
         self._redis = redis
         self._keys = keys
         self._settings = settings
-        prelude = lua_table() + _source("lib")
-        self._scripts: dict[str, AsyncScript] = {
-            name: redis.register_script(prelude + _source(name)) for name in _SCRIPTS
-        }
+        self._call = Scripts(redis, keys, *_SCRIPTS).call
         self._ttls = {
-            "job_ttl_ms": _ms(settings.job_ttl),
-            "events_ttl_ms": _ms(min(settings.events_ttl, settings.job_ttl)),
-            "conversation_ttl_ms": _ms(settings.conversation_ttl),
+            **expiries(settings),
             "deadline_error": error_data(DeadlineExceeded("the turn did not end within its time")),
         }
         self._start = {
-            "lease_ms": _ms(settings.lease),
+            "lease_ms": milliseconds(settings.lease),
             "reach": settings.context_length // _TOKENS_PER_MESSAGE,
         }
-
-    async def _call(self, script: str, **arguments: Any) -> Any:
-        flat: list[Any] = [self._keys.namespace]
-        for name, value in arguments.items():
-            if value is not None:
-                flat += (name, value)
-        return await self._scripts[script](args=flat)
 
     async def ensure_group(self) -> None:
         """Make the permits stream and its consumer group, from the stream's beginning."""
@@ -114,8 +101,9 @@ class Turns:
             **idempotency_arguments(submission, self._settings),
             pending_limit=self._settings.pending_turns,
             queue_limit=self._settings.queue_limit,
-            timeout_ms=_ms(self._settings.job_timeout),
-            silence_ms=_ms(WORKER_SILENCE_S),
+            timeout_ms=milliseconds(self._settings.job_timeout),
+            job_ttl_ms=milliseconds(self._settings.job_ttl),
+            silence_ms=milliseconds(WORKER_SILENCE_S),
         )
         match answer[0]:
             case "OK":
@@ -194,7 +182,7 @@ class Turns:
             token=claim.token,
             permit=claim.permit,
             worker=worker,
-            lease_ms=_ms(self._settings.lease),
+            lease_ms=milliseconds(self._settings.lease),
         )
         return Outcome(answer)
 
@@ -235,6 +223,7 @@ class Turns:
             user=completion.user.encode(),
             assistant=completion.assistant.encode(),
             context=claim.request.context,
+            history_limit=self._settings.history_limit,
             offset=completion.offset,
             tokens=completion.tokens,
             window=completion.window,
@@ -264,7 +253,7 @@ class Turns:
 
     async def announce(self, worker: str, state: WorkerState, ttl_s: float) -> None:
         """A worker is there; it is forgotten after `ttl_s` without another word."""
-        await self._call("announce", worker=worker, ttl_ms=_ms(ttl_s), **asdict(state))
+        await self._call("announce", worker=worker, ttl_ms=milliseconds(ttl_s), **asdict(state))
 
     async def leave(self, worker: str) -> None:
         """A worker stops."""
@@ -289,9 +278,10 @@ def error_data(error: TurnFailed) -> bytes:
     return orjson.dumps({"error": body})
 
 
-def _source(name: str) -> str:
-    return resources.files("shared").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
-
-
-def _ms(seconds: float) -> int:
-    return max(0, round(seconds * 1000))
+def expiries(settings: Settings) -> dict[str, int]:
+    """How long what an ended turn leaves behind is kept."""
+    return {
+        "job_ttl_ms": milliseconds(settings.job_ttl),
+        "events_ttl_ms": milliseconds(min(settings.events_ttl, settings.job_ttl)),
+        "conversation_ttl_ms": milliseconds(settings.conversation_ttl),
+    }

@@ -4,9 +4,9 @@ local job, conversation = arg.job, arg.conversation
 local f = job_fields(job, 'status', 'token', 'ended_by', 'owner', 'permit', 'conversation')
 if not f.status then return 'GONE' end
 if f.status == 'completed' and f.ended_by == arg.token then return 'DUP' end
-if f.token ~= arg.token then return 'FENCED' end
 local numbers = redis.call('HMGET', key.conversation(conversation), 'first', 'next', 'turns')
 if not numbers[1] then return 'GONE' end
+if f.token ~= arg.token then return 'FENCED' end
 local first, next_number, number = tonumber(numbers[1]), tonumber(numbers[2]), tonumber(arg.number)
 local turns = numbers[3]
 
@@ -27,6 +27,15 @@ if number < next_number then
 end
 redis.call('RPUSH', key.messages(conversation), arg.user, arg.assistant)
 redis.call('HSET', key.conversation(conversation), 'turns', int(turns + 1))
+-- The history limit counts messages; whole turns go, and nothing that the window still shows.
+local excess = redis.call('LLEN', key.messages(conversation)) - tonumber(arg.history_limit)
+if tonumber(arg.history_limit) > 0 and excess > 0 then
+  local cut = math.min(excess + excess % 2, arg.offset - first)
+  if cut > 0 then
+    redis.call('LTRIM', key.messages(conversation), cut, -1)
+    redis.call('HSET', key.conversation(conversation), 'first', int(first + cut))
+  end
+end
 redis.call('HINCRBY', key.conversation(conversation), 'tokens', arg.tokens)
 if arg.piece then emit(job, 'token', arg.piece, arg.piece, arg.ids) end
 finish(job, f, 'completed', 'result', arg.result, arg.reply)

@@ -47,6 +47,7 @@ if arg.new == '1' then
     'turns', '0', 'tokens', '0')
 end
 redis.call('ZADD', key.open_jobs, int(now + arg.timeout_ms), job)
+redis.call('ZADD', key.jobs(conversation), int(now), job)
 redis.call('RPUSH', key.pending(conversation), job)
 redis.call('ZADD', key.waiting(arg.owner), sequence, job)
 if arg.idempotency then
@@ -60,4 +61,7 @@ emit(job, 'queued', string.format('{"job":"%s","id":%s,"position":%d,"eta_second
 if pending == 0 then make_ready(job, arg.owner, sequence) end
 redis.call('PERSIST', key.conversation(conversation))
 redis.call('PERSIST', key.messages(conversation))
+redis.call('PERSIST', key.jobs(conversation))
+redis.call('ZREMRANGEBYSCORE', key.jobs(conversation), '-inf',
+  int(now - arg.timeout_ms - arg.job_ttl_ms))
 return {'OK'}
