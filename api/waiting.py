@@ -59,6 +59,7 @@ class Waiting:
             raise Problem(404, "not_found", "the conversation was deleted meanwhile")
         resp.status = 202
         resp.set_header("Location", f"/jobs/{accepted.job}")
+        resp.set_header("Retry-After", str(RETRY_AFTER_S))
         return show(state, resp)
 
 
