@@ -7,20 +7,29 @@ from pydantic import TypeAdapter
 from api.errors import PROBLEM_JSON
 from shared.config import Settings
 from shared.requests import ChatRequest
-from shared.schema import JobObject, ProblemObject, ReplyObject
+from shared.schema import (
+    ConversationObject,
+    JobObject,
+    MessagePage,
+    ProblemObject,
+    ReplyObject,
+)
 
+_SCHEMAS: Final[dict[str, Any]] = {
+    "ChatRequest": ChatRequest,
+    "Reply": ReplyObject,
+    "Job": JobObject,
+    "Conversation": ConversationObject,
+    "Messages": MessagePage,
+    "Problem": ProblemObject,
+}
 _REF: Final = "#/components/schemas/{model}"
 
 
 def openapi_document(settings: Settings, version: str) -> dict[str, Any]:
     """The OpenAPI 3.1 description of everything this API answers."""
     schemas: dict[str, Any] = {}
-    for name, kind in (
-        ("ChatRequest", ChatRequest),
-        ("Reply", ReplyObject),
-        ("Job", JobObject),
-        ("Problem", ProblemObject),
-    ):
+    for name, kind in _SCHEMAS.items():
         schema = TypeAdapter(kind).json_schema(ref_template=_REF)
         schemas |= schema.pop("$defs", {})
         schemas[name] = schema
@@ -51,61 +60,150 @@ def _without_nulls(schema: dict[str, Any]) -> None:
 
 
 def _paths() -> dict[str, Any]:
+    return _chat_paths() | _job_paths() | _conversation_paths() | _service_paths()
+
+
+def _chat_paths() -> dict[str, Any]:
+    body = {
+        "required": True,
+        "description": "JSON, whatever the content type says",
+        "content": {"application/json": {"schema": _ref("ChatRequest")}},
+    }
+    headers = [
+        _header("Prefer", "`respond-async`: 202 at once; `wait=N`: wait N seconds at most"),
+        _header("Idempotency-Key", "the same key and body: the same job", minLength=16),
+    ]
+    answers = {
+        "200": {
+            "description": "The reply, or the job's events",
+            "content": {
+                "application/json": {"schema": _ref("Reply")},
+                "text/event-stream": {"schema": {"type": "string"}},
+            },
+        },
+        "202": _json("Accepted; the reply is not there yet", _ref("Job")),
+        **_problems("400", "404", "406", "408", "409", "413", "422", "500", "503", "504"),
+    }
     return {
         "/": {
-            "get": _operation("What this is", {"200": _json("A description", {"type": "object"})}),
+            "get": _operation("What this is", {"200": _json("A description", _object())}),
             "post": _operation(
                 "Send a prompt to a new conversation, or to the one named by `id`",
-                {
-                    "200": _json("The reply", _ref("Reply")),
-                    "202": _json("Accepted; the reply is not there yet", _ref("Job")),
-                    **_problems("400", "408", "409", "413", "422", "500", "503", "504"),
-                },
-                requestBody={
-                    "required": True,
-                    "description": "JSON, whatever the content type says",
-                    "content": {"application/json": {"schema": _ref("ChatRequest")}},
-                },
-                parameters=[
-                    {
-                        "name": "Prefer",
-                        "in": "header",
-                        "schema": {"type": "string"},
-                        "description": "`wait=N`: wait N seconds at most",
-                    }
-                ],
+                answers,
+                requestBody=body,
+                parameters=headers,
             ),
         },
+        "/jobs": {
+            "post": _operation(
+                "Send a prompt without waiting for its reply",
+                answers,
+                requestBody=body,
+                parameters=headers,
+            )
+        },
+    }
+
+
+def _job_paths() -> dict[str, Any]:
+    job = _path("job", {"type": "string", "pattern": "^[0-9a-f]{32}$"})
+    wait = _query("wait", {"type": "integer", "minimum": 0, "maximum": 60})
+    shown = {"200": _json("The job", _ref("Job"))}
+    position = {"type": "string", "pattern": r"^[0-9]{1,20}-[0-9]{1,20}$"}
+    return {
         "/jobs/{job}": {
             "get": _operation(
-                "A job: where is my reply?",
-                {"200": _json("The job", _ref("Job")), **_problems("404", "503")},
+                "A job: where is my reply?", shown, "404", "422", "503", parameters=[job, wait]
+            ),
+            "delete": _operation("Cancel a job", shown, "404", "503", parameters=[job]),
+        },
+        "/jobs/{job}/events": {
+            "get": _operation(
+                "A job's events, from the beginning or behind an event that was seen",
+                {
+                    "200": {
+                        "description": "Server-sent events",
+                        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+                    },
+                    "204": {"description": "The last event was seen already"},
+                },
+                "404",
+                "422",
+                "503",
                 parameters=[
-                    {
-                        "name": "job",
-                        "in": "path",
-                        "required": True,
-                        "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
-                    }
+                    job,
+                    _query("after", position),
+                    {**_header("Last-Event-ID", "go on behind this event"), "schema": position},
                 ],
             )
         },
-        "/healthz": {"get": _operation("The process lives", {"200": _json("It does", _object())})},
-        "/readyz": {
+    }
+
+
+def _conversation_paths() -> dict[str, Any]:
+    conversation = _path("id", {"type": "string", "pattern": r"^[1-9][0-9]{0,15}$"})
+    return {
+        "/conversations/{id}": {
             "get": _operation(
-                "A prompt would be answered", {"200": _json("It would", _object())}, "503"
+                "A conversation",
+                {"200": _json("The conversation", _ref("Conversation"))},
+                "404",
+                "503",
+                parameters=[conversation],
+            ),
+            "delete": _operation(
+                "Delete a conversation; its pending turns are cancelled",
+                {"204": {"description": "It is gone"}},
+                "404",
+                "503",
+                parameters=[conversation],
+            ),
+        },
+        "/conversations/{id}/messages": {
+            "get": _operation(
+                "The newest messages, oldest first",
+                {"200": _json("A page", _ref("Messages"))},
+                "404",
+                "422",
+                "503",
+                parameters=[
+                    conversation,
+                    _query("limit", {"type": "integer", "minimum": 1, "maximum": 500}),
+                    _query("before", {"type": "integer", "minimum": 1, "maximum": 2**53}),
+                ],
             )
         },
-        "/openapi.json": {
-            "get": _operation("This document", {"200": _json("OpenAPI 3.1", _object())})
-        },
     }
+
+
+def _service_paths() -> dict[str, Any]:
+    def get(summary: str, *problems: str) -> dict[str, Any]:
+        return {"get": _operation(summary, {"200": _json("So it is", _object())}, *problems)}
+
+    return {
+        "/healthz": get("The process lives"),
+        "/readyz": get("A prompt would be answered", "503"),
+        "/openapi.json": get("This document"),
+    }
+
+
+def _header(name: str, description: str, **limits: Any) -> dict[str, Any]:
+    schema = {"type": "string", **limits}
+    return {"name": name, "in": "header", "description": description, "schema": schema}
+
+
+def _path(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def _query(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "query", "schema": schema}
 
 
 def _operation(
     summary: str, responses: dict[str, Any], *problems: str, **more: Any
 ) -> dict[str, Any]:
-    return {"summary": summary, "responses": responses | _problems(*problems, "403"), **more}
+    return {"summary": summary, "responses": responses | _problems(*problems, "403", "406"), **more}
 
 
 def _object() -> dict[str, Any]:

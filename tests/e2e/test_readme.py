@@ -3,39 +3,63 @@
 import re
 import socket
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
 import pytest
 
-from tests.e2e.processes import ROOT, running_palaver
+from tests.e2e.processes import ROOT, Palaver, running_palaver
 
-TESTED = re.compile(r"<!-- run by tests/e2e/test_readme.py -->\n```sh\n(.*?)```", re.DOTALL)
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-def port_3000_is_free() -> bool:
+def commands(name: str) -> list[str]:
+    """The lines of the block under the comment that names it."""
+    pattern = rf"<!-- run by tests/e2e/test_readme.py{name} -->\n```sh\n(.*?)```"
+    (lines,) = re.findall(pattern, README, re.DOTALL)
+    return str(lines).strip().splitlines()
+
+
+@pytest.fixture(scope="module")
+def palaver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Palaver]:
     with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", 3000)) != 0
+        if probe.connect_ex(("127.0.0.1", 3000)) == 0:
+            pytest.skip("port 3000, which the README's lines name, is in use on this machine")
+    with running_palaver(tmp_path_factory.mktemp("readme"), PORT="3000") as palaver:
+        yield palaver
 
 
-def test_the_dialogue_answers_as_documented(tmp_path: Path) -> None:
-    (lines,) = TESTED.findall((ROOT / "README.md").read_text(encoding="utf-8"))
-    commands = lines.strip().splitlines()
-    assert len(commands) == 2
-    if not port_3000_is_free():
-        pytest.skip("port 3000, which the README's lines name, is in use on this machine")
-    with running_palaver(tmp_path / "data", PORT="3000"):
-        first, second = (
-            orjson.loads(
-                subprocess.run(
-                    ["bash", "-c", command], cwd=tmp_path, capture_output=True, check=True
-                ).stdout
-            )
-            for command in commands
-        )
+def run(command: str, folder: Path) -> bytes:
+    return subprocess.run(
+        ["bash", "-c", command], cwd=folder, capture_output=True, check=True, timeout=60
+    ).stdout
+
+
+def test_the_dialogue_answers_as_documented(palaver: Palaver, tmp_path: Path) -> None:
+    lines = commands("")
+    assert len(lines) == 2
+    first, second = (orjson.loads(run(line, tmp_path)) for line in lines)
     assert first["context"] == "Answer in one short sentence."
     assert first["reply"]
     assert second["id"] == first["id"]
     assert second["window"]["turns_kept"] == 2
     assert second["usage"]["prompt_tokens_details"]["cached_tokens"] > 0
     assert set(second) | {"context"} == set(first)
+
+
+def test_every_mode_answers_as_documented(palaver: Palaver, tmp_path: Path) -> None:
+    outputs = [run(line, tmp_path) for line in commands(": modes")]
+    accepted, waited, events, cancelled, streamed, sync, once = outputs
+    job = orjson.loads(accepted)
+    finished = orjson.loads(waited)
+    assert job["status"] in ("queued", "in_progress")
+    assert (finished["job"], finished["status"]) == (job["job"], "completed")
+    assert orjson.loads(cancelled) == finished, "a finished job is not changed"
+    for stream in (events, streamed):
+        kinds = re.findall(rb"^event: (\w+)$", stream, re.MULTILINE)
+        assert kinds[0] == b"queued"
+        assert b"token" in kinds
+        assert kinds[-1] == b"completed"
+    assert orjson.loads(sync)["reply"]
+    assert orjson.loads(once)["reply"]
