@@ -52,6 +52,8 @@ def _without_nulls(schema: dict[str, Any]) -> None:
     """Absent is not null: drop pydantic's `anyOf: [..., null]` and `default: null`."""
     for name, field in schema["properties"].items():
         options = [option for option in field.get("anyOf", ()) if option != {"type": "null"}]
+        if len(options) > 1:
+            field = field | {"anyOf": options}
         if len(options) == 1:
             field = {key: value for key, value in field.items() if key != "anyOf"} | options[0]
         if field.get("default", 0) is None:

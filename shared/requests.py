@@ -22,7 +22,7 @@ from pydantic_core import PydanticCustomError
 
 from shared.ids import MAX_CONVERSATION
 
-_ID_PATTERN = r"^[1-9]\d{0,15}$"
+_ID_PATTERN = r"^([1-9][0-9]{0,14}|[1-8][0-9]{15})$"
 
 
 def _not_blank(text: str) -> str:
@@ -31,11 +31,16 @@ def _not_blank(text: str) -> str:
     return text
 
 
+def _integer(value: object) -> object:
+    """In JSON `2.0` is an integer like `2`; booleans are none."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _conversation_id(value: object) -> object:
     """An integer, or the same as a string of digits."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 16:
         return value if value.startswith("0") else int(value)
-    return value
+    return _integer(value)
 
 
 def _stop_list(value: object) -> object:
@@ -49,11 +54,13 @@ def _number(value: object) -> object:
     return value
 
 
-Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
-Probability = Annotated[Number, Field(ge=0, le=1)]
-Penalty = Annotated[Number, Field(ge=-2, le=2)]
-Temperature = Annotated[Number, Field(ge=0, le=2)]
-RepeatPenalty = Annotated[Number, Field(gt=0, le=2)]
+# Limits stand before the validator, so that they are part of the JSON schema.
+_A_NUMBER = BeforeValidator(_number)
+Probability = Annotated[float, Field(ge=0, le=1), _A_NUMBER]
+Penalty = Annotated[float, Field(ge=-2, le=2), _A_NUMBER]
+Temperature = Annotated[float, Field(ge=0, le=2), _A_NUMBER]
+RepeatPenalty = Annotated[float, Field(gt=0, le=2), _A_NUMBER]
+_AN_INTEGER = BeforeValidator(_integer)
 StopString = Annotated[StrictStr, Field(min_length=1, max_length=64)]
 _STOP_SCHEMA = {
     "anyOf": [
@@ -78,12 +85,12 @@ class Sampling(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    max_tokens: Annotated[StrictInt, Field(ge=1)] | None = None
+    max_tokens: Annotated[StrictInt, Field(ge=1), _AN_INTEGER] | None = None
     temperature: Temperature | None = None
     top_p: Probability | None = None
     min_p: Probability | None = None
-    top_k: Annotated[StrictInt, Field(ge=0, le=2**31 - 1)] | None = None
-    seed: Annotated[StrictInt, Field(ge=-(2**53), le=2**53)] | None = None
+    top_k: Annotated[StrictInt, Field(ge=0, le=2**31 - 1), _AN_INTEGER] | None = None
+    seed: Annotated[StrictInt, Field(ge=-(2**53), le=2**53), _AN_INTEGER] | None = None
     stop: Annotated[
         tuple[StopString, ...],
         BeforeValidator(_stop_list),
@@ -119,18 +126,24 @@ class ChatRequest(Sampling):
     Validation context: `max_tokens_limit`, the most tokens this server lets one ask for.
     """
 
-    prompt: Annotated[StrictStr, AfterValidator(_not_blank), Field(min_length=1)]
+    model_config = ConfigDict(json_schema_extra={"dependentRequired": {"replace_from": ["id"]}})
+
+    prompt: Annotated[
+        StrictStr,
+        AfterValidator(_not_blank),
+        Field(min_length=1, json_schema_extra={"pattern": r"\S"}),
+    ]
     id: (
         Annotated[
             StrictInt,
-            BeforeValidator(_conversation_id),
             Field(ge=1, le=MAX_CONVERSATION),
+            BeforeValidator(_conversation_id),
             WithJsonSchema(_ID_SCHEMA),
         ]
         | None
     ) = None
     context: StrictStr | None = None
-    replace_from: Annotated[StrictInt, Field(ge=1, le=2**53)] | None = None
+    replace_from: Annotated[StrictInt, Field(ge=1, le=2**53), _AN_INTEGER] | None = None
 
     @field_validator("replace_from")
     @classmethod

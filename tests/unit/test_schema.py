@@ -55,7 +55,7 @@ def wrong_fields(body: dict[str, Any]) -> dict[str, str]:
         ("id", 0),
         ("id", -1),
         ("id", MAX_CONVERSATION + 1),
-        ("id", 1.0),
+        ("id", 1.5),
         ("id", True),
         ("id", 2**64),
         ("id", "0"),
@@ -74,7 +74,7 @@ def wrong_fields(body: dict[str, Any]) -> dict[str, str]:
         ("replace_from", 0),
         ("replace_from", -3),
         ("replace_from", "1"),
-        ("replace_from", 1.0),
+        ("replace_from", 1.5),
         ("replace_from", True),
         ("replace_from", 2**60),
         ("max_tokens", 0),
@@ -97,7 +97,7 @@ def wrong_fields(body: dict[str, Any]) -> dict[str, str]:
         ("min_p", True),
         ("top_k", -1),
         ("top_k", 2**31),
-        ("top_k", 40.0),
+        ("top_k", 40.5),
         ("top_k", "40"),
         ("top_k", True),
         ("seed", 1.5),
@@ -308,3 +308,10 @@ def test_times_keep_every_millisecond(timestamp_ms: int) -> None:
     moment = datetime.fromisoformat(rfc3339(timestamp_ms))
     assert moment.tzinfo == UTC
     assert round(moment.timestamp() * 1000) == timestamp_ms
+
+
+def test_a_number_without_a_fraction_is_an_integer() -> None:
+    """As in JSON Schema; JavaScript does not even know a difference."""
+    request = ChatRequest.model_validate({"prompt": "x", "id": 7.0, "top_k": 40.0, "seed": -1.0})
+    assert (request.id, request.top_k, request.seed) == (7, 40, -1)
+    assert isinstance(request.top_k, int)
