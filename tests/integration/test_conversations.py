@@ -3,7 +3,6 @@
 import asyncio
 from typing import Any
 
-import httpx
 import pytest
 
 from shared.config import Settings
@@ -173,39 +172,3 @@ async def test_a_conversation_expires_whole(valkey: Valkey) -> None:
     await redis.aclose(close_connection_pool=True)
     assert len(names) == 3
     assert min(expiries) > 990_000
-
-
-async def test_the_eta_is_calibrated(settings: Settings) -> None:
-    """A hundred queued turns on two slots that take a while: within half of the truth."""
-    loop = asyncio.get_running_loop()
-
-    def work(_position: int) -> "asyncio.Future[None]":
-        done: asyncio.Future[None] = loop.create_future()
-        loop.call_later(0.08, done.set_result, None)
-        return done
-
-    async with running_stack(settings, ScriptedEngine(slots=2, step=work)) as stack:
-
-        async def estimate(job: dict[str, Any]) -> tuple[float, float]:
-            """When it will start, by its ETA, and when it does."""
-            state = (await stack.client.get(job["links"]["self"])).json()
-            asked = loop.time()
-            started = await start_of(stack.client, job)
-            assert state["status"] == "queued"
-            return state["queue"]["eta_seconds"], started - asked
-
-        jobs = await asyncio.gather(*(submit(stack.client, f"{n}") for n in range(130)))
-        jobs.sort(key=lambda job: job["queue"]["position"] if "queue" in job else 0)
-        await ended(stack, jobs[15])  # by now the pace is known
-        pairs = await asyncio.gather(*(estimate(job) for job in jobs[-100:]))
-    errors = sorted(abs(eta - truth) / truth for eta, truth in pairs)
-    assert errors[len(errors) // 2] <= 0.5
-
-
-async def start_of(client: httpx.AsyncClient, job: dict[str, Any]) -> float:
-    """The loop's time at which a job starts."""
-    async with client.stream("GET", job["links"]["events"]) as response:
-        async for line in response.aiter_lines():
-            if line == "event: started":
-                return asyncio.get_running_loop().time()
-    raise AssertionError("it never started")

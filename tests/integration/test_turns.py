@@ -234,3 +234,33 @@ async def test_the_outcome_is_stored_once_and_read_whole(bench: Bench) -> None:
     read = (await bench.events.read(claim.job))[-1]
     assert read.kind == "completed"
     assert '"prompt":"Hello"' in read.data
+
+
+async def test_a_place_counts_who_starts_before_and_the_eta_follows_the_pace(bench: Bench) -> None:
+    submissions = [await bench.submit() for _ in range(5)]
+    seconds, _ = await bench.redis.time()
+    pace = {"interval": "2000", "last": seconds * 1000, "busy": 1}
+    await bench.redis.hset(f"{bench.keys.namespace}:pace", mapping=pace)
+    places = [await bench.turns.place(submission.job) for submission in submissions]
+    assert [place.position for place in places] == [1, 2, 3, 4, 5]
+    for place in places:
+        # At most one interval has passed since the last start.
+        assert 2 * (place.position - 1) <= place.eta_seconds <= 2 * place.position
+    await bench.claim()
+    assert (await bench.turns.place(submissions[3].job)).position == 3
+    await bench.turns.cancel(submissions[1].job, "default")
+    assert (await bench.turns.place(submissions[3].job)).position == 2
+
+
+async def test_the_pace_is_measured_only_while_turns_wait(bench: Bench) -> None:
+    pace = f"{bench.keys.namespace}:pace"
+    await bench.submit()
+    await bench.claim()
+    await bench.submit()
+    await bench.claim()
+    assert await bench.redis.hget(pace, "interval") is None, "nobody waited in between"
+    for _ in range(3):
+        await bench.submit()
+    await bench.claim()
+    await bench.claim()
+    assert float(await bench.redis.hget(pace, "interval")) >= 0

@@ -1,0 +1,299 @@
+"""What conversations cost in Redis, beside the text that they consist of.
+
+    python -m bench.memory [--conversations 5000 --turns 10]
+
+An embedded Valkey is filled by the real scripts (submit, claim, commit) with seeded, English-like
+prompts (about 25 words) and replies (about 60). In the last turn of some conversations the replies
+are emitted piece by piece, as a worker does while it generates: these jobs are the sample from
+which a job's bytes are taken. `used_memory` is what the server's allocator has handed out, and the
+difference between two readings includes everything; `MEMORY USAGE` is exact for each key, but does
+not round up to the allocator's sizes.
+"""
+
+import argparse
+import asyncio
+import random
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import orjson
+import uvloop
+
+from shared import ids
+from shared.config import Settings
+from shared.keys import WORKER_GROUP, Keys
+from shared.redis import connect
+from shared.requests import Sampling
+from shared.schema import (
+    PromptTokensDetails,
+    StoredMessage,
+    Timings,
+    TurnRequest,
+    TurnResult,
+    Usage,
+    WindowReceipt,
+    reply_object,
+    rfc3339,
+)
+from shared.turn_values import Claim, Completion, Outcome, PieceRecord, Submission, WorkerState
+from shared.turns import DEFAULT_OWNER, Turns
+from tests.servers import make_settings, running_valkey
+
+Item = TypeVar("Item")
+
+USERS: Final = 1_000_000
+GOAL: Final = 1.5
+BATCH: Final = 500
+LANES: Final = 16
+SAMPLE: Final = 200
+CHUNK: Final = 1000
+LIMIT_S: Final = 540.0
+WORKER: Final = "bench"
+FINGERPRINT: Final = "0123456789abcdef"
+TOKENS_PER_WORD: Final = 1.35
+TOKENS_PER_PIECE: Final = 3
+SYLLABLES: Final = [c + v for c in ("b", "d", "f", "l", "m", "pr", "st", "t") for v in "aeiou"]
+COMMON: Final = ("the", "of", "and", "to", "a", "in", "is", "that", "it", "was", "for", "be")
+
+
+class Writer:
+    """Seeded text: half of the words are very common ones, the rest from a made-up list."""
+
+    def __init__(self) -> None:
+        self._random = random.Random(1)
+        syllables = (self._random.choices(SYLLABLES, k=2 + i % 3) for i in range(3000))
+        self._words = [COMMON[i % len(COMMON)] for i in range(3000)] + list(map("".join, syllables))
+
+    def text(self, words: int) -> str:
+        """About so many words, in sentences; now and then a paragraph, or a letter beyond ASCII."""
+        number = self._random.randint(words * 3 // 5, words * 7 // 5)
+        chosen = self._random.choices(self._words, k=number)
+        for end in range(11, number - 3, 12):
+            chosen[end] += self._random.choice((".", ".", ",", "?", " —", ".\n\n"))
+        return " ".join(chosen).capitalize() + "."
+
+
+def tokens_of(text: str) -> int:
+    return round(len(text.split()) * TOKENS_PER_WORD)
+
+
+def completion(claim: Claim, reply: str, tokens: int, window: int) -> Completion:
+    """What a worker commits, built as `worker/reply.py` does."""
+    assert claim.history is not None
+    prompt, job = claim.request.prompt, claim.job
+    prompt_tokens, reply_tokens = tokens_of(prompt), tokens_of(reply)
+    total, number = tokens + prompt_tokens + reply_tokens, claim.history.next_number
+    now_ms = time.time_ns() // 1_000_000
+    result = TurnResult(
+        reply=reply,
+        timestamp=rfc3339(now_ms),
+        numberOfTokens=total,
+        finish_reason="stop",
+        usage=Usage(total - reply_tokens, reply_tokens, total, PromptTokensDetails(tokens)),
+        window=WindowReceipt(window, total, number // 2 + 1, 0),
+        timings=Timings(2.0, 91.9, 546.3),
+    )
+    encoded = orjson.dumps(result)
+    return Completion(
+        user=StoredMessage(number, "user", prompt, claim.created_ms, prompt_tokens, job),
+        assistant=StoredMessage(number + 1, "assistant", reply, now_ms, reply_tokens, job),
+        offset=claim.history.offset,
+        tokens=total,
+        window=orjson.dumps(result.window),
+        model=FINGERPRINT,
+        result=encoded,
+        reply=reply_object(job, claim.conversation, claim.request, encoded),
+        piece=None,
+    )
+
+
+async def each(items: Iterable[Item], do: Callable[[Item], Awaitable[None]]) -> None:
+    """Do something with every item, on several connections at once."""
+    left = iter(items)
+
+    async def lane() -> None:
+        for item in left:
+            await do(item)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(LANES):
+            group.create_task(lane())
+
+
+class Filler:
+    """Plays API and worker: conversations grow in batches, all of a batch by one turn at a time."""
+
+    def __init__(self, redis: Any, settings: Settings) -> None:
+        self._keys = Keys(settings.namespace)
+        self._redis, self._settings = redis, settings
+        self._turns = Turns(redis, self._keys, settings)
+        self._writer = Writer()
+        self.tokens: dict[str, int] = {}
+        self._in_sample = False
+        self.text_bytes = 0
+        self.jobs: list[str] = []
+        self.sample: list[str] = []
+
+    async def fill(self, number: int, turns: int) -> None:
+        """Make so many conversations; the last turns of the first of them are the sample."""
+        await self._turns.ensure_group()
+        await self._turns.announce(WORKER, WorkerState("", "", 1, 0, 0), LIMIT_S)
+        self.text_bytes += number * len(self._settings.default_context.encode())
+        batch = [ids.new_conversation() for _ in range(number)]
+        self.tokens |= dict.fromkeys(batch, 0)
+        for turn in range(turns):
+            self._in_sample = turn == turns - 1
+            await each(batch, self._submit)
+            answer = await self._redis.xreadgroup(
+                WORKER_GROUP, WORKER, {self._keys.permits: ">"}, count=number
+            )
+            assert len(answer[0][1]) == number, "one permit for every conversation"
+            await each([permit for permit, _ in answer[0][1]], self._answer)
+
+    async def _submit(self, conversation: str) -> None:
+        request = TurnRequest(self._text(25), None, None, Sampling())
+        context, new = self._settings.default_context, self.tokens[conversation] == 0
+        job, inbox = ids.new_job(), secrets.token_hex(8)
+        self.jobs.append(job)
+        submission = Submission(job, conversation, DEFAULT_OWNER, new, context, request, inbox)
+        assert await self._turns.submit(submission) is not None
+
+    def _text(self, words: int) -> str:
+        text = self._writer.text(words)
+        self.text_bytes += len(text.encode())
+        return text
+
+    async def _answer(self, permit: str) -> None:
+        claim = await self._turns.claim(permit, WORKER, secrets.token_hex(8))
+        assert claim
+        reply = self._text(60)
+        if self._in_sample and len(self.sample) < SAMPLE:
+            self.sample.append(claim.job)
+            await self._emit(claim, reply)
+        before = self.tokens[claim.conversation]
+        done = completion(claim, reply, before, self._settings.context_length)
+        self.tokens[claim.conversation] = before + done.user.tokens + done.assistant.tokens
+        assert await self._turns.commit(claim, done) is Outcome.OK
+
+    async def _emit(self, claim: Claim, reply: str) -> None:
+        """The reply in pieces of some tokens, as they are coalesced on their way."""
+        pieces = max(1, tokens_of(reply) // TOKENS_PER_PIECE)
+        size = len(reply) // pieces + 1
+        for i, start in enumerate(range(0, len(reply), size)):
+            token_ids = tuple(random.Random(i).sample(range(49_000), TOKENS_PER_PIECE))
+            piece = PieceRecord(reply[start : start + size], token_ids)
+            await self._turns.emit(claim, i * TOKENS_PER_PIECE, piece)
+
+
+async def used(redis: Any) -> int:
+    return int((await redis.info("memory"))["used_memory"])
+
+
+async def sizes(redis: Any, names: Sequence[str]) -> int:
+    """The sum of what the keys take, every element counted."""
+    total = 0
+    for start in range(0, len(names), CHUNK):
+        async with redis.pipeline(transaction=False) as pipe:
+            for name in names[start : start + CHUNK]:
+                pipe.memory_usage(name, samples=0)
+            total += sum(size or 0 for size in await pipe.execute())
+    return total
+
+
+async def delete(redis: Any, names: Sequence[str]) -> None:
+    for start in range(0, len(names), CHUNK):
+        await redis.delete(*names[start : start + CHUNK])
+
+
+@dataclass
+class Found:
+    """Bytes: of all text, of conversations (by kind, and in all), of a finished job."""
+
+    seconds: float
+    text: int
+    by_kind: dict[str, int]
+    used_conversations: int
+    used_job: float
+    sample_job: float
+    sample_events: float
+
+
+async def measured(url: str, conversations: int, turns: int) -> Found:
+    """Fill, then take away event logs, jobs and conversations, and read the memory in between."""
+    settings = make_settings(url, PALAVER_EVENTS_TTL=86400, PALAVER_NAMESPACE="palaver")
+    redis: Any = connect(settings)
+    filler, keys, began = Filler(redis, settings), Keys(settings.namespace), time.monotonic()
+    for start in range(0, conversations, BATCH):
+        await filler.fill(min(BATCH, conversations - start), turns)
+    seconds = time.monotonic() - began
+
+    sample = filler.sample
+    sample_job = await sizes(redis, [keys.job(job) for job in sample]) / len(sample)
+    sample_events = await sizes(redis, [keys.events(job) for job in sample]) / len(sample)
+    await delete(redis, [keys.events(job) for job in filler.jobs])
+    without_events = await used(redis)
+    await delete(redis, [keys.job(job) for job in filler.jobs])
+    without_jobs = await used(redis)
+    by_kind = {
+        "state": [keys.conversation(one) for one in filler.tokens],
+        "messages": [keys.messages(one) for one in filler.tokens],
+        "list of jobs": [keys.conversation(f"{one}:jobs") for one in filler.tokens],
+    }
+    kinds = {kind: await sizes(redis, names) for kind, names in by_kind.items()}
+    await delete(redis, [name for names in by_kind.values() for name in names])
+    without_all = await used(redis)
+    assert not [name async for name in redis.scan_iter("*:conv:*", count=CHUNK)]
+    await redis.aclose(close_connection_pool=True)
+    return Found(
+        seconds, filler.text_bytes, kinds, without_jobs - without_all,
+        (without_events - without_jobs) / len(filler.jobs), sample_job, sample_events,
+    )  # fmt: skip
+
+
+def report(found: Found, n: int, turns: int) -> str:
+    """The tables."""
+    whole = found.used_conversations
+    rows = {"raw text (contexts and messages, UTF-8)": found.text}
+    rows |= {f"MEMORY USAGE: {kind}": size for kind, size in found.by_kind.items()}
+    rows["MEMORY USAGE: all"] = sum(found.by_kind.values())
+    rows[f"used_memory (goal: ratio <= {GOAL})"] = whole
+    each_row = (
+        f"| {name} | {size:,} | {size / n:,.0f} | {size / found.text:.2f} |"
+        for name, size in rows.items()
+    )
+    all_jobs = USERS * turns * found.used_job
+    return "\n".join([
+        f"{n:,} conversations of {turns} turns, filled in {found.seconds:.0f} s; everything below",
+        "grows in proportion to their number.\n",
+        "| conversations | bytes | a conversation | ratio to raw text |",
+        "| --- | ---: | ---: | ---: |",
+        *each_row,
+        "\n| a finished job (MEMORY USAGE) | bytes |\n| --- | ---: |",
+        f"| before its events expire: job {found.sample_job:,.0f} + events "
+        f"{found.sample_events:,.0f} | {found.sample_job + found.sample_events:,.0f} |",
+        f"| after | {found.sample_job:,.0f} |",
+        f"| after (used_memory, mean of all) | {found.used_job:,.0f} |\n",
+        f"A million users with {turns} turns each: {USERS:,} x {whole / n:,.0f} bytes = "
+        f"{USERS * whole / n / 2**30:.1f} GiB of conversations",
+        f"({USERS * found.text / n / 2**30:.1f} GiB of it text); as long as all their jobs are "
+        f"kept, {USERS * turns:,} x {found.used_job:,.0f} bytes = {all_jobs / 2**30:.1f} GiB more.",
+    ])  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--conversations", type=int, default=5000)
+    parser.add_argument("--turns", type=int, default=10)
+    options = parser.parse_args()
+
+    number, turns = options.conversations, options.turns
+    with running_valkey("--appendonly", "no") as server:
+        found = uvloop.run(asyncio.wait_for(measured(server.url, number, turns), LIMIT_S))
+    print(report(found, number, turns))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,256 @@
+"""A small model of the scripts, compared with what they leave in Redis."""
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+)
+
+from shared.conversations import Conversations
+from shared.errors import Refused
+from shared.keys import Keys
+from shared.redis import connect
+from shared.schema import ENDED, StoredMessage
+from shared.turn_values import Accepted, Claim, Submission
+from tests.integration.bench import Bench
+from tests.servers import make_settings
+
+OWNERS = ("alice", "bob")
+PENDING_TURNS = 4
+MAX_ATTEMPTS = 3
+REFUSED: None = None
+picks = st.integers(0, 99)
+workers = st.sampled_from(["w1", "w2", "w3"])
+
+
+@dataclass
+class Job:
+    """A turn: `token` while it is held; `tracked` while its permit's entry is in the stream."""
+
+    submission: Submission
+    order: int
+    status: str = "queued"
+    token: str | None = None
+    ended_by: str = ""
+    permit: str = ""
+    crashes: int = 0
+    token_ids: list[int] = field(default_factory=list)
+    late: bool = False
+    lease: bool = False
+    idle: bool = False
+    tracked: bool = True
+    removed: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        return self.status not in ENDED
+
+
+@dataclass
+class Conversation:
+    id: str
+    owner: str
+    exists: bool = False
+    pending: list[Job] = field(default_factory=list)
+    messages: list[StoredMessage] = field(default_factory=list)
+
+
+@dataclass
+class Held:
+    """A permit that a worker has read, and the turn it was given for it."""
+
+    worker: str
+    permit: str
+    nonce: str
+    claim: Claim | None = None
+    by_reclaim: bool = False
+    tracked: bool = True
+
+
+class Model(RuleBasedStateMachine):
+    """What the scripts should have done, and whether they did."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        configured = make_settings(
+            url, PALAVER_MAX_ATTEMPTS=MAX_ATTEMPTS, PALAVER_PENDING_TURNS=PENDING_TURNS
+        )
+        self.runner = asyncio.Runner()
+        self.keys = Keys(configured.namespace)
+        client = connect(configured)
+        self.redis: Any = client
+        self.bench = Bench(client, self.keys, configured)
+        self.turns = self.bench.turns
+        self.resources = Conversations(client, self.keys, configured)
+        self.run(self.turns.ensure_group())
+        self.run(self.redis.zadd(self.keys.workers, {"w1": 1 << 50}))
+        self.conversations: dict[str, Conversation] = {}
+        self.jobs: dict[str, Job] = {}
+        self.submissions: list[Submission] = []
+        self.idempotent: dict[tuple[str, str], tuple[str, str, Any]] = {}
+        self.read: list[Held] = []
+        self.claims: list[Held] = []
+        self.numbers = count(1)
+        self.trimmed = False
+
+    def run(self, awaitable: Any) -> Any:
+        return self.runner.run(awaitable)
+
+    # What the model knows.
+
+    def ready(self, owner: str | None = None) -> list[Job]:
+        heads = [c.pending[0] for c in self.conversations.values() if c.pending]
+        mine = [j for j in heads if owner is None or j.submission.owner == owner]
+        return sorted((j for j in mine if j.status == "queued"), key=lambda job: job.order)
+
+    def open_jobs(self) -> list[Job]:
+        return sorted((j for j in self.jobs.values() if j.is_open), key=lambda job: job.order)
+
+    def ended(self, job: Job, status: str) -> None:
+        self.conversations[job.submission.conversation].pending.remove(job)
+        job.status, job.ended_by, job.token, job.lease = status, job.token or "", None, False
+        job.idle = False
+
+    def held(self, pick: int, zombie: bool) -> tuple[Held, Claim, Job, bool]:
+        """One that was given a turn, its claim, the job, and whether it still holds it."""
+        live = [h for h in self.claims if h.claim and self.jobs[h.claim.job].token == h.claim.token]
+        among = self.claims if zombie or not live else live
+        one = among[-1 - pick % len(among)]
+        assert one.claim is not None
+        job = self.jobs[one.claim.job]
+        return one, one.claim, job, job.token == one.claim.token
+
+    def started(self, held: Held, claim: Claim) -> None:
+        job, conversation = self.jobs[claim.job], self.conversations[claim.conversation]
+        job.status, job.token, job.permit, job.lease = (
+            "in_progress",
+            claim.token,
+            claim.permit,
+            True,
+        )
+        job.idle = False
+        held.claim = claim
+        self.claims.append(held)
+        number, wanted = len(conversation.messages) + 1, claim.request.replace_from
+        history = claim.history
+        assert history is not None
+        assert history.next_number == min(number, wanted or number)
+        shown = conversation.messages[history.offset - 1 : history.next_number - 1]
+        assert list(history.messages) == shown
+        assert claim.crashes == job.crashes
+
+    def unchanged(self, awaitable: Coroutine[Any, Any, Any]) -> Any:
+        """The call's answer; it may write nothing."""
+        before = self.run(self.snapshot())
+        answer = self.run(awaitable)
+        assert self.run(self.snapshot()) == before
+        return answer
+
+    async def snapshot(self) -> str:
+        script = "local all = redis.call('KEYS', ARGV[1] .. ':*') table.sort(all) local sum = '' "
+        script += "for _, k in ipairs(all) do "
+        script += "sum = redis.sha1hex(sum .. k .. redis.call('DUMP', k)) "
+        return str(await self.redis.eval(script + "end return sum", 0, self.keys.namespace))
+
+    # Prompts.
+
+    def expected(self, new: Submission) -> Accepted | str | None:
+        """What a submission is answered with; a string for an acceptance that makes a job."""
+        body = (new.request.encode(), None if new.new else new.conversation)
+        known, job = self.conversations[new.conversation], self.jobs.get(new.job)
+        if job is not None and not job.removed:
+            return Accepted(new.job, new.conversation)
+        first = self.idempotent.get((new.owner, new.idempotency_key or ""))
+        if first is not None:
+            return Accepted(*first[:2]) if first[2] == body else REFUSED
+        next_number = len(known.messages) + 1 + 2 * len(known.pending)
+        if (
+            known.exists == new.new
+            or known.owner != new.owner
+            or len(known.pending) >= PENDING_TURNS
+            or (new.request.replace_from or 0) > next_number
+        ):
+            return REFUSED
+        return "accepted"
+
+    def submit(self, new: Submission) -> None:
+        expected = self.expected(new)
+        try:
+            answer = self.run(self.turns.submit(new))
+        except Refused:
+            answer = REFUSED
+        if expected != "accepted":
+            assert answer == expected
+            return
+        assert answer == Accepted(new.job, new.conversation)
+        self.jobs[new.job] = job = Job(new, next(self.numbers))
+        self.conversations[new.conversation].pending.append(job)
+        self.conversations[new.conversation].exists = True
+        if new.idempotency_key:
+            body = (new.request.encode(), None if new.new else new.conversation)
+            self.idempotent[new.owner, new.idempotency_key] = (new.job, new.conversation, body)
+
+    # What always holds.
+
+    @invariant()
+    def check(self) -> None:
+        self.run(self.check_queues())
+        pipe = self.redis.pipeline(transaction=False)
+        for name in self.jobs:
+            pipe.hgetall(self.keys.job(name))
+            pipe.xrange(self.keys.events(name))
+            pipe.exists(self.keys.lease(name))
+        for one in self.conversations.values():
+            pipe.lrange(self.keys.pending(one.id), 0, -1)
+            pipe.zrange(self.keys.ready(one.owner), 0, -1)
+            pipe.lrange(self.keys.messages(one.id), 0, -1)
+            pipe.hmget(self.keys.conversation(one.id), ["next", "turns"])
+        found = iter(self.run(pipe.execute()))
+        for job in self.jobs.values():
+            self.check_job(job, next(found), next(found), next(found))
+        for one in self.conversations.values():
+            self.check_conversation(one, next(found), next(found), next(found), next(found))
+
+    async def check_queues(self) -> None:
+        r, keys, jobs = self.redis, self.keys, self.open_jobs()
+        for owner in OWNERS:
+            ready = [job.submission.job for job in self.ready(owner)]
+            assert await r.zrange(keys.ready(owner), 0, -1) == ready
+            assert (await r.zscore(keys.owners, owner) is not None) == bool(ready)
+            waits = [j for j in jobs if j.status == "queued" and j.submission.owner == owner]
+            waiting = await r.zrange(f"{keys.namespace}:waiting:{owner}", 0, -1)
+            assert waiting == [job.submission.job for job in waits]
+        assert set(await r.zrange(keys.open_jobs, 0, -1)) == {j.submission.job for j in jobs}
+        claims = {j.permit: j.submission.job for j in jobs if j.token}
+        assert await r.hgetall(keys.claims) == claims
+        if not self.trimmed:
+            assert await r.xlen(keys.permits) - len(claims) >= len(self.ready())
+
+    def check_job(self, job: Job, found: Any, events: Any, lease: int) -> None:
+        if job.removed:
+            assert (found, events) == ({}, [])
+            return
+        assert (found["status"], found.get("token")) == (job.status, job.token)
+        assert lease == job.lease
+        kinds = [fields["e"] for _, fields in events]
+        assert kinds[0] == "queued"
+        assert [k for k in kinds if k in ENDED] == ([] if job.is_open else [job.status])
+        assert job.is_open or kinds[-1] == job.status
+        assert [int(f["i"]) for _, f in events if f["e"] == "token"] == job.token_ids
+
+    def check_conversation(
+        self, one: Conversation, pending: Any, ready: Any, messages: Any, stored: Any
+    ) -> None:
+        assert pending == [job.submission.job for job in one.pending]
+        active = [j for j in one.pending if j.token or j.submission.job in ready]
+        assert active == one.pending[:1]
+        assert [StoredMessage.decode(message) for message in messages] == one.messages
+        turns = len([message for message in one.messages if message.role == "assistant"])
+        numbers = [str(len(one.messages) + 1), str(turns)]
+        assert stored == (numbers if one.exists else [None, None])

@@ -1,0 +1,317 @@
+"""Anything, in any order, by several workers: the scripts against a small model."""
+
+from dataclasses import replace
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from shared import ids
+from shared.errors import TurnFailed
+from shared.keys import WORKER_GROUP
+from shared.requests import Sampling
+from shared.schema import TurnRequest
+from shared.turn_values import Outcome, PieceRecord, Submission
+from tests.integration.bench import completion
+from tests.integration.model import (
+    MAX_ATTEMPTS,
+    OWNERS,
+    PENDING_TURNS,
+    Conversation,
+    Held,
+    Job,
+    Model,
+    picks,
+    workers,
+)
+from tests.servers import Valkey
+
+
+class Machine(Model):
+    """Every step that workers, clients and accidents can take."""
+
+    @rule(
+        pick=picks,
+        owner=st.sampled_from(OWNERS),
+        replace_from=st.none() | st.none() | st.integers(1, 9),
+        key=st.sampled_from([None, None, None, "k1", "k2"]),
+        strange=st.sampled_from([False] * 9 + [True]),
+    )
+    def prompt(
+        self, pick: int, owner: str, replace_from: int | None, key: str | None, strange: bool
+    ) -> None:
+        known = list(self.conversations.values())
+        is_new = len(known) < 4 and (pick % 3 == 0 or not known)
+        one = Conversation(ids.new_conversation(), owner) if is_new else known[pick % len(known)]
+        self.conversations[one.id] = one
+        request = TurnRequest(f"Prompt {next(self.numbers)}", None, replace_from, Sampling())
+        asker = one.owner if is_new or not strange else owner
+        new = Submission(ids.new_job(), one.id, asker, is_new, "Persona.", request, "a1", key)
+        self.submissions.append(new)
+        self.submit(new)
+
+    @precondition(lambda self: self.submissions)
+    @rule(pick=picks)
+    def repeat_submission(self, pick: int) -> None:
+        self.submit(self.submissions[pick % len(self.submissions)])
+
+    @precondition(lambda self: self.jobs)
+    @rule(pick=picks, stranger=st.sampled_from([False] * 5 + [True]))
+    def cancel(self, pick: int, stranger: bool) -> None:
+        job = list(self.jobs.values())[pick % len(self.jobs)]
+        owner = "eve" if stranger else job.submission.owner
+        call = self.turns.cancel(job.submission.job, owner)
+        if stranger or job.removed:
+            assert self.unchanged(call) is Outcome.GONE
+        elif not job.is_open:
+            assert self.unchanged(call) is Outcome.DUP
+        else:
+            assert self.run(call) is Outcome.OK
+            self.ended(job, "cancelled")
+
+    @precondition(lambda self: self.conversations)
+    @rule(pick=picks, sure=st.sampled_from([False, False, True]))
+    def delete(self, pick: int, sure: bool) -> None:
+        one = list(self.conversations.values())[pick % len(self.conversations)]
+        if not sure and one.exists:
+            assert self.unchanged(self.resources.delete(one.id, "eve")) is False
+            return
+        assert self.run(self.resources.delete(one.id, one.owner)) is one.exists
+        for job in self.jobs.values():
+            if job.submission.conversation == one.id and not job.is_open and one.exists:
+                job.removed = True
+        for job in list(one.pending):
+            self.ended(job, "cancelled")
+        one.exists, one.messages = False, []
+
+    # Workers.
+
+    @rule(worker=workers)
+    def read_permit(self, worker: str) -> None:
+        permit = self.run(self.bench.permit(worker))
+        if permit is not None:
+            self.read.append(Held(worker, permit, f"n{next(self.numbers)}"))
+
+    @precondition(lambda self: self.read)
+    @rule(pick=picks)
+    def claim(self, pick: int) -> None:
+        held = self.read.pop(pick % len(self.read))
+        ready, queues = self.ready(), [self.ready(owner)[:1] for owner in OWNERS]
+        claim = self.run(self.turns.claim(held.permit, held.worker, held.nonce))
+        if claim is not None:
+            job = self.jobs[claim.job]
+            assert [job] in queues
+            job.tracked = held.tracked
+            self.started(held, claim)
+        elif ready:
+            (late,) = [j for j in ready if self.status(j) == "failed"]
+            assert [late] in queues
+            assert late.late
+            self.ended(late, "failed")
+
+    def status(self, job: Job) -> str:
+        return str(self.run(self.redis.hget(self.keys.job(job.submission.job), "status")))
+
+    @rule(worker=workers, fresh=st.booleans())
+    def take(self, worker: str, fresh: bool) -> None:
+        before = len(self.read)
+        self.read_permit(worker)
+        if len(self.read) > before:
+            self.claim(before)
+
+    @precondition(lambda self: self.claims)
+    @rule(pick=picks, zombie=st.booleans())
+    def repeat_claim(self, pick: int, zombie: bool) -> None:
+        held, claim, job, holds = self.held(pick, zombie)
+        if held.by_reclaim:
+            if holds and job.tracked:
+                again = self.unchanged(self.turns.reclaim(held.worker, held.nonce))
+                assert again is not None
+                assert replace(again, remaining_s=0) == replace(claim, remaining_s=0)
+            return
+        again = self.unchanged(self.turns.claim(held.permit, held.worker, held.nonce))
+        expected = replace(claim, remaining_s=0) if holds else None
+        assert (again and replace(again, remaining_s=0)) == expected
+
+    @precondition(lambda self: self.claims)
+    @rule(pick=picks, zombie=st.booleans(), again=st.booleans())
+    def emit(self, pick: int, zombie: bool, again: bool) -> None:
+        _, claim, job, holds = self.held(pick, zombie)
+        at = len(job.token_ids) - (1 if again and job.token_ids else 0)
+        call = self.turns.emit(claim, at, PieceRecord("x", (at,)))
+        if not holds:
+            assert self.unchanged(call) is Outcome.FENCED
+        elif at < len(job.token_ids):
+            assert self.unchanged(call) is Outcome.DUP
+        else:
+            assert self.run(call) is Outcome.OK
+            job.token_ids.append(at)
+
+    @precondition(lambda self: self.claims)
+    @rule(pick=picks, zombie=st.booleans())
+    def commit(self, pick: int, zombie: bool) -> None:
+        _, claim, job, holds = self.held(pick, zombie)
+        assert claim.history is not None
+        number, conversation = claim.history.next_number, self.conversations[claim.conversation]
+        done = completion(claim, number, offset=max(1, number - pick % 4))
+        call = self.turns.commit(claim, done)
+        if holds:
+            assert self.run(call) is Outcome.OK
+            conversation.messages[number - 1 :] = [done.user, done.assistant]
+            self.ended(job, "completed")
+        elif job.removed:
+            assert self.unchanged(call) is Outcome.GONE
+        elif job.status == "completed" and job.ended_by == claim.token:
+            assert self.unchanged(call) is Outcome.DUP
+        else:
+            outcome = Outcome.FENCED if conversation.exists else Outcome.GONE
+            assert self.unchanged(call) is outcome
+
+    @precondition(lambda self: self.claims)
+    @rule(pick=picks, zombie=st.booleans())
+    def fail(self, pick: int, zombie: bool) -> None:
+        _, claim, job, holds = self.held(pick, zombie)
+        call = self.turns.fail(claim, TurnFailed("x"))
+        if holds:
+            assert self.run(call) is Outcome.OK
+            self.ended(job, "failed")
+        elif job.removed:
+            assert self.unchanged(call) is Outcome.GONE
+        else:
+            assert self.unchanged(call) is (Outcome.FENCED if job.is_open else Outcome.DUP)
+
+    @precondition(lambda self: self.claims)
+    @rule(pick=picks, zombie=st.booleans())
+    def hand_over(self, pick: int, zombie: bool) -> None:
+        _, claim, job, holds = self.held(pick, zombie)
+        call = self.turns.hand_over(claim)
+        if not holds:
+            assert self.unchanged(call) is Outcome.FENCED
+            return
+        assert self.run(call) is Outcome.OK
+        job.status, job.token, job.lease, job.idle = "queued", None, False, False
+
+    @precondition(lambda self: self.claims)
+    @rule(pick=picks, zombie=st.booleans())
+    def beat(self, pick: int, zombie: bool) -> None:
+        held, claim, job, holds = self.held(pick, zombie)
+        call = self.turns.beat(claim, held.worker)
+        if not holds:
+            assert self.unchanged(call) is Outcome.FENCED
+            return
+        assert self.run(call) is Outcome.OK
+        job.lease, job.idle = True, False
+
+    # What goes wrong.
+
+    @precondition(lambda self: self.claims)
+    @rule(pick=picks)
+    def crash(self, pick: int) -> None:
+        held, claim, job, holds = self.held(pick, zombie=False)
+        if holds:
+            self.run(self.redis.delete(self.keys.lease(claim.job)))
+            self.run(self.bench.make_idle(claim.permit, held.worker))
+            job.lease, job.idle = False, job.tracked
+
+    @rule(worker=workers)
+    def reclaim(self, worker: str) -> None:
+        nonce, heir = f"n{next(self.numbers)}", None
+        idle = [job for job in self.open_jobs() if job.idle and not job.lease]
+        for job in sorted(idle, key=lambda job: [int(n) for n in job.permit.split("-")]):
+            job.crashes += 1
+            if job.crashes < MAX_ATTEMPTS:
+                heir = job
+                break
+            self.ended(job, "failed")
+        claim = self.run(self.turns.reclaim(worker, nonce))
+        assert (claim and claim.job) == (heir and heir.submission.job)
+        if claim is not None:
+            self.started(Held(worker, claim.permit, nonce, by_reclaim=True), claim)
+
+    @precondition(lambda self: self.read)
+    @rule(pick=picks, returned=st.booleans())
+    def drop_permit(self, pick: int, returned: bool) -> None:
+        held = self.read.pop(pick % len(self.read))
+        if returned:
+            self.run(self.turns.return_permit(held.permit))
+        else:
+            self.run(self.bench.make_idle(held.permit, held.worker))
+            self.trimmed |= not held.tracked
+
+    @rule()
+    def lose_permits(self) -> None:
+        self.run(self.redis.xtrim(self.keys.permits, maxlen=0))
+        self.trimmed = True
+        for held in self.read:
+            held.tracked = False
+        for job in self.open_jobs():
+            job.tracked = False
+
+    @precondition(lambda self: self.open_jobs())
+    @rule(pick=picks)
+    def expire(self, pick: int) -> None:
+        job = self.open_jobs()[pick % len(self.open_jobs())]
+        self.run(self.redis.hset(self.keys.job(job.submission.job), "deadline", 1))
+        self.run(self.redis.zadd(self.keys.open_jobs, {job.submission.job: 1}))
+        job.late = True
+
+    @rule()
+    def sweep(self) -> None:
+        late = [job for job in self.open_jobs() if job.late and not job.lease]
+        assert self.run(self.turns.sweep()) == len(late)
+        for job in late:
+            self.ended(job, "failed")
+        held = self.run(self.redis.xpending(self.keys.permits, WORKER_GROUP))["pending"]
+        assert self.run(self.redis.xlen(self.keys.permits)) - held >= len(self.ready())
+        self.trimmed = False
+
+    def teardown(self) -> None:
+        try:
+            self.drain()
+            self.check()
+            assert self.open_jobs() == []
+            assert self.run(self.bench.leftovers()) == set()
+            assert self.run(self.redis.keys(f"{self.keys.namespace}:waiting:*")) == []
+            assert self.run(self.redis.xpending(self.keys.permits, WORKER_GROUP))["pending"] == 0
+        finally:
+            self.run(self.redis.aclose(close_connection_pool=True))
+            self.runner.close()
+
+    def drain(self) -> None:
+        while self.read:
+            self.drop_permit(0, False)
+        for pick in range(len(self.claims)):
+            self.crash(pick)
+        for _ in self.claims:
+            self.reclaim("w1")
+        for _ in list(self.claims):
+            self.commit(0, False)
+        for pick in range(len(self.open_jobs())):
+            self.expire(pick)
+        for _ in range(PENDING_TURNS * 4 + 1):
+            self.sweep()
+            self.take("w2", True)
+            if self.claims:
+                self.commit(0, False)
+
+
+def test_anything_in_any_order(valkey: Valkey) -> None:
+    class Here(Machine):
+        def __init__(self) -> None:
+            super().__init__(valkey.url)
+
+    run_state_machine_as_test(
+        Here,
+        settings=settings(
+            max_examples=50,
+            # A failure is reported as it was found: explaining and shrinking it takes minutes.
+            phases=[Phase.explicit, Phase.reuse, Phase.generate],
+            stateful_step_count=40,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
