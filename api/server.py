@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ipaddress
+import logging
 import socket
 from collections.abc import Iterator
 from typing import Final
@@ -12,6 +13,7 @@ import uvloop
 from redis.asyncio import Redis
 
 from api.app import Api, create_api
+from api.feed import FeedLost
 from shared.config import Settings, fail_start, settings_or_exit
 from shared.errors import ConfigError
 from shared.logs import configure_logging
@@ -30,6 +32,11 @@ class Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+def quiet_broken_streams(record: logging.LogRecord) -> bool:
+    """Streams are broken off on purpose when this process stops: no tracebacks for that."""
+    return not (record.exc_info and isinstance(record.exc_info[1], FeedLost))
 
 
 def check_bind(settings: Settings) -> None:
@@ -131,6 +138,7 @@ async def _greet_when_ready(
 def main() -> None:
     settings = settings_or_exit()
     configure_logging(settings.log_level)
+    logging.getLogger("uvicorn.error").addFilter(quiet_broken_streams)
     try:
         check_bind(settings)
         listener = bind(settings)

@@ -8,9 +8,14 @@
 local arg = {}
 for i = 2, #ARGV, 2 do arg[ARGV[i]] = ARGV[i + 1] end
 
+-- Milliseconds since the epoch; a script happens at one moment.
+local moment
 local function now_ms()
-  local t = redis.call('TIME')
-  return t[1] * 1000 + math.floor(t[2] / 1000)
+  if not moment then
+    local t = redis.call('TIME')
+    moment = t[1] * 1000 + math.floor(t[2] / 1000)
+  end
+  return moment
 end
 
 local function int(n) return string.format('%.0f', n) end
@@ -115,10 +120,11 @@ local function finish(job, f, status, field, value, published)
   end
   redis.call('PEXPIRE', key.job(job), arg.job_ttl_ms)
   redis.call('PEXPIRE', key.events(job), arg.events_ttl_ms)
+  -- Every job that the list names is gone by then.
+  if not head then redis.call('PEXPIRE', key.jobs(conversation), arg.job_ttl_ms) end
   if not head and tonumber(arg.conversation_ttl_ms) > 0 then
     redis.call('PEXPIRE', key.conversation(conversation), arg.conversation_ttl_ms)
     redis.call('PEXPIRE', key.messages(conversation), arg.conversation_ttl_ms)
-    redis.call('PEXPIRE', key.jobs(conversation), arg.conversation_ttl_ms)
   end
   redis.call('ZREM', key.open_jobs, job)
   leave_queue(job, f.owner)

@@ -59,9 +59,11 @@ local position, eta_ms = place(job, arg.owner)
 emit(job, 'queued', string.format('{"job":"%s","id":%s,"position":%d,"eta_seconds":%.1f}',
   job, conversation, position, eta_ms / 1000))
 if pending == 0 then make_ready(job, arg.owner, sequence) end
-redis.call('PERSIST', key.conversation(conversation))
-redis.call('PERSIST', key.messages(conversation))
-redis.call('PERSIST', key.jobs(conversation))
-redis.call('ZREMRANGEBYSCORE', key.jobs(conversation), '-inf',
-  int(now - arg.timeout_ms - arg.job_ttl_ms))
+if arg.new ~= '1' then
+  redis.call('PERSIST', key.conversation(conversation))
+  redis.call('PERSIST', key.messages(conversation))
+  redis.call('PERSIST', key.jobs(conversation))
+  redis.call('ZREMRANGEBYSCORE', key.jobs(conversation), '-inf',
+    int(now - arg.timeout_ms - arg.job_ttl_ms))
+end
 return {'OK'}
