@@ -125,6 +125,9 @@ local function finish(job, f, status, field, value, published)
   if not head and tonumber(arg.conversation_ttl_ms) > 0 then
     redis.call('PEXPIRE', key.conversation(conversation), arg.conversation_ttl_ms)
     redis.call('PEXPIRE', key.messages(conversation), arg.conversation_ttl_ms)
+    if tonumber(arg.conversation_ttl_ms) < tonumber(arg.job_ttl_ms) then
+      redis.call('PEXPIRE', key.jobs(conversation), arg.conversation_ttl_ms)
+    end
   end
   redis.call('ZREM', key.open_jobs, job)
   leave_queue(job, f.owner)

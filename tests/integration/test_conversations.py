@@ -171,4 +171,4 @@ async def test_a_conversation_expires_whole(valkey: Valkey) -> None:
         expiries = [await redis.pttl(name) for name in names]
     await redis.aclose(close_connection_pool=True)
     assert len(names) == 3
-    assert min(expiries) > 990_000
+    assert 990_000 < min(expiries) <= max(expiries) <= 1_000_000
