@@ -24,6 +24,7 @@ from tests.servers import make_settings
 OWNERS = ("alice", "bob")
 PENDING_TURNS = 4
 MAX_ATTEMPTS = 3
+MOST_PERMITS = 200
 REFUSED: None = None
 picks = st.integers(0, 99)
 workers = st.sampled_from(["w1", "w2", "w3"])
