@@ -116,8 +116,8 @@ class Machine(Model):
     def status(self, job: Job) -> str:
         return str(self.run(self.redis.hget(self.keys.job(job.submission.job), "status")))
 
-    @rule(worker=workers, fresh=st.booleans())
-    def take(self, worker: str, fresh: bool) -> None:
+    @rule(worker=workers)
+    def take(self, worker: str) -> None:
         before = len(self.read)
         self.read_permit(worker)
         if len(self.read) > before:
@@ -292,11 +292,10 @@ class Machine(Model):
             self.commit(0, False)
         for pick in range(len(self.open_jobs())):
             self.expire(pick)
-        # Permits may be more than turns: those left by cancelled turns, or given back twice.
         for _ in range(MOST_PERMITS):
             self.sweep()
             self.reclaim("w1")
-            self.take("w2", True)
+            self.take("w2")
             if self.claims:
                 self.commit(0, False)
             elif not self.run(self.redis.xlen(self.keys.permits)):
@@ -312,7 +311,6 @@ def test_anything_in_any_order(valkey: Valkey) -> None:
         Here,
         settings=settings(
             max_examples=50,
-            # A failure is reported as it was found: explaining and shrinking it takes minutes.
             phases=[Phase.explicit, Phase.reuse, Phase.generate],
             stateful_step_count=40,
             deadline=None,
