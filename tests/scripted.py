@@ -17,6 +17,7 @@ from worker.engine.interface import (
     Piece,
     PromptMessage,
 )
+from worker.engine.stats import EngineStats
 
 _FIRST_CONTROL: Final = 0x110000
 _CONTROLS: Final = ("system", "user", "assistant", "end")
@@ -66,6 +67,7 @@ class ScriptedEngine:
         self.prompts: list[str] = []
         self.requests: list[GenerationRequest] = []
         self.running = 0
+        self.warmed: list[str] = []
         self._script = script
         self._piece_length = piece_length
         self._step = step
@@ -112,6 +114,12 @@ class ScriptedEngine:
                     return
         finally:
             self.running -= 1
+
+    def warm(self, session: str, token_ids: Sequence[int]) -> None:
+        self.warmed.append(self.detokenize(token_ids))
+
+    def stats(self) -> EngineStats:
+        return EngineStats(steps=self.steps)
 
     async def close(self) -> None:
         """Nothing to free."""

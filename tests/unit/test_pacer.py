@@ -1,69 +1,80 @@
-"""Prefill chunks: small at first, growing while steps stay short, halved when they do not."""
+"""Prefill chunks: small at first, then as large as the time allows."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.engine.pacer import PrefillPacer
+from worker.engine.pacer import ALONE_S, BESIDE_DECODES_S, PrefillPacer
 
 
 def test_chunks_begin_small() -> None:
-    assert PrefillPacer(512, 2.5).size == 32
+    assert PrefillPacer(512, 2.5).size(beside_decodes=False) == 32
 
 
 def test_chunks_are_never_larger_than_a_batch() -> None:
-    assert PrefillPacer(8, 2.5).size == 8
+    assert PrefillPacer(8, 2.5).size(beside_decodes=False) == 8
 
 
-def test_short_steps_double_the_chunks_up_to_the_largest() -> None:
-    pacer = PrefillPacer(100, 2.5)
+def evaluate(pacer: PrefillPacer, tokens_per_s: float, chunks: int) -> list[int]:
+    """Let a pacer learn a machine's speed; returns the chunks' sizes."""
     sizes = []
-    for _ in range(4):
-        pacer.record(pacer.size, 0.1)
-        sizes.append(pacer.size)
-    assert sizes == [64, 100, 100, 100]
+    for _ in range(chunks):
+        size = pacer.size(beside_decodes=False)
+        pacer.record(size, size / tokens_per_s)
+        sizes.append(size)
+    return sizes
+
+
+def test_chunks_at_most_double_up_to_the_largest() -> None:
+    assert evaluate(PrefillPacer(200, 2.5), 1e6, 5) == [32, 64, 128, 200, 200]
+
+
+def test_chunks_take_as_long_as_they_may() -> None:
+    pacer = PrefillPacer(512, 2.5)
+    evaluate(pacer, 1000, 20)
+    assert pacer.size(beside_decodes=False) == int(1000 * ALONE_S)
+    assert pacer.size(beside_decodes=True) == int(1000 * BESIDE_DECODES_S)
 
 
 def test_a_step_that_was_too_long_halves_the_chunks() -> None:
     pacer = PrefillPacer(512, 2.5)
     pacer.record(32, 2.6)
-    assert pacer.size == 16
+    assert pacer.size(beside_decodes=False) == 16
 
 
-def test_a_step_of_middling_length_changes_nothing() -> None:
+def test_a_short_chunk_tells_nothing_of_the_speed() -> None:
     pacer = PrefillPacer(512, 2.5)
-    for seconds in (0.625, 1.0, 2.5):
-        pacer.record(32, seconds)
-    assert pacer.size == 32
+    evaluate(pacer, 1000, 20)
+    before = pacer.size(beside_decodes=False)
+    pacer.record(3, 0.2)
+    assert pacer.size(beside_decodes=False) == before
 
 
-def test_a_part_of_a_chunk_tells_nothing_about_larger_ones() -> None:
+def test_a_machine_that_was_slow_for_a_while_is_found_to_be_fast_again() -> None:
     pacer = PrefillPacer(512, 2.5)
-    pacer.record(31, 0.001)
-    assert pacer.size == 32
+    evaluate(pacer, 1000, 20)
+    evaluate(pacer, 20, 20)
+    assert evaluate(pacer, 1000, 40)[-1] >= 1000 * ALONE_S - 1
 
 
-def test_the_smallest_chunk_is_one_token() -> None:
+def test_without_room_chunks_are_halved_down_to_one_token() -> None:
     pacer = PrefillPacer(512, 2.5)
-    for _ in range(10):
-        pacer.record(pacer.size, 100.0)
-    assert pacer.size == 1
+    halved = 0
+    while pacer.shrink():
+        halved += 1
+    assert halved == 5
+    assert pacer.size(beside_decodes=True) == 1
 
 
 @given(
-    st.integers(1, 4096), st.lists(st.tuples(st.integers(1, 4096), st.floats(0, 100)), max_size=50)
+    st.integers(1, 2000),
+    st.floats(0.01, 10),
+    st.lists(st.floats(0.1, 1e5), max_size=50),
 )
-def test_chunks_stay_between_one_and_the_largest(
-    largest: int, steps: list[tuple[int, float]]
+def test_chunks_stay_within_their_limits(
+    largest: int, longest_step_s: float, speeds: list[float]
 ) -> None:
-    pacer = PrefillPacer(largest, 2.5)
-    for num_tokens, seconds in steps:
-        pacer.record(num_tokens, seconds)
-        assert 1 <= pacer.size <= largest
-
-
-@given(st.floats(0.00001, 0.5), st.integers(32, 2048))
-def test_on_a_steady_machine_steps_stay_short(seconds_per_token: float, largest: int) -> None:
-    pacer = PrefillPacer(largest, longest_step_s=2.5)
-    for _ in range(20):
-        pacer.record(pacer.size, pacer.size * seconds_per_token)
-    assert pacer.size * seconds_per_token <= 2.5
+    pacer = PrefillPacer(largest, longest_step_s)
+    for speed in speeds:
+        evaluate(pacer, speed, 1)
+        beside, alone = pacer.size(beside_decodes=True), pacer.size(beside_decodes=False)
+        assert 1 <= beside <= alone <= largest

@@ -1,6 +1,7 @@
 """What strangers may send to `POST /`, and what we tell ourselves through Redis."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +13,14 @@ from pydantic import ValidationError
 
 from shared.ids import MAX_CONVERSATION
 from shared.requests import ChatRequest, Sampling
-from shared.schema import StoredMessage, TurnRequest, reply_object, rfc3339
+from shared.schema import (
+    Role,
+    StoredMessage,
+    TurnRequest,
+    decode_messages,
+    reply_object,
+    rfc3339,
+)
 
 texts = st.text(st.characters(codec="utf-8"))
 optional_texts = st.none() | texts
@@ -272,7 +280,34 @@ def test_empty_instructions_are_something_said() -> None:
     token_ids=st.none() | st.lists(st.integers(0, 2**31 - 1)).map(tuple),
 ))  # fmt: skip
 def test_a_message_survives_redis(message: StoredMessage) -> None:
-    assert StoredMessage.decode(message.encode().decode()) == message
+    (decoded,) = decode_messages([message.encode().decode()], message.number)
+    assert decoded == (message if message.role == "user" else replace(message, job=""))
+
+
+def test_a_reply_is_of_the_job_of_the_prompt_in_front_of_it() -> None:
+    # An edit can leave two prompts in a row.
+    roles: list[Role] = ["assistant", "user", "assistant", "user", "user", "assistant"]
+    jobs = ["", "one", "one", "two", "three", "three"]
+    messages = tuple(
+        StoredMessage(number, role, "Hi", 0, 2, job)
+        for number, (role, job) in enumerate(zip(roles, jobs, strict=True), 4)
+    )
+    assert decode_messages([message.encode() for message in messages], 4) == messages
+    assert b'"two"' not in messages[2].encode()
+
+
+def test_messages_stored_by_earlier_versions_are_read() -> None:
+    """They said number and job themselves, all of them."""
+    stored = [
+        '{"n":4,"r":"a","c":"Hi","t":5,"k":2,"j":"one","i":[1,2]}',
+        '{"n":5,"r":"u","c":"Go on","t":6,"k":3,"j":"two"}',
+        '{"n":6,"r":"a","c":"Yes","t":7,"k":1,"j":"two"}',
+    ]
+    assert decode_messages(stored, 4) == (
+        StoredMessage(4, "assistant", "Hi", 5, 2, "one", (1, 2)),
+        StoredMessage(5, "user", "Go on", 6, 3, "two"),
+        StoredMessage(6, "assistant", "Yes", 7, 1, "two"),
+    )
 
 
 def test_a_message_stores_token_ids_only_where_they_are_set() -> None:

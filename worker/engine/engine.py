@@ -1,8 +1,4 @@
-"""llama.cpp behind the engine's interface: one thread owns the model, asyncio talks by queues.
-
-Replies are generated one at a time; what was evaluated for the last prompt is kept, so that a turn
-that goes on with it costs its new tokens.
-"""
+"""The engine: one thread owns the model and steps; asyncio talks to it through queues."""
 
 import asyncio
 import logging
@@ -10,16 +6,14 @@ import queue
 import statistics
 import threading
 import time
-from collections import deque
-from collections.abc import AsyncGenerator, Sequence
+from collections import defaultdict
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Final
 
+from worker.engine.batcher import Batcher
 from worker.engine.chat_template import ChatTemplate
-from worker.engine.detokenizer import Decoded, Detokenizer
 from worker.engine.interface import (
-    End,
     EngineError,
-    FinishReason,
     GenerationRequest,
     ModelInfo,
     Piece,
@@ -27,27 +21,31 @@ from worker.engine.interface import (
 )
 from worker.engine.model import LlamaModel
 from worker.engine.pacer import PrefillPacer
-from worker.engine.sampler import Sampler
+from worker.engine.sequence import Sequence as Generation
+from worker.engine.stats import EngineStats
 
 log = logging.getLogger(__name__)
 
-_MEDIAN_OF: Final = 64
 _PATIENCE: Final = 10
 """A step may take this many times the median before it counts as stuck."""
 
+_Item = Piece | EngineError
 
-class _Generation:
-    """One reply under way; shared by the thread and the coroutine that waits for it."""
 
-    def __init__(self, request: GenerationRequest, loop: asyncio.AbstractEventLoop) -> None:
-        self.request = request
+class _Stream:
+    """What comes out of one generation, on its way to the coroutine that waits for it."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.items: asyncio.Queue[_Item] = asyncio.Queue()
         self.cancelled = threading.Event()
-        self.pieces: asyncio.Queue[Piece | EngineError] = asyncio.Queue()
-        self._loop = loop
+        self.generation: Generation | None = None
 
-    def put(self, item: Piece | EngineError) -> None:
-        """From the engine's thread: hand something to the waiting coroutine."""
-        self._loop.call_soon_threadsafe(self.pieces.put_nowait, item)
+    def cancel(self) -> None:
+        """Nobody waits any more."""
+        self.cancelled.set()
+        if self.generation is not None:
+            self.generation.cancelled.set()
 
 
 class LlamaEngine:
@@ -59,9 +57,8 @@ class LlamaEngine:
         info: the model's name and fingerprint.
         longest_step_s: seconds that a prefill step should stay under.
         stuck_after_s: a step is never called stuck before this.
+        park_bytes: host memory for conversations that idle.
     """
-
-    slots = 1
 
     def __init__(
         self,
@@ -71,29 +68,38 @@ class LlamaEngine:
         *,
         longest_step_s: float,
         stuck_after_s: float,
+        park_bytes: int,
     ) -> None:
         self.model = info
-        self.steps = 0
+        self.slots = model.num_lanes
         self._llama = model
         self._template = template
-        self._pacer = PrefillPacer(model.batch_size, longest_step_s)
         self._stuck_after_s = stuck_after_s
-        self._cached: list[int] = []
-        self._inbox: queue.SimpleQueue[_Generation | None] = queue.SimpleQueue()
-        self._step_started: float | None = None
-        self._step_times: deque[float] = deque(maxlen=_MEDIAN_OF)
+        self._batcher = Batcher(
+            model, PrefillPacer(model.batch_size, longest_step_s), park_bytes=park_bytes
+        )
+        self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._outbox: defaultdict[asyncio.AbstractEventLoop, list[tuple[_Stream, _Item]]]
+        self._outbox = defaultdict(list)
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._thread.start()
 
+    @property
+    def steps(self) -> int:
+        return self._batcher.steps
+
+    def stats(self) -> EngineStats:
+        return self._batcher.stats()
+
     def stuck_for(self) -> float:
-        started = self._step_started
-        if started is None or not self._step_times:
+        started, times = self._batcher.step_started, list(self._batcher.step_times)
+        if started is None or not times:
             return 0.0
-        longest = max(self._stuck_after_s, _PATIENCE * statistics.median(list(self._step_times)))
+        longest = max(self._stuck_after_s, _PATIENCE * statistics.median(times))
         return max(0.0, time.monotonic() - started - longest)
 
     def tokenize(self, text: str) -> list[int]:
-        return self._llama.tokenize(text, special=False)
+        return self._llama.vocabulary.tokenize(text, special=False)
 
     def detokenize(self, token_ids: Sequence[int]) -> str:
         return b"".join(map(self._llama.piece_of, token_ids)).decode("utf-8", "replace")
@@ -101,125 +107,72 @@ class LlamaEngine:
     def render(self, messages: Sequence[PromptMessage]) -> list[int]:
         return self._template.render(messages)
 
+    def warm(self, session: str, token_ids: Sequence[int]) -> None:
+        self._inbox.put(lambda: self._batcher.warm(session, tuple(token_ids)))
+
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Piece, None]:
-        generation = _Generation(request, asyncio.get_running_loop())
-        self._inbox.put(generation)
+        stream = _Stream()
+        self._inbox.put(lambda: self._submit(request, stream))
         try:
             while True:
-                item = await generation.pieces.get()
+                item = await stream.items.get()
                 if isinstance(item, EngineError):
                     raise item
                 yield item
                 if item.end is not None:
                     return
         finally:
-            generation.cancelled.set()
+            stream.cancel()
 
     async def close(self) -> None:
         self._inbox.put(None)
         await asyncio.to_thread(self._thread.join)
         self._llama.close()
 
+    # In the engine's thread.
+
     def _run(self) -> None:
-        while (generation := self._inbox.get()) is not None:
-            if generation.cancelled.is_set():
-                continue
+        while self._take_requests():
             try:
-                self._reply(generation)
-            except EngineError as error:
-                self._forget()
-                generation.put(error)
+                self._batcher.tick()
             except Exception as error:
                 log.exception("the engine failed")
-                self._forget()
-                generation.put(EngineError(str(error)))
+                self._batcher.fail_all(EngineError(str(error)))
+            self._flush()
 
-    def _forget(self) -> None:
-        self._cached.clear()
-        self._llama.keep(0)
+    def _take_requests(self) -> bool:
+        """Everything that has arrived, waiting for something if there is no work; False to end."""
+        while True:
+            try:
+                command = self._inbox.get(block=not self._batcher.has_work)
+            except queue.Empty:
+                return True
+            if command is None:
+                self._batcher.fail_all(EngineError("the engine stops"))
+                self._flush()
+                return False
+            command()
+            self._flush()
 
-    def _reply(self, generation: _Generation) -> None:
-        request = generation.request
-        sampler = self._llama.make_sampler(request.sampling)
-        try:
-            for token in request.emitted:
-                sampler.accept(token)
-            began = time.monotonic()
-            cached = self._prefill(generation, [*request.prompt, *request.emitted])
-            prompt_ms = _ms_since(began)
-            if not generation.cancelled.is_set():
-                self._decode(generation, sampler, cached, prompt_ms)
-        finally:
-            sampler.close()
+    def _submit(self, request: GenerationRequest, stream: _Stream) -> None:
+        if stream.cancelled.is_set():
+            return
+        stream.generation = self._batcher.submit(
+            request, lambda item: self._outbox[stream.loop].append((stream, item))
+        )
+        if stream.generation is not None and stream.cancelled.is_set():
+            stream.generation.cancelled.set()
 
-    def _prefill(self, generation: _Generation, tokens: list[int]) -> int:
-        """Evaluate what is not cached; returns how many tokens of the prompt were."""
-        cached = self._reuse(tokens)
-        position = cached
-        while position < len(tokens) and not generation.cancelled.is_set():
-            chunk = tokens[position : position + self._pacer.size]
-            self._pacer.record(len(chunk), self._step(chunk))
-            position += len(chunk)
-        return min(cached, len(generation.request.prompt))
-
-    def _reuse(self, tokens: list[int]) -> int:
-        """Cut the cache to its longest common prefix with `tokens`, the last one left out.
-
-        The last is evaluated in any case, because its logits are what the reply begins with.
-        """
-        limit = min(len(self._cached), len(tokens) - 1)
-        length = next((i for i in range(limit) if self._cached[i] != tokens[i]), limit)
-        if length < len(self._cached):
-            if not self._llama.keep(length):
-                length = 0
-            del self._cached[length:]
-        return length
-
-    def _decode(
-        self, generation: _Generation, sampler: Sampler, cached: int, prompt_ms: float
-    ) -> None:
-        request = generation.request
-        text = Detokenizer(self._llama.piece_of, request.stop)
-        began = time.monotonic()
-        count = len(request.emitted)
-
-        def finish(decoded: Decoded, reason: FinishReason) -> None:
-            generation.put(_piece(decoded, End(reason, cached, prompt_ms, _ms_since(began))))
-
-        if count >= request.max_tokens:
-            return finish(text.finish(), "length")
-        while not generation.cancelled.is_set():
-            token = self._llama.sample(sampler)
-            if self._llama.is_end(token):
-                return finish(text.finish(), "stop")
-            count += 1
-            decoded = text.push(token)
-            if decoded is not None and decoded.stopped:
-                return finish(decoded, "stop")
-            if count == request.max_tokens:
-                return finish(decoded or text.finish(), "length")
-            if decoded is not None:
-                generation.put(_piece(decoded))
-            self._step([token])
-        return None
-
-    def _step(self, tokens: list[int]) -> float:
-        """Evaluate tokens behind the cached ones; returns the seconds it took."""
-        started = self._step_started = time.monotonic()
-        try:
-            self._llama.evaluate(tokens, len(self._cached))
-        finally:
-            self._step_started = None
-        self._cached += tokens
-        self.steps += 1
-        seconds = time.monotonic() - started
-        self._step_times.append(seconds)
-        return seconds
+    def _flush(self) -> None:
+        """Hand over what a step gave: one call for each event loop."""
+        for loop, items in self._outbox.items():
+            try:
+                loop.call_soon_threadsafe(_deliver, items)
+            except RuntimeError:
+                log.debug("nobody waits any more: the event loop is closed")
+        self._outbox.clear()
 
 
-def _piece(decoded: Decoded, end: End | None = None) -> Piece:
-    return Piece(decoded.text, decoded.token_ids, end)
-
-
-def _ms_since(began: float) -> float:
-    return (time.monotonic() - began) * 1000
+def _deliver(items: list[tuple[_Stream, _Item]]) -> None:
+    for stream, item in items:
+        stream.items.put_nowait(item)

@@ -8,6 +8,8 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from worker.engine.stats import EngineStats
+
 Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length"]
 
@@ -29,6 +31,8 @@ class SamplingOptions:
     """How tokens are drawn; the defaults are llama.cpp's. `temperature` 0 is greedy.
 
     `seed` None draws a random one. `repeat_penalty` and the other two look at the last 64 tokens.
+    `json_schema`, as JSON text, is what the reply must follow; `logit_bias` is added to the logits
+    of tokens.
     """
 
     temperature: float = 0.8
@@ -40,6 +44,8 @@ class SamplingOptions:
     frequency_penalty: float = 0.0
     seed: int | None = None
     ignore_eos: bool = False
+    json_schema: str | None = None
+    logit_bias: tuple[tuple[int, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +140,17 @@ class Engine(Protocol):
         Raises:
             EngineError: this generation failed.
         """
+        ...
+
+    def warm(self, session: str, token_ids: Sequence[int]) -> None:
+        """Evaluate what a conversation's next prompt will begin with, when there is time for it.
+
+        Real work comes first at any moment; what was evaluated until then stays.
+        """
+        ...
+
+    def stats(self) -> EngineStats:
+        """What it did, and how it is."""
         ...
 
     async def close(self) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from worker.engine.chat_template import CHATML, ChatTemplate, TemplateError
 from worker.engine.engine import LlamaEngine
 from worker.engine.interface import ModelInfo
-from worker.engine.model import LlamaModel, ModelError, ModelOptions, fingerprint
+from worker.engine.model import LlamaModel, ModelError, ModelOptions
 
 log = logging.getLogger(__name__)
 
@@ -17,18 +17,24 @@ def load_engine(
     template_path: Path | None,
     longest_step_s: float,
     stuck_after_s: float,
+    park_bytes: int,
+    info: ModelInfo,
 ) -> LlamaEngine:
     """Load a model and start its engine.
 
     Args:
+        options: the file to load; the model's name and fingerprint are `info`'s.
         template_path: a Jinja file that replaces the model's own chat template.
 
     Raises:
         ModelError: the model or its chat template cannot be used.
     """
     model = LlamaModel(options)
+    vocabulary = model.vocabulary
     try:
-        source = template_path.read_text(encoding="utf-8") if template_path else model.chat_template
+        source = (
+            template_path.read_text(encoding="utf-8") if template_path else vocabulary.chat_template
+        )
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(f"the chat template cannot be read: {error}") from None
     if source is None:
@@ -37,17 +43,21 @@ def load_engine(
     try:
         template = ChatTemplate(
             source,
-            lambda text: model.tokenize(text, special=True),
-            bos=model.token_text("bos"),
-            eos=model.token_text("eos"),
-            leading=model.leading_tokens,
+            lambda text: vocabulary.tokenize(text, special=True),
+            bos=vocabulary.token_text("bos"),
+            eos=vocabulary.token_text("eos"),
+            leading=vocabulary.leading_tokens,
         )
     except TemplateError as error:
         raise ModelError(
             f"the chat template of {options.path.name} cannot be used ({error}); "
             "PALAVER_CHAT_TEMPLATE names another"
         ) from None
-    info = ModelInfo(name=options.path.stem, fingerprint=fingerprint(options.path))
     return LlamaEngine(
-        model, template, info, longest_step_s=longest_step_s, stuck_after_s=stuck_after_s
+        model,
+        template,
+        info,
+        longest_step_s=longest_step_s,
+        stuck_after_s=stuck_after_s,
+        park_bytes=park_bytes,
     )

@@ -1,29 +1,57 @@
-"""How many prompt tokens to evaluate in one step, so that no step outlasts the heartbeat."""
+"""How many prompt tokens to evaluate in one step."""
+
+from typing import Final
+
+BESIDE_DECODES_S: Final = 0.1
+"""What a prompt may add to the time between two tokens of the replies that run beside it."""
+ALONE_S: Final = 0.25
+"""While nobody's tokens wait: still short enough for a newcomer with a short prompt."""
+
+_SMALLEST: Final = 32
+_WEIGHT: Final = 0.3
+"""Of the newest chunk in the moving average."""
 
 
 class PrefillPacer:
-    """Starts with small chunks and grows them while steps stay short.
+    """Learns how fast prompts are evaluated; starts with small chunks and at most doubles them.
 
     Args:
         largest: tokens of the largest chunk.
-        longest_step_s: seconds that a step should stay under.
+        longest_step_s: no chunk should take longer, whatever else holds.
     """
-
-    smallest = 32
 
     def __init__(self, largest: int, longest_step_s: float) -> None:
         self._largest = largest
         self._longest_step_s = longest_step_s
-        self._size = min(self.smallest, largest)
+        self._proven = min(_SMALLEST, largest)
+        self._tokens_per_s: float | None = None
 
-    @property
-    def size(self) -> int:
-        """Tokens of the next chunk."""
-        return self._size
+    def size(self, *, beside_decodes: bool) -> int:
+        """Tokens of prompts for the next step."""
+        if self._tokens_per_s is None:
+            return self._proven
+        target_s = min(self._longest_step_s, BESIDE_DECODES_S if beside_decodes else ALONE_S)
+        size = int(self._tokens_per_s * target_s)
+        # Not below the smallest: shorter chunks cost as much, and tell nothing of the speed.
+        return min(max(size, _SMALLEST), self._proven)
 
     def record(self, num_tokens: int, seconds: float) -> None:
         """Learn from a chunk that was evaluated."""
-        if seconds > self._longest_step_s:
-            self._size = max(1, self._size // 2)
-        elif num_tokens >= self._size and seconds < self._longest_step_s / 4:
-            self._size = min(self._largest, self._size * 2)
+        if num_tokens < min(_SMALLEST, self._proven):
+            return  # a short one tells of the weights' reading, not of the tokens
+        rate = num_tokens / max(seconds, 1e-6)
+        if self._tokens_per_s is None:
+            self._tokens_per_s = rate
+        else:
+            self._tokens_per_s += _WEIGHT * (rate - self._tokens_per_s)
+        if 2 * num_tokens > self._proven and seconds < self._longest_step_s / 2:
+            self._proven = min(self._largest, 2 * num_tokens)
+        elif seconds > self._longest_step_s:
+            self._proven = max(1, num_tokens // 2)
+
+    def shrink(self) -> bool:
+        """Halve the chunks: there was no room for one; False if they are as small as can be."""
+        if self._proven <= 1:
+            return False
+        self._proven //= 2
+        return True

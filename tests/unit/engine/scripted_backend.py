@@ -1,0 +1,178 @@
+"""A backend without a model: lanes are lists, and the next token is a function of everything in one.
+
+A lane with a wrong token in it therefore draws other tokens from there on, so that comparing
+replies with `reply_to` finds any mistake in the cache.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from worker.engine.backend import EvaluationFailed, NoRoom, Part, State, TokenSampler
+from worker.engine.interface import EngineError, GenerationRequest, Piece, SamplingOptions
+
+END = 0
+BYTES_PER_TOKEN = 10
+
+Fault = Callable[[Sequence[Part]], EngineError | None]
+
+
+def next_token(content: Sequence[int]) -> int:
+    """What is drawn behind a lane's content; now and then the end."""
+    mixed = 7
+    for token in content:
+        mixed = (mixed * 31 + token + 1) % 1_000_003
+    return mixed % 97
+
+
+def reply_to(request: GenerationRequest) -> list[int]:
+    """The whole reply that a request alone gets, what was emitted included."""
+    content, reply = [*request.prompt, *request.emitted], list(request.emitted)
+    while len(reply) < request.max_tokens and (token := next_token(content)) != END:
+        reply.append(token)
+        content.append(token)
+    return reply
+
+
+class Silent:
+    """A sampler: `next_token` decides."""
+
+    def __init__(self) -> None:
+        self.is_closed = False
+
+    def accept(self, token: int) -> None: ...
+
+    def close(self) -> None:
+        assert not self.is_closed, "freed twice"
+        self.is_closed = True
+
+
+class ScriptedBackend:
+    """See the module.
+
+    Args:
+        cells: tokens that fit into all lanes together, as in a unified KV cache.
+        can_truncate: false for what a recurrent model does.
+    """
+
+    native_s = 0.0
+
+    def __init__(
+        self,
+        num_lanes: int = 4,
+        lane_size: int = 500,
+        *,
+        batch_size: int = 64,
+        packed: bool = True,
+        cells: int | None = None,
+        can_truncate: bool = True,
+    ) -> None:
+        self.num_lanes, self.lane_size = num_lanes, lane_size
+        self.batch_size, self.packed = batch_size, packed
+        self.content: list[list[int]] = [[] for _ in range(num_lanes)]
+        self.steps: list[list[Part]] = []
+        self.samplers: list[Silent] = []
+        self.num_saved = self.num_loaded = 0
+        self.fault: Fault = lambda _: None
+        self._cells = num_lanes * lane_size if cells is None else cells
+        self._can_truncate = can_truncate
+        self._outputs: list[int] = []
+
+    def piece_of(self, token: int) -> bytes:
+        return bytes([65 + token % 26])
+
+    def is_end(self, token: int) -> bool:
+        return token == END
+
+    def make_sampler(self, options: SamplingOptions) -> TokenSampler:
+        if options.temperature > 1:
+            raise EngineError("too hot")
+        self.samplers.append(Silent())
+        return self.samplers[-1]
+
+    def evaluate(self, parts: Sequence[Part]) -> None:
+        count = sum(len(part.token_ids) for part in parts)
+        assert 0 < count <= self.batch_size
+        assert len({part.lane for part in parts}) == len(parts)
+        for part in parts:
+            assert part.start == len(self.content[part.lane]), "a gap or an overlap in a lane"
+            assert part.token_ids
+        if sum(map(len, self.content)) + count > self._cells:
+            raise NoRoom("full")
+        error = self.fault(parts)
+        if error is not None:
+            if isinstance(error, EvaluationFailed):
+                # As llama.cpp does: some of it was processed.
+                self.content[parts[0].lane] += parts[0].token_ids
+            raise error
+        for part in parts:
+            self.content[part.lane] += part.token_ids
+        self.steps.append(list(parts))
+        self._outputs = [part.lane for part in parts if part.sampled]
+
+    def sample(self, output: int, sampler: TokenSampler) -> int:
+        assert isinstance(sampler, Silent)
+        assert not sampler.is_closed
+        return next_token(self.content[self._outputs[output]])
+
+    def save(self, lane: int) -> State:
+        self.num_saved += 1
+        return b"".join(token.to_bytes(BYTES_PER_TOKEN) for token in self.content[lane])
+
+    def load(self, lane: int, state: State) -> bool:
+        assert isinstance(state, bytes)
+        self.num_loaded += 1
+        self.content[lane] = [
+            int.from_bytes(state[at : at + BYTES_PER_TOKEN])
+            for at in range(0, len(state), BYTES_PER_TOKEN)
+        ]
+        return True
+
+    def truncate(self, lane: int, length: int) -> bool:
+        if not self._can_truncate and length < len(self.content[lane]):
+            return False
+        del self.content[lane][length:]
+        return True
+
+    def clear(self, lane: int) -> None:
+        self.content[lane].clear()
+
+    @property
+    def evaluated(self) -> int:
+        """Tokens evaluated so far."""
+        return sum(len(part.token_ids) for step in self.steps for part in step)
+
+    @property
+    def widths(self) -> list[int]:
+        """How many lanes each step had."""
+        return [len(step) for step in self.steps]
+
+
+@dataclass
+class Received:
+    """What came out of one request."""
+
+    request: GenerationRequest
+    pieces: list[Piece] = field(default_factory=list)
+    error: EngineError | None = None
+
+    def __call__(self, item: Piece | EngineError) -> None:
+        assert not self.has_ended, "something came behind the end"
+        if isinstance(item, EngineError):
+            self.error = item
+        else:
+            self.pieces.append(item)
+
+    @property
+    def has_ended(self) -> bool:
+        return self.error is not None or bool(self.pieces and self.pieces[-1].end)
+
+    @property
+    def token_ids(self) -> list[int]:
+        """The whole reply, what was emitted before included."""
+        return [*self.request.emitted, *(i for piece in self.pieces for i in piece.token_ids)]
+
+    @property
+    def num_cached(self) -> int:
+        end = self.pieces[-1].end
+        assert end is not None
+        return end.cached_tokens

@@ -1,0 +1,379 @@
+"""The tick on a scripted backend: batching, sharing, parking, warming, containment."""
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import count, islice
+
+import pytest
+
+from tests.unit.engine.scripted_backend import Received, ScriptedBackend, reply_to
+from worker.engine.backend import EvaluationFailed, NoRoom, Part
+from worker.engine.batcher import Batcher
+from worker.engine.interface import EngineError, GenerationRequest, SamplingOptions
+from worker.engine.pacer import PrefillPacer
+
+
+def batcher_on(backend: ScriptedBackend, park_bytes: int = 1 << 20) -> Batcher:
+    return Batcher(backend, PrefillPacer(backend.batch_size, 10.0), park_bytes=park_bytes)
+
+
+def text(seed: int, length: int) -> tuple[int, ...]:
+    """Token ids that have nothing in common with those of another seed."""
+    return tuple(random.Random(seed).choices(range(1, 90_000), k=length))
+
+
+def talkative(length: int, tokens: int) -> Iterator[tuple[int, ...]]:
+    """Prompts whose replies have at least so many tokens."""
+    for seed in count(100):
+        prompt = text(seed, length)
+        if len(reply_to(GenerationRequest("", prompt, tokens))) == tokens:
+            yield prompt
+
+
+def ask(
+    batcher: Batcher, prompt: Sequence[int], session: str = "a", max_tokens: int = 5
+) -> Received:
+    received = Received(GenerationRequest(session, tuple(prompt), max_tokens))
+    batcher.submit(received.request, received)
+    return received
+
+
+def drain(batcher: Batcher) -> None:
+    for _ in range(10_000):
+        if not batcher.has_work:
+            return
+        batcher.tick()
+    raise AssertionError("it does not come to an end")
+
+
+def answer(
+    batcher: Batcher, prompt: Sequence[int], session: str = "a", max_tokens: int = 5
+) -> Received:
+    received = ask(batcher, prompt, session, max_tokens)
+    drain(batcher)
+    assert received.token_ids == reply_to(received.request)
+    return received
+
+
+def test_many_are_decoded_in_one_pass() -> None:
+    backend = ScriptedBackend()
+    batcher = batcher_on(backend)
+    received = [ask(batcher, text(n, 20), f"{n}", max_tokens=30) for n in range(4)]
+    drain(batcher)
+    assert [one.token_ids for one in received] == [reply_to(one.request) for one in received]
+    assert max(backend.widths) == 4
+    assert all(sampler.is_closed for sampler in backend.samplers)
+
+
+def test_who_finds_no_lane_waits() -> None:
+    backend = ScriptedBackend(num_lanes=2)
+    batcher = batcher_on(backend)
+    received = [ask(batcher, text(n, 20), f"{n}") for n in range(5)]
+    batcher.tick()
+    assert (batcher.stats().running, batcher.stats().waiting) == (2, 3)
+    drain(batcher)
+    assert [one.token_ids for one in received] == [reply_to(one.request) for one in received]
+
+
+def test_a_turn_costs_its_new_tokens() -> None:
+    backend = ScriptedBackend()
+    batcher = batcher_on(backend)
+    first = answer(batcher, text(1, 60))
+    before = backend.evaluated
+    prompt = (*first.request.prompt, *first.token_ids, *text(2, 7))
+    second = answer(batcher, prompt)
+    assert second.num_cached == 60 + len(first.token_ids) - 1
+    assert backend.evaluated - before == len(prompt) - second.num_cached + len(second.token_ids) - 1
+
+
+def test_a_parked_conversation_comes_back_by_copy() -> None:
+    backend = ScriptedBackend(num_lanes=1)
+    batcher = batcher_on(backend)
+    first = answer(batcher, text(1, 60), "a")
+    answer(batcher, text(2, 60), "b")
+    again = answer(batcher, (*first.request.prompt, *first.token_ids, 5, 6), "a")
+    assert again.num_cached == 60 + len(first.token_ids) - 1
+    assert batcher.stats().parked == 1
+
+
+def test_without_room_to_park_it_is_evaluated_again() -> None:
+    backend = ScriptedBackend(num_lanes=1)
+    batcher = batcher_on(backend, park_bytes=100)
+    answer(batcher, text(1, 60), "a")
+    answer(batcher, text(2, 60), "b")
+    assert answer(batcher, text(1, 60), "a").num_cached == 0
+    assert batcher.stats().parked_bytes == 0
+
+
+def test_an_idle_neighbour_keeps_its_lane_while_others_are_empty() -> None:
+    backend = ScriptedBackend(num_lanes=3)
+    batcher = batcher_on(backend)
+    for session in "abc":
+        answer(batcher, text(ord(session), 50), session)
+    assert backend.num_saved == 0
+    assert answer(batcher, text(ord("a"), 50), "a").num_cached == 49
+
+
+def test_a_persona_is_evaluated_once_for_all_who_arrive_together() -> None:
+    backend = ScriptedBackend(num_lanes=4)
+    batcher = batcher_on(backend)
+    persona = text(1, 150)
+    received = [ask(batcher, (*persona, *text(10 + n, 20)), f"{n}") for n in range(4)]
+    drain(batcher)
+    assert [one.token_ids for one in received] == [reply_to(one.request) for one in received]
+    assert sorted(one.num_cached for one in received) == [0, 150, 150, 150]
+
+
+def test_a_persona_that_somebody_else_used_before_is_copied() -> None:
+    backend = ScriptedBackend(num_lanes=2)
+    batcher = batcher_on(backend)
+    persona = text(1, 100)
+    cached = [answer(batcher, (*persona, *text(10 + n, 40)), f"{n}").num_cached for n in range(6)]
+    assert cached == [0, 100, 100, 100, 100, 100]
+
+
+def test_a_short_prefix_in_common_is_not_worth_a_copy() -> None:
+    backend = ScriptedBackend(num_lanes=2)
+    batcher = batcher_on(backend)
+    answer(batcher, (*text(1, 20), *text(2, 40)), "a")
+    assert answer(batcher, (*text(1, 20), *text(3, 40)), "b").num_cached == 0
+    assert backend.num_saved == 0
+
+
+def test_an_edit_keeps_what_stands_before_it() -> None:
+    backend = ScriptedBackend()
+    batcher = batcher_on(backend)
+    answer(batcher, text(1, 80))
+    edited = (*text(1, 80)[:50], *text(2, 30))
+    assert answer(batcher, edited).num_cached == 50
+
+
+def test_a_recurrent_model_goes_on_or_starts_anew() -> None:
+    backend = ScriptedBackend(num_lanes=2, can_truncate=False)
+    batcher = batcher_on(backend)
+    first = answer(batcher, text(1, 60))
+    on = answer(batcher, (*text(1, 60), *first.token_ids, 5, 6))
+    assert on.num_cached == 60 + len(first.token_ids) - 1
+    assert answer(batcher, (*text(1, 60)[:30], *text(3, 20))).num_cached == 0
+
+
+def test_a_recurrent_model_shares_a_persona_at_its_border() -> None:
+    backend = ScriptedBackend(num_lanes=4, can_truncate=False)
+    batcher = batcher_on(backend)
+    persona = text(1, 150)
+    received = [ask(batcher, (*persona, *text(10 + n, 20)), f"{n}") for n in range(4)]
+    drain(batcher)
+    assert [one.token_ids for one in received] == [reply_to(one.request) for one in received]
+    assert sorted(one.num_cached for one in received) == [0, 150, 150, 150]
+
+
+def test_what_was_emitted_by_another_attempt_is_gone_on_with() -> None:
+    batcher = batcher_on(ScriptedBackend())
+    whole = reply_to(GenerationRequest("a", text(8, 30), 12))
+    assert len(whole) > 6
+    request = GenerationRequest("a", text(8, 30), 12, emitted=tuple(whole[:4]))
+    received = Received(request)
+    batcher.submit(request, received)
+    drain(batcher)
+    assert received.token_ids == whole
+
+
+def test_an_attempt_with_nothing_left_to_do_ends_at_once() -> None:
+    batcher = batcher_on(ScriptedBackend())
+    request = GenerationRequest("a", text(1, 30), 2, emitted=(7, 8))
+    received = Received(request)
+    batcher.submit(request, received)
+    assert received.has_ended
+    assert not batcher.has_work
+
+
+@pytest.mark.parametrize(
+    ("prompt", "options", "reason"),
+    [
+        (text(1, 500), SamplingOptions(), "window is full"),
+        (text(1, 10), SamplingOptions(temperature=2), "too hot"),
+    ],
+)
+def test_what_cannot_be_done_fails_alone(
+    prompt: tuple[int, ...], options: SamplingOptions, reason: str
+) -> None:
+    batcher = batcher_on(ScriptedBackend())
+    request = GenerationRequest("a", prompt, 5, sampling=options)
+    received = Received(request)
+    batcher.submit(request, received)
+    assert reason in str(received.error)
+    answer(batcher, text(2, 20), "b")
+
+
+def test_a_cancelled_reply_leaves_at_the_next_tick() -> None:
+    backend = ScriptedBackend(num_lanes=1)
+    batcher = batcher_on(backend)
+    received = Received(GenerationRequest("a", text(1, 400), 50))
+    sequence = batcher.submit(received.request, received)
+    waiting = Received(GenerationRequest("b", text(2, 20), 5))
+    also = batcher.submit(waiting.request, waiting)
+    assert sequence is not None
+    assert also is not None
+    batcher.tick()
+    sequence.cancelled.set()
+    also.cancelled.set()
+    batcher.tick()
+    assert (batcher.stats().running, batcher.stats().waiting) == (0, 0)
+    assert all(sampler.is_closed for sampler in backend.samplers)
+
+
+# Warming.
+
+
+def test_a_window_is_evaluated_ahead_when_nobody_waits() -> None:
+    backend = ScriptedBackend()
+    batcher = batcher_on(backend)
+    batcher.warm("a", text(1, 200))
+    drain(batcher)
+    assert answer(batcher, (*text(1, 200), *text(2, 10))).num_cached == 200
+
+
+def test_real_work_interrupts_warming_at_the_next_step() -> None:
+    backend = ScriptedBackend()
+    batcher = batcher_on(backend)
+    batcher.warm("a", text(1, 400))
+    batcher.tick()
+    received = ask(batcher, text(2, 10), "b")
+    batcher.tick()
+    assert [part.start for part in backend.steps[1]] == [0]
+    assert received.pieces
+    drain(batcher)
+    done = answer(batcher, (*text(1, 400), 5), "a")
+    assert done.num_cached == len(backend.steps[0][0].token_ids)
+
+
+def test_a_turn_that_comes_before_its_warming_makes_that_needless() -> None:
+    backend = ScriptedBackend()
+    batcher = batcher_on(backend)
+    batcher.warm("a", text(1, 200))
+    answer(batcher, text(3, 20), "a")
+    assert backend.evaluated < 60
+
+
+# When a step does not succeed.
+
+
+def test_only_who_fails_alone_fails() -> None:
+    backend = ScriptedBackend()
+    batcher = batcher_on(backend)
+    poison = text(4, 20)
+
+    def fault(parts: Sequence[Part]) -> EngineError | None:
+        poisoned = any(tuple(backend.content[p.lane][:20]) == poison for p in parts)
+        return EvaluationFailed("poison") if poisoned else None
+
+    backend.fault = fault
+    received = [
+        ask(batcher, prompt, f"{n}", 20)
+        for n, prompt in enumerate((text(1, 20), text(2, 20), poison, text(3, 20)))
+    ]
+    drain(batcher)
+    assert str(received[2].error) == "poison"
+    for one in received[:2] + received[3:]:
+        assert one.token_ids == reply_to(one.request)
+
+
+def test_a_step_that_fails_once_is_made_up_for() -> None:
+    backend = ScriptedBackend()
+    batcher = batcher_on(backend)
+    received = [ask(batcher, text(n, 20), f"{n}", 20) for n in range(3)]
+    for _ in range(6):
+        batcher.tick()
+    faults = iter([EvaluationFailed("once")])
+    backend.fault = lambda parts: next(faults, None) if len(parts) > 1 else None
+    drain(batcher)
+    assert [one.token_ids for one in received] == [reply_to(one.request) for one in received]
+
+
+def test_idle_conversations_make_room_for_busy_ones() -> None:
+    backend = ScriptedBackend(cells=150, packed=False)
+    batcher = batcher_on(backend)
+    answer(batcher, text(1, 100), "a")
+    answer(batcher, text(2, 100), "b")
+    assert batcher.stats().parked == 1
+    assert batcher.stats().preemptions == 0
+
+
+def test_the_youngest_reply_is_preempted_and_goes_on_later() -> None:
+    backend = ScriptedBackend(cells=150, packed=False)
+    batcher = batcher_on(backend)
+    prompts = islice(talkative(60, 40), 2)
+    received = [ask(batcher, prompt, f"{n}", 40) for n, prompt in enumerate(prompts)]
+    drain(batcher)
+    assert [one.token_ids for one in received] == [reply_to(one.request) for one in received]
+    assert batcher.stats().preemptions >= 1
+
+
+def test_what_fits_nowhere_fails() -> None:
+    backend = ScriptedBackend(cells=100, packed=False)
+    batcher = batcher_on(backend)
+    received = ask(batcher, text(1, 120))
+    drain(batcher)
+    assert "full" in str(received.error)
+
+
+def test_a_refusal_for_want_of_room_changes_nothing() -> None:
+    backend = ScriptedBackend()
+    batcher = batcher_on(backend)
+    faults = iter([NoRoom("now and then")] * 3)
+    backend.fault = lambda parts: next(faults, None)
+    answer(batcher, text(1, 100))
+
+
+def test_when_all_is_lost_everybody_hears_of_it() -> None:
+    backend = ScriptedBackend(num_lanes=1)
+    batcher = batcher_on(backend)
+    received = [ask(batcher, text(n, 20), f"{n}") for n in range(2)]
+    batcher.tick()
+    batcher.fail_all(EngineError("gone"))
+    assert [str(one.error) for one in received] == ["gone", "gone"]
+    assert backend.content == [[]]
+    answer(batcher, text(1, 20))
+
+
+# Lanes.
+
+
+def test_busy_lanes_become_neighbours_again() -> None:
+    backend = ScriptedBackend(num_lanes=4)
+    batcher = batcher_on(backend)
+    lengths = (60, 3, 3, 60)
+    received = [
+        ask(batcher, prompt, f"{n}", length)
+        for n, (prompt, length) in enumerate(zip(talkative(20, 60), lengths, strict=False))
+    ]
+    drain(batcher)
+    assert [one.token_ids for one in received] == [reply_to(one.request) for one in received]
+    lanes = sorted(part.lane for part in backend.steps[-1])
+    together = [sorted(p.lane for p in step) for step in backend.steps if len(step) == 2]
+    assert lanes[-1] - lanes[0] == len(lanes) - 1
+    assert together[-1][1] - together[-1][0] == 1
+
+
+def test_a_full_lane_ends_a_reply() -> None:
+    batcher = batcher_on(ScriptedBackend(lane_size=40))
+    received = Received(GenerationRequest("a", text(8, 30), 100))
+    batcher.submit(received.request, received)
+    drain(batcher)
+    whole = reply_to(replace(received.request, max_tokens=10))
+    assert received.token_ids == whole
+    assert received.pieces[-1].end is not None
+
+
+def test_figures_add_up() -> None:
+    backend = ScriptedBackend()
+    batcher = batcher_on(backend)
+    first = answer(batcher, text(1, 60))
+    second = answer(batcher, (*text(1, 60), *first.token_ids, 5, 6, 7))
+    stats = batcher.stats()
+    assert stats.steps == len(backend.steps)
+    assert stats.cached == second.num_cached
+    assert stats.evaluated == 60 + len(second.request.prompt) - second.num_cached
+    assert stats.lane_tokens == sum(map(len, backend.content))
+    assert stats.running == stats.waiting == 0

@@ -1,0 +1,140 @@
+"""Random operations on the batcher: whatever happens, a reply is the one its prompt gets alone."""
+
+import random
+from collections.abc import Sequence
+
+from hypothesis import Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from tests.unit.engine.scripted_backend import Received, ScriptedBackend, reply_to
+from worker.engine.backend import EvaluationFailed, NoRoom, Part
+from worker.engine.batcher import Batcher
+from worker.engine.interface import EngineError, GenerationRequest
+from worker.engine.pacer import PrefillPacer
+from worker.engine.sequence import Sequence as Generation
+
+SESSIONS = st.sampled_from("abcdefg")
+PERSONAS = [tuple(random.Random(n).choices(range(1, 90_000), k=40 + 30 * n)) for n in range(3)]
+PARK_BYTES = 4_000
+
+
+class BatcherMachine(RuleBasedStateMachine):
+    """Conversations that share personas, go on, are edited, cancelled, and meet faults."""
+
+    @initialize(packed=st.booleans(), cells=st.sampled_from([400, 900]), can_truncate=st.booleans())
+    def start(self, packed: bool, cells: int, can_truncate: bool) -> None:
+        self.backend = ScriptedBackend(
+            num_lanes=3, lane_size=300, packed=packed, cells=cells, can_truncate=can_truncate
+        )
+        self.batcher = Batcher(self.backend, PrefillPacer(64, 10.0), park_bytes=PARK_BYTES)
+        self.history: dict[str, tuple[int, ...]] = {}
+        self.running: dict[str, tuple[Received, Generation]] = {}
+
+    @rule(
+        session=SESSIONS,
+        persona=st.integers(0, len(PERSONAS) - 1),
+        new=st.lists(st.integers(1, 3), min_size=1, max_size=40),
+        max_tokens=st.integers(1, 30),
+        emitted=st.integers(0, 4),
+    )
+    def turn(
+        self,
+        session: str,
+        persona: int,
+        new: list[int],
+        max_tokens: int,
+        emitted: int,
+    ) -> None:
+        """The next turn of a conversation, or its first; perhaps a second attempt."""
+        if session in self.running:
+            return
+        prompt = (*self.history.get(session, PERSONAS[persona]), *new)[:250]
+        request = GenerationRequest(session, prompt, max_tokens)
+        begun = tuple(reply_to(request)[: min(emitted, max_tokens - 1)])
+        request = GenerationRequest(session, prompt, max_tokens, emitted=begun)
+        received = Received(request)
+        generation = self.batcher.submit(request, received)
+        if generation is not None:
+            self.running[session] = received, generation
+
+    @rule(session=SESSIONS, length=st.integers(1, 120))
+    def edit(self, session: str, length: int) -> None:
+        """What follows the first tokens is taken back."""
+        if session in self.history:
+            self.history[session] = self.history[session][:length]
+
+    @rule(session=SESSIONS)
+    def cancel(self, session: str) -> None:
+        if session in self.running:
+            _, generation = self.running.pop(session)
+            generation.cancelled.set()
+
+    @rule(session=SESSIONS)
+    def warm(self, session: str) -> None:
+        if session in self.history:
+            self.batcher.warm(session, self.history[session])
+
+    @rule(ticks=st.integers(1, 12))
+    def work(self, ticks: int) -> None:
+        for _ in range(ticks):
+            if self.batcher.has_work:
+                self.batcher.tick()
+        self.collect()
+
+    @rule(kind=st.sampled_from([EvaluationFailed, NoRoom]))
+    def stumble(self, kind: type[EngineError]) -> None:
+        """The next step of several sequences fails, once."""
+        faults = iter([kind("stumbled")])
+
+        def fault(parts: Sequence[Part]) -> EngineError | None:
+            return next(faults, None) if len(parts) > 1 else None
+
+        self.backend.fault = fault
+
+    def collect(self) -> None:
+        for session, (received, _) in list(self.running.items()):
+            if received.has_ended:
+                assert received.error is None, received.error
+                assert received.token_ids == reply_to(received.request)
+                self.history[session] = (*received.request.prompt, *received.token_ids)
+                del self.running[session]
+
+    @invariant()
+    def lanes_hold_what_the_cache_believes(self) -> None:
+        if not hasattr(self, "batcher"):
+            return
+        lanes = self.batcher._cache.lanes
+        assert [lane.token_ids for lane in lanes] == self.backend.content
+        running = self.batcher._scheduler.running
+        assert [lane for lane in lanes if lane.is_busy] == sorted(
+            (one.lane for one in running if one.lane), key=lambda lane: lane.index
+        )
+        parking = self.batcher._cache.parking
+        assert parking.num_bytes == sum(len(p.state) for p in parking.recent(1000)) <= PARK_BYTES
+        owners = [lane.session for lane in lanes if lane.session is not None and not lane.is_busy]
+        assert len(owners) == len(set(owners))
+
+    def teardown(self) -> None:
+        """Everything that was not cancelled ends, and nothing is left over."""
+        if not hasattr(self, "batcher"):
+            return
+        for _ in range(5_000):
+            if self.batcher.has_work:
+                self.batcher.tick()
+        self.collect()
+        assert not self.batcher.has_work
+        assert not self.running
+        assert all(sampler.is_closed for sampler in self.backend.samplers)
+        assert not any(lane.is_busy for lane in self.batcher._cache.lanes)
+
+
+# 10,000 operations, the same ones each time: a failure is everybody's.
+BatcherMachine.TestCase.settings = settings(
+    max_examples=200,
+    stateful_step_count=50,
+    deadline=None,
+    derandomize=True,
+    phases=[Phase.explicit, Phase.generate, Phase.shrink],
+)
+TestBatcher = BatcherMachine.TestCase

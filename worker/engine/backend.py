@@ -1,0 +1,132 @@
+"""What the batcher asks of a model: lanes to evaluate in, samplers, and states to keep.
+
+A lane is one of llama.cpp's sequence ids: a place in the KV cache for one conversation at a time.
+`LlamaModel` is the real one; tests script their own.
+"""
+
+from collections.abc import Sequence, Sized
+from dataclasses import dataclass
+from typing import Protocol
+
+from worker.engine.interface import EngineError, SamplingOptions
+
+State = Sized
+"""A lane's content outside of it; its length is its size in bytes."""
+
+
+class NoRoom(EngineError):
+    """There are not enough free cells in the KV cache; nothing was changed."""
+
+
+class EvaluationFailed(EngineError):
+    """A step failed; what its lanes hold is unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one lane does in a step.
+
+    Args:
+        lane: where.
+        start: how many tokens the lane holds already.
+        token_ids: what is evaluated behind them, at least one.
+        sampled: whether a token is to be drawn behind the last one.
+    """
+
+    lane: int
+    start: int
+    token_ids: Sequence[int]
+    sampled: bool
+
+
+class TokenSampler(Protocol):
+    """Draws the tokens of one reply."""
+
+    def accept(self, token: int) -> None:
+        """Remember a token that was drawn in an earlier attempt."""
+        ...
+
+    def close(self) -> None:
+        """Free it."""
+        ...
+
+
+class Vocabulary(Protocol):
+    """What tokens mean."""
+
+    def piece_of(self, token: int) -> bytes:
+        """A token's bytes; none for control tokens."""
+        ...
+
+    def is_end(self, token: int) -> bool:
+        """Whether a token ends the reply."""
+        ...
+
+
+class LaneStore(Protocol):
+    """The content of lanes."""
+
+    def save(self, lane: int) -> State:
+        """A copy of what a lane holds."""
+        ...
+
+    def load(self, lane: int, state: State) -> bool:
+        """Replace what a lane holds; False if that failed (it is then empty)."""
+        ...
+
+    def truncate(self, lane: int, length: int) -> bool:
+        """Keep the first tokens only; False if the model cannot (nothing is changed)."""
+        ...
+
+    def clear(self, lane: int) -> None:
+        """Empty a lane."""
+        ...
+
+
+class Backend(Vocabulary, LaneStore, Protocol):
+    """A model with several lanes.
+
+    `packed`: a step is one pass over the weights only if its lanes are neighbours.
+    """
+
+    @property
+    def num_lanes(self) -> int: ...
+
+    @property
+    def lane_size(self) -> int:
+        """Tokens that a lane can hold."""
+        ...
+
+    @property
+    def batch_size(self) -> int:
+        """Most tokens of one step."""
+        ...
+
+    @property
+    def packed(self) -> bool: ...
+
+    @property
+    def native_s(self) -> float:
+        """Seconds spent inside the library so far."""
+        ...
+
+    def evaluate(self, parts: Sequence[Part]) -> None:
+        """Evaluate all parts in one step.
+
+        Raises:
+            NoRoom: nothing was changed.
+            EvaluationFailed: the lanes' contents are unknown.
+        """
+        ...
+
+    def sample(self, output: int, sampler: TokenSampler) -> int:
+        """Draw behind the `output`-th sampled part of the last step."""
+        ...
+
+    def make_sampler(self, options: SamplingOptions) -> TokenSampler:
+        """A sampler for one reply.
+
+        Raises:
+            EngineError: the options ask for something that cannot be had.
+        """
+        ...

@@ -1,0 +1,63 @@
+"""A `llama_batch` over numpy arrays: filling it costs a microsecond, not a call for each token."""
+
+import ctypes
+from collections.abc import Sequence
+from typing import Any
+
+import llama_cpp
+import numpy as np
+import numpy.typing as npt
+
+from worker.engine.backend import Part
+
+
+class Batch:
+    """The tokens of one step, each of one lane.
+
+    Args:
+        size: most tokens of a step.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._token = np.zeros(size, np.int32)
+        self._position = np.zeros(size, np.int32)
+        self._num_lanes = np.ones(size, np.int32)
+        self._lane = np.zeros(size, np.int32)
+        self._is_output = np.zeros(size, np.int8)
+        self._lane_pointers = _pointers_into(self._lane)
+        self.outputs: list[int] = []
+        """Where in the batch tokens are to be drawn."""
+        self.struct = llama_cpp.llama_batch()
+        self.struct.token = _pointer(self._token, ctypes.c_int32)
+        self.struct.embd = None
+        self.struct.pos = _pointer(self._position, ctypes.c_int32)
+        self.struct.n_seq_id = _pointer(self._num_lanes, ctypes.c_int32)
+        self.struct.seq_id = self._lane_pointers
+        self.struct.logits = _pointer(self._is_output, ctypes.c_int8)
+
+    def fill(self, parts: Sequence[Part]) -> None:
+        """Replace its content; the parts' tokens must fit."""
+        end = 0
+        self.outputs = []
+        for part in parts:
+            begin, end = end, end + len(part.token_ids)
+            self._token[begin:end] = part.token_ids
+            self._position[begin:end] = np.arange(part.start, part.start + end - begin)
+            self._lane[begin:end] = part.lane
+            self._is_output[begin:end] = 0
+            if part.sampled:
+                self._is_output[end - 1] = 1
+                self.outputs.append(end - 1)
+        self.struct.n_tokens = end
+
+
+def _pointer(array: npt.NDArray[Any], kind: Any) -> Any:
+    return array.ctypes.data_as(ctypes.POINTER(kind))
+
+
+def _pointers_into(array: npt.NDArray[np.int32]) -> Any:
+    """A pointer to each element: llama.cpp takes a list of lanes for every token, ours have one."""
+    kind = ctypes.POINTER(ctypes.c_int32)
+    begin, step = array.ctypes.data, array.itemsize
+    addresses = (begin + step * index for index in range(len(array)))
+    return (kind * len(array))(*(ctypes.cast(address, kind) for address in addresses))

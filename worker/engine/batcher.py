@@ -1,0 +1,313 @@
+"""The engine's tick: admit, plan, decode, sample, finish.
+
+Everything here runs in the engine's thread and is deterministic for a given order of requests.
+"""
+
+import logging
+import statistics
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from worker.engine.backend import Backend, EvaluationFailed, NoRoom, Part
+from worker.engine.interface import EngineError, GenerationRequest
+from worker.engine.kv_cache import MIN_SHARED, KvCache, Lane
+from worker.engine.pacer import PrefillPacer
+from worker.engine.prefixes import common_prefix
+from worker.engine.scheduler import Scheduler, Work
+from worker.engine.sequence import Sequence, Sink
+from worker.engine.stats import EngineStats
+
+log = logging.getLogger(__name__)
+
+_MEDIAN_OF: Final = 64
+_GAP_TICKS: Final = 3
+"""A gap between busy lanes stays open for so long: mostly the next turn fills it."""
+_MOST_WARMED: Final = 64
+"""Windows that wait to be evaluated ahead; the oldest are forgotten."""
+
+
+class Batcher:
+    """Evaluates many sequences together, step by step.
+
+    Args:
+        backend: the model.
+        pacer: how large a prompt's chunks are.
+        park_bytes: host memory for idle conversations.
+        grid: if set, chunks end at multiples of it (for comparing runs).
+    """
+
+    def __init__(
+        self, backend: Backend, pacer: PrefillPacer, *, park_bytes: int, grid: int | None = None
+    ) -> None:
+        self.step_started: float | None = None
+        self.step_times: deque[float] = deque(maxlen=_MEDIAN_OF)
+        self.steps = 0
+        self._backend = backend
+        self._pacer = pacer
+        self._grid = grid
+        self._scheduler = Scheduler(packed=backend.packed, grid=grid)
+        self._cache = KvCache(
+            backend, num_lanes=backend.num_lanes, park_bytes=park_bytes, packed=backend.packed
+        )
+        self._warm: OrderedDict[str, tuple[int, ...]] = OrderedDict()
+        self._gap_ticks = 0
+        self._evaluated = self._cached = self._generated = self._preemptions = 0
+        self._decoding_passes = self._decoded = 0
+        self._tick_s = 0.0
+        self._native_s = 0.0
+
+    @property
+    def has_work(self) -> bool:
+        """Whether a tick would do anything."""
+        return bool(self._scheduler.running or self._scheduler.waiting or self._warm)
+
+    def submit(self, request: GenerationRequest, sink: Sink) -> Sequence | None:
+        """Take a request; its pieces go to `sink`. None if it has ended already."""
+        self._warm.pop(request.session, None)
+        if len(request.prompt) + len(request.emitted) >= self._backend.lane_size:
+            sink(EngineError("the window is full: the prompt leaves no room for a reply"))
+            return None
+        try:
+            sampler = self._backend.make_sampler(request.sampling)
+        except EngineError as error:
+            sink(error)
+            return None
+        sequence = Sequence(request, self._backend, sampler, sink)
+        if len(request.emitted) >= request.max_tokens:
+            sequence.finish_at_once()
+            return None
+        self._scheduler.waiting.append(sequence)
+        return sequence
+
+    def warm(self, session: str, token_ids: tuple[int, ...]) -> None:
+        """Evaluate what a conversation's next prompt begins with, once there is nothing else."""
+        if 1 < len(token_ids) < self._backend.lane_size:
+            self._warm[session] = token_ids
+            self._warm.move_to_end(session)
+            while len(self._warm) > _MOST_WARMED:
+                self._warm.popitem(last=False)
+
+    def tick(self) -> None:
+        """One step of everything that runs."""
+        began, native = time.monotonic(), self._backend.native_s
+        self._drop_cancelled()
+        self._admit()
+        self._close_gaps()
+        for works in self._scheduler.plan(self._budget()).passes:
+            self._evaluate([work for work in works if work.sequence.lane is not None])
+        self._tick_s += time.monotonic() - began
+        self._native_s += self._backend.native_s - native
+
+    def fail_all(self, error: EngineError) -> None:
+        """Give everything up, and forget what the lanes hold."""
+        for sequence in (*self._scheduler.running, *self._scheduler.waiting):
+            sequence.lane = None
+            sequence.fail(error)
+        self._scheduler.running.clear()
+        self._scheduler.waiting.clear()
+        self._warm.clear()
+        self._cache.clear_all()
+
+    def stats(self) -> EngineStats:
+        """Figures; may be asked for by another thread."""
+        times = list(self.step_times)
+        return EngineStats(
+            steps=self.steps,
+            running=len(self._scheduler.running),
+            waiting=len(self._scheduler.waiting),
+            evaluated=self._evaluated,
+            cached=self._cached,
+            generated=self._generated,
+            lane_tokens=self._cache.num_tokens,
+            lane_capacity=self._backend.num_lanes * self._backend.lane_size,
+            parked=len(self._cache.parking),
+            parked_bytes=self._cache.parking.num_bytes,
+            preemptions=self._preemptions,
+            step_ms=round(statistics.median(times) * 1000, 3) if times else 0.0,
+            batch_fill=round(self._decoded / max(1, self._decoding_passes), 2),
+            host_share=round(1 - self._native_s / self._tick_s, 4) if self._tick_s else 0.0,
+        )
+
+    # Admitting.
+
+    def _budget(self) -> int:
+        if self._grid is not None:
+            return self._grid
+        return self._pacer.size(beside_decodes=self._scheduler.is_decoding)
+
+    def _drop_cancelled(self) -> None:
+        for sequence in [s for s in self._scheduler.running if s.cancelled.is_set()]:
+            self._leave(sequence)
+            sequence.close()
+        waiting = self._scheduler.waiting
+        for sequence in [s for s in waiting if s.cancelled.is_set()]:
+            waiting.remove(sequence)
+            sequence.close()
+
+    def _admit(self) -> None:
+        if self._scheduler.waiting:
+            self._stop_background()
+        for sequence in list(self._scheduler.waiting):
+            if self._scheduler.is_full or not self._cache.has_free_lane:
+                return
+            if not self._shares_soon(sequence):
+                self._scheduler.waiting.remove(sequence)
+                self._start(sequence)
+        if not self._scheduler.running and self._warm:
+            session, token_ids = self._warm.popitem(last=False)
+            request = GenerationRequest(session, token_ids, max_tokens=0)
+            self._start(Sequence(request, self._backend, None, _nobody))
+
+    def _start(self, sequence: Sequence) -> None:
+        lane, num_cached = self._cache.acquire(sequence.request.session, sequence.token_ids)
+        if sequence.num_cached is None and not sequence.is_background:
+            self._cached += num_cached
+        sequence.begin(lane, num_cached)
+        self._scheduler.running.append(sequence)
+
+    def _shares_soon(self, sequence: Sequence) -> bool:
+        """Whether a prefix of it is being evaluated just now, so that it should wait for that."""
+        for other in self._scheduler.running:
+            if other.num_remaining <= 1:
+                continue
+            shared = min(
+                common_prefix(other.token_ids, sequence.token_ids), len(sequence.token_ids) - 1
+            )
+            if shared < other.num_computed + 1 or shared < MIN_SHARED:
+                continue
+            if shared >= MIN_SHARED + self._cache.matched(
+                sequence.request.session, sequence.token_ids
+            ):
+                other.border = min(shared, other.border or shared)
+                return True
+        return False
+
+    def _stop_background(self) -> None:
+        for sequence in [s for s in self._scheduler.running if s.is_background]:
+            self._leave(sequence)
+
+    def _close_gaps(self) -> None:
+        self._gap_ticks = self._gap_ticks + 1 if self._cache.has_gap() else 0
+        if self._gap_ticks < _GAP_TICKS:
+            return
+        for old, new in self._cache.compact():
+            for sequence in self._scheduler.running:
+                if sequence.lane is old:
+                    sequence.lane = new
+
+    # Evaluating.
+
+    def _evaluate(self, works: list[Work]) -> None:
+        """One pass: evaluate, then draw where a prompt or the last token is complete."""
+        if not works:
+            return None
+        parts = [_part(work) for work in works]
+        try:
+            with self._timed_step():
+                began = time.monotonic()
+                self._backend.evaluate(parts)
+        except NoRoom:
+            return self._make_room(works)
+        except EvaluationFailed as error:
+            return self._isolate(works, error)
+        if len(works) == 1 and len(parts[0].token_ids) > 1:
+            self._pacer.record(len(parts[0].token_ids), time.monotonic() - began)
+        return self._advance(works, parts)
+
+    def _advance(self, works: list[Work], parts: list[Part]) -> None:
+        outputs = 0
+        for work, part in zip(works, parts, strict=True):
+            sequence, lane = work.sequence, work.sequence.lane
+            assert lane is not None
+            if sequence.num_generated == 0 or len(part.token_ids) > 1:
+                self._evaluated += len(part.token_ids)
+            lane.token_ids.extend(part.token_ids)
+            if part.sampled and sequence.sampler is not None:
+                token = self._backend.sample(outputs, sequence.sampler)
+                outputs += 1
+                self._generated += 1
+                if sequence.take(token) or self._is_full(sequence):
+                    self._leave(sequence)
+            elif sequence.num_remaining == 0:
+                self._leave(sequence)
+        if outputs:
+            self._decoding_passes += 1
+            self._decoded += outputs
+
+    def _is_full(self, sequence: Sequence) -> bool:
+        if len(sequence.token_ids) < self._backend.lane_size:
+            return False
+        sequence.finish_at_once()
+        return True
+
+    @contextmanager
+    def _timed_step(self) -> Iterator[None]:
+        started = self.step_started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.step_started = None
+        self.steps += 1
+        self.step_times.append(time.monotonic() - started)
+
+    def _leave(self, sequence: Sequence) -> None:
+        """It runs no longer; its lane keeps what was evaluated."""
+        self._scheduler.running.remove(sequence)
+        self._scheduler.is_full = False
+        if sequence.lane is not None:
+            self._cache.release(sequence.lane)
+            sequence.lane = None
+
+    # When a step does not succeed.
+
+    def _make_room(self, works: list[Work]) -> None:
+        """Park idle conversations, else evaluate less at once, else preempt the youngest reply."""
+        if self._cache.park_idle():
+            return
+        if all(len(_part(work).token_ids) > 1 for work in works) and self._pacer.shrink():
+            return
+        running = self._scheduler.running
+        youngest = running[-1]
+        if len(running) == 1:
+            self._fail(youngest, EngineError("the KV cache is full"))
+            return
+        self._preemptions += 1
+        log.info("no room in the KV cache: one of %d replies waits", len(running))
+        running.remove(youngest)
+        self._cache.park(_lane_of(youngest))
+        youngest.lane = None
+        self._scheduler.put_back(youngest)
+
+    def _isolate(self, works: list[Work], error: EvaluationFailed) -> None:
+        """Try each sequence of a failed step alone: only those that fail again are given up."""
+        for work in works:
+            self._cache.resync(_lane_of(work.sequence))
+        if len(works) == 1:
+            self._fail(works[0].sequence, error)
+            return
+        log.warning("a step of %d sequences failed (%s); trying each alone", len(works), error)
+        for work in works:
+            self._evaluate([work])
+
+    def _fail(self, sequence: Sequence, error: EngineError) -> None:
+        self._leave(sequence)
+        sequence.fail(error)
+
+
+def _part(work: Work) -> Part:
+    sequence, start = work.sequence, work.sequence.num_computed
+    size = min(work.num_tokens, sequence.num_until_border)
+    token_ids = sequence.token_ids[start : start + size]
+    is_last = start + size == len(sequence.token_ids)
+    return Part(_lane_of(sequence).index, start, token_ids, is_last and not sequence.is_background)
+
+
+def _lane_of(sequence: Sequence) -> Lane:
+    assert sequence.lane is not None, "it runs"
+    return sequence.lane
+
+
+_nobody: Callable[[object], None] = lambda _: None  # noqa: E731

@@ -1,0 +1,163 @@
+"""Converting a model file that this CPU runs slowly, once, to a type that it runs fast.
+
+llama.cpp has fast matrix kernels for some types only. Weights of another type are converted
+upwards, to one that holds every value at least as exactly; docs/benchmarks/engine.md has speed and
+perplexity side by side.
+"""
+
+import contextlib
+import ctypes
+import fcntl
+import logging
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import llama_cpp
+
+from worker.engine.devices import gpu_count
+from worker.engine.model import ModelError, fingerprint, load_model
+
+log = logging.getLogger(__name__)
+
+_LARGEST_BF16: Final = 2 << 30
+"""Bytes; beyond, reading the weights for every token costs more than the faster kernels give."""
+_ROOM: Final = 1.2
+"""Free disk space asked for, in sizes of the new file."""
+_MEMORY_SHARE: Final = 0.6
+"""Of the machine's memory that the new file may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class WeightType:
+    """A type to convert to: its name, llama.cpp's number for it, its bits for a weight."""
+
+    name: str
+    ftype: int
+    bits: float
+
+
+BF16: Final = WeightType("bf16", llama_cpp.LLAMA_FTYPE_MOSTLY_BF16, 16.0)
+Q8_0: Final = WeightType("q8_0", llama_cpp.LLAMA_FTYPE_MOSTLY_Q8_0, 8.5)
+
+_SLOW_BITS: Final = {
+    llama_cpp.LLAMA_FTYPE_MOSTLY_Q4_1: 5.0,
+    llama_cpp.LLAMA_FTYPE_MOSTLY_Q5_1: 6.0,
+}
+"""Bits a weight of the types without fast kernels."""
+
+
+def fast_on_this_machine(path: Path, folder: Path, threads: int) -> Path:
+    """A model file to run instead of `path`: itself, or what it was converted to.
+
+    With a GPU nothing is converted. What was converted before is found in `folder`.
+
+    Args:
+        path: a GGUF file.
+        folder: for converted files; made if it is not there.
+        threads: for converting.
+
+    Raises:
+        ModelError: `path` is not a model.
+    """
+    slow_bits = _SLOW_BITS.get(file_type(path))
+    if slow_bits is None or _has_gpu() or "-of-" in path.name:
+        return path
+    num_weights = 8 * path.stat().st_size / slow_bits
+    kind = choose_type(num_weights, system_info())
+    target = folder / f"{path.stem}-{fingerprint(path)}-{kind.name}.gguf"
+    size = round(num_weights * kind.bits / 8)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with _locked(folder / "convert.lock"):
+            if target.exists():
+                return target
+            if (reason := _too_large(size, folder)) is not None:
+                log.warning("%s is not converted to a faster type: %s", path.name, reason)
+                return path
+            convert(path, target, kind, threads)
+    except (OSError, ModelError) as error:
+        log.warning("%s could not be converted to a faster type: %s", path.name, error)
+        return path
+    return target
+
+
+def choose_type(num_weights: float, features: str) -> WeightType:
+    """BF16 where the CPU multiplies it and the model is small, else Q8_0.
+
+    Args:
+        features: what llama.cpp says of the CPU.
+    """
+    has_bf16 = re.search(r"(AVX512_BF16|AMX_INT8) = 1", features) is not None
+    small = num_weights * BF16.bits / 8 <= _LARGEST_BF16
+    return BF16 if has_bf16 and small else Q8_0
+
+
+def convert(path: Path, target: Path, kind: WeightType, threads: int) -> None:
+    """Write `path` with other weights to `target`, which appears only when it is whole.
+
+    Raises:
+        ModelError: llama.cpp could not.
+    """
+    log.info("converting %s to %s, once", path.name, kind.name)
+    began = time.monotonic()
+    params = llama_cpp.llama_model_quantize_default_params()
+    params.ftype, params.nthread, params.allow_requantize = kind.ftype, threads, True
+    unfinished = target.with_suffix(f".{os.getpid()}.part")
+    try:
+        status = llama_cpp.llama_model_quantize(
+            str(path).encode(), str(unfinished).encode(), ctypes.byref(params)
+        )
+        if status != 0:
+            raise ModelError(f"llama_model_quantize: {status}")
+        unfinished.rename(target)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    log.info("converted in %.1f s", time.monotonic() - began)
+
+
+def file_type(path: Path) -> int:
+    """llama.cpp's number of a file's main weight type.
+
+    Raises:
+        ModelError: it is not a model.
+    """
+    params = llama_cpp.llama_model_default_params()
+    params.vocab_only = True
+    model = load_model(path, params)
+    try:
+        return int(llama_cpp.llama_model_ftype(model))
+    finally:
+        llama_cpp.llama_model_free(model)
+
+
+def system_info() -> str:
+    """What llama.cpp says of this machine."""
+    return str(llama_cpp.llama_print_system_info().decode())
+
+
+def _has_gpu() -> bool:
+    return bool(llama_cpp.llama_supports_gpu_offload()) and gpu_count() > 0
+
+
+def _too_large(size: int, folder: Path) -> str | None:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if size > memory * _MEMORY_SHARE:
+        return f"it would take {size >> 20} MiB of {memory >> 20} MiB of memory"
+    free = shutil.disk_usage(folder).free
+    if size * _ROOM > free:
+        return f"it would take {size >> 20} MiB of {free >> 20} MiB left on the disk"
+    return None
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """One process at a time: several workers start together."""
+    with open(path, "a", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

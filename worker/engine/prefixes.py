@@ -1,0 +1,17 @@
+"""Comparing token ids."""
+
+from collections.abc import Sequence
+from typing import Final
+
+_BLOCK: Final = 64
+"""Slices of lists are compared in C: whole blocks first."""
+
+
+def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
+    """How many tokens two sequences have in common from their beginning on."""
+    limit, length = min(len(a), len(b)), 0
+    while length + _BLOCK <= limit and a[length : length + _BLOCK] == b[length : length + _BLOCK]:
+        length += _BLOCK
+    while length < limit and a[length] == b[length]:
+        length += 1
+    return length

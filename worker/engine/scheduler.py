@@ -1,0 +1,105 @@
+"""Who is evaluated in the next step: decodes, then prompts, the shortest first, with ageing."""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+from worker.engine.sequence import Sequence
+
+AGEING: Final = 64
+"""Tokens by which a waiting prompt counts as shorter for each step that it waited."""
+
+_SMALLEST: Final = 16
+"""Tokens for which a pass over the weights is worth while beside others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """So many tokens of a sequence."""
+
+    sequence: Sequence
+    num_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What is evaluated together: decodes in one pass, then each prompt's chunk in its own."""
+
+    decodes: list[Work]
+    prefills: list[Work]
+
+    @property
+    def passes(self) -> list[list[Work]]:
+        """The calls of this step, in order."""
+        return [works for works in (self.decodes, *([work] for work in self.prefills)) if works]
+
+
+class Scheduler:
+    """The sequences that wait for a lane, and those that have one.
+
+    Args:
+        packed: neighbours in lanes are evaluated in one pass, so that gaps should be filled.
+        grid: if set, chunks end at multiples of it, whatever else happens.
+    """
+
+    def __init__(self, *, packed: bool, grid: int | None = None) -> None:
+        self.waiting: deque[Sequence] = deque()
+        self.running: list[Sequence] = []
+        self.is_full = False
+        """Whether a reply had to give its lane back: until another one ends, nobody gets one."""
+        self._packed = packed
+        self._grid = grid
+
+    @property
+    def is_decoding(self) -> bool:
+        """Whether a prompt's evaluation keeps a reply waiting."""
+        return any(one.num_remaining == 1 for one in self.running)
+
+    def put_back(self, sequence: Sequence) -> None:
+        """It was preempted: first in the queue, once there is room again."""
+        self.waiting.appendleft(sequence)
+        self.is_full = True
+
+    def plan(self, budget: int) -> Step:
+        """The next step, with at most `budget` tokens of prompts."""
+        decodes = [Work(one, 1) for one in self.running if one.num_remaining == 1]
+        prefills = self._prefills(budget)
+        if self._packed and self._grid is None:
+            decodes += self._between(decodes)
+        return Step(decodes, prefills)
+
+    def _prefills(self, budget: int) -> list[Work]:
+        chosen: list[Work] = []
+        for one in sorted((s for s in self.running if s.num_remaining > 1), key=_urgency):
+            wanted = self._chunk(one)
+            size = min(wanted, budget)
+            least = wanted if self._grid is not None else min(wanted, _SMALLEST)
+            if size <= 0 or (chosen and size < least):
+                one.num_waits += 1
+                continue
+            chosen.append(Work(one, size))
+            one.num_waits = 0
+            budget -= size
+        return chosen
+
+    def _chunk(self, sequence: Sequence) -> int:
+        wanted = sequence.num_until_border
+        if self._grid is not None:
+            wanted = min(wanted, self._grid - sequence.num_computed % self._grid)
+        return wanted
+
+    def _between(self, decodes: list[Work]) -> list[Work]:
+        """One token of each prompt that lies between decodes: a gap would cost a whole pass."""
+        indexes = [work.sequence.lane.index for work in decodes if work.sequence.lane is not None]
+        if not indexes:
+            return []
+        low, high = min(indexes), max(indexes)
+        return [
+            Work(one, 1)
+            for one in self.running
+            if one.num_remaining > 2 and one.lane is not None and low < one.lane.index < high
+        ]
+
+
+def _urgency(sequence: Sequence) -> int:
+    return sequence.num_until_border - AGEING * sequence.num_waits
