@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Final, NoReturn
 
+import orjson
 from redis.exceptions import RedisError
 
 from shared.turn_values import Outcome, WorkerState
@@ -73,6 +74,7 @@ class Heartbeat:
             engine.slots,
             len(self._holdings),
             engine.steps,
+            orjson.dumps(engine.stats()),
         )
         await self._turns.announce(self._worker_id, state, self._interval_s * _MISSED_BEATS)
 

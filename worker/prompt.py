@@ -1,12 +1,34 @@
 """From a conversation's history to the token ids of a prompt, trimmed to its window."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import dropwhile
+from typing import Final
 
+from shared.errors import ContextLengthExceeded
 from shared.schema import StoredMessage
 from shared.turn_values import Claim, History
 from worker.engine.interface import Engine, PromptMessage
+from worker.engine.prefixes import common_prefix
 from worker.window import Budget, split_turns, trim
+
+_ANY: Final = 0
+_OTHER: Final = 1
+"""Token ids in the place of a prompt that is not known yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """The messages from a prompt to its reply, as token ids; `number` is the first one's."""
+
+    number: int
+    contents: tuple[PromptMessage, ...]
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether it ends with a reply; an edit can leave a prompt without one."""
+        return self.contents[-1].role == "assistant"
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,17 +37,49 @@ class Prompt:
 
     Args:
         token_ids: the whole prompt.
-        user_tokens: tokens of the new prompt's content alone.
-        offset: absolute number of the first message in view.
-        turns_kept: turns in view, the new one included.
-        turns_dropped: earlier turns no longer in view.
+        system: the instructions; nothing if there are none.
+        turns: earlier turns in view.
+        user: the new prompt.
+        number: what the new prompt is numbered.
     """
 
     token_ids: tuple[int, ...]
-    user_tokens: int
+    system: tuple[PromptMessage, ...]
+    turns: tuple[Turn, ...]
+    user: PromptMessage
+    number: int
+
+    @property
+    def offset(self) -> int:
+        """Absolute number of the first message in view."""
+        return self.turns[0].number if self.turns else self.number
+
+    @property
+    def turns_kept(self) -> int:
+        """Turns in view, the new one included; it belongs to one that has no reply."""
+        unanswered = bool(self.turns) and not self.turns[-1].is_answered
+        return len(self.turns) + (0 if unanswered else 1)
+
+    @property
+    def turns_dropped(self) -> int:
+        """Earlier turns no longer in view; they are two messages, but an edit may leave half."""
+        return self.offset // 2
+
+    def answered(self, reply: tuple[int, ...]) -> tuple[Turn, ...]:
+        """The turns in view once this one has its reply."""
+        contents = (self.user, PromptMessage("assistant", reply))
+        if self.turns and not self.turns[-1].is_answered:
+            *earlier, last = self.turns
+            return (*earlier, Turn(last.number, (*last.contents, *contents)))
+        return (*self.turns, Turn(self.number, contents))
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """The window of a next turn: number of its first message, token ids that it begins with."""
+
     offset: int
-    turns_kept: int
-    turns_dropped: int
+    token_ids: tuple[int, ...]
 
 
 def build_prompt(engine: Engine, claim: Claim, history: History, budget: Budget) -> Prompt:
@@ -37,36 +91,61 @@ def build_prompt(engine: Engine, claim: Claim, history: History, budget: Budget)
     same_model = history.model == engine.model.fingerprint
     request = claim.request
     context = history.context if request.context is None else request.context
-    system = [PromptMessage("system", tuple(engine.tokenize(context)))] if context else []
+    system = (PromptMessage("system", tuple(engine.tokenize(context))),) if context else ()
     user = PromptMessage("user", tuple(engine.tokenize(request.prompt)))
     # An edit's view is cut to a number of messages, and may begin in mid-turn.
     messages = dropwhile(lambda message: message.role != "user", history.messages)
-    turns = split_turns(list(messages))
-    contents = [[_content(engine, message, same_model) for message in turn] for turn in turns]
-    rendered: dict[int, list[int]] = {}
-
-    def render(dropped: int) -> list[int]:
-        if dropped not in rendered:
-            kept = [message for turn in contents[dropped:] for message in turn]
-            rendered[dropped] = engine.render(_alternating(engine, [*system, *kept, user]))
-        return rendered[dropped]
-
-    dropped = trim(len(turns), lambda k: len(render(k)), budget)
-    in_view = turns[dropped:]
-    offset = in_view[0][0].number if in_view else history.next_number
-    return Prompt(
-        token_ids=tuple(render(dropped)),
-        user_tokens=len(user.token_ids),
-        offset=offset,
-        turns_kept=len(in_view) + (0 if _is_unanswered(in_view) else 1),
-        # Turns are two messages, but an edit may leave half of one.
-        turns_dropped=offset // 2,
+    turns = tuple(
+        Turn(turn[0].number, tuple(_content(engine, message, same_model) for message in turn))
+        for turn in split_turns(list(messages))
     )
 
+    @cache
+    def rendered(dropped: int) -> list[int]:
+        return _render(engine, system, turns[dropped:], user)
 
-def _is_unanswered(turns: list[tuple[StoredMessage, ...]]) -> bool:
-    """Whether the newest turn ends with a prompt: then the new prompt belongs to it."""
-    return bool(turns) and turns[-1][-1].role == "user"
+    dropped = trim(len(turns), lambda k: len(rendered(k)), budget)
+    return Prompt(tuple(rendered(dropped)), system, turns[dropped:], user, history.next_number)
+
+
+def look_ahead(
+    engine: Engine, prompt: Prompt, reply: tuple[int, ...], budget: Budget
+) -> Ahead | None:
+    """The next turn's window, if it would have to be trimmed: then that can be done beforehand.
+
+    The next prompt is taken to be as long as those in view are on average.
+
+    Args:
+        reply: token ids of the reply's content, as the next turn will see it.
+    """
+    turns = prompt.answered(reply)
+    lengths = [len(m.token_ids) for turn in turns for m in turn.contents if m.role == "user"]
+    expected = PromptMessage("user", (_ANY,) * (sum(lengths) // len(lengths)))
+
+    @cache
+    def measured(dropped: int) -> int:
+        return len(_render(engine, prompt.system, turns[dropped:], expected))
+
+    try:
+        dropped = trim(len(turns), measured, budget)
+    except ContextLengthExceeded:
+        return None
+    if dropped == 0:
+        return None
+    kept = turns[dropped:]
+    one, other = (
+        _render(engine, prompt.system, kept, PromptMessage("user", (token,)))
+        for token in (_ANY, _OTHER)
+    )
+    offset = kept[0].number if kept else prompt.number + 2
+    return Ahead(offset, tuple(one[: common_prefix(one, other)]))
+
+
+def _render(
+    engine: Engine, system: Sequence[PromptMessage], turns: Sequence[Turn], user: PromptMessage
+) -> list[int]:
+    contents = [message for turn in turns for message in turn.contents]
+    return engine.render(_alternating(engine, [*system, *contents, user]))
 
 
 def _content(engine: Engine, message: StoredMessage, same_model: bool) -> PromptMessage:

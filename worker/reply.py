@@ -26,7 +26,7 @@ from worker.emitter import Emitter
 from worker.engine.interface import End, Engine, EngineError, GenerationRequest, SamplingOptions
 from worker.held import GivenUp, Held
 from worker.persistence import persist
-from worker.prompt import Prompt, build_prompt
+from worker.prompt import Ahead, Prompt, build_prompt, look_ahead
 from worker.window import Budget
 
 log = logging.getLogger(__name__)
@@ -41,16 +41,25 @@ class Replier:
     Args:
         turns: bound to this worker's connection.
         engine: generates.
+        emitter: sends pieces on their way.
         window: tokens of prompt and reply together.
         trim_to: share of the window that trimming aims at.
         max_tokens: a reply's length when the request does not say.
     """
 
     def __init__(
-        self, turns: Turns, engine: Engine, *, window: int, trim_to: float, max_tokens: int
+        self,
+        turns: Turns,
+        engine: Engine,
+        emitter: Emitter,
+        *,
+        window: int,
+        trim_to: float,
+        max_tokens: int,
     ) -> None:
         self._turns = turns
         self._engine = engine
+        self._emitter = emitter
         self._window = window
         self._trim_to = trim_to
         self._max_tokens = max_tokens
@@ -72,8 +81,10 @@ class Replier:
         claim = held.claim
         try:
             async with asyncio.timeout(claim.remaining_s):
-                completion = await self._complete(held)
+                completion, ahead = await self._complete(held)
             await self._commit(claim, completion)
+            if ahead is not None:
+                self._engine.warm(claim.conversation, ahead.token_ids)
         except TimeoutError:
             await self._fail(claim, DeadlineExceeded("the turn did not end within its time"))
         except TurnFailed as error:
@@ -92,8 +103,8 @@ class Replier:
         outcome = await persist("fail", lambda: self._turns.fail(claim, error))
         log.info("job %s failed (%s): %s", claim.job, error.code, outcome)
 
-    async def _complete(self, held: Held) -> Completion:
-        """Generate the reply.
+    async def _complete(self, held: Held) -> tuple[Completion, Ahead | None]:
+        """Generate the reply; also returns the next turn's window, if it was trimmed for it.
 
         Raises:
             TurnFailed, EngineError: there is none.
@@ -117,7 +128,9 @@ class Replier:
             sampling=sampling_options(claim.request.sampling),
         )
         reply, rest, end = await self._generate(held, request, emitted)
-        return self._completion(claim, history.next_number, prompt, reply, rest, end)
+        content = self._content(reply)
+        ahead = look_ahead(self._engine, prompt, content, budget)
+        return self._completion(claim, prompt, reply, rest, end, ahead), ahead
 
     async def _prompt(self, claim: Claim, history: History, budget: Budget) -> Prompt:
         texts = (history.context, claim.request.context or "", claim.request.prompt)
@@ -131,8 +144,8 @@ class Replier:
     ) -> tuple[PieceRecord, PieceRecord | None, End]:
         """Returns the whole reply, the end of it that was not emitted, and how it ended."""
         texts, token_ids, end = [emitted.text], list(emitted.token_ids), None
-        emitter = Emitter(
-            self._turns, held.claim, len(token_ids), lambda: held.give_up(GivenUp.FENCED)
+        outlet = self._emitter.open(
+            held.claim, len(token_ids), lambda: held.give_up(GivenUp.FENCED)
         )
         held.generating = True
         try:
@@ -142,12 +155,12 @@ class Replier:
                     token_ids += piece.token_ids
                     end = piece.end
                     if piece.text or piece.token_ids:
-                        emitter.add(piece)
+                        outlet.add(piece)
             held.generating = False
-            rest = await emitter.close()
+            rest = await outlet.close()
         finally:
             held.generating = False
-            emitter.cancel()
+            outlet.cancel()
         if end is None:
             raise EngineError("the reply has no end")
         return PieceRecord("".join(texts), tuple(token_ids)), rest, end
@@ -155,17 +168,18 @@ class Replier:
     def _completion(
         self,
         claim: Claim,
-        number: int,
         prompt: Prompt,
         reply: PieceRecord,
         rest: PieceRecord | None,
         end: End,
+        ahead: Ahead | None,
     ) -> Completion:
-        now_ms = time.time_ns() // 1_000_000
+        now_ms, number = time.time_ns() // 1_000_000, prompt.number
+        user_tokens = len(prompt.user.token_ids)
         result = self._result(claim, prompt, reply, end, now_ms)
         encoded = orjson.dumps(result)
         user = StoredMessage(
-            number, "user", claim.request.prompt, claim.created_ms, prompt.user_tokens, claim.job
+            number, "user", claim.request.prompt, claim.created_ms, user_tokens, claim.job
         )
         assistant = StoredMessage(
             number + 1,
@@ -179,7 +193,7 @@ class Replier:
         return Completion(
             user=user,
             assistant=assistant,
-            offset=prompt.offset,
+            offset=prompt.offset if ahead is None else ahead.offset,
             tokens=result.numberOfTokens,
             window=orjson.dumps(result.window),
             model=self._engine.model.fingerprint,
@@ -206,6 +220,10 @@ class Replier:
                 round(end.generation_ms, 1),
             ),
         )
+
+    def _content(self, reply: PieceRecord) -> tuple[int, ...]:
+        """The reply as the next turn will see it."""
+        return self._ids_to_keep(reply) or tuple(self._engine.tokenize(reply.text))
 
     def _ids_to_keep(self, reply: PieceRecord) -> tuple[int, ...] | None:
         """The reply's ids, if its text alone would give others and they are exactly its text."""

@@ -6,12 +6,14 @@ import logging
 import os
 import secrets
 import socket
-from typing import Final
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Final
 
 from shared.config import Settings
 from shared.keys import Keys
 from shared.redis import AWAY, connect, wait_until_up
 from shared.turns import Turns
+from worker.emitter import Emitter
 from worker.engine.interface import Engine
 from worker.heartbeat import Heartbeat
 from worker.losses import Losses
@@ -43,6 +45,7 @@ async def run_worker(settings: Settings, engine: Engine, stopping: asyncio.Event
         return
     turns = Turns(redis, keys, settings)
     await turns.ensure_group()
+    emitter = Emitter(turns)
     worker = StreamWorker(
         redis=redis,
         keys=keys,
@@ -50,6 +53,7 @@ async def run_worker(settings: Settings, engine: Engine, stopping: asyncio.Event
         replier=Replier(
             turns,
             engine,
+            emitter,
             window=settings.context_length,
             trim_to=settings.trim_to,
             max_tokens=settings.max_tokens,
@@ -67,7 +71,15 @@ async def run_worker(settings: Settings, engine: Engine, stopping: asyncio.Event
     losses = Losses(redis, keys, turns, worker.holdings, worker.worker_id)
     recovery = Recovery(redis, turns, worker, lease_s=settings.lease)
     try:
-        await _serve(worker, turns, heartbeat, losses, recovery, stopping, settings.grace)
+        parts = {
+            "emitter": emitter.run,
+            "heartbeat": heartbeat.run,
+            "losses": losses.run,
+            "permits": worker.async_run,
+        }
+        await persist("announce", heartbeat.announce)
+        log.info("worker %s is ready", worker.worker_id)
+        await _serve(worker, turns, recovery, parts, stopping, settings.grace)
     finally:
         await engine.close()
         await redis.aclose(close_connection_pool=True)
@@ -76,9 +88,8 @@ async def run_worker(settings: Settings, engine: Engine, stopping: asyncio.Event
 async def _serve(
     worker: StreamWorker,
     turns: Turns,
-    heartbeat: Heartbeat,
-    losses: Losses,
     recovery: Recovery,
+    parts: Mapping[str, Callable[[], Coroutine[Any, Any, None]]],
     stopping: asyncio.Event,
     grace_s: float,
 ) -> None:
@@ -86,18 +97,12 @@ async def _serve(
 
     Either way the turns that still run are handed over.
     """
-    await persist("announce", heartbeat.announce)
-    log.info("worker %s is ready", worker.worker_id)
     recovering = asyncio.create_task(recovery.run(), name="recovery")
-    parts = [
-        asyncio.create_task(worker.async_run(), name="permits"),
-        asyncio.create_task(heartbeat.run(), name="heartbeat"),
-        asyncio.create_task(losses.run(), name="losses"),
-        recovering,
-    ]
+    running = [asyncio.create_task(part(), name=name) for name, part in parts.items()]
+    running.append(recovering)
     told = asyncio.create_task(stopping.wait(), name="stopping")
     try:
-        done, _ = await asyncio.wait({told, *parts}, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait({told, *running}, return_when=asyncio.FIRST_COMPLETED)
         if told not in done:
             raise next(iter(done)).exception() or RuntimeError("a part of the worker ended")
     finally:
@@ -108,9 +113,9 @@ async def _serve(
             async with asyncio.timeout(grace_s + _HAND_OVER_S):
                 await asyncio.wait({recovering})
                 await worker.drain(grace_s)
-        for part in (told, *parts):
-            part.cancel()
-        await asyncio.gather(told, *parts, return_exceptions=True)
+        for task in (told, *running):
+            task.cancel()
+        await asyncio.gather(told, *running, return_exceptions=True)
         with contextlib.suppress(TimeoutError, *AWAY):
             async with asyncio.timeout(_HAND_OVER_S):
                 await turns.leave(worker.worker_id)

@@ -1,4 +1,4 @@
-"""A backend without a model: lanes are lists, and the next token is a function of everything in one.
+"""A backend without a model: lanes are lists, the next token a function of all that is in one.
 
 A lane with a wrong token in it therefore draws other tokens from there on, so that comparing
 replies with `reply_to` finds any mistake in the cache.

@@ -1,59 +1,12 @@
-"""The tick on a scripted backend: batching, sharing, parking, warming, containment."""
+"""The tick on a scripted backend: batching, sharing, parking, warming, lanes."""
 
-import random
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import count, islice
 
 import pytest
 
+from tests.unit.engine.batching import answer, ask, batcher_on, drain, talkative, text
 from tests.unit.engine.scripted_backend import Received, ScriptedBackend, reply_to
-from worker.engine.backend import EvaluationFailed, NoRoom, Part
-from worker.engine.batcher import Batcher
-from worker.engine.interface import EngineError, GenerationRequest, SamplingOptions
-from worker.engine.pacer import PrefillPacer
-
-
-def batcher_on(backend: ScriptedBackend, park_bytes: int = 1 << 20) -> Batcher:
-    return Batcher(backend, PrefillPacer(backend.batch_size, 10.0), park_bytes=park_bytes)
-
-
-def text(seed: int, length: int) -> tuple[int, ...]:
-    """Token ids that have nothing in common with those of another seed."""
-    return tuple(random.Random(seed).choices(range(1, 90_000), k=length))
-
-
-def talkative(length: int, tokens: int) -> Iterator[tuple[int, ...]]:
-    """Prompts whose replies have at least so many tokens."""
-    for seed in count(100):
-        prompt = text(seed, length)
-        if len(reply_to(GenerationRequest("", prompt, tokens))) == tokens:
-            yield prompt
-
-
-def ask(
-    batcher: Batcher, prompt: Sequence[int], session: str = "a", max_tokens: int = 5
-) -> Received:
-    received = Received(GenerationRequest(session, tuple(prompt), max_tokens))
-    batcher.submit(received.request, received)
-    return received
-
-
-def drain(batcher: Batcher) -> None:
-    for _ in range(10_000):
-        if not batcher.has_work:
-            return
-        batcher.tick()
-    raise AssertionError("it does not come to an end")
-
-
-def answer(
-    batcher: Batcher, prompt: Sequence[int], session: str = "a", max_tokens: int = 5
-) -> Received:
-    received = ask(batcher, prompt, session, max_tokens)
-    drain(batcher)
-    assert received.token_ids == reply_to(received.request)
-    return received
+from worker.engine.interface import GenerationRequest, SamplingOptions
 
 
 def test_many_are_decoded_in_one_pass() -> None:
@@ -254,87 +207,6 @@ def test_a_turn_that_comes_before_its_warming_makes_that_needless() -> None:
     batcher.warm("a", text(1, 200))
     answer(batcher, text(3, 20), "a")
     assert backend.evaluated < 60
-
-
-# When a step does not succeed.
-
-
-def test_only_who_fails_alone_fails() -> None:
-    backend = ScriptedBackend()
-    batcher = batcher_on(backend)
-    poison = text(4, 20)
-
-    def fault(parts: Sequence[Part]) -> EngineError | None:
-        poisoned = any(tuple(backend.content[p.lane][:20]) == poison for p in parts)
-        return EvaluationFailed("poison") if poisoned else None
-
-    backend.fault = fault
-    received = [
-        ask(batcher, prompt, f"{n}", 20)
-        for n, prompt in enumerate((text(1, 20), text(2, 20), poison, text(3, 20)))
-    ]
-    drain(batcher)
-    assert str(received[2].error) == "poison"
-    for one in received[:2] + received[3:]:
-        assert one.token_ids == reply_to(one.request)
-
-
-def test_a_step_that_fails_once_is_made_up_for() -> None:
-    backend = ScriptedBackend()
-    batcher = batcher_on(backend)
-    received = [ask(batcher, text(n, 20), f"{n}", 20) for n in range(3)]
-    for _ in range(6):
-        batcher.tick()
-    faults = iter([EvaluationFailed("once")])
-    backend.fault = lambda parts: next(faults, None) if len(parts) > 1 else None
-    drain(batcher)
-    assert [one.token_ids for one in received] == [reply_to(one.request) for one in received]
-
-
-def test_idle_conversations_make_room_for_busy_ones() -> None:
-    backend = ScriptedBackend(cells=150, packed=False)
-    batcher = batcher_on(backend)
-    answer(batcher, text(1, 100), "a")
-    answer(batcher, text(2, 100), "b")
-    assert batcher.stats().parked == 1
-    assert batcher.stats().preemptions == 0
-
-
-def test_the_youngest_reply_is_preempted_and_goes_on_later() -> None:
-    backend = ScriptedBackend(cells=150, packed=False)
-    batcher = batcher_on(backend)
-    prompts = islice(talkative(60, 40), 2)
-    received = [ask(batcher, prompt, f"{n}", 40) for n, prompt in enumerate(prompts)]
-    drain(batcher)
-    assert [one.token_ids for one in received] == [reply_to(one.request) for one in received]
-    assert batcher.stats().preemptions >= 1
-
-
-def test_what_fits_nowhere_fails() -> None:
-    backend = ScriptedBackend(cells=100, packed=False)
-    batcher = batcher_on(backend)
-    received = ask(batcher, text(1, 120))
-    drain(batcher)
-    assert "full" in str(received.error)
-
-
-def test_a_refusal_for_want_of_room_changes_nothing() -> None:
-    backend = ScriptedBackend()
-    batcher = batcher_on(backend)
-    faults = iter([NoRoom("now and then")] * 3)
-    backend.fault = lambda parts: next(faults, None)
-    answer(batcher, text(1, 100))
-
-
-def test_when_all_is_lost_everybody_hears_of_it() -> None:
-    backend = ScriptedBackend(num_lanes=1)
-    batcher = batcher_on(backend)
-    received = [ask(batcher, text(n, 20), f"{n}") for n in range(2)]
-    batcher.tick()
-    batcher.fail_all(EngineError("gone"))
-    assert [str(one.error) for one in received] == ["gone", "gone"]
-    assert backend.content == [[]]
-    answer(batcher, text(1, 20))
 
 
 # Lanes.

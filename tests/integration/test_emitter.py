@@ -1,0 +1,88 @@
+"""Pieces on their way: in order, once, together with those of other replies."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from redis.exceptions import ResponseError
+
+from shared.turn_values import Claim
+from tests.integration.bench import Bench
+from worker.emitter import Emitter
+from worker.engine.interface import Piece
+
+
+def never() -> None:
+    raise AssertionError("the turn is still ours")
+
+
+@asynccontextmanager
+async def running(bench: Bench) -> AsyncIterator[Emitter]:
+    emitter = Emitter(bench.turns)
+    task = asyncio.create_task(emitter.run())
+    try:
+        yield emitter
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def claims(bench: Bench, number: int) -> list[Claim]:
+    for _ in range(number):
+        await bench.submit()
+    return [await bench.claim("w1") for _ in range(number)]
+
+
+async def test_pieces_of_many_replies_arrive_in_order(bench: Bench) -> None:
+    held = await claims(bench, 3)
+    async with running(bench) as emitter:
+        outlets = [emitter.open(claim, 0, never) for claim in held]
+        for step in range(40):
+            for number, outlet in enumerate(outlets):
+                outlet.add(Piece(f"{number}:{step} ", (step,)))
+            await asyncio.sleep(0.002)
+        rests = [await outlet.close() for outlet in outlets]
+    for number, (claim, rest) in enumerate(zip(held, rests, strict=True)):
+        record = await bench.turns.emitted(claim)
+        text = record.text + (rest.text if rest else "")
+        assert text == "".join(f"{number}:{step} " for step in range(40))
+        assert (*record.token_ids, *(rest.token_ids if rest else ())) == tuple(range(40))
+
+
+async def test_who_lost_its_turn_hears_of_it_and_the_others_go_on(bench: Bench) -> None:
+    lost, kept = await claims(bench, 2)
+    fenced = asyncio.Event()
+    async with running(bench) as emitter:
+        gone, here = emitter.open(lost, 0, fenced.set), emitter.open(kept, 0, never)
+        await bench.turns.cancel(lost.job, "default")
+        gone.add(Piece("lost", (1,)))
+        here.add(Piece("kept", (2,)))
+        await asyncio.wait_for(fenced.wait(), 10)
+        await here.close()
+    assert (await bench.turns.emitted(kept)).text == "kept"
+    assert "token" not in await bench.kinds(lost.job)
+
+
+async def test_a_piece_that_is_refused_for_good_fails_its_reply(bench: Bench) -> None:
+    (claim,) = await claims(bench, 1)
+    await bench.redis.hset(bench.keys.job(claim.job), "progress", "not a number")
+    async with running(bench) as emitter:
+        outlet = emitter.open(claim, 0, never)
+        outlet.add(Piece("text", (1,)))
+        while not outlet.is_closed:  # noqa: ASYNC110 - nothing tells us
+            await asyncio.sleep(0.005)
+        with pytest.raises(ResponseError):
+            await outlet.close()
+
+
+async def test_nothing_is_emitted_behind_a_cancel(bench: Bench) -> None:
+    held, other = await claims(bench, 2)
+    async with running(bench) as emitter:
+        outlet, probe = emitter.open(held, 0, never), emitter.open(other, 0, never)
+        outlet.cancel()
+        outlet.add(Piece("too late", (1,)))
+        probe.add(Piece("probe", (1,)))
+        while not (await bench.turns.emitted(other)).text:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+    assert (await bench.turns.emitted(held)).text == ""

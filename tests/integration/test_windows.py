@@ -1,0 +1,61 @@
+"""Long conversations: what the model sees of them, told truly, and made ready beforehand."""
+
+from shared.config import Settings
+from tests.scripted import ScriptedEngine
+from tests.servers import Valkey, make_settings, running_stack
+
+TURNS = 12
+PROMPT = "12345"
+
+
+def reply(_prompt: str) -> str:
+    return "67890"
+
+
+def narrow(valkey: Valkey) -> Settings:
+    """A window of 100 tokens: a turn takes 14, the instructions 4."""
+    return make_settings(valkey.url, PALAVER_CONTEXT_LENGTH=100, PALAVER_MAX_TOKENS=10)
+
+
+async def test_every_prompt_begins_with_what_was_evaluated_ahead(valkey: Valkey) -> None:
+    engine = ScriptedEngine(reply)
+    async with running_stack(narrow(valkey), engine) as stack:
+        first = await stack.ask(PROMPT, context="Be")
+        for _ in range(TURNS):
+            await stack.ask(PROMPT, id=first["id"])
+        foreseen = list(engine.warmed)
+        await stack.ask(PROMPT, id=first["id"])
+        whole = await stack.client.get(f"/conversations/{first['id']}/messages")
+    assert foreseen
+    for ahead in foreseen:
+        assert any(prompt.startswith(ahead) for prompt in engine.prompts)
+    assert len(whole.json()["messages"]) == 2 * (TURNS + 2), "trimming deletes nothing"
+
+
+async def test_the_receipt_adds_up_and_the_window_is_never_exceeded(valkey: Valkey) -> None:
+    engine = ScriptedEngine(reply)
+    async with running_stack(narrow(valkey), engine) as stack:
+        answer = await stack.ask(PROMPT, context="Be")
+        dropped = []
+        for turn in range(1, TURNS):
+            answer = await stack.ask(PROMPT, id=answer["id"])
+            window = answer["window"]
+            assert window["used"] <= window["budget"] == 100
+            assert window["turns_kept"] + window["turns_dropped"] == turn + 1
+            dropped.append(window["turns_dropped"])
+    assert dropped == sorted(dropped)
+    assert len(set(dropped)) < len(dropped) / 2, "trimmed by several turns at once, and seldom"
+
+
+async def test_an_edit_of_what_was_trimmed_ahead_sees_what_stands_before_it(
+    valkey: Valkey,
+) -> None:
+    engine = ScriptedEngine(reply)
+    async with running_stack(narrow(valkey), engine) as stack:
+        first = await stack.ask(PROMPT, context="Be")
+        while not engine.warmed:
+            await stack.ask(PROMPT, id=first["id"])
+        await stack.ask("again", id=first["id"], replace_from=3)
+    assert engine.prompts[-1] == (
+        "<system>Be<end><user>12345<end><assistant>67890<end><user>again<end><assistant>"
+    )
