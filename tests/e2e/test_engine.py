@@ -6,6 +6,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
+import orjson
 import pytest
 
 from tests.servers import make_settings
@@ -167,6 +168,87 @@ async def test_every_sampling_option_generates(
     sampling = SamplingOptions(seed=1, **options)
     request = GenerationRequest("a", prompt(engine, "Hello"), 6, sampling=sampling)
     assert (await generate(engine, request))[-1].end is not None
+
+
+PERSON = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string", "maxLength": 12},
+        "age": {"type": "integer", "minimum": 1, "maximum": 99},
+        "tags": {"type": "array", "items": {"enum": ["new", "old"]}, "maxItems": 2},
+    },
+    "required": ["name", "age", "tags"],
+    "additionalProperties": False,
+}
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.5])
+async def test_a_reply_follows_a_json_schema(engine: LlamaEngine, temperature: float) -> None:
+    sampling = SamplingOptions(
+        temperature=temperature, seed=3, json_schema=orjson.dumps(PERSON).decode()
+    )
+    request = GenerationRequest("a", prompt(engine, "Describe a person."), 120, sampling=sampling)
+    pieces = await generate(engine, request)
+    said = orjson.loads(text(pieces))
+    assert pieces[-1].end is not None
+    assert pieces[-1].end.reason == "stop"
+    assert set(said) == {"name", "age", "tags"}
+    assert 1 <= said["age"] <= 99
+    assert len(said["name"]) <= 12
+    assert set(said["tags"]) <= {"new", "old"}
+
+
+async def test_a_schema_goes_on_where_another_attempt_was_lost(engine: LlamaEngine) -> None:
+    sampling = replace(GREEDY, json_schema=orjson.dumps(PERSON).decode())
+    request = GenerationRequest("a", prompt(engine, "Describe a person."), 120, sampling=sampling)
+    whole = ids(await generate(engine, request))
+    rest = await generate(engine, replace(request, emitted=whole[:7]))
+    assert (*whole[:7], *ids(rest)) == whole
+
+
+async def test_a_schema_that_cannot_be_followed_fails_alone(engine: LlamaEngine) -> None:
+    sampling = replace(GREEDY, json_schema='{"$ref": "#"}')
+    request = GenerationRequest("a", prompt(engine, "Hi"), 5, sampling=sampling)
+    with pytest.raises(EngineError, match="not supported"):
+        await generate(engine, request)
+
+
+async def test_biases_forbid_and_force_tokens(engine: LlamaEngine) -> None:
+    request = GenerationRequest("a", prompt(engine, "Say hello."), 6, sampling=GREEDY)
+    first = ids(await generate(engine, request))[0]
+    without = replace(GREEDY, logit_bias=((first, -100.0),))
+    assert ids(await generate(engine, replace(request, sampling=without)))[0] != first
+    forced = replace(GREEDY, logit_bias=((first, 100.0),))
+    assert ids(await generate(engine, replace(request, sampling=forced))) == (first,) * 6
+    unknown = replace(GREEDY, logit_bias=((10**6, 1.0),))
+    with pytest.raises(EngineError, match="no token"):
+        await generate(engine, replace(request, sampling=unknown))
+
+
+async def test_two_are_generated_together(engine: LlamaEngine) -> None:
+    requests = [
+        GenerationRequest(session, prompt(engine, f"Count, {session}."), 30, sampling=GREEDY)
+        for session in ("x", "y")
+    ]
+    alone = [ids(await generate(engine, request)) for request in requests]
+    before = engine.stats().steps
+    together = await asyncio.gather(*(generate(engine, request) for request in requests))
+    assert [ids(pieces) for pieces in together] == alone
+    assert engine.stats().steps - before < 1.5 * max(map(len, alone))
+
+
+async def test_a_window_evaluated_ahead_is_there_for_its_turn(engine: LlamaEngine) -> None:
+    ahead = prompt(engine, "A long story about a lighthouse keeper. " * 8)
+    before = engine.stats()
+    engine.warm("warmed", ahead)
+    while engine.stats().evaluated < before.evaluated + 20:  # noqa: ASYNC110 - nothing tells us
+        await asyncio.sleep(0.01)
+    request = GenerationRequest(
+        "warmed", (*ahead, *engine.tokenize(" And then?")), 2, sampling=GREEDY
+    )
+    end = (await generate(engine, request))[-1].end
+    assert end is not None
+    assert end.cached_tokens >= 20
 
 
 async def test_cancelling_stops_the_engine_at_its_next_step(engine: LlamaEngine) -> None:

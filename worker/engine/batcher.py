@@ -36,7 +36,7 @@ class Batcher:
         backend: the model.
         pacer: how large a prompt's chunks are.
         park_bytes: host memory for idle conversations.
-        grid: if set, chunks end at multiples of it (for comparing runs).
+        grid: if set, chunks and shared prefixes end at multiples of it (for comparing runs).
     """
 
     def __init__(
@@ -50,7 +50,11 @@ class Batcher:
         self._grid = grid
         self._scheduler = Scheduler(packed=backend.packed, grid=grid)
         self._cache = KvCache(
-            backend, num_lanes=backend.num_lanes, park_bytes=park_bytes, packed=backend.packed
+            backend,
+            num_lanes=backend.num_lanes,
+            park_bytes=park_bytes,
+            packed=backend.packed,
+            grid=grid or 1,
         )
         self._warm: OrderedDict[str, tuple[int, ...]] = OrderedDict()
         self._gap_ticks = 0
@@ -176,6 +180,7 @@ class Batcher:
             shared = min(
                 common_prefix(other.token_ids, sequence.token_ids), len(sequence.token_ids) - 1
             )
+            shared -= shared % (self._grid or 1)
             if shared < other.num_computed + 1 or shared < MIN_SHARED:
                 continue
             if shared >= MIN_SHARED + self._cache.matched(

@@ -45,11 +45,8 @@ class WeightType:
 BF16: Final = WeightType("bf16", llama_cpp.LLAMA_FTYPE_MOSTLY_BF16, 16.0)
 Q8_0: Final = WeightType("q8_0", llama_cpp.LLAMA_FTYPE_MOSTLY_Q8_0, 8.5)
 
-_SLOW_BITS: Final = {
-    llama_cpp.LLAMA_FTYPE_MOSTLY_Q4_1: 5.0,
-    llama_cpp.LLAMA_FTYPE_MOSTLY_Q5_1: 6.0,
-}
-"""Bits a weight of the types without fast kernels."""
+_SLOW: Final = (llama_cpp.LLAMA_FTYPE_MOSTLY_Q4_1, llama_cpp.LLAMA_FTYPE_MOSTLY_Q5_1)
+"""Types without fast kernels."""
 
 
 def fast_on_this_machine(path: Path, folder: Path, threads: int) -> Path:
@@ -65,10 +62,9 @@ def fast_on_this_machine(path: Path, folder: Path, threads: int) -> Path:
     Raises:
         ModelError: `path` is not a model.
     """
-    slow_bits = _SLOW_BITS.get(file_type(path))
-    if slow_bits is None or _has_gpu() or "-of-" in path.name:
+    ftype, num_weights = weights_of(path)
+    if ftype not in _SLOW or _has_gpu() or "-of-" in path.name:
         return path
-    num_weights = 8 * path.stat().st_size / slow_bits
     kind = choose_type(num_weights, system_info())
     target = folder / f"{path.stem}-{fingerprint(path)}-{kind.name}.gguf"
     size = round(num_weights * kind.bits / 8)
@@ -121,8 +117,8 @@ def convert(path: Path, target: Path, kind: WeightType, threads: int) -> None:
     log.info("converted in %.1f s", time.monotonic() - began)
 
 
-def file_type(path: Path) -> int:
-    """llama.cpp's number of a file's main weight type.
+def weights_of(path: Path) -> tuple[int | None, int]:
+    """llama.cpp's number of a file's main weight type, if it tells, and how many weights it has.
 
     Raises:
         ModelError: it is not a model.
@@ -130,10 +126,14 @@ def file_type(path: Path) -> int:
     params = llama_cpp.llama_model_default_params()
     params.vocab_only = True
     model = load_model(path, params)
+    text = ctypes.create_string_buffer(16)
     try:
-        return int(llama_cpp.llama_model_ftype(model))
+        # llama_model_ftype knows it only once all weights are loaded.
+        llama_cpp.llama_model_meta_val_str(model, b"general.file_type", text, len(text))
+        num_weights = int(llama_cpp.llama_model_n_params(model))
     finally:
         llama_cpp.llama_model_free(model)
+    return (int(text.value) if text.value.isdigit() else None), num_weights
 
 
 def system_info() -> str:

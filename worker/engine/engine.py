@@ -58,6 +58,7 @@ class LlamaEngine:
         longest_step_s: seconds that a prefill step should stay under.
         stuck_after_s: a step is never called stuck before this.
         park_bytes: host memory for conversations that idle.
+        grid: if set, chunks of prompts end at multiples of it (for comparing runs).
     """
 
     def __init__(
@@ -69,15 +70,15 @@ class LlamaEngine:
         longest_step_s: float,
         stuck_after_s: float,
         park_bytes: int,
+        grid: int | None = None,
     ) -> None:
         self.model = info
         self.slots = model.num_lanes
         self._llama = model
         self._template = template
         self._stuck_after_s = stuck_after_s
-        self._batcher = Batcher(
-            model, PrefillPacer(model.batch_size, longest_step_s), park_bytes=park_bytes
-        )
+        pacer = PrefillPacer(model.batch_size, longest_step_s)
+        self._batcher = Batcher(model, pacer, park_bytes=park_bytes, grid=grid)
         self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._outbox: defaultdict[asyncio.AbstractEventLoop, list[tuple[_Stream, _Item]]]
         self._outbox = defaultdict(list)

@@ -61,13 +61,17 @@ class KvCache:
         num_lanes: how many there are.
         park_bytes: host memory for what does not fit into lanes.
         packed: busy lanes should be neighbours.
+        grid: prefixes are shared in multiples of so many tokens.
     """
 
-    def __init__(self, store: LaneStore, *, num_lanes: int, park_bytes: int, packed: bool) -> None:
+    def __init__(
+        self, store: LaneStore, *, num_lanes: int, park_bytes: int, packed: bool, grid: int = 1
+    ) -> None:
         self.lanes = [Lane(index) for index in range(num_lanes)]
         self.parking = Parking(park_bytes)
         self._store = store
         self._packed = packed
+        self._grid = grid
         self._can_truncate = True
         self._uses = 0
 
@@ -166,6 +170,7 @@ class KvCache:
         best: _Source | None = None
         for place, is_own in self._places(session):
             matched = min(limit, common_prefix(place.token_ids, token_ids))
+            matched -= 0 if is_own else matched % self._grid
             source = _Source(matched, place, is_own)
             if matched == 0 or not (self._can_truncate or source.is_whole):
                 continue

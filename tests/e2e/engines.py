@@ -1,0 +1,93 @@
+"""Engines on real models, and conversations with them, for the tests of fidelity."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from pathlib import Path
+
+from worker.engine.chat_template import CHATML, ChatTemplate
+from worker.engine.engine import LlamaEngine
+from worker.engine.interface import GenerationRequest, ModelInfo, PromptMessage, SamplingOptions
+from worker.engine.model import LlamaModel, ModelOptions
+
+GREEDY = SamplingOptions(temperature=0, ignore_eos=True)
+
+
+@contextlib.asynccontextmanager
+async def running_engine(
+    path: Path, *, lanes: int, window: int = 512, unified: bool = False, park_bytes: int = 1 << 28
+) -> AsyncIterator[LlamaEngine]:
+    """An engine whose prompts are evaluated in chunks that end at fixed places."""
+    model = LlamaModel(ModelOptions(path, window, threads=2, lanes=lanes, unified=unified))
+    vocabulary = model.vocabulary
+    template = ChatTemplate(CHATML, lambda text: vocabulary.tokenize(text, special=True))
+    engine = LlamaEngine(
+        model,
+        template,
+        ModelInfo("test", "test"),
+        longest_step_s=2.5,
+        stuck_after_s=60,
+        park_bytes=park_bytes,
+        grid=64,
+    )
+    try:
+        yield engine
+    finally:
+        await engine.close()
+
+
+class Dialogue:
+    """One conversation: each of its own replies is part of the next prompt."""
+
+    def __init__(self, engine: LlamaEngine, session: str, persona: str) -> None:
+        self._engine = engine
+        self._session = session
+        self._messages = [PromptMessage("system", tuple(engine.tokenize(persona)))]
+        self.replies: list[tuple[int, ...]] = []
+        self.cached: list[int] = []
+        self.prompt_lengths: list[int] = []
+
+    async def say(
+        self, text: str, max_tokens: int = 16, sampling: SamplingOptions = GREEDY
+    ) -> tuple[int, ...]:
+        """One turn; returns the reply's token ids."""
+        engine = self._engine
+        self._messages.append(PromptMessage("user", tuple(engine.tokenize(text))))
+        prompt = tuple(engine.render(self._messages))
+        request = GenerationRequest(self._session, prompt, max_tokens, sampling=sampling)
+        ids: list[int] = []
+        async with aclosing(engine.generate(request)) as pieces:
+            async for piece in pieces:
+                ids += piece.token_ids
+                if piece.end is not None:
+                    self.cached.append(piece.end.cached_tokens)
+        self.prompt_lengths.append(len(prompt))
+        self._messages.append(PromptMessage("assistant", tuple(ids)))
+        self.replies.append(tuple(ids))
+        return self.replies[-1]
+
+
+async def talk(
+    engine: LlamaEngine,
+    personas: Sequence[str],
+    prompts: Sequence[str],
+    sampling: SamplingOptions = GREEDY,
+    *,
+    together: bool,
+) -> list[Dialogue]:
+    """A conversation for each persona, all at once or one after the other."""
+    dialogues = [
+        Dialogue(engine, f"session {number}", persona) for number, persona in enumerate(personas)
+    ]
+
+    async def whole(number: int, dialogue: Dialogue) -> None:
+        for prompt in prompts:
+            await dialogue.say(f"{prompt} ({number})", 12 + 3 * number, sampling)
+
+    if together:
+        await asyncio.gather(*(whole(n, one) for n, one in enumerate(dialogues)))
+    else:
+        for number, dialogue in enumerate(dialogues):
+            await whole(number, dialogue)
+    return dialogues

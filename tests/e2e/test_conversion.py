@@ -1,0 +1,67 @@
+"""A model that the CPU runs slowly is converted once; whatever goes wrong, a model is run."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.servers import make_settings
+from tests.tiny_model import write_hybrid
+from worker.engine.conversion import (
+    BF16,
+    Q8_0,
+    choose_type,
+    fast_on_this_machine,
+    system_info,
+    weights_of,
+)
+from worker.engine.model import ModelError
+from worker.settings import model_path
+
+WITH_BF16 = "CPU : AVX512 = 1 | AVX512_BF16 = 1 | "
+WITHOUT = "CPU : AVX2 = 1 | F16C = 1 | "
+
+
+@pytest.fixture(scope="module")
+def bundled() -> Path:
+    return model_path(make_settings("unix:///nowhere"))
+
+
+def test_the_type_follows_from_cpu_and_size() -> None:
+    assert choose_type(1e8, WITH_BF16) is BF16
+    assert choose_type(8e9, WITH_BF16) is Q8_0
+    assert choose_type(1e8, WITHOUT) is Q8_0
+    assert "CPU" in system_info()
+
+
+def test_several_workers_convert_the_bundled_model_once(bundled: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "data folder" / "models"
+    with ThreadPoolExecutor(3) as pool:
+        paths = list(pool.map(lambda _: fast_on_this_machine(bundled, folder, 1), range(3)))
+    assert len(set(paths)) == 1
+    ftype, num_weights = weights_of(paths[0])
+    assert ftype in (BF16.ftype, Q8_0.ftype)
+    assert num_weights == weights_of(bundled)[1]
+    assert [file.name for file in folder.glob("*.gguf")] == [paths[0].name]
+    assert not list(folder.glob("*.part"))
+    assert paths[0].stat().st_size > bundled.stat().st_size
+
+
+def test_a_fast_type_is_left_alone(tmp_path: Path) -> None:
+    path = write_hybrid(tmp_path / "tiny.gguf")
+    assert fast_on_this_machine(path, tmp_path / "models", 1) == path
+    assert not (tmp_path / "models").exists()
+
+
+def test_where_nothing_can_be_written_the_model_is_run_as_it_is(
+    bundled: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    assert fast_on_this_machine(bundled, tmp_path / "file" / "models", 1) == bundled
+
+
+def test_what_is_no_model_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "notes.gguf"
+    path.write_text("not a model")
+    with pytest.raises(ModelError, match=r"notes\.gguf"):
+        fast_on_this_machine(path, tmp_path / "models", 1)
