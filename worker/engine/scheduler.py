@@ -6,7 +6,7 @@ from typing import Final
 
 from worker.engine.sequence import Sequence
 
-AGEING: Final = 64
+AGEING: Final = 16
 """Tokens by which a waiting prompt counts as shorter for each step that it waited."""
 
 _SMALLEST: Final = 16
