@@ -19,6 +19,7 @@ from api.health import HealthResource, Readiness, ReadyResource, StaticJson
 from api.intake import Intake
 from api.jobs import JobEventsResource, JobResource
 from api.openapi import openapi_document
+from api.places import Places
 from api.stream import EventStream
 from api.waiting import Waiting
 from shared.config import Settings
@@ -64,13 +65,16 @@ async def create_api(settings: Settings, redis: Redis) -> AsyncIterator[Api]:
     feed = EventFeed(redis, keys, events)
     feed.start()
     turns = Turns(redis, keys, settings)
+    places = Places(turns)
+    places.start()
     readiness = Readiness(turns, feed)
     jobs = Jobs(redis, keys, turns)
     conversations = Conversations(redis, keys, settings)
     try:
-        app = create_app(settings, turns, jobs, conversations, events, feed, readiness)
+        app = create_app(settings, turns, jobs, conversations, events, feed, places, readiness)
         yield Api(app, readiness, feed)
     finally:
+        await places.close()
         await feed.close()
         await redis.aclose(close_connection_pool=True)
 
@@ -82,6 +86,7 @@ def create_app(
     conversations: Conversations,
     events: EventLog,
     feed: EventFeed,
+    places: Places,
     readiness: Readiness,
 ) -> Application:
     """Middleware, error handlers and every route."""
@@ -96,7 +101,7 @@ def create_app(
     }
     intake = Intake(settings, turns, feed.api)
     waiting = Waiting(feed, events, jobs)
-    stream = EventStream(feed, events, jobs, turns)
+    stream = EventStream(feed, events, jobs, places)
     timeout_s = settings.sync_timeout
     chat = ChatResource(intake, feed, waiting, stream, sync_timeout_s=timeout_s)
     later = ChatResource(intake, feed, waiting, stream, sync_timeout_s=timeout_s, always_async=True)

@@ -3,8 +3,7 @@
 A job's log is the truth. Its end is rung into the inbox of the API process that submitted it; the
 inbox is subscribed once, before anything is submitted, so that a waiting request costs no
 subscription. Who follows a job live subscribes to its doorbell, then reads its log. After the
-connection was lost and made again, every log is read from where its reader was. A reader that does
-not keep up is dropped, and may resume.
+connection was lost and made again, every log is read from where its reader was.
 """
 
 import asyncio
@@ -20,78 +19,18 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import ConnectionError
 
-from shared.events import Event, EventLog, order
+from api.watch import Watch
+from shared.events import Event, EventLog
 from shared.keys import Keys
 from shared.redis import AWAY
 
 log = logging.getLogger(__name__)
 
-_BUFFER: Final = 1000
-"""Events that a reader may be behind."""
 _PAUSE_S: Final = 0.2
 _IDLE_S: Final = 10.0
 _PONG_S: Final = 5.0
 _CONNECT_S: Final = 1.0
 _CONFIRM_S: Final = 5.0
-
-
-class FeedLost(Exception):
-    """No more events come, although the job has not ended: resume behind the last that arrived."""
-
-
-class Watch:
-    """One reader's view of one job.
-
-    Args:
-        after: the log id behind which to read.
-        replay: whether the log may hold something already.
-    """
-
-    def __init__(self, job: str, events: EventLog, after: str | None, *, replay: bool) -> None:
-        self._job = job
-        self._events = events
-        self._last = order(after) if after is not None else (0, 0)
-        self._behind = replay
-        self._queue: asyncio.Queue[Event | None] = asyncio.Queue(_BUFFER)
-        self._lost: str | None = None
-        self.subscribed = asyncio.Event()
-
-    def ring(self, event: Event | None) -> None:
-        """Something new; None means that something may have been missed."""
-        try:
-            self._queue.put_nowait(event)
-        except asyncio.QueueFull:
-            self._lost = "the reader was too slow"
-
-    def stop(self) -> None:
-        """This process stops: the reader goes on elsewhere."""
-        self._lost = "this server stops"
-        self.ring(None)
-
-    async def events(self) -> list[Event]:
-        """What is new, at least one event; may be cancelled without losing any.
-
-        Raises:
-            FeedLost: the reader was too slow, or this process stops.
-        """
-        while self._lost is None:
-            if not self._behind:
-                item = await self._queue.get()
-                self._behind = item is None
-            found = await self._missed() if self._behind else [item]
-            new = [event for event in found if event and order(event.id) > self._last]
-            if new and self._lost is None:
-                self._last = order(new[-1].id)
-                return new
-        raise FeedLost(self._lost)
-
-    async def _missed(self) -> list[Event]:
-        try:
-            found = await self._events.read(self._job, f"{self._last[0]}-{self._last[1]}")
-        except AWAY:
-            found = []  # when it is back, we are told again
-        self._behind = False
-        return found
 
 
 class EventFeed:
@@ -146,24 +85,48 @@ class EventFeed:
             yield watch
 
     @asynccontextmanager
-    async def watch(self, job: str, after: str | None = None) -> AsyncIterator[Watch]:
+    async def watch(
+        self, job: str, after: str | None = None, queued: Event | None = None
+    ) -> AsyncIterator[Watch]:
         """Watch all events of any job, those in its log included.
+
+        Args:
+            after: the log id behind which to read.
+            queued: where the turn waits, if it does.
 
         Raises:
             redis.exceptions.ConnectionError: Redis is away.
         """
         await self._until_connected()
         channel = self._keys.doorbell(job)
-        with self._registered(Watch(job, self._events, after, replay=True), channel) as watch:
-            try:
-                await self._pubsub.subscribe(channel)
-                async with asyncio.timeout(_CONFIRM_S):
-                    await watch.subscribed.wait()
+        new = Watch(job, self._events, after, replay=True, queued=queued)
+        try:
+            with self._registered(new, channel) as watch:
+                await self._subscribe(channel, watch)
                 yield watch
-            finally:
-                if len(self._watches[channel]) == 1 and self._connected.is_set():
-                    with contextlib.suppress(*AWAY):
-                        await self._pubsub.unsubscribe(channel)
+        finally:
+            if channel not in self._watches:
+                await self._unsubscribe(channel)
+
+    async def _subscribe(self, channel: str, watch: Watch) -> None:
+        others = self._watches[channel] - {watch}
+        if any(other.subscribed.is_set() for other in others):
+            watch.subscribed.set()
+        elif not others:
+            await self._pubsub.subscribe(channel)
+        try:
+            async with asyncio.timeout(_CONFIRM_S):
+                await watch.subscribed.wait()
+        except TimeoutError:
+            raise ConnectionError("Redis does not confirm a subscription") from None
+
+    async def _unsubscribe(self, channel: str) -> None:
+        with contextlib.suppress(*AWAY):
+            if self._connected.is_set():
+                await self._pubsub.unsubscribe(channel)
+                return
+        # So that it is not subscribed to again with the next connection.
+        self._pubsub.channels.pop(channel, None)
 
     @contextlib.contextmanager
     def _registered(self, watch: Watch, name: str) -> Iterator[Watch]:

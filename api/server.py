@@ -6,21 +6,25 @@ import ipaddress
 import logging
 import socket
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import uvicorn
 import uvloop
 from redis.asyncio import Redis
 
 from api.app import Api, create_api
-from api.feed import FeedLost
+from api.watch import FeedLost
 from shared.config import Settings, fail_start, settings_or_exit
 from shared.errors import ConfigError
 from shared.logs import configure_logging
-from shared.redis import connect, wait_until_up
+from shared.redis import AWAY, connect, wait_until_up
 from shared.supervisor import stop_on_signals
 
 _BACKLOG: Final = 2048
+_REDIS_CONNECTIONS: Final = 9
+"""However many clients wait: eight connections for commands, one for what Redis publishes."""
+_REDIS_REPLY_S: Final = 5.0
+"""A server that has not answered by then hangs: nothing here blocks in Redis on purpose."""
 _DRAIN_S: Final = 3.0
 """Connections still open then are cut; honcho kills 5 s after the first exit."""
 _READY_POLL_S: Final = 0.2
@@ -35,8 +39,8 @@ class Server(uvicorn.Server):
 
 
 def quiet_broken_streams(record: logging.LogRecord) -> bool:
-    """Streams are broken off on purpose when this process stops: no tracebacks for that."""
-    return not (record.exc_info and isinstance(record.exc_info[1], FeedLost))
+    """Streams are broken off when this process stops or Redis is away: no tracebacks for that."""
+    return not (record.exc_info and isinstance(record.exc_info[1], (FeedLost, *AWAY)))
 
 
 def check_bind(settings: Settings) -> None:
@@ -83,6 +87,12 @@ def bind(settings: Settings) -> socket.socket:
     return listener
 
 
+def connect_api(settings: Settings, **options: Any) -> Redis:
+    """The client of one API process; `options` as of `connect`."""
+    options = {"socket_timeout": _REDIS_REPLY_S, **options}
+    return connect(settings, max_connections=_REDIS_CONNECTIONS, **options)
+
+
 async def serve(settings: Settings, listener: socket.socket) -> None:
     """Serve until told to stop, then answer everybody who waits and end.
 
@@ -91,7 +101,7 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     """
     draining = asyncio.Event()
     stop_on_signals(draining)
-    redis = connect(settings)
+    redis = connect_api(settings)
     async with create_api(settings, redis) as api, asyncio.TaskGroup() as group:
         config = uvicorn.Config(
             api.app,

@@ -9,26 +9,25 @@ import falcon.asgi
 from falcon.asgi import SSEvent
 
 from api.errors import Problem, field_problem
-from api.feed import EventFeed, Watch
+from api.feed import EventFeed
+from api.places import Places
+from api.watch import Watch
 from shared import ids
 from shared.events import Event, EventLog, order
 from shared.jobs import Jobs
-from shared.turns import Turns
 
 _EVENT_ID = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
 _PING_S: Final = 15.0
-_PLACE_S: Final = 1.0
-"""How often a waiting turn's place is looked up while somebody watches."""
 
 
 class EventStream:
     """Streams events; what ends a stream is its terminal event, anything else breaks it off."""
 
-    def __init__(self, feed: EventFeed, events: EventLog, jobs: Jobs, turns: Turns) -> None:
+    def __init__(self, feed: EventFeed, events: EventLog, jobs: Jobs, places: Places) -> None:
         self._feed = feed
         self._events = events
         self._jobs = jobs
-        self._turns = turns
+        self._places = places
 
     async def open(self, job: str, after: str | None, resp: falcon.asgi.Response) -> None:
         """Let a response stream the events behind `after`; 204 if the terminal one was seen.
@@ -36,7 +35,8 @@ class EventStream:
         Raises:
             Problem: 404, there is no such job.
         """
-        if not ids.is_job(job) or await self._jobs.get(job) is None:
+        state = await self._jobs.get(job) if ids.is_job(job) else None
+        if state is None:
             raise Problem(404, "not_found", "there is no such job")
         outcome = await self._events.outcome(job)
         if outcome is not None and after is not None and order(after) >= order(outcome.id):
@@ -44,34 +44,24 @@ class EventStream:
             return
         resp.set_header("Cache-Control", "no-store")
         resp.set_header("X-Accel-Buffering", "no")
-        resp.sse = self._emit(job, after)
+        queued = None
+        if state.place is not None:
+            queued = Event.queued(after or "0-0", job, state.conversation, state.place)
+        resp.sse = self._emit(job, after, queued)
 
-    async def _emit(self, job: str, after: str | None) -> AsyncIterator[SSEvent | None]:
-        async with self._feed.watch(job, after) as watch:
-            waiting: Event | None = None
-            silent_s = 0.0
-            while True:
-                pause_s = _PLACE_S if waiting is not None else _PING_S
-                batch = await _within(watch, pause_s)
-                silent_s = 0.0 if batch else silent_s + pause_s
-                for event in batch:
-                    waiting = event if event.kind == "queued" else None
-                    yield _sse(event)
-                    if event.is_terminal:
-                        return
-                if waiting is not None and not batch:
-                    moved = await self._place(job, waiting)
-                    if moved.data != waiting.data:
-                        waiting, silent_s = moved, 0.0
-                        yield _sse(moved)
-                if silent_s >= _PING_S:
-                    silent_s = 0.0
-                    yield None
-
-    async def _place(self, job: str, queued: Event) -> Event:
-        """The `queued` event with the present position; the same one if it has not moved."""
-        place = await self._turns.place(job)
-        return queued.moved(place.position, place.eta_seconds)
+    async def _emit(
+        self, job: str, after: str | None, queued: Event | None
+    ) -> AsyncIterator[SSEvent | None]:
+        async with self._feed.watch(job, after, queued) as watch:
+            with self._places.following(watch):
+                while True:
+                    events = await _within(watch, _PING_S)
+                    if not events:
+                        yield None
+                    for event in events:
+                        yield _sse(event)
+                        if event.is_terminal:
+                            return
 
 
 def requested_position(req: falcon.asgi.Request) -> str | None:

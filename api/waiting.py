@@ -9,7 +9,8 @@ import falcon.asgi
 import orjson
 
 from api.errors import Problem, job_problem
-from api.feed import EventFeed, FeedLost, Watch
+from api.feed import EventFeed
+from api.watch import FeedLost, Watch
 from shared.errors import OutcomeUnknown
 from shared.events import Event, EventLog
 from shared.jobs import Jobs, JobState

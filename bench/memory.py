@@ -210,12 +210,13 @@ async def delete(redis: Any, names: Sequence[str]) -> None:
 
 @dataclass
 class Found:
-    """Bytes: of all text, of conversations (by kind, and in all), of a finished job."""
+    """Bytes: of all text, of conversations (by kind, in all, of it lists of jobs), of a job."""
 
     seconds: float
     text: int
     by_kind: dict[str, int]
     used_conversations: int
+    used_lists: int
     used_job: float
     sample_job: float
     sample_events: float
@@ -243,13 +244,18 @@ async def measured(url: str, conversations: int, turns: int) -> Found:
         "list of jobs": [keys.conversation(f"{one}:jobs") for one in filler.tokens],
     }
     kinds = {kind: await sizes(redis, names) for kind, names in by_kind.items()}
+    await delete(redis, by_kind.pop("list of jobs"))
+    without_lists = await used(redis)
     await delete(redis, [name for names in by_kind.values() for name in names])
     without_all = await used(redis)
     assert not [name async for name in redis.scan_iter("*:conv:*", count=CHUNK)]
     await redis.aclose(close_connection_pool=True)
     return Found(
-        seconds, filler.text_bytes, kinds, without_jobs - without_all,
-        (without_events - without_jobs) / len(filler.jobs), sample_job, sample_events,
+        seconds, filler.text_bytes, kinds,
+        used_conversations=without_jobs - without_all,
+        used_lists=without_jobs - without_lists,
+        used_job=(without_events - without_jobs) / len(filler.jobs),
+        sample_job=sample_job, sample_events=sample_events,
     )  # fmt: skip
 
 
@@ -260,11 +266,12 @@ def report(found: Found, n: int, turns: int) -> str:
     rows |= {f"MEMORY USAGE: {kind}": size for kind, size in found.by_kind.items()}
     rows["MEMORY USAGE: all"] = sum(found.by_kind.values())
     rows[f"used_memory (goal: ratio <= {GOAL})"] = whole
+    rows["used_memory once their jobs have expired"] = kept = whole - found.used_lists
     each_row = (
         f"| {name} | {size:,} | {size / n:,.0f} | {size / found.text:.2f} |"
         for name, size in rows.items()
     )
-    all_jobs = USERS * turns * found.used_job
+    all_jobs = USERS * found.used_lists / n + USERS * turns * found.used_job
     return "\n".join([
         f"{n:,} conversations of {turns} turns, filled in {found.seconds:.0f} s; everything below",
         "grows in proportion to their number.\n",
@@ -276,10 +283,11 @@ def report(found: Found, n: int, turns: int) -> str:
         f"{found.sample_events:,.0f} | {found.sample_job + found.sample_events:,.0f} |",
         f"| after | {found.sample_job:,.0f} |",
         f"| after (used_memory, mean of all) | {found.used_job:,.0f} |\n",
-        f"A million users with {turns} turns each: {USERS:,} x {whole / n:,.0f} bytes = "
-        f"{USERS * whole / n / 2**30:.1f} GiB of conversations",
+        f"A million users with {turns} turns each: {USERS:,} x {kept / n:,.0f} bytes = "
+        f"{USERS * kept / n / 2**30:.1f} GiB of conversations",
         f"({USERS * found.text / n / 2**30:.1f} GiB of it text); as long as all their jobs are "
-        f"kept, {USERS * turns:,} x {found.used_job:,.0f} bytes = {all_jobs / 2**30:.1f} GiB more.",
+        f"kept, {USERS:,} x {found.used_lists / n:,.0f} + {USERS * turns:,} x "
+        f"{found.used_job:,.0f} bytes = {all_jobs / 2**30:.1f} GiB more.",
     ])  # fmt: skip
 
 

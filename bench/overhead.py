@@ -3,8 +3,9 @@
     python -m bench.overhead [--requests 400]
 
 Palaver runs whole, as real processes: the API under uvicorn, a worker with a scripted engine, an
-embedded Valkey. Beside it in the same run, interleaved: stock arq on the same server, as its
-documentation has it (`enqueue_job`, then `Job.result()`), without any HTTP.
+embedded Valkey. Beside it in the same run, interleaved: the refusal of a prompt by another API
+whose queue is full; and stock arq on the same server, as its documentation has it (`enqueue_job`,
+then `Job.result()`), without any HTTP.
 """
 
 import argparse
@@ -15,7 +16,8 @@ import re
 import socket
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.process import BaseProcess
 from typing import Any
 
@@ -25,7 +27,14 @@ from arq.connections import RedisSettings, create_pool
 from arq.worker import Worker, func
 
 from api.server import bind, serve
+from shared import ids
 from shared.config import Settings
+from shared.keys import Keys
+from shared.redis import connect
+from shared.requests import Sampling
+from shared.schema import TurnRequest
+from shared.turn_values import Submission, WorkerState
+from shared.turns import DEFAULT_OWNER, WORKER_SILENCE_S, Turns
 from tests.scripted import ScriptedEngine
 from tests.servers import free_port, make_settings, running_valkey, until_ready
 from worker.wiring import run_worker
@@ -70,17 +79,22 @@ def running(target: Callable[..., None], *arguments: Any) -> Iterator[None]:
 
 
 class Palaver:
-    """The client side of `POST /` on one kept connection, as lean as curl: a socket, no parser."""
+    """The client side of `POST /` on one kept connection, as lean as curl: a socket, no parser.
 
-    name = "Palaver: POST to reply"
+    Args:
+        status: what every answer must have.
+    """
+
     _body = b'{"prompt": "Hello"}'
     _request = (
         b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(_body) + _body
     )
     _length = re.compile(rb"content-length: (\d+)(?:\r\n[^\r]+)*\r\n\r\n")
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, name: str, port: int, status: int) -> None:
+        self.name = name
         self._port = port
+        self._status = b"HTTP/1.1 %d " % status
         self._socket = socket.create_connection(("127.0.0.1", port))
 
     def reconnect(self) -> None:
@@ -97,7 +111,7 @@ class Palaver:
             more = self._socket.recv(65536)
             assert more, "the connection was closed"
             answer += more
-        assert answer.startswith(b"HTTP/1.1 200"), answer
+        assert answer.startswith(self._status), answer
 
 
 class StockArq:
@@ -134,15 +148,16 @@ def timed(number: int, once: Callable[[], None]) -> list[float]:
     return times
 
 
-def measure(port: int, path: str, requests: int) -> dict[str, list[float]]:
-    """Interleaved rounds of both; the arq side does a tenth, because it takes so long."""
-    palaver, arq = Palaver(port), StockArq(path)
-    timed(WARM_UP, palaver.once)
+def measure(palavers: Sequence[Palaver], arq: StockArq, requests: int) -> dict[str, list[float]]:
+    """Interleaved rounds of all; the arq side does a tenth, because it takes so long."""
     timed(1, arq.once)
-    times: dict[str, list[float]] = {palaver.name: [], arq.name: []}
+    times = defaultdict[str, list[float]](list)
+    for palaver in palavers:
+        timed(WARM_UP, palaver.once)
     for _ in range(ROUNDS):
-        palaver.reconnect()
-        times[palaver.name] += timed(requests // ROUNDS, palaver.once)
+        for palaver in palavers:
+            palaver.reconnect()
+            times[palaver.name] += timed(requests // ROUNDS, palaver.once)
         times[arq.name] += timed(max(5, requests // ROUNDS // 10), arq.once)
     arq.close()
     return times
@@ -151,6 +166,17 @@ def measure(port: int, path: str, requests: int) -> dict[str, list[float]]:
 async def until_up(port: int) -> None:
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
         await until_ready(client)
+
+
+async def fill_queue(settings: Settings) -> None:
+    """As many turns as may wait, for a worker that was heard of once."""
+    async with connect(settings) as redis:
+        turns = Turns(redis, Keys(settings.namespace), settings)
+        await turns.announce("nobody", WorkerState("", "", 1, 0, 0), WORKER_SILENCE_S)
+        request = TurnRequest("Hello", None, None, Sampling())
+        for _ in range(settings.queue_limit):
+            job, conversation = ids.new_job(), ids.new_conversation()
+            await turns.submit(Submission(job, conversation, DEFAULT_OWNER, True, "", request))
 
 
 def row(name: str, times: list[float]) -> str:
@@ -167,15 +193,22 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=400)
     requests = parser.parse_args().requests
     with running_valkey() as server:
-        settings = make_settings(server.url, PORT=free_port())
+        settings, full = (make_settings(server.url, PORT=free_port()) for _ in range(2))
         path = str(server.socket)
+        asyncio.run(fill_queue(full))
         with (
             running(api_process, settings),
+            running(api_process, full),
             running(worker_process, settings),
             running(arq_process, path),
         ):
-            asyncio.run(until_up(settings.port))
-            times = measure(settings.port, path, requests)
+            for one in (settings, full):
+                asyncio.run(until_up(one.port))
+            palavers = (
+                Palaver("Palaver: POST to reply", settings.port, 200),
+                Palaver(f"Palaver: POST to 503, {full.queue_limit} wait", full.port, 503),
+            )
+            times = measure(palavers, StockArq(path), requests)
     print("| prompt to reply | n | p50 ms | p99 ms | range ms |\n| --- | --- | --- | --- | --- |")
     for name, values in times.items():
         print(row(name, values))

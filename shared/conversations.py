@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from shared.config import Settings
 from shared.keys import Keys
-from shared.schema import MessageObject, StoredMessage, rfc3339
+from shared.schema import MessageObject, StoredMessage, decode_messages, rfc3339
 from shared.scripts import Scripts
 from shared.turns import expiries
 
@@ -55,9 +55,9 @@ class Conversations:
         )
         if found is None:
             return None
-        next_before, messages = found
-        decoded = tuple(StoredMessage.decode(message) for message in messages)
-        return Page(decoded, int(next_before) or None)
+        next_before, number, messages = found
+        # The one in front of them was read along.
+        return Page(decode_messages(messages, int(number))[-limit:], int(next_before) or None)
 
     async def delete(self, conversation: str, owner: str) -> bool:
         """Cancel its pending turns and remove everything of it."""

@@ -1,12 +1,13 @@
 """The log of a job: what happened, in order; its last event is the outcome."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import orjson
 from redis.asyncio import Redis
 
 from shared.keys import Keys
 from shared.schema import ENDED, TurnRequest, reply_object
+from shared.turn_values import Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +23,20 @@ class Event:
         """Whether nothing comes behind it."""
         return self.kind in ENDED
 
-    def moved(self, position: int, eta_seconds: float) -> "Event":
-        """A `queued` event with another place in the queue; itself if the position is the same."""
-        data = orjson.loads(self.data)
-        if data["position"] == position:
-            return self
-        data |= {"position": position, "eta_seconds": eta_seconds}
+    @classmethod
+    def queued(cls, event_id: str, job: str, conversation: str, place: Place) -> "Event":
+        """A turn waits, as `submit` logs it."""
+        data = {"job": job, "id": int(conversation), **asdict(place)}
+        return cls(event_id, "queued", orjson.dumps(data).decode())
+
+    @property
+    def position(self) -> int | None:
+        """The place in the queue that a `queued` event tells; None for any other."""
+        return int(orjson.loads(self.data)["position"]) if self.kind == "queued" else None
+
+    def moved(self, place: Place) -> "Event":
+        """A `queued` event with another place in the queue."""
+        data = orjson.loads(self.data) | asdict(place)
         return Event(self.id, self.kind, orjson.dumps(data).decode())
 
     @classmethod
@@ -55,15 +64,21 @@ class EventLog:
 
         Once the log has expired, the outcome alone.
         """
-        start = "-" if after is None else f"({after}"
-        entries = await self._redis.xrange(self._keys.events(job), min=start)
-        events = [Event(entry_id, fields["e"], fields["d"]) for entry_id, fields in entries]
+        events = await self._logged(job, after)
         if events and not events[-1].is_terminal:
             return events
         outcome = await self.outcome(job)
         if outcome is None or (after is not None and order(outcome.id) <= order(after)):
             return events
+        if not events:
+            # The log has expired, or else the job has ended since we looked.
+            events = await self._logged(job, after)
         return [*events[:-1], outcome]
+
+    async def _logged(self, job: str, after: str | None) -> list[Event]:
+        start = "-" if after is None else f"({after}"
+        entries = await self._redis.xrange(self._keys.events(job), min=start)
+        return [Event(entry_id, fields["e"], fields["d"]) for entry_id, fields in entries]
 
     async def outcome(self, job: str) -> Event | None:
         """The terminal event, rebuilt from the job, where its data are stored once."""

@@ -74,7 +74,10 @@ class Jobs:
         )
         if not fields:
             return None
-        place = await self._turns.place(job) if fields["status"] == "queued" else None
+        place = None
+        if fields["status"] == "queued":
+            # It may have started between the two look-ups: then it is the next.
+            place = (await self._turns.places([job]))[0] or Place(1, 0.0)
         started, finished = fields.get("started"), fields.get("finished")
         return JobState(
             job=job,

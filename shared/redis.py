@@ -7,8 +7,8 @@ import logging
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from redis.asyncio import Redis
-from redis.asyncio.sentinel import Sentinel
+from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.exceptions import (
     AuthenticationError,
     BusyLoadingError,
@@ -23,6 +23,7 @@ from redis.exceptions import (
 from shared.config import Settings
 from shared.embedded import check_private, socket_path
 from shared.errors import ConfigError
+from shared.pools import BoundedPool, BoundedSentinelPool
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ _LONGEST_PAUSE_S = 1.0
 _CONNECT_TIMEOUT_S = 5.0
 _REPLY_TIMEOUT_S = 20.0
 """Longer than the longest blocking read, so that only a dead connection runs into it."""
+_POOL_WAIT_S = 5.0
 
 
 def will_pass(error: Exception) -> bool:
@@ -65,11 +67,15 @@ def redis_url(settings: Settings) -> str:
     return f"unix://{path}"
 
 
-def connect(settings: Settings, **options: Any) -> Redis:
+def connect(settings: Settings, *, max_connections: int | None = None, **options: Any) -> Redis:
     """A client for the configured server; nothing is sent yet.
 
     `sentinel://[user:password@]host:port,host:port/service[?db=n]` asks Sentinels for the primary
     (`sentinels://` uses TLS to the Sentinels and to the primary).
+
+    Args:
+        max_connections: calls wait in turn for one of so many; None makes as many as are needed.
+        options: of the pool and its connections, in place of ours.
     """
     options = {
         "decode_responses": True,
@@ -78,21 +84,26 @@ def connect(settings: Settings, **options: Any) -> Redis:
         "health_check_interval": 0,
         **options,
     }
+    pools: tuple[type[ConnectionPool], type[SentinelConnectionPool]]
+    pools = ConnectionPool, SentinelConnectionPool
+    if max_connections is not None:
+        options = {"max_connections": max_connections, "wait_s": _POOL_WAIT_S, **options}
+        pools = BoundedPool, BoundedSentinelPool
     url = redis_url(settings)
     if urlsplit(url).scheme != "unix":
         options["socket_keepalive"] = True
     try:
         if urlsplit(url).scheme.startswith("sentinel"):
-            return _from_sentinel(url, options)
-        client: Redis = Redis.from_url(url, **options)
+            return _from_sentinel(url, pools[1], options)
+        pool = pools[0].from_url(url, **options)
         # Options that do not exist are found only when a connection is made.
-        client.connection_pool.make_connection()  # type: ignore[no-untyped-call]
+        pool.make_connection()  # type: ignore[no-untyped-call]
     except (ValueError, TypeError, RedisError) as error:
         raise ConfigError(f"REDIS_URL: {error}") from None
-    return client
+    return Redis.from_pool(pool)
 
 
-def _from_sentinel(url: str, options: dict[str, Any]) -> Redis:
+def _from_sentinel(url: str, pool: type[SentinelConnectionPool], options: dict[str, Any]) -> Redis:
     parts = urlsplit(url)
     credentials, _, hosts = parts.netloc.rpartition("@")
     service = parts.path.strip("/")
@@ -111,7 +122,7 @@ def _from_sentinel(url: str, options: dict[str, Any]) -> Redis:
     sentinel = Sentinel(  # type: ignore[no-untyped-call]
         addresses, sentinel_kwargs=sentinel_options
     )
-    client: Redis = sentinel.master_for(service, db=int(db), **options)
+    client: Redis = sentinel.master_for(service, connection_pool_class=pool, db=int(db), **options)
     return client
 
 

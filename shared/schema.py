@@ -3,6 +3,7 @@
 Frozen dataclasses, encoded by orjson. What clients send is in `shared/requests.py`.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, NotRequired
@@ -223,9 +224,10 @@ class TurnRequest:
 
 @dataclass(frozen=True, slots=True)
 class StoredMessage:
-    """One message of a conversation, as its Redis list holds it.
+    """One message of a conversation.
 
-    `token_ids` are set only where tokenizing `content` again would give other ids.
+    `token_ids` are set only where tokenizing `content` again would give other ids. `job` is empty
+    for a reply that was read without the prompt in front of it.
     """
 
     number: int
@@ -237,31 +239,44 @@ class StoredMessage:
     token_ids: tuple[int, ...] | None = None
 
     def encode(self) -> bytes:
-        """Compact JSON; short names, because there are millions of these."""
+        """Compact JSON with short names, because there are millions of these.
+
+        What follows from its place in the list is left out (`decode_messages`).
+        """
         fields: dict[str, Any] = {
-            "n": self.number,
             "r": self.role[0],
             "c": self.content,
             "t": self.timestamp_ms,
             "k": self.tokens,
-            "j": self.job,
         }
+        if self.role == "user":
+            fields["j"] = self.job
         if self.token_ids is not None:
             fields["i"] = self.token_ids
         return orjson.dumps(fields)
 
-    @classmethod
-    def decode(cls, text: str | bytes) -> "StoredMessage":
-        fields = orjson.loads(text)
-        return cls(
-            number=fields["n"],
-            role="user" if fields["r"] == "u" else "assistant",
-            content=fields["c"],
-            timestamp_ms=fields["t"],
-            tokens=fields["k"],
-            job=fields["j"],
-            token_ids=tuple(fields["i"]) if "i" in fields else None,
+
+def decode_messages(texts: Iterable[str | bytes], number: int) -> tuple[StoredMessage, ...]:
+    """Messages that follow one another in a conversation, from this number on.
+
+    A reply is of the same job as the prompt in front of it. (Older ones say it themselves.)
+    """
+    messages: list[StoredMessage] = []
+    job = ""
+    for fields in map(orjson.loads, texts):
+        job = fields.get("j", job)
+        messages.append(
+            StoredMessage(
+                number=number + len(messages),
+                role="user" if fields["r"] == "u" else "assistant",
+                content=fields["c"],
+                timestamp_ms=fields["t"],
+                tokens=fields["k"],
+                job=job,
+                token_ids=tuple(fields["i"]) if "i" in fields else None,
+            )
         )
+    return tuple(messages)
 
 
 def rfc3339(timestamp_ms: int) -> str:

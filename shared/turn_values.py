@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from shared.schema import StoredMessage, TurnRequest
+from shared.schema import StoredMessage, TurnRequest, decode_messages
 
 
 class Outcome(StrEnum):
@@ -54,6 +54,11 @@ class Place:
 
     position: int
     eta_seconds: float
+
+    @classmethod
+    def of(cls, position: int, eta_ms: int) -> "Place":
+        """From what a script answers."""
+        return cls(position, round(eta_ms / 1000, 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +108,17 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class WorkerState:
-    """What a worker tells of itself: its model, its slots and how many run, its engine's steps."""
+    """What a worker tells of itself: its model, its slots and how many run, its engine's steps.
+
+    `stats` are the engine's figures as JSON.
+    """
 
     model: str
     fingerprint: str
     slots: int
     running: int
     steps: int
+    stats: bytes = b"{}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +133,16 @@ class PieceRecord:
             "piece": orjson.dumps({"text": self.text}),
             "ids": ",".join(map(str, self.token_ids)),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Emission:
+    """A piece to be emitted under a turn's token; `at` counts the token ids emitted before it."""
+
+    job: str
+    token: str
+    at: int
+    piece: PieceRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,5 +183,5 @@ def decode_claim(answer: Sequence[Any]) -> Claim:
 
 def _history(view: Sequence[Any]) -> History:
     context, next_number, offset, model, messages = view
-    decoded = tuple(StoredMessage.decode(message) for message in messages)
+    decoded = decode_messages(messages, int(offset))
     return History(context, int(next_number), int(offset), model, decoded)

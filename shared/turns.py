@@ -8,7 +8,7 @@ changes nothing any more.
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Final
+from typing import Any, Final
 
 import orjson
 from redis.asyncio import Redis
@@ -27,6 +27,7 @@ from shared.turn_values import (
     Accepted,
     Claim,
     Completion,
+    Emission,
     Outcome,
     PieceRecord,
     Place,
@@ -43,7 +44,7 @@ _TOKENS_PER_MESSAGE: Final = 4
 """No message takes less of a window, scaffold included; bounds how many an edit looks at."""
 
 _SCRIPTS: Final = (
-    "announce", "silence", "cancel", "place",
+    "announce", "silence", "cancel", "places",
     "submit", "claim", "beat", "emit", "commit", "fail", "hand_over", "reclaim", "sweep",
 )  # fmt: skip
 
@@ -118,10 +119,10 @@ class Turns:
         """End a turn that is not wanted any more; `GONE` if it is not this owner's."""
         return Outcome(await self._call("cancel", job=job, owner=owner, **self._ttls))
 
-    async def place(self, job: str) -> Place:
-        """A waiting turn's place in the queue."""
-        position, eta_ms = await self._call("place", job=job)
-        return Place(int(position), round(float(eta_ms) / 1000, 1))
+    async def places(self, jobs: Sequence[str]) -> list[Place | None]:
+        """Where turns stand in the queue, some hundred at most; None for those that do not wait."""
+        answer = await self._call("places", jobs=" ".join(jobs))
+        return [Place.of(*one) if one is not None else None for one in answer]
 
     async def lost(self, claims: Sequence[Claim]) -> list[Claim]:
         """Those of a worker's claims whose token is no longer theirs."""
@@ -186,20 +187,24 @@ class Turns:
         )
         return Outcome(answer)
 
-    async def emit(self, claim: Claim, at: int, piece: PieceRecord) -> Outcome:
-        """Add a piece to the job's log and ring its doorbell.
+    async def emit_all(self, emissions: Sequence[Emission]) -> list[Outcome]:
+        """Add a piece to each job's log and ring its doorbell."""
+        fields: dict[str, Any] = {"n": len(emissions)}
+        for i, emission in enumerate(emissions, start=1):
+            said = {
+                "job": emission.job,
+                "token": emission.token,
+                "at": emission.at,
+                "count": len(emission.piece.token_ids),
+                **emission.piece.arguments(),
+            }
+            fields |= {f"{name}{i}": value for name, value in said.items()}
+        return [Outcome(one) for one in await self._call("emit", **fields)]
 
-        `at` is the number of token ids emitted before this piece, by all starts of the turn.
-        """
-        answer = await self._call(
-            "emit",
-            job=claim.job,
-            token=claim.token,
-            at=at,
-            count=len(piece.token_ids),
-            **piece.arguments(),
-        )
-        return Outcome(answer)
+    async def emit(self, claim: Claim, at: int, piece: PieceRecord) -> Outcome:
+        """Add one piece; `at` is the number of token ids emitted before it, by all starts."""
+        (outcome,) = await self.emit_all([Emission(claim.job, claim.token, at, piece)])
+        return outcome
 
     async def emitted(self, claim: Claim) -> PieceRecord:
         """Everything that earlier starts of this turn have emitted."""

@@ -19,9 +19,9 @@ import httpx
 import uvicorn
 
 from api.app import Api, create_api
+from api.server import connect_api
 from shared.config import Settings
 from shared.embedded import server_binary
-from shared.redis import connect
 from worker.engine.interface import Engine
 from worker.wiring import run_worker
 
@@ -59,6 +59,16 @@ class Valkey:
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
         self.socket.unlink(missing_ok=True)
+
+    def hang(self) -> None:
+        """Keep every connection, and answer nothing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Answer again, also what was asked meanwhile."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
         """End it and remove its folder."""
@@ -133,9 +143,14 @@ async def running_api(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @contextlib.asynccontextmanager
-async def running_server(settings: Settings) -> AsyncIterator[tuple[Api, httpx.AsyncClient]]:
-    """The API on a port of its own, with what its server holds."""
-    redis = connect(settings)
+async def running_server(
+    settings: Settings, **options: Any
+) -> AsyncIterator[tuple[Api, httpx.AsyncClient]]:
+    """The API on a port of its own, with what its server holds.
+
+    `options` are those of its Redis connections, whose name is the namespace.
+    """
+    redis = connect_api(settings, client_name=settings.namespace, **options)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
@@ -146,7 +161,9 @@ async def running_server(settings: Settings) -> AsyncIterator[tuple[Api, httpx.A
             serving = asyncio.create_task(server.serve(sockets=[listener]))
             address = f"http://127.0.0.1:{port}"
             try:
-                async with httpx.AsyncClient(base_url=address, timeout=30) as client:
+                async with httpx.AsyncClient(
+                    base_url=address, timeout=30, limits=httpx.Limits()
+                ) as client:
                     yield api, client
             finally:
                 server.should_exit = True

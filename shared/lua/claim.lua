@@ -25,5 +25,5 @@ end
 local answer = start(job, arg.permit)
 leave_queue(job, f.owner)
 redis.call('ZREM', key.waiting(f.owner), job)
-keep_pace(f.owner)
+keep_pace()
 return answer

@@ -10,6 +10,15 @@ if f.token ~= arg.token then return 'FENCED' end
 local first, next_number, number = tonumber(numbers[1]), tonumber(numbers[2]), tonumber(arg.number)
 local turns = numbers[3]
 
+local function is_reply(message) return string.find(message, '"r":"a"', 1, true) ~= nil end
+
+-- Whether the message at this index of the list is the first of a turn: a prompt behind a reply. (An edit
+-- can leave several prompts in a row.)
+local function begins_turn(index)
+  local two = redis.call('LRANGE', key.messages(conversation), index - 1, index)
+  return is_reply(two[1]) and not is_reply(two[2])
+end
+
 redis.call('HSET', key.conversation(conversation), 'next', int(number + 2), 'offset', arg.offset,
   'window', arg.window, 'model', arg.model, 'updated', int(now_ms()))
 if arg.context then redis.call('HSET', key.conversation(conversation), 'context', arg.context) end
@@ -17,7 +26,7 @@ if number < next_number then
   -- `replace_from`: what stands from this number on makes room, and its replies count no longer.
   local removed = redis.call('LRANGE', key.messages(conversation), number - first, -1)
   for _, message in ipairs(removed) do
-    if string.find(message, '"r":"a"', 1, true) then turns = turns - 1 end
+    if is_reply(message) then turns = turns - 1 end
   end
   if number <= first then
     redis.call('DEL', key.messages(conversation))
@@ -28,13 +37,13 @@ end
 redis.call('RPUSH', key.messages(conversation), arg.user, arg.assistant)
 redis.call('HSET', key.conversation(conversation), 'turns', int(turns + 1))
 -- The history limit counts messages; whole turns go, and nothing that the window still shows.
-local excess = redis.call('LLEN', key.messages(conversation)) - tonumber(arg.history_limit)
-if tonumber(arg.history_limit) > 0 and excess > 0 then
-  local cut = math.min(excess + excess % 2, arg.offset - first)
-  if cut > 0 then
-    redis.call('LTRIM', key.messages(conversation), cut, -1)
-    redis.call('HSET', key.conversation(conversation), 'first', int(first + cut))
-  end
+local cut = redis.call('LLEN', key.messages(conversation)) - arg.history_limit
+local most = arg.offset - first
+if tonumber(arg.history_limit) > 0 and cut > 0 and most > 0 then
+  while cut < most and not begins_turn(cut) do cut = cut + 1 end
+  cut = math.min(cut, most)
+  redis.call('LTRIM', key.messages(conversation), cut, -1)
+  redis.call('HSET', key.conversation(conversation), 'first', int(first + cut))
 end
 redis.call('HINCRBY', key.conversation(conversation), 'tokens', arg.tokens)
 if arg.piece then emit(job, 'token', arg.piece, arg.piece, arg.ids) end

@@ -1,9 +1,18 @@
--- A piece of the reply, with its token ids, so that another worker can go on behind it. `at` counts the
--- ids emitted before it: a piece that is sent a second time is not written a second time.
--- Answers OK · DUP · FENCED
-local f = job_fields(arg.job, 'token', 'progress')
-if f.token ~= arg.token then return 'FENCED' end
-if tonumber(f.progress) > tonumber(arg.at) then return 'DUP' end
-redis.call('HSET', key.job(arg.job), 'progress', int(arg.at + arg.count))
-emit(arg.job, 'token', arg.piece, arg.piece, arg.ids)
-return 'OK'
+-- Pieces of replies with their token ids, so that another worker can go on behind them: `n` of them,
+-- job1, token1, at1, … `at` counts the ids emitted before it: a piece that is sent a second time is not
+-- written a second time. Answers for each: OK · DUP · FENCED
+local outcomes = {}
+for i = 1, tonumber(arg.n) do
+  local job, at = arg['job' .. i], arg['at' .. i]
+  local f = job_fields(job, 'token', 'progress')
+  if f.token ~= arg['token' .. i] then
+    outcomes[i] = 'FENCED'
+  elseif tonumber(f.progress) > tonumber(at) then
+    outcomes[i] = 'DUP'
+  else
+    redis.call('HSET', key.job(job), 'progress', int(at + arg['count' .. i]))
+    emit(job, 'token', arg['piece' .. i], arg['piece' .. i], arg['ids' .. i])
+    outcomes[i] = 'OK'
+  end
+end
+return outcomes

@@ -80,28 +80,37 @@ local function leave_queue(job, owner)
   end
 end
 
--- The time between two starts while turns wait, in milliseconds: a moving average. An interval counts
--- only if turns were waiting all along; otherwise it says how seldom somebody asks.
-local function keep_pace(owner)
-  local now = now_ms()
-  local f = redis.call('HMGET', key.pace, 'last', 'busy', 'interval')
-  local busy = redis.call('EXISTS', key.waiting(owner))
-  if f[2] == '1' then
-    local interval = now - f[1]
-    if f[3] then interval = 0.8 * f[3] + 0.2 * interval end
-    redis.call('HSET', key.pace, 'interval', tostring(interval))
+-- How often turns start: `ms` between two starts while turns wait for a free slot (nil if that was never
+-- measured), `since` the last one. Slots become free in bursts, so that single intervals say little: it is
+-- the mean over the last twenty or so.
+local known_pace
+local function pace()
+  if not known_pace then
+    local f = redis.call('HMGET', key.pace, 'time', 'starts', 'last')
+    known_pace = f[1] and {ms = f[1] / f[2], since = now_ms() - f[3]} or {}
   end
-  redis.call('HSET', key.pace, 'last', int(now), 'busy', busy)
+  return known_pace
 end
 
--- A turn's place in the queue, from 1, and the milliseconds until it starts at the present pace.
+-- A turn starts. The interval before it counts only if turns could have started all along; otherwise it
+-- says how seldom somebody asks.
+local function keep_pace()
+  local f = redis.call('HMGET', key.pace, 'last', 'busy', 'time', 'starts')
+  if f[2] == '1' then
+    redis.call('HSET', key.pace, 'time', tostring(0.95 * (f[3] or 0) + now_ms() - f[1]),
+      'starts', tostring(0.95 * (f[4] or 0) + 1))
+  end
+  redis.call('HSET', key.pace, 'last', int(now_ms()), 'busy', redis.call('EXISTS', key.owners))
+end
+
+-- A turn's place in the queue, from 1, and the milliseconds until it starts at the present pace; false
+-- if it does not wait.
 local function place(job, owner)
   local rank = redis.call('ZRANK', key.waiting(owner), job)
-  if not rank then return 1, 0 end
-  local f = redis.call('HMGET', key.pace, 'last', 'interval')
-  if not f[2] then return rank + 1, 0 end
-  local since = now_ms() - f[1]
-  return rank + 1, math.max(0, math.floor((rank + 1) * f[2] - math.min(since, tonumber(f[2]))))
+  if not rank then return false end
+  local ms, since = pace().ms, pace().since
+  if not ms then return rank + 1, 0 end
+  return rank + 1, math.max(0, math.floor((rank + 1) * ms - math.min(since, ms)))
 end
 
 -- Every end of a turn: its state and last event, its successor, its expiries, and everything that

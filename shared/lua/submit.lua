@@ -30,7 +30,7 @@ if arg.replace_from then
   if tonumber(arg.replace_from) > next_number then return {'REPLACE', int(next_number)} end
 end
 if redis.call('ZCARD', key.open_jobs) >= tonumber(arg.queue_limit) then
-  return {'FULL', redis.call('HGET', key.pace, 'interval') or '1000'}
+  return {'FULL', int(pace().ms or 1000)}
 end
 local heard = redis.call('ZRANGE', key.workers, -1, -1, 'WITHSCORES')[2]
 if not heard or tonumber(heard) < now - arg.silence_ms then return {'NO_WORKER'} end

@@ -134,6 +134,30 @@ def running_palaver(data_dir: Path, workers: int = 1, **variables: str) -> Itera
         palaver.stop()
 
 
+@contextlib.contextmanager
+def another_api(palaver: Palaver) -> Iterator[str]:
+    """A second API process on the same Redis; yields its address."""
+    url = f"http://127.0.0.1:{(port := free_port())}"
+    variables = environment(PORT=str(port), REDIS_URL=palaver.redis_url)
+    process = subprocess.Popen([sys.executable, "-m", "api"], cwd=ROOT, env=variables)
+    try:
+        deadline = time.monotonic() + READY_TIMEOUT_S
+        while not _is_ready(url):
+            assert time.monotonic() < deadline, "the second API does not become ready"
+            time.sleep(0.02)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(STOP_TIMEOUT_S)
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/readyz").status_code == 200
+    except httpx.ConnectError:
+        return False
+
+
 def wait_until_gone(pids: list[int], timeout: float = STOP_TIMEOUT_S) -> list[int]:
     """The processes that are still there after a while."""
     deadline = time.monotonic() + timeout

@@ -79,7 +79,7 @@ def test_forty_conversations_on_two_workers(
         conversations = list(pool.map(converse, range(40)))
     for name, conversation in enumerate(conversations):
         messages = stored(redis, conversation)
-        assert [m["n"] for m in messages] == [1, 2, 3, 4, 5, 6]
+        assert [m["r"] for m in messages] == ["u", "a"] * 3
         assert [m["c"] for m in messages[::2]] == [f"{name} says {turn}" for turn in range(3)]
     done = Counter(re.findall(r"(worker\.\d+) +\| .*completed: OK", palaver.text)) - done_before
     assert set(done) == {"worker.1", "worker.2"}, "both did work"

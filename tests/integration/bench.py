@@ -11,7 +11,7 @@ from shared.events import EventLog
 from shared.jobs import Jobs
 from shared.keys import WORKER_GROUP, Keys
 from shared.requests import Sampling
-from shared.schema import StoredMessage, TurnRequest
+from shared.schema import StoredMessage, TurnRequest, decode_messages
 from shared.turn_values import Claim, Completion, Submission
 from shared.turns import Turns
 
@@ -24,6 +24,7 @@ class Bench:
     def __init__(self, redis: Redis, keys: Keys, settings: Settings) -> None:
         self.redis: Any = redis
         self.keys = keys
+        self.settings = settings
         self.turns = Turns(redis, keys, settings)
         self.events = EventLog(redis, keys)
         self.jobs = Jobs(redis, keys, self.turns)
@@ -77,7 +78,8 @@ class Bench:
 
     async def messages(self, conversation: str) -> list[StoredMessage]:
         stored = await self.redis.lrange(self.keys.messages(conversation), 0, -1)
-        return [StoredMessage.decode(message) for message in stored]
+        first = await self.redis.hget(self.keys.conversation(conversation), "first")
+        return list(decode_messages(stored, int(first or 1)))
 
     async def leftovers(self) -> set[str]:
         """What no ended turn may leave: permits, claims, leases, open jobs, ready turns."""

@@ -16,7 +16,7 @@ from shared.conversations import Conversations
 from shared.errors import Refused
 from shared.keys import Keys
 from shared.redis import connect
-from shared.schema import ENDED, StoredMessage
+from shared.schema import ENDED, StoredMessage, decode_messages
 from shared.turn_values import Accepted, Claim, Submission
 from tests.integration.bench import Bench
 from tests.servers import make_settings
@@ -251,7 +251,7 @@ class Model(RuleBasedStateMachine):
         assert pending == [job.submission.job for job in one.pending]
         active = [j for j in one.pending if j.token or j.submission.job in ready]
         assert active == one.pending[:1]
-        assert [StoredMessage.decode(message) for message in messages] == one.messages
+        assert list(decode_messages(messages, 1)) == one.messages
         turns = len([message for message in one.messages if message.role == "assistant"])
         numbers = [str(len(one.messages) + 1), str(turns)]
         assert stored == (numbers if one.exists else [None, None])

@@ -1,8 +1,11 @@
 """Lost answers, denied writes, bodies that were cut off: nothing comes of them."""
 
 import asyncio
+import contextlib
 import secrets
 import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,8 +14,18 @@ from shared.keys import Keys
 from shared.redis import connect, wait_until_up
 from shared.turn_values import Outcome
 from tests.integration.bench import Bench, completion
+from tests.proxy import LossyProxy, running_proxy
 from tests.scripted import ScriptedEngine
-from tests.servers import Valkey, make_settings, running_stack, running_valkey
+from tests.servers import (
+    Stack,
+    Valkey,
+    make_settings,
+    running_api,
+    running_stack,
+    running_valkey,
+    running_worker,
+    until_ready,
+)
 
 
 async def test_a_claim_repeated_after_its_permit_was_freed_takes_nothing(bench: Bench) -> None:
@@ -90,6 +103,50 @@ async def started(redis: Any, keys: Keys) -> None:
     async with asyncio.timeout(10):
         while not await redis.hlen(keys.claims):  # noqa: ASYNC110
             await asyncio.sleep(0.005)
+
+
+@pytest.mark.parametrize("path", ["/", "/jobs"])
+async def test_a_prompt_whose_acceptance_was_lost_is_submitted_again_and_runs_once(
+    valkey: Valkey, tmp_path: Path, path: str
+) -> None:
+    engine = ScriptedEngine()
+    async with running_behind_proxy(valkey, tmp_path, engine, times=2) as (stack, proxy, redis):
+        answer = await stack.client.post(path, json={"prompt": "Only once."})
+        job = (await stack.client.get(f"/jobs/{answer.json()['job']}?wait=10")).json()
+        accepted = await redis.get(f"{stack.settings.namespace}:sequence")
+    assert answer.status_code == (200 if path == "/" else 202)
+    assert job["result"]["reply"] == "You said: Only once."
+    assert job["result"]["window"]["turns_kept"] == 1
+    assert proxy.lost == 2
+    assert (accepted, len(engine.prompts)) == ("1", 1)
+
+
+async def test_when_no_answer_comes_at_all_the_job_that_may_exist_is_named(
+    valkey: Valkey, tmp_path: Path
+) -> None:
+    async with running_behind_proxy(valkey, tmp_path, ScriptedEngine(), times=99) as parts:
+        stack, _, _ = parts
+        answer = await stack.client.post("/", json={"prompt": "Only once."})
+        problem = answer.json()
+        job = (await stack.client.get(f"/jobs/{problem['job']}?wait=10")).json()
+    assert (answer.status_code, problem["code"]) == (503, "outcome_unknown")
+    assert job["result"]["reply"] == "You said: Only once."
+
+
+@contextlib.asynccontextmanager
+async def running_behind_proxy(
+    valkey: Valkey, folder: Path, engine: ScriptedEngine, *, times: int
+) -> AsyncIterator[tuple[Stack, LossyProxy, Any]]:
+    """An API that reaches Redis through a proxy, which loses its answers to `submit`."""
+    settings = make_settings(valkey.url)
+    async with (
+        running_proxy(folder, valkey.socket, mark=b"pending_limit", times=times) as (url, proxy),
+        running_worker(settings, engine),
+        running_api(make_settings(url, PALAVER_NAMESPACE=settings.namespace)) as client,
+        connect(settings) as redis,
+    ):
+        await until_ready(client)
+        yield Stack(settings, client), proxy, redis
 
 
 async def test_waiting_for_redis_ends_when_it_comes_or_when_we_stop() -> None:

@@ -119,21 +119,35 @@ async def test_a_cancelled_stream_ends_with_cancelled(settings: Settings) -> Non
     assert (events[-1].kind, events[-1].data) == ("cancelled", {})
 
 
-async def test_a_waiting_turn_tells_its_place_when_it_changes(settings: Settings) -> None:
+@pytest.mark.parametrize("resumed", [False, True])
+async def test_a_waiting_turn_tells_its_place_when_it_changes(
+    settings: Settings, resumed: bool
+) -> None:
     gate = Gate()
     async with running_stack(settings, engine(slots=1, step=gate)) as stack:
         await submit(stack.client, "first")
         await gate.reached.wait()
         before = await submit(stack.client, "second")
         job = await submit(stack.client, "third")
-        async with stack.client.stream("GET", job["links"]["events"]) as response:
+        path = job["links"]["events"]
+        told = await first_event(stack.client, path, {})
+        assert (told.kind, told.data["position"]) == ("queued", 2)
+        headers = {"Last-Event-ID": told.id} if resumed else {}
+        async with stack.client.stream("GET", path, headers=headers) as response:
             events = received(response)
-            assert (await anext(events)).data["position"] == 2
+            if not resumed:
+                assert await anext(events) == told
             await stack.client.delete(before["links"]["self"])
             moved = await anext(events)
-            assert (moved.kind, moved.data["position"]) == ("queued", 1)
+            assert (moved.kind, moved.id) == ("queued", told.id)
+            assert moved.data == {
+                **told.data,
+                "position": 1,
+                "eta_seconds": moved.data["eta_seconds"],
+            }
             gate.open()
             rest = [event async for event in events]
+    assert rest[0].kind == "started"
     assert rest[-1].kind == "completed"
 
 

@@ -15,9 +15,9 @@ from shared.errors import (
     QueueFull,
     TurnFailed,
 )
-from shared.events import Event
+from shared.events import Event, EventLog
 from shared.keys import Keys
-from shared.turn_values import Outcome, PieceRecord
+from shared.turn_values import Claim, Outcome, PieceRecord
 from tests.integration.bench import Bench, completion
 from tests.servers import Valkey, make_settings
 
@@ -236,31 +236,22 @@ async def test_the_outcome_is_stored_once_and_read_whole(bench: Bench) -> None:
     assert '"prompt":"Hello"' in read.data
 
 
-async def test_a_place_counts_who_starts_before_and_the_eta_follows_the_pace(bench: Bench) -> None:
-    submissions = [await bench.submit() for _ in range(5)]
-    seconds, _ = await bench.redis.time()
-    pace = {"interval": "2000", "last": seconds * 1000, "busy": 1}
-    await bench.redis.hset(f"{bench.keys.namespace}:pace", mapping=pace)
-    places = [await bench.turns.place(submission.job) for submission in submissions]
-    assert [place.position for place in places] == [1, 2, 3, 4, 5]
-    for place in places:
-        # At most one interval has passed since the last start.
-        assert 2 * (place.position - 1) <= place.eta_seconds <= 2 * place.position
-    await bench.claim()
-    assert (await bench.turns.place(submissions[3].job)).position == 3
-    await bench.turns.cancel(submissions[1].job, "default")
-    assert (await bench.turns.place(submissions[3].job)).position == 2
+class EndingLog(EventLog):
+    """The job ends in the moment between two looks at it."""
+
+    def __init__(self, bench: Bench, claim: Claim) -> None:
+        super().__init__(bench.redis, bench.keys)
+        self._bench, self._claim = bench, claim
+
+    async def outcome(self, job: str) -> Event | None:
+        done = completion(self._claim, piece=PieceRecord("Hi", (1,)))
+        await self._bench.turns.commit(self._claim, done)
+        return await super().outcome(job)
 
 
-async def test_the_pace_is_measured_only_while_turns_wait(bench: Bench) -> None:
-    pace = f"{bench.keys.namespace}:pace"
-    await bench.submit()
-    await bench.claim()
-    await bench.submit()
-    await bench.claim()
-    assert await bench.redis.hget(pace, "interval") is None, "nobody waited in between"
-    for _ in range(3):
-        await bench.submit()
-    await bench.claim()
-    await bench.claim()
-    assert float(await bench.redis.hget(pace, "interval")) >= 0
+async def test_a_job_that_ends_while_its_log_is_read_keeps_its_pieces(bench: Bench) -> None:
+    submission = await bench.submit()
+    claim = await bench.claim()
+    seen = (await bench.events.read(submission.job))[-1].id
+    events = await EndingLog(bench, claim).read(submission.job, seen)
+    assert [event.kind for event in events] == ["token", "completed"]

@@ -1,7 +1,6 @@
 """What strangers may send to `POST /`, and what we tell ourselves through Redis."""
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,14 +12,7 @@ from pydantic import ValidationError
 
 from shared.ids import MAX_CONVERSATION
 from shared.requests import ChatRequest, Sampling
-from shared.schema import (
-    Role,
-    StoredMessage,
-    TurnRequest,
-    decode_messages,
-    reply_object,
-    rfc3339,
-)
+from shared.schema import TurnRequest, reply_object, rfc3339
 
 texts = st.text(st.characters(codec="utf-8"))
 optional_texts = st.none() | texts
@@ -267,59 +259,6 @@ def test_a_turn_request_stores_only_what_was_said() -> None:
 
 def test_empty_instructions_are_something_said() -> None:
     assert TurnRequest.decode(TurnRequest("Hi", "", None, Sampling()).encode()).context == ""
-
-
-@given(st.builds(
-    StoredMessage,
-    number=st.integers(1, 2**53),
-    role=st.sampled_from(["user", "assistant"]),
-    content=texts,
-    timestamp_ms=st.integers(0, 2**53),
-    tokens=st.integers(0, 2**31),
-    job=st.text("0123456789abcdef", min_size=32, max_size=32),
-    token_ids=st.none() | st.lists(st.integers(0, 2**31 - 1)).map(tuple),
-))  # fmt: skip
-def test_a_message_survives_redis(message: StoredMessage) -> None:
-    (decoded,) = decode_messages([message.encode().decode()], message.number)
-    assert decoded == (message if message.role == "user" else replace(message, job=""))
-
-
-def test_a_reply_is_of_the_job_of_the_prompt_in_front_of_it() -> None:
-    # An edit can leave two prompts in a row.
-    roles: list[Role] = ["assistant", "user", "assistant", "user", "user", "assistant"]
-    jobs = ["", "one", "one", "two", "three", "three"]
-    messages = tuple(
-        StoredMessage(number, role, "Hi", 0, 2, job)
-        for number, (role, job) in enumerate(zip(roles, jobs, strict=True), 4)
-    )
-    assert decode_messages([message.encode() for message in messages], 4) == messages
-    assert b'"two"' not in messages[2].encode()
-
-
-def test_messages_stored_by_earlier_versions_are_read() -> None:
-    """They said number and job themselves, all of them."""
-    stored = [
-        '{"n":4,"r":"a","c":"Hi","t":5,"k":2,"j":"one","i":[1,2]}',
-        '{"n":5,"r":"u","c":"Go on","t":6,"k":3,"j":"two"}',
-        '{"n":6,"r":"a","c":"Yes","t":7,"k":1,"j":"two"}',
-    ]
-    assert decode_messages(stored, 4) == (
-        StoredMessage(4, "assistant", "Hi", 5, 2, "one", (1, 2)),
-        StoredMessage(5, "user", "Go on", 6, 3, "two"),
-        StoredMessage(6, "assistant", "Yes", 7, 1, "two"),
-    )
-
-
-def test_a_message_stores_token_ids_only_where_they_are_set() -> None:
-    plain = StoredMessage(1, "user", "Hi", 0, 2, "job")
-    assert b'"i"' not in plain.encode()
-
-
-def test_the_commit_script_finds_replies_by_their_role_alone() -> None:
-    # commit.lua counts replies by this substring; a prompt that spells it must not count.
-    mark = b'"r":"a"'
-    assert mark in StoredMessage(2, "assistant", "Hi", 0, 2, "job").encode()
-    assert mark not in StoredMessage(1, "user", 'say "r":"a" twice', 0, 2, "job").encode()
 
 
 def test_the_reply_object_echoes_instructions_only_when_sent() -> None:
