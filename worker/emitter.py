@@ -16,7 +16,7 @@ from shared.turns import Turns
 from worker.engine.interface import Piece
 from worker.persistence import persist
 
-_INTERVAL_S: Final = 0.03
+_INTERVAL_S: Final = 0.04
 """Pieces that come within this time go together."""
 
 

@@ -30,7 +30,6 @@ class Sampler:
     """
 
     def __init__(self, vocabulary: ModelVocabulary, options: SamplingOptions) -> None:
-        self._vocabulary = vocabulary
         biases = _biases(vocabulary, options)
         self._grammar = (
             Grammar(vocabulary, options.json_schema) if options.json_schema is not None else None
