@@ -107,6 +107,12 @@ class LlamaModel:
         params.n_batch = params.n_ubatch = self.batch_size
         params.n_seq_max = options.lanes
         params.kv_unified = options.unified
+        # The CPU's kernel is slower for single tokens and short chunks (docs/benchmarks/engine.md).
+        params.flash_attn_type = (
+            llama_cpp.LLAMA_FLASH_ATTN_TYPE_AUTO
+            if _num_gpus()
+            else llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED
+        )
         # Whole caches also for sliding windows: lanes are cut and gone on with anywhere.
         params.swa_full = True
         # One governs single tokens, the other everything longer.
@@ -193,12 +199,16 @@ class LlamaModel:
 
 def _model_params(options: ModelOptions) -> Any:
     params = llama_cpp.llama_model_default_params()
-    gpus = gpu_count() if llama_cpp.llama_supports_gpu_offload() else 0
+    gpus = _num_gpus()
     params.n_gpu_layers = options.gpu_layers if gpus else 0
     if gpus:
         params.split_mode = _SPLIT_MODE_NONE
         params.main_gpu = options.device % gpus
     return params
+
+
+def _num_gpus() -> int:
+    return gpu_count() if llama_cpp.llama_supports_gpu_offload() else 0
 
 
 def load_model(path: Path, params: Any) -> Any:

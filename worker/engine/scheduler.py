@@ -66,7 +66,8 @@ class Scheduler:
         prefills = self._prefills(budget)
         if self._packed and self._grid is None:
             decodes += self._between(decodes)
-        return Step(decodes, prefills)
+        # Only lanes that follow each other are evaluated in one pass.
+        return Step(sorted(decodes, key=_lane_index), prefills)
 
     def _prefills(self, budget: int) -> list[Work]:
         chosen: list[Work] = []
@@ -90,7 +91,7 @@ class Scheduler:
 
     def _between(self, decodes: list[Work]) -> list[Work]:
         """One token of each prompt that lies between decodes: a gap would cost a whole pass."""
-        indexes = [work.sequence.lane.index for work in decodes if work.sequence.lane is not None]
+        indexes = [_lane_index(work) for work in decodes]
         if not indexes:
             return []
         low, high = min(indexes), max(indexes)
@@ -99,6 +100,10 @@ class Scheduler:
             for one in self.running
             if one.num_remaining > 2 and one.lane is not None and low < one.lane.index < high
         ]
+
+
+def _lane_index(work: Work) -> int:
+    return work.sequence.lane.index if work.sequence.lane is not None else -1
 
 
 def _urgency(sequence: Sequence) -> int:

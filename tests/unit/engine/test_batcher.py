@@ -16,6 +16,9 @@ def test_many_are_decoded_in_one_pass() -> None:
     drain(batcher)
     assert [one.token_ids for one in received] == [reply_to(one.request) for one in received]
     assert max(backend.widths) == 4
+    for step in backend.steps:
+        lanes = [part.lane for part in step]
+        assert lanes == sorted(lanes), "only neighbours in order are one pass"
     assert all(sampler.is_closed for sampler in backend.samplers)
 
 
