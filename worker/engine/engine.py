@@ -78,6 +78,7 @@ class LlamaEngine:
         self._template = template
         self._stuck_after_s = stuck_after_s
         pacer = PrefillPacer(model.batch_size, longest_step_s)
+        pacer.record(*model.warm_up())
         self._batcher = Batcher(model, pacer, park_bytes=park_bytes, grid=grid)
         self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._outbox: defaultdict[asyncio.AbstractEventLoop, list[tuple[_Stream, _Item]]]

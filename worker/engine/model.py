@@ -30,6 +30,8 @@ _SPLIT_MODE_NONE: Final = 0
 _SAMPLE_BYTES: Final = 1 << 20
 _LOG_LEVELS: Final = {2: logging.DEBUG, 3: logging.WARNING, 4: logging.ERROR}
 _NO_SLOT: Final = 1
+_WARM_UP: Final = 32
+"""Tokens: few, for machines that are slow."""
 
 
 @llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]
@@ -125,6 +127,21 @@ class LlamaModel:
                 f"{options.window} tokens (PALAVER_SLOTS, PALAVER_CONTEXT_LENGTH)"
             )
         return context
+
+    def warm_up(self) -> tuple[int, float]:
+        """Evaluate something for nothing: the first steps are slow, until all weights were read.
+
+        Returns:
+            Tokens of a step, and the seconds that they took.
+        """
+        size = min(_WARM_UP, self.batch_size, self.lane_size)
+        part, seconds = Part(0, 0, [0] * size, True), 0.0
+        for _ in range(2):
+            began = time.monotonic()
+            self.evaluate([part])
+            seconds = time.monotonic() - began
+            self.clear(0)
+        return size, seconds
 
     def make_sampler(self, options: SamplingOptions) -> Sampler:
         return Sampler(self.vocabulary, options)

@@ -2,9 +2,9 @@
 
 from typing import Final
 
-BESIDE_DECODES_S: Final = 0.1
+BESIDE_DECODES_S: Final = 0.15
 """What a prompt may add to the time between two tokens of the replies that run beside it."""
-ALONE_S: Final = 0.25
+ALONE_S: Final = 0.3
 """While nobody's tokens wait: still short enough for a newcomer with a short prompt."""
 
 _SMALLEST: Final = 32
