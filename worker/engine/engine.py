@@ -77,9 +77,8 @@ class LlamaEngine:
         self._llama = model
         self._template = template
         self._stuck_after_s = stuck_after_s
-        pacer = PrefillPacer(model.batch_size, longest_step_s)
-        pacer.record(*model.warm_up())
-        self._batcher = Batcher(model, pacer, park_bytes=park_bytes, grid=grid)
+        self._pacer = PrefillPacer(model.batch_size, longest_step_s)
+        self._batcher = Batcher(model, self._pacer, park_bytes=park_bytes, grid=grid)
         self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._outbox: defaultdict[asyncio.AbstractEventLoop, list[tuple[_Stream, _Item]]]
         self._outbox = defaultdict(list)
@@ -134,6 +133,10 @@ class LlamaEngine:
     # In the engine's thread.
 
     def _run(self) -> None:
+        # Nothing must be evaluated in another thread, not even to warm up: each that does keeps a
+        # pool of OpenMP threads, and with more of them than cores all wait asleep, not awake,
+        # which costs half as much again for every token.
+        self._pacer.record(*self._llama.warm_up())
         while self._take_requests():
             try:
                 self._batcher.tick()
