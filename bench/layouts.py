@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from bench.tables import print_table, spread
 from tests.servers import make_settings
 from worker.engine.backend import Part
 from worker.engine.model import LlamaModel, ModelOptions
@@ -69,15 +70,14 @@ def main() -> None:
         for layout, unified in LAYOUTS.items():
             for (busy, idle), ms in measured(path, unified=unified).items():
                 samples[layout, busy, idle].append(ms)
-    print("| ms a step | " + " | ".join(f"{idle} idle" for idle in IDLE) + " |")
-    print("| --- |" + " ---: |" * len(IDLE))
-    for busy in BUSY:
-        for layout in LAYOUTS:
-            cells = [
-                f"{statistics.median(s):.1f} ({min(s):.1f} … {max(s):.1f})"
-                for s in (samples[layout, busy, idle] for idle in IDLE)
-            ]
-            print(f"| {busy}: {layout} | " + " | ".join(cells) + " |")
+    print_table(
+        ["ms a step", *(f"{idle} idle" for idle in IDLE)],
+        (
+            [f"{busy}: {layout}", *(spread(samples[layout, busy, idle]) for idle in IDLE)]
+            for busy in BUSY
+            for layout in LAYOUTS
+        ),
+    )
 
 
 if __name__ == "__main__":

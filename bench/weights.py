@@ -19,6 +19,7 @@ from typing import Final
 
 import numpy as np
 
+from bench.tables import print_table, spread
 from tests.servers import make_settings
 from worker.engine.backend import Part
 from worker.engine.conversion import BF16, Q8_0, convert
@@ -109,15 +110,12 @@ def main() -> None:
 
 def report(files: dict[str, Path], samples: dict[str, defaultdict[str, list[float]]]) -> None:
     columns = list(next(iter(samples.values())))
-    print("| weights | MiB | perplexity | " + " | ".join(f"{c}, tok/s" for c in columns) + " |")
-    print("| --- | ---: | ---: |" + " ---: |" * len(columns))
+    rows = []
     for name, path in files.items():
-        cells = [
-            f"{statistics.median(s):.0f} ({min(s):.0f} … {max(s):.0f})"
-            for s in (samples[name][column] for column in columns)
-        ]
-        size = path.stat().st_size / 2**20
-        print(f"| {name} | {size:.0f} | {perplexity(path):.2f} | " + " | ".join(cells) + " |")
+        size = f"{path.stat().st_size / 2**20:.0f}"
+        speeds_seen = (spread(samples[name][column], digits=0) for column in columns)
+        rows.append([name, size, f"{perplexity(path):.2f}", *speeds_seen])
+    print_table(["weights", "MiB", "perplexity", *(f"{c}, tok/s" for c in columns)], rows)
 
 
 if __name__ == "__main__":

@@ -62,6 +62,7 @@ class ModelOptions:
         device: which GPU, counted from 0; taken modulo their number.
         batch: most tokens evaluated in one step.
         unified: lanes share one KV buffer instead of having one each (docs/decisions/0010).
+        flash_attention: None is what is faster: where it can be on a GPU, not on a CPU.
     """
 
     path: Path
@@ -72,6 +73,7 @@ class ModelOptions:
     device: int = 0
     batch: int = 512
     unified: bool = False
+    flash_attention: bool | None = None
 
 
 class LlamaModel:
@@ -109,12 +111,7 @@ class LlamaModel:
         params.n_batch = params.n_ubatch = self.batch_size
         params.n_seq_max = options.lanes
         params.kv_unified = options.unified
-        # The CPU's kernel is slower for single tokens and short chunks (docs/benchmarks/engine.md).
-        params.flash_attn_type = (
-            llama_cpp.LLAMA_FLASH_ATTN_TYPE_AUTO
-            if _num_gpus()
-            else llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED
-        )
+        params.flash_attn_type = _flash_attention(options)
         # Whole caches also for sliding windows: lanes are cut and gone on with anywhere.
         params.swa_full = True
         # One governs single tokens, the other everything longer.
@@ -222,6 +219,15 @@ def _model_params(options: ModelOptions) -> Any:
         params.split_mode = _SPLIT_MODE_NONE
         params.main_gpu = options.device % gpus
     return params
+
+
+def _flash_attention(options: ModelOptions) -> int:
+    # The CPU's kernel is much slower for short chunks (docs/benchmarks/engine.md).
+    if options.flash_attention is None and _num_gpus() > 0:
+        return int(llama_cpp.LLAMA_FLASH_ATTN_TYPE_AUTO)
+    if options.flash_attention:
+        return int(llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED)
+    return int(llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED)
 
 
 def _num_gpus() -> int:
