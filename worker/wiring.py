@@ -24,6 +24,7 @@ from worker.stream_worker import StreamWorker
 
 log = logging.getLogger(__name__)
 
+_CANCEL_AGAIN_S: Final = 0.5
 _HAND_OVER_S: Final = 3.0
 """Time for the last writes of a process that stops."""
 
@@ -113,10 +114,18 @@ async def _serve(
             async with asyncio.timeout(grace_s + _HAND_OVER_S):
                 await asyncio.wait({recovering})
                 await worker.drain(grace_s)
-        for task in (told, *running):
-            task.cancel()
-        await asyncio.gather(told, *running, return_exceptions=True)
+        await _end({told, *running})
         with contextlib.suppress(TimeoutError, *AWAY):
             async with asyncio.timeout(_HAND_OVER_S):
                 await turns.leave(worker.worker_id)
                 await worker.close()
+
+
+async def _end(tasks: set["asyncio.Task[Any]"]) -> None:
+    """Cancel until all have ended: a cancellation that meets a breaking connection can get lost."""
+    pending = tasks
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=_CANCEL_AGAIN_S)
+    await asyncio.gather(*tasks, return_exceptions=True)
