@@ -136,7 +136,10 @@ class LlamaEngine:
         # Nothing must be evaluated in another thread, not even to warm up: each that does keeps a
         # pool of OpenMP threads, and with more of them than cores all wait asleep, not awake,
         # which costs half as much again for every token.
-        self._pacer.record(*self._llama.warm_up())
+        try:
+            self._pacer.record(*self._llama.warm_up())
+        except EngineError as error:
+            log.warning("the warm-up failed: %s", error)
         while self._take_requests():
             try:
                 self._batcher.tick()
@@ -162,9 +165,13 @@ class LlamaEngine:
     def _submit(self, request: GenerationRequest, stream: _Stream) -> None:
         if stream.cancelled.is_set():
             return
-        stream.generation = self._batcher.submit(
-            request, lambda item: self._outbox[stream.loop].append((stream, item))
-        )
+        try:
+            stream.generation = self._batcher.submit(
+                request, lambda item: self._outbox[stream.loop].append((stream, item))
+            )
+        except Exception as error:  # this thread must not end, and its client must hear of it
+            log.exception("a request could not be taken")
+            self._outbox[stream.loop].append((stream, EngineError(str(error))))
         if stream.generation is not None and stream.cancelled.is_set():
             stream.generation.cancelled.set()
 

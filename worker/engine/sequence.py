@@ -108,9 +108,10 @@ class Sequence:
         self.close()
 
     def close(self) -> None:
-        """Free its sampler."""
-        if self.sampler is not None:
-            self.sampler.close()
+        """Free its sampler; a second time does nothing."""
+        sampler, self.sampler = self.sampler, None
+        if sampler is not None:
+            sampler.close()
 
     def _finish(self, decoded: Decoded, reason: FinishReason) -> bool:
         end = End(
