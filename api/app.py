@@ -15,6 +15,7 @@ from api.conversations import ConversationResource, MessagesResource
 from api.errors import install_error_handlers
 from api.feed import EventFeed
 from api.guards import Guards
+from api.headroom import Headroom
 from api.health import HealthResource, Readiness, ReadyResource, StaticJson
 from api.intake import Intake
 from api.jobs import JobEventsResource, JobResource
@@ -28,6 +29,7 @@ from shared.events import EventLog
 from shared.jobs import Jobs
 from shared.keys import Keys
 from shared.turns import Turns
+from shared.workers import Workers
 
 
 class Application(falcon.asgi.App[Any, Any]):
@@ -67,13 +69,19 @@ async def create_api(settings: Settings, redis: Redis) -> AsyncIterator[Api]:
     turns = Turns(redis, keys, settings)
     places = Places(turns)
     places.start()
-    readiness = Readiness(turns, feed)
+    headroom = Headroom(redis)
+    headroom.start()
+    intake = Intake(settings, turns, headroom, feed.api)
+    readiness = Readiness(Workers(redis, keys), feed)
     jobs = Jobs(redis, keys, turns)
     conversations = Conversations(redis, keys, settings)
     try:
-        app = create_app(settings, turns, jobs, conversations, events, feed, places, readiness)
+        app = create_app(
+            settings, turns, intake, jobs, conversations, events, feed, places, readiness
+        )
         yield Api(app, readiness, feed)
     finally:
+        await headroom.close()
         await places.close()
         await feed.close()
         await redis.aclose(close_connection_pool=True)
@@ -82,6 +90,7 @@ async def create_api(settings: Settings, redis: Redis) -> AsyncIterator[Api]:
 def create_app(
     settings: Settings,
     turns: Turns,
+    intake: Intake,
     jobs: Jobs,
     conversations: Conversations,
     events: EventLog,
@@ -99,7 +108,6 @@ def create_app(
         "description": "A chat backend that remembers: POST a prompt here.",
         "links": {"openapi": "/openapi.json", "ready": "/readyz"},
     }
-    intake = Intake(settings, turns, feed.api)
     waiting = Waiting(feed, events, jobs)
     stream = EventStream(feed, events, jobs, places)
     timeout_s = settings.sync_timeout

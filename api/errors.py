@@ -16,6 +16,7 @@ from shared.errors import (
     ConversationBusy,
     IdempotencyKeyReused,
     InvalidReplaceFrom,
+    MemoryShort,
     NoSuchConversation,
     NoWorker,
     OutcomeUnknown,
@@ -134,6 +135,8 @@ def to_problem(error: PalaverError) -> Problem:
             return Problem(503, "queue_full", detail, retry_after_s=max(1, math.ceil(error.wait_s)))
         case IdempotencyKeyReused():
             return Problem(422, "idempotency_key_reused", detail)
+        case MemoryShort():
+            return Problem(503, "memory_short", detail, retry_after_s=_RETRY_AFTER_S)
         case NoWorker():
             return Problem(503, "no_worker", detail, retry_after_s=_RETRY_AFTER_S)
         case OutcomeUnknown():

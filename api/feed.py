@@ -31,13 +31,20 @@ _IDLE_S: Final = 10.0
 _PONG_S: Final = 5.0
 _CONNECT_S: Final = 1.0
 _CONFIRM_S: Final = 5.0
+_LOOK_S: Final = 5.0
+_TOGETHER: Final = 250
+"""Jobs of one look-up."""
 
 
 class EventFeed:
     """Distributes what one pub/sub connection hears."""
 
-    def __init__(self, redis: Redis, keys: Keys, events: EventLog) -> None:
+    def __init__(
+        self, redis: Redis, keys: Keys, events: EventLog, *, look_s: float = _LOOK_S
+    ) -> None:
         self.api = secrets.token_hex(8)
+        self._redis = redis
+        self._look_s = look_s
         self._keys = keys
         self._events = events
         self._inbox = keys.inbox(self.api)
@@ -45,11 +52,12 @@ class EventFeed:
         self._watches: defaultdict[str, set[Watch]] = defaultdict(set)
         self._connected = asyncio.Event()
         self._stopped = False
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
         """Listen; connects as soon as Redis is there."""
-        self._task = asyncio.create_task(self._listen(), name="event feed")
+        for part in (self._listen, self._look_for_lost):
+            self._tasks.append(asyncio.create_task(part(), name=f"event feed: {part.__name__}"))
 
     @property
     def is_connected(self) -> bool:
@@ -58,9 +66,9 @@ class EventFeed:
 
     async def close(self) -> None:
         """Stop listening."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         with contextlib.suppress(*AWAY):
             await self._pubsub.aclose()  # type: ignore[no-untyped-call]
 
@@ -160,6 +168,31 @@ class EventFeed:
             if self._pubsub.connection is not None:
                 await self._pubsub.connection.disconnect()
             await asyncio.sleep(_PAUSE_S)
+
+    async def _look_for_lost(self) -> None:
+        """Nobody rings for a job that vanished with Redis's data: look whether they exist."""
+        earlier: set[Watch] = set()
+        while True:
+            await asyncio.sleep(self._look_s)
+            try:
+                # Not those that were only just made: their jobs may not have been accepted yet.
+                now = set(self._all_watches())
+                await self._drop_vanished(list(now & earlier))
+                earlier = now
+            except AWAY as error:
+                log.debug("event feed: Redis is away (%s)", type(error).__name__)
+            except Exception:
+                log.exception("event feed")
+
+    async def _drop_vanished(self, watches: list[Watch]) -> None:
+        for start in range(0, len(watches), _TOGETHER):
+            some = watches[start : start + _TOGETHER]
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for watch in some:
+                    pipe.exists(self._keys.job(watch.job))
+                for watch, exists in zip(some, await pipe.execute(), strict=True):
+                    if not exists:
+                        watch.vanish()
 
     async def _hear(self) -> None:
         """Subscribe and distribute, as long as the connection answers when it is silent."""

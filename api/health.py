@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 
 from api.errors import Problem
 from api.feed import EventFeed
-from shared.turns import WORKER_SILENCE_S, Turns
+from shared.workers import WORKER_SILENCE_S, Workers
 
 _PING_TIMEOUT_S: Final = 2.0
 
@@ -18,15 +18,15 @@ _PING_TIMEOUT_S: Final = 2.0
 class Readiness:
     """Whether a prompt would be answered."""
 
-    def __init__(self, turns: Turns, feed: EventFeed) -> None:
-        self._turns = turns
+    def __init__(self, workers: Workers, feed: EventFeed) -> None:
+        self._workers = workers
         self._feed = feed
 
     async def missing(self) -> str | None:
         """What is missing: `redis`, `worker`, or None."""
         try:
             async with asyncio.timeout(_PING_TIMEOUT_S):
-                silence_s = await self._turns.silence_s()
+                silence_s = await self._workers.silence_s()
         except (RedisError, OSError):
             return "redis"
         if not self._feed.is_connected:

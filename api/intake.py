@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from api.body import read_json_object
 from api.errors import field_problem, validation_problem
+from api.headroom import Headroom
 from shared import ids
 from shared.config import Settings
 from shared.errors import OutcomeUnknown
@@ -33,7 +34,8 @@ class Intake:
         api: whose inbox hears of the jobs' ends.
     """
 
-    def __init__(self, settings: Settings, turns: Turns, api: str) -> None:
+    def __init__(self, settings: Settings, turns: Turns, headroom: Headroom, api: str) -> None:
+        self._headroom = headroom
         self._settings = settings
         self._turns = turns
         self._api = api
@@ -70,6 +72,7 @@ class Intake:
             Refused: it was not accepted.
             OutcomeUnknown: Redis does not answer; the prompt may have been accepted.
         """
+        self._headroom.check()
         for _ in range(_SUBMIT_TRIES):
             try:
                 while (accepted := await self._turns.submit(submission)) is None:

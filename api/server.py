@@ -14,8 +14,10 @@ from redis.asyncio import Redis
 
 from api.app import Api, create_api
 from api.watch import FeedLost
+from shared.boot import check_server
 from shared.config import Settings, fail_start, settings_or_exit
 from shared.errors import ConfigError
+from shared.keys import Keys
 from shared.logs import configure_logging
 from shared.redis import AWAY, connect, wait_until_up
 from shared.supervisor import stop_on_signals
@@ -132,7 +134,12 @@ async def _greet_when_ready(
     settings: Settings, api: Api, redis: Redis, draining: asyncio.Event
 ) -> None:
     """Print the address and something to try once a prompt would be answered."""
-    await wait_until_up(redis, draining)
+    while await wait_until_up(redis, draining):
+        with contextlib.suppress(*AWAY):
+            await check_server(redis, Keys(settings.namespace), settings)
+            break
+    else:
+        return
     while await api.readiness.missing() is not None:  # noqa: ASYNC110 - Redis has no event for it
         await asyncio.sleep(_READY_POLL_S)
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)

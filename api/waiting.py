@@ -57,7 +57,8 @@ class Waiting:
         except AWAY:
             raise OutcomeUnknown(accepted.job) from None
         if state is None:
-            raise Problem(404, "not_found", "the conversation was deleted meanwhile")
+            detail = "the job is gone: its conversation was deleted, or Redis has lost its data"
+            raise Problem(404, "not_found", detail)
         resp.status = 202
         resp.set_header("Location", f"/jobs/{accepted.job}")
         resp.set_header("Retry-After", str(RETRY_AFTER_S))

@@ -65,6 +65,10 @@ class Watch:
         """This process stops: the reader goes on elsewhere."""
         self._drop("this server stops")
 
+    def vanish(self) -> None:
+        """The job does not exist any more, and nothing tells of its end."""
+        self._drop("the job is gone")
+
     def _drop(self, why: str) -> None:
         self._lost = why
         self._news.clear()

@@ -40,6 +40,7 @@ from shared.schema import (
 )
 from shared.turn_values import Claim, Completion, Outcome, PieceRecord, Submission, WorkerState
 from shared.turns import DEFAULT_OWNER, Turns
+from shared.workers import Workers
 from tests.servers import make_settings, running_valkey
 
 Item = TypeVar("Item")
@@ -130,6 +131,7 @@ class Filler:
         self._keys = Keys(settings.namespace)
         self._redis, self._settings = redis, settings
         self._turns = Turns(redis, self._keys, settings)
+        self._workers = Workers(redis, self._keys)
         self._writer = Writer()
         self.tokens: dict[str, int] = {}
         self._in_sample = False
@@ -140,7 +142,7 @@ class Filler:
     async def fill(self, number: int, turns: int) -> None:
         """Make so many conversations; the last turns of the first of them are the sample."""
         await self._turns.ensure_group()
-        await self._turns.announce(WORKER, WorkerState("", "", 1, 0, 0), LIMIT_S)
+        await self._workers.announce(WORKER, WorkerState("", "", 1, 0, 0), LIMIT_S)
         self.text_bytes += number * len(self._settings.default_context.encode())
         batch = [ids.new_conversation() for _ in range(number)]
         self.tokens |= dict.fromkeys(batch, 0)

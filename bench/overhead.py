@@ -34,7 +34,8 @@ from shared.redis import connect
 from shared.requests import Sampling
 from shared.schema import TurnRequest
 from shared.turn_values import Submission, WorkerState
-from shared.turns import DEFAULT_OWNER, WORKER_SILENCE_S, Turns
+from shared.turns import DEFAULT_OWNER, Turns
+from shared.workers import WORKER_SILENCE_S, Workers
 from tests.scripted import ScriptedEngine
 from tests.servers import free_port, make_settings, running_valkey, until_ready
 from worker.wiring import run_worker
@@ -172,7 +173,8 @@ async def fill_queue(settings: Settings) -> None:
     """As many turns as may wait, for a worker that was heard of once."""
     async with connect(settings) as redis:
         turns = Turns(redis, Keys(settings.namespace), settings)
-        await turns.announce("nobody", WorkerState("", "", 1, 0, 0), WORKER_SILENCE_S)
+        workers = Workers(redis, Keys(settings.namespace))
+        await workers.announce("nobody", WorkerState("", "", 1, 0, 0), WORKER_SILENCE_S)
         request = TurnRequest("Hello", None, None, Sampling())
         for _ in range(settings.queue_limit):
             job, conversation = ids.new_job(), ids.new_conversation()

@@ -38,6 +38,7 @@ from shared.requests import Sampling
 from shared.schema import TurnRequest
 from shared.turn_values import Claim, Outcome, PieceRecord, Submission, WorkerState
 from shared.turns import DEFAULT_OWNER, Turns
+from shared.workers import Workers
 from tests.servers import free_port, make_settings, running_valkey
 
 WORKER: Final = "bench"
@@ -126,11 +127,12 @@ class Load:
     def __init__(self, redis: Any, settings: Settings) -> None:
         self._redis, self._keys = redis, Keys(settings.namespace)
         self._turns = Turns(redis, self._keys, settings)
+        self._workers = Workers(redis, self._keys)
         self.emitted = 0
 
     async def announce(self) -> None:
         state = WorkerState("bench", "bench", 1, 0, 0)
-        await self._turns.announce(WORKER, state, LIMIT_S)
+        await self._workers.announce(WORKER, state, LIMIT_S)
 
     async def submit(self, number: int) -> list[str]:
         """So many jobs, each of a conversation of its own."""

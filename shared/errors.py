@@ -8,6 +8,7 @@ PalaverError
 │   ├── InvalidReplaceFrom
 │   ├── QueueFull
 │   ├── IdempotencyKeyReused
+│   ├── MemoryShort
 │   └── NoWorker
 ├── OutcomeUnknown          Redis went away while a prompt was being accepted
 └── TurnFailed              an accepted turn ended without a reply
@@ -61,6 +62,10 @@ class QueueFull(Refused):
 
 class IdempotencyKeyReused(Refused):
     """The idempotency key stands for another body."""
+
+
+class MemoryShort(Refused):
+    """Redis has only the room left that turns under way need."""
 
 
 class NoWorker(Refused):

@@ -10,6 +10,8 @@ WORKER_GROUP: Final = "workers"
 """Consumer group on the permits stream: all workers together."""
 
 _PATTERNS: Final = {
+    # The format of everything below.
+    "schema": "schema",
     # One conversation: what it is, every message, the turns not yet ended, all jobs by time.
     "conversation": "conv:{}",
     "messages": "conv:{}:messages",
@@ -84,6 +86,10 @@ class Keys:
 
     def inbox(self, api: str) -> str:
         return self._name("inbox", api)
+
+    @property
+    def schema(self) -> str:
+        return self._name("schema")
 
     @property
     def permits(self) -> str:

@@ -81,7 +81,8 @@ class Claim:
     """A turn that a worker holds, as of its start.
 
     Times are in milliseconds since the epoch by the server's clock; `remaining_s` is how long the
-    turn may still take. `history` is None if the conversation was deleted.
+    turn may still take. `history` is None if the conversation was deleted. A `suspect` may have
+    been what a lost worker died of.
     """
 
     job: str
@@ -89,6 +90,7 @@ class Claim:
     token: str
     conversation: str
     request: TurnRequest
+    suspect: bool
     crashes: int
     created_ms: int
     started_ms: int
@@ -122,6 +124,15 @@ class WorkerState:
 
 
 @dataclass(frozen=True, slots=True)
+class OtherModel:
+    """A living worker of another model, and how long it is known for without another word."""
+
+    worker: str
+    model: str
+    known_for_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class PieceRecord:
     """A piece of a reply with the ids of its tokens."""
 
@@ -133,6 +144,17 @@ class PieceRecord:
             "piece": orjson.dumps({"text": self.text}),
             "ids": ",".join(map(str, self.token_ids)),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Emitted:
+    """What earlier starts of a turn have emitted.
+
+    `models` are the fingerprints under which: the ids of more than one say nothing.
+    """
+
+    piece: PieceRecord
+    models: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +187,7 @@ class Completion:
 
 
 def decode_claim(answer: Sequence[Any]) -> Claim:
-    _, job, permit, token, conversation, request, *numbers, view = answer
+    _, job, permit, token, conversation, request, suspect, *numbers, view = answer
     crashes, created, started, deadline, now = map(int, numbers)
     return Claim(
         job=job,
@@ -173,6 +195,7 @@ def decode_claim(answer: Sequence[Any]) -> Claim:
         token=token,
         conversation=conversation,
         request=TurnRequest.decode(request),
+        suspect=suspect == "1",
         crashes=crashes,
         created_ms=created,
         started_ms=started,

@@ -7,7 +7,6 @@ changes nothing any more.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any, Final
 
 import orjson
@@ -28,23 +27,22 @@ from shared.turn_values import (
     Claim,
     Completion,
     Emission,
+    Emitted,
     Outcome,
     PieceRecord,
     Place,
     Submission,
-    WorkerState,
     decode_claim,
 )
+from shared.workers import WORKER_SILENCE_S
 
 DEFAULT_OWNER: Final = "default"
-WORKER_SILENCE_S: Final = 60.0
-"""After this long without any worker's sign of life, prompts are refused."""
 
 _TOKENS_PER_MESSAGE: Final = 4
 """No message takes less of a window, scaffold included; bounds how many an edit looks at."""
 
 _SCRIPTS: Final = (
-    "announce", "silence", "cancel", "places",
+    "cancel", "places", "shield",
     "submit", "claim", "beat", "emit", "commit", "fail", "hand_over", "reclaim", "sweep",
 )  # fmt: skip
 
@@ -132,16 +130,21 @@ class Turns:
             tokens = await pipe.execute()
         return [c for c, token in zip(claims, tokens, strict=True) if token != c.token]
 
-    async def claim(self, permit: str, worker: str, nonce: str) -> Claim | None:
+    async def claim(
+        self, permit: str, worker: str, nonce: str, *, model: str = "", shielded: bool = False
+    ) -> Claim | None:
         """Bind a permit to the next ready turn; None if there was nothing to start.
 
-        Repeating it with the same random `nonce` gives the same answer.
+        Repeating it with the same random `nonce` gives the same answer. `model` is the fingerprint
+        of what the worker runs; a turn that starts `shielded` is not evaluated yet (`shield`).
         """
         answer = await self._call(
             "claim",
             permit=permit,
             worker=worker,
             nonce=nonce,
+            model=model,
+            shielded=int(shielded),
             **self._start,
             **self._ttls,
         )
@@ -155,18 +158,21 @@ class Turns:
             pipe.xdel(self._keys.permits, permit)
             await pipe.execute()
 
-    async def reclaim(self, worker: str, nonce: str) -> Claim | None:
+    async def reclaim(
+        self, worker: str, nonce: str, *, model: str = "", shielded: bool = False
+    ) -> Claim | None:
         """Take over one turn whose worker is gone; None when there is none.
 
-        Repeating it with the same random `nonce` gives the same answer.
-
-        A turn that has crashed its workers `PALAVER_MAX_ATTEMPTS` times ends as failed.
+        Arguments and repetition as of `claim`. A turn that has crashed its workers
+        `PALAVER_MAX_ATTEMPTS` times ends as failed.
         """
         while True:
             answer = await self._call(
                 "reclaim",
                 worker=worker,
                 nonce=nonce,
+                model=model,
+                shielded=int(shielded),
                 max_attempts=self._settings.max_attempts,
                 lost_error=error_data(WorkerLost("every worker that tried this turn was lost")),
                 **self._start,
@@ -206,15 +212,33 @@ class Turns:
         (outcome,) = await self.emit_all([Emission(claim.job, claim.token, at, piece)])
         return outcome
 
-    async def emitted(self, claim: Claim) -> PieceRecord:
+    async def emitted(self, claim: Claim) -> Emitted:
         """Everything that earlier starts of this turn have emitted."""
         texts: list[str] = []
         token_ids: list[int] = []
+        models: set[str] = set()
+        model = ""
         for _, fields in await self._redis.xrange(self._keys.events(claim.job)):
+            model = fields.get("m", model)
             if fields["e"] == "token":
                 texts.append(orjson.loads(fields["d"])["text"])
                 token_ids += (int(i) for i in fields["i"].split(",") if i)
-        return PieceRecord("".join(texts), tuple(token_ids))
+                models.add(model)
+        return Emitted(PieceRecord("".join(texts), tuple(token_ids)), frozenset(models))
+
+    async def shield(
+        self, claims: Sequence[Claim], *, on: bool, cleared: Claim | None = None
+    ) -> None:
+        """Say of turns that they are not being evaluated, or that they may be again.
+
+        A worker that dies meanwhile did not die of them. `cleared` is no suspect any more.
+        """
+        fields: dict[str, Any] = {"n": len(claims), "on": int(on)}
+        for i, claim in enumerate(claims, start=1):
+            fields |= {f"job{i}": claim.job, f"token{i}": claim.token}
+        if cleared is not None:
+            fields |= {"cleared": cleared.job, "cleared_token": cleared.token}
+        await self._call("shield", **fields)
 
     async def commit(self, claim: Claim, completion: Completion) -> Outcome:
         """End the turn with its reply."""
@@ -255,22 +279,6 @@ class Turns:
     async def hand_over(self, claim: Claim) -> Outcome:
         """Give the turn back, at its place in the queue, without charging an attempt."""
         return Outcome(await self._call("hand_over", job=claim.job, token=claim.token))
-
-    async def announce(self, worker: str, state: WorkerState, ttl_s: float) -> None:
-        """A worker is there; it is forgotten after `ttl_s` without another word."""
-        await self._call("announce", worker=worker, ttl_ms=milliseconds(ttl_s), **asdict(state))
-
-    async def leave(self, worker: str) -> None:
-        """A worker stops."""
-        async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.delete(self._keys.worker(worker))
-            pipe.zrem(self._keys.workers, worker)
-            await pipe.execute()
-
-    async def silence_s(self) -> float | None:
-        """Seconds since any worker was heard of; None if none ever was."""
-        answer = await self._call("silence")
-        return None if answer is None else float(answer) / 1000
 
     async def sweep(self) -> int:
         """Repair what was lost; returns how many turns past their deadline were ended."""

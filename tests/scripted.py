@@ -68,6 +68,11 @@ class ScriptedEngine:
         self.requests: list[GenerationRequest] = []
         self.running = 0
         self.warmed: list[str] = []
+        self.advanced: list[str] = []
+        """The session of each piece that was given."""
+        self._alone: GenerationRequest | None = None
+        self._not_alone = asyncio.Event()
+        self._not_alone.set()
         self._script = script
         self._piece_length = piece_length
         self._step = step
@@ -105,7 +110,9 @@ class ScriptedEngine:
                 waiting = self._step(position) if self._step is not None else None
                 if waiting is not None:
                     await waiting
+                await self._until_allowed(request, position)
                 self.steps += 1
+                self.advanced.append(request.session)
                 ids = tuple(reply[position : position + size])
                 position += len(ids)
                 end = End(reason, 0, 0.1, 0.1) if position >= len(reply) else None
@@ -114,6 +121,22 @@ class ScriptedEngine:
                     return
         finally:
             self.running -= 1
+            self._end_solitude(request)
+
+    async def _until_allowed(self, request: GenerationRequest, position: int) -> None:
+        """While somebody must be alone, the others' pieces wait."""
+        if request is self._alone and position >= request.alone_until:
+            self._end_solitude(request)
+        while self._alone is not None and self._alone is not request:
+            await self._not_alone.wait()
+        if position < request.alone_until:
+            self._alone = request
+            self._not_alone.clear()
+
+    def _end_solitude(self, request: GenerationRequest) -> None:
+        if self._alone is request:
+            self._alone = None
+            self._not_alone.set()
 
     def warm(self, session: str, token_ids: Sequence[int]) -> None:
         self.warmed.append(self.detokenize(token_ids))

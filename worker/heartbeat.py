@@ -9,8 +9,9 @@ from typing import Final, NoReturn
 import orjson
 from redis.exceptions import RedisError
 
-from shared.turn_values import Outcome, WorkerState
+from shared.turn_values import OtherModel, Outcome, WorkerState
 from shared.turns import Turns
+from shared.workers import Workers
 from worker.engine.interface import Engine
 from worker.held import GivenUp, Held, Holdings
 
@@ -37,6 +38,7 @@ class Heartbeat:
     def __init__(
         self,
         turns: Turns,
+        workers: Workers,
         engine: Engine,
         holdings: Holdings,
         *,
@@ -45,6 +47,7 @@ class Heartbeat:
         stuck: Callable[[], None] = exit_stuck,
     ) -> None:
         self._turns = turns
+        self._workers = workers
         self._engine = engine
         self._holdings = holdings
         self._worker_id = worker_id
@@ -65,10 +68,21 @@ class Heartbeat:
                 log.warning("heartbeat: %s", error)
             await asyncio.sleep(self._interval_s)
 
+    async def register(self) -> OtherModel | None:
+        """Tell for the first time; returns who runs another model, if somebody does."""
+        return await self._workers.register(self._worker_id, self._state(), self._ttl_s)
+
     async def announce(self) -> None:
         """Tell everybody that this worker is there, and what it runs."""
+        await self._workers.announce(self._worker_id, self._state(), self._ttl_s)
+
+    @property
+    def _ttl_s(self) -> float:
+        return self._interval_s * _MISSED_BEATS
+
+    def _state(self) -> WorkerState:
         engine = self._engine
-        state = WorkerState(
+        return WorkerState(
             engine.model.name,
             engine.model.fingerprint,
             engine.slots,
@@ -76,7 +90,6 @@ class Heartbeat:
             engine.steps,
             orjson.dumps(engine.stats()),
         )
-        await self._turns.announce(self._worker_id, state, self._interval_s * _MISSED_BEATS)
 
     async def _beat(self, held: Held) -> None:
         steps = self._engine.steps

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import secrets
 import time
 from typing import Final
 
@@ -12,7 +11,6 @@ from redis.exceptions import RedisError
 
 from shared.redis import AWAY
 from shared.turns import Turns
-from worker.persistence import persist
 from worker.stream_worker import StreamWorker
 
 log = logging.getLogger(__name__)
@@ -61,18 +59,10 @@ class Recovery:
             self._next_sweep = time.monotonic() + _SWEEP_S
             await self._turns.sweep()
         while not self._stopping.is_set() and await self._may_reclaim():
-            async with self._worker.claiming:
-                if not self._worker.has_free_slot or not await self._reclaim():
-                    return
-
-    async def _reclaim(self) -> bool:
-        nonce = secrets.token_hex(8)
-        claim = await persist("reclaim", lambda: self._turns.reclaim(self._worker.worker_id, nonce))
-        if claim is None:
-            return False
-        log.warning("job %s: its worker is gone; start %d here", claim.job, claim.starts)
-        self._worker.start_turn(claim)
-        return True
+            claim = await self._worker.take_over()
+            if claim is None:
+                return
+            log.warning("job %s: its worker is gone; start %d here", claim.job, claim.starts)
 
     async def _may_reclaim(self) -> bool:
         if time.monotonic() < self._quiet_until:

@@ -22,11 +22,12 @@ from shared.schema import (
 )
 from shared.turn_values import Claim, Completion, History, PieceRecord
 from shared.turns import Turns
-from worker.emitter import Emitter
+from worker.emitter import Emitter, Outlet
 from worker.engine.interface import End, Engine, EngineError, GenerationRequest, SamplingOptions
 from worker.held import GivenUp, Held
 from worker.persistence import persist
 from worker.prompt import Ahead, Prompt, build_prompt, look_ahead
+from worker.quarantine import MARGIN, Quarantine, Trial
 from worker.window import Budget
 
 log = logging.getLogger(__name__)
@@ -42,6 +43,7 @@ class Replier:
         turns: bound to this worker's connection.
         engine: generates.
         emitter: sends pieces on their way.
+        quarantine: says when a turn may be evaluated.
         window: tokens of prompt and reply together.
         trim_to: share of the window that trimming aims at.
         max_tokens: a reply's length when the request does not say.
@@ -52,6 +54,7 @@ class Replier:
         turns: Turns,
         engine: Engine,
         emitter: Emitter,
+        quarantine: Quarantine,
         *,
         window: int,
         trim_to: float,
@@ -60,6 +63,7 @@ class Replier:
         self._turns = turns
         self._engine = engine
         self._emitter = emitter
+        self._quarantine = quarantine
         self._window = window
         self._trim_to = trim_to
         self._max_tokens = max_tokens
@@ -81,7 +85,8 @@ class Replier:
         claim = held.claim
         try:
             async with asyncio.timeout(claim.remaining_s):
-                completion, ahead = await self._complete(held)
+                async with self._quarantine.admit(held) as trial:
+                    completion, ahead = await self._complete(held, trial)
             await self._commit(claim, completion)
             if ahead is not None:
                 self._engine.warm(claim.conversation, ahead.token_ids)
@@ -103,7 +108,7 @@ class Replier:
         outcome = await persist("fail", lambda: self._turns.fail(claim, error))
         log.info("job %s failed (%s): %s", claim.job, error.code, outcome)
 
-    async def _complete(self, held: Held) -> tuple[Completion, Ahead | None]:
+    async def _complete(self, held: Held, trial: Trial | None) -> tuple[Completion, Ahead | None]:
         """Generate the reply; also returns the next turn's window, if it was trimmed for it.
 
         Raises:
@@ -113,9 +118,7 @@ class Replier:
         history = claim.history
         if history is None:
             raise TurnFailed("the conversation was deleted")
-        emitted = PieceRecord("", ())
-        if claim.starts > 1:
-            emitted = await persist("emitted", lambda: self._turns.emitted(claim))
+        emitted, num_logged = await self._emitted(claim)
         max_tokens = claim.request.sampling.max_tokens or self._max_tokens
         budget = Budget(self._window, max_tokens, self._trim_to)
         prompt = await self._prompt(claim, history, budget)
@@ -126,8 +129,10 @@ class Replier:
             max_tokens=budget.reply_limit(len(prompt.token_ids)),
             stop=claim.request.sampling.stop,
             sampling=sampling_options(claim.request.sampling),
+            alone_until=len(emitted.token_ids) + MARGIN if trial is not None else 0,
         )
-        reply, rest, end = await self._generate(held, request, emitted)
+        outlet = self._emitter.open(claim, num_logged, lambda: held.give_up(GivenUp.FENCED))
+        reply, rest, end = await self._generate(held, request, emitted, outlet, trial)
         content = self._content(reply)
         ahead = look_ahead(self._engine, prompt, content, budget)
         return self._completion(claim, prompt, reply, rest, end, ahead), ahead
@@ -139,14 +144,26 @@ class Replier:
             return build_prompt(self._engine, claim, history, budget)
         return await asyncio.to_thread(build_prompt, self._engine, claim, history, budget)
 
+    async def _emitted(self, claim: Claim) -> tuple[PieceRecord, int]:
+        """What earlier starts emitted, in ids of our model, and how many ids they emitted."""
+        if claim.starts == 1:
+            return PieceRecord("", ()), 0
+        emitted = await persist("emitted", lambda: self._turns.emitted(claim))
+        piece, num_logged = emitted.piece, len(emitted.piece.token_ids)
+        if not emitted.models <= {self._engine.model.fingerprint}:
+            piece = PieceRecord(piece.text, tuple(self._engine.tokenize(piece.text)))
+        return piece, num_logged
+
     async def _generate(
-        self, held: Held, request: GenerationRequest, emitted: PieceRecord
+        self,
+        held: Held,
+        request: GenerationRequest,
+        emitted: PieceRecord,
+        outlet: Outlet,
+        trial: Trial | None,
     ) -> tuple[PieceRecord, PieceRecord | None, End]:
         """Returns the whole reply, the end of it that was not emitted, and how it ended."""
         texts, token_ids, end = [emitted.text], list(emitted.token_ids), None
-        outlet = self._emitter.open(
-            held.claim, len(token_ids), lambda: held.give_up(GivenUp.FENCED)
-        )
         held.generating = True
         try:
             async with aclosing(self._engine.generate(request)) as pieces:
@@ -156,6 +173,8 @@ class Replier:
                     end = piece.end
                     if piece.text or piece.token_ids:
                         outlet.add(piece)
+                    if trial is not None:
+                        await trial.advance(len(token_ids) - len(emitted.token_ids))
             held.generating = False
             rest = await outlet.close()
         finally:

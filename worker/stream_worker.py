@@ -25,6 +25,7 @@ from shared.turns import Turns
 from worker.arq_records import ArqRecords
 from worker.held import GivenUp, Held, Holdings
 from worker.persistence import persist
+from worker.quarantine import Quarantine
 from worker.reply import Replier
 
 log = logging.getLogger(__name__)
@@ -51,7 +52,9 @@ class StreamWorker(Worker):
 
     Args:
         redis: for blocking reads, one connection of its own; decodes responses.
+        holdings: the turns that run; filled here.
         worker_id: our consumer name; unique to this process.
+        model: the fingerprint of the model that we run.
         slots: how many turns run together.
     """
 
@@ -62,10 +65,13 @@ class StreamWorker(Worker):
         keys: Keys,
         turns: Turns,
         replier: Replier,
+        quarantine: Quarantine,
+        holdings: Holdings,
         worker_id: str,
+        model: str,
         slots: int,
     ) -> None:
-        self.holdings: Holdings = {}
+        self.holdings = holdings
         super().__init__(
             functions=[func(reply, name=_FUNCTION, timeout=None)],
             redis_pool=ArqRecords(_FUNCTION, redis.connection_pool),
@@ -90,8 +96,8 @@ class StreamWorker(Worker):
         self._connection_id: int | None = None
         self._stranded: list[str] = []
         self._reading = False
-        # Held while a slot is being filled, by a permit or by recovery.
-        self.claiming = asyncio.Lock()
+        self._quarantine = quarantine
+        self._model = model
         self._slot_freed = asyncio.Event()
 
     @property
@@ -157,14 +163,35 @@ class StreamWorker(Worker):
         permit = await self._next_permit()
         if permit is None:
             return
-        async with self.claiming:
+        async with self._quarantine.claiming:
             if not self.has_free_slot:
                 await self._turns.return_permit(permit)
                 return
-            nonce = secrets.token_hex(8)
-            claim = await persist("claim", lambda: self._turns.claim(permit, self.worker_id, nonce))
+            nonce, shielded = secrets.token_hex(8), self._quarantine.is_active
+            claim = await persist(
+                "claim",
+                lambda: self._turns.claim(
+                    permit, self.worker_id, nonce, model=self._model, shielded=shielded
+                ),
+            )
             if claim is not None:
                 self.start_turn(claim)
+
+    async def take_over(self) -> Claim | None:
+        """Start a turn whose worker is gone, if there is one and a slot for it."""
+        async with self._quarantine.claiming:
+            if not self.has_free_slot:
+                return None
+            nonce, shielded = secrets.token_hex(8), self._quarantine.is_active
+            claim = await persist(
+                "reclaim",
+                lambda: self._turns.reclaim(
+                    self.worker_id, nonce, model=self._model, shielded=shielded
+                ),
+            )
+            if claim is not None:
+                self.start_turn(claim)
+            return claim
 
     async def _next_permit(self) -> str | None:
         """The next permit; after a new connection first those that a lost answer had brought us."""

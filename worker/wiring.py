@@ -6,18 +6,26 @@ import logging
 import os
 import secrets
 import socket
+import time
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final
 
+from redis.asyncio import Redis
+
+from shared.boot import check_server
 from shared.config import Settings
+from shared.errors import ConfigError
 from shared.keys import Keys
 from shared.redis import AWAY, connect, wait_until_up
 from shared.turns import Turns
+from shared.workers import Workers
 from worker.emitter import Emitter
 from worker.engine.interface import Engine
 from worker.heartbeat import Heartbeat
+from worker.held import Holdings
 from worker.losses import Losses
 from worker.persistence import persist
+from worker.quarantine import Quarantine
 from worker.recovery import Recovery
 from worker.reply import Replier
 from worker.stream_worker import StreamWorker
@@ -25,6 +33,7 @@ from worker.stream_worker import StreamWorker
 log = logging.getLogger(__name__)
 
 _CANCEL_AGAIN_S: Final = 0.5
+_REGISTER_AGAIN_S: Final = 1.0
 _HAND_OVER_S: Final = 3.0
 """Time for the last writes of a process that stops."""
 
@@ -40,13 +49,23 @@ async def run_worker(settings: Settings, engine: Engine, stopping: asyncio.Event
     Args:
         engine: closed at the end.
     """
-    keys = Keys(settings.namespace)
     redis = connect(settings)
-    if not await wait_until_up(redis, stopping):
-        return
-    turns = Turns(redis, keys, settings)
+    try:
+        if await wait_until_up(redis, stopping):
+            await _run(settings, redis, engine, stopping)
+    finally:
+        await engine.close()
+        await redis.aclose(close_connection_pool=True)
+
+
+async def _run(settings: Settings, redis: Redis, engine: Engine, stopping: asyncio.Event) -> None:
+    keys = Keys(settings.namespace)
+    await persist("check", lambda: check_server(redis, keys, settings))
+    turns, workers = Turns(redis, keys, settings), Workers(redis, keys)
     await turns.ensure_group()
     emitter = Emitter(turns)
+    holdings: Holdings = {}
+    quarantine = Quarantine(turns, holdings)
     worker = StreamWorker(
         redis=redis,
         keys=keys,
@@ -55,40 +74,66 @@ async def run_worker(settings: Settings, engine: Engine, stopping: asyncio.Event
             turns,
             engine,
             emitter,
+            quarantine,
             window=settings.context_length,
             trim_to=settings.trim_to,
             max_tokens=settings.max_tokens,
         ),
+        quarantine=quarantine,
+        holdings=holdings,
         worker_id=new_worker_id(),
+        model=engine.model.fingerprint,
         slots=min(settings.slots, engine.slots),
     )
     heartbeat = Heartbeat(
         turns,
+        workers,
         engine,
-        worker.holdings,
+        holdings,
         worker_id=worker.worker_id,
         interval_s=settings.heartbeat,
     )
-    losses = Losses(redis, keys, turns, worker.holdings, worker.worker_id)
+    losses = Losses(redis, keys, turns, holdings, worker.worker_id)
     recovery = Recovery(redis, turns, worker, lease_s=settings.lease)
-    try:
-        parts = {
-            "emitter": emitter.run,
-            "heartbeat": heartbeat.run,
-            "losses": losses.run,
-            "permits": worker.async_run,
-        }
-        await persist("announce", heartbeat.announce)
+    parts = {
+        "emitter": emitter.run,
+        "heartbeat": heartbeat.run,
+        "losses": losses.run,
+        "permits": worker.async_run,
+    }
+    if await _register(heartbeat, stopping):
         log.info("worker %s is ready", worker.worker_id)
-        await _serve(worker, turns, recovery, parts, stopping, settings.grace)
-    finally:
-        await engine.close()
-        await redis.aclose(close_connection_pool=True)
+        await _serve(worker, workers, recovery, parts, stopping, settings.grace)
+
+
+async def _register(heartbeat: Heartbeat, stopping: asyncio.Event) -> bool:
+    """Begin, once no living worker runs another model; False if we are told to stop before.
+
+    Raises:
+        ConfigError: one does, and goes on living.
+    """
+    deadline: float | None = None
+    while not stopping.is_set():
+        other = await persist("register", heartbeat.register)
+        if other is None:
+            return True
+        if deadline is None:
+            # It may be gone already, and not yet forgotten.
+            deadline = time.monotonic() + other.known_for_s + _REGISTER_AGAIN_S
+            log.warning("worker %s runs another model (%s): waiting", other.worker, other.model)
+        elif time.monotonic() > deadline:
+            raise ConfigError(
+                f"worker {other.worker} runs another model ({other.model}) on this queue; stop it "
+                "first, or give this one another PALAVER_NAMESPACE"
+            )
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stopping.wait(), _REGISTER_AGAIN_S)
+    return False
 
 
 async def _serve(
     worker: StreamWorker,
-    turns: Turns,
+    workers: Workers,
     recovery: Recovery,
     parts: Mapping[str, Callable[[], Coroutine[Any, Any, None]]],
     stopping: asyncio.Event,
@@ -117,7 +162,7 @@ async def _serve(
         await _end({told, *running})
         with contextlib.suppress(TimeoutError, *AWAY):
             async with asyncio.timeout(_HAND_OVER_S):
-                await turns.leave(worker.worker_id)
+                await workers.leave(worker.worker_id)
                 await worker.close()
 
 

@@ -46,6 +46,6 @@ if tonumber(arg.history_limit) > 0 and cut > 0 and most > 0 then
   redis.call('HSET', key.conversation(conversation), 'first', int(first + cut))
 end
 redis.call('HINCRBY', key.conversation(conversation), 'tokens', arg.tokens)
-if arg.piece then emit(job, 'token', arg.piece, arg.piece, arg.ids) end
+if arg.piece then emit(job, 'token', arg.piece, arg.piece, 'i', arg.ids) end
 finish(job, f, 'completed', 'result', arg.result, arg.reply)
 return 'OK'

@@ -11,7 +11,7 @@ for i = 1, tonumber(arg.n) do
     outcomes[i] = 'DUP'
   else
     redis.call('HSET', key.job(job), 'progress', int(at + arg['count' .. i]))
-    emit(job, 'token', arg['piece' .. i], arg['piece' .. i], arg['ids' .. i])
+    emit(job, 'token', arg['piece' .. i], arg['piece' .. i], 'i', arg['ids' .. i])
     outcomes[i] = 'OK'
   end
 end

@@ -31,10 +31,11 @@ end
 -- and, at the end, the inbox of the API process that submitted it. What is published may be more than
 -- what is logged: a terminal event's data stand in the job already, and are stored once.
 local ends = {completed = true, failed = true, cancelled = true}
-local function emit(job, kind, logged, published, ids)
+-- Not for clients are the token ids of a piece (`i`) and the model of a start (`m`).
+local function emit(job, kind, logged, published, extra, value)
   local id
-  if ids then
-    id = redis.call('XADD', key.events(job), '*', 'e', kind, 'd', logged, 'i', ids)
+  if extra then
+    id = redis.call('XADD', key.events(job), '*', 'e', kind, 'd', logged, extra, value)
   else
     id = redis.call('XADD', key.events(job), '*', 'e', kind, 'd', logged)
   end
@@ -143,7 +144,7 @@ local function finish(job, f, status, field, value, published)
   redis.call('ZREM', key.waiting(f.owner), job)
   if f.permit then free_permit(f.permit) end
   redis.call('DEL', key.lease(job))
-  redis.call('HDEL', key.job(job), 'token', 'permit', 'worker')
+  redis.call('HDEL', key.job(job), 'token', 'permit', 'worker', 'shielded', 'suspect')
 end
 
 -- A conversation as a turn needs it: {context, next, offset, model, messages}, or false if it is gone.
@@ -170,20 +171,25 @@ end
 -- What a worker is told about a turn it holds: the job, and its conversation.
 local function claimed(job)
   local f = job_fields(job, 'permit', 'token', 'conversation', 'request', 'crashes', 'created',
-    'started', 'deadline', 'replace_from')
-  return {'CLAIMED', job, f.permit, f.token, f.conversation, f.request, f.crashes, f.created,
-    f.started, f.deadline, int(now_ms()), view(f.conversation, f.replace_from)}
+    'started', 'deadline', 'replace_from', 'suspect')
+  return {'CLAIMED', job, f.permit, f.token, f.conversation, f.request, f.suspect or '',
+    f.crashes, f.created, f.started, f.deadline, int(now_ms()),
+    view(f.conversation, f.replace_from)}
 end
 
--- A worker starts, or goes on with, a turn: a new token fences everybody who held it before.
+-- A worker starts, or goes on with, a turn: a new token fences everybody who held it before. The turn is
+-- shielded (shield.lua) if that worker tests a suspect just now.
 local function start(job, permit)
   local starts = redis.call('HINCRBY', key.job(job), 'starts', 1)
-  redis.call('HSET', key.job(job), 'status', 'in_progress', 'token', starts .. ':' .. arg.nonce,
-    'permit', permit, 'worker', arg.worker)
+  local token = starts .. ':' .. arg.nonce
+  redis.call('HSET', key.job(job), 'status', 'in_progress', 'token', token, 'permit', permit,
+    'worker', arg.worker)
+  if arg.shielded == '1' then redis.call('HSET', key.job(job), 'shielded', token) end
   redis.call('HSETNX', key.job(job), 'started', int(now_ms()))
   redis.call('HSET', key.claims, permit, job)
   redis.call('SET', key.lease(job), arg.worker, 'PX', arg.lease_ms)
   local attempt = int(redis.call('HGET', key.job(job), 'crashes') + 1)
-  emit(job, starts == 1 and 'started' or 'resumed', '{"attempt":' .. attempt .. '}')
+  local data = '{"attempt":' .. attempt .. '}'
+  emit(job, starts == 1 and 'started' or 'resumed', data, data, 'm', arg.model or '')
   return claimed(job)
 end

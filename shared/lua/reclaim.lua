@@ -1,5 +1,6 @@
 -- Take over one turn of a worker that is gone: its permit has been idle for a lease, and its lease ran
--- out. Ownership moves only here, after everything that can refuse.
+-- out. Ownership moves only here, after everything that can refuse. Its worker may have died of this turn:
+-- it is suspected, unless it was shielded, because only another one was being evaluated there.
 -- Answers {CLAIMED, …} · {FREED} (a turn ended, or a permit was nobody's: look again) · {NOTHING}
 local own = redis.call('XPENDING', key.permits, group, '-', '+', 1000, arg.worker)
 for _, entry in ipairs(own) do
@@ -19,15 +20,18 @@ for _, entry in ipairs(idle) do
     return {'FREED'}
   end
   if redis.call('EXISTS', key.lease(job)) == 0 then
-    local f = job_fields(job, 'status', 'token', 'owner', 'permit', 'conversation', 'crashes')
+    local f = job_fields(job, 'status', 'token', 'owner', 'permit', 'conversation', 'shielded')
     if f.permit ~= permit or f.status ~= 'in_progress' then
       free_permit(permit)
       return {'FREED'}
     end
-    local crashes = redis.call('HINCRBY', key.job(job), 'crashes', 1)
-    if crashes >= tonumber(arg.max_attempts) then
-      finish(job, f, 'failed', 'error', arg.lost_error, arg.lost_error)
-      return {'FREED'}
+    if f.shielded ~= f.token then
+      local crashes = redis.call('HINCRBY', key.job(job), 'crashes', 1)
+      if crashes >= tonumber(arg.max_attempts) then
+        finish(job, f, 'failed', 'error', arg.lost_error, arg.lost_error)
+        return {'FREED'}
+      end
+      redis.call('HSET', key.job(job), 'suspect', '1')
     end
     redis.call('XCLAIM', key.permits, group, arg.worker, 0, permit, 'JUSTID')
     return start(job, permit)

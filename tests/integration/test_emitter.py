@@ -44,7 +44,7 @@ async def test_pieces_of_many_replies_arrive_in_order(bench: Bench) -> None:
             await asyncio.sleep(0.002)
         rests = [await outlet.close() for outlet in outlets]
     for number, (claim, rest) in enumerate(zip(held, rests, strict=True)):
-        record = await bench.turns.emitted(claim)
+        record = (await bench.turns.emitted(claim)).piece
         text = record.text + (rest.text if rest else "")
         assert text == "".join(f"{number}:{step} " for step in range(40))
         assert (*record.token_ids, *(rest.token_ids if rest else ())) == tuple(range(40))
@@ -60,7 +60,7 @@ async def test_who_lost_its_turn_hears_of_it_and_the_others_go_on(bench: Bench) 
         here.add(Piece("kept", (2,)))
         await asyncio.wait_for(fenced.wait(), 10)
         await here.close()
-    assert (await bench.turns.emitted(kept)).text == "kept"
+    assert (await bench.turns.emitted(kept)).piece.text == "kept"
     assert "token" not in await bench.kinds(lost.job)
 
 
@@ -83,6 +83,6 @@ async def test_nothing_is_emitted_behind_a_cancel(bench: Bench) -> None:
         outlet.cancel()
         outlet.add(Piece("too late", (1,)))
         probe.add(Piece("probe", (1,)))
-        while not (await bench.turns.emitted(other)).text:  # noqa: ASYNC110
+        while not (await bench.turns.emitted(other)).piece.text:  # noqa: ASYNC110
             await asyncio.sleep(0.005)
-    assert (await bench.turns.emitted(held)).text == ""
+    assert (await bench.turns.emitted(held)).piece.text == ""

@@ -93,7 +93,7 @@ async def test_hand_over_keeps_place_and_text_and_charges_nothing(bench: Bench) 
     assert await bench.turns.hand_over(claim) is Outcome.OK
     heir = await bench.claim("w2")
     assert (heir.job, heir.crashes, heir.starts) == (first.job, 0, 2)
-    assert await bench.turns.emitted(heir) == PieceRecord("Hel", (1, 2))
+    assert (await bench.turns.emitted(heir)).piece == PieceRecord("Hel", (1, 2))
     assert (await bench.claim("w2")).job == later.job
     assert (await bench.kinds(first.job))[-1] == "resumed"
     assert await bench.turns.commit(claim, completion(claim)) is Outcome.FENCED

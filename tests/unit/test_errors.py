@@ -26,6 +26,7 @@ from shared.errors import (
     DeadlineExceeded,
     IdempotencyKeyReused,
     InvalidReplaceFrom,
+    MemoryShort,
     NoSuchConversation,
     NoWorker,
     OutcomeUnknown,
@@ -45,6 +46,7 @@ REFUSALS: Mapping[type[PalaverError], tuple[PalaverError, int, str]] = {
     ConversationBusy: (ConversationBusy("too many turns"), 409, "conversation_busy"),
     InvalidReplaceFrom: (InvalidReplaceFrom(7), 422, "invalid_request"),
     QueueFull: (QueueFull(2.5), 503, "queue_full"),
+    MemoryShort: (MemoryShort("Redis is short of memory"), 503, "memory_short"),
     NoWorker: (NoWorker("no worker"), 503, "no_worker"),
     IdempotencyKeyReused: (IdempotencyKeyReused("used"), 422, "idempotency_key_reused"),
 }
@@ -112,7 +114,7 @@ def test_no_refusal_is_forgotten() -> None:
     assert set(Refused.__subclasses__()) == set(REFUSALS)
 
 
-@pytest.mark.parametrize("kind", [ConversationBusy, QueueFull, NoWorker])
+@pytest.mark.parametrize("kind", [ConversationBusy, QueueFull, MemoryShort, NoWorker])
 def test_what_passes_says_when_to_come_back(kind: type[PalaverError]) -> None:
     assert int(answer_to(REFUSALS[kind][0]).headers["retry-after"]) > 0
 

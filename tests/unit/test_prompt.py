@@ -29,6 +29,7 @@ def claim(prompt: str, context: str | None = None) -> Claim:
         token="1:nonce",
         conversation="50",
         request=request,
+        suspect=False,
         crashes=0,
         created_ms=0,
         started_ms=0,

@@ -154,7 +154,7 @@ class Batcher:
     def _admit(self) -> None:
         if self._scheduler.waiting:
             self._stop_background()
-        for sequence in list(self._scheduler.waiting):
+        for sequence in self._scheduler.candidates:
             if self._scheduler.is_full or not self._cache.has_free_lane:
                 return
             if not self._shares_soon(sequence):
@@ -275,10 +275,10 @@ class Batcher:
         if all(len(_part(work).token_ids) > 1 for work in works) and self._pacer.shrink():
             return
         running = self._scheduler.running
-        youngest = running[-1]
         if len(running) == 1:
-            self._fail(youngest, EngineError("the KV cache is full"))
+            self._fail(running[0], EngineError("the KV cache is full"))
             return
+        youngest = next(one for one in reversed(running) if not one.is_alone)
         self._preemptions += 1
         log.info("no room in the KV cache: one of %d replies waits", len(running))
         running.remove(youngest)

@@ -58,6 +58,7 @@ class GenerationRequest:
         emitted: ids of the reply that an earlier attempt generated already.
         max_tokens: length of the whole reply in tokens, `emitted` included.
         stop: strings that end the reply and do not belong to it.
+        alone_until: nothing else is evaluated before the reply has so many tokens.
     """
 
     session: str
@@ -66,6 +67,7 @@ class GenerationRequest:
     emitted: tuple[int, ...] = ()
     stop: tuple[str, ...] = ()
     sampling: SamplingOptions = field(default_factory=SamplingOptions)
+    alone_until: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,9 +51,27 @@ class Scheduler:
         self._grid = grid
 
     @property
+    def alone(self) -> Sequence | None:
+        """The sequence that must not have company, if one runs."""
+        return next((one for one in self.running if one.is_alone), None)
+
+    @property
+    def active(self) -> list[Sequence]:
+        """Those that are evaluated; the others keep their lanes meanwhile."""
+        alone = self.alone
+        return [alone] if alone is not None else self.running
+
+    @property
+    def candidates(self) -> list[Sequence]:
+        """Those that may be given a lane, in order."""
+        if self.alone is not None:
+            return []
+        return [one for one in self.waiting if one.is_alone][:1] or list(self.waiting)
+
+    @property
     def is_decoding(self) -> bool:
         """Whether a prompt's evaluation keeps a reply waiting."""
-        return any(one.num_remaining == 1 for one in self.running)
+        return any(one.num_remaining == 1 for one in self.active)
 
     def put_back(self, sequence: Sequence) -> None:
         """It was preempted: first in the queue, once there is room again."""
@@ -62,7 +80,7 @@ class Scheduler:
 
     def plan(self, budget: int) -> Step:
         """The next step, with at most `budget` tokens of prompts."""
-        decodes = [Work(one, 1) for one in self.running if one.num_remaining == 1]
+        decodes = [Work(one, 1) for one in self.active if one.num_remaining == 1]
         prefills = self._prefills(budget)
         if self._packed and self._grid is None:
             decodes += self._between(decodes)
@@ -71,7 +89,7 @@ class Scheduler:
 
     def _prefills(self, budget: int) -> list[Work]:
         chosen: list[Work] = []
-        for one in sorted((s for s in self.running if s.num_remaining > 1), key=_urgency):
+        for one in sorted((s for s in self.active if s.num_remaining > 1), key=_urgency):
             wanted = self._chunk(one)
             size = min(wanted, budget)
             least = wanted if self._grid is not None else min(wanted, _SMALLEST)
@@ -97,7 +115,7 @@ class Scheduler:
         low, high = min(indexes), max(indexes)
         return [
             Work(one, 1)
-            for one in self.running
+            for one in self.active
             if one.num_remaining > 2 and one.lane is not None and low < one.lane.index < high
         ]
 

@@ -55,6 +55,11 @@ class Sequence:
         return self.sampler is None
 
     @property
+    def is_alone(self) -> bool:
+        """Whether nothing else may be evaluated yet."""
+        return self.num_generated < self.request.alone_until
+
+    @property
     def num_computed(self) -> int:
         """Tokens that are in its lane."""
         return len(self.lane.token_ids) if self.lane is not None else 0

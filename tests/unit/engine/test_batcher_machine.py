@@ -37,6 +37,7 @@ class BatcherMachine(RuleBasedStateMachine):
         new=st.lists(st.integers(1, 3), min_size=1, max_size=40),
         max_tokens=st.integers(1, 30),
         emitted=st.integers(0, 4),
+        alone_for=st.sampled_from([0, 0, 0, 3]),
     )
     def turn(
         self,
@@ -45,14 +46,17 @@ class BatcherMachine(RuleBasedStateMachine):
         new: list[int],
         max_tokens: int,
         emitted: int,
+        alone_for: int,
     ) -> None:
-        """The next turn of a conversation, or its first; perhaps a second attempt."""
+        """A conversation's next turn, or its first; perhaps a second attempt, perhaps alone."""
         if session in self.running:
             return
         prompt = (*self.history.get(session, PERSONAS[persona]), *new)[:250]
         request = GenerationRequest(session, prompt, max_tokens)
         begun = tuple(reply_to(request)[: min(emitted, max_tokens - 1)])
-        request = GenerationRequest(session, prompt, max_tokens, emitted=begun)
+        request = GenerationRequest(
+            session, prompt, max_tokens, begun, alone_until=len(begun) + alone_for
+        )
         received = Received(request)
         generation = self.batcher.submit(request, received)
         if generation is not None:

@@ -1,0 +1,48 @@
+"""Who works: the workers' signs of life in Redis, and what they run."""
+
+from dataclasses import asdict
+from typing import Final
+
+from redis.asyncio import Redis
+
+from shared.keys import Keys
+from shared.scripts import Scripts, milliseconds
+from shared.turn_values import OtherModel, WorkerState
+
+WORKER_SILENCE_S: Final = 60.0
+"""After this long without any worker's sign of life, prompts are refused."""
+
+
+class Workers:
+    """The scripts about workers, bound to a connection."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._call = Scripts(redis, keys, "announce", "silence").call
+
+    async def register(self, worker: str, state: WorkerState, ttl_s: float) -> OtherModel | None:
+        """A worker begins; returns who keeps it from it, because it runs another model."""
+        answer = await self._call(
+            "announce", register=1, worker=worker, ttl_ms=milliseconds(ttl_s), **asdict(state)
+        )
+        if answer == "OK":
+            return None
+        _, other, model, left_ms = answer
+        return OtherModel(other, model, max(0, int(left_ms)) / 1000)
+
+    async def announce(self, worker: str, state: WorkerState, ttl_s: float) -> None:
+        """A worker is there; it is forgotten after `ttl_s` without another word."""
+        await self._call("announce", worker=worker, ttl_ms=milliseconds(ttl_s), **asdict(state))
+
+    async def leave(self, worker: str) -> None:
+        """A worker stops."""
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.delete(self._keys.worker(worker))
+            pipe.zrem(self._keys.workers, worker)
+            await pipe.execute()
+
+    async def silence_s(self) -> float | None:
+        """Seconds since any worker was heard of; None if none ever was."""
+        answer = await self._call("silence")
+        return None if answer is None else float(answer) / 1000
