@@ -5,7 +5,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
-.PHONY: run dev install test check bench compare clean help
+.PHONY: run dev install test check bench chaos compare clean help
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -32,6 +32,9 @@ check: install ## ruff and mypy
 
 bench: install ## measure the overhead beside stock arq
 	@$(PY) -m bench.overhead
+
+chaos: install ## the long storm over a whole cluster (half an hour), into docs/reliability.md
+	@$(PY) -m tests.faults.chaos --output docs/reliability.md $(ARGS)
 
 compare: install ## measure Palaver beside llama-server (builds it; half an hour)
 	@$(PY) -m bench.compare $(ARGS)

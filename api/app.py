@@ -9,9 +9,10 @@ from typing import Any
 import falcon.asgi
 from redis.asyncio import Redis
 
+from api.access import Access, Misses
 from api.body import noting_disconnects
 from api.chat import ChatResource
-from api.conversations import ConversationResource, MessagesResource
+from api.conversations import ConversationResource, ConversationsResource, MessagesResource
 from api.errors import install_error_handlers
 from api.feed import EventFeed
 from api.guards import Guards
@@ -19,9 +20,15 @@ from api.headroom import Headroom
 from api.health import HealthResource, Readiness, ReadyResource, StaticJson
 from api.intake import Intake
 from api.jobs import JobEventsResource, JobResource
+from api.keys import KeyRing
+from api.openai import errors as openai_errors
+from api.openai.models import Models
+from api.openai.routes import add_openai_routes
 from api.openapi import openapi_document
+from api.parts import Parts
 from api.places import Places
 from api.stream import EventStream
+from api.tracing import RequestIds
 from api.waiting import Waiting
 from shared.config import Settings
 from shared.conversations import Conversations
@@ -71,13 +78,27 @@ async def create_api(settings: Settings, redis: Redis) -> AsyncIterator[Api]:
     places.start()
     headroom = Headroom(redis)
     headroom.start()
-    intake = Intake(settings, turns, headroom, feed.api)
-    readiness = Readiness(Workers(redis, keys), feed)
+    access = Access(open_keys(settings), Misses())
+    intake = Intake(settings, turns, headroom, access.misses, feed.api)
+    workers = Workers(redis, keys)
+    readiness, models = Readiness(workers, feed), Models(workers)
     jobs = Jobs(redis, keys, turns)
     conversations = Conversations(redis, keys, settings)
     try:
         app = create_app(
-            settings, turns, intake, jobs, conversations, events, feed, places, readiness
+            Parts(
+                settings=settings,
+                turns=turns,
+                intake=intake,
+                jobs=jobs,
+                conversations=conversations,
+                events=events,
+                feed=feed,
+                places=places,
+                readiness=readiness,
+                access=access,
+                models=models,
+            )
         )
         yield Api(app, readiness, feed)
     finally:
@@ -87,39 +108,46 @@ async def create_api(settings: Settings, redis: Redis) -> AsyncIterator[Api]:
         await redis.aclose(close_connection_pool=True)
 
 
-def create_app(
-    settings: Settings,
-    turns: Turns,
-    intake: Intake,
-    jobs: Jobs,
-    conversations: Conversations,
-    events: EventLog,
-    feed: EventFeed,
-    places: Places,
-    readiness: Readiness,
-) -> Application:
+def open_keys(settings: Settings) -> KeyRing | None:
+    """The API keys, if there are any.
+
+    Raises:
+        ConfigError: their file cannot be read.
+    """
+    if settings.api_keys_file is None:
+        return None
+    ring = KeyRing(settings.api_keys_file)
+    ring.load()
+    return ring
+
+
+def create_app(parts: Parts) -> Application:
     """Middleware, error handlers and every route."""
+    settings, jobs, conversations = parts.settings, parts.jobs, parts.conversations
     version = importlib.metadata.version("palaver")
-    app = Application(middleware=[Guards(settings)])
-    install_error_handlers(app)
+    app = Application(middleware=[RequestIds(), Guards(settings), parts.access])
+    install_error_handlers(app, {openai_errors.PREFIX: openai_errors.error_body})
     home = {
         "name": "Palaver",
         "version": version,
         "description": "A chat backend that remembers: POST a prompt here.",
         "links": {"openapi": "/openapi.json", "ready": "/readyz"},
     }
-    waiting = Waiting(feed, events, jobs)
-    stream = EventStream(feed, events, jobs, places)
-    timeout_s = settings.sync_timeout
-    chat = ChatResource(intake, feed, waiting, stream, sync_timeout_s=timeout_s)
-    later = ChatResource(intake, feed, waiting, stream, sync_timeout_s=timeout_s, always_async=True)
+    waiting = Waiting(parts.feed, parts.events, jobs)
+    stream = EventStream(parts.feed, parts.events, jobs, parts.places)
+    asking = (parts.intake, parts.feed, waiting, stream)
+    chat = ChatResource(*asking, sync_timeout_s=settings.sync_timeout)
+    later = ChatResource(*asking, sync_timeout_s=settings.sync_timeout, always_async=True)
     app.add_route("/", HomeResource(StaticJson(home), chat))
     app.add_route("/jobs", later)
-    app.add_route("/jobs/{job}", JobResource(jobs, turns, waiting))
+    app.add_route("/jobs/{job}", JobResource(jobs, parts.turns, waiting))
     app.add_route("/jobs/{job}/events", JobEventsResource(stream))
+    listed = ConversationsResource(conversations, is_open=parts.access.is_open)
+    app.add_route("/conversations", listed)
     app.add_route("/conversations/{conversation}", ConversationResource(conversations))
     app.add_route("/conversations/{conversation}/messages", MessagesResource(conversations))
+    add_openai_routes(app, parts)
     app.add_route("/healthz", HealthResource())
-    app.add_route("/readyz", ReadyResource(readiness))
+    app.add_route("/readyz", ReadyResource(parts.readiness))
     app.add_route("/openapi.json", StaticJson(openapi_document(settings, version)))
     return app

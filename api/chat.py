@@ -6,7 +6,7 @@ from api.feed import EventFeed
 from api.intake import Intake
 from api.preferences import Preference, wants_events
 from api.stream import EventStream
-from api.waiting import Waiting, first_terminal
+from api.waiting import Waiting, first_terminal, tell_allowance
 from shared.turn_values import Accepted, Submission
 
 
@@ -43,7 +43,8 @@ class ChatResource:
         respond_async = self._always_async or preference.respond_async
         if wants_events(req) and not respond_async:
             accepted = await self._intake.submit(submission)
-            await self._stream.open(accepted.job, None, resp)
+            tell_allowance(accepted.allowance, resp)
+            await self._stream.open(accepted.job, submission.owner, None, resp)
             return
         wait_s = preference.limited(self._sync_timeout_s)
         if wait_s is None:
@@ -52,7 +53,8 @@ class ChatResource:
             resp.set_header("Preference-Applied", applied)
         if wait_s == 0:
             accepted = await self._intake.submit(submission)
-            await self._waiting.answer(accepted, None, resp, at_once=respond_async)
+            owner = submission.owner
+            await self._waiting.answer(accepted, owner, None, resp, at_once=respond_async)
         else:
             await self._wait(submission, wait_s, resp)
 
@@ -65,4 +67,4 @@ class ChatResource:
             event = await first_terminal(watch, wait_s) if ours else None
         if not ours:
             event = await self._waiting.until_ended(accepted.job, wait_s)
-        await self._waiting.answer(accepted, event, resp)
+        await self._waiting.answer(accepted, submission.owner, event, resp)

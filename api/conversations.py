@@ -6,14 +6,33 @@ import falcon
 import falcon.asgi
 import orjson
 
+from api.access import caller_of
 from api.errors import Problem, field_problem
 from shared.conversations import Conversations
-from shared.turns import DEFAULT_OWNER
 
 _ID = re.compile(r"[1-9][0-9]{0,15}")
 _DEFAULT_LIMIT = 50
 _LARGEST_LIMIT = 500
 _LARGEST_NUMBER = 2**53
+
+
+class ConversationsResource:
+    """Lists the caller's own conversations; only where there are API keys."""
+
+    def __init__(self, conversations: Conversations, *, is_open: bool) -> None:
+        self._conversations = conversations
+        self._is_open = is_open
+
+    async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
+        if self._is_open:
+            raise Problem(404, "not_found", "without API keys conversations are not listed")
+        limit = _number(req, "limit", 1, _LARGEST_LIMIT) or _DEFAULT_LIMIT
+        before = req.get_param("before")
+        if before is not None and not _ID.fullmatch(before):
+            raise field_problem("before", "is not the id of a conversation")
+        listed = await self._conversations.list(caller_of(req).owner, limit, before)
+        resp.content_type = falcon.MEDIA_JSON
+        resp.data = orjson.dumps(listed)
 
 
 class ConversationResource:
@@ -23,18 +42,18 @@ class ConversationResource:
         self._conversations = conversations
 
     async def on_get(
-        self, _req: falcon.asgi.Request, resp: falcon.asgi.Response, conversation: str
+        self, req: falcon.asgi.Request, resp: falcon.asgi.Response, conversation: str
     ) -> None:
-        found = await self._conversations.show(_checked(conversation), DEFAULT_OWNER)
+        found = await self._conversations.show(_checked(conversation), caller_of(req).owner)
         if found is None:
             raise _not_found()
         resp.content_type = falcon.MEDIA_JSON
         resp.data = orjson.dumps(found)
 
     async def on_delete(
-        self, _req: falcon.asgi.Request, resp: falcon.asgi.Response, conversation: str
+        self, req: falcon.asgi.Request, resp: falcon.asgi.Response, conversation: str
     ) -> None:
-        if not await self._conversations.delete(_checked(conversation), DEFAULT_OWNER):
+        if not await self._conversations.delete(_checked(conversation), caller_of(req).owner):
             raise _not_found()
         resp.status = 204
 
@@ -50,7 +69,8 @@ class MessagesResource:
     ) -> None:
         limit = _number(req, "limit", 1, _LARGEST_LIMIT) or _DEFAULT_LIMIT
         before = _number(req, "before", 1, _LARGEST_NUMBER) or 0
-        page = await self._conversations.page(_checked(conversation), DEFAULT_OWNER, limit, before)
+        owner = caller_of(req).owner
+        page = await self._conversations.page(_checked(conversation), owner, limit, before)
         if page is None:
             raise _not_found()
         resp.content_type = falcon.MEDIA_JSON

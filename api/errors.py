@@ -3,19 +3,20 @@
 import logging
 import math
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 import falcon
 import falcon.asgi
 import orjson
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from redis.exceptions import RedisError
 
 from shared.errors import (
     ConversationBusy,
     IdempotencyKeyReused,
     InvalidReplaceFrom,
+    LimitReached,
     MemoryShort,
     NoSuchConversation,
     NoWorker,
@@ -26,6 +27,8 @@ from shared.errors import (
 from shared.redis import AWAY, will_pass
 
 log = logging.getLogger(__name__)
+
+M = TypeVar("M", bound=BaseModel)
 
 PROBLEM_JSON: Final = "application/problem+json"
 
@@ -115,10 +118,26 @@ def validation_problem(error: ValidationError) -> Problem:
     return Problem(422, "invalid_request", detail, errors=errors)
 
 
+def parse(kind: type[M], body: Any, context: dict[str, Any] | None = None) -> M:
+    """A client's JSON as a model.
+
+    Raises:
+        Problem: 422, naming every wrong field.
+    """
+    try:
+        return kind.model_validate(body, context=context)
+    except ValidationError as error:
+        raise validation_problem(error) from None
+
+
 def _message(item: Any) -> str:
     if item["type"] == "extra_forbidden":
         return "there is no such field"
     return str(item["msg"])
+
+
+Dialects = Mapping[str, Callable[[Problem], bytes]]
+NO_DIALECTS: Final[Dialects] = {}
 
 
 def to_problem(error: PalaverError) -> Problem:
@@ -137,6 +156,9 @@ def to_problem(error: PalaverError) -> Problem:
             return Problem(422, "idempotency_key_reused", detail)
         case MemoryShort():
             return Problem(503, "memory_short", detail, retry_after_s=_RETRY_AFTER_S)
+        case LimitReached():
+            code = f"limit_{error.kind}"
+            return Problem(429, code, detail, retry_after_s=max(1, math.ceil(error.wait_s)))
         case NoWorker():
             return Problem(503, "no_worker", detail, retry_after_s=_RETRY_AFTER_S)
         case OutcomeUnknown():
@@ -153,6 +175,7 @@ def to_problem(error: PalaverError) -> Problem:
 
 _JOB_STATUS: Final = {
     "context_length_exceeded": 422,
+    "unusable_options": 422,
     "deadline_exceeded": 504,
     "job_cancelled": 409,
 }
@@ -171,13 +194,21 @@ def job_problem(job: str, conversation: str, error: Mapping[str, Any]) -> Proble
     )
 
 
-def install_error_handlers(app: "falcon.asgi.App[Any, Any]") -> None:
-    """Answer every error of this application as a problem object."""
+def install_error_handlers(
+    app: "falcon.asgi.App[Any, Any]", dialects: Dialects = NO_DIALECTS
+) -> None:
+    """Answer every error of this application as a problem object.
 
-    async def problem(_req: Any, resp: falcon.asgi.Response, error: Problem, _params: Any) -> None:
+    Args:
+        dialects: what makes other JSON of a problem, by the beginning of the path.
+    """
+
+    async def problem(req: Any, resp: falcon.asgi.Response, error: Problem, _params: Any) -> None:
         resp.status = error.status
-        resp.content_type = PROBLEM_JSON
-        resp.data = error.body()
+        resp.content_type, resp.data = PROBLEM_JSON, error.body()
+        for prefix, to_json in dialects.items():
+            if req.path.startswith(prefix):
+                resp.content_type, resp.data = falcon.MEDIA_JSON, to_json(error)
         resp.set_headers(error.headers)
 
     async def ours(req: Any, resp: Any, error: PalaverError, params: Any) -> None:

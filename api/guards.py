@@ -25,7 +25,7 @@ class Guards:
     def __init__(self, settings: Settings) -> None:
         self._allowed_hosts = frozenset(settings.allowed_hosts)
         self._allowed_origins = frozenset(settings.allowed_origins)
-        self._behind_proxy = settings.allow_open
+        self._behind_proxy = settings.allow_open or settings.api_keys_file is not None
 
     async def process_request(self, req: falcon.asgi.Request, _resp: Any) -> None:
         """Judge a request by its headers.
@@ -80,7 +80,7 @@ class Guards:
                 raise Problem(
                     403,
                     "proxy_refused",
-                    f"{name}: a proxy in front of an open server needs PALAVER_ALLOW_OPEN=1",
+                    f"{name}: a proxy in front needs API keys, or PALAVER_ALLOW_OPEN=1",
                 )
 
 

@@ -6,10 +6,10 @@ import logging
 from typing import Any, Final
 
 import falcon.asgi
-from pydantic import ValidationError
 
+from api.access import Misses, caller_of
 from api.body import read_json_object
-from api.errors import field_problem, validation_problem
+from api.errors import field_problem, parse
 from api.headroom import Headroom
 from shared import ids
 from shared.config import Settings
@@ -18,7 +18,7 @@ from shared.redis import AWAY
 from shared.requests import ChatRequest
 from shared.schema import TurnRequest
 from shared.turn_values import Accepted, Submission
-from shared.turns import DEFAULT_OWNER, Turns
+from shared.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -34,11 +34,14 @@ class Intake:
         api: whose inbox hears of the jobs' ends.
     """
 
-    def __init__(self, settings: Settings, turns: Turns, headroom: Headroom, api: str) -> None:
+    def __init__(
+        self, settings: Settings, turns: Turns, headroom: Headroom, misses: Misses, api: str
+    ) -> None:
+        self._misses = misses
         self._headroom = headroom
         self._settings = settings
         self._turns = turns
-        self._api = api
+        self.api = api
 
     async def read(self, req: falcon.asgi.Request) -> Submission:
         """The prompt in a request, with the ids it will have.
@@ -48,21 +51,24 @@ class Intake:
         """
         body = await read_json_object(req, self._settings.max_body_bytes)
         request = self._validated(body)
-        new = request.id is None
+        new, caller = request.id is None, caller_of(req)
+        if not new:
+            self._misses.check(req)
         instructions = request.context
         if instructions is None:
             instructions = self._settings.default_context
         return Submission(
             job=ids.new_job(),
             conversation=ids.new_conversation() if new else str(request.id),
-            owner=DEFAULT_OWNER,
+            owner=caller.owner,
             new=new,
             instructions=instructions,
             request=TurnRequest(
                 request.prompt, request.context, request.replace_from, request.sampling()
             ),
-            api=self._api,
+            api=self.api,
             idempotency_key=_idempotency_key(req),
+            limits=caller.limits,
         )
 
     async def submit(self, submission: Submission) -> Accepted:
@@ -86,11 +92,8 @@ class Intake:
         raise OutcomeUnknown(submission.job)
 
     def _validated(self, body: dict[str, Any]) -> ChatRequest:
-        context = {"max_tokens_limit": self._settings.max_tokens_limit}
-        try:
-            return ChatRequest.model_validate(body, context=context)
-        except ValidationError as error:
-            raise validation_problem(error) from None
+        limits = {"max_tokens_limit": self._settings.max_tokens_limit}
+        return parse(ChatRequest, body, limits)
 
 
 def _idempotency_key(req: falcon.asgi.Request) -> str | None:

@@ -2,6 +2,7 @@
 
 import falcon.asgi
 
+from api.access import caller_of
 from api.errors import Problem, field_problem
 from api.preferences import Preference
 from api.stream import EventStream, requested_position
@@ -9,7 +10,7 @@ from api.waiting import Waiting, show
 from shared import ids
 from shared.jobs import Jobs, JobState
 from shared.turn_values import Outcome
-from shared.turns import DEFAULT_OWNER, Turns
+from shared.turns import Turns
 
 _LONGEST_WAIT_S = 60
 
@@ -24,21 +25,23 @@ class JobResource:
 
     async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, job: str) -> None:
         wait_s = _requested_wait(req)
-        state = await self._existing(job)
+        owner = caller_of(req).owner
+        state = await self._existing(job, owner)
         if wait_s > 0 and not state.has_ended:
             await self._waiting.until_ended(job, wait_s)
-            state = await self._existing(job)
+            state = await self._existing(job, owner)
         show(state, resp)
 
     async def on_delete(
-        self, _req: falcon.asgi.Request, resp: falcon.asgi.Response, job: str
+        self, req: falcon.asgi.Request, resp: falcon.asgi.Response, job: str
     ) -> None:
-        if ids.is_job(job) and await self._turns.cancel(job, DEFAULT_OWNER) is Outcome.GONE:
+        owner = caller_of(req).owner
+        if ids.is_job(job) and await self._turns.cancel(job, owner) is Outcome.GONE:
             raise _not_found()
-        show(await self._existing(job), resp)
+        show(await self._existing(job, owner), resp)
 
-    async def _existing(self, job: str) -> JobState:
-        state = await self._jobs.get(job) if ids.is_job(job) else None
+    async def _existing(self, job: str, owner: str) -> JobState:
+        state = await self._jobs.get(job, owner) if ids.is_job(job) else None
         if state is None:
             raise _not_found()
         return state
@@ -51,7 +54,7 @@ class JobEventsResource:
         self._stream = stream
 
     async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, job: str) -> None:
-        await self._stream.open(job, requested_position(req), resp)
+        await self._stream.open(job, caller_of(req).owner, requested_position(req), resp)
 
 
 def _not_found() -> Problem:

@@ -5,9 +5,11 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from api.errors import PROBLEM_JSON
+from api.openai import description as openai
 from shared.config import Settings
 from shared.requests import ChatRequest
 from shared.schema import (
+    ConversationList,
     ConversationObject,
     JobObject,
     MessagePage,
@@ -21,7 +23,9 @@ _SCHEMAS: Final[dict[str, Any]] = {
     "Job": JobObject,
     "Conversation": ConversationObject,
     "Messages": MessagePage,
+    "Conversations": ConversationList,
     "Problem": ProblemObject,
+    **openai.SCHEMAS,
 }
 _REF: Final = "#/components/schemas/{model}"
 
@@ -62,7 +66,8 @@ def _without_nulls(schema: dict[str, Any]) -> None:
 
 
 def _paths() -> dict[str, Any]:
-    return _chat_paths() | _job_paths() | _conversation_paths() | _service_paths()
+    ours = _chat_paths() | _job_paths() | _conversation_paths() | _service_paths()
+    return ours | openai.openai_paths()
 
 
 def _chat_paths() -> dict[str, Any]:
@@ -144,7 +149,21 @@ def _job_paths() -> dict[str, Any]:
 
 def _conversation_paths() -> dict[str, Any]:
     conversation = _path("id", {"type": "string", "pattern": r"^[1-9][0-9]{0,15}$"})
+    before = {"type": "string", "pattern": r"^[1-9][0-9]{0,15}$"}
     return {
+        "/conversations": {
+            "get": _operation(
+                "The caller's conversations, the newest first, where there are API keys",
+                {"200": _json("A page", _ref("Conversations"))},
+                "404",
+                "422",
+                "503",
+                parameters=[
+                    _query("limit", {"type": "integer", "minimum": 1, "maximum": 500}),
+                    _query("before", before),
+                ],
+            )
+        },
         "/conversations/{id}": {
             "get": _operation(
                 "A conversation",
@@ -205,7 +224,8 @@ def _query(name: str, schema: dict[str, Any]) -> dict[str, Any]:
 def _operation(
     summary: str, responses: dict[str, Any], *problems: str, **more: Any
 ) -> dict[str, Any]:
-    return {"summary": summary, "responses": responses | _problems(*problems, "403", "406"), **more}
+    always = _problems(*problems, "401", "403", "406", "429")
+    return {"summary": summary, "responses": responses | always, **more}
 
 
 def _object() -> dict[str, Any]:

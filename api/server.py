@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
+import resource
 import socket
 from collections.abc import Iterator
 from typing import Any, Final
@@ -13,6 +14,7 @@ import uvloop
 from redis.asyncio import Redis
 
 from api.app import Api, create_api
+from api.connections import BoundedProtocol
 from api.watch import FeedLost
 from shared.boot import check_server
 from shared.config import Settings, fail_start, settings_or_exit
@@ -51,7 +53,7 @@ def check_bind(settings: Settings) -> None:
     Raises:
         ConfigError: `HOST` is not loopback and nobody said that this is wanted.
     """
-    if settings.allow_open or settings.host == "localhost":
+    if settings.allow_open or settings.api_keys_file is not None or settings.host == "localhost":
         return
     try:
         loopback = ipaddress.ip_address(settings.host).is_loopback
@@ -107,6 +109,7 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     async with create_api(settings, redis) as api, asyncio.TaskGroup() as group:
         config = uvicorn.Config(
             api.app,
+            http=BoundedProtocol,
             log_config=None,
             access_log=False,
             lifespan="off",
@@ -152,9 +155,17 @@ async def _greet_when_ready(
     )
 
 
+def allow_many_connections() -> None:
+    """Every client that waits is an open file: as many as the system lets us have."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # macOS has a limit below the one it tells
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def main() -> None:
     settings = settings_or_exit()
     configure_logging(settings.log_level)
+    allow_many_connections()
     logging.getLogger("uvicorn.error").addFilter(quiet_broken_streams)
     try:
         check_bind(settings)

@@ -29,13 +29,15 @@ class EventStream:
         self._jobs = jobs
         self._places = places
 
-    async def open(self, job: str, after: str | None, resp: falcon.asgi.Response) -> None:
+    async def open(
+        self, job: str, owner: str, after: str | None, resp: falcon.asgi.Response
+    ) -> None:
         """Let a response stream the events behind `after`; 204 if the terminal one was seen.
 
         Raises:
             Problem: 404, there is no such job.
         """
-        state = await self._jobs.get(job) if ids.is_job(job) else None
+        state = await self._jobs.get(job, owner) if ids.is_job(job) else None
         if state is None:
             raise Problem(404, "not_found", "there is no such job")
         outcome = await self._events.outcome(job)
@@ -54,14 +56,20 @@ class EventStream:
     ) -> AsyncIterator[SSEvent | None]:
         async with self._feed.watch(job, after, queued) as watch:
             with self._places.following(watch):
-                while True:
-                    events = await _within(watch, _PING_S)
-                    if not events:
-                        yield None
-                    for event in events:
-                        yield _sse(event)
-                        if event.is_terminal:
-                            return
+                async for event in events_or_pings(watch):
+                    yield _sse(event) if event is not None else None
+
+
+async def events_or_pings(watch: Watch) -> AsyncIterator[Event | None]:
+    """Events to the terminal one; None whenever a proxy might think that nothing happens."""
+    while True:
+        events = await _within(watch, _PING_S)
+        if not events:
+            yield None
+        for event in events:
+            yield event
+            if event.is_terminal:
+                return
 
 
 def requested_position(req: falcon.asgi.Request) -> str | None:

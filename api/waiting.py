@@ -14,6 +14,7 @@ from api.watch import FeedLost, Watch
 from shared.errors import OutcomeUnknown
 from shared.events import Event, EventLog
 from shared.jobs import Jobs, JobState
+from shared.limits import Allowance
 from shared.redis import AWAY
 from shared.turn_values import Accepted
 
@@ -39,6 +40,7 @@ class Waiting:
     async def answer(
         self,
         accepted: Accepted,
+        owner: str,
         event: Event | None,
         resp: falcon.asgi.Response,
         *,
@@ -48,12 +50,13 @@ class Waiting:
 
         `at_once`: the job object, even if the job has ended already.
         """
+        tell_allowance(accepted.allowance, resp)
         try:
             if not at_once:
                 event = event or await self._events.outcome(accepted.job)
             if event is not None:
                 return tell(accepted, event, resp)
-            state = await self._jobs.get(accepted.job)
+            state = await self._jobs.get(accepted.job, owner)
         except AWAY:
             raise OutcomeUnknown(accepted.job) from None
         if state is None:
@@ -63,6 +66,14 @@ class Waiting:
         resp.set_header("Location", f"/jobs/{accepted.job}")
         resp.set_header("Retry-After", str(RETRY_AFTER_S))
         return show(state, resp)
+
+
+def tell_allowance(allowance: Allowance | None, resp: falcon.asgi.Response) -> None:
+    """Write what is left of a limit into an answer's headers, named as OpenAI does."""
+    if allowance is not None:
+        resp.set_header("x-ratelimit-limit-requests", str(allowance.limit))
+        resp.set_header("x-ratelimit-remaining-requests", str(allowance.remaining))
+        resp.set_header("x-ratelimit-reset-requests", f"{allowance.reset_s:.3f}s")
 
 
 def show(state: JobState, resp: falcon.asgi.Response) -> None:
@@ -83,10 +94,15 @@ def tell(accepted: Accepted, event: Event, resp: falcon.asgi.Response) -> None:
         resp.content_type = falcon.MEDIA_JSON
         resp.data = event.data.encode()
         return
+    raise to_problem_of(accepted, event)
+
+
+def to_problem_of(accepted: Accepted, event: Event) -> Problem:
+    """What a waiting client is told of a job that ended without a reply."""
     error: Mapping[str, Any] = {"code": "job_cancelled", "detail": "the job was cancelled"}
     if event.kind == "failed":
         error = orjson.loads(event.data)["error"]
-    raise job_problem(accepted.job, accepted.conversation, error)
+    return job_problem(accepted.job, accepted.conversation, error)
 
 
 async def first_terminal(watch: Watch, wait_s: float) -> Event | None:

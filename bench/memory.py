@@ -25,11 +25,12 @@ import uvloop
 from shared import ids
 from shared.config import Settings
 from shared.keys import WORKER_GROUP, Keys
+from shared.limits import DEFAULT_OWNER
+from shared.messages import StoredMessage
 from shared.redis import connect
 from shared.requests import Sampling
 from shared.schema import (
     PromptTokensDetails,
-    StoredMessage,
     Timings,
     TurnRequest,
     TurnResult,
@@ -39,7 +40,7 @@ from shared.schema import (
     rfc3339,
 )
 from shared.turn_values import Claim, Completion, Outcome, PieceRecord, Submission, WorkerState
-from shared.turns import DEFAULT_OWNER, Turns
+from shared.turns import Turns
 from shared.workers import Workers
 from tests.servers import make_settings, running_valkey
 

@@ -30,11 +30,12 @@ from api.server import bind, serve
 from shared import ids
 from shared.config import Settings
 from shared.keys import Keys
+from shared.limits import DEFAULT_OWNER
 from shared.redis import connect
 from shared.requests import Sampling
 from shared.schema import TurnRequest
 from shared.turn_values import Submission, WorkerState
-from shared.turns import DEFAULT_OWNER, Turns
+from shared.turns import Turns
 from shared.workers import WORKER_SILENCE_S, Workers
 from tests.scripted import ScriptedEngine
 from tests.servers import free_port, make_settings, running_valkey, until_ready

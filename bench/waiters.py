@@ -33,11 +33,12 @@ from bench.overhead import api_process, running, until_up
 from shared import ids
 from shared.config import Settings
 from shared.keys import WORKER_GROUP, Keys
+from shared.limits import DEFAULT_OWNER
 from shared.redis import connect
 from shared.requests import Sampling
 from shared.schema import TurnRequest
 from shared.turn_values import Claim, Outcome, PieceRecord, Submission, WorkerState
-from shared.turns import DEFAULT_OWNER, Turns
+from shared.turns import Turns
 from shared.workers import Workers
 from tests.servers import free_port, make_settings, running_valkey
 

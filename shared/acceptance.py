@@ -9,12 +9,16 @@ from shared.errors import (
     ConversationBusy,
     IdempotencyKeyReused,
     InvalidReplaceFrom,
+    LimitReached,
     NoSuchConversation,
     NoWorker,
     QueueFull,
     Refused,
 )
+from shared.limits import Allowance, Limits
 from shared.turn_values import Submission
+
+_WITH_ALLOWANCE: Final = 3
 
 IDEMPOTENCY_S: Final = 86400.0
 """How long an idempotency key is remembered at least."""
@@ -39,6 +43,13 @@ def idempotency_arguments(submission: Submission, settings: Settings) -> dict[st
     }
 
 
+def allowance_of(answer: Sequence[str], limits: Limits) -> Allowance | None:
+    """What is left of the requests a minute, if they are limited."""
+    if limits.requests_per_minute is None or len(answer) < _WITH_ALLOWANCE:
+        return None
+    return Allowance(limits.requests_per_minute, int(answer[1]), float(answer[2]) / 1000)
+
+
 def refusal(answer: Sequence[str]) -> Refused:
     """The error for a script's answer that accepts nothing."""
     match answer[0]:
@@ -50,6 +61,8 @@ def refusal(answer: Sequence[str]) -> Refused:
             return InvalidReplaceFrom(int(answer[1]))
         case "FULL":
             return QueueFull(float(answer[1]) / 1000)
+        case "LIMIT":
+            return LimitReached(answer[1], int(answer[2]), float(answer[3]) / 1000)
         case "REUSED":
             return IdempotencyKeyReused("the key was used with another body")
         case _:

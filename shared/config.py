@@ -141,8 +141,6 @@ class Settings(BaseSettings):
         ):
             if path is not None and not path.is_file():
                 raise ValueError(f"{name}={path}: there is no such file")
-        if self.api_keys_file is not None:
-            raise ValueError("PALAVER_API_KEYS_FILE: API keys are not supported yet; unset it")
         return self
 
 

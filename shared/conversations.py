@@ -1,16 +1,22 @@
 """Conversations as resources: shown, paged through, deleted."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from redis.asyncio import Redis
 
 from shared.config import Settings
 from shared.keys import Keys
-from shared.schema import MessageObject, StoredMessage, decode_messages, rfc3339
-from shared.scripts import Scripts
-from shared.turns import expiries
+from shared.messages import StoredMessage, decode_messages
+from shared.schema import MessageObject, rfc3339
+from shared.scripts import Scripts, milliseconds
+from shared.turns import expiries, reach
+
+_FOR_RESPONSES: Final = ("fork", "forget", "begin", "label")
+_UNUSED_FORK_S: Final = 3600.0
+"""A fork to which nothing was submitted by then is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,24 +34,56 @@ class Conversations:
     """Reads and deletes; everything answers None or False for what is not this owner's."""
 
     def __init__(self, redis: Redis, keys: Keys, settings: Settings) -> None:
-        self._call = Scripts(redis, keys, "show", "page", "delete").call
+        self._call = Scripts(redis, keys, "show", "page", "delete", "list", *_FOR_RESPONSES).call
         self._expiries = expiries(settings)
+        self._reach = reach(settings)
 
     async def show(self, conversation: str, owner: str) -> dict[str, Any] | None:
         """The conversation object."""
         found = await self._call("show", conversation=conversation, owner=owner)
-        if found is None:
-            return None
-        context, created, updated, turns, tokens, window, pending = found
+        return _conversation(conversation, *found) if found is not None else None
+
+    async def fork(self, job: str, owner: str, fork: str, *, always: bool) -> str | None:
+        """The conversation in which to go on behind a completed turn; None if there is none.
+
+        It is the turn's own if nothing came later there, unless `always`; else `fork`, a copy.
+        """
+        answer = await self._call(
+            "fork",
+            job=job,
+            owner=owner,
+            fork=fork,
+            always=int(always),
+            reach=self._reach,
+            ttl_ms=milliseconds(_UNUSED_FORK_S),
+        )
+        return None if answer[0] == "GONE" else str(answer[1])
+
+    async def forget_job(self, job: str, owner: str) -> bool:
+        """Remove a job; what it added to its conversation stays."""
+        answer = await self._call("forget", job=job, owner=owner, **self._expiries)
+        return bool(answer == "OK")
+
+    async def begin(self, conversation: str, owner: str, metadata: str) -> bool:
+        """An empty conversation; False if the id is taken."""
+        answer = await self._call(
+            "begin", conversation=conversation, owner=owner, metadata=metadata
+        )
+        return bool(answer == "OK")
+
+    async def label(
+        self, conversation: str, owner: str, metadata: str | None = None
+    ) -> tuple[int, str] | None:
+        """When it was made, in ms, and its metadata, which are replaced first if there are any."""
+        found = await self._call("label", conversation=conversation, owner=owner, metadata=metadata)
+        return None if found is None else (int(found[0]), found[1])
+
+    async def list(self, owner: str, limit: int, before: str | None) -> dict[str, Any]:
+        """The newest `limit` conversations of an owner, behind the one named by `before`."""
+        found, more = await self._call("list", owner=owner, limit=limit, before=before)
         return {
-            "id": int(conversation),
-            "context": context,
-            "created_at": rfc3339(int(created)),
-            "updated_at": rfc3339(int(updated)),
-            "turns": int(turns),
-            "tokens": int(tokens),
-            "window": orjson.Fragment(window) if window else None,
-            "pending": pending,
+            "conversations": [_conversation(*one) for one in found],
+            "next": int(more) if more else None,
         }
 
     async def page(self, conversation: str, owner: str, limit: int, before: int) -> Page | None:
@@ -65,6 +103,28 @@ class Conversations:
             "delete", conversation=conversation, owner=owner, **self._expiries
         )
         return bool(answer == "OK")
+
+
+def _conversation(
+    conversation: str,
+    context: str,
+    created: str,
+    updated: str,
+    turns: str,
+    tokens: str,
+    window: str,
+    pending: Sequence[str],
+) -> dict[str, Any]:
+    return {
+        "id": int(conversation),
+        "context": context,
+        "created_at": rfc3339(int(created)),
+        "updated_at": rfc3339(int(updated)),
+        "turns": int(turns),
+        "tokens": int(tokens),
+        "window": orjson.Fragment(window) if window else None,
+        "pending": pending,
+    }
 
 
 def _message(message: StoredMessage) -> MessageObject:

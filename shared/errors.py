@@ -9,12 +9,20 @@ PalaverError
 │   ├── QueueFull
 │   ├── IdempotencyKeyReused
 │   ├── MemoryShort
+│   ├── LimitReached
 │   └── NoWorker
 ├── OutcomeUnknown          Redis went away while a prompt was being accepted
 └── TurnFailed              an accepted turn ended without a reply
 """
 
 from typing import ClassVar, Final
+
+_LIMIT_NAMES: Final = {
+    "requests": "prompts a minute",
+    "in_flight": "prompts at a time",
+    "queued": "waiting prompts",
+    "tokens": "tokens a day",
+}
 
 EX_CONFIG: Final = 78
 """Exit status of a process that must not be started again as it is (sysexits.h)."""
@@ -68,6 +76,19 @@ class MemoryShort(Refused):
     """Redis has only the room left that turns under way need."""
 
 
+class LimitReached(Refused):
+    """The owner has used what it may; some of it is free again after `wait_s`.
+
+    `kind` is `requests`, `in_flight`, `queued` or `tokens`; `limit` how many are allowed.
+    """
+
+    def __init__(self, kind: str, limit: int, wait_s: float) -> None:
+        super().__init__(f"the limit of this key is reached: {limit} {_LIMIT_NAMES[kind]}")
+        self.kind = kind
+        self.limit = limit
+        self.wait_s = wait_s
+
+
 class NoWorker(Refused):
     """No worker has been heard of for too long."""
 
@@ -107,6 +128,12 @@ class ContextLengthExceeded(TurnFailed):
     @property
     def details(self) -> dict[str, int]:
         return {"prompt_tokens": self.prompt_tokens, "budget": self.budget}
+
+
+class UnusableOptions(TurnFailed):
+    """The reply was to follow something that cannot be followed."""
+
+    code = "unusable_options"
 
 
 class DeadlineExceeded(TurnFailed):

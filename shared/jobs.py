@@ -29,6 +29,8 @@ class JobState:
     result: str | None
     error: str | None
     place: Place | None = None
+    number: int | None = None
+    """Of its prompt in the conversation, once it has completed."""
 
     @property
     def has_ended(self) -> bool:
@@ -67,12 +69,12 @@ class Jobs:
         self._keys = keys
         self._turns = turns
 
-    async def get(self, job: str) -> JobState | None:
-        """The job, or None if it is unknown or has expired."""
+    async def get(self, job: str, owner: str) -> JobState | None:
+        """The job, or None if it is unknown, has expired, or is not this owner's."""
         fields = await self._redis.hgetall(  # type: ignore[misc]  # redis-py types both clients as one
             self._keys.job(job)
         )
-        if not fields:
+        if not fields or fields["owner"] != owner:
             return None
         place = None
         if fields["status"] == "queued":
@@ -92,4 +94,5 @@ class Jobs:
             result=fields.get("result"),
             error=fields.get("error"),
             place=place,
+            number=int(fields["number"]) if "number" in fields else None,
         )

@@ -6,6 +6,8 @@ Python asks `Keys`; the Lua scripts get the same patterns as a table `key` of fu
 
 from typing import Final
 
+from shared.limits import DEFAULT_OWNER
+
 WORKER_GROUP: Final = "workers"
 """Consumer group on the permits stream: all workers together."""
 
@@ -24,6 +26,12 @@ _PATTERNS: Final = {
     "ready": "ready:{}",
     "owners": "owners",
     "sequence": "sequence",
+    # What an owner uses: turns that have not ended; when it may ask next; tokens of a day; and
+    # its conversations by age, where they can be listed.
+    "open": "open:{}",
+    "rate": "rate:{}",
+    "usage": "usage:{}",
+    "owned": "owned:{}",
     # One stream entry per ready turn; who claimed which turn with which entry.
     "permits": "permits",
     "claims": "claims",
@@ -126,4 +134,5 @@ def lua_table() -> str:
     body = "\n".join(entries)
     return (
         f"local ns = ARGV[1] .. ':'\nlocal key = {{\n{body}\n}}\nlocal group = '{WORKER_GROUP}'\n"
+        f"local default_owner = '{DEFAULT_OWNER}'\n"
     )

@@ -43,7 +43,8 @@ def _conversation_id(value: object) -> object:
     return _integer(value)
 
 
-def _stop_list(value: object) -> object:
+def stop_list(value: object) -> object:
+    """One string, or several."""
     return [value] if isinstance(value, str) else value
 
 
@@ -93,7 +94,7 @@ class Sampling(BaseModel):
     seed: Annotated[StrictInt, Field(ge=-(2**53), le=2**53), _AN_INTEGER] | None = None
     stop: Annotated[
         tuple[StopString, ...],
-        BeforeValidator(_stop_list),
+        BeforeValidator(stop_list),
         Field(max_length=8),
         WithJsonSchema(_STOP_SCHEMA),
     ] = ()

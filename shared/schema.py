@@ -3,7 +3,6 @@
 Frozen dataclasses, encoded by orjson. What clients send is in `shared/requests.py`.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, NotRequired
@@ -160,6 +159,13 @@ class ConversationObject(TypedDict):
     pending: list[str]
 
 
+class ConversationList(TypedDict):
+    """Conversations, the newest first; `next` is the `before` of the next page, or null."""
+
+    conversations: list[ConversationObject]
+    next: int | None
+
+
 class FieldError(TypedDict):
     """One wrong field."""
 
@@ -191,16 +197,34 @@ def reply_object(job: str, conversation: str, request: "TurnRequest", result: by
 
 
 @dataclass(frozen=True, slots=True)
+class ChatMessage:
+    """A message that a client sends along."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
 class TurnRequest:
     """An accepted prompt as it is stored in its job.
 
-    `context` is what the request said, if it did; `replace_from` a message number.
+    `context` is what the request said, if it did; `replace_from` a message number. A stateless turn
+    has the whole conversation in `messages`, and no `prompt`. `json_schema`, as JSON text, is what
+    the reply must follow; `logit_bias` is added to the logits of tokens. `instructions` hold in
+    place of the conversation's context for this turn alone; unless `truncate`, a conversation that
+    does not fit the window is an error. `echo` is what its API tells again; here it means nothing.
     """
 
     prompt: str
     context: str | None
     replace_from: int | None
     sampling: Sampling
+    messages: tuple[ChatMessage, ...] = ()
+    json_schema: str | None = None
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    instructions: str | None = None
+    truncate: bool = True
+    echo: str = ""
 
     def encode(self) -> bytes:
         """Compact JSON, without what was not said."""
@@ -209,6 +233,18 @@ class TurnRequest:
             fields["context"] = self.context
         if self.replace_from is not None:
             fields["replace_from"] = self.replace_from
+        if self.messages:
+            fields["messages"] = [(one.role, one.content) for one in self.messages]
+        if self.json_schema is not None:
+            fields["json_schema"] = self.json_schema
+        if self.logit_bias:
+            fields["logit_bias"] = self.logit_bias
+        if self.instructions is not None:
+            fields["instructions"] = self.instructions
+        if not self.truncate:
+            fields["truncate"] = False
+        if self.echo:
+            fields["echo"] = self.echo
         return orjson.dumps(fields | self.sampling.model_dump(exclude_defaults=True))
 
     @classmethod
@@ -218,65 +254,14 @@ class TurnRequest:
             prompt=fields.pop("prompt"),
             context=fields.pop("context", None),
             replace_from=fields.pop("replace_from", None),
+            messages=tuple(ChatMessage(*one) for one in fields.pop("messages", ())),
+            json_schema=fields.pop("json_schema", None),
+            logit_bias=tuple((token, bias) for token, bias in fields.pop("logit_bias", ())),
+            instructions=fields.pop("instructions", None),
+            truncate=fields.pop("truncate", True),
+            echo=fields.pop("echo", ""),
             sampling=Sampling.model_validate(fields),
         )
-
-
-@dataclass(frozen=True, slots=True)
-class StoredMessage:
-    """One message of a conversation.
-
-    `token_ids` are set only where tokenizing `content` again would give other ids. `job` is empty
-    for a reply that was read without the prompt in front of it.
-    """
-
-    number: int
-    role: Role
-    content: str
-    timestamp_ms: int
-    tokens: int
-    job: str
-    token_ids: tuple[int, ...] | None = None
-
-    def encode(self) -> bytes:
-        """Compact JSON with short names, because there are millions of these.
-
-        What follows from its place in the list is left out (`decode_messages`).
-        """
-        fields: dict[str, Any] = {
-            "r": self.role[0],
-            "c": self.content,
-            "t": self.timestamp_ms,
-            "k": self.tokens,
-        }
-        if self.role == "user":
-            fields["j"] = self.job
-        if self.token_ids is not None:
-            fields["i"] = self.token_ids
-        return orjson.dumps(fields)
-
-
-def decode_messages(texts: Iterable[str | bytes], number: int) -> tuple[StoredMessage, ...]:
-    """Messages that follow one another in a conversation, from this number on.
-
-    A reply is of the same job as the prompt in front of it. (Older ones say it themselves.)
-    """
-    messages: list[StoredMessage] = []
-    job = ""
-    for fields in map(orjson.loads, texts):
-        job = fields.get("j", job)
-        messages.append(
-            StoredMessage(
-                number=number + len(messages),
-                role="user" if fields["r"] == "u" else "assistant",
-                content=fields["c"],
-                timestamp_ms=fields["t"],
-                tokens=fields["k"],
-                job=job,
-                token_ids=tuple(fields["i"]) if "i" in fields else None,
-            )
-        )
-    return tuple(messages)
 
 
 def rfc3339(timestamp_ms: int) -> str:

@@ -1,12 +1,16 @@
 """The Lua scripts as calls with named arguments."""
 
 from importlib import resources
+from importlib.resources.abc import Traversable
 from typing import Any
 
 from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
 
 from shared.keys import Keys, lua_table
+
+FOLDER: Traversable = resources.files("shared").joinpath("lua")
+"""Where the scripts are read from."""
 
 
 class Scripts:
@@ -33,7 +37,7 @@ class Scripts:
 
 
 def _source(name: str) -> str:
-    return resources.files("shared").joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")
+    return FOLDER.joinpath(f"{name}.lua").read_text(encoding="utf-8")
 
 
 def milliseconds(seconds: float) -> int:

@@ -1,13 +1,15 @@
 """What passes between the scripts and those who call them: frozen values of a turn's life."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 import orjson
 
-from shared.schema import StoredMessage, TurnRequest, decode_messages
+from shared.limits import NO_LIMITS, Allowance, Limits
+from shared.messages import StoredMessage, decode_messages
+from shared.schema import TurnRequest
 
 
 class Outcome(StrEnum):
@@ -28,6 +30,7 @@ class Submission:
 
     `new` conversations start with `instructions`; the job's end goes to the inbox of the process
     `api`, too, if it is set. With an `idempotency_key` the first job it made stands for all others.
+    Of a `stateless` turn no conversation is left.
     """
 
     job: str
@@ -38,14 +41,17 @@ class Submission:
     request: TurnRequest
     api: str | None = None
     idempotency_key: str | None = None
+    limits: Limits = NO_LIMITS
+    stateless: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The job that answers a prompt, and its conversation."""
+    """The job that answers a prompt, its conversation, and what its owner has left."""
 
     job: str
     conversation: str
+    allowance: Allowance | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

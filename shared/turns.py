@@ -13,7 +13,7 @@ import orjson
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from shared.acceptance import idempotency_arguments, refusal
+from shared.acceptance import allowance_of, idempotency_arguments, refusal
 from shared.config import Settings
 from shared.errors import (
     DeadlineExceeded,
@@ -35,8 +35,6 @@ from shared.turn_values import (
     decode_claim,
 )
 from shared.workers import WORKER_SILENCE_S
-
-DEFAULT_OWNER: Final = "default"
 
 _TOKENS_PER_MESSAGE: Final = 4
 """No message takes less of a window, scaffold included; bounds how many an edit looks at."""
@@ -66,7 +64,7 @@ class Turns:
         }
         self._start = {
             "lease_ms": milliseconds(settings.lease),
-            "reach": settings.context_length // _TOKENS_PER_MESSAGE,
+            "reach": reach(settings),
         }
 
     async def ensure_group(self) -> None:
@@ -97,16 +95,19 @@ class Turns:
             request=submission.request.encode(),
             replace_from=submission.request.replace_from,
             api=submission.api,
+            stateless=1 if submission.stateless else None,
             **idempotency_arguments(submission, self._settings),
             pending_limit=self._settings.pending_turns,
             queue_limit=self._settings.queue_limit,
             timeout_ms=milliseconds(self._settings.job_timeout),
             job_ttl_ms=milliseconds(self._settings.job_ttl),
             silence_ms=milliseconds(WORKER_SILENCE_S),
+            **submission.limits.arguments(),
         )
         match answer[0]:
             case "OK":
-                return Accepted(submission.job, submission.conversation)
+                allowance = allowance_of(answer, submission.limits)
+                return Accepted(submission.job, submission.conversation, allowance)
             case "SAME":
                 return Accepted(answer[1], answer[2])
             case "TAKEN":
@@ -289,6 +290,11 @@ def error_data(error: TurnFailed) -> bytes:
     """A failed turn's event data."""
     body = {"code": error.code, "detail": str(error), **error.details}
     return orjson.dumps({"error": body})
+
+
+def reach(settings: Settings) -> int:
+    """The most messages that a window can show."""
+    return settings.context_length // _TOKENS_PER_MESSAGE
 
 
 def expiries(settings: Settings) -> dict[str, int]:

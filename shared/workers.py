@@ -42,6 +42,15 @@ class Workers:
             pipe.zrem(self._keys.workers, worker)
             await pipe.execute()
 
+    async def models(self) -> list[str]:
+        """The names of the models that living workers run."""
+        workers = await self._redis.zrange(self._keys.workers, 0, -1)
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for worker in workers:
+                pipe.hget(self._keys.worker(worker), "model")
+            names = await pipe.execute()
+        return sorted({name for name in names if name})
+
     async def silence_s(self) -> float | None:
         """Seconds since any worker was heard of; None if none ever was."""
         answer = await self._call("silence")

@@ -19,6 +19,7 @@ import httpx
 import uvicorn
 
 from api.app import Api, create_api
+from api.connections import BoundedProtocol
 from api.server import connect_api
 from shared.config import Settings
 from shared.embedded import server_binary
@@ -136,15 +137,17 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def running_api(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+async def running_api(
+    settings: Settings, http: type[BoundedProtocol] = BoundedProtocol
+) -> AsyncIterator[httpx.AsyncClient]:
     """The API on a port of its own; yields a client for it."""
-    async with running_server(settings) as (_, client):
+    async with running_server(settings, http) as (_, client):
         yield client
 
 
 @contextlib.asynccontextmanager
 async def running_server(
-    settings: Settings, **options: Any
+    settings: Settings, http: type[BoundedProtocol] = BoundedProtocol, **options: Any
 ) -> AsyncIterator[tuple[Api, httpx.AsyncClient]]:
     """The API on a port of its own, with what its server holds.
 
@@ -156,7 +159,9 @@ async def running_server(
         listener.listen()
         port = listener.getsockname()[1]
         async with create_api(settings, redis) as api:
-            config = uvicorn.Config(api.app, log_config=None, lifespan="off", access_log=False)
+            config = uvicorn.Config(
+                api.app, http=http, log_config=None, lifespan="off", access_log=False
+            )
             server = _Server(config)
             serving = asyncio.create_task(server.serve(sockets=[listener]))
             address = f"http://127.0.0.1:{port}"
@@ -185,7 +190,7 @@ async def running_stack(settings: Settings, *engines: Engine) -> AsyncIterator[S
 async def until_ready(client: httpx.AsyncClient) -> None:
     """Return when `/readyz` says so."""
     async with asyncio.timeout(START_TIMEOUT_S):
-        while not await _is_ready(client):  # noqa: ASYNC110
+        while not await _is_ready(client):
             await asyncio.sleep(0.01)
 
 

@@ -7,7 +7,8 @@ from itertools import dropwhile
 from typing import Final
 
 from shared.errors import ContextLengthExceeded
-from shared.schema import StoredMessage
+from shared.messages import StoredMessage
+from shared.schema import TurnRequest
 from shared.turn_values import Claim, History
 from worker.engine.interface import Engine, PromptMessage
 from worker.engine.prefixes import common_prefix
@@ -86,11 +87,14 @@ def build_prompt(engine: Engine, claim: Claim, history: History, budget: Budget)
     """Assemble instructions, the turns in view and the new prompt.
 
     Raises:
-        ContextLengthExceeded: instructions and prompt alone leave no room for a reply.
+        ContextLengthExceeded: instructions and prompt alone leave no room for a reply, or the
+            conversation does not fit and must not be cut.
     """
     same_model = history.model == engine.model.fingerprint
     request = claim.request
     context = history.context if request.context is None else request.context
+    if request.instructions is not None:
+        context = request.instructions
     system = (PromptMessage("system", tuple(engine.tokenize(context))),) if context else ()
     user = PromptMessage("user", tuple(engine.tokenize(request.prompt)))
     # An edit's view is cut to a number of messages, and may begin in mid-turn.
@@ -105,7 +109,25 @@ def build_prompt(engine: Engine, claim: Claim, history: History, budget: Budget)
         return _render(engine, system, turns[dropped:], user)
 
     dropped = trim(len(turns), lambda k: len(rendered(k)), budget)
-    return Prompt(tuple(rendered(dropped)), system, turns[dropped:], user, history.next_number)
+    prompt = Prompt(tuple(rendered(dropped)), system, turns[dropped:], user, history.next_number)
+    if prompt.turns_dropped and not request.truncate:
+        raise ContextLengthExceeded(len(rendered(0)), budget.window)
+    return prompt
+
+
+def build_stateless_prompt(engine: Engine, request: TurnRequest, budget: Budget) -> Prompt:
+    """Assemble the messages that the client sent; nothing of them is left out.
+
+    Raises:
+        ContextLengthExceeded: they leave no room for a reply.
+    """
+    messages = [
+        PromptMessage(one.role, tuple(engine.tokenize(one.content))) for one in request.messages
+    ]
+    token_ids = engine.render(_alternating(engine, messages))
+    if len(token_ids) > budget.prompt_limit:
+        raise ContextLengthExceeded(len(token_ids), budget.window)
+    return Prompt(tuple(token_ids), (), (), messages[-1], 1)
 
 
 def look_ahead(

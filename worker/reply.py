@@ -8,12 +8,12 @@ from typing import Any, Final
 
 import orjson
 
-from shared.errors import DeadlineExceeded, TurnFailed
-from shared.requests import Sampling
+from shared.errors import DeadlineExceeded, TurnFailed, UnusableOptions
+from shared.messages import StoredMessage
 from shared.schema import (
     PromptTokensDetails,
-    StoredMessage,
     Timings,
+    TurnRequest,
     TurnResult,
     Usage,
     WindowReceipt,
@@ -23,10 +23,17 @@ from shared.schema import (
 from shared.turn_values import Claim, Completion, History, PieceRecord
 from shared.turns import Turns
 from worker.emitter import Emitter, Outlet
-from worker.engine.interface import End, Engine, EngineError, GenerationRequest, SamplingOptions
+from worker.engine.interface import (
+    End,
+    Engine,
+    EngineError,
+    GenerationRequest,
+    SamplingOptions,
+    UnusableRequest,
+)
 from worker.held import GivenUp, Held
 from worker.persistence import persist
-from worker.prompt import Ahead, Prompt, build_prompt, look_ahead
+from worker.prompt import Ahead, Prompt, build_prompt, build_stateless_prompt, look_ahead
 from worker.quarantine import MARGIN, Quarantine, Trial
 from worker.window import Budget
 
@@ -94,6 +101,8 @@ class Replier:
             await self._fail(claim, DeadlineExceeded("the turn did not end within its time"))
         except TurnFailed as error:
             await self._fail(claim, error)
+        except UnusableRequest as error:
+            await self._fail(claim, UnusableOptions(str(error)))
         except EngineError as error:
             await self._fail(claim, TurnFailed(f"the engine failed: {error}"))
         except Exception:
@@ -128,21 +137,28 @@ class Replier:
             emitted=emitted.token_ids,
             max_tokens=budget.reply_limit(len(prompt.token_ids)),
             stop=claim.request.sampling.stop,
-            sampling=sampling_options(claim.request.sampling),
+            sampling=sampling_options(claim.request),
             alone_until=len(emitted.token_ids) + MARGIN if trial is not None else 0,
         )
         outlet = self._emitter.open(claim, num_logged, lambda: held.give_up(GivenUp.FENCED))
         reply, rest, end = await self._generate(held, request, emitted, outlet, trial)
-        content = self._content(reply)
-        ahead = look_ahead(self._engine, prompt, content, budget)
+        ahead = None
+        if claim.request.truncate and not claim.request.messages:
+            ahead = look_ahead(self._engine, prompt, self._content(reply), budget)
         return self._completion(claim, prompt, reply, rest, end, ahead), ahead
 
     async def _prompt(self, claim: Claim, history: History, budget: Budget) -> Prompt:
         texts = (history.context, claim.request.context or "", claim.request.prompt)
-        length = sum(map(len, texts)) + sum(len(m.content) for m in history.messages)
-        if length < _LONG_PROMPT:
+        length = sum(map(len, texts))
+        length += sum(len(message.content) for message in history.messages)
+        length += sum(len(message.content) for message in claim.request.messages)
+
+        def build() -> Prompt:
+            if claim.request.messages:
+                return build_stateless_prompt(self._engine, claim.request, budget)
             return build_prompt(self._engine, claim, history, budget)
-        return await asyncio.to_thread(build_prompt, self._engine, claim, history, budget)
+
+        return build() if length < _LONG_PROMPT else await asyncio.to_thread(build)
 
     async def _emitted(self, claim: Claim) -> tuple[PieceRecord, int]:
         """What earlier starts emitted, in ids of our model, and how many ids they emitted."""
@@ -252,7 +268,9 @@ class Replier:
         return reply.token_ids
 
 
-def sampling_options(sampling: Sampling) -> SamplingOptions:
+def sampling_options(request: TurnRequest) -> SamplingOptions:
     """The engine's options: its defaults, and what the request said."""
-    said: dict[str, Any] = sampling.model_dump(exclude_none=True, exclude={"max_tokens", "stop"})
-    return SamplingOptions(**said)
+    said: dict[str, Any] = request.sampling.model_dump(
+        exclude_none=True, exclude={"max_tokens", "stop"}
+    )
+    return SamplingOptions(**said, json_schema=request.json_schema, logit_bias=request.logit_bias)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from shared.errors import ContextLengthExceeded
-from shared.schema import StoredMessage
+from shared.messages import StoredMessage
 
 
 @dataclass(frozen=True, slots=True)

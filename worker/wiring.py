@@ -62,7 +62,7 @@ async def _run(settings: Settings, redis: Redis, engine: Engine, stopping: async
     keys = Keys(settings.namespace)
     await persist("check", lambda: check_server(redis, keys, settings))
     turns, workers = Turns(redis, keys, settings), Workers(redis, keys)
-    await turns.ensure_group()
+    await persist("group", turns.ensure_group)
     emitter = Emitter(turns)
     holdings: Holdings = {}
     quarantine = Quarantine(turns, holdings)

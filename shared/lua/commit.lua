@@ -46,6 +46,12 @@ if tonumber(arg.history_limit) > 0 and cut > 0 and most > 0 then
   redis.call('HSET', key.conversation(conversation), 'first', int(first + cut))
 end
 redis.call('HINCRBY', key.conversation(conversation), 'tokens', arg.tokens)
+redis.call('HSET', key.job(job), 'number', arg.number)
+if f.owner ~= default_owner then
+  local usage = key.usage(f.owner .. ':' .. day())
+  redis.call('INCRBY', usage, arg.tokens)
+  redis.call('PEXPIRE', usage, 2 * DAY_MS)
+end
 if arg.piece then emit(job, 'token', arg.piece, arg.piece, 'i', arg.ids) end
 finish(job, f, 'completed', 'result', arg.result, arg.reply)
 return 'OK'

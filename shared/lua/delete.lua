@@ -14,6 +14,7 @@ end
 for _, job in ipairs(redis.call('ZRANGE', key.jobs(conversation), 0, -1)) do
   if not cancelled[job] then redis.call('DEL', key.job(job), key.events(job)) end
 end
+redis.call('ZREM', key.owned(arg.owner), conversation)
 redis.call('DEL', key.conversation(conversation), key.messages(conversation),
   key.pending(conversation), key.jobs(conversation))
 return 'OK'

@@ -20,6 +20,10 @@ end
 
 local function int(n) return string.format('%.0f', n) end
 
+-- Days since the epoch, UTC.
+local DAY_MS = 86400000
+local function day() return math.floor(now_ms() / DAY_MS) end
+
 -- A job's fields by name; all false if there is no such job.
 local function job_fields(job, ...)
   local values, fields = redis.call('HMGET', key.job(job), ...), {}
@@ -104,14 +108,49 @@ local function keep_pace()
   redis.call('HSET', key.pace, 'last', int(now_ms()), 'busy', redis.call('EXISTS', key.owners))
 end
 
+-- Owners with ready turns: name, virtual time, how many of their turns wait. Read once in a script.
+local known_owners
+local function owners()
+  if not known_owners then
+    known_owners = {}
+    local listed = redis.call('ZRANGE', key.owners, 0, -1, 'WITHSCORES')
+    for i = 1, #listed, 2 do
+      known_owners[#known_owners + 1] =
+        {listed[i], tonumber(listed[i + 1]), redis.call('ZCARD', key.waiting(listed[i]))}
+    end
+  end
+  return known_owners
+end
+
+-- How many turns of other owners start before the one that has `rank` of its own owner's in front of it:
+-- each start makes its owner's virtual time one larger, and the smallest is served next.
+local function others_before(owner, rank)
+  local mine, count = nil, 0
+  for _, other in ipairs(owners()) do
+    if other[1] == owner then mine = other[2] end
+  end
+  -- Who has nothing ready joins at the smallest virtual time.
+  local time = rank + (mine or (owners()[1] and owners()[1][2]) or 0)
+  for _, other in ipairs(owners()) do
+    if other[1] ~= owner then
+      local ahead = time - other[2]
+      local starts = math.ceil(ahead)
+      if starts == ahead and other[1] < owner then starts = starts + 1 end
+      count = count + math.max(0, math.min(starts, other[3]))
+    end
+  end
+  return count
+end
+
 -- A turn's place in the queue, from 1, and the milliseconds until it starts at the present pace; false
 -- if it does not wait.
 local function place(job, owner)
   local rank = redis.call('ZRANK', key.waiting(owner), job)
   if not rank then return false end
+  local position = rank + 1 + others_before(owner, rank)
   local ms, since = pace().ms, pace().since
-  if not ms then return rank + 1, 0 end
-  return rank + 1, math.max(0, math.floor((rank + 1) * ms - math.min(since, ms)))
+  if not ms then return position, 0 end
+  return position, math.max(0, math.floor(position * ms - math.min(since, ms)))
 end
 
 -- Every end of a turn: its state and last event, its successor, its expiries, and everything that
@@ -140,11 +179,18 @@ local function finish(job, f, status, field, value, published)
     end
   end
   redis.call('ZREM', key.open_jobs, job)
+  redis.call('SREM', key.open(f.owner), job)
   leave_queue(job, f.owner)
   redis.call('ZREM', key.waiting(f.owner), job)
   if f.permit then free_permit(f.permit) end
   redis.call('DEL', key.lease(job))
   redis.call('HDEL', key.job(job), 'token', 'permit', 'worker', 'shielded', 'suspect')
+  if redis.call('HGET', key.job(job), 'stateless') then
+    -- Nobody asks for it later.
+    redis.call('DEL', key.conversation(conversation), key.messages(conversation),
+      key.pending(conversation), key.jobs(conversation))
+    redis.call('PEXPIRE', key.job(job), arg.events_ttl_ms)
+  end
 end
 
 -- A conversation as a turn needs it: {context, next, offset, model, messages}, or false if it is gone.

@@ -3,7 +3,9 @@
 -- idempotency key and body names the job that the first one made.
 -- Answers {OK} · {SAME, job, conversation} · {REUSED} (the idempotency key with another body) ·
 -- {GONE} (no such conversation of this owner) · {TAKEN} (the new id exists) · {BUSY} ·
--- {REPLACE, next number} · {FULL, milliseconds until the next start} · {NO_WORKER}
+-- {REPLACE, next number} · {FULL, milliseconds until the next start} · {NO_WORKER} ·
+-- {LIMIT, which of the owner's limits, how much it allows, milliseconds until some of it is free}
+-- With a limit of prompts a minute {OK} names what is left of it, and when all of it is there again.
 local job, conversation = arg.job, arg.conversation
 if redis.call('EXISTS', key.job(job)) == 1 then return {'OK'} end
 
@@ -35,10 +37,33 @@ end
 local heard = redis.call('ZRANGE', key.workers, -1, -1, 'WITHSCORES')[2]
 if not heard or tonumber(heard) < now - arg.silence_ms then return {'NO_WORKER'} end
 
+-- The owner's limits. Prompts a minute: each costs its share of a minute; a whole minute may be owed.
+local until_ms = math.max(now, tonumber(redis.call('GET', key.rate(arg.owner)) or now))
+if arg.rate_limit then
+  until_ms = until_ms + 60000 / arg.rate_limit
+  if until_ms > now + 60000 then
+    return {'LIMIT', 'requests', arg.rate_limit, int(math.ceil(until_ms - now - 60000))}
+  end
+end
+local in_flight = arg.in_flight_limit and redis.call('SCARD', key.open(arg.owner)) or 0
+if arg.in_flight_limit and in_flight >= tonumber(arg.in_flight_limit) then
+  return {'LIMIT', 'in_flight', arg.in_flight_limit, int(pace().ms or 1000)}
+end
+if arg.queued_limit and redis.call('ZCARD', key.waiting(arg.owner)) >= tonumber(arg.queued_limit) then
+  return {'LIMIT', 'queued', arg.queued_limit, int(pace().ms or 1000)}
+end
+if arg.tokens_limit then
+  local used = tonumber(redis.call('GET', key.usage(arg.owner .. ':' .. day())) or 0)
+  if used >= tonumber(arg.tokens_limit) then
+    return {'LIMIT', 'tokens', arg.tokens_limit, int((day() + 1) * DAY_MS - now)}
+  end
+end
+
 local sequence = redis.call('INCR', key.sequence)
 redis.call('HSET', key.job(job), 'conversation', conversation, 'owner', arg.owner,
   'request', arg.request, 'status', 'queued', 'sequence', sequence, 'created', int(now),
   'deadline', int(now + arg.timeout_ms), 'starts', '0', 'crashes', '0', 'progress', '0')
+if arg.stateless then redis.call('HSET', key.job(job), 'stateless', '1') end
 if arg.api then redis.call('HSET', key.job(job), 'api', arg.api) end
 if arg.replace_from then redis.call('HSET', key.job(job), 'replace_from', arg.replace_from) end
 if arg.new == '1' then
@@ -46,7 +71,11 @@ if arg.new == '1' then
     'created', int(now), 'updated', int(now), 'first', '1', 'next', '1', 'offset', '1',
     'turns', '0', 'tokens', '0')
 end
+if arg.new == '1' and arg.owner ~= default_owner and not arg.stateless then
+  redis.call('ZADD', key.owned(arg.owner), int(now), conversation)
+end
 redis.call('ZADD', key.open_jobs, int(now + arg.timeout_ms), job)
+redis.call('SADD', key.open(arg.owner), job)
 redis.call('ZADD', key.jobs(conversation), int(now), job)
 redis.call('RPUSH', key.pending(conversation), job)
 redis.call('ZADD', key.waiting(arg.owner), sequence, job)
@@ -66,4 +95,6 @@ if arg.new ~= '1' then
   redis.call('ZREMRANGEBYSCORE', key.jobs(conversation), '-inf',
     int(now - arg.timeout_ms - arg.job_ttl_ms))
 end
-return {'OK'}
+if not arg.rate_limit then return {'OK'} end
+redis.call('SET', key.rate(arg.owner), string.format('%.3f', until_ms), 'PX', int(until_ms - now + 1))
+return {'OK', int(math.floor((now + 60000 - until_ms) * arg.rate_limit / 60000)), int(until_ms - now)}

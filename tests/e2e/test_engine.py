@@ -243,7 +243,7 @@ async def test_a_window_evaluated_ahead_is_there_for_its_turn(engine: LlamaEngin
     ahead = prompt(engine, "A long story about a lighthouse keeper. " * 8)
     before = engine.stats()
     engine.warm("warmed", ahead)
-    while engine.stats().evaluated < before.evaluated + 20:  # noqa: ASYNC110 - nothing tells us
+    while engine.stats().evaluated < before.evaluated + 20:
         await asyncio.sleep(0.01)
     request = GenerationRequest(
         "warmed", (*ahead, *engine.tokenize(" And then?")), 2, sampling=GREEDY

@@ -10,8 +10,9 @@ from shared.config import Settings
 from shared.events import EventLog
 from shared.jobs import Jobs
 from shared.keys import WORKER_GROUP, Keys
+from shared.messages import StoredMessage, decode_messages
 from shared.requests import Sampling
-from shared.schema import StoredMessage, TurnRequest, decode_messages
+from shared.schema import TurnRequest
 from shared.turn_values import Claim, Completion, Submission
 from shared.turns import Turns
 

@@ -15,8 +15,9 @@ from hypothesis.stateful import (
 from shared.conversations import Conversations
 from shared.errors import Refused
 from shared.keys import Keys
+from shared.messages import StoredMessage, decode_messages
 from shared.redis import connect
-from shared.schema import ENDED, StoredMessage, decode_messages
+from shared.schema import ENDED
 from shared.turn_values import Accepted, Claim, Submission
 from tests.integration.bench import Bench
 from tests.servers import make_settings

@@ -70,7 +70,7 @@ async def test_a_piece_that_is_refused_for_good_fails_its_reply(bench: Bench) ->
     async with running(bench) as emitter:
         outlet = emitter.open(claim, 0, never)
         outlet.add(Piece("text", (1,)))
-        while not outlet.is_closed:  # noqa: ASYNC110 - nothing tells us
+        while not outlet.is_closed:
             await asyncio.sleep(0.005)
         with pytest.raises(ResponseError):
             await outlet.close()
@@ -83,6 +83,6 @@ async def test_nothing_is_emitted_behind_a_cancel(bench: Bench) -> None:
         outlet.cancel()
         outlet.add(Piece("too late", (1,)))
         probe.add(Piece("probe", (1,)))
-        while not (await bench.turns.emitted(other)).piece.text:  # noqa: ASYNC110
+        while not (await bench.turns.emitted(other)).piece.text:
             await asyncio.sleep(0.005)
     assert (await bench.turns.emitted(held)).piece.text == ""

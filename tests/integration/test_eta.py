@@ -40,7 +40,7 @@ async def told_while_waiting(bench: Bench, jobs: Sequence[str]) -> list[tuple[st
 
 async def start_of(bench: Bench, job: str) -> float:
     async with asyncio.timeout(30):
-        while (state := await bench.jobs.get(job)) is None or state.started_ms is None:  # noqa: ASYNC110
+        while (state := await bench.jobs.get(job, "default")) is None or state.started_ms is None:
             await asyncio.sleep(0.01)
     return state.started_ms / 1000
 

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from shared.conversations import Conversations
 from shared.errors import NoSuchConversation, TurnFailed
 from shared.keys import Keys
-from shared.schema import StoredMessage
+from shared.messages import StoredMessage
 from shared.turn_values import Claim, Outcome, PieceRecord
 from tests.integration.bench import Bench, completion
 from tests.servers import Valkey, make_settings
@@ -174,9 +174,9 @@ async def test_deleting_a_conversation_fences_the_worker_on_it(bench: Bench) -> 
     assert await bench.turns.commit(claim, completion(claim, 3)) is Outcome.GONE
     assert await bench.turns.fail(claim, TurnFailed("late")) is Outcome.DUP
     assert await keys_of(bench, conversation) == []
-    assert await bench.jobs.get(done) is None
+    assert await bench.jobs.get(done, "default") is None
     for job in (submission.job, waiting.job):
-        state = await bench.jobs.get(job)
+        state = await bench.jobs.get(job, "default")
         assert state is not None
         assert state.status == "cancelled"
     assert await bench.leftovers() == set()

@@ -100,7 +100,7 @@ async def running_feed(bench: Bench) -> AsyncIterator[EventFeed]:
 
 async def until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
-        while not holds():  # noqa: ASYNC110 - nothing tells of it
+        while not holds():
             await asyncio.sleep(0.005)
 
 

@@ -69,7 +69,7 @@ async def test_a_turn_that_kills_its_workers_ends_as_failed(bench: Bench) -> Non
         assert heir.crashes == crashes
         await bench.crash(heir)
     assert await bench.reclaim("w2") is None
-    job = await bench.jobs.get(submission.job)
+    job = await bench.jobs.get(submission.job, "default")
     assert job is not None
     assert job.status == "failed"
     assert '"worker_lost"' in (job.error or "")

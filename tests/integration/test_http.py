@@ -208,6 +208,6 @@ async def until_pending(settings: Settings, conversation: int, count: int) -> No
     redis: Any = connect(settings)
     pending = Keys(settings.namespace).pending(str(conversation))
     async with asyncio.timeout(10):
-        while await redis.llen(pending) < count:  # noqa: ASYNC110
+        while await redis.llen(pending) < count:
             await asyncio.sleep(0.005)
     await redis.aclose(close_connection_pool=True)

@@ -101,7 +101,7 @@ async def test_short_memory_refuses_new_prompts_and_loses_no_running_one() -> No
 async def started(redis: Any, keys: Keys) -> None:
     """Return when a turn is held by a worker."""
     async with asyncio.timeout(10):
-        while not await redis.hlen(keys.claims):  # noqa: ASYNC110
+        while not await redis.hlen(keys.claims):
             await asyncio.sleep(0.005)
 
 

@@ -190,7 +190,7 @@ async def test_turns_past_their_deadline_end_without_running(bench: Bench) -> No
     assert await bench.turns.claim(permit, "w1", "nonce") is None
     assert await bench.turns.sweep() == 1
     for submission in (claimed, swept):
-        job = await bench.jobs.get(submission.job)
+        job = await bench.jobs.get(submission.job, "default")
         assert job is not None
         assert job.status == "failed"
         assert '"deadline_exceeded"' in (job.error or "")

@@ -158,13 +158,6 @@ def test_a_heartbeat_of_half_the_lease_is_allowed_and_more_is_not(set_env: SetEn
     assert complaint() == "PALAVER_HEARTBEAT=6.1: allowed is at most half of PALAVER_LEASE=12"
 
 
-def test_api_keys_are_refused_rather_than_ignored(set_env: SetEnv, tmp_path: Path) -> None:
-    keys = tmp_path / "keys"
-    keys.touch()
-    set_env(PALAVER_API_KEYS_FILE=str(keys))
-    assert "PALAVER_API_KEYS_FILE" in complaint()
-
-
 def test_lists_are_separated_by_commas(set_env: SetEnv) -> None:
     set_env(PALAVER_ALLOWED_HOSTS=" a.example, b.example:80 ,,", PALAVER_ALLOWED_ORIGINS="")
     settings = load_settings()

@@ -26,6 +26,7 @@ from shared.errors import (
     DeadlineExceeded,
     IdempotencyKeyReused,
     InvalidReplaceFrom,
+    LimitReached,
     MemoryShort,
     NoSuchConversation,
     NoWorker,
@@ -34,6 +35,7 @@ from shared.errors import (
     QueueFull,
     Refused,
     TurnFailed,
+    UnusableOptions,
     WorkerLost,
 )
 from shared.requests import ChatRequest
@@ -47,6 +49,7 @@ REFUSALS: Mapping[type[PalaverError], tuple[PalaverError, int, str]] = {
     InvalidReplaceFrom: (InvalidReplaceFrom(7), 422, "invalid_request"),
     QueueFull: (QueueFull(2.5), 503, "queue_full"),
     MemoryShort: (MemoryShort("Redis is short of memory"), 503, "memory_short"),
+    LimitReached: (LimitReached("requests", 3, 2.5), 429, "limit_requests"),
     NoWorker: (NoWorker("no worker"), 503, "no_worker"),
     IdempotencyKeyReused: (IdempotencyKeyReused("used"), 422, "idempotency_key_reused"),
 }
@@ -114,7 +117,7 @@ def test_no_refusal_is_forgotten() -> None:
     assert set(Refused.__subclasses__()) == set(REFUSALS)
 
 
-@pytest.mark.parametrize("kind", [ConversationBusy, QueueFull, MemoryShort, NoWorker])
+@pytest.mark.parametrize("kind", [ConversationBusy, QueueFull, LimitReached, MemoryShort, NoWorker])
 def test_what_passes_says_when_to_come_back(kind: type[PalaverError]) -> None:
     assert int(answer_to(REFUSALS[kind][0]).headers["retry-after"]) > 0
 
@@ -172,6 +175,7 @@ def test_redis_away_is_a_503_that_tells_nothing_more(error: Exception) -> None:
         (ContextLengthExceeded(4000, 3500), 422),
         (DeadlineExceeded("too late"), 504),
         (WorkerLost("gone"), 500),
+        (UnusableOptions("the schema is nested too deep"), 422),
         (TurnFailed("the engine failed"), 500),
     ],
 )
@@ -185,7 +189,7 @@ def test_a_failed_job_has_its_documented_status(error: TurnFailed, status: int) 
 
 
 def test_no_failure_is_forgotten() -> None:
-    known = {ContextLengthExceeded, DeadlineExceeded, WorkerLost}
+    known = {ContextLengthExceeded, DeadlineExceeded, UnusableOptions, WorkerLost}
     assert set(TurnFailed.__subclasses__()) == known
 
 

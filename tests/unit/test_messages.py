@@ -5,7 +5,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.schema import Role, StoredMessage, decode_messages
+from shared.messages import StoredMessage, decode_messages
+from shared.schema import Role
 
 texts = st.text(st.characters(codec="utf-8"))
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.engine.pacer import ALONE_S, BESIDE_DECODES_S, PrefillPacer
+from worker.engine.pacer import ALONE_S, BETWEEN_TOKENS_S, PrefillPacer
 
 
 def test_chunks_begin_small() -> None:
@@ -32,7 +32,18 @@ def test_chunks_take_as_long_as_they_may() -> None:
     pacer = PrefillPacer(512, 2.5)
     evaluate(pacer, 1000, 20)
     assert pacer.size(beside_decodes=False) == int(1000 * ALONE_S)
-    assert pacer.size(beside_decodes=True) == int(1000 * BESIDE_DECODES_S)
+    assert pacer.size(beside_decodes=True) == int(1000 * BETWEEN_TOKENS_S)
+
+
+def test_beside_replies_a_chunk_gets_what_their_own_step_leaves() -> None:
+    pacer = PrefillPacer(512, 2.5)
+    evaluate(pacer, 1000, 20)
+    for _ in range(40):
+        pacer.record_decodes(0.08)
+    assert abs(pacer.size(beside_decodes=True) - 1000 * (BETWEEN_TOKENS_S - 0.08)) <= 1
+    for _ in range(40):
+        pacer.record_decodes(1.0)
+    assert pacer.size(beside_decodes=True) == 50, "a little, however slow they are"
 
 
 def test_a_step_that_was_too_long_halves_the_chunks() -> None:

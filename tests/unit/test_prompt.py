@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import ContextLengthExceeded
+from shared.messages import StoredMessage
 from shared.requests import Sampling
-from shared.schema import Role, StoredMessage, TurnRequest
+from shared.schema import Role, TurnRequest
 from shared.turn_values import Claim, History
 from tests.scripted import ScriptedEngine
 from worker.engine.interface import PromptMessage

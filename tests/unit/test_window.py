@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import ContextLengthExceeded
-from shared.schema import Role, StoredMessage
+from shared.messages import StoredMessage
+from shared.schema import Role
 from worker.window import Budget, split_turns, trim
 
 budgets = st.builds(

@@ -209,7 +209,7 @@ class Batcher:
         """One pass: evaluate, then draw where a prompt or the last token is complete."""
         if not works:
             return None
-        parts = [_part(work) for work in works]
+        parts = [work.part() for work in works]
         try:
             with self._timed_step():
                 began = time.monotonic()
@@ -218,8 +218,11 @@ class Batcher:
             return self._make_room(works)
         except EvaluationFailed as error:
             return self._isolate(works, error)
+        took_s = time.monotonic() - began
         if len(works) == 1 and len(parts[0].token_ids) > 1:
-            self._pacer.record(len(parts[0].token_ids), time.monotonic() - began)
+            self._pacer.record(len(parts[0].token_ids), took_s)
+        elif len(parts[0].token_ids) == 1:
+            self._pacer.record_decodes(took_s)
         return self._advance(works, parts)
 
     def _advance(self, works: list[Work], parts: list[Part]) -> None:
@@ -272,7 +275,7 @@ class Batcher:
         """Park idle conversations, else evaluate less at once, else preempt the youngest reply."""
         if self._cache.park_idle():
             return
-        if all(len(_part(work).token_ids) > 1 for work in works) and self._pacer.shrink():
+        if all(len(work.part().token_ids) > 1 for work in works) and self._pacer.shrink():
             return
         running = self._scheduler.running
         if len(running) == 1:
@@ -300,14 +303,6 @@ class Batcher:
     def _fail(self, sequence: Sequence, error: EngineError) -> None:
         self._leave(sequence)
         sequence.fail(error)
-
-
-def _part(work: Work) -> Part:
-    sequence, start = work.sequence, work.sequence.num_computed
-    size = min(work.num_tokens, sequence.num_until_border)
-    token_ids = sequence.token_ids[start : start + size]
-    is_last = start + size == len(sequence.token_ids)
-    return Part(_lane_of(sequence).index, start, token_ids, is_last and not sequence.is_background)
 
 
 def _lane_of(sequence: Sequence) -> Lane:

@@ -93,11 +93,9 @@ class LlamaEngine:
         return self._batcher.stats()
 
     def stuck_for(self) -> float:
-        started, times = self._batcher.step_started, list(self._batcher.step_times)
-        if started is None or not times:
-            return 0.0
-        longest = max(self._stuck_after_s, _PATIENCE * statistics.median(times))
-        return max(0.0, time.monotonic() - started - longest)
+        started = self._batcher.step_started
+        took_s = time.monotonic() - started if started is not None else 0.0
+        return overdue_s(took_s, list(self._batcher.step_times), self._stuck_after_s)
 
     def tokenize(self, text: str) -> list[int]:
         return self._llama.vocabulary.tokenize(text, special=False)
@@ -183,6 +181,17 @@ class LlamaEngine:
             except RuntimeError:
                 log.debug("nobody waits any more: the event loop is closed")
         self._outbox.clear()
+
+
+def overdue_s(took_s: float, step_times: Sequence[float], stuck_after_s: float) -> float:
+    """By how much a step takes longer than any sound one.
+
+    Never before the first step has ended: on a slow machine nothing says how long that may take.
+    """
+    if not step_times:
+        return 0.0
+    longest = max(stuck_after_s, _PATIENCE * statistics.median(step_times))
+    return max(0.0, took_s - longest)
 
 
 def _deliver(items: list[tuple[_Stream, _Item]]) -> None:

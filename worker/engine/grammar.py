@@ -12,7 +12,7 @@ from typing import Any, Final
 import llama_cpp
 from llama_cpp.llama_grammar import json_schema_to_gbnf
 
-from worker.engine.interface import EngineError
+from worker.engine.interface import UnusableRequest
 from worker.engine.vocabulary import ModelVocabulary
 
 MAX_SCHEMA_BYTES: Final = 16_384
@@ -25,7 +25,7 @@ _REFUSED: Final = ("$ref", "$defs", "definitions", "pattern")
 """References may be circular, and a pattern is a program of its own."""
 
 
-class SchemaError(EngineError):
+class SchemaError(UnusableRequest):
     """A JSON schema cannot be followed."""
 
 

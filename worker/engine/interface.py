@@ -18,6 +18,10 @@ class EngineError(Exception):
     """A generation failed; the engine goes on with others."""
 
 
+class UnusableRequest(EngineError):
+    """What is asked for cannot be done by any worker: a schema, a token that does not exist."""
+
+
 @dataclass(frozen=True, slots=True)
 class PromptMessage:
     """One message of a prompt as token ids of its content, without any scaffold."""

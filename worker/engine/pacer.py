@@ -2,8 +2,10 @@
 
 from typing import Final
 
-BESIDE_DECODES_S: Final = 0.15
-"""What a prompt may add to the time between two tokens of the replies that run beside it."""
+BETWEEN_TOKENS_S: Final = 0.2
+"""Between two tokens of the replies that run beside a prompt, their own step included."""
+_LEAST_S: Final = 0.05
+"""However long that step takes, a prompt gets so much of each."""
 ALONE_S: Final = 0.3
 """While nobody's tokens wait: still short enough for a newcomer with a short prompt."""
 
@@ -25,13 +27,16 @@ class PrefillPacer:
         self._longest_step_s = longest_step_s
         self._proven = min(_SMALLEST, largest)
         self._tokens_per_s: float | None = None
+        self._decode_s = 0.0
 
     def size(self, *, beside_decodes: bool) -> int:
         """Tokens of prompts for the next step."""
         if self._tokens_per_s is None:
             return self._proven
-        target_s = min(self._longest_step_s, BESIDE_DECODES_S if beside_decodes else ALONE_S)
-        size = int(self._tokens_per_s * target_s)
+        target_s = ALONE_S
+        if beside_decodes:
+            target_s = max(_LEAST_S, BETWEEN_TOKENS_S - self._decode_s)
+        size = int(self._tokens_per_s * min(self._longest_step_s, target_s))
         # Not below the smallest: shorter chunks cost as much, and tell nothing of the speed.
         return min(max(size, _SMALLEST), self._proven)
 
@@ -48,6 +53,10 @@ class PrefillPacer:
             self._proven = min(self._largest, 2 * num_tokens)
         elif seconds > self._longest_step_s:
             self._proven = max(1, num_tokens // 2)
+
+    def record_decodes(self, seconds: float) -> None:
+        """Learn from a step of replies."""
+        self._decode_s += _WEIGHT * (seconds - self._decode_s)
 
     def shrink(self) -> bool:
         """Halve the chunks: there was no room for one; False if they are as small as can be."""

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from worker.engine.grammar import Grammar
-from worker.engine.interface import EngineError, SamplingOptions
+from worker.engine.interface import EngineError, SamplingOptions, UnusableRequest
 from worker.engine.vocabulary import ModelVocabulary
 
 _PENALTY_LAST_N: Final = 64
@@ -140,7 +140,7 @@ def _biases(vocabulary: ModelVocabulary, options: SamplingOptions) -> Mapping[in
     biases = dict(options.logit_bias)
     unknown = [token for token in biases if not 0 <= token < vocabulary.size]
     if unknown:
-        raise EngineError(f"logit_bias: the model has no token {unknown[0]}")
+        raise UnusableRequest(f"logit_bias: the model has no token {unknown[0]}")
     if options.ignore_eos:
         biases |= dict.fromkeys(vocabulary.eog_tokens, float("-inf"))
     return biases

@@ -4,6 +4,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
+from worker.engine.backend import Part
 from worker.engine.sequence import Sequence
 
 AGEING: Final = 16
@@ -19,6 +20,15 @@ class Work:
 
     sequence: Sequence
     num_tokens: int
+
+    def part(self) -> Part:
+        """What its lane does in a step."""
+        sequence, start = self.sequence, self.sequence.num_computed
+        assert sequence.lane is not None, "it runs"
+        size = min(self.num_tokens, sequence.num_until_border)
+        token_ids = sequence.token_ids[start : start + size]
+        is_last = start + size == len(sequence.token_ids)
+        return Part(sequence.lane.index, start, token_ids, is_last and not sequence.is_background)
 
 
 @dataclass(frozen=True, slots=True)

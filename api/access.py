@@ -1,0 +1,118 @@
+"""In whose name a request is made: by its API key, or by nobody's where there are none."""
+
+import time
+from collections import OrderedDict
+from typing import Any, Final
+
+import falcon.asgi
+
+from api.errors import Problem
+from api.keys import KeyRing
+from shared.limits import Caller
+
+_OPEN: Final = frozenset({"/healthz", "/readyz", "/openapi.json"})
+_OPEN_TO_GET: Final = frozenset({"/"})
+_CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="palaver"'}
+_OF_IDS: Final = ("/jobs/", "/conversations/", "/v1/responses/", "/v1/conversations/")
+_MISSES_A_MINUTE: Final = 120
+_PEERS: Final = 10_000
+
+
+class Misses:
+    """Guesses of ids and keys: each peer has so many a minute, then nothing it names is looked up.
+
+    Kept in this process; of the peers that missed longest ago nothing is known any more.
+    """
+
+    def __init__(self, a_minute: int = _MISSES_A_MINUTE) -> None:
+        self._a_minute = a_minute
+        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def check(self, req: falcon.asgi.Request) -> None:
+        """Before something is looked up by an id or a key.
+
+        Raises:
+            Problem: 429, its peer has guessed too often.
+        """
+        left, _ = self._now(_peer(req))
+        if left < 1:
+            wait_s = int((1 - left) * 60 / self._a_minute) + 1
+            detail = "too many requests for what does not exist"
+            raise Problem(429, "too_many_misses", detail, retry_after_s=wait_s)
+
+    def count(self, req: falcon.asgi.Request) -> None:
+        """It does not exist."""
+        peer = _peer(req)
+        left, now = self._now(peer)
+        self._left[peer] = max(0.0, left - 1), now
+        self._left.move_to_end(peer)
+        while len(self._left) > _PEERS:
+            self._left.popitem(last=False)
+
+    def _now(self, peer: str) -> tuple[float, float]:
+        now = time.monotonic()
+        left, then = self._left.get(peer, (float(self._a_minute), now))
+        return min(self._a_minute, left + (now - then) * self._a_minute / 60), now
+
+
+class Access:
+    """Middleware that finds out who calls.
+
+    Args:
+        keys: None where everybody may do everything.
+        misses: of ids and keys.
+    """
+
+    def __init__(self, keys: KeyRing | None, misses: Misses) -> None:
+        self._keys = keys
+        self.misses = misses
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there are no keys."""
+        return self._keys is None
+
+    async def process_request(self, req: falcon.asgi.Request, _resp: Any) -> None:
+        """Find the caller.
+
+        Raises:
+            Problem: 401, there is no such key; 429, too many guesses.
+        """
+        if req.path in _OPEN or (req.path in _OPEN_TO_GET and req.method in ("GET", "HEAD")):
+            return
+        if req.method == "OPTIONS":
+            return
+        if self._keys is not None or req.path.startswith(_OF_IDS):
+            self.misses.check(req)
+        req.context.caller = self._caller(req)
+
+    async def process_response(
+        self, req: falcon.asgi.Request, resp: falcon.asgi.Response, _resource: Any, _ok: bool
+    ) -> None:
+        """Count what was asked for and does not exist."""
+        if resp.status_code in (401, 404) and req.path not in _OPEN:
+            self.misses.count(req)
+
+    def _caller(self, req: falcon.asgi.Request) -> Caller:
+        if self._keys is None:
+            return Caller()
+        scheme, _, secret = (req.get_header("Authorization") or "").partition(" ")
+        if scheme.lower() != "bearer" or not secret.strip():
+            detail = "an API key is needed: Authorization: Bearer …"
+            raise Problem(401, "unauthorized", detail, headers=_CHALLENGE)
+        key = self._keys.find(secret.strip())
+        if key is None:
+            raise Problem(401, "unauthorized", "there is no such API key", headers=_CHALLENGE)
+        return Caller(key.id, key.limits)
+
+
+def caller_of(req: falcon.asgi.Request) -> Caller:
+    """Who makes this request."""
+    caller: Caller = req.context.caller
+    return caller
+
+
+def _peer(req: falcon.asgi.Request) -> str:
+    # Never from a header: anybody can write one.
+    client = req.scope.get("client")
+    return str(client[0]) if client else ""

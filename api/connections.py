@@ -1,0 +1,75 @@
+"""HTTP connections that take too long, or too much, before their request has begun.
+
+uvicorn waits for a request's headers for as long as somebody sends them, and keeps all of them.
+"""
+
+import asyncio
+from typing import ClassVar, Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+_TOO_SLOW: Final = (408, "Request Timeout", "headers_timeout", "the headers were not sent in time")
+_TOO_LONG: Final = (
+    431,
+    "Request Header Fields Too Large",
+    "headers_too_large",
+    "the headers are too long",
+)
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """uvicorn's, with limits on the time and the size of a request's headers."""
+
+    head_timeout_s: ClassVar[float] = 15.0
+    head_bytes: ClassVar[int] = 65_536
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._deadline: asyncio.TimerHandle | None = None
+        self._received = 0
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head_arrived()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._deadline is None and (self.cycle is None or self.cycle.response_complete):
+            self._await_head()
+        super().data_received(data)
+        if self._deadline is not None:
+            self._received += len(data)
+            if self._received > self.head_bytes:
+                self._refuse(*_TOO_LONG)
+
+    def on_headers_complete(self) -> None:
+        self._head_arrived()
+        super().on_headers_complete()
+
+    def _await_head(self) -> None:
+        self._received = 0
+        self._deadline = self.loop.call_later(self.head_timeout_s, self._late)
+
+    def _head_arrived(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _late(self) -> None:
+        if self._received:
+            self._refuse(*_TOO_SLOW)
+        else:
+            self.transport.close()
+
+    def _refuse(self, status: int, reason: str, code: str, detail: str) -> None:
+        self._head_arrived()
+        body = (
+            f'{{"type":"urn:palaver:problem:{code}","title":"{reason}","status":{status},'
+            f'"detail":"{detail}","code":"{code}"}}'
+        )
+        self.transport.write(
+            f"HTTP/1.1 {status} {reason}\r\nContent-Type: application/problem+json\r\n"
+            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}".encode()
+        )
+        self.transport.close()

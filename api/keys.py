@@ -1,0 +1,216 @@
+"""API keys: `python -m api.keys create NAME`, `list`, `revoke NAME`.
+
+A key is shown once, when it is made; the file has its SHA-256. Every API process looks whether the
+file has changed before it uses it, so that changes need no restart.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import datetime
+import fcntl
+import hashlib
+import hmac
+import os
+import secrets
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from shared.config import fail_start, settings_or_exit
+from shared.errors import ConfigError
+from shared.limits import Limits
+
+_PREFIX: Final = "plv_"
+_SECRET_BYTES: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """One key. `id` is the owner of everything that is made with it."""
+
+    id: str
+    name: str
+    sha256: str
+    created_at: str
+    limits: Limits
+
+    def to_json(self) -> dict[str, Any]:
+        limits = {k: v for k, v in dataclasses.asdict(self.limits).items() if v is not None}
+        return {**dataclasses.asdict(self), "limits": limits}
+
+    @classmethod
+    def from_json(cls, fields: Any) -> "ApiKey":
+        """Raises: TypeError, KeyError: it is not one."""
+        return cls(**{**fields, "limits": Limits(**fields["limits"])})
+
+
+def digest_of(secret: str) -> str:
+    """What is kept of a key."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+class KeyFile:
+    """The keys of one file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def read(self) -> list[ApiKey]:
+        """All keys.
+
+        Raises:
+            ConfigError: the file cannot be read, or is no file of keys.
+        """
+        try:
+            return [ApiKey.from_json(one) for one in orjson.loads(self._path.read_bytes())["keys"]]
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise ConfigError(
+                f"PALAVER_API_KEYS_FILE={self._path}: not a file of API keys ({error}); make one "
+                "with: python -m api.keys create NAME"
+            ) from None
+
+    def create(self, name: str, limits: Limits) -> str:
+        """A new key; returns its secret, which is kept nowhere.
+
+        Raises:
+            ConfigError: there is one of this name.
+        """
+        secret = _PREFIX + secrets.token_urlsafe(_SECRET_BYTES)
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        with self._changing() as keys:
+            if any(key.name == name for key in keys):
+                raise ConfigError(f"there is a key named {name!r} already")
+            keys.append(ApiKey(secrets.token_hex(8), name, digest_of(secret), now, limits))
+        return secret
+
+    def revoke(self, name: str) -> None:
+        """A key is valid no more; what was made with it stays, and nobody reaches it.
+
+        Raises:
+            ConfigError: there is no such key.
+        """
+        with self._changing() as keys:
+            left = [key for key in keys if key.name != name]
+            if len(left) == len(keys):
+                raise ConfigError(f"there is no key named {name!r}")
+            keys[:] = left
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[list[ApiKey]]:
+        """The keys, to be changed in place; nobody else changes them meanwhile."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with open(f"{self._path}.lock", "w", encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            keys = self.read() if self._path.exists() else []
+            yield keys
+            self._write(keys)
+
+    def _write(self, keys: Sequence[ApiKey]) -> None:
+        # Readers see the old file or the new one, never half of it; it is created for us alone.
+        descriptor, temporary = tempfile.mkstemp(dir=self._path.parent)
+        with open(descriptor, "wb") as file:
+            file.write(
+                orjson.dumps({"keys": [key.to_json() for key in keys]}, option=orjson.OPT_INDENT_2)
+            )
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, self._path)
+
+
+class KeyRing:
+    """Finds keys by their secret, as the file has them at the moment."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file = KeyFile(path)
+        self._seen: tuple[int, int, int] | None = None
+        self._keys: list[ApiKey] = []
+        self.error: ConfigError | None = None
+
+    def load(self) -> None:
+        """Read the file for the first time.
+
+        Raises:
+            ConfigError: it cannot be read.
+        """
+        self._refresh()
+        if self.error is not None:
+            raise self.error
+
+    def find(self, secret: str) -> ApiKey | None:
+        """The key with this secret, if there is one."""
+        self._refresh()
+        digest, found = digest_of(secret), None
+        for key in self._keys:  # all of them, so that the time says nothing
+            if hmac.compare_digest(key.sha256, digest):
+                found = key
+        return found
+
+    def _refresh(self) -> None:
+        """Read the file again if it is another; one that cannot be read changes nothing."""
+        try:
+            status = self._path.stat()
+            seen = (status.st_ino, status.st_mtime_ns, status.st_size)
+            if seen != self._seen:
+                self._keys = self._file.read()
+                self._seen, self.error = seen, None
+        except ConfigError as error:
+            self.error = error
+        except OSError as error:
+            self.error = ConfigError(f"PALAVER_API_KEYS_FILE={self._path}: {error.strerror}")
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m api.keys", description="API keys of Palaver.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    create = commands.add_parser("create", help="make a key and show it, once")
+    create.add_argument("name")
+    for field in dataclasses.fields(Limits):
+        option = "--" + field.name.replace("_", "-")
+        create.add_argument(option, type=int, metavar="N", help="default: without limit")
+    commands.add_parser("list", help="show all keys, without their secrets")
+    commands.add_parser("revoke", help="make a key invalid, at once").add_argument("name")
+    return parser.parse_args()
+
+
+def _limits(options: argparse.Namespace) -> Limits:
+    fields = {field.name: getattr(options, field.name) for field in dataclasses.fields(Limits)}
+    for name, value in fields.items():
+        if value is not None and value < 1:
+            raise ConfigError(f"--{name.replace('_', '-')}={value}: allowed are 1 and more")
+    return Limits(**fields)
+
+
+def _run(options: argparse.Namespace, path: Path) -> None:
+    file = KeyFile(path)
+    match options.command:
+        case "create":
+            print(file.create(options.name, _limits(options)))
+            print("Keep it: it is shown this once only.", file=sys.stderr)
+        case "list":
+            for key in file.read():
+                limits = " ".join(f"{k}={v}" for k, v in key.to_json()["limits"].items())
+                print(f"{key.name}\t{key.id}\t{key.created_at}\t{limits or 'no limits'}")
+        case "revoke":
+            file.revoke(options.name)
+
+
+def main() -> None:
+    options = _parse()
+    path = settings_or_exit().api_keys_file
+    try:
+        if path is None:
+            raise ConfigError("PALAVER_API_KEYS_FILE is not set: name the file of the keys")
+        _run(options, path)
+    except ConfigError as error:
+        fail_start(error)
+
+
+if __name__ == "__main__":
+    main()

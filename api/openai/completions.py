@@ -1,0 +1,211 @@
+"""`POST /v1/chat/completions`: stateless, through the same queue as everything else."""
+
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import falcon
+import falcon.asgi
+import orjson
+from falcon.asgi import SSEvent
+
+from api.access import caller_of
+from api.body import read_json_object
+from api.errors import Problem, parse
+from api.feed import EventFeed
+from api.intake import Intake
+from api.openai.errors import error_body
+from api.openai.models import Models
+from api.openai.requests import (
+    ANY_OBJECT,
+    ChatCompletionRequest,
+    ObjectFormat,
+    SchemaFormat,
+)
+from api.stream import events_or_pings
+from api.waiting import first_terminal, tell_allowance, to_problem_of
+from shared import ids
+from shared.config import Settings
+from shared.events import Event
+from shared.requests import Sampling
+from shared.schema import TurnRequest
+from shared.turn_values import Accepted, Submission
+from shared.turns import Turns
+
+_DONE: Final = SSEvent(data=b"[DONE]")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A completion on its way."""
+
+    id: str
+    created: int
+    model: str
+    include_usage: bool
+
+    def chunk(self, delta: dict[str, str], finish_reason: str | None = None) -> SSEvent:
+        """A piece of a stream."""
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+        return self._event([choice])
+
+    def usage(self, usage: dict[str, Any]) -> SSEvent:
+        """The last piece, if it was asked for."""
+        return self._event([], usage=usage)
+
+    def _event(self, choices: list[dict[str, Any]], **more: Any) -> SSEvent:
+        body = self._head("chat.completion.chunk") | {"choices": choices} | more
+        if self.include_usage and "usage" not in more:
+            body["usage"] = None
+        return SSEvent(data=orjson.dumps(body))
+
+    def whole(self, reply: dict[str, Any]) -> bytes:
+        """The answer in one piece."""
+        message = {"role": "assistant", "content": reply["reply"], "refusal": None}
+        choice = {
+            "index": 0,
+            "message": message,
+            "logprobs": None,
+            "finish_reason": reply["finish_reason"],
+        }
+        body = self._head("chat.completion")
+        return orjson.dumps(body | {"choices": [choice], "usage": reply["usage"]})
+
+    def _head(self, kind: str) -> dict[str, Any]:
+        return {"id": self.id, "object": kind, "created": self.created, "model": self.model}
+
+
+class ChatCompletionsResource:
+    """Completes a conversation that the client keeps."""
+
+    def __init__(
+        self, settings: Settings, intake: Intake, turns: Turns, feed: EventFeed, models: Models
+    ) -> None:
+        self._settings = settings
+        self._intake = intake
+        self._turns = turns
+        self._feed = feed
+        self._models = models
+
+    async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
+        body = await read_json_object(req, self._settings.max_body_bytes)
+        request = parse(ChatCompletionRequest, body)
+        submission = self._submission(req, request)
+        include_usage = request.stream_options is not None and request.stream_options.include_usage
+        asked = Asked(
+            f"chatcmpl-{submission.job}", int(time.time()), await self._models.name(), include_usage
+        )
+        if request.stream:
+            accepted = await self._intake.submit(submission)
+            tell_allowance(accepted.allowance, resp)
+            resp.set_header("Cache-Control", "no-store")
+            resp.sse = self._stream(asked, accepted, submission.owner)
+        else:
+            await self._whole(asked, submission, resp)
+
+    def _submission(self, req: falcon.asgi.Request, request: ChatCompletionRequest) -> Submission:
+        caller = caller_of(req)
+        return Submission(
+            job=ids.new_job(),
+            conversation=ids.new_conversation(),
+            owner=caller.owner,
+            new=True,
+            instructions="",
+            request=turn_request(request, self._settings.max_tokens_limit),
+            api=self._intake.api,
+            limits=caller.limits,
+            stateless=True,
+        )
+
+    async def _whole(
+        self, asked: Asked, submission: Submission, resp: falcon.asgi.Response
+    ) -> None:
+        async with self._feed.watch_new(submission.job) as watch:
+            accepted = await self._intake.submit(submission)
+            tell_allowance(accepted.allowance, resp)
+            event = await first_terminal(watch, self._settings.job_timeout)
+        if event is None:
+            # Nobody can ask for it later: whoever wants it sends it again.
+            await self._turns.cancel(accepted.job, submission.owner)
+            raise Problem(503, "no_outcome", "this server stops; try again", retry_after_s=1)
+        reply = _reply(accepted, event)
+        resp.content_type = falcon.MEDIA_JSON
+        resp.data = asked.whole(reply)
+
+    async def _stream(
+        self, asked: Asked, accepted: Accepted, owner: str
+    ) -> AsyncIterator[SSEvent | None]:
+        """Chunks; a client that goes away has its turn cancelled, for nobody else can read it."""
+        has_ended = False
+        try:
+            async with self._feed.watch(accepted.job) as watch:
+                yield asked.chunk({"role": "assistant", "content": ""})
+                async for event in events_or_pings(watch):
+                    if event is None:
+                        yield None
+                    elif event.kind == "token":
+                        yield asked.chunk({"content": orjson.loads(event.data)["text"]})
+                    elif event.is_terminal:
+                        has_ended = True
+                        for last in self._last(asked, accepted, event):
+                            yield last
+                        return
+        finally:
+            if not has_ended:
+                await self._turns.cancel(accepted.job, owner)
+
+    def _last(self, asked: Asked, accepted: Accepted, event: Event) -> list[SSEvent]:
+        try:
+            reply = _reply(accepted, event)
+        except Problem as problem:
+            return [SSEvent(data=error_body(problem))]
+        last = [asked.chunk({}, reply["finish_reason"])]
+        if asked.include_usage:
+            last.append(asked.usage(reply["usage"]))
+        return [*last, _DONE]
+
+
+def _reply(accepted: Accepted, event: Event) -> dict[str, Any]:
+    """Raises: Problem: it ended without one."""
+    if event.kind != "completed":
+        raise to_problem_of(accepted, event)
+    reply: dict[str, Any] = orjson.loads(event.data)
+    return reply
+
+
+def turn_request(request: ChatCompletionRequest, max_tokens_limit: int) -> TurnRequest:
+    """What a worker is to do.
+
+    Raises:
+        Problem: it asks for more tokens than are allowed.
+    """
+    schema = None
+    if isinstance(request.response_format, ObjectFormat):
+        schema = ANY_OBJECT
+    elif isinstance(request.response_format, SchemaFormat):
+        schema = orjson.dumps(request.response_format.json_schema.schema_).decode()
+    options = {
+        "max_tokens": request.max_tokens or request.max_completion_tokens,
+        "temperature": request.temperature,
+        "top_p": request.top_p,
+        "min_p": request.min_p,
+        "top_k": request.top_k,
+        "seed": request.seed,
+        "stop": request.stop,
+        "repeat_penalty": request.repeat_penalty,
+        "presence_penalty": request.presence_penalty,
+        "frequency_penalty": request.frequency_penalty,
+        "ignore_eos": request.ignore_eos,
+    }
+    said = {name: value for name, value in options.items() if value is not None}
+    sampling = parse(Sampling, said, {"max_tokens_limit": max_tokens_limit})
+    return TurnRequest(
+        prompt="",
+        context=None,
+        replace_from=None,
+        sampling=sampling,
+        messages=tuple(message.to_chat() for message in request.messages),
+        json_schema=schema,
+        logit_bias=request.logit_bias,
+    )

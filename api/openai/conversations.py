@@ -1,0 +1,154 @@
+"""`/v1/conversations`: the same conversations as under `/conversations`."""
+
+from typing import Any, Final
+
+import falcon
+import falcon.asgi
+import orjson
+
+from api.access import caller_of
+from api.body import read_json_object
+from api.errors import Problem, field_problem, parse
+from api.openai.objects import CONVERSATION, item_of
+from api.openai.response_requests import ConversationUpdate, NewConversation
+from api.openai.responses import conversation_id, show_response
+from shared import ids
+from shared.conversations import Conversations
+from shared.messages import StoredMessage
+
+_DEFAULT_LIMIT: Final = 20
+_LARGEST_LIMIT: Final = 100
+_NO_METADATA: Final = "{}"
+
+
+class NewConversationResource:
+    """Makes conversations."""
+
+    def __init__(self, conversations: Conversations, max_body_bytes: int) -> None:
+        self._conversations = conversations
+        self._max_body_bytes = max_body_bytes
+
+    async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
+        body = await read_json_object(req, self._max_body_bytes)
+        request = parse(NewConversation, body)
+        owner = caller_of(req).owner
+        metadata = orjson.dumps(request.metadata or {}).decode()
+        conversation = ids.new_conversation()
+        while not await self._conversations.begin(conversation, owner, metadata):
+            conversation = ids.new_conversation()
+        show_response(await shown(self._conversations, conversation, owner), resp)
+
+
+class OpenAiConversationResource:
+    """Shows, relabels and deletes a conversation."""
+
+    def __init__(self, conversations: Conversations, max_body_bytes: int) -> None:
+        self._conversations = conversations
+        self._max_body_bytes = max_body_bytes
+
+    async def on_get(
+        self, req: falcon.asgi.Request, resp: falcon.asgi.Response, conversation: str
+    ) -> None:
+        name, owner = found(conversation), caller_of(req).owner
+        show_response(await shown(self._conversations, name, owner), resp)
+
+    async def on_post(
+        self, req: falcon.asgi.Request, resp: falcon.asgi.Response, conversation: str
+    ) -> None:
+        body = await read_json_object(req, self._max_body_bytes)
+        metadata = orjson.dumps(parse(ConversationUpdate, body).metadata).decode()
+        name, owner = found(conversation), caller_of(req).owner
+        show_response(await shown(self._conversations, name, owner, metadata), resp)
+
+    async def on_delete(
+        self, req: falcon.asgi.Request, resp: falcon.asgi.Response, conversation: str
+    ) -> None:
+        if not await self._conversations.delete(found(conversation), caller_of(req).owner):
+            raise _not_found()
+        gone = {"id": conversation, "object": "conversation.deleted", "deleted": True}
+        show_response(gone, resp)
+
+
+class ItemsResource:
+    """Lists a conversation's messages as items."""
+
+    def __init__(self, conversations: Conversations) -> None:
+        self._conversations = conversations
+
+    async def on_get(
+        self, req: falcon.asgi.Request, resp: falcon.asgi.Response, conversation: str
+    ) -> None:
+        limit = req.get_param_as_int("limit", min_value=1, max_value=_LARGEST_LIMIT)
+        order = req.get_param("order") or "desc"
+        if order not in ("asc", "desc"):
+            raise field_problem("order", "must be asc or desc")
+        messages = await self._all(found(conversation), caller_of(req).owner)
+        items = [item_of(message) for message in messages]
+        if order == "desc":
+            items.reverse()
+        items = _behind(items, req.get_param("after"))
+        page = items[: limit or _DEFAULT_LIMIT]
+        listed: dict[str, Any] = {
+            "object": "list",
+            "data": page,
+            "first_id": page[0]["id"] if page else None,
+            "last_id": page[-1]["id"] if page else None,
+            "has_more": len(page) < len(items),
+        }
+        show_response(listed, resp)
+
+    async def _all(self, conversation: str, owner: str) -> list[StoredMessage]:
+        messages: list[StoredMessage] = []
+        before: int | None = 0
+        while before is not None:
+            page = await self._conversations.page(conversation, owner, 500, before)
+            if page is None:
+                raise _not_found()
+            messages = [*page.messages, *messages]
+            before = page.next
+        return messages
+
+
+def _behind(items: list[dict[str, Any]], after: str | None) -> list[dict[str, Any]]:
+    if after is None:
+        return items
+    for at, item in enumerate(items):
+        if item["id"] == after:
+            return items[at + 1 :]
+    raise field_problem("after", "is not the id of an item of this conversation")
+
+
+def found(conversation: str) -> str:
+    """The conversation behind an id in a path.
+
+    Raises:
+        Problem: 404, it is no such id.
+    """
+    try:
+        return conversation_id(conversation)
+    except Problem:
+        raise _not_found() from None
+
+
+async def shown(
+    conversations: Conversations, conversation: str, owner: str, metadata: str | None = None
+) -> dict[str, Any]:
+    """A conversation as OpenAI shows it.
+
+    Raises:
+        Problem: 404.
+    """
+    label = await conversations.label(conversation, owner, metadata)
+    if label is None:
+        raise _not_found()
+    created_ms, labels = label
+    return {
+        "id": f"{CONVERSATION}{conversation}",
+        "object": "conversation",
+        "created_at": created_ms // 1000,
+        "metadata": orjson.loads(labels or _NO_METADATA),
+    }
+
+
+def _not_found() -> Problem:
+    return Problem(404, "not_found", "there is no such conversation")

@@ -1,0 +1,182 @@
+"""What OpenAI's clients send, as far as it is supported; the rest is refused by name."""
+
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from shared.requests import (
+    Penalty,
+    Probability,
+    RepeatPenalty,
+    StopString,
+    Temperature,
+    stop_list,
+)
+from shared.schema import ChatMessage
+
+MOST_MESSAGES: Final = 10_000
+ANY_OBJECT: Final = '{"type":"object"}'
+_LARGEST_BIAS: Final = 100.0
+_BIAS_SCHEMA: Final = {
+    "type": "object",
+    "maxProperties": 1024,
+    "propertyNames": {"pattern": "^[0-9]{1,7}$"},
+    "additionalProperties": {"type": "number", "minimum": -100, "maximum": 100},
+}
+
+
+class TextPart(BaseModel):
+    """A part of a message's content. Others than text are not supported."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    type: Literal["text", "input_text", "output_text"]
+    text: StrictStr
+
+
+class Message(BaseModel):
+    """One message of a conversation that the client keeps."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: StrictStr | tuple[TextPart, ...]
+    name: None = None
+    refusal: None = None
+
+    def to_chat(self) -> ChatMessage:
+        """With its text in one piece; a developer's is a system message."""
+        content = self.content
+        text = content if isinstance(content, str) else "".join(part.text for part in content)
+        role: Literal["system", "user", "assistant"]
+        role = "system" if self.role == "developer" else self.role
+        return ChatMessage(role, text)
+
+
+class JsonSchema(BaseModel):
+    """A schema that the reply must follow."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+    description: StrictStr | None = None
+    schema_: Annotated[dict[str, Any], Field(alias="schema")]
+    strict: StrictBool | None = None
+
+
+class TextFormat(BaseModel):
+    """A reply of any form."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    type: Literal["text"]
+
+
+class ObjectFormat(BaseModel):
+    """A reply that is a JSON object."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    type: Literal["json_object"]
+
+
+class SchemaFormat(BaseModel):
+    """A reply that follows a JSON schema."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    type: Literal["json_schema"]
+    json_schema: JsonSchema
+
+
+class StreamOptions(BaseModel):
+    """What else a stream tells."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    include_usage: StrictBool = False
+    include_obfuscation: Literal[False] = False
+
+
+def _biases(value: object) -> object:
+    """`{"123": -100}` as pairs of a token and a number."""
+    if not isinstance(value, dict):
+        raise PydanticCustomError("logit_bias", "must be an object of token ids and numbers")
+    pairs = []
+    for token, bias in value.items():
+        if not (isinstance(token, str) and token.isascii() and token.isdigit() and len(token) < 8):
+            raise PydanticCustomError("logit_bias", "its names must be token ids")
+        if isinstance(bias, bool) or not isinstance(bias, int | float) or abs(bias) > _LARGEST_BIAS:
+            raise PydanticCustomError("logit_bias", "its values must be numbers from -100 to 100")
+        pairs.append((int(token), float(bias)))
+    return tuple(pairs)
+
+
+class ChatCompletionRequest(BaseModel):
+    """The body of `POST /v1/chat/completions`.
+
+    `model` may be any: there is one. `user` and `metadata` are for the client's own books.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: StrictStr
+    messages: Annotated[tuple[Message, ...], Field(min_length=1, max_length=MOST_MESSAGES)]
+    stream: StrictBool = False
+    stream_options: StreamOptions | None = None
+    max_tokens: Annotated[StrictInt, Field(ge=1)] | None = None
+    max_completion_tokens: Annotated[StrictInt, Field(ge=1)] | None = None
+    temperature: Temperature | None = None
+    top_p: Probability | None = None
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
+    seed: Annotated[StrictInt, Field(ge=-(2**53), le=2**53)] | None = None
+    stop: Annotated[
+        tuple[StopString, ...] | None, BeforeValidator(stop_list), Field(max_length=8)
+    ] = None
+    response_format: (
+        Annotated[TextFormat | ObjectFormat | SchemaFormat, Field(discriminator="type")] | None
+    ) = None
+    logit_bias: Annotated[
+        tuple[tuple[int, float], ...],
+        BeforeValidator(_biases),
+        Field(max_length=1024),
+        WithJsonSchema(_BIAS_SCHEMA),
+    ] = ()
+    n: Literal[1] | None = None
+    logprobs: Literal[False] | None = None
+    store: Literal[False] | None = None
+    user: StrictStr | None = None
+    metadata: dict[str, str] | None = None
+    # Extensions, as on `POST /`.
+    top_k: Annotated[StrictInt, Field(ge=0, le=2**31 - 1)] | None = None
+    min_p: Probability | None = None
+    repeat_penalty: RepeatPenalty | None = None
+    ignore_eos: StrictBool = False
+
+    @field_validator("messages")
+    @classmethod
+    def _ends_with_user(cls, messages: tuple[Message, ...]) -> tuple[Message, ...]:
+        if messages[-1].role != "user":
+            raise PydanticCustomError("messages", "the last message must be the user's")
+        return messages
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> "ChatCompletionRequest":
+        if self.max_tokens is not None and self.max_completion_tokens is not None:
+            raise PydanticCustomError(
+                "max_tokens", "max_tokens and max_completion_tokens are the same: send one"
+            )
+        return self

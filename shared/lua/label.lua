@@ -1,0 +1,7 @@
+-- A conversation's creation time and metadata, after these were replaced if there are new ones; false if it is
+-- not there.
+local name = key.conversation(arg.conversation)
+if redis.call('HGET', name, 'owner') ~= arg.owner then return false end
+if arg.metadata then redis.call('HSET', name, 'metadata', arg.metadata) end
+local f = redis.call('HMGET', name, 'created', 'metadata')
+return {f[1], f[2] or '{}'}

@@ -1,0 +1,66 @@
+"""Messages as conversations store them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from shared.schema import Role
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    """One message of a conversation.
+
+    `token_ids` are set only where tokenizing `content` again would give other ids. `job` is empty
+    for a reply that was read without the prompt in front of it.
+    """
+
+    number: int
+    role: Role
+    content: str
+    timestamp_ms: int
+    tokens: int
+    job: str
+    token_ids: tuple[int, ...] | None = None
+
+    def encode(self) -> bytes:
+        """Compact JSON with short names, because there are millions of these.
+
+        What follows from its place in the list is left out (`decode_messages`).
+        """
+        fields: dict[str, Any] = {
+            "r": self.role[0],
+            "c": self.content,
+            "t": self.timestamp_ms,
+            "k": self.tokens,
+        }
+        if self.role == "user":
+            fields["j"] = self.job
+        if self.token_ids is not None:
+            fields["i"] = self.token_ids
+        return orjson.dumps(fields)
+
+
+def decode_messages(texts: Iterable[str | bytes], number: int) -> tuple[StoredMessage, ...]:
+    """Messages that follow one another in a conversation, from this number on.
+
+    A reply is of the same job as the prompt in front of it. (Older ones say it themselves.)
+    """
+    messages: list[StoredMessage] = []
+    job = ""
+    for fields in map(orjson.loads, texts):
+        job = fields.get("j", job)
+        messages.append(
+            StoredMessage(
+                number=number + len(messages),
+                role="user" if fields["r"] == "u" else "assistant",
+                content=fields["c"],
+                timestamp_ms=fields["t"],
+                tokens=fields["k"],
+                job=job,
+                token_ids=tuple(fields["i"]) if "i" in fields else None,
+            )
+        )
+    return tuple(messages)

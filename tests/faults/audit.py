@@ -1,0 +1,147 @@
+"""Compares what clients saw with what Redis holds, once everything has ended."""
+
+import asyncio
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import orjson
+from redis.asyncio import Redis
+
+from shared.keys import Keys
+from tests.faults.ledger import Ledger, Talk, Turn
+from tests.faults.script import reply_to
+
+TERMINAL: Final = ("completed", "failed", "cancelled")
+_NOTHING_LEFT: Final = ("lease:", "claims", "jobs:open", "ready:", "owners", "waiting:")
+"""What must not exist any more when no turn is open."""
+
+
+@dataclass
+class Findings:
+    """What came of a storm; everything but `outcomes` ought to be empty."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    lost: list[str] = field(default_factory=list)
+    doubled: list[str] = field(default_factory=list)
+    disordered: list[str] = field(default_factory=list)
+    unended: list[str] = field(default_factory=list)
+    different: list[str] = field(default_factory=list)
+    left_over: list[str] = field(default_factory=list)
+
+    @property
+    def complaints(self) -> dict[str, list[str]]:
+        """Everything that is wrong, by kind."""
+        kinds = ("lost", "doubled", "disordered", "unended", "different", "left_over")
+        return {kind: found for kind in kinds if (found := getattr(self, kind))}
+
+
+async def until_idle(redis: Redis, keys: Keys, within_s: float) -> None:
+    """Return when no job is open, at the latest after `within_s`; the audit sees the rest."""
+    deadline = time.monotonic() + within_s
+    while await redis.zcard(keys.open_jobs) and time.monotonic() < deadline:
+        await asyncio.sleep(0.05)
+
+
+class Audit:
+    """Looks at everything in one namespace."""
+
+    def __init__(self, redis: Redis, keys: Keys, ledger: Ledger) -> None:
+        self._redis: Any = redis
+        self._keys = keys
+        self._ledger = ledger
+        self._found = Findings()
+        self._jobs: dict[str, dict[str, str]] = {}
+
+    async def run(self) -> Findings:
+        """All checks."""
+        await self._read_jobs()
+        for talk in self._ledger.talks:
+            if talk.is_deleted:
+                await self._check_deleted(talk)
+            else:
+                await self._check(talk)
+        self._check_no_strangers()
+        await self._check_nothing_left()
+        return self._found
+
+    async def _read_jobs(self) -> None:
+        prefix = self._keys.job("")
+        async for key in self._redis.scan_iter(f"{prefix}*", count=1000):
+            job = key.removeprefix(prefix)
+            if ":" not in job:
+                self._jobs[job] = await self._redis.hgetall(key)
+
+    async def _check(self, talk: Talk) -> None:
+        """A conversation holds its completed turns, in the order of their acceptance, once each."""
+        for turn in talk.turns:
+            self._check_turn(turn)
+        accepted = [turn for turn in talk.turns if turn.job in self._jobs]
+        accepted.sort(key=lambda turn: int(self._jobs[str(turn.job)]["sequence"]))
+        completed = [t for t in accepted if self._jobs[str(t.job)]["status"] == "completed"]
+        messages = await self._messages(talk)
+        said = [content for role, content in messages if role == "u"]
+        replies = [content for role, content in messages if role == "a"]
+        wanted = [turn.prompt for turn in completed]
+        if said != wanted:
+            self._tell_difference(talk, said, wanted)
+            return
+        for number, (turn, reply) in enumerate(zip(completed, replies, strict=True), start=1):
+            if reply != reply_to(number, turn.prompt):
+                self._found.different.append(f"{turn.key}: {reply!r} is stored as turn {number}")
+            for name, seen in (("reply", turn.reply), ("stream", turn.streamed)):
+                if seen is not None and seen != reply:
+                    self._found.different.append(f"{turn.key}: {name} {seen!r}, stored {reply!r}")
+
+    def _tell_difference(self, talk: Talk, said: list[str], wanted: list[str]) -> None:
+        what = f"{talk.name}: stored {said}, completed {wanted}"
+        if len(set(said)) < len(said):
+            self._found.doubled.append(what)
+        elif sorted(said) == sorted(wanted):
+            self._found.disordered.append(what)
+        else:
+            self._found.lost.append(what)
+
+    def _check_turn(self, turn: Turn) -> None:
+        job = self._jobs.get(str(turn.job))
+        if job is None:
+            self._found.lost.append(f"{turn.key}: job {turn.job} is gone")
+            return
+        self._found.outcomes[job["status"]] += 1
+        if turn.other_jobs:
+            self._found.doubled.append(f"{turn.key}: {turn.job} and {turn.other_jobs}")
+        if job["status"] not in TERMINAL:
+            self._found.unended.append(f"{turn.key}: {job}")
+        elif job["status"] != turn.status:
+            self._found.different.append(f"{turn.key}: seen {turn.status}, is {job['status']}")
+
+    async def _messages(self, talk: Talk) -> list[tuple[str, str]]:
+        stored = await self._redis.lrange(self._keys.messages(str(talk.id)), 0, -1)
+        decoded = map(orjson.loads, stored)
+        return [(message["r"], message["c"]) for message in decoded]
+
+    async def _check_deleted(self, talk: Talk) -> None:
+        name = str(talk.id)
+        for key in map(str, (self._keys.conversation(name), self._keys.messages(name))):
+            if await self._redis.exists(key):
+                self._found.left_over.append(f"{talk.name} was deleted: {key}")
+        for turn in talk.turns:
+            self._found.outcomes["deleted"] += 1
+            if turn.job in self._jobs:
+                self._found.left_over.append(f"{talk.name} was deleted: job {turn.job}")
+
+    def _check_no_strangers(self) -> None:
+        """Nothing was accepted that no client knows of."""
+        known = {turn.job for turn in self._ledger.turns}
+        strangers = self._jobs.keys() - known
+        self._found.doubled += [f"nobody knows {job}: {self._jobs[job]}" for job in strangers]
+
+    async def _check_nothing_left(self) -> None:
+        prefix = f"{self._keys.namespace}:"
+        async for key in self._redis.scan_iter(f"{prefix}*", count=1000):
+            name = key.removeprefix(prefix)
+            if name.startswith(_NOTHING_LEFT) or name.endswith(":pending"):
+                self._found.left_over.append(key)
+        if await self._redis.xlen(self._keys.permits):
+            self._found.left_over.append(self._keys.permits)

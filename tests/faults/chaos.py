@@ -1,0 +1,140 @@
+"""A storm over a whole cluster, and whether anything was lost in it.
+
+    python -m tests.faults.chaos --jobs 10000 --faults 200     # make chaos
+
+Three workers with a scripted engine and two APIs, each a process of its own with its own way to
+one Valkey; clients that vanish, resume, repeat, cancel and delete; faults one after the other. At
+the end everything that clients saw is compared with everything that is stored. The report goes to
+`docs/reliability.md`.
+"""
+
+import argparse
+import asyncio
+import datetime
+import os
+import shlex
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tests.faults.audit import Audit, Findings, until_idle
+from tests.faults.clients import crowd
+from tests.faults.cluster import Cluster, running_cluster
+from tests.faults.ledger import Ledger
+from tests.faults.report import report
+from tests.faults.storm import Storm
+
+TURNS: Final = 8
+AT_ONCE: Final = 24
+LEASE_S: Final = 2.0
+CALM_WITHIN_S: Final = 60.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How large a storm is.
+
+    Args:
+        jobs: prompts, about.
+        only: kinds of faults; None for all.
+        unfenced: take the workers' fence away.
+        limit_s: after so long it is given up.
+    """
+
+    seed: int = 1
+    jobs: int = 300
+    faults: int = 12
+    workers: int = 3
+    apis: int = 2
+    only: frozenset[str] | None = None
+    unfenced: bool = False
+    piece_s: float = 0.005
+    limit_s: float = 300.0
+
+
+@dataclass
+class Outcome:
+    """What a storm left."""
+
+    ledger: Ledger
+    findings: Findings
+    seconds: float
+
+
+async def storm(plan: Plan) -> Outcome:
+    """Let it rage, and look at what is left."""
+    ledger, began = Ledger(), time.monotonic()
+    async with (
+        asyncio.timeout(plan.limit_s),
+        running_cluster(
+            apis=plan.apis,
+            workers=plan.workers,
+            lease_s=LEASE_S,
+            piece_s=plan.piece_s,
+            PALAVER_SLOTS="4",
+            # A storm kills workers that are not to blame.
+            PALAVER_MAX_ATTEMPTS="100",
+            FAULTS_UNFENCED=str(int(plan.unfenced)),
+        ) as cluster,
+    ):
+        await rage(cluster, ledger, plan)
+        async with cluster.redis() as redis:
+            await until_idle(redis, cluster.keys, CALM_WITHIN_S)
+            findings = await Audit(redis, cluster.keys, ledger).run()
+    return Outcome(ledger, findings, time.monotonic() - began)
+
+
+async def rage(cluster: Cluster, ledger: Ledger, plan: Plan) -> None:
+    """Clients and faults together, until there was enough of both."""
+    weather = Storm(cluster, ledger, seed=plan.seed, lease_s=LEASE_S, only=plan.only)
+    clients = crowd(
+        [cluster.url(n) for n in range(plan.apis)],
+        ledger,
+        seed=plan.seed,
+        at_least=max(1, plan.jobs // TURNS),
+        turns=TURNS,
+        at_once=AT_ONCE,
+        is_over=lambda: sum(ledger.faults.values()) >= plan.faults,
+    )
+    async with asyncio.TaskGroup() as group:
+        talking = group.create_task(clients)
+        group.create_task(weather.rage(plan.faults, talking.done))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--jobs", type=int, default=10_000)
+    parser.add_argument("--faults", type=int, default=200)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--limit", type=float, default=3000, help="seconds until it is given up")
+    parser.add_argument("--output", type=Path, help="where the report goes, as Markdown")
+    options = parser.parse_args()
+    # Some of the turns are never sent, because their conversation was deleted before.
+    plan = Plan(
+        seed=options.seed,
+        jobs=int(options.jobs * 1.05),
+        faults=options.faults,
+        limit_s=options.limit,
+    )
+    outcome = asyncio.run(storm(plan))
+    command = shlex.join(["python", "-m", "tests.faults.chaos", *sys.argv[1:]])
+    text = report(
+        outcome.ledger,
+        outcome.findings,
+        outcome.seconds,
+        command=command,
+        date=datetime.datetime.now(datetime.UTC).date(),
+        cores=os.cpu_count() or 1,
+    )
+    print(text)
+    if options.output is not None:
+        options.output.write_text(text, encoding="utf-8")
+    return int(bool(outcome.findings.complaints))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

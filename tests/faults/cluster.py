@@ -1,0 +1,212 @@
+"""Palaver as several machines would run it: real processes, each with its own way to one Valkey."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import IO
+
+import httpx
+from redis.asyncio import Redis
+
+from shared.keys import Keys
+from shared.lifeline import die_with_parent
+from tests.faults.partition import Partition, running_partition
+from tests.servers import Valkey, environment, free_port
+
+ROOT = Path(__file__).resolve().parents[2]
+READY_S = 60.0
+STOP_S = 20.0
+NAMESPACE = "faults"
+
+
+class Process:
+    """One API or worker; started again at will.
+
+    Args:
+        module: what it runs.
+        partition: between it and Redis.
+        variables: its settings.
+        log: where its output goes.
+    """
+
+    def __init__(
+        self, module: str, partition: Partition, variables: Mapping[str, str], log: Path
+    ) -> None:
+        self.partition = partition
+        self._command = [sys.executable, "-m", module]
+        self._variables = dict(variables)
+        self._log = log
+        self._process: subprocess.Popen[bytes] | None = None
+        self._file: IO[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def output(self) -> str:
+        return self._log.read_text(encoding="utf-8", errors="replace")
+
+    def start(self, **variables: str) -> None:
+        """Start it, with some more settings."""
+        parent = os.getpid()
+        with open(self._log, "ab") as log:
+            self._process = subprocess.Popen(
+                self._command,
+                cwd=ROOT,
+                env=environment(**self._variables, **variables),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                preexec_fn=lambda: die_with_parent(parent, signal.SIGKILL),
+            )
+
+    def send(self, signum: int) -> None:
+        if self.is_running:
+            os.kill(self.pid, signum)
+
+    async def ended(self, within_s: float = STOP_S) -> int:
+        """Its exit status, once it has ended.
+
+        Raises:
+            TimeoutError: it goes on living.
+        """
+        assert self._process is not None
+        async with asyncio.timeout(within_s):
+            while (status := self._process.poll()) is None:
+                await asyncio.sleep(0.01)
+        return status
+
+    async def stop(self, signum: int = signal.SIGTERM) -> int:
+        """End it; returns its exit status."""
+        self.send(signum)
+        return await self.ended()
+
+    def kill(self) -> None:
+        """End it at once, in whatever state it is."""
+        if self.is_running:
+            assert self._process is not None
+            self._process.kill()
+            self._process.wait()
+
+
+class Cluster:
+    """Processes around one Valkey."""
+
+    def __init__(
+        self, valkey: Valkey, apis: list[Process], workers: list[Process], ports: list[int]
+    ) -> None:
+        self.valkey = valkey
+        self.apis = apis
+        self.workers = workers
+        self.ports = ports
+        self.keys = Keys(NAMESPACE)
+
+    def url(self, api: int = 0) -> str:
+        return f"http://127.0.0.1:{self.ports[api]}"
+
+    def client(self, api: int = 0) -> httpx.AsyncClient:
+        return httpx.AsyncClient(base_url=self.url(api), timeout=60)
+
+    def redis(self) -> Redis:
+        """A connection that no fault touches."""
+        redis: Redis = Redis.from_url(self.valkey.url, decode_responses=True)
+        return redis
+
+    def worker_of(self, worker_id: str) -> Process:
+        """The process behind the id that Redis knows it by."""
+        pid = int(worker_id.split(":")[1])
+        return next(one for one in self.workers if one.is_running and one.pid == pid)
+
+    async def ready(self, *, workers: int | None = None) -> None:
+        """Return when every API would accept a prompt and so many workers are there."""
+        wanted = len(self.workers) if workers is None else workers
+        deadline = time.monotonic() + READY_S
+        while not await self._is_ready(wanted):
+            if time.monotonic() > deadline:
+                raise AssertionError("it does not become ready:\n" + self.output)
+            await asyncio.sleep(0.02)
+
+    @property
+    def output(self) -> str:
+        return "".join(one.output for one in (*self.apis, *self.workers))
+
+    async def _is_ready(self, workers: int) -> bool:
+        async with self.redis() as redis:
+            names = await redis.zrange(self.keys.workers, 0, -1)
+            alive = [name for name in names if await redis.exists(self.keys.worker(name))]
+        if len(alive) < workers:
+            return False
+        with contextlib.suppress(httpx.TransportError):
+            async with httpx.AsyncClient() as client:
+                for port in self.ports:
+                    answer = await client.get(f"http://127.0.0.1:{port}/readyz")
+                    if answer.status_code != 200:
+                        return False
+                return True
+        return False
+
+
+@asynccontextmanager
+async def running_cluster(
+    *,
+    apis: int = 1,
+    workers: int = 2,
+    lease_s: float = 2.0,
+    piece_s: float = 0.005,
+    valkey_options: tuple[str, ...] = (),
+    **variables: str,
+) -> AsyncIterator[Cluster]:
+    """A cluster that is ready; everything of it ends with the context."""
+    valkey = Valkey(*valkey_options)
+    valkey.start()
+    folder = valkey.folder
+    settings = {
+        "PALAVER_NAMESPACE": NAMESPACE,
+        "PALAVER_LEASE": str(lease_s),
+        "PALAVER_CONTEXT_LENGTH": "100000",
+        "PALAVER_MAX_TOKENS": "1000",
+        "PALAVER_GRACE": "0",
+        "FAULTS_PIECE_S": str(piece_s),
+        **variables,
+    }
+    processes: list[Process] = []
+    try:
+        async with contextlib.AsyncExitStack() as stack:
+
+            async def process(module: str, name: str, **more: str) -> Process:
+                path = folder / f"{name}.sock"
+                partition = await stack.enter_async_context(running_partition(path, valkey.socket))
+                environ = settings | more | {"REDIS_URL": partition.url}
+                one = Process(module, partition, environ, folder / f"{name}.log")
+                processes.append(one)
+                one.start()
+                return one
+
+            ports = [free_port() for _ in range(apis)]
+            cluster = Cluster(
+                valkey,
+                [await process("api.server", f"a{n}", PORT=str(p)) for n, p in enumerate(ports)],
+                [await process("tests.faults.worker", f"w{n}") for n in range(workers)],
+                ports,
+            )
+            await cluster.ready()
+            try:
+                yield cluster
+            finally:
+                for one in processes:
+                    one.partition.heal()
+                    one.kill()
+    finally:
+        valkey.stop()

@@ -1,0 +1,66 @@
+"""What the clients of a storm did and saw, to be compared with what is stored."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass
+class Turn:
+    """One prompt, sent as often as it took under one idempotency key.
+
+    `job` is what it was accepted as; `status` how it ended, as its client was told; `reply` and
+    `streamed` the text it got, if it got any.
+    """
+
+    prompt: str
+    key: str
+    job: str | None = None
+    other_jobs: set[str] = field(default_factory=set)
+    status: str | None = None
+    reply: str | None = None
+    streamed: str | None = None
+    resumptions: int = 0
+
+    def accepted_as(self, job: str) -> None:
+        """An API has named the job."""
+        if self.job is None:
+            self.job = job
+        elif job != self.job:
+            self.other_jobs.add(job)
+
+    def ended(self, job: dict[str, Any]) -> None:
+        """The client was shown a job that has ended."""
+        self.status = job["status"]
+        if self.status == "completed":
+            self.reply = job["result"]["reply"]
+
+
+@dataclass
+class Talk:
+    """One client's conversation."""
+
+    name: str
+    turns: list[Turn] = field(default_factory=list)
+    id: int | None = None
+    is_deleted: bool = False
+
+
+@dataclass
+class Ledger:
+    """All of them, and how often what was done to the cluster."""
+
+    talks: list[Talk] = field(default_factory=list)
+    faults: dict[str, int] = field(default_factory=dict)
+    refusals: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def turns(self) -> list[Turn]:
+        return [turn for talk in self.talks for turn in talk.turns]
+
+    def count(self, kind: str) -> None:
+        """A fault was injected."""
+        self.faults[kind] = self.faults.get(kind, 0) + 1
+
+    def refused(self, what: str) -> None:
+        """A client was told to try again, or heard nothing."""
+        self.refusals[what] = self.refusals.get(what, 0) + 1

@@ -1,0 +1,126 @@
+"""What goes wrong during a storm, at random, from a seed."""
+
+import asyncio
+import random
+import signal
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from tests.faults.cluster import Cluster, Process
+from tests.faults.ledger import Ledger
+
+_CALM_S: Final = 0.8
+"""Between two faults, on average."""
+
+Fault = Callable[[], Awaitable[None]]
+
+
+class Storm:
+    """Injects faults into a cluster, one after the other, each healed in the end.
+
+    Args:
+        lease_s: of the workers: pauses are shorter and longer than it.
+        only: kinds of faults; None for all.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        ledger: Ledger,
+        *,
+        seed: int,
+        lease_s: float,
+        only: frozenset[str] | None = None,
+    ) -> None:
+        self._cluster = cluster
+        self._ledger = ledger
+        self._random = random.Random(f"storm {seed}")
+        self._lease_s = lease_s
+        kinds: dict[str, tuple[Fault, int]] = {
+            "worker killed": (self._worker_killed, 5),
+            "worker paused": (self._worker_paused, 5),
+            "worker stopped": (self._worker_stopped, 3),
+            "worker cut off": (self._worker_cut_off, 3),
+            "worker's packets delayed": (self._worker_stalled, 3),
+            "API killed": (self._api_killed, 1),
+            "API stopped": (self._api_stopped, 2),
+            "API cut off": (self._api_cut_off, 1),
+            "Redis killed": (self._redis_killed, 2),
+            "Redis paused": (self._redis_paused, 1),
+        }
+        self._kinds = {k: v for k, v in kinds.items() if only is None or k in only}
+
+    async def rage(self, at_least: int, is_over: Callable[[], bool]) -> None:
+        """One fault after the other: so many, and on until it is over."""
+        while sum(self._ledger.faults.values()) < at_least or not is_over():
+            await asyncio.sleep(self._random.expovariate(1 / _CALM_S))
+            names = list(self._kinds)
+            weights = [self._kinds[name][1] for name in names]
+            name = self._random.choices(names, weights)[0]
+            self._ledger.count(name)
+            await self._kinds[name][0]()
+
+    def _worker(self) -> Process:
+        return self._random.choice(self._cluster.workers)
+
+    def _api(self) -> Process:
+        return self._random.choice(self._cluster.apis)
+
+    async def _pause(self, longest_s: float) -> None:
+        await asyncio.sleep(self._random.uniform(0.05, longest_s))
+
+    async def _worker_killed(self) -> None:
+        worker = self._worker()
+        worker.kill()
+        await self._pause(1.0)
+        worker.start()
+
+    async def _worker_paused(self) -> None:
+        """Longer than its lease, mostly: others take its turns over, and then it wakes up."""
+        worker = self._worker()
+        worker.send(signal.SIGSTOP)
+        await self._pause(2 * self._lease_s)
+        worker.send(signal.SIGCONT)
+
+    async def _worker_stopped(self) -> None:
+        worker = self._worker()
+        assert await worker.stop() == 0
+        worker.start()
+
+    async def _worker_cut_off(self) -> None:
+        worker = self._worker()
+        worker.partition.cut()
+        await self._pause(1.5 * self._lease_s)
+        worker.partition.heal()
+
+    async def _worker_stalled(self) -> None:
+        worker = self._worker()
+        worker.partition.stall()
+        await self._pause(1.5 * self._lease_s)
+        worker.partition.heal()
+
+    async def _api_killed(self) -> None:
+        api = self._api()
+        api.kill()
+        api.start()
+
+    async def _api_stopped(self) -> None:
+        api = self._api()
+        assert await api.stop() == 0
+        api.start()
+
+    async def _api_cut_off(self) -> None:
+        api = self._api()
+        api.partition.cut()
+        await self._pause(1.0)
+        api.partition.heal()
+
+    async def _redis_killed(self) -> None:
+        self._cluster.valkey.kill()
+        await self._pause(1.5)
+        await asyncio.to_thread(self._cluster.valkey.start)
+
+    async def _redis_paused(self) -> None:
+        self._cluster.valkey.hang()
+        await self._pause(1.5)
+        self._cluster.valkey.go_on()

@@ -1,0 +1,22 @@
+"""A small storm in every run of the tests; `make chaos` is the large one."""
+
+import pytest
+
+from tests.faults.chaos import Plan, storm
+
+
+@pytest.mark.timeout(300)
+async def test_a_storm_loses_doubles_and_disorders_nothing() -> None:
+    outcome = await storm(Plan(seed=1, jobs=300, faults=12))
+    assert outcome.findings.complaints == {}
+    assert outcome.findings.outcomes["completed"] >= 250
+    assert sum(outcome.ledger.faults.values()) >= 12
+
+
+@pytest.mark.timeout(300)
+async def test_without_the_fence_a_storm_finds_corruption() -> None:
+    """So that the one above can fail."""
+    only = frozenset({"worker paused"})
+    plan = Plan(seed=1, jobs=200, faults=10, only=only, unfenced=True, piece_s=0.02)
+    outcome = await storm(plan)
+    assert outcome.findings.doubled or outcome.findings.different or outcome.findings.disordered

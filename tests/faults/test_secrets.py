@@ -1,0 +1,38 @@
+"""What users say and what operators keep secret stands in no log."""
+
+import asyncio
+import signal
+
+from tests.faults.cluster import running_cluster
+from tests.faults.helpers import ended, holder, post_job
+
+CANARY = "canary-in-the-coal-mine"
+
+
+async def test_no_log_has_a_prompt_or_a_reply_whatever_goes_wrong() -> None:
+    """At the chattiest level but debug, with a lost worker, a stopped one, and Redis away."""
+    async with (
+        running_cluster(lease_s=1, piece_s=0.05, PALAVER_LOG_LEVEL="info") as cluster,
+        cluster.client() as client,
+    ):
+        said = f"{CANARY} " * 4
+        job = await post_job(client, said, context=f"{CANARY} persona")
+        cluster.worker_of(await holder(cluster, job["job"], at_least=4)).kill()
+        await ended(client, job["job"])
+        cluster.valkey.kill()
+        await client.post("/", json={"prompt": said})
+        await asyncio.sleep(0.3)
+        cluster.valkey.start()
+        await cluster.ready(workers=1)
+        for body in ({"prompt": said, CANARY: 1}, {"prompt": said, "max_tokens": CANARY}):
+            assert (await client.post("/", json=body)).status_code == 422
+        await client.post("/", content=f'{{"prompt": "{CANARY}'.encode())
+        await client.get(f"/conversations/{CANARY}")
+        last = await post_job(client, said)
+        await holder(cluster, last["job"], at_least=4)
+        for worker in cluster.workers:
+            worker.send(signal.SIGTERM)
+        for api in cluster.apis:
+            await api.stop()
+        assert "completed" in cluster.output, "something was logged"
+        assert CANARY not in cluster.output

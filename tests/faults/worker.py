@@ -1,0 +1,111 @@
+"""A worker process with a scripted engine: everything but the model is the real thing.
+
+    python -m tests.faults.worker
+
+Settings as for a worker; besides, `FAULTS_PIECE_S` is the time between two pieces of a reply, and
+`FAULTS_UNFENCED=1` takes the fence away, to see that the tests find out. `FAULTS_MODEL` is the
+model's fingerprint; with `shifted` its token ids are others, too.
+"""
+
+import asyncio
+import os
+import tempfile
+import time
+from collections.abc import AsyncGenerator, Sequence
+from pathlib import Path
+
+import uvloop
+
+from shared import scripts
+from shared.config import fail_start, settings_or_exit
+from shared.errors import ConfigError
+from shared.logs import configure_logging
+from shared.supervisor import stop_on_signals
+from tests.faults.script import HANG, deadly, die
+from tests.scripted import ScriptedEngine, control, last_prompt
+from worker.engine.interface import GenerationRequest, Piece
+from worker.wiring import run_worker
+
+PIECE_LENGTH = 4
+LONGEST_STEP_S = 0.5
+SHIFT = 0x200000
+FENCES = {
+    "f.token ~= arg.token": "false",
+    "f.token ~= arg['token' .. i]": "false",
+    "redis.call('HGET', key.job(arg.job), 'token') ~= arg.token": "false",
+}
+FENCED = {"beat": 1, "commit": 1, "emit": 1, "fail": 1, "hand_over": 1}
+
+
+def take_the_fence_away() -> None:
+    """Let this process use scripts that compare no tokens."""
+    folder = Path(tempfile.mkdtemp(prefix="palaver-unfenced-"))
+    for path in scripts.FOLDER.iterdir():
+        text = path.read_text(encoding="utf-8")
+        name, found = path.name.removesuffix(".lua"), 0
+        for fence, nothing in FENCES.items():
+            found += text.count(fence)
+            text = text.replace(fence, nothing)
+        assert found == FENCED.get(name, 0), f"{name}: {found} fences"
+        (folder / path.name).write_text(text, encoding="utf-8")
+    scripts.FOLDER = folder
+
+
+class HangingEngine(ScriptedEngine):
+    """Gets stuck in a step when a prompt says so; its event loop lives on."""
+
+    _hangs_since: float | None = None
+
+    def stuck_for(self) -> float:
+        if self._hangs_since is None:
+            return 0.0
+        return max(0.0, time.monotonic() - self._hangs_since - LONGEST_STEP_S)
+
+    async def generate(self, request: GenerationRequest) -> AsyncGenerator[Piece, None]:
+        if HANG in last_prompt(self.detokenize(request.prompt)):
+            self._hangs_since = time.monotonic()
+            await asyncio.Event().wait()
+        async for piece in super().generate(request):
+            yield piece
+
+
+class ShiftedEngine(HangingEngine):
+    """The same characters under other ids."""
+
+    def tokenize(self, text: str) -> list[int]:
+        return [token + SHIFT for token in super().tokenize(text)]
+
+    def detokenize(self, token_ids: Sequence[int]) -> str:
+        controls = range(control("system"), control("end") + 1)
+        return super().detokenize([i if i in controls else i - SHIFT for i in token_ids])
+
+
+async def work() -> None:
+    settings = settings_or_exit()
+    configure_logging(settings.log_level)
+    piece_s = float(os.environ.get("FAULTS_PIECE_S", "0.005"))
+    stopping = asyncio.Event()
+    stop_on_signals(stopping)
+    fingerprint = os.environ.get("FAULTS_MODEL", "scripted")
+    kind = ShiftedEngine if fingerprint == "shifted" else HangingEngine
+    engine = kind(
+        deadly(die),
+        slots=settings.slots,
+        piece_length=PIECE_LENGTH,
+        step=lambda _: asyncio.ensure_future(asyncio.sleep(piece_s)),
+        fingerprint=fingerprint,
+    )
+    await run_worker(settings, engine, stopping)
+
+
+def main() -> None:
+    if os.environ.get("FAULTS_UNFENCED") == "1":
+        take_the_fence_away()
+    try:
+        uvloop.run(work())
+    except ConfigError as error:
+        fail_start(error)
+
+
+if __name__ == "__main__":
+    main()
