@@ -23,8 +23,7 @@ class BoundedProtocol(HttpToolsProtocol):
     head_timeout_s: ClassVar[float] = 15.0
     head_bytes: ClassVar[int] = 65_536
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         self._deadline: asyncio.TimerHandle | None = None
         self._received = 0
         super().connection_made(transport)

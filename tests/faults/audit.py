@@ -128,7 +128,8 @@ class Audit:
                 self._found.left_over.append(f"{talk.name} was deleted: {key}")
         for turn in talk.turns:
             self._found.outcomes["deleted"] += 1
-            if turn.job in self._jobs:
+            # One that was pending then tells that it was cancelled.
+            if self._jobs.get(str(turn.job), {"status": "cancelled"})["status"] != "cancelled":
                 self._found.left_over.append(f"{talk.name} was deleted: job {turn.job}")
 
     def _check_no_strangers(self) -> None:

@@ -158,6 +158,11 @@ class Cluster:
         return False
 
 
+def kill_all(processes: list[Process]) -> None:
+    for one in processes:
+        one.kill()
+
+
 @asynccontextmanager
 async def running_cluster(
     *,
@@ -184,6 +189,7 @@ async def running_cluster(
     processes: list[Process] = []
     try:
         async with contextlib.AsyncExitStack() as stack:
+            stack.callback(kill_all, processes)
 
             async def process(module: str, name: str, **more: str) -> Process:
                 path = folder / f"{name}.sock"
@@ -202,11 +208,6 @@ async def running_cluster(
                 ports,
             )
             await cluster.ready()
-            try:
-                yield cluster
-            finally:
-                for one in processes:
-                    one.partition.heal()
-                    one.kill()
+            yield cluster
     finally:
         valkey.stop()

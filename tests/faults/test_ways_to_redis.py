@@ -146,6 +146,8 @@ class Replicas:
     def until_copied(self) -> None:
         """Return when the replica has everything that the primary had."""
         with Redis(port=self.ports[0]) as primary:
+            # WAIT is for what this very connection has written.
+            primary.set("written last", 1)
             assert primary.execute_command("WAIT", 1, int(START_S * 1000)) == 1
 
 

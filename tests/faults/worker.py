@@ -21,6 +21,8 @@ from shared.config import fail_start, settings_or_exit
 from shared.errors import ConfigError
 from shared.logs import configure_logging
 from shared.supervisor import stop_on_signals
+from shared.turn_values import Claim
+from shared.turns import Turns
 from tests.faults.script import HANG, deadly, die
 from tests.scripted import ScriptedEngine, control, last_prompt
 from worker.engine.interface import GenerationRequest, Piece
@@ -31,6 +33,7 @@ LONGEST_STEP_S = 0.5
 SHIFT = 0x200000
 FENCES = {
     "f.token ~= arg.token": "false",
+    "(f.token or '') ~= arg.token": "false",
     "f.token ~= arg['token' .. i]": "false",
     "redis.call('HGET', key.job(arg.job), 'token') ~= arg.token": "false",
 }
@@ -49,6 +52,11 @@ def take_the_fence_away() -> None:
         assert found == FENCED.get(name, 0), f"{name}: {found} fences"
         (folder / path.name).write_text(text, encoding="utf-8")
     scripts.FOLDER = folder
+
+    async def nothing_is_lost(_turns: Turns, _claims: Sequence[Claim]) -> list[Claim]:
+        return []
+
+    Turns.lost = nothing_is_lost  # type: ignore[method-assign,assignment]  # in this process only
 
 
 class HangingEngine(ScriptedEngine):
