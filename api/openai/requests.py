@@ -143,9 +143,9 @@ class ChatCompletionRequest(BaseModel):
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
     seed: Annotated[StrictInt, Field(ge=-(2**53), le=2**53)] | None = None
-    stop: Annotated[
-        tuple[StopString, ...] | None, BeforeValidator(stop_list), Field(max_length=8)
-    ] = None
+    stop: (
+        Annotated[tuple[StopString, ...], BeforeValidator(stop_list), Field(max_length=8)] | None
+    ) = None
     response_format: (
         Annotated[TextFormat | ObjectFormat | SchemaFormat, Field(discriminator="type")] | None
     ) = None

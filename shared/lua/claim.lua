@@ -23,7 +23,7 @@ if tonumber(f.deadline) <= now_ms() then
   return {'EXPIRED', job}
 end
 local answer = start(job, arg.permit)
-leave_queue(job, f.owner)
+leave_queue(job, f.owner, 1)
 redis.call('ZREM', key.waiting(f.owner), job)
 keep_pace()
 return answer

@@ -75,13 +75,14 @@ local function next_ready()
   return redis.call('ZRANGE', key.ready(owner), 0, 0)[1]
 end
 
--- A turn waits no longer: out of its owner's queue. An owner with nothing left is idle.
-local function leave_queue(job, owner)
+-- A turn waits no longer: out of its owner's queue, whose virtual time grows by what it cost. An owner with
+-- nothing left is idle.
+local function leave_queue(job, owner, cost)
   if redis.call('ZREM', key.ready(owner), job) == 0 then return end
   if redis.call('EXISTS', key.ready(owner)) == 0 then
     redis.call('ZREM', key.owners, owner)
   else
-    redis.call('ZINCRBY', key.owners, 1, owner)
+    redis.call('ZINCRBY', key.owners, cost, owner)
   end
 end
 
@@ -180,7 +181,7 @@ local function finish(job, f, status, field, value, published)
   end
   redis.call('ZREM', key.open_jobs, job)
   redis.call('SREM', key.open(f.owner), job)
-  leave_queue(job, f.owner)
+  leave_queue(job, f.owner, 0)
   redis.call('ZREM', key.waiting(f.owner), job)
   if f.permit then free_permit(f.permit) end
   redis.call('DEL', key.lease(job))

@@ -8,7 +8,7 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletionMessageParam
 
-from tests.e2e.processes import Palaver
+from tests.e2e.processes import Palaver, running_palaver
 
 MODEL = "gpt-4o-mini"
 SYSTEM: ChatCompletionMessageParam = {
@@ -17,6 +17,14 @@ SYSTEM: ChatCompletionMessageParam = {
     "You have seen many ships, many storms, and one mermaid, of whom you do not like to speak.",
 }
 HELLO: ChatCompletionMessageParam = {"role": "user", "content": "Who are you?"}
+
+
+@pytest.fixture(scope="module")
+def palaver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Palaver]:
+    """One worker: with several nobody knows whose cache a turn meets."""
+    folder = tmp_path_factory.mktemp("openai")
+    with running_palaver(folder, PALAVER_CONTEXT_LENGTH="400") as palaver:
+        yield palaver
 
 
 @pytest.fixture

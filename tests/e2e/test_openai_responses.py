@@ -9,9 +9,17 @@ import openai
 import pytest
 from openai.types.responses import Response
 
-from tests.e2e.processes import Palaver
+from tests.e2e.processes import Palaver, running_palaver
 
 MODEL = "gpt-4o-mini"
+
+
+@pytest.fixture(scope="module")
+def palaver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Palaver]:
+    """One worker: with several nobody knows whose cache a turn meets."""
+    folder = tmp_path_factory.mktemp("openai")
+    with running_palaver(folder, PALAVER_CONTEXT_LENGTH="400") as palaver:
+        yield palaver
 
 
 @pytest.fixture
@@ -88,12 +96,12 @@ def test_going_on_behind_an_earlier_response_forks(client: openai.OpenAI) -> Non
 
 
 def test_instructions_hold_for_one_response(client: openai.OpenAI) -> None:
-    long = "You are a lighthouse keeper on a very small and very remote island. " * 2
+    long = "You are a lighthouse keeper on a very small and very remote island. " * 6
     first = say(client, "Hello.", instructions=long)
     second = say(client, "Hello again.", previous_response_id=first.id)
     assert first.usage is not None
     assert second.usage is not None
-    assert second.usage.input_tokens < first.usage.input_tokens + 16
+    assert second.usage.input_tokens < first.usage.input_tokens
 
 
 def test_a_conversation_is_the_same_here_and_there(

@@ -57,6 +57,8 @@ async def dump(redis: Any, name: str) -> Any:
     match await redis.type(name):
         case "hash":
             return await redis.hgetall(name)
+        case "set":
+            return await redis.smembers(name)
         case "list":
             return await redis.lrange(name, 0, -1)
         case "zset":

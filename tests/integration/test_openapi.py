@@ -1,12 +1,14 @@
 """What `/openapi.json` describes is what the API does: schemathesis tries every operation."""
 
 import asyncio
+import uuid
 from typing import Any
 
 import schemathesis
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from schemathesis.core.result import Ok
+from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from shared.config import Settings
 from tests.scripted import ScriptedEngine
@@ -30,7 +32,12 @@ def try_every_operation(address: str) -> int:
             suppress_health_check=list(HealthCheck),
         )
         def conforms(case: schemathesis.Case[Any]) -> None:
-            case.call_and_validate(timeout=20)
+            if "Idempotency-Key" in (case.headers or {}):
+                # The same one with another body is refused, and a description cannot say that.
+                case.headers["Idempotency-Key"] = uuid.uuid4().hex
+            # OpenAI's bodies have rules across fields, which no schema of theirs tells either.
+            relaxed = [positive_data_acceptance] if case.path.startswith("/v1/") else []
+            case.call_and_validate(timeout=20, excluded_checks=relaxed)
 
         conforms()
     return len(operations)
@@ -40,4 +47,4 @@ async def test_every_operation_answers_as_described(settings: Settings) -> None:
     async with running_stack(settings, ScriptedEngine(lambda _: "ok")) as stack:
         address = str(stack.client.base_url).rstrip("/")
         # All but the document's own address, which schemathesis leaves out.
-        assert await asyncio.to_thread(try_every_operation, address) == 11
+        assert await asyncio.to_thread(try_every_operation, address) == 24

@@ -44,9 +44,9 @@ async def measured(bench: Bench) -> dict[str, str]:
 async def test_a_place_counts_who_starts_before(bench: Bench) -> None:
     waiting = [await bench.submit() for _ in range(5)]
     stranger = await bench.submit(owner="somebody else")
-    assert await positions(bench, [*waiting, stranger]) == [1, 2, 3, 4, 5, 1]
+    assert await positions(bench, [*waiting, stranger]) == [1, 3, 4, 5, 6, 2]
     await bench.turns.cancel(waiting[1].job, "default")
-    assert await positions(bench, waiting) == [1, None, 2, 3, 4]
+    assert await positions(bench, waiting) == [1, None, 3, 4, 5]
     claimed = {(await bench.claim()).job, (await bench.claim()).job}
     assert claimed == {waiting[0].job, stranger.job}, "owners take turns"
     assert await positions(bench, waiting) == [None, None, 1, 2, 3]

@@ -54,7 +54,8 @@ async def test_half_a_second_request_is_not_waited_for_either(settings: Settings
 async def test_headers_without_end_are_refused(settings: Settings) -> None:
     async with connected(settings, BoundedProtocol) as (reader, writer):
         writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n")
-        for number in range(100):
+        # Not much more than it takes: what is not read when a connection is closed resets it.
+        for number in range(33):
             writer.write(b"X-%d: %s\r\n" % (number, b"x" * 2000))
         answer = await asyncio.wait_for(reader.read(), 10)
     assert answer.startswith(b"HTTP/1.1 431 ")
