@@ -40,6 +40,7 @@ class Plan:
         jobs: prompts, about.
         only: kinds of faults; None for all.
         unfenced: take the workers' fence away.
+        outage_s: how long Redis is gone once.
         limit_s: after so long it is given up.
     """
 
@@ -51,6 +52,7 @@ class Plan:
     only: frozenset[str] | None = None
     unfenced: bool = False
     piece_s: float = 0.005
+    outage_s: float = 0.0
     limit_s: float = 300.0
 
 
@@ -88,7 +90,14 @@ async def storm(plan: Plan) -> Outcome:
 
 async def rage(cluster: Cluster, ledger: Ledger, plan: Plan) -> None:
     """Clients and faults together, until there was enough of both."""
-    weather = Storm(cluster, ledger, seed=plan.seed, lease_s=LEASE_S, only=plan.only)
+    weather = Storm(
+        cluster,
+        ledger,
+        seed=plan.seed,
+        lease_s=LEASE_S,
+        outage_s=plan.outage_s,
+        only=plan.only,
+    )
     clients = crowd(
         [cluster.url(n) for n in range(plan.apis)],
         ledger,
@@ -110,6 +119,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=10_000)
     parser.add_argument("--faults", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--outage", type=float, default=60, help="seconds without Redis, once")
     parser.add_argument("--limit", type=float, default=3000, help="seconds until it is given up")
     parser.add_argument("--output", type=Path, help="where the report goes, as Markdown")
     options = parser.parse_args()
@@ -118,6 +128,7 @@ def main() -> int:
         seed=options.seed,
         jobs=int(options.jobs * 1.05),
         faults=options.faults,
+        outage_s=options.outage,
         limit_s=options.limit,
     )
     outcome = asyncio.run(storm(plan))

@@ -20,6 +20,7 @@ class Storm:
 
     Args:
         lease_s: of the workers: pauses are shorter and longer than it.
+        outage_s: how long Redis is gone once, in the middle; 0 for never.
         only: kinds of faults; None for all.
     """
 
@@ -30,12 +31,14 @@ class Storm:
         *,
         seed: int,
         lease_s: float,
+        outage_s: float = 0.0,
         only: frozenset[str] | None = None,
     ) -> None:
         self._cluster = cluster
         self._ledger = ledger
         self._random = random.Random(f"storm {seed}")
         self._lease_s = lease_s
+        self._outage_s = outage_s
         kinds: dict[str, tuple[Fault, int]] = {
             "worker killed": (self._worker_killed, 5),
             "worker paused": (self._worker_paused, 5),
@@ -52,7 +55,9 @@ class Storm:
 
     async def rage(self, at_least: int, is_over: Callable[[], bool]) -> None:
         """One fault after the other: so many, and on until it is over."""
-        while sum(self._ledger.faults.values()) < at_least or not is_over():
+        while (count := sum(self._ledger.faults.values())) < at_least or not is_over():
+            if count == at_least // 2 and self._outage_s > 0:
+                await self._outage()
             await asyncio.sleep(self._random.expovariate(1 / _CALM_S))
             names = list(self._kinds)
             weights = [self._kinds[name][1] for name in names]
@@ -69,6 +74,11 @@ class Storm:
     async def _pause(self, longest_s: float) -> None:
         await asyncio.sleep(self._random.uniform(0.05, longest_s))
 
+    async def _stop(self, process: Process) -> None:
+        status = await process.stop()
+        # One that only just starts has no handler for the signal yet, and nothing to hand over.
+        assert status in (0, -signal.SIGTERM), f"status {status}\n{process.output[-3000:]}"
+
     async def _worker_killed(self) -> None:
         worker = self._worker()
         worker.kill()
@@ -84,7 +94,7 @@ class Storm:
 
     async def _worker_stopped(self) -> None:
         worker = self._worker()
-        assert await worker.stop() == 0
+        await self._stop(worker)
         worker.start()
 
     async def _worker_cut_off(self) -> None:
@@ -106,7 +116,7 @@ class Storm:
 
     async def _api_stopped(self) -> None:
         api = self._api()
-        assert await api.stop() == 0
+        await self._stop(api)
         api.start()
 
     async def _api_cut_off(self) -> None:
@@ -118,6 +128,12 @@ class Storm:
     async def _redis_killed(self) -> None:
         self._cluster.valkey.kill()
         await self._pause(1.5)
+        await asyncio.to_thread(self._cluster.valkey.start)
+
+    async def _outage(self) -> None:
+        self._ledger.count(f"Redis gone for {self._outage_s:g} s")
+        self._cluster.valkey.kill()
+        await asyncio.sleep(self._outage_s)
         await asyncio.to_thread(self._cluster.valkey.start)
 
     async def _redis_paused(self) -> None:
