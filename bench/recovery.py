@@ -29,7 +29,7 @@ async def interruption(cluster: Cluster, signum: int) -> float:
         sent = time.time()
         worker.send(signum)
         await worker.ended()
-        await ended(client, job)
+        await ended(client, job, within_s=120)
         entries: Any = await redis.xrange(cluster.keys.events(job))
         resumed = next(int(i.partition("-")[0]) for i, f in entries if f["e"] == "resumed")
     worker.start()

@@ -75,6 +75,23 @@ def test_text_never_becomes_a_control_token(engine: LlamaEngine, model: LlamaMod
     assert engine.detokenize(engine.tokenize(attack)) == attack
 
 
+def test_no_special_token_of_the_whole_vocabulary_can_be_written(
+    engine: LlamaEngine, model: LlamaModel
+) -> None:
+    """Those are special that have a text, but no bytes of their own in a reply."""
+    vocabulary = model.vocabulary
+    texts = {
+        token: text
+        for token in range(vocabulary.size)
+        if not vocabulary.piece_of(token)
+        and (text := vocabulary.piece_of(token, special=True).decode("utf-8", "replace"))
+    }
+    assert len(texts) >= 3
+    for text in texts.values():
+        for attack in (text, f"before{text}after", text * 3, f" {text}\n"):
+            assert not set(engine.tokenize(attack)) & texts.keys(), text
+
+
 def test_the_prompt_is_the_models_own_template(engine: LlamaEngine, model: LlamaModel) -> None:
     whole = (
         "<|im_start|>system\nBe.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n"
@@ -135,7 +152,10 @@ async def test_a_seed_repeats_a_reply(engine: LlamaEngine) -> None:
 
 async def test_a_stop_string_ends_the_reply_before_itself(engine: LlamaEngine) -> None:
     request = GenerationRequest("a", prompt(engine, "Count from one to nine."), 60, sampling=GREEDY)
-    whole = text(await generate(engine, request))
+    # Twice, so that it begins with the same steps as the one that is stopped: what is evaluated
+    # together decides how it is rounded.
+    for _ in range(2):
+        whole = text(await generate(engine, request))
     stop = whole[len(whole) // 2 :][:5]
     pieces = await generate(engine, replace(request, stop=("never", stop)))
     assert text(pieces) == whole[: whole.index(stop)]

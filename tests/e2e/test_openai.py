@@ -207,3 +207,13 @@ def test_every_answer_has_a_name_and_a_time(client: openai.OpenAI) -> None:
     assert answer.headers["x-request-id"].startswith("req_")
     assert int(answer.headers["openai-processing-ms"]) >= 0
     assert answer.parse()._request_id == answer.headers["x-request-id"]
+
+
+def test_langchain_works_unchanged(palaver: Palaver) -> None:
+    """Where it is installed; it is not among what the tests install."""
+    langchain = pytest.importorskip("langchain_openai")
+    model = langchain.ChatOpenAI(
+        base_url=f"{palaver.url}/v1", api_key="none", model=MODEL, max_tokens=16, temperature=0
+    )
+    assert model.invoke("Who are you?").content
+    assert "".join(chunk.content for chunk in model.stream("Who are you?"))

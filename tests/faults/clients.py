@@ -145,7 +145,9 @@ class Client:
             body["id"] = self._talk.id
         else:
             body["context"] = f"You talk with {self._talk.name}."
-        headers = {"Idempotency-Key": turn.key, "Prefer": "wait=10"}
+        headers = {"Idempotency-Key": turn.key}
+        if path == "/":
+            headers["Prefer"] = "wait=10"
         async for answer in self._answers("POST", path, json=body, headers=headers):
             said = answer.json()
             if answer.status_code == 404:

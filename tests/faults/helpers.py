@@ -22,9 +22,9 @@ async def post_job(client: httpx.AsyncClient, prompt: str, **fields: Any) -> dic
     return job
 
 
-async def ended(client: httpx.AsyncClient, job: str) -> dict[str, Any]:
+async def ended(client: httpx.AsyncClient, job: str, within_s: float = WITHIN_S) -> dict[str, Any]:
     """A job once it has ended."""
-    async with asyncio.timeout(WITHIN_S):
+    async with asyncio.timeout(within_s):
         while True:
             with contextlib.suppress(httpx.TransportError):
                 answer = await client.get(f"/jobs/{job}?wait=5")

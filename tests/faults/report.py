@@ -18,7 +18,8 @@ to disprove it:
     {command}
 
 Three workers with a scripted engine and two APIs, each a process of its own with its own way to
-one Valkey with an append-only file; leases of 2 s, 4 turns at a time in each worker. Clients send
+one Valkey with an append-only file; leases of 2 s, 4 turns at a time in each worker, 100 attempts
+for each turn, because no turn is to blame for what kills the workers here. Clients send
 every prompt under an idempotency key until somebody names its job, to any of the APIs; they wait,
 stream, vanish and resume elsewhere, repeat requests in parallel, cancel, and delete conversations
 in the middle of a turn. Meanwhile one fault follows the other. At the end everything that the
