@@ -93,7 +93,7 @@ def _body(name: str) -> dict[str, Any]:
 def _operation(summary: str, *errors: str, **more: Any) -> dict[str, Any]:
     answer = {"application/json": {"schema": {"type": "object"}}}
     if "requestBody" in more:
-        answer["text/event-stream"] = {"schema": {"type": "string"}}
+        answer["text/event-stream"] = {}
     responses: dict[str, Any] = {"200": {"description": "So it is", "content": answer}}
     for status in (*errors, "401"):
         content = {"application/json": {"schema": _ERROR}}

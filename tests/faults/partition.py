@@ -47,37 +47,45 @@ class Partition:
 
     def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """A client has connected."""
+        self._writers.add(writer)
         task = asyncio.create_task(self._serve(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        """Drop everybody."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        """Drop everybody; returns when all have noticed."""
+        self.cut()
+        self._flowing.set()
+        await asyncio.gather(*self._tasks)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._is_cut:
-            writer.transport.abort()
-            return
+        writers = [writer]
         try:
+            if self._is_cut:
+                return
             answers, requests = await asyncio.open_unix_connection(self._upstream)
+            writers.append(requests)
+            self._writers.add(requests)
+            if not self._is_cut:
+                await self._pass_both_ways((reader, requests), (answers, writer))
         except OSError:
-            writer.transport.abort()
             return
-        self._writers |= {writer, requests}
-        passing = (self._pass(reader, requests), self._pass(answers, writer))
-        tasks = [asyncio.ensure_future(one) for one in passing]
+        finally:
+            for one in writers:
+                self._writers.discard(one)
+                one.transport.abort()
+
+    async def _pass_both_ways(
+        self, *ways: tuple[asyncio.StreamReader, asyncio.StreamWriter]
+    ) -> None:
+        """Until one side has ended."""
+        tasks = [asyncio.ensure_future(self._pass(*way)) for way in ways]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._writers -= {writer, requests}
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            writer.transport.abort()
-            requests.transport.abort()
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError):
