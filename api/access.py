@@ -19,9 +19,10 @@ _PEERS: Final = 10_000
 
 
 class Misses:
-    """Guesses of ids and keys: each peer has so many a minute, then nothing it names is looked up.
+    """Guesses of ids and keys: each guesser has so many a minute, then nothing more is looked up.
 
-    Kept in this process; of the peers that missed longest ago nothing is known any more.
+    A guesser is a key's owner, or an address where no valid key was shown. Kept in this process; of
+    those that missed longest ago nothing is known any more.
     """
 
     def __init__(self, a_minute: int = _MISSES_A_MINUTE) -> None:
@@ -32,9 +33,9 @@ class Misses:
         """Before something is looked up by an id or a key.
 
         Raises:
-            Problem: 429, its peer has guessed too often.
+            Problem: 429, there were too many guesses.
         """
-        left, _ = self._now(_peer(req))
+        left, _ = self._now(_guesser(req))
         if left < 1:
             wait_s = int((1 - left) * 60 / self._a_minute) + 1
             detail = "too many requests for what does not exist"
@@ -42,7 +43,7 @@ class Misses:
 
     def count(self, req: falcon.asgi.Request) -> None:
         """It does not exist."""
-        peer = _peer(req)
+        peer = _guesser(req)
         left, now = self._now(peer)
         self._left[peer] = max(0.0, left - 1), now
         self._left.move_to_end(peer)
@@ -82,9 +83,9 @@ class Access:
             return
         if req.method == "OPTIONS":
             return
-        if self._keys is not None or req.path.startswith(_OF_IDS):
-            self.misses.check(req)
         req.context.caller = self._caller(req)
+        if req.path.startswith(_OF_IDS):
+            self.misses.check(req)
 
     async def process_response(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, _resource: Any, _ok: bool
@@ -97,13 +98,16 @@ class Access:
         if self._keys is None:
             return Caller()
         scheme, _, secret = (req.get_header("Authorization") or "").partition(" ")
+        key = self._keys.find(secret.strip()) if scheme.lower() == "bearer" else None
+        if key is not None:
+            req.context.guesser = key.id
+            return Caller(key.id, key.limits)
+        # Who has a key is not kept out by others at the same address who have none.
+        self.misses.check(req)
         if scheme.lower() != "bearer" or not secret.strip():
             detail = "an API key is needed: Authorization: Bearer …"
             raise Problem(401, "unauthorized", detail, headers=_CHALLENGE)
-        key = self._keys.find(secret.strip())
-        if key is None:
-            raise Problem(401, "unauthorized", "there is no such API key", headers=_CHALLENGE)
-        return Caller(key.id, key.limits)
+        raise Problem(401, "unauthorized", "there is no such API key", headers=_CHALLENGE)
 
 
 def caller_of(req: falcon.asgi.Request) -> Caller:
@@ -112,7 +116,7 @@ def caller_of(req: falcon.asgi.Request) -> Caller:
     return caller
 
 
-def _peer(req: falcon.asgi.Request) -> str:
-    # Never from a header: anybody can write one.
-    client = req.scope.get("client")
-    return str(client[0]) if client else ""
+def _guesser(req: falcon.asgi.Request) -> str:
+    # The address never from a header: anybody can write one.
+    client = req.scope.get("client") or ("",)
+    return str(getattr(req.context, "guesser", f"address {client[0]}"))

@@ -21,6 +21,7 @@ from api.health import HealthResource, Readiness, ReadyResource, StaticJson
 from api.intake import Intake
 from api.jobs import JobEventsResource, JobResource
 from api.keys import KeyRing
+from api.metrics import HttpMetrics, MetricsResource
 from api.openai import errors as openai_errors
 from api.openai.models import Models
 from api.openai.routes import add_openai_routes
@@ -35,6 +36,7 @@ from shared.conversations import Conversations
 from shared.events import EventLog
 from shared.jobs import Jobs
 from shared.keys import Keys
+from shared.queue import Queue
 from shared.turns import Turns
 from shared.workers import Workers
 
@@ -98,6 +100,8 @@ async def create_api(settings: Settings, redis: Redis) -> AsyncIterator[Api]:
                 readiness=readiness,
                 access=access,
                 models=models,
+                workers=workers,
+                queue=Queue(redis, keys),
             )
         )
         yield Api(app, readiness, feed)
@@ -125,7 +129,8 @@ def create_app(parts: Parts) -> Application:
     """Middleware, error handlers and every route."""
     settings, jobs, conversations = parts.settings, parts.jobs, parts.conversations
     version = importlib.metadata.version("palaver")
-    app = Application(middleware=[RequestIds(), Guards(settings), parts.access])
+    http_metrics = HttpMetrics()
+    app = Application(middleware=[RequestIds(), http_metrics, Guards(settings), parts.access])
     install_error_handlers(app, {openai_errors.PREFIX: openai_errors.error_body})
     home = {
         "name": "Palaver",
@@ -149,5 +154,6 @@ def create_app(parts: Parts) -> Application:
     add_openai_routes(app, parts)
     app.add_route("/healthz", HealthResource())
     app.add_route("/readyz", ReadyResource(parts.readiness))
+    app.add_route("/metrics", MetricsResource(http_metrics, parts.workers, parts.queue))
     app.add_route("/openapi.json", StaticJson(openapi_document(settings, version)))
     return app

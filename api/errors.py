@@ -19,6 +19,7 @@ from shared.errors import (
     LimitReached,
     MemoryShort,
     NoSuchConversation,
+    NoSuchTurn,
     NoWorker,
     OutcomeUnknown,
     PalaverError,
@@ -114,7 +115,10 @@ def validation_problem(error: ValidationError) -> Problem:
         {"field": ".".join(map(str, item["loc"])), "message": _message(item)}
         for item in error.errors(include_url=False, include_input=False)[:_MOST_ERRORS]
     ]
-    detail = "; ".join(f"{item['field']}: {item['message']}" for item in errors)
+    detail = "; ".join(
+        f"{item['field']}: {item['message']}" if item["field"] else item["message"]
+        for item in errors
+    )
     return Problem(422, "invalid_request", detail, errors=errors)
 
 
@@ -146,6 +150,8 @@ def to_problem(error: PalaverError) -> Problem:
     match error:
         case NoSuchConversation():
             return Problem(404, "not_found", detail)
+        case NoSuchTurn():
+            return Problem(404, "previous_response_not_found", detail)
         case ConversationBusy():
             return Problem(409, "conversation_busy", detail, retry_after_s=_RETRY_AFTER_S)
         case InvalidReplaceFrom():

@@ -39,6 +39,9 @@ class Guards:
         self._check_origin(req)
         if not self._behind_proxy:
             self._check_proxy_headers(req)
+        if req.path.startswith("//"):
+            # The router would take it for the same path with one slash; nothing else here does.
+            raise Problem(404, "not_found", "there is nothing here")
         if not any(map(req.client_accepts, _ANSWERS)):
             raise Problem(406, "not_acceptable", "the answers here are application/json")
 

@@ -37,8 +37,8 @@ class Intake:
     def __init__(
         self, settings: Settings, turns: Turns, headroom: Headroom, misses: Misses, api: str
     ) -> None:
-        self._misses = misses
-        self._headroom = headroom
+        self.misses = misses
+        self.headroom = headroom
         self._settings = settings
         self._turns = turns
         self.api = api
@@ -53,7 +53,7 @@ class Intake:
         request = self._validated(body)
         new, caller = request.id is None, caller_of(req)
         if not new:
-            self._misses.check(req)
+            self.misses.check(req)
         instructions = request.context
         if instructions is None:
             instructions = self._settings.default_context
@@ -78,7 +78,7 @@ class Intake:
             Refused: it was not accepted.
             OutcomeUnknown: Redis does not answer; the prompt may have been accepted.
         """
-        self._headroom.check()
+        self.headroom.check()
         for _ in range(_SUBMIT_TRIES):
             try:
                 while (accepted := await self._turns.submit(submission)) is None:

@@ -1,5 +1,7 @@
 """`/jobs/{job}` and its events: where is my reply?"""
 
+import re
+
 import falcon.asgi
 
 from api.access import caller_of
@@ -65,6 +67,6 @@ def _requested_wait(req: falcon.asgi.Request) -> float:
     said = req.get_param("wait")
     if said is None:
         return Preference.of(req).limited(_LONGEST_WAIT_S) or 0
-    if not (said.isascii() and said.isdigit() and int(said) <= _LONGEST_WAIT_S):
+    if not re.fullmatch("[0-9]{1,3}", said) or int(said) > _LONGEST_WAIT_S:
         raise field_problem("wait", f"must be an integer from 0 to {_LONGEST_WAIT_S}")
     return int(said)

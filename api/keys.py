@@ -11,6 +11,7 @@ import datetime
 import fcntl
 import hashlib
 import hmac
+import logging
 import os
 import secrets
 import sys
@@ -25,6 +26,8 @@ import orjson
 from shared.config import fail_start, settings_or_exit
 from shared.errors import ConfigError
 from shared.limits import Limits
+
+log = logging.getLogger(__name__)
 
 _PREFIX: Final = "plv_"
 _SECRET_BYTES: Final = 32
@@ -158,12 +161,17 @@ class KeyRing:
             status = self._path.stat()
             seen = (status.st_ino, status.st_mtime_ns, status.st_size)
             if seen != self._seen:
-                self._keys = self._file.read()
-                self._seen, self.error = seen, None
+                self._seen = seen
+                self._keys, self.error = self._file.read(), None
         except ConfigError as error:
-            self.error = error
+            self._broken(error)
         except OSError as error:
-            self.error = ConfigError(f"PALAVER_API_KEYS_FILE={self._path}: {error.strerror}")
+            self._broken(ConfigError(f"PALAVER_API_KEYS_FILE={self._path}: {error.strerror}"))
+
+    def _broken(self, error: ConfigError) -> None:
+        if str(error) != str(self.error):
+            log.error("%s; the keys stay as they were", error)
+        self.error = error
 
 
 def _parse() -> argparse.Namespace:

@@ -116,7 +116,7 @@ def _job_paths() -> dict[str, Any]:
     job = _path("job", {"type": "string", "pattern": "^[0-9a-f]{32}$"})
     wait = _query("wait", {"type": "integer", "minimum": 0, "maximum": 60})
     shown = {"200": _json("The job", _ref("Job"))}
-    position = {"type": "string", "pattern": r"^[0-9]{1,20}-[0-9]{1,20}$"}
+    position = {"type": "string", "pattern": r"^[0-9]{1,19}-[0-9]{1,19}$"}
     return {
         "/jobs/{job}": {
             "get": _operation(
@@ -205,6 +205,13 @@ def _service_paths() -> dict[str, Any]:
         "/healthz": get("The process lives"),
         "/readyz": get("A prompt would be answered", "503"),
         "/openapi.json": get("This document"),
+        "/metrics": {
+            "get": _operation(
+                "Figures for Prometheus",
+                {"200": {"description": "Text", "content": {"text/plain": {}}}},
+                "503",
+            )
+        },
     }
 
 

@@ -12,7 +12,9 @@ from shared.config import Settings
 from shared.conversations import Conversations
 from shared.events import EventLog
 from shared.jobs import Jobs
+from shared.queue import Queue
 from shared.turns import Turns
+from shared.workers import Workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,3 +32,5 @@ class Parts:
     readiness: Readiness
     access: Access
     models: Models
+    workers: Workers
+    queue: Queue

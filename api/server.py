@@ -12,6 +12,7 @@ from typing import Any, Final
 import uvicorn
 import uvloop
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from api.app import Api, create_api
 from api.connections import BoundedProtocol
@@ -21,7 +22,7 @@ from shared.config import Settings, fail_start, settings_or_exit
 from shared.errors import ConfigError
 from shared.keys import Keys
 from shared.logs import configure_logging
-from shared.redis import AWAY, connect, wait_until_up
+from shared.redis import AWAY, connect, wait_until_up, will_pass
 from shared.supervisor import stop_on_signals
 
 _BACKLOG: Final = 2048
@@ -138,9 +139,13 @@ async def _greet_when_ready(
 ) -> None:
     """Print the address and something to try once a prompt would be answered."""
     while await wait_until_up(redis, draining):
-        with contextlib.suppress(*AWAY):
+        try:
             await check_server(redis, Keys(settings.namespace), settings)
             break
+        except (RedisError, OSError) as error:
+            if not will_pass(error):
+                raise
+            await asyncio.sleep(_READY_POLL_S)
     else:
         return
     while await api.readiness.missing() is not None:  # noqa: ASYNC110 - Redis has no event for it

@@ -16,7 +16,8 @@ from shared import ids
 from shared.events import Event, EventLog, order
 from shared.jobs import Jobs
 
-_EVENT_ID = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")
+# As long as any id of Redis (64 bits) of which all numbers are ids.
+_EVENT_ID = re.compile(r"[0-9]{1,19}-[0-9]{1,19}")
 _PING_S: Final = 15.0
 
 

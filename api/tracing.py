@@ -1,4 +1,4 @@
-"""A name for each request, so that a client's report can be found in the log."""
+"""A name for each request, by which a client can tell of it."""
 
 import secrets
 import time

@@ -54,7 +54,6 @@ SAMPLE: Final = 200
 CHUNK: Final = 1000
 LIMIT_S: Final = 540.0
 WORKER: Final = "bench"
-FINGERPRINT: Final = "0123456789abcdef"
 TOKENS_PER_WORD: Final = 1.35
 TOKENS_PER_PIECE: Final = 3
 SYLLABLES: Final = [c + v for c in ("b", "d", "f", "l", "m", "pr", "st", "t") for v in "aeiou"]
@@ -105,7 +104,6 @@ def completion(claim: Claim, reply: str, tokens: int, window: int) -> Completion
         offset=claim.history.offset,
         tokens=total,
         window=orjson.dumps(result.window),
-        model=FINGERPRINT,
         result=encoded,
         reply=reply_object(job, claim.conversation, claim.request, encoded),
         piece=None,

@@ -11,6 +11,7 @@ from shared.errors import (
     InvalidReplaceFrom,
     LimitReached,
     NoSuchConversation,
+    NoSuchTurn,
     NoWorker,
     QueueFull,
     Refused,
@@ -18,7 +19,7 @@ from shared.errors import (
 from shared.limits import Allowance, Limits
 from shared.turn_values import Submission
 
-_WITH_ALLOWANCE: Final = 3
+_WITH_ALLOWANCE: Final = 4
 
 IDEMPOTENCY_S: Final = 86400.0
 """How long an idempotency key is remembered at least."""
@@ -47,7 +48,7 @@ def allowance_of(answer: Sequence[str], limits: Limits) -> Allowance | None:
     """What is left of the requests a minute, if they are limited."""
     if limits.requests_per_minute is None or len(answer) < _WITH_ALLOWANCE:
         return None
-    return Allowance(limits.requests_per_minute, int(answer[1]), float(answer[2]) / 1000)
+    return Allowance(limits.requests_per_minute, int(answer[2]), float(answer[3]) / 1000)
 
 
 def refusal(answer: Sequence[str]) -> Refused:
@@ -55,6 +56,8 @@ def refusal(answer: Sequence[str]) -> Refused:
     match answer[0]:
         case "GONE":
             return NoSuchConversation("there is no such conversation")
+        case "UNKNOWN":
+            return NoSuchTurn("there is no such response")
         case "BUSY":
             return ConversationBusy("the conversation has too many unfinished turns")
         case "REPLACE":

@@ -36,8 +36,11 @@ async def check_server(redis: Redis, keys: Keys, settings: Settings) -> None:
             "Redis keeps no append-only file: what was said since its last snapshot is lost when "
             "it crashes (appendonly yes)"
         )
-    await redis.set(keys.schema, SCHEMA, nx=True)
+    # Not written where it stands already: the start must succeed while memory is short, too.
     found = await redis.get(keys.schema)
+    if found is None:
+        await redis.set(keys.schema, SCHEMA, nx=True)
+        found = await redis.get(keys.schema)
     if found is not None and found != SCHEMA:
         raise ConfigError(
             f"the data in Redis have format {found}, this version of Palaver reads {SCHEMA}; use "

@@ -11,12 +11,10 @@ from shared.config import Settings
 from shared.keys import Keys
 from shared.messages import StoredMessage, decode_messages
 from shared.schema import MessageObject, rfc3339
-from shared.scripts import Scripts, milliseconds
-from shared.turns import expiries, reach
+from shared.scripts import Scripts
+from shared.turns import expiries
 
-_FOR_RESPONSES: Final = ("fork", "forget", "begin", "label")
-_UNUSED_FORK_S: Final = 3600.0
-"""A fork to which nothing was submitted by then is gone."""
+_FOR_RESPONSES: Final = ("forget", "begin", "label")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,28 +34,11 @@ class Conversations:
     def __init__(self, redis: Redis, keys: Keys, settings: Settings) -> None:
         self._call = Scripts(redis, keys, "show", "page", "delete", "list", *_FOR_RESPONSES).call
         self._expiries = expiries(settings)
-        self._reach = reach(settings)
 
     async def show(self, conversation: str, owner: str) -> dict[str, Any] | None:
         """The conversation object."""
         found = await self._call("show", conversation=conversation, owner=owner)
         return _conversation(conversation, *found) if found is not None else None
-
-    async def fork(self, job: str, owner: str, fork: str, *, always: bool) -> str | None:
-        """The conversation in which to go on behind a completed turn; None if there is none.
-
-        It is the turn's own if nothing came later there, unless `always`; else `fork`, a copy.
-        """
-        answer = await self._call(
-            "fork",
-            job=job,
-            owner=owner,
-            fork=fork,
-            always=int(always),
-            reach=self._reach,
-            ttl_ms=milliseconds(_UNUSED_FORK_S),
-        )
-        return None if answer[0] == "GONE" else str(answer[1])
 
     async def forget_job(self, job: str, owner: str) -> bool:
         """Remove a job; what it added to its conversation stays."""
@@ -67,7 +48,11 @@ class Conversations:
     async def begin(self, conversation: str, owner: str, metadata: str) -> bool:
         """An empty conversation; False if the id is taken."""
         answer = await self._call(
-            "begin", conversation=conversation, owner=owner, metadata=metadata
+            "begin",
+            conversation=conversation,
+            owner=owner,
+            metadata=metadata,
+            **self._expiries,
         )
         return bool(answer == "OK")
 

@@ -4,6 +4,7 @@ PalaverError
 ├── ConfigError             a setting is wrong: the start stops
 ├── Refused                 a prompt was not accepted, nothing was stored
 │   ├── NoSuchConversation
+│   ├── NoSuchTurn
 │   ├── ConversationBusy
 │   ├── InvalidReplaceFrom
 │   ├── QueueFull
@@ -42,6 +43,10 @@ class Refused(PalaverError):
 
 class NoSuchConversation(Refused):
     """There is no such conversation, or it is not the caller's."""
+
+
+class NoSuchTurn(Refused):
+    """There is no such turn to go on behind, or it is not the caller's."""
 
 
 class ConversationBusy(Refused):

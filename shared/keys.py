@@ -25,6 +25,9 @@ _PATTERNS: Final = {
     # Who may start now: per owner, by acceptance sequence; owners by virtual time.
     "ready": "ready:{}",
     "owners": "owners",
+    # The virtual time of the turn served last; those of owners with nothing ready.
+    "clock": "clock",
+    "tags": "tags",
     "sequence": "sequence",
     # What an owner uses: turns that have not ended; when it may ask next; tokens of a day; and
     # its conversations by age, where they can be listed.

@@ -13,8 +13,9 @@ from shared.schema import Role
 class StoredMessage:
     """One message of a conversation.
 
-    `token_ids` are set only where tokenizing `content` again would give other ids. `job` is empty
-    for a reply that was read without the prompt in front of it.
+    `token_ids` are set only where tokenizing `content` again would give other ids; they are those
+    of the model with the fingerprint `model`. `job` is empty for a reply that was read without the
+    prompt in front of it.
     """
 
     number: int
@@ -24,6 +25,7 @@ class StoredMessage:
     tokens: int
     job: str
     token_ids: tuple[int, ...] | None = None
+    model: str = ""
 
     def encode(self) -> bytes:
         """Compact JSON with short names, because there are millions of these.
@@ -39,7 +41,7 @@ class StoredMessage:
         if self.role == "user":
             fields["j"] = self.job
         if self.token_ids is not None:
-            fields["i"] = self.token_ids
+            fields["i"], fields["f"] = self.token_ids, self.model
         return orjson.dumps(fields)
 
 
@@ -61,6 +63,7 @@ def decode_messages(texts: Iterable[str | bytes], number: int) -> tuple[StoredMe
                 tokens=fields["k"],
                 job=job,
                 token_ids=tuple(fields["i"]) if "i" in fields else None,
+                model=fields.get("f", ""),
             )
         )
     return tuple(messages)

@@ -103,6 +103,17 @@ def connect(settings: Settings, *, max_connections: int | None = None, **options
     return Redis.from_pool(pool)
 
 
+class _SentinelRedis(Redis):
+    """A client that closes its connections to the Sentinels, too."""
+
+    watchers: Sentinel
+
+    async def aclose(self, close_connection_pool: bool | None = None) -> None:
+        await super().aclose(close_connection_pool)
+        for one in self.watchers.sentinels:
+            await one.aclose(close_connection_pool=True)
+
+
 def _from_sentinel(url: str, pool: type[SentinelConnectionPool], options: dict[str, Any]) -> Redis:
     parts = urlsplit(url)
     credentials, _, hosts = parts.netloc.rpartition("@")
@@ -122,7 +133,14 @@ def _from_sentinel(url: str, pool: type[SentinelConnectionPool], options: dict[s
     sentinel = Sentinel(  # type: ignore[no-untyped-call]
         addresses, sentinel_kwargs=sentinel_options
     )
-    client: Redis = sentinel.master_for(service, connection_pool_class=pool, db=int(db), **options)
+    client: _SentinelRedis = sentinel.master_for(
+        service,
+        redis_class=_SentinelRedis,
+        connection_pool_class=pool,
+        db=int(db),
+        **options,
+    )
+    client.watchers = sentinel
     return client
 
 

@@ -30,7 +30,8 @@ class Submission:
 
     `new` conversations start with `instructions`; the job's end goes to the inbox of the process
     `api`, too, if it is set. With an `idempotency_key` the first job it made stands for all others.
-    Of a `stateless` turn no conversation is left.
+    Of a `stateless` turn no conversation is left. A turn `behind` that of another job goes on in
+    its conversation if nothing came later there, else in the new one, which gets a copy.
     """
 
     job: str
@@ -43,6 +44,7 @@ class Submission:
     idempotency_key: str | None = None
     limits: Limits = NO_LIMITS
     stateless: bool = False
+    behind: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +74,11 @@ class History:
     """A conversation as a turn sees it.
 
     `messages` start at the absolute number `offset`; `next_number` is what the turn's prompt gets.
-    `model` is the fingerprint under which stored token ids are valid.
     """
 
     context: str
     next_number: int
     offset: int
-    model: str
     messages: tuple[StoredMessage, ...]
 
 
@@ -118,7 +118,7 @@ class Claim:
 class WorkerState:
     """What a worker tells of itself: its model, its slots and how many run, its engine's steps.
 
-    `stats` are the engine's figures as JSON.
+    `stats` are the engine's figures, `turns` what became of its turns, both as JSON.
     """
 
     model: str
@@ -127,6 +127,7 @@ class WorkerState:
     running: int
     steps: int
     stats: bytes = b"{}"
+    turns: bytes = b"{}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +187,6 @@ class Completion:
     offset: int
     tokens: int
     window: bytes
-    model: str
     result: bytes
     reply: bytes
     piece: PieceRecord | None
@@ -211,6 +211,6 @@ def decode_claim(answer: Sequence[Any]) -> Claim:
 
 
 def _history(view: Sequence[Any]) -> History:
-    context, next_number, offset, model, messages = view
+    context, next_number, offset, messages = view
     decoded = decode_messages(messages, int(offset))
-    return History(context, int(next_number), int(offset), model, decoded)
+    return History(context, int(next_number), int(offset), decoded)

@@ -96,6 +96,8 @@ class Turns:
             replace_from=submission.request.replace_from,
             api=submission.api,
             stateless=1 if submission.stateless else None,
+            behind=submission.behind,
+            reach=reach(self._settings),
             **idempotency_arguments(submission, self._settings),
             pending_limit=self._settings.pending_turns,
             queue_limit=self._settings.queue_limit,
@@ -107,7 +109,7 @@ class Turns:
         match answer[0]:
             case "OK":
                 allowance = allowance_of(answer, submission.limits)
-                return Accepted(submission.job, submission.conversation, allowance)
+                return Accepted(submission.job, answer[1], allowance)
             case "SAME":
                 return Accepted(answer[1], answer[2])
             case "TAKEN":
@@ -257,7 +259,6 @@ class Turns:
             offset=completion.offset,
             tokens=completion.tokens,
             window=completion.window,
-            model=completion.model,
             result=completion.result,
             reply=completion.reply,
             **piece,

@@ -51,6 +51,15 @@ class Workers:
             names = await pipe.execute()
         return sorted({name for name in names if name})
 
+    async def all(self) -> dict[str, dict[str, str]]:
+        """What each living worker has told last, by its id."""
+        workers = await self._redis.zrange(self._keys.workers, 0, -1)
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for worker in workers:
+                pipe.hgetall(self._keys.worker(worker))
+            told = await pipe.execute()
+        return {worker: fields for worker, fields in zip(workers, told, strict=True) if fields}
+
     async def silence_s(self) -> float | None:
         """Seconds since any worker was heard of; None if none ever was."""
         answer = await self._call("silence")

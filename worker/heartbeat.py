@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final, NoReturn
 
 import orjson
@@ -14,6 +14,7 @@ from shared.turns import Turns
 from shared.workers import Workers
 from worker.engine.interface import Engine
 from worker.held import GivenUp, Held, Holdings
+from worker.turn_metrics import TurnMetrics
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ class Heartbeat:
         workers: Workers,
         engine: Engine,
         holdings: Holdings,
+        metrics: TurnMetrics,
         *,
         worker_id: str,
         interval_s: float,
@@ -50,6 +52,7 @@ class Heartbeat:
         self._workers = workers
         self._engine = engine
         self._holdings = holdings
+        self._metrics = metrics
         self._worker_id = worker_id
         self._interval_s = interval_s
         self._stuck = stuck
@@ -60,13 +63,17 @@ class Heartbeat:
             if self._engine.stuck_for() > 0:
                 log.critical("the engine is stuck in a step; this process gives up")
                 self._stuck()
-            try:
-                await self.announce()
-                for held in list(self._holdings.values()):
-                    await self._beat(held)
-            except (RedisError, OSError) as error:
-                log.warning("heartbeat: %s", error)
+            # Each by itself: while memory is short, leases can be renewed and nothing else written.
+            for held in list(self._holdings.values()):
+                await self._tried(self._beat(held))
+            await self._tried(self.announce())
             await asyncio.sleep(self._interval_s)
+
+    async def _tried(self, sign: Awaitable[None]) -> None:
+        try:
+            await sign
+        except (RedisError, OSError) as error:
+            log.warning("heartbeat: %s", error)
 
     async def register(self) -> OtherModel | None:
         """Tell for the first time; returns who runs another model, if somebody does."""
@@ -89,6 +96,7 @@ class Heartbeat:
             len(self._holdings),
             engine.steps,
             orjson.dumps(engine.stats()),
+            orjson.dumps(self._metrics.to_json()),
         )
 
     async def _beat(self, held: Held) -> None:

@@ -90,7 +90,6 @@ def build_prompt(engine: Engine, claim: Claim, history: History, budget: Budget)
         ContextLengthExceeded: instructions and prompt alone leave no room for a reply, or the
             conversation does not fit and must not be cut.
     """
-    same_model = history.model == engine.model.fingerprint
     request = claim.request
     context = history.context if request.context is None else request.context
     if request.instructions is not None:
@@ -100,7 +99,7 @@ def build_prompt(engine: Engine, claim: Claim, history: History, budget: Budget)
     # An edit's view is cut to a number of messages, and may begin in mid-turn.
     messages = dropwhile(lambda message: message.role != "user", history.messages)
     turns = tuple(
-        Turn(turn[0].number, tuple(_content(engine, message, same_model) for message in turn))
+        Turn(turn[0].number, tuple(_content(engine, message) for message in turn))
         for turn in split_turns(list(messages))
     )
 
@@ -170,8 +169,8 @@ def _render(
     return engine.render(_alternating(engine, [*system, *contents, user]))
 
 
-def _content(engine: Engine, message: StoredMessage, same_model: bool) -> PromptMessage:
-    ids = message.token_ids if same_model else None
+def _content(engine: Engine, message: StoredMessage) -> PromptMessage:
+    ids = message.token_ids if message.model == engine.model.fingerprint else None
     return PromptMessage(
         message.role, tuple(engine.tokenize(message.content)) if ids is None else ids
     )

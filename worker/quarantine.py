@@ -34,6 +34,7 @@ class Quarantine:
         self._turns = turns
         self._holdings = holdings
         self._trial: Trial | None = None
+        self._lifting: asyncio.Task[None] | None = None
         self._one_at_a_time = asyncio.Lock()
         self._over = asyncio.Event()
         self._over.set()
@@ -70,6 +71,11 @@ class Quarantine:
         if trial.is_over:
             return
         trial.is_over = True
+        # A task of its own, so that a cancellation of the turn leaves no shields behind.
+        self._lifting = asyncio.create_task(self._lift(trial, passed), name="end of a trial")
+        await asyncio.shield(self._lifting)
+
+    async def _lift(self, trial: "Trial", passed: bool) -> None:
         try:
             async with self.claiming:
                 await self._shield(on=False, cleared=trial.claim if passed else None)

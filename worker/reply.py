@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
@@ -20,7 +21,7 @@ from shared.schema import (
     reply_object,
     rfc3339,
 )
-from shared.turn_values import Claim, Completion, History, PieceRecord
+from shared.turn_values import Claim, Completion, History, Outcome, PieceRecord
 from shared.turns import Turns
 from worker.emitter import Emitter, Outlet
 from worker.engine.interface import (
@@ -35,12 +36,22 @@ from worker.held import GivenUp, Held
 from worker.persistence import persist
 from worker.prompt import Ahead, Prompt, build_prompt, build_stateless_prompt, look_ahead
 from worker.quarantine import MARGIN, Quarantine, Trial
+from worker.turn_metrics import TurnMetrics
 from worker.window import Budget
 
 log = logging.getLogger(__name__)
 
 _LONG_PROMPT: Final = 20_000
 """Characters from which on a prompt is tokenized beside the event loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A reply, ready to be committed; the next turn's window, if it was trimmed for it."""
+
+    completion: Completion
+    result: TurnResult
+    ahead: Ahead | None
 
 
 class Replier:
@@ -51,6 +62,7 @@ class Replier:
         engine: generates.
         emitter: sends pieces on their way.
         quarantine: says when a turn may be evaluated.
+        metrics: counts what becomes of turns.
         window: tokens of prompt and reply together.
         trim_to: share of the window that trimming aims at.
         max_tokens: a reply's length when the request does not say.
@@ -62,6 +74,7 @@ class Replier:
         engine: Engine,
         emitter: Emitter,
         quarantine: Quarantine,
+        metrics: TurnMetrics,
         *,
         window: int,
         trim_to: float,
@@ -71,6 +84,7 @@ class Replier:
         self._engine = engine
         self._emitter = emitter
         self._quarantine = quarantine
+        self._metrics = metrics
         self._window = window
         self._trim_to = trim_to
         self._max_tokens = max_tokens
@@ -80,23 +94,26 @@ class Replier:
         held.task = asyncio.current_task()
         try:
             if held.given_up is None:
+                self._metrics.started(held.claim)
                 await self._end(held)
         except asyncio.CancelledError:
             if held.given_up is None:
                 raise
         if held.given_up is GivenUp.DRAIN:
             # If it has ended all the same, this is refused.
-            await persist("hand over", lambda: self._turns.hand_over(held.claim))
+            outcome = await persist("hand over", lambda: self._turns.hand_over(held.claim))
+            if outcome is Outcome.OK:
+                self._metrics.handed_over()
 
     async def _end(self, held: Held) -> None:
         claim = held.claim
         try:
             async with asyncio.timeout(claim.remaining_s):
                 async with self._quarantine.admit(held) as trial:
-                    completion, ahead = await self._complete(held, trial)
-            await self._commit(claim, completion)
-            if ahead is not None:
-                self._engine.warm(claim.conversation, ahead.token_ids)
+                    done = await self._complete(held, trial)
+            await self._commit(claim, done)
+            if done.ahead is not None:
+                self._engine.warm(claim.conversation, done.ahead.token_ids)
         except TimeoutError:
             await self._fail(claim, DeadlineExceeded("the turn did not end within its time"))
         except TurnFailed as error:
@@ -109,16 +126,20 @@ class Replier:
             log.exception("job %s failed", claim.job)
             await self._fail(claim, TurnFailed("the worker failed on this turn"))
 
-    async def _commit(self, claim: Claim, completion: Completion) -> None:
-        outcome = await persist("commit", lambda: self._turns.commit(claim, completion))
+    async def _commit(self, claim: Claim, done: Done) -> None:
+        outcome = await persist("commit", lambda: self._turns.commit(claim, done.completion))
+        self._metrics.ended(outcome, "completed")
+        if outcome in (Outcome.OK, Outcome.DUP) and claim.starts == 1:
+            self._metrics.took(done.result.timings, done.result.usage.completion_tokens)
         log.info("job %s completed: %s", claim.job, outcome)
 
     async def _fail(self, claim: Claim, error: TurnFailed) -> None:
         outcome = await persist("fail", lambda: self._turns.fail(claim, error))
+        self._metrics.ended(outcome, error.code)
         log.info("job %s failed (%s): %s", claim.job, error.code, outcome)
 
-    async def _complete(self, held: Held, trial: Trial | None) -> tuple[Completion, Ahead | None]:
-        """Generate the reply; also returns the next turn's window, if it was trimmed for it.
+    async def _complete(self, held: Held, trial: Trial | None) -> Done:
+        """Generate the reply.
 
         Raises:
             TurnFailed, EngineError: there is none.
@@ -145,7 +166,10 @@ class Replier:
         ahead = None
         if claim.request.truncate and not claim.request.messages:
             ahead = look_ahead(self._engine, prompt, self._content(reply), budget)
-        return self._completion(claim, prompt, reply, rest, end, ahead), ahead
+        now_ms = time.time_ns() // 1_000_000
+        result = self._result(claim, prompt, reply, end, now_ms)
+        completion = self._completion(claim, prompt, reply, rest, result, ahead, now_ms)
+        return Done(completion, result, ahead)
 
     async def _prompt(self, claim: Claim, history: History, budget: Budget) -> Prompt:
         texts = (history.context, claim.request.context or "", claim.request.prompt)
@@ -206,12 +230,11 @@ class Replier:
         prompt: Prompt,
         reply: PieceRecord,
         rest: PieceRecord | None,
-        end: End,
+        result: TurnResult,
         ahead: Ahead | None,
+        now_ms: int,
     ) -> Completion:
-        now_ms, number = time.time_ns() // 1_000_000, prompt.number
-        user_tokens = len(prompt.user.token_ids)
-        result = self._result(claim, prompt, reply, end, now_ms)
+        number, user_tokens = prompt.number, len(prompt.user.token_ids)
         encoded = orjson.dumps(result)
         user = StoredMessage(
             number, "user", claim.request.prompt, claim.created_ms, user_tokens, claim.job
@@ -224,6 +247,7 @@ class Replier:
             len(reply.token_ids),
             claim.job,
             self._ids_to_keep(reply),
+            self._engine.model.fingerprint,
         )
         return Completion(
             user=user,
@@ -231,7 +255,6 @@ class Replier:
             offset=prompt.offset if ahead is None else ahead.offset,
             tokens=result.numberOfTokens,
             window=orjson.dumps(result.window),
-            model=self._engine.model.fingerprint,
             result=encoded,
             reply=reply_object(claim.job, claim.conversation, claim.request, encoded),
             piece=rest,

@@ -98,6 +98,7 @@ class StreamWorker(Worker):
         self._reading = False
         self._quarantine = quarantine
         self._model = model
+        self._reclaim_nonce: str | None = None
         self._slot_freed = asyncio.Event()
 
     @property
@@ -178,17 +179,25 @@ class StreamWorker(Worker):
                 self.start_turn(claim)
 
     async def take_over(self) -> Claim | None:
-        """Start a turn whose worker is gone, if there is one and a slot for it."""
+        """Start a turn whose worker is gone, if there is one and a slot for it.
+
+        Not repeated while Redis is away: afterwards the others are given time to renew their
+        leases. What a lost answer gave us is asked for again the next time.
+
+        Raises:
+            RedisError: nothing was heard.
+        """
         async with self._quarantine.claiming:
             if not self.has_free_slot:
                 return None
-            nonce, shielded = secrets.token_hex(8), self._quarantine.is_active
-            claim = await persist(
-                "reclaim",
-                lambda: self._turns.reclaim(
-                    self.worker_id, nonce, model=self._model, shielded=shielded
-                ),
+            self._reclaim_nonce = self._reclaim_nonce or secrets.token_hex(8)
+            claim = await self._turns.reclaim(
+                self.worker_id,
+                self._reclaim_nonce,
+                model=self._model,
+                shielded=self._quarantine.is_active,
             )
+            self._reclaim_nonce = None
             if claim is not None:
                 self.start_turn(claim)
             return claim

@@ -29,6 +29,7 @@ from worker.quarantine import Quarantine
 from worker.recovery import Recovery
 from worker.reply import Replier
 from worker.stream_worker import StreamWorker
+from worker.turn_metrics import TurnMetrics
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +67,7 @@ async def _run(settings: Settings, redis: Redis, engine: Engine, stopping: async
     emitter = Emitter(turns)
     holdings: Holdings = {}
     quarantine = Quarantine(turns, holdings)
+    metrics = TurnMetrics()
     worker = StreamWorker(
         redis=redis,
         keys=keys,
@@ -75,6 +77,7 @@ async def _run(settings: Settings, redis: Redis, engine: Engine, stopping: async
             engine,
             emitter,
             quarantine,
+            metrics,
             window=settings.context_length,
             trim_to=settings.trim_to,
             max_tokens=settings.max_tokens,
@@ -90,6 +93,7 @@ async def _run(settings: Settings, redis: Redis, engine: Engine, stopping: async
         workers,
         engine,
         holdings,
+        metrics,
         worker_id=worker.worker_id,
         interval_s=settings.heartbeat,
     )

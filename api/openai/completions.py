@@ -12,7 +12,7 @@ from falcon.asgi import SSEvent
 
 from api.access import caller_of
 from api.body import read_json_object
-from api.errors import Problem, parse
+from api.errors import Problem, field_problem, parse
 from api.feed import EventFeed
 from api.intake import Intake
 from api.openai.errors import error_body
@@ -33,6 +33,8 @@ from shared.schema import TurnRequest
 from shared.turn_values import Accepted, Submission
 from shared.turns import Turns
 
+ENDS_WITHIN_S: Final = 15.0
+"""A turn that has passed its deadline is ended by its worker, or by the next sweep."""
 _DONE: Final = SSEvent(data=b"[DONE]")
 
 
@@ -124,7 +126,7 @@ class ChatCompletionsResource:
         async with self._feed.watch_new(submission.job) as watch:
             accepted = await self._intake.submit(submission)
             tell_allowance(accepted.allowance, resp)
-            event = await first_terminal(watch, self._settings.job_timeout)
+            event = await first_terminal(watch, self._settings.job_timeout + ENDS_WITHIN_S)
         if event is None:
             # Nobody can ask for it later: whoever wants it sends it again.
             await self._turns.cancel(accepted.job, submission.owner)
@@ -185,6 +187,9 @@ def turn_request(request: ChatCompletionRequest, max_tokens_limit: int) -> TurnR
         schema = ANY_OBJECT
     elif isinstance(request.response_format, SchemaFormat):
         schema = orjson.dumps(request.response_format.json_schema.schema_).decode()
+    for name in ("max_tokens", "max_completion_tokens"):
+        if (getattr(request, name) or 0) > max_tokens_limit:
+            raise field_problem(name, f"must be at most {max_tokens_limit} here")
     options = {
         "max_tokens": request.max_tokens or request.max_completion_tokens,
         "temperature": request.temperature,

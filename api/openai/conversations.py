@@ -9,7 +9,9 @@ import orjson
 from api.access import caller_of
 from api.body import read_json_object
 from api.errors import Problem, field_problem, parse
+from api.headroom import Headroom
 from api.openai.objects import CONVERSATION, item_of
+from api.openai.queries import Query
 from api.openai.response_requests import ConversationUpdate, NewConversation
 from api.openai.responses import conversation_id, show_response
 from shared import ids
@@ -24,13 +26,17 @@ _NO_METADATA: Final = "{}"
 class NewConversationResource:
     """Makes conversations."""
 
-    def __init__(self, conversations: Conversations, max_body_bytes: int) -> None:
+    def __init__(
+        self, conversations: Conversations, headroom: Headroom, max_body_bytes: int
+    ) -> None:
         self._conversations = conversations
+        self._headroom = headroom
         self._max_body_bytes = max_body_bytes
 
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         body = await read_json_object(req, self._max_body_bytes)
         request = parse(NewConversation, body)
+        self._headroom.check()
         owner = caller_of(req).owner
         metadata = orjson.dumps(request.metadata or {}).decode()
         conversation = ids.new_conversation()
@@ -56,7 +62,7 @@ class OpenAiConversationResource:
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, conversation: str
     ) -> None:
         body = await read_json_object(req, self._max_body_bytes)
-        metadata = orjson.dumps(parse(ConversationUpdate, body).metadata).decode()
+        metadata = orjson.dumps(parse(ConversationUpdate, body).metadata or {}).decode()
         name, owner = found(conversation), caller_of(req).owner
         show_response(await shown(self._conversations, name, owner, metadata), resp)
 
@@ -78,15 +84,16 @@ class ItemsResource:
     async def on_get(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, conversation: str
     ) -> None:
-        limit = req.get_param_as_int("limit", min_value=1, max_value=_LARGEST_LIMIT)
-        order = req.get_param("order") or "desc"
+        query = Query(req, "limit", "order", "after")
+        limit = query.number("limit", 1, _LARGEST_LIMIT)
+        order = query.text("order") or "desc"
         if order not in ("asc", "desc"):
             raise field_problem("order", "must be asc or desc")
         messages = await self._all(found(conversation), caller_of(req).owner)
         items = [item_of(message) for message in messages]
         if order == "desc":
             items.reverse()
-        items = _behind(items, req.get_param("after"))
+        items = _behind(items, query.text("after"))
         page = items[: limit or _DEFAULT_LIMIT]
         listed: dict[str, Any] = {
             "object": "list",

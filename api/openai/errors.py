@@ -27,7 +27,7 @@ def error_body(problem: Problem) -> bytes:
     error: dict[str, Any] = {
         "message": problem.detail,
         "type": kind,
-        "param": problem.errors[0]["field"] if problem.errors else None,
+        "param": (problem.errors[0]["field"] or None) if problem.errors else None,
         "code": _CODES.get(problem.code, problem.code),
     }
     return orjson.dumps({"error": error | problem.extra})

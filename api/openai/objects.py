@@ -50,6 +50,11 @@ class ResponseShape:
     model: str
 
     @property
+    def is_stored(self) -> bool:
+        """Whether it can be asked for later."""
+        return bool(orjson.loads(self.request.echo)["store"])
+
+    @property
     def message_id(self) -> str:
         return f"{MESSAGE}{self.job}{_ROLES['assistant']}"
 
@@ -127,7 +132,7 @@ def response_of(state: JobState, model: str) -> dict[str, Any]:
 def _usage(usage: dict[str, Any]) -> dict[str, Any]:
     return {
         "input_tokens": usage["prompt_tokens"],
-        "input_tokens_details": usage["prompt_tokens_details"],
+        "input_tokens_details": usage["prompt_tokens_details"] | {"cache_write_tokens": 0},
         "output_tokens": usage["completion_tokens"],
         "output_tokens_details": {"reasoning_tokens": 0},
         "total_tokens": usage["total_tokens"],
@@ -161,8 +166,19 @@ class ResponseEvents:
         self._has_begun = False
         self._is_announced = False
 
-    def of(self, event: Event) -> Iterator[dict[str, Any]]:
-        """What one entry of the log gives."""
+    def from_number(self, event: Event, begin: int) -> Iterator[dict[str, Any]]:
+        """What one entry of the log gives, numbered `begin` and above.
+
+        The end is always told: once the log has expired, what is left of it has fewer events.
+        """
+        one: dict[str, Any] = {}
+        for one in self._of(event):
+            if one["sequence_number"] >= begin:
+                yield one
+        if event.is_terminal and one["sequence_number"] < begin:
+            yield one | {"sequence_number": begin}
+
+    def _of(self, event: Event) -> Iterator[dict[str, Any]]:
         if not self._is_announced:
             self._is_announced = True
             yield self._with_response("response.created", "queued")

@@ -3,6 +3,7 @@
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -27,6 +28,7 @@ from shared.requests import (
 from shared.schema import ChatMessage
 
 MOST_MESSAGES: Final = 10_000
+MAX_SCHEMA_DEPTH: Final = 64
 ANY_OBJECT: Final = '{"type":"object"}'
 _LARGEST_BIAS: Final = 100.0
 _BIAS_SCHEMA: Final = {
@@ -65,6 +67,24 @@ class Message(BaseModel):
         return ChatMessage(role, text)
 
 
+def bounded_schema(schema: dict[str, Any]) -> dict[str, Any]:
+    """A schema that can be passed on; what is in it is judged by who follows it."""
+    level: list[Any] = [schema]
+    for _ in range(MAX_SCHEMA_DEPTH):
+        level = [
+            below
+            for node in level
+            if isinstance(node, dict | list)
+            for below in (node.values() if isinstance(node, dict) else node)
+        ]
+        if not level:
+            return schema
+    raise PydanticCustomError("schema", "is nested too deep")
+
+
+Schema = Annotated[dict[str, Any], AfterValidator(bounded_schema), Field(alias="schema")]
+
+
 class JsonSchema(BaseModel):
     """A schema that the reply must follow."""
 
@@ -72,7 +92,7 @@ class JsonSchema(BaseModel):
 
     name: Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
     description: StrictStr | None = None
-    schema_: Annotated[dict[str, Any], Field(alias="schema")]
+    schema_: Schema
     strict: StrictBool | None = None
 
 
@@ -112,6 +132,8 @@ class StreamOptions(BaseModel):
 
 def _biases(value: object) -> object:
     """`{"123": -100}` as pairs of a token and a number."""
+    if value is None:
+        return ()
     if not isinstance(value, dict):
         raise PydanticCustomError("logit_bias", "must be an object of token ids and numbers")
     pairs = []
@@ -134,7 +156,7 @@ class ChatCompletionRequest(BaseModel):
 
     model: StrictStr
     messages: Annotated[tuple[Message, ...], Field(min_length=1, max_length=MOST_MESSAGES)]
-    stream: StrictBool = False
+    stream: StrictBool | None = None
     stream_options: StreamOptions | None = None
     max_tokens: Annotated[StrictInt, Field(ge=1)] | None = None
     max_completion_tokens: Annotated[StrictInt, Field(ge=1)] | None = None

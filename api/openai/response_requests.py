@@ -1,6 +1,6 @@
 """What OpenAI's clients send to the stateful part of its API."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import orjson
 from pydantic import (
@@ -15,7 +15,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from api.openai.requests import ANY_OBJECT, ObjectFormat, TextFormat, TextPart
+from api.openai.requests import ANY_OBJECT, ObjectFormat, Schema, TextFormat, TextPart
 from shared.requests import Probability, Temperature
 
 
@@ -44,7 +44,7 @@ class ResponseSchemaFormat(BaseModel):
     type: Literal["json_schema"]
     name: Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
     description: StrictStr | None = None
-    schema_: Annotated[dict[str, Any], Field(alias="schema")]
+    schema_: Schema
     strict: StrictBool | None = None
 
 
@@ -172,4 +172,4 @@ class ConversationUpdate(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    metadata: Metadata
+    metadata: Metadata | None

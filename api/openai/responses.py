@@ -15,6 +15,7 @@ from api.body import read_json_object
 from api.errors import Problem, field_problem, parse
 from api.feed import EventFeed
 from api.intake import Intake
+from api.openai.completions import ENDS_WITHIN_S
 from api.openai.models import Models
 from api.openai.objects import (
     CONVERSATION,
@@ -25,6 +26,7 @@ from api.openai.objects import (
     response_of,
     shape_of,
 )
+from api.openai.queries import Query
 from api.openai.response_requests import ResponsesRequest
 from api.stream import events_or_pings
 from api.waiting import first_terminal, tell_allowance, to_problem_of
@@ -39,6 +41,7 @@ from shared.turn_values import Accepted, Submission
 from shared.turns import Turns
 
 _CONVERSATION_ID = re.compile(CONVERSATION + r"([1-9][0-9]{0,15})")
+_LARGEST_NUMBER: Final = 10**9
 _NOT_STORED: Final = "there is no such response"
 
 
@@ -49,16 +52,14 @@ class ResponsesResource:
         self,
         settings: Settings,
         intake: Intake,
-        conversations: Conversations,
-        jobs: Jobs,
+        turns: Turns,
         streams: "ResponseStreams",
         feed: EventFeed,
         models: Models,
     ) -> None:
         self._settings = settings
         self._intake = intake
-        self._conversations = conversations
-        self._jobs = jobs
+        self._turns = turns
         self._streams = streams
         self._feed = feed
         self._models = models
@@ -66,66 +67,69 @@ class ResponsesResource:
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         body = await read_json_object(req, self._settings.max_body_bytes)
         request = parse(ResponsesRequest, body)
-        submission = await self._submission(caller_of(req), request)
-        if request.stream or request.background:
-            accepted = await self._intake.submit(submission)
-            tell_allowance(accepted.allowance, resp)
-            if request.stream:
-                shape = await self._shape(submission, accepted)
-                return self._streams.open(shape, 0, resp)
-            return await self._show(accepted.job, submission.owner, resp)
-        return await self._wait(submission, resp)
+        submission = self._submission(caller_of(req), request)
+        if not submission.new:
+            self._intake.misses.check(req)
+        # Asked before it is accepted: what fails afterwards makes clients repeat it.
+        model = await self._models.name()
+        if not (request.stream or request.background):
+            return await self._wait(submission, model, resp)
+        accepted = await self._intake.submit(submission)
+        tell_allowance(accepted.allowance, resp)
+        shape = _shape(submission, accepted, model)
+        if request.stream:
+            return self._streams.open(shape, submission.owner, 0, resp)
+        return show_response(shape.to_wire("queued"), resp)
 
-    async def _submission(self, caller: Caller, request: ResponsesRequest) -> Submission:
-        conversation = await self._conversation(caller, request)
+    def _submission(self, caller: Caller, request: ResponsesRequest) -> Submission:
+        named, previous = request.conversation_id, request.previous_response_id
+        behind = None
+        if previous is not None and (behind := job_id(previous)) is None:
+            raise Problem(404, "previous_response_not_found", _NOT_STORED)
         return Submission(
             job=ids.new_job(),
-            conversation=conversation or ids.new_conversation(),
+            conversation=ids.new_conversation() if named is None else conversation_id(named),
             owner=caller.owner,
-            new=conversation is None,
+            new=named is None and previous is None,
             instructions="",
             request=turn_request(request, self._settings.max_tokens_limit),
             api=self._intake.api,
             limits=caller.limits,
             stateless=not request.is_stored,
+            behind=behind,
         )
 
-    async def _conversation(self, caller: Caller, request: ResponsesRequest) -> str | None:
-        """The one to go on in; None for a new one."""
-        if request.conversation_id is not None:
-            return conversation_id(request.conversation_id)
-        if request.previous_response_id is None:
-            return None
-        job = job_id(request.previous_response_id)
-        found = None
-        if job is not None:
-            # What is not stored must not enter the conversation that is.
-            always = not request.is_stored
-            fork = ids.new_conversation()
-            found = await self._conversations.fork(job, caller.owner, fork, always=always)
-        if found is None:
-            raise Problem(404, "previous_response_not_found", _NOT_STORED)
-        return found
-
-    async def _shape(self, submission: Submission, accepted: Accepted) -> ResponseShape:
-        model = await self._models.name()
-        now_ms = time.time_ns() // 1_000_000
-        return ResponseShape(accepted.job, accepted.conversation, now_ms, submission.request, model)
-
-    async def _wait(self, submission: Submission, resp: falcon.asgi.Response) -> None:
+    async def _wait(self, submission: Submission, model: str, resp: falcon.asgi.Response) -> None:
         async with self._feed.watch_new(submission.job) as watch:
             accepted = await self._intake.submit(submission)
             tell_allowance(accepted.allowance, resp)
-            event = await first_terminal(watch, self._settings.job_timeout)
-        if event is not None and event.kind != "completed":
+            event = await first_terminal(watch, self._settings.job_timeout + ENDS_WITHIN_S)
+        if event is None:
+            if submission.stateless:
+                await self._turns.cancel(accepted.job, submission.owner)
+            raise no_outcome(accepted, may_retry=submission.stateless)
+        if event.kind != "completed":
             raise to_problem_of(accepted, event)
-        await self._show(accepted.job, submission.owner, resp)
+        shape = _shape(submission, accepted, model)
+        show_response(shape.to_wire("completed", orjson.loads(event.data)), resp)
 
-    async def _show(self, job: str, owner: str, resp: falcon.asgi.Response) -> None:
-        state = await self._jobs.get(job, owner)
-        if state is None:
-            raise Problem(404, "not_found", "the response is gone")
-        show_response(response_of(state, await self._models.name()), resp)
+
+def _shape(submission: Submission, accepted: Accepted, model: str) -> ResponseShape:
+    now_ms = time.time_ns() // 1_000_000
+    return ResponseShape(accepted.job, accepted.conversation, now_ms, submission.request, model)
+
+
+def no_outcome(accepted: Accepted, *, may_retry: bool) -> Problem:
+    """This server cannot wait any longer for a turn; one that goes on must not be repeated."""
+    headers = {} if may_retry else {"x-should-retry": "false"}
+    return Problem(
+        503,
+        "no_outcome",
+        "this server stops" if may_retry else "this server stops; the response goes on",
+        retry_after_s=1,
+        headers=headers,
+        extra={} if may_retry else {"response": f"{RESPONSE}{accepted.job}"},
+    )
 
 
 class ResponseResource:
@@ -144,10 +148,13 @@ class ResponseResource:
     ) -> None:
         state = await stored(self._jobs, response, caller_of(req).owner)
         model = await self._models.name()
-        if req.get_param_as_bool("stream"):
-            after = req.get_param_as_int("starting_after", min_value=0)
+        query = Query(req, "stream", "starting_after")
+        after = query.number("starting_after", 0, _LARGEST_NUMBER)
+        if query.flag("stream"):
             begin = 0 if after is None else after + 1
-            return self._streams.open(shape_of(state, model), begin, resp)
+            return self._streams.open(shape_of(state, model), state.owner, begin, resp)
+        if after is not None:
+            raise field_problem("starting_after", "needs stream=true")
         return show_response(response_of(state, model), resp)
 
     async def on_delete(
@@ -181,25 +188,35 @@ class CancelResource:
 class ResponseStreams:
     """Responses as OpenAI's events."""
 
-    def __init__(self, feed: EventFeed) -> None:
+    def __init__(self, feed: EventFeed, turns: Turns) -> None:
         self._feed = feed
+        self._turns = turns
 
-    def open(self, shape: ResponseShape, begin: int, resp: falcon.asgi.Response) -> None:
+    def open(
+        self, shape: ResponseShape, owner: str, begin: int, resp: falcon.asgi.Response
+    ) -> None:
         """Let a response stream the events numbered `begin` and above."""
         resp.set_header("Cache-Control", "no-store")
         resp.set_header("X-Accel-Buffering", "no")
-        resp.sse = self._emit(shape, begin)
+        resp.sse = self._emit(shape, owner, begin)
 
-    async def _emit(self, shape: ResponseShape, begin: int) -> AsyncIterator[SSEvent | None]:
-        told = ResponseEvents(shape)
-        async with self._feed.watch(shape.job) as watch:
-            async for event in events_or_pings(watch):
-                if event is None:
-                    yield None
-                    continue
-                for one in told.of(event):
-                    if one["sequence_number"] >= begin:
+    async def _emit(
+        self, shape: ResponseShape, owner: str, begin: int
+    ) -> AsyncIterator[SSEvent | None]:
+        told, has_ended = ResponseEvents(shape), False
+        try:
+            async with self._feed.watch(shape.job) as watch:
+                async for event in events_or_pings(watch):
+                    if event is None:
+                        yield None
+                        continue
+                    has_ended = event.is_terminal
+                    for one in told.from_number(event, begin):
                         yield SSEvent(event=one["type"], data=orjson.dumps(one))
+        finally:
+            if not has_ended and not shape.is_stored:
+                # Nobody else can read it.
+                await self._turns.cancel(shape.job, owner)
 
 
 def turn_request(request: ResponsesRequest, max_tokens_limit: int) -> TurnRequest:
@@ -208,6 +225,8 @@ def turn_request(request: ResponsesRequest, max_tokens_limit: int) -> TurnReques
     Raises:
         Problem: it asks for more tokens than are allowed.
     """
+    if (request.max_output_tokens or 0) > max_tokens_limit:
+        raise field_problem("max_output_tokens", f"must be at most {max_tokens_limit} here")
     options = {
         "max_tokens": request.max_output_tokens,
         "temperature": request.temperature,
@@ -235,8 +254,10 @@ async def stored(jobs: Jobs, response: str, owner: str) -> JobState:
     """
     job = job_id(response)
     state = await jobs.get(job, owner) if job is not None else None
-    # Turns of `POST /` are no responses, and neither are those that were not to be stored.
-    echo = orjson.loads(TurnRequest.decode(state.request).echo or "{}") if state else {}
+    # Turns of `POST /` are no responses, and neither are those that were not to be stored; of one
+    # whose conversation was deleted nothing is told any more.
+    request = TurnRequest.decode(state.request) if state and state.request else None
+    echo = orjson.loads(request.echo or "{}") if request else {}
     if state is None or not echo.get("store"):
         raise Problem(404, "not_found", _NOT_STORED)
     return state

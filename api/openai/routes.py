@@ -24,11 +24,9 @@ def add_openai_routes(app: "falcon.asgi.App[Any, Any]", parts: Parts) -> None:
     """Add them to an application."""
     settings, jobs, models = parts.settings, parts.jobs, parts.models
     conversations, feed = parts.conversations, parts.feed
-    streams = ResponseStreams(feed)
+    streams = ResponseStreams(feed, parts.turns)
     completions = ChatCompletionsResource(settings, parts.intake, parts.turns, feed, models)
-    responses = ResponsesResource(
-        settings, parts.intake, conversations, jobs, streams, feed, models
-    )
+    responses = ResponsesResource(settings, parts.intake, parts.turns, streams, feed, models)
     response = ResponseResource(jobs, conversations, streams, models)
     most = settings.max_body_bytes
     app.add_route("/v1/models", ModelsResource(models))
@@ -37,7 +35,9 @@ def add_openai_routes(app: "falcon.asgi.App[Any, Any]", parts: Parts) -> None:
     app.add_route("/v1/responses", responses)
     app.add_route("/v1/responses/{response}", response)
     app.add_route("/v1/responses/{response}/cancel", CancelResource(jobs, parts.turns, models))
-    app.add_route("/v1/conversations", NewConversationResource(conversations, most))
+    app.add_route(
+        "/v1/conversations", NewConversationResource(conversations, parts.intake.headroom, most)
+    )
     one = OpenAiConversationResource(conversations, most)
     app.add_route("/v1/conversations/{conversation}", one)
     app.add_route("/v1/conversations/{conversation}/items", ItemsResource(conversations))

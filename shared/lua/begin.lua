@@ -7,4 +7,5 @@ redis.call('HSET', name, 'owner', arg.owner, 'context', '', 'created', int(now_m
 if arg.owner ~= default_owner then
   redis.call('ZADD', key.owned(arg.owner), int(now_ms()), arg.conversation)
 end
+if tonumber(arg.conversation_ttl_ms) > 0 then redis.call('PEXPIRE', name, arg.conversation_ttl_ms) end
 return 'OK'

@@ -20,7 +20,7 @@ local function begins_turn(index)
 end
 
 redis.call('HSET', key.conversation(conversation), 'next', int(number + 2), 'offset', arg.offset,
-  'window', arg.window, 'model', arg.model, 'updated', int(now_ms()))
+  'window', arg.window, 'updated', int(now_ms()))
 if arg.context then redis.call('HSET', key.conversation(conversation), 'context', arg.context) end
 if number < next_number then
   -- `replace_from`: what stands from this number on makes room, and its replies count no longer.
@@ -47,11 +47,7 @@ if tonumber(arg.history_limit) > 0 and cut > 0 and most > 0 then
 end
 redis.call('HINCRBY', key.conversation(conversation), 'tokens', arg.tokens)
 redis.call('HSET', key.job(job), 'number', arg.number)
-if f.owner ~= default_owner then
-  local usage = key.usage(f.owner .. ':' .. day())
-  redis.call('INCRBY', usage, arg.tokens)
-  redis.call('PEXPIRE', usage, 2 * DAY_MS)
-end
+use_tokens(f.owner, arg.tokens)
 if arg.piece then emit(job, 'token', arg.piece, arg.piece, 'i', arg.ids) end
 finish(job, f, 'completed', 'result', arg.result, arg.reply)
 return 'OK'

@@ -52,12 +52,18 @@ local function emit(job, kind, logged, published, extra, value)
   end
 end
 
+-- The virtual time at which an owner with nothing ready would join: that of the turn served last, so that
+-- idling earns no credit; or its own, if it has been served since, so that coming back does not either.
+local function joining_time(owner)
+  return math.max(tonumber(redis.call('GET', key.clock) or 0),
+    tonumber(redis.call('HGET', key.tags, owner) or 0))
+end
+
 -- Let a turn start: into its owner's queue, at the place of its acceptance, and wake one worker.
--- An owner who was idle joins at the smallest virtual time, so that idling earns no credit.
 local function make_ready(job, owner, sequence)
   redis.call('ZADD', key.ready(owner), sequence, job)
-  local first = redis.call('ZRANGE', key.owners, 0, 0, 'WITHSCORES')
-  redis.call('ZADD', key.owners, 'NX', first[2] or 0, owner)
+  redis.call('ZADD', key.owners, 'NX', joining_time(owner), owner)
+  redis.call('HDEL', key.tags, owner)
   redis.call('XADD', key.permits, '*', 'j', job)
 end
 
@@ -75,12 +81,15 @@ local function next_ready()
   return redis.call('ZRANGE', key.ready(owner), 0, 0)[1]
 end
 
--- A turn waits no longer: out of its owner's queue, whose virtual time grows by what it cost. An owner with
--- nothing left is idle.
+-- A turn waits no longer: out of its owner's queue, whose virtual time grows by what it cost; one that costs
+-- something is being served. An owner with nothing left is idle, and its time is remembered.
 local function leave_queue(job, owner, cost)
   if redis.call('ZREM', key.ready(owner), job) == 0 then return end
+  local time = redis.call('ZSCORE', key.owners, owner) or '0'
+  if cost > 0 then redis.call('SET', key.clock, time) end
   if redis.call('EXISTS', key.ready(owner)) == 0 then
     redis.call('ZREM', key.owners, owner)
+    redis.call('HSET', key.tags, owner, int(time + cost))
   else
     redis.call('ZINCRBY', key.owners, cost, owner)
   end
@@ -130,8 +139,7 @@ local function others_before(owner, rank)
   for _, other in ipairs(owners()) do
     if other[1] == owner then mine = other[2] end
   end
-  -- Who has nothing ready joins at the smallest virtual time.
-  local time = rank + (mine or (owners()[1] and owners()[1][2]) or 0)
+  local time = rank + (mine or joining_time(owner))
   for _, other in ipairs(owners()) do
     if other[1] ~= owner then
       local ahead = time - other[2]
@@ -152,6 +160,14 @@ local function place(job, owner)
   local ms, since = pace().ms, pace().since
   if not ms then return position, 0 end
   return position, math.max(0, math.floor(position * ms - math.min(since, ms)))
+end
+
+-- An owner has used so many tokens today.
+local function use_tokens(owner, tokens)
+  if owner == default_owner or tonumber(tokens) == 0 then return end
+  local usage = key.usage(owner .. ':' .. day())
+  redis.call('INCRBY', usage, tokens)
+  redis.call('PEXPIRE', usage, 2 * DAY_MS)
 end
 
 -- Every end of a turn: its state and last event, its successor, its expiries, and everything that
@@ -179,6 +195,10 @@ local function finish(job, f, status, field, value, published)
       redis.call('PEXPIRE', key.jobs(conversation), arg.conversation_ttl_ms)
     end
   end
+  -- A reply that is broken off shortly before its end was given nearly whole.
+  if status ~= 'completed' then
+    use_tokens(f.owner, redis.call('HGET', key.job(job), 'progress') or 0)
+  end
   redis.call('ZREM', key.open_jobs, job)
   redis.call('SREM', key.open(f.owner), job)
   leave_queue(job, f.owner, 0)
@@ -194,13 +214,13 @@ local function finish(job, f, status, field, value, published)
   end
 end
 
--- A conversation as a turn needs it: {context, next, offset, model, messages}, or false if it is gone.
+-- A conversation as a turn needs it: {context, next, offset, messages}, or false if it is gone.
 -- The messages are those from the window's offset on; in front of `replace_from`, if that lies before
 -- the offset, at most `arg.reach` of them, because the window then starts anew. `next` is the number
 -- that the turn's prompt gets.
 local function view(conversation, replace_from)
   local f = redis.call('HMGET', key.conversation(conversation),
-    'context', 'first', 'next', 'offset', 'model')
+    'context', 'first', 'next', 'offset')
   if not f[1] then return false end
   local first, number, offset = tonumber(f[2]), tonumber(f[3]), tonumber(f[4])
   if replace_from and tonumber(replace_from) < number then
@@ -212,7 +232,7 @@ local function view(conversation, replace_from)
   if number > offset then
     messages = redis.call('LRANGE', key.messages(conversation), offset - first, number - 1 - first)
   end
-  return {f[1], int(number), int(offset), f[5] or '', messages}
+  return {f[1], int(number), int(offset), messages}
 end
 
 -- What a worker is told about a turn it holds: the job, and its conversation.

@@ -1,13 +1,17 @@
 -- Accept a prompt: one job, the last of its conversation's pending turns.
 -- A repetition with the same job id changes nothing and answers as the first time; one with the same
 -- idempotency key and body names the job that the first one made.
--- Answers {OK} · {SAME, job, conversation} · {REUSED} (the idempotency key with another body) ·
+-- Behind the turn of another job (`behind`) it goes on in that one's conversation if nothing came later there;
+-- else the new conversation gets everything up to that turn.
+-- Answers {OK, conversation} · {SAME, job, conversation} · {REUSED} (the idempotency key with another body) ·
 -- {GONE} (no such conversation of this owner) · {TAKEN} (the new id exists) · {BUSY} ·
 -- {REPLACE, next number} · {FULL, milliseconds until the next start} · {NO_WORKER} ·
 -- {LIMIT, which of the owner's limits, how much it allows, milliseconds until some of it is free}
--- With a limit of prompts a minute {OK} names what is left of it, and when all of it is there again.
+-- {UNKNOWN} (no such turn to go on behind)
+-- With a limit of prompts a minute OK tells what is left of it, too, and when all of it is there again.
 local job, conversation = arg.job, arg.conversation
-if redis.call('EXISTS', key.job(job)) == 1 then return {'OK'} end
+local accepted = redis.call('HGET', key.job(job), 'conversation')
+if accepted then return {'OK', accepted} end
 
 if arg.idempotency then
   local first = redis.call('HMGET', key.idempotency(arg.idempotency), 'job', 'body', 'conversation')
@@ -17,11 +21,30 @@ if arg.idempotency then
   end
 end
 
+-- What has to be copied: {conversation, its first number, the number behind the last that is copied}.
+local source
+if arg.behind then
+  local f = job_fields(arg.behind, 'status', 'owner', 'conversation', 'number')
+  if f.owner ~= arg.owner or f.status ~= 'completed' or not f.number then return {'UNKNOWN'} end
+  local c = redis.call('HMGET', key.conversation(f.conversation), 'first', 'next')
+  local first, behind = tonumber(c[1]), tonumber(f.number) + 2
+  if not first or behind - 2 < first then return {'UNKNOWN'} end
+  -- An edit may have put another turn in its place.
+  local prompt = redis.call('LINDEX', key.messages(f.conversation), behind - 2 - first)
+  if not prompt or not string.find(prompt, '"j":"' .. arg.behind .. '"', 1, true) then return {'UNKNOWN'} end
+  local is_last = behind == tonumber(c[2]) and redis.call('LLEN', key.pending(f.conversation)) == 0
+  if is_last and not arg.stateless then
+    conversation = f.conversation
+  else
+    source = {f.conversation, first, behind}
+  end
+end
+
 local now = now_ms()
-local known = redis.call('HMGET', key.conversation(conversation), 'owner', 'next')
-if arg.new == '1' then
+local known = redis.call('HMGET', key.conversation(conversation), 'owner', 'next', 'stateless')
+if arg.new == '1' or source then
   if known[1] then return {'TAKEN'} end
-elseif known[1] ~= arg.owner then
+elseif known[1] ~= arg.owner or (known[3] and not arg.stateless) then
   return {'GONE'}
 end
 local pending = redis.call('LLEN', key.pending(conversation))
@@ -63,15 +86,35 @@ local sequence = redis.call('INCR', key.sequence)
 redis.call('HSET', key.job(job), 'conversation', conversation, 'owner', arg.owner,
   'request', arg.request, 'status', 'queued', 'sequence', sequence, 'created', int(now),
   'deadline', int(now + arg.timeout_ms), 'starts', '0', 'crashes', '0', 'progress', '0')
-if arg.stateless then redis.call('HSET', key.job(job), 'stateless', '1') end
+if arg.stateless then
+  redis.call('HSET', key.job(job), 'stateless', '1')
+  redis.call('HSET', key.conversation(conversation), 'stateless', '1')
+end
 if arg.api then redis.call('HSET', key.job(job), 'api', arg.api) end
 if arg.replace_from then redis.call('HSET', key.job(job), 'replace_from', arg.replace_from) end
 if arg.new == '1' then
   redis.call('HSET', key.conversation(conversation), 'owner', arg.owner, 'context', arg.context,
     'created', int(now), 'updated', int(now), 'first', '1', 'next', '1', 'offset', '1',
     'turns', '0', 'tokens', '0')
+elseif source then
+  local from, first, behind = source[1], source[2], source[3]
+  local f = redis.call('HMGET', key.conversation(from), 'context', 'offset', 'metadata')
+  redis.call('HSET', key.conversation(conversation), 'owner', arg.owner, 'context', f[1],
+    'created', int(now), 'updated', int(now), 'first', int(first), 'next', int(behind),
+    'offset', int(math.max(first, math.min(tonumber(f[2]), behind - arg.reach))),
+    'turns', int(math.floor((behind - first) / 2)), 'tokens', '0', 'metadata', f[3] or '{}')
+  for at = 0, behind - 1 - first, 100 do
+    local some = redis.call('LRANGE', key.messages(from), at, math.min(at + 99, behind - 1 - first))
+    redis.call('RPUSH', key.messages(conversation), unpack(some))
+  end
 end
-if arg.new == '1' and arg.owner ~= default_owner and not arg.stateless then
+if (arg.new == '1' or source) and arg.owner ~= default_owner and not arg.stateless then
+  -- The oldest may have expired.
+  for _, oldest in ipairs(redis.call('ZRANGE', key.owned(arg.owner), 0, 2)) do
+    if redis.call('EXISTS', key.conversation(oldest)) == 0 then
+      redis.call('ZREM', key.owned(arg.owner), oldest)
+    end
+  end
   redis.call('ZADD', key.owned(arg.owner), int(now), conversation)
 end
 redis.call('ZADD', key.open_jobs, int(now + arg.timeout_ms), job)
@@ -95,6 +138,6 @@ if arg.new ~= '1' then
   redis.call('ZREMRANGEBYSCORE', key.jobs(conversation), '-inf',
     int(now - arg.timeout_ms - arg.job_ttl_ms))
 end
-if not arg.rate_limit then return {'OK'} end
+if not arg.rate_limit then return {'OK', conversation} end
 redis.call('SET', key.rate(arg.owner), string.format('%.3f', until_ms), 'PX', int(until_ms - now + 1))
-return {'OK', int(math.floor((now + 60000 - until_ms) * arg.rate_limit / 60000)), int(until_ms - now)}
+return {'OK', conversation, int(math.floor((now + 60000 - until_ms) * arg.rate_limit / 60000)), int(until_ms - now)}

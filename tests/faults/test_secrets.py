@@ -2,7 +2,12 @@
 
 import asyncio
 import signal
+from pathlib import Path
 
+import httpx
+
+from api.keys import KeyFile
+from shared.limits import NO_LIMITS
 from tests.faults.cluster import running_cluster
 from tests.faults.helpers import ended, holder, post_job
 
@@ -36,3 +41,25 @@ async def test_no_log_has_a_prompt_or_a_reply_whatever_goes_wrong() -> None:
             await api.stop()
         assert "completed" in cluster.output, "something was logged"
         assert CANARY not in cluster.output
+
+
+async def test_no_log_has_an_api_key_not_even_when_debugging(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    secret = KeyFile(path).create("alice", NO_LIMITS)
+    async with (
+        running_cluster(PALAVER_API_KEYS_FILE=str(path), PALAVER_LOG_LEVEL="debug") as cluster,
+        httpx.AsyncClient(
+            base_url=cluster.url(), headers={"Authorization": f"Bearer {secret}"}, timeout=60
+        ) as client,
+    ):
+        assert (await client.post("/", json={"prompt": "Hello."})).status_code == 200
+        assert (await client.get("/jobs/unknown")).status_code == 404
+        KeyFile(path).revoke("alice")
+        assert (await client.post("/", json={"prompt": "Hello."})).status_code == 401
+        path.write_text("damaged")
+        assert (await client.post("/", json={"prompt": "Hello."})).status_code == 401
+        for one in (*cluster.apis, *cluster.workers):
+            await one.stop()
+        assert "stopping" in cluster.output, "something was logged"
+        assert secret not in cluster.output
+        assert secret.removeprefix("plv_") not in cluster.output

@@ -101,7 +101,6 @@ def completion(claim: Claim, number: int = 1, reply: str = "Hi", **fields: Any) 
         offset=fields.get("offset", 1),
         tokens=9,
         window=b"{}",
-        model="m",
         result=b'{"reply":"Hi"}',
         reply=b'{"reply":"Hi","whole":true}',
         piece=fields.get("piece"),

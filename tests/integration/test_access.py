@@ -115,6 +115,36 @@ async def test_what_is_somebody_elses_is_not_there(valkey: Valkey, tmp_path: Pat
         assert (await guarded.ask(alice, "Still mine.", id=conversation)).status_code == 200
 
 
+async def test_openais_names_for_it_are_not_there_either(valkey: Valkey, tmp_path: Path) -> None:
+    async with running_guarded(valkey, tmp_path) as guarded:
+        client, alice, bob = guarded.stack.client, guarded.headers("a"), guarded.headers("b")
+        body = {"input": "Mine."}
+        mine = (await client.post("/v1/responses", json=body, headers=alice)).json()
+        response = mine["id"]
+        made = (await client.post("/v1/conversations", json={}, headers=alice)).json()["id"]
+        paths = [
+            ("GET", f"/v1/responses/{response}"),
+            ("GET", f"/v1/responses/{response}?stream=true"),
+            ("POST", f"/v1/responses/{response}/cancel"),
+            ("DELETE", f"/v1/responses/{response}"),
+            ("GET", f"/v1/conversations/{made}"),
+            ("POST", f"/v1/conversations/{made}"),
+            ("GET", f"/v1/conversations/{made}/items"),
+            ("DELETE", f"/v1/conversations/{made}"),
+        ]
+        for method, path in paths:
+            said: Any = {"metadata": {}} if method == "POST" and "conv" in path else None
+            answer = await client.request(method, path, headers=bob, json=said)
+            assert answer.status_code == 404, path
+            assert answer.json()["error"]["code"] == "not_found"
+        for extra in ({"previous_response_id": response}, {"conversation": made}):
+            answer = await client.post("/v1/responses", json=body | extra, headers=bob)
+            assert answer.status_code == 404, extra
+        for method, path in paths:
+            if method == "GET":
+                assert (await client.request(method, path, headers=alice)).status_code == 200
+
+
 async def test_an_idempotency_key_is_each_owners_own(valkey: Valkey, tmp_path: Path) -> None:
     async with running_guarded(valkey, tmp_path) as guarded:
         key = {"Idempotency-Key": "the-same-for-both"}

@@ -39,6 +39,15 @@ async def test_idling_earns_no_credit(bench: Bench) -> None:
     assert 4 <= names.count("late") <= 6
 
 
+async def test_who_comes_back_each_time_does_not_come_first_each_time(bench: Bench) -> None:
+    """One with a single turn at a time, and a name that comes first, does not starve another."""
+    await bench.submit(owner="a")
+    await bench.claim()
+    waiting = (await bench.submit(owner="b")).job
+    await bench.submit(owner="a")
+    assert (await bench.claim()).job == waiting
+
+
 async def owner_of(bench: Bench, job: str) -> str:
     return str(await bench.redis.hget(bench.keys.job(job), "owner"))
 

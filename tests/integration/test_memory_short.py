@@ -67,3 +67,19 @@ async def dump(redis: Any, name: str) -> Any:
             return await redis.xrange(name)
         case _:
             return await redis.get(name)
+
+
+async def test_while_memory_is_short_leases_are_renewed_all_the_same() -> None:
+    with running_valkey() as server:
+        settings = make_settings(server.url)
+        redis: Any = connect(settings)
+        short = Bench(redis, Keys(settings.namespace), settings)
+        await short.turns.ensure_group()
+        await redis.zadd(short.keys.workers, {"w1": 1 << 50})
+        await short.submit()
+        claim = await short.claim()
+        await redis.pexpire(short.keys.lease(claim.job), 5_000)
+        await redis.config_set("maxmemory", 1)
+        assert await short.turns.beat(claim, "w1") is Outcome.OK
+        assert await redis.pttl(short.keys.lease(claim.job)) > 20_000
+        await redis.aclose(close_connection_pool=True)

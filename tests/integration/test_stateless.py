@@ -7,8 +7,9 @@ from redis.asyncio import Redis
 
 from shared.config import Settings
 from shared.keys import Keys
+from shared.redis import connect
 from tests.scripted import ScriptedEngine
-from tests.servers import running_stack
+from tests.servers import Stack, running_stack
 
 MESSAGES = [
     {"role": "system", "content": "Persona."},
@@ -65,3 +66,67 @@ async def test_a_client_that_leaves_a_stream_cancels_it(
                 await asyncio.sleep(0.01)
         status: Any = await redis.hget(keys.job(job), "status")  # type: ignore[misc]  # redis-py types both clients as one
     assert status == "cancelled"
+
+
+async def respond(stack: Stack, said: str, **fields: Any) -> dict[str, Any]:
+    answer = await stack.client.post("/v1/responses", json={"input": said, **fields})
+    assert answer.status_code == 200, answer.text
+    response: dict[str, Any] = answer.json()
+    return response
+
+
+async def test_responses_behind_the_same_one_at_once_do_not_see_each_other(
+    settings: Settings,
+) -> None:
+    engine = ScriptedEngine()
+    async with running_stack(settings, engine) as stack:
+        first = (await respond(stack, "root"))["id"]
+        again = [respond(stack, f"branch {n}", previous_response_id=first) for n in range(5)]
+        branches = await asyncio.gather(*again)
+    assert len({branch["id"] for branch in branches}) == 5
+    for prompt in engine.prompts[1:]:
+        assert prompt.count("<user>") == 2
+        assert prompt.startswith("<user>root<end><assistant>You said: root<end><user>branch")
+
+
+async def test_a_response_that_was_edited_away_is_not_gone_on_with(settings: Settings) -> None:
+    async with running_stack(settings, ScriptedEngine()) as stack:
+        made = (await stack.client.post("/v1/conversations", json={})).json()["id"]
+        first = (await respond(stack, "edited away", conversation=made))["id"]
+        await stack.ask("in its place", id=int(made.removeprefix("conv_")), replace_from=1)
+        body = {"input": "?", "previous_response_id": first}
+        answer = await stack.client.post("/v1/responses", json=body)
+    assert answer.status_code == 404
+    assert answer.json()["error"]["code"] == "previous_response_not_found"
+
+
+async def test_a_refused_response_copies_nothing(
+    settings: Settings, redis: Redis, keys: Keys
+) -> None:
+    async with running_stack(settings, ScriptedEngine()) as stack:
+        first = (await respond(stack, "root"))["id"]
+        await respond(stack, "later", previous_response_id=first)
+        before = {name async for name in redis.scan_iter(f"{keys.namespace}:conv:*")}
+        await redis.delete(keys.workers)
+        body = {"input": "?", "previous_response_id": first}
+        refused = await stack.client.post("/v1/responses", json=body)
+        after = {name async for name in redis.scan_iter(f"{keys.namespace}:conv:*")}
+    assert refused.status_code == 503
+    assert after == before
+
+
+async def test_nothing_is_added_to_a_stateless_conversation(settings: Settings) -> None:
+    gate: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    async with running_stack(settings, ScriptedEngine(step=lambda _: gate)) as stack:
+        body = {"model": "any", "messages": MESSAGES}
+        asking = asyncio.create_task(stack.client.post("/v1/chat/completions", json=body))
+        async with connect(settings) as redis:
+            keys = Keys(settings.namespace)
+            while not (open_jobs := await redis.zrange(keys.open_jobs, 0, -1)):
+                await asyncio.sleep(0.01)
+        job = (await stack.client.get(f"/jobs/{open_jobs[0]}")).json()
+        intruder = await stack.client.post("/", json={"prompt": "?", "id": job["id"]})
+        gate.set_result(None)
+        answer = await asking
+    assert intruder.status_code == 404
+    assert answer.status_code == 200

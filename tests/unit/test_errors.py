@@ -29,6 +29,7 @@ from shared.errors import (
     LimitReached,
     MemoryShort,
     NoSuchConversation,
+    NoSuchTurn,
     NoWorker,
     OutcomeUnknown,
     PalaverError,
@@ -45,6 +46,7 @@ JOB = "0190a0b0c0d0e0f0a1b2c3d4e5f60718"
 
 REFUSALS: Mapping[type[PalaverError], tuple[PalaverError, int, str]] = {
     NoSuchConversation: (NoSuchConversation("no such conversation"), 404, "not_found"),
+    NoSuchTurn: (NoSuchTurn("no such response"), 404, "previous_response_not_found"),
     ConversationBusy: (ConversationBusy("too many turns"), 409, "conversation_busy"),
     InvalidReplaceFrom: (InvalidReplaceFrom(7), 422, "invalid_request"),
     QueueFull: (QueueFull(2.5), 503, "queue_full"),

@@ -40,17 +40,19 @@ def claim(prompt: str, context: str | None = None) -> Claim:
 
 
 def message(
-    number: int, role: Role, content: str, token_ids: tuple[int, ...] | None = None
+    number: int,
+    role: Role,
+    content: str,
+    token_ids: tuple[int, ...] | None = None,
+    model: str = "scripted",
 ) -> StoredMessage:
-    return StoredMessage(number, role, content, 0, len(content), "job", token_ids)
+    return StoredMessage(number, role, content, 0, len(content), "job", token_ids, model)
 
 
-def history(
-    *messages: StoredMessage, context: str = "", offset: int = 1, model: str = "scripted"
-) -> History:
+def history(*messages: StoredMessage, context: str = "", offset: int = 1) -> History:
     """A conversation whose messages in view are these."""
     next_number = messages[-1].number + 1 if messages else offset
-    return History(context, next_number, offset, model, messages)
+    return History(context, next_number, offset, messages)
 
 
 def dialogue(*contents: str, first: int = 1) -> list[StoredMessage]:
@@ -111,9 +113,24 @@ def test_stored_ids_are_used_with_the_same_model() -> None:
 
 @pytest.mark.parametrize("model", ["another", ""])
 def test_stored_ids_of_another_model_are_not_used(model: str) -> None:
-    past = [message(1, "user", "One?"), message(2, "assistant", "Two.", (0x54, 0x2460))]
-    prompt = build_prompt(ENGINE, claim("Hi"), history(*past, model=model), WIDE)
+    reply = message(2, "assistant", "Two.", (0x54, 0x2460), model)
+    prompt = build_prompt(ENGINE, claim("Hi"), history(message(1, "user", "One?"), reply), WIDE)
     assert text_of(prompt) == "<user>One?<end><assistant>Two.<end><user>Hi<end><assistant>"
+
+
+def test_each_message_says_whose_ids_it_has() -> None:
+    """A conversation may have been with several models, in any order."""
+    past = [
+        message(1, "user", "One?"),
+        message(2, "assistant", "Two.", (0x54, 0x2460), "another"),
+        message(3, "user", "Three?"),
+        message(4, "assistant", "Four.", (0x54, 0x2461)),
+    ]
+    prompt = build_prompt(ENGINE, claim("Hi"), history(*past), WIDE)
+    assert text_of(prompt) == (
+        "<user>One?<end><assistant>Two.<end><user>Three?<end><assistant>T②<end>"
+        "<user>Hi<end><assistant>"
+    )
 
 
 def test_an_empty_list_of_stored_ids_is_used_too() -> None:

@@ -71,7 +71,8 @@ class Batcher:
     def submit(self, request: GenerationRequest, sink: Sink) -> Sequence | None:
         """Take a request; its pieces go to `sink`. None if it has ended already."""
         self._warm.pop(request.session, None)
-        if len(request.prompt) + len(request.emitted) >= self._backend.lane_size:
+        is_full = len(request.prompt) + len(request.emitted) >= self._backend.lane_size
+        if is_full and not request.emitted:
             sink(EngineError("the window is full: the prompt leaves no room for a reply"))
             return None
         try:
@@ -80,7 +81,7 @@ class Batcher:
             sink(error)
             return None
         sequence = Sequence(request, self._backend, sampler, sink)
-        if len(request.emitted) >= request.max_tokens:
+        if is_full or len(request.emitted) >= request.max_tokens:
             sequence.finish_at_once()
             return None
         self._scheduler.waiting.append(sequence)

@@ -1,0 +1,42 @@
+"""Histograms as JSON: counted by a worker, told in its signs of life, shown by the API."""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+"""Upper bounds of times that people wait."""
+
+
+@dataclass
+class Histogram:
+    """Counts of values up to each bound, the last one without any; and their sum."""
+
+    bounds: Sequence[float] = SECONDS
+    counts: list[int] = field(default_factory=list)
+    total: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.counts = self.counts or [0] * (len(self.bounds) + 1)
+
+    def observe(self, value: float) -> None:
+        """Count a value."""
+        self.counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+    def to_json(self) -> dict[str, Any]:
+        return {"counts": self.counts, "total": round(self.total, 6)}
+
+    @classmethod
+    def from_json(cls, fields: Any) -> "Histogram":
+        """Raises: KeyError, TypeError: it is none."""
+        return cls(counts=list(fields["counts"]), total=float(fields["total"]))
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """As Prometheus has them: the upper bound, and how many values are not above it."""
+        found, running = [], 0
+        for bound, count in zip((*map(repr, self.bounds), "+Inf"), self.counts, strict=True):
+            running += count
+            found.append((bound, float(running)))
+        return found

@@ -1,0 +1,111 @@
+"""`/metrics` against what a known trace did."""
+
+import asyncio
+from typing import Any
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from shared.config import Settings
+from tests.scripted import ScriptedEngine, last_prompt
+from tests.servers import make_settings, running_stack
+from worker.engine.interface import EngineError
+
+Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
+async def scraped(client: httpx.AsyncClient) -> Samples:
+    """Every sample, without its worker's name."""
+    answer = await client.get("/metrics")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/plain")
+    found: Samples = {}
+    for family in text_string_to_metric_families(answer.text):
+        assert family.documentation, family.name
+        for sample in family.samples:
+            labels = {k: v for k, v in sample.labels.items() if k != "worker"}
+            key = sample.name, tuple(sorted(labels.items()))
+            found[key] = found.get(key, 0) + sample.value
+    return found
+
+
+def value(samples: Samples, name: str, **labels: str) -> float:
+    return samples[f"palaver_{name}", tuple(sorted(labels.items()))]
+
+
+async def until(client: httpx.AsyncClient, name: str, wanted: float, **labels: str) -> Samples:
+    """The samples, once a heartbeat has told that much."""
+    async with asyncio.timeout(20):
+        while True:
+            samples = await scraped(client)
+            if samples.get((f"palaver_{name}", tuple(sorted(labels.items())))) == wanted:
+                return samples
+            await asyncio.sleep(0.05)
+
+
+def sometimes(prompt: str) -> str:
+    """Fails when it is asked to."""
+    if "fail" in last_prompt(prompt):
+        raise EngineError("as asked")
+    return "0123456789"
+
+
+async def test_a_known_trace_is_counted_exactly(settings: Settings) -> None:
+    settings = make_settings(
+        str(settings.redis_url), PALAVER_NAMESPACE=settings.namespace, PALAVER_LEASE=0.6
+    )
+    async with running_stack(settings, ScriptedEngine(sometimes, piece_length=1)) as stack:
+        first = await stack.ask("one")
+        await stack.ask("two", id=first["id"])
+        refused: list[Any] = [
+            await stack.client.post("/", json={"prompt": "fail"}),
+            await stack.client.post("/", json={}),
+            await stack.client.get("/jobs/nonsense"),
+            await stack.client.get("/no/such/path"),
+        ]
+        samples = await until(stack.client, "turns_ended_total", 1, outcome="generation_failed")
+    assert [answer.status_code for answer in refused] == [500, 422, 404, 404]
+    assert value(samples, "turns_ended_total", outcome="completed") == 2
+    for name in ("queue_wait", "first_token", "time_per_token", "turn"):
+        assert value(samples, f"{name}_seconds_count") == 2
+        assert value(samples, f"{name}_seconds_bucket", le="+Inf") == 2
+    for name in ("fenced_writes", "turns_resumed", "turns_taken_over", "turns_handed_over"):
+        assert value(samples, f"{name}_total") == 0
+    assert value(samples, "workers") == 1
+    assert value(samples, "turns_open") == 0
+    assert value(samples, "worker_info", model="scripted", fingerprint="scripted") == 1
+    requests = {"method": "POST", "route": "/"}
+    assert value(samples, "http_requests_total", **requests, status="200") == 2
+    assert value(samples, "http_requests_total", **requests, status="500") == 1
+    assert value(samples, "http_requests_total", **requests, status="422") == 1
+    assert value(samples, "http_request_seconds_count", **requests) == 4
+    jobs = {"method": "GET", "route": "/jobs/{job}"}
+    assert value(samples, "http_requests_total", **jobs, status="404") == 1
+    other = {"method": "other", "route": "other"}
+    assert value(samples, "http_requests_total", **other, status="404") == 1
+
+
+async def test_what_waits_and_runs_is_shown(settings: Settings) -> None:
+    gate: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    settings = make_settings(
+        str(settings.redis_url),
+        PALAVER_NAMESPACE=settings.namespace,
+        PALAVER_LEASE=0.6,
+        PALAVER_SLOTS=2,
+    )
+    engine = ScriptedEngine(slots=2, step=lambda _: gate)
+    async with running_stack(settings, engine) as stack:
+        for number in range(5):
+            await stack.client.post("/jobs", json={"prompt": f"Number {number}."})
+        samples = await until(stack.client, "turns_running", 2)
+        assert value(samples, "turns_open") == 5
+        assert value(samples, "turns_waiting") == 3
+        assert value(samples, "slots") == 2
+        gate.set_result(None)
+        await until(stack.client, "turns_ended_total", 5, outcome="completed")
+
+
+async def test_without_any_worker_there_are_figures_all_the_same(settings: Settings) -> None:
+    async with running_stack(settings) as stack:
+        samples = await scraped(stack.client)
+    assert value(samples, "workers") == 0

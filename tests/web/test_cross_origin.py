@@ -1,0 +1,84 @@
+"""A real browser on a page of another origin: it cannot post a prompt."""
+
+import asyncio
+import http.server
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from redis.asyncio import Redis
+
+from shared.config import Settings
+from shared.keys import Keys
+from tests.scripted import ScriptedEngine
+from tests.servers import running_stack
+from tests.web.browser import chromium, rendered
+
+PAGE = """<!doctype html><title>evil</title><body><pre id="seen"></pre>
+<iframe name="hidden"></iframe>
+<form id="form" method="post" enctype="text/plain" target="hidden" action="{target}/">
+<input name='{{"prompt": "posted by a form", "stop": ["' value='"]}}'></form>
+<script>
+const body = JSON.stringify({{prompt: "posted by a script"}});
+const ways = {{
+  simple: {{method: "POST", body, headers: {{"Content-Type": "text/plain"}}}},
+  opaque: {{method: "POST", body, mode: "no-cors"}},
+  json: {{method: "POST", body, headers: {{"Content-Type": "application/json"}}}},
+}};
+document.getElementById("form").submit();
+(async () => {{
+  for (const [name, way] of Object.entries(ways)) {{
+    let seen;
+    try {{
+      const answer = await fetch("{target}/", way);
+      seen = answer.type + " " + answer.status + " " + (await answer.text()).slice(0, 40);
+    }} catch (error) {{
+      seen = "refused";
+    }}
+    document.getElementById("seen").textContent += name + ": " + seen + ";";
+  }}
+}})();
+</script>"""
+
+
+@contextmanager
+def serving(page: str) -> Iterator[int]:
+    """A web server with one page; yields its port."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(page.encode())
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+async def test_a_page_of_another_origin_cannot_post_a_prompt(
+    settings: Settings, redis: Redis, keys: Keys
+) -> None:
+    chromium()
+    engine = ScriptedEngine()
+    async with running_stack(settings, engine) as stack:
+        target = str(stack.client.base_url).rstrip("/")
+        with serving(PAGE.format(target=target)) as port:
+            # Another port is another origin; another name is another site, too.
+            for name in ("127.0.0.1", "evil.localhost"):
+                page = await asyncio.to_thread(rendered, f"http://{name}:{port}/")
+                for way in ("simple: refused;", "opaque: opaque 0 ;", "json: refused;"):
+                    assert way in page, page
+        assert not await redis.exists(f"{keys.namespace}:sequence"), "nothing was accepted"
+        # The same server answers those who may.
+        assert (await stack.ask("Hello."))["reply"] == "You said: Hello."
+    assert len(engine.prompts) == 1

@@ -1,0 +1,59 @@
+"""What became of a worker's turns, and how long they took; told with each heartbeat."""
+
+from collections import Counter
+from typing import Any
+
+from shared.histograms import Histogram
+from shared.schema import Timings
+from shared.turn_values import Claim, Outcome
+
+
+class TurnMetrics:
+    """Counts since the process began.
+
+    `outcomes` are the ends that this worker wrote, `completed` or a failure's code; `fenced` are
+    writes that were refused because the turn was somebody else's by then; `resumed` starts that
+    went on behind an earlier one; `crashed` those of them whose worker had been lost.
+    """
+
+    def __init__(self) -> None:
+        self.outcomes: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter(fenced=0, resumed=0, crashed=0, handed_over=0)
+        self.histograms = {
+            name: Histogram() for name in ("queue_wait", "first_token", "time_per_token", "turn")
+        }
+
+    def started(self, claim: Claim) -> None:
+        """A turn begins, or goes on, here."""
+        if claim.starts > 1:
+            self.counts["resumed"] += 1
+            self.counts["crashed"] += claim.suspect
+
+    def ended(self, outcome: Outcome, kind: str) -> None:
+        """A turn's end was written, or refused."""
+        # Written before, but the answer was lost: it counts once, now.
+        if outcome in (Outcome.OK, Outcome.DUP):
+            self.outcomes[kind] += 1
+        elif outcome is Outcome.FENCED:
+            self.counts["fenced"] += 1
+
+    def handed_over(self) -> None:
+        """A turn was given back."""
+        self.counts["handed_over"] += 1
+
+    def took(self, timings: Timings, num_tokens: int) -> None:
+        """A reply was completed by its first start."""
+        queued_s, prompt_s = timings.queued_ms / 1000, timings.prompt_ms / 1000
+        reply_s = timings.generation_ms / 1000
+        self.histograms["queue_wait"].observe(queued_s)
+        self.histograms["first_token"].observe(queued_s + prompt_s)
+        self.histograms["turn"].observe(queued_s + prompt_s + reply_s)
+        if num_tokens > 1:
+            self.histograms["time_per_token"].observe(reply_s / (num_tokens - 1))
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "outcomes": dict(self.outcomes),
+            "counts": dict(self.counts),
+            "histograms": {name: one.to_json() for name, one in self.histograms.items()},
+        }
