@@ -106,11 +106,11 @@ def connect(settings: Settings, *, max_connections: int | None = None, **options
 class _SentinelRedis(Redis):
     """A client that closes its connections to the Sentinels, too."""
 
-    watchers: Sentinel
+    watchers: Sentinel | None = None
 
     async def aclose(self, close_connection_pool: bool | None = None) -> None:
         await super().aclose(close_connection_pool)
-        for one in self.watchers.sentinels:
+        for one in self.watchers.sentinels if self.watchers is not None else ():
             await one.aclose(close_connection_pool=True)
 
 
