@@ -142,6 +142,15 @@ class StreamWorker(Worker):
         self.job_counter -= 1
         self._slot_freed.set()
 
+    async def main(self) -> None:
+        """arq's, which asks Redis for its version first: what fails there is tried again."""
+        while True:
+            try:
+                return await super().main()
+            except AWAY as error:
+                log.warning("Redis is away (%s); beginning again", type(error).__name__)
+                await asyncio.sleep(_PAUSE_S)
+
     async def _poll_iteration(self) -> None:
         """Wait for a free slot, then for a permit, and start the turn it gives."""
         if not self.has_free_slot:

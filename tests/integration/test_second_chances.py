@@ -182,3 +182,17 @@ async def test_a_body_that_was_cut_off_is_no_prompt(valkey: Valkey, head: bytes)
         await stack.ask("a whole one")  # accepted later than the half one would have been
         assert await redis.get(f"{settings.namespace}:sequence") == "1"
     await redis.aclose(close_connection_pool=True)
+
+
+async def test_a_connection_that_breaks_while_a_worker_starts_does_not_end_it(
+    valkey: Valkey, tmp_path: Path
+) -> None:
+    """arq asks for the server's figures when it begins."""
+    settings = make_settings(valkey.url)
+    async with running_proxy(tmp_path, valkey.socket, mark=b"DBSIZE", times=2) as (url, proxy):
+        behind = make_settings(url, PALAVER_NAMESPACE=settings.namespace)
+        async with running_api(settings) as client, running_worker(behind, ScriptedEngine()):
+            await until_ready(client)
+            answer = await client.post("/", json={"prompt": "Still there?"})
+    assert answer.status_code == 200
+    assert proxy.lost == 2
