@@ -158,11 +158,6 @@ class Cluster:
         return False
 
 
-def kill_all(processes: list[Process]) -> None:
-    for one in processes:
-        one.kill()
-
-
 @asynccontextmanager
 async def running_cluster(
     *,
@@ -186,17 +181,16 @@ async def running_cluster(
         "FAULTS_PIECE_S": str(piece_s),
         **variables,
     }
-    processes: list[Process] = []
     try:
         async with contextlib.AsyncExitStack() as stack:
-            stack.callback(kill_all, processes)
 
             async def process(module: str, name: str, **more: str) -> Process:
                 path = folder / f"{name}.sock"
                 partition = await stack.enter_async_context(running_partition(path, valkey.socket))
                 environ = settings | more | {"REDIS_URL": partition.url}
                 one = Process(module, partition, environ, folder / f"{name}.log")
-                processes.append(one)
+                # Before its way to Redis closes: it would come back at once.
+                stack.callback(one.kill)
                 one.start()
                 return one
 

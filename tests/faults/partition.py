@@ -53,10 +53,11 @@ class Partition:
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        """Drop everybody; returns when all have noticed."""
-        self.cut()
+        """Drop everybody; returns when all have noticed, those who came meanwhile, too."""
         self._flowing.set()
-        await asyncio.gather(*self._tasks)
+        while self._tasks:
+            self.cut()
+            await asyncio.gather(*self._tasks)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writers = [writer]
@@ -99,8 +100,9 @@ class Partition:
 async def running_partition(path: Path, upstream: Path) -> AsyncIterator[Partition]:
     """A proxy on a socket of its own."""
     partition = Partition(path, upstream)
-    async with await asyncio.start_unix_server(partition.accept, path):
+    async with await asyncio.start_unix_server(partition.accept, path) as server:
         try:
             yield partition
         finally:
+            server.close()
             await partition.close()
