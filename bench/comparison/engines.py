@@ -68,17 +68,15 @@ class Engine:
         start: starts it.
         dialogue: gives what begins conversations with it.
         workloads: those it is meant for; empty for all.
-        without: those it cannot take part in.
     """
 
     title: str
     start: Start
     dialogue: Callable[[Bench], MakeDialogue]
     workloads: tuple[str, ...] = ()
-    without: tuple[str, ...] = ()
 
     def plays(self, workload: str) -> bool:
-        return workload not in self.without and (not self.workloads or workload in self.workloads)
+        return not self.workloads or workload in self.workloads
 
 
 @contextlib.contextmanager
@@ -226,6 +224,9 @@ UNIFIED: Final = "llama-server-kvu"
 REUSING: Final = "llama-server-reuse"
 SMALL_BATCH: Final = "llama-server-small-batch"
 
+PYTHONS: Final = ("own", "one")
+"""What servers in Python play: many users and one; the rest would add an hour to three rounds."""
+
 ENGINES: Final[dict[str, Engine]] = {
     PALAVER: Engine("Palaver", start_palaver, palaver_dialogue),
     DEFAULT: llama_server_with(),
@@ -236,12 +237,12 @@ ENGINES: Final[dict[str, Engine]] = {
         "llama-cpp-python's server",
         python_server,
         partial(completions, biased=True),
-        # It has one stream at a time, so there are no seven to disturb.
-        without=("burst",),
+        workloads=PYTHONS,
     ),
     "llama-cpp-python-batched": Engine(
         "llama-cpp-python's batched example",
         batched_python_server,
         partial(completions, biased=True),
+        workloads=PYTHONS,
     ),
 }
