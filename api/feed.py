@@ -23,6 +23,7 @@ from api.watch import Watch
 from shared.events import Event, EventLog
 from shared.keys import Keys
 from shared.redis import AWAY
+from shared.tasks import end
 
 log = logging.getLogger(__name__)
 
@@ -66,9 +67,7 @@ class EventFeed:
 
     async def close(self) -> None:
         """Stop listening."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(*self._tasks)
         with contextlib.suppress(*AWAY):
             await self._pubsub.aclose()  # type: ignore[no-untyped-call]
 

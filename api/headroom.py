@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 
 from shared.errors import MemoryShort
 from shared.redis import AWAY
+from shared.tasks import end
 
 log = logging.getLogger(__name__)
 
@@ -38,8 +39,7 @@ class Headroom:
     async def close(self) -> None:
         """Stop looking."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end(self._task)
 
     def check(self) -> None:
         """Raises: MemoryShort, what is left is kept for turns that were accepted before."""

@@ -14,6 +14,7 @@ from api.headroom import Headroom
 from shared import ids
 from shared.config import Settings
 from shared.errors import OutcomeUnknown
+from shared.logs import add_context
 from shared.redis import AWAY
 from shared.requests import ChatRequest
 from shared.schema import TurnRequest
@@ -85,6 +86,7 @@ class Intake:
                     submission = dataclasses.replace(
                         submission, conversation=ids.new_conversation()
                     )
+                add_context(job=accepted.job, conversation=accepted.conversation)
                 return accepted
             except AWAY as error:
                 log.warning("job %s: submit got no answer (%s)", submission.job, error)

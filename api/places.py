@@ -9,6 +9,7 @@ from typing import Final
 
 from api.watch import Watch
 from shared.redis import AWAY
+from shared.tasks import end
 from shared.turn_values import Place
 from shared.turns import Turns
 
@@ -38,8 +39,7 @@ class Places:
     async def close(self) -> None:
         """Stop looking."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end(self._task)
 
     @contextlib.contextmanager
     def following(self, watch: Watch) -> Iterator[None]:

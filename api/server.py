@@ -24,6 +24,7 @@ from shared.keys import Keys
 from shared.logs import configure_logging
 from shared.redis import AWAY, connect, wait_until_up, will_pass
 from shared.supervisor import stop_on_signals
+from shared.tasks import end
 
 _BACKLOG: Final = 2048
 _REDIS_CONNECTIONS: Final = 9
@@ -124,8 +125,7 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
             group.create_task(_greet_when_ready(settings, api, redis, draining)),
         ]
         await server.serve(sockets=[listener])
-        for helper in helpers:
-            helper.cancel()
+        await end(*helpers)
 
 
 async def _stop_when(draining: asyncio.Event, server: Server, api: Api) -> None:
@@ -169,7 +169,7 @@ def allow_many_connections() -> None:
 
 def main() -> None:
     settings = settings_or_exit()
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
     allow_many_connections()
     logging.getLogger("uvicorn.error").addFilter(quiet_broken_streams)
     try:

@@ -20,11 +20,14 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.errors import EX_CONFIG, ConfigError
+from shared.logs import LogFormat
 from shared.supervisor import RELOAD_VARIABLE
 
 _REDIS_SCHEMES = ("redis", "rediss", "unix", "sentinel", "sentinels")
 _PREFIX = "PALAVER_"
 DEFAULT_PORT = 3000
+CLIENT_KEY_VARIABLE = "PALAVER_API_KEY"
+"""The key that clients show, in their own environment; no setting of the server."""
 _LONGEST_S = 86400 * 3650
 
 
@@ -113,6 +116,7 @@ class Settings(BaseSettings):
     allowed_hosts: HostNames = _env("PALAVER_ALLOWED_HOSTS", ())
     allowed_origins: Origins = _env("PALAVER_ALLOWED_ORIGINS", ())
     log_level: Literal["debug", "info", "warning", "error"] = _env("PALAVER_LOG_LEVEL", "info")
+    log_format: LogFormat = _env("PALAVER_LOG_FORMAT", "auto")
 
     @cached_property
     def heartbeat(self) -> float:
@@ -178,7 +182,7 @@ def unknown_settings() -> list[str]:
         if isinstance(field.validation_alias, AliasChoices)
         for choice in field.validation_alias.choices
     }
-    known.add(RELOAD_VARIABLE)
+    known |= {RELOAD_VARIABLE, CLIENT_KEY_VARIABLE}
     named = {*os.environ, *dotenv_values(".env")}
     return sorted(name for name in named if name.startswith(_PREFIX) and name not in known)
 

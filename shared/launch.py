@@ -9,6 +9,7 @@ from pathlib import Path
 from shared.config import Settings, fail_start, settings_or_exit
 from shared.embedded import DataLock
 from shared.errors import ConfigError
+from shared.logs import resolved
 from shared.supervisor import RELOAD_VARIABLE
 
 
@@ -41,6 +42,8 @@ def environment(settings: Settings, workers: int) -> dict[str, str]:
     # `sys.prefix` is the virtual environment; the Procfile says just `python`.
     environ["PATH"] = os.pathsep.join([str(Path(sys.prefix) / "bin"), environ.get("PATH", "")])
     environ["PYTHONUNBUFFERED"] = "1"
+    # honcho's processes write into its pipe: whether somebody reads along is known only here.
+    environ["PALAVER_LOG_FORMAT"] = resolved(settings.log_format)
     if settings.threads is None and workers > 0:
         environ["PALAVER_THREADS"] = str(max(1, (os.cpu_count() or 1) // workers))
     return environ

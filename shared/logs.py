@@ -1,16 +1,82 @@
-"""Log lines of every process: level, logger, text; never prompts or replies."""
+"""Log lines of every process: JSON for machines, plain for people; never prompts or replies."""
 
 import logging
 import sys
+from collections.abc import Mapping
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any, Final, Literal
+
+import orjson
+
+LogFormat = Literal["auto", "human", "json"]
+
+_FIELDS: Final = "palaver_fields"
+_context: ContextVar[Mapping[str, Any]] = ContextVar("log context", default=MappingProxyType({}))
+_LIBRARIES: Final = ("api", "worker", "shared", "uvicorn")
 
 
-def configure_logging(level: str) -> None:
-    """Log to standard output at `level`, libraries at warnings only."""
-    logging.basicConfig(
-        level=logging.WARNING,
-        stream=sys.stdout,
-        format="%(levelname)s %(name)s: %(message)s",
-        force=True,
-    )
-    for name in ("api", "worker", "shared", "uvicorn"):
+def about(**fields: Any) -> dict[str, dict[str, Any]]:
+    """What a line is about, as `extra=` of a logger's call; those that are None are left out."""
+    return {_FIELDS: {name: value for name, value in fields.items() if value is not None}}
+
+
+def add_context(**fields: Any) -> None:
+    """What every further line of this task is about, too."""
+    _context.set({**_context.get(), **fields})
+
+
+def configure_logging(level: str, log_format: LogFormat = "auto") -> None:
+    """Log to standard output at `level`, libraries at warnings only.
+
+    `auto` is JSON unless standard output is a terminal.
+    """
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(JsonLines() if resolved(log_format) == "json" else HumanLines())
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    for name in _LIBRARIES:
         logging.getLogger(name).setLevel(level.upper())
+
+
+def resolved(log_format: LogFormat) -> LogFormat:
+    """`human` or `json`."""
+    if log_format != "auto":
+        return log_format
+    return "human" if sys.stdout.isatty() else "json"
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line: time, level, logger, message, what it is about, the traceback."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **_fields(record),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return orjson.dumps(line, default=str).decode()
+
+
+class HumanLines(logging.Formatter):
+    """Level, logger, message, then what it is about; whatever the values are, one line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = "".join(f" {name}={_shown(value)}" for name, value in _fields(record).items())
+        line = f"{record.levelname} {record.name}: {record.getMessage()}{fields}"
+        if record.exc_info:
+            return f"{line}\n{self.formatException(record.exc_info)}"
+        return line
+
+
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    return {**_context.get(), **getattr(record, _FIELDS, {})}
+
+
+def _shown(value: Any) -> str:
+    text = f"{value:.1f}" if isinstance(value, float) else str(value)
+    return text if text.isprintable() and " " not in text else repr(text)

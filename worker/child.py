@@ -26,7 +26,7 @@ async def _work(settings: Settings) -> None:
 
 def main() -> None:
     settings = settings_or_exit(PORT=DEFAULT_PORT)  # honcho numbers ports for us, too
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
     # Shorter than the default 5 ms: the engine's thread gives the event loop its turn sooner.
     sys.setswitchinterval(0.001)
     try:

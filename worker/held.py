@@ -3,8 +3,11 @@
 import asyncio
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import Final
 
 from shared.turn_values import Claim
+
+_AGAIN_S: Final = 1.0
 
 
 class GivenUp(Enum):
@@ -21,7 +24,7 @@ class Held:
     """One claim and how far it is.
 
     `generating` is true while the engine works on it; `steps_seen` is the engine's step count at
-    the last heartbeat.
+    the last heartbeat; `has_let_go` is true once nothing more is generated for it.
     """
 
     claim: Claim
@@ -29,13 +32,19 @@ class Held:
     generating: bool = False
     steps_seen: int = -1
     given_up: GivenUp | None = None
+    has_let_go: bool = False
 
     def give_up(self, reason: GivenUp) -> None:
         """Cancel the turn, or keep it from beginning; the first reason counts."""
         if self.given_up is None:
             self.given_up = reason
-            if self.task is not None:
-                self.task.cancel()
+            self._cancel()
+
+    def _cancel(self) -> None:
+        """Until it is heard: `shared.tasks.end` says how a cancellation gets lost."""
+        if self.task is not None and not self.has_let_go and not self.task.done():
+            self.task.cancel()
+            asyncio.get_running_loop().call_later(_AGAIN_S, self._cancel)
 
 
 Holdings = dict[str, Held]

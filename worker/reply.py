@@ -10,6 +10,7 @@ from typing import Any, Final
 import orjson
 
 from shared.errors import DeadlineExceeded, TurnFailed, UnusableOptions
+from shared.logs import about, add_context
 from shared.messages import StoredMessage
 from shared.schema import (
     PromptTokensDetails,
@@ -92,6 +93,8 @@ class Replier:
     async def reply(self, held: Held) -> None:
         """Bring a turn to an end: committed, failed, or handed over."""
         held.task = asyncio.current_task()
+        claim = held.claim
+        add_context(job=claim.job, conversation=claim.conversation, start=claim.starts)
         try:
             if held.given_up is None:
                 self._metrics.started(held.claim)
@@ -99,11 +102,13 @@ class Replier:
         except asyncio.CancelledError:
             if held.given_up is None:
                 raise
+        held.has_let_go = True
         if held.given_up is GivenUp.DRAIN:
             # If it has ended all the same, this is refused.
             outcome = await persist("hand over", lambda: self._turns.hand_over(held.claim))
             if outcome is Outcome.OK:
                 self._metrics.handed_over()
+                log.info("job %s is handed over", claim.job)
 
     async def _end(self, held: Held) -> None:
         claim = held.claim
@@ -131,7 +136,7 @@ class Replier:
         self._metrics.ended(outcome, "completed")
         if outcome in (Outcome.OK, Outcome.DUP) and claim.starts == 1:
             self._metrics.took(done.result.timings, done.result.usage.completion_tokens)
-        log.info("job %s completed: %s", claim.job, outcome)
+        log.info("job %s completed: %s", claim.job, outcome, extra=_figures(done.result))
 
     async def _fail(self, claim: Claim, error: TurnFailed) -> None:
         outcome = await persist("fail", lambda: self._turns.fail(claim, error))
@@ -297,3 +302,15 @@ def sampling_options(request: TurnRequest) -> SamplingOptions:
         exclude_none=True, exclude={"max_tokens", "stop"}
     )
     return SamplingOptions(**said, json_schema=request.json_schema, logit_bias=request.logit_bias)
+
+
+def _figures(result: TurnResult) -> dict[str, dict[str, Any]]:
+    """What a reply took, for its line in the log."""
+    return about(
+        prompt_tokens=result.usage.prompt_tokens,
+        cached_tokens=result.usage.prompt_tokens_details.cached_tokens,
+        completion_tokens=result.usage.completion_tokens,
+        queued_ms=result.timings.queued_ms,
+        prompt_ms=result.timings.prompt_ms,
+        generation_ms=result.timings.generation_ms,
+    )

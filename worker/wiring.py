@@ -17,6 +17,7 @@ from shared.config import Settings
 from shared.errors import ConfigError
 from shared.keys import Keys
 from shared.redis import AWAY, connect, wait_until_up
+from shared.tasks import end
 from shared.turns import Turns
 from shared.workers import Workers
 from worker.emitter import Emitter
@@ -33,7 +34,6 @@ from worker.turn_metrics import TurnMetrics
 
 log = logging.getLogger(__name__)
 
-_CANCEL_AGAIN_S: Final = 0.5
 _REGISTER_AGAIN_S: Final = 1.0
 _HAND_OVER_S: Final = 3.0
 """Time for the last writes of a process that stops."""
@@ -163,18 +163,8 @@ async def _serve(
             async with asyncio.timeout(grace_s + _HAND_OVER_S):
                 await asyncio.wait({recovering})
                 await worker.drain(grace_s)
-        await _end({told, *running})
+        await end(told, *running)
         with contextlib.suppress(TimeoutError, *AWAY):
             async with asyncio.timeout(_HAND_OVER_S):
                 await workers.leave(worker.worker_id)
                 await worker.close()
-
-
-async def _end(tasks: set["asyncio.Task[Any]"]) -> None:
-    """Cancel until all have ended: a cancellation that meets a breaking connection can get lost."""
-    pending = tasks
-    while pending:
-        for task in pending:
-            task.cancel()
-        _, pending = await asyncio.wait(pending, timeout=_CANCEL_AGAIN_S)
-    await asyncio.gather(*tasks, return_exceptions=True)

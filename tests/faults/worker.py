@@ -90,7 +90,7 @@ class ShiftedEngine(HangingEngine):
 
 async def work() -> None:
     settings = settings_or_exit()
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
     piece_s = float(os.environ.get("FAULTS_PIECE_S", "0.005"))
     stopping = asyncio.Event()
     stop_on_signals(stopping)
