@@ -31,6 +31,8 @@ class ConversationsResource:
         if before is not None and not _ID.fullmatch(before):
             raise field_problem("before", "is not the id of a conversation")
         listed = await self._conversations.list(caller_of(req).owner, limit, before)
+        if listed is None:
+            raise field_problem("before", "is not one of your conversations (any more)")
         resp.content_type = falcon.MEDIA_JSON
         resp.data = orjson.dumps(listed)
 

@@ -25,6 +25,7 @@ from shared.errors import (
     PalaverError,
     QueueFull,
 )
+from shared.limits import Allowance
 from shared.redis import AWAY, will_pass
 
 log = logging.getLogger(__name__)
@@ -163,8 +164,7 @@ def to_problem(error: PalaverError) -> Problem:
         case MemoryShort():
             return Problem(503, "memory_short", detail, retry_after_s=_RETRY_AFTER_S)
         case LimitReached():
-            code = f"limit_{error.kind}"
-            return Problem(429, code, detail, retry_after_s=max(1, math.ceil(error.wait_s)))
+            return _limit_problem(error)
         case NoWorker():
             return Problem(503, "no_worker", detail, retry_after_s=_RETRY_AFTER_S)
         case OutcomeUnknown():
@@ -177,6 +177,27 @@ def to_problem(error: PalaverError) -> Problem:
             )
         case _:
             return Problem(500, "internal_error", "something went wrong here")
+
+
+def _limit_problem(error: LimitReached) -> Problem:
+    """429; of prompts a minute it is told, too, when all of them are there again."""
+    headers = {}
+    if error.kind == "requests":
+        reset_s = error.wait_s + 60 - 60 / error.limit
+        headers = rate_limit_headers(Allowance(error.limit, 0, reset_s))
+    retry_after_s = max(1, math.ceil(error.wait_s))
+    return Problem(
+        429, f"limit_{error.kind}", str(error), retry_after_s=retry_after_s, headers=headers
+    )
+
+
+def rate_limit_headers(allowance: Allowance) -> dict[str, str]:
+    """What is left of the prompts a minute, named as OpenAI does."""
+    return {
+        "x-ratelimit-limit-requests": str(allowance.limit),
+        "x-ratelimit-remaining-requests": str(allowance.remaining),
+        "x-ratelimit-reset-requests": f"{allowance.reset_s:.3f}s",
+    }
 
 
 _JOB_STATUS: Final = {

@@ -8,7 +8,7 @@ import falcon
 import falcon.asgi
 import orjson
 
-from api.errors import Problem, job_problem
+from api.errors import Problem, job_problem, rate_limit_headers
 from api.feed import EventFeed
 from api.watch import FeedLost, Watch
 from shared.errors import OutcomeUnknown
@@ -69,11 +69,9 @@ class Waiting:
 
 
 def tell_allowance(allowance: Allowance | None, resp: falcon.asgi.Response) -> None:
-    """Write what is left of a limit into an answer's headers, named as OpenAI does."""
+    """Write what is left of a limit into an answer's headers."""
     if allowance is not None:
-        resp.set_header("x-ratelimit-limit-requests", str(allowance.limit))
-        resp.set_header("x-ratelimit-remaining-requests", str(allowance.remaining))
-        resp.set_header("x-ratelimit-reset-requests", f"{allowance.reset_s:.3f}s")
+        resp.set_headers(rate_limit_headers(allowance))
 
 
 def show(state: JobState, resp: falcon.asgi.Response) -> None:

@@ -63,9 +63,12 @@ class Conversations:
         found = await self._call("label", conversation=conversation, owner=owner, metadata=metadata)
         return None if found is None else (int(found[0]), found[1])
 
-    async def list(self, owner: str, limit: int, before: str | None) -> dict[str, Any]:
-        """The newest `limit` conversations of an owner, behind the one named by `before`."""
-        found, more = await self._call("list", owner=owner, limit=limit, before=before)
+    async def list(self, owner: str, limit: int, before: str | None) -> dict[str, Any] | None:
+        """The newest `limit` conversations of an owner, behind `before`; None if that is gone."""
+        answer = await self._call("list", owner=owner, limit=limit, before=before)
+        if answer is None:
+            return None
+        found, more = answer
         return {
             "conversations": [_conversation(*one) for one in found],
             "next": int(more) if more else None,

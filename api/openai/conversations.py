@@ -16,10 +16,10 @@ from api.openai.response_requests import ConversationUpdate, NewConversation
 from api.openai.responses import conversation_id, show_response
 from shared import ids
 from shared.conversations import Conversations
-from shared.messages import StoredMessage
 
 _DEFAULT_LIMIT: Final = 20
 _LARGEST_LIMIT: Final = 100
+_READ_AT_ONCE: Final = 500
 _NO_METADATA: Final = "{}"
 
 
@@ -89,12 +89,10 @@ class ItemsResource:
         order = query.text("order") or "desc"
         if order not in ("asc", "desc"):
             raise field_problem("order", "must be asc or desc")
-        messages = await self._all(found(conversation), caller_of(req).owner)
-        items = [item_of(message) for message in messages]
-        if order == "desc":
-            items.reverse()
-        items = _behind(items, query.text("after"))
-        page = items[: limit or _DEFAULT_LIMIT]
+        limit, after = limit or _DEFAULT_LIMIT, query.text("after")
+        name, owner = found(conversation), caller_of(req).owner
+        items = await self._items(name, owner, order, after, limit + 1)
+        page = items[:limit]
         listed: dict[str, Any] = {
             "object": "list",
             "data": page,
@@ -104,25 +102,35 @@ class ItemsResource:
         }
         show_response(listed, resp)
 
-    async def _all(self, conversation: str, owner: str) -> list[StoredMessage]:
-        messages: list[StoredMessage] = []
+    async def _items(
+        self, conversation: str, owner: str, order: str, after: str | None, most: int
+    ) -> list[dict[str, Any]]:
+        """The first `most` items behind `after`; the newest first reads no more than it must."""
+        items: list[dict[str, Any]] = []
         before: int | None = 0
         while before is not None:
-            page = await self._conversations.page(conversation, owner, 500, before)
+            size = most if after is None and order == "desc" else _READ_AT_ONCE
+            page = await self._conversations.page(conversation, owner, size, before)
             if page is None:
                 raise _not_found()
-            messages = [*page.messages, *messages]
+            items += [item_of(message) for message in reversed(page.messages)]
             before = page.next
-        return messages
+            if order == "desc" and len(behind := _behind(items, after) or []) >= most:
+                return behind[:most]
+        if order == "asc":
+            items.reverse()
+        found = _behind(items, after)
+        if found is None:
+            raise field_problem("after", "is not the id of an item of this conversation")
+        return found[:most]
 
 
-def _behind(items: list[dict[str, Any]], after: str | None) -> list[dict[str, Any]]:
+def _behind(items: list[dict[str, Any]], after: str | None) -> list[dict[str, Any]] | None:
+    """What follows an item; None if it is not among them."""
     if after is None:
         return items
-    for at, item in enumerate(items):
-        if item["id"] == after:
-            return items[at + 1 :]
-    raise field_problem("after", "is not the id of an item of this conversation")
+    ids = [item["id"] for item in items]
+    return items[ids.index(after) + 1 :] if after in ids else None
 
 
 def found(conversation: str) -> str:

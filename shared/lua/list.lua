@@ -1,10 +1,10 @@
 -- An owner's conversations, the newest first, `limit` of them behind the one named by `before`: {id, context,
 -- created, updated, turns, tokens, window, pending} each, and the `before` of the next page or ''. Those
--- that have expired are forgotten on the way.
+-- that have expired are forgotten on the way. False if `before` is not there (any more).
 local owned, found = key.owned(arg.owner), {}
 local rank = arg.before and redis.call('ZREVRANK', owned, arg.before)
 local at = rank and rank + 1 or 0
-if arg.before and not rank then return {{}, ''} end
+if arg.before and not rank then return false end
 while #found < tonumber(arg.limit) do
   local some = redis.call('ZREVRANGE', owned, at, at + 99)
   if #some == 0 then return {found, ''} end

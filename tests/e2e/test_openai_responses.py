@@ -116,6 +116,11 @@ def test_a_conversation_is_the_same_here_and_there(
     assert [item.role for item in items if item.type == "message"] == ["user", "assistant"] * 3
     newest = client.conversations.items.list(name, limit=1)
     assert newest.data[0].id == items[-1].id
+    assert newest.has_more
+    newer = client.conversations.items.list(name, limit=2, after=items[4].id or "")
+    assert [item.id for item in newer.data] == [items[3].id, items[2].id]
+    with pytest.raises(openai.APIStatusError, match="after"):
+        client.conversations.items.list(name, after="msg_none")
     behind = client.conversations.items.list(name, order="asc", after=items[3].id or "")
     assert [item.id for item in behind.data] == [item.id for item in items[4:]]
 

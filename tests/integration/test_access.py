@@ -174,6 +174,9 @@ async def test_own_conversations_are_listed_in_pages(valkey: Valkey, tmp_path: P
             before = page["next"]
             if before is None:
                 break
+        gone = {"before": str(made[2])}
+        refused = await client.get("/conversations", params=gone, headers=headers)
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "before")
     assert seen == [made[4], made[3], made[1], made[0]]
 
 
@@ -194,6 +197,8 @@ async def test_prompts_a_minute(valkey: Valkey, tmp_path: Path) -> None:
     assert answers[0].headers["x-ratelimit-limit-requests"] == "3"
     assert answers[3].json()["code"] == "limit_requests"
     assert 1 <= int(answers[3].headers["Retry-After"]) <= 20
+    assert answers[3].headers["x-ratelimit-remaining-requests"] == "0"
+    assert 20 < float(answers[3].headers["x-ratelimit-reset-requests"].rstrip("s")) <= 60
 
 
 async def test_prompts_at_a_time_and_waiting_ones(valkey: Valkey, tmp_path: Path) -> None:
