@@ -5,7 +5,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
-.PHONY: run dev install test check bench chaos compare clean help
+.PHONY: run dev install test check bench chaos compare screenshots clean help
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -38,6 +38,10 @@ chaos: install ## the long storm over a whole cluster (half an hour), into docs/
 
 compare: install ## measure Palaver beside llama-server (builds it; half an hour)
 	@$(PY) -m bench.compare $(ARGS)
+
+screenshots: install ## take the pictures in docs/screenshots anew (needs Chromium)
+	@mkdir -p docs/screenshots
+	@PALAVER_SCREENSHOTS=docs/screenshots $(PY) -m pytest -q tests/web/test_looks.py
 
 clean: ## remove what was installed and built; the data folder stays
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -8,10 +8,12 @@ import falcon.asgi
 
 from api.errors import Problem
 from api.keys import KeyRing
+from api.web.pages import FILES
 from shared.limits import Caller
 
 _OPEN: Final = frozenset({"/healthz", "/readyz", "/openapi.json"})
-_OPEN_TO_GET: Final = frozenset({"/"})
+_OPEN_TO_GET: Final = frozenset({"/", "/ops"})
+"""Of these the operations page asks for a key itself."""
 _CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="palaver"'}
 _OF_IDS: Final = ("/jobs/", "/conversations/", "/v1/responses/", "/v1/conversations/")
 _MISSES_A_MINUTE: Final = 120
@@ -79,11 +81,11 @@ class Access:
         Raises:
             Problem: 401, there is no such key; 429, too many guesses.
         """
-        if req.path in _OPEN or (req.path in _OPEN_TO_GET and req.method in ("GET", "HEAD")):
+        if req.path in _OPEN or (req.method in ("GET", "HEAD") and _is_open_to_get(req.path)):
             return
         if req.method == "OPTIONS":
             return
-        req.context.caller = self._caller(req)
+        req.context.caller = self.identify(req)
         if req.path.startswith(_OF_IDS):
             self.misses.check(req)
 
@@ -94,7 +96,12 @@ class Access:
         if resp.status_code in (401, 404) and req.path not in _OPEN:
             self.misses.count(req)
 
-    def _caller(self, req: falcon.asgi.Request) -> Caller:
+    def identify(self, req: falcon.asgi.Request) -> Caller:
+        """Who shows this request's key.
+
+        Raises:
+            Problem: 401, 429.
+        """
         if self._keys is None:
             return Caller()
         scheme, _, secret = (req.get_header("Authorization") or "").partition(" ")
@@ -114,6 +121,10 @@ def caller_of(req: falcon.asgi.Request) -> Caller:
     """Who makes this request."""
     caller: Caller = req.context.caller
     return caller
+
+
+def _is_open_to_get(path: str) -> bool:
+    return path in _OPEN_TO_GET or path.startswith(FILES)
 
 
 def _guesser(req: falcon.asgi.Request) -> str:

@@ -26,11 +26,15 @@ from api.openai import errors as openai_errors
 from api.openai.models import Models
 from api.openai.routes import add_openai_routes
 from api.openapi import openapi_document
+from api.ops.history import History
+from api.ops.resource import OpsData, OpsPage
 from api.parts import Parts
 from api.places import Places
 from api.stream import EventStream
-from api.tracing import RequestIds
+from api.tracing import Tracing
 from api.waiting import Waiting
+from api.web.markdown import MarkdownResource
+from api.web.pages import FILES, STATIC, Page, PageHeaders, wants_page
 from shared.config import Settings
 from shared.conversations import Conversations
 from shared.events import EventLog
@@ -49,11 +53,19 @@ class Application(falcon.asgi.App[Any, Any]):
 
 
 class HomeResource:
-    """`/`: GET describes, POST chats."""
+    """`/`: GET gives a browser the chat page and others a description, POST chats."""
 
-    def __init__(self, description: StaticJson, chat: ChatResource) -> None:
-        self.on_get = description.on_get
+    def __init__(self, page: Page, description: StaticJson, chat: ChatResource) -> None:
+        self._page = page
+        self._description = description
         self.on_post = chat.on_post
+
+    async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
+        if wants_page(req):
+            self._page.answer(resp)
+        else:
+            resp.append_header("Vary", "Accept")
+            await self._description.on_get(req, resp)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +94,9 @@ async def create_api(settings: Settings, redis: Redis) -> AsyncIterator[Api]:
     headroom.start()
     access = Access(open_keys(settings), Misses())
     intake = Intake(settings, turns, headroom, access.misses, feed.api)
-    workers = Workers(redis, keys)
+    workers, queue = Workers(redis, keys), Queue(redis, keys)
+    history = History(workers, queue, settings.heartbeat)
+    history.start()
     readiness, models = Readiness(workers, feed), Models(workers)
     jobs = Jobs(redis, keys, turns)
     conversations = Conversations(redis, keys, settings)
@@ -101,11 +115,13 @@ async def create_api(settings: Settings, redis: Redis) -> AsyncIterator[Api]:
                 access=access,
                 models=models,
                 workers=workers,
-                queue=Queue(redis, keys),
+                queue=queue,
+                history=history,
             )
         )
         yield Api(app, readiness, feed)
     finally:
+        await history.close()
         await headroom.close()
         await places.close()
         await feed.close()
@@ -128,9 +144,12 @@ def open_keys(settings: Settings) -> KeyRing | None:
 def create_app(parts: Parts) -> Application:
     """Middleware, error handlers and every route."""
     settings, jobs, conversations = parts.settings, parts.jobs, parts.conversations
+    has_keys = not parts.access.is_open
     version = importlib.metadata.version("palaver")
     http_metrics = HttpMetrics()
-    app = Application(middleware=[RequestIds(), http_metrics, Guards(settings), parts.access])
+    app = Application(
+        middleware=[Tracing(), http_metrics, PageHeaders(), Guards(settings), parts.access]
+    )
     install_error_handlers(app, {openai_errors.PREFIX: openai_errors.error_body})
     home = {
         "name": "Palaver",
@@ -143,7 +162,11 @@ def create_app(parts: Parts) -> Application:
     asking = (parts.intake, parts.feed, waiting, stream)
     chat = ChatResource(*asking, sync_timeout_s=settings.sync_timeout)
     later = ChatResource(*asking, sync_timeout_s=settings.sync_timeout, always_async=True)
-    app.add_route("/", HomeResource(StaticJson(home), chat))
+    app.add_route(
+        "/", HomeResource(Page("chat.html", asks_for_key=has_keys), StaticJson(home), chat)
+    )
+    app.add_route("/web/markdown", MarkdownResource(settings.max_body_bytes))
+    app.add_static_route(FILES, STATIC)
     app.add_route("/jobs", later)
     app.add_route("/jobs/{job}", JobResource(jobs, parts.turns, waiting))
     app.add_route("/jobs/{job}/events", JobEventsResource(stream))
@@ -155,5 +178,7 @@ def create_app(parts: Parts) -> Application:
     app.add_route("/healthz", HealthResource())
     app.add_route("/readyz", ReadyResource(parts.readiness))
     app.add_route("/metrics", MetricsResource(http_metrics, parts.workers, parts.queue))
+    app.add_route("/ops", OpsPage(Page("ops.html", asks_for_key=has_keys), parts.access))
+    app.add_route("/ops/data", OpsData(parts.history))
     app.add_route("/openapi.json", StaticJson(openapi_document(settings, version)))
     return app

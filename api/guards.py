@@ -8,6 +8,7 @@ import falcon
 import falcon.asgi
 
 from api.errors import PROBLEM_JSON, Problem
+from api.web.pages import FILES, wants_page
 from shared.config import Settings
 
 _OPEN_TO_ANY_HOST: Final = frozenset({"/healthz", "/readyz"})
@@ -42,7 +43,7 @@ class Guards:
         if req.path.startswith("//"):
             # The router would take it for the same path with one slash; nothing else here does.
             raise Problem(404, "not_found", "there is nothing here")
-        if not any(map(req.client_accepts, _ANSWERS)):
+        if not _is_page(req) and not any(map(req.client_accepts, _ANSWERS)):
             raise Problem(406, "not_acceptable", "the answers here are application/json")
 
     async def process_response(
@@ -85,6 +86,10 @@ class Guards:
                     "proxy_refused",
                     f"{name}: a proxy in front needs API keys, or PALAVER_ALLOW_OPEN=1",
                 )
+
+
+def _is_page(req: falcon.asgi.Request) -> bool:
+    return req.method in ("GET", "HEAD") and (req.path.startswith(FILES) or wants_page(req))
 
 
 def _host_name(header: str) -> str | None:

@@ -205,6 +205,13 @@ def _service_paths() -> dict[str, Any]:
         "/healthz": get("The process lives"),
         "/readyz": get("A prompt would be answered", "503"),
         "/openapi.json": get("This document"),
+        "/ops": {
+            "get": _operation(
+                "The operations page",
+                {"200": {"description": "A page", "content": {"text/html": {}}}},
+            )
+        },
+        "/ops/data": get("What the operations page shows"),
         "/metrics": {
             "get": _operation(
                 "Figures for Prometheus",

@@ -7,6 +7,7 @@ from api.feed import EventFeed
 from api.health import Readiness
 from api.intake import Intake
 from api.openai.models import Models
+from api.ops.history import History
 from api.places import Places
 from shared.config import Settings
 from shared.conversations import Conversations
@@ -34,3 +35,4 @@ class Parts:
     models: Models
     workers: Workers
     queue: Queue
+    history: History

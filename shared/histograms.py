@@ -33,6 +33,18 @@ class Histogram:
         """Raises: KeyError, TypeError: it is none."""
         return cls(counts=list(fields["counts"]), total=float(fields["total"]))
 
+    def quantile(self, share: float) -> float | None:
+        """About the value that this share of all values does not exceed; None if there are none.
+
+        Within a bucket values are taken to lie evenly; those above the last bound count as it.
+        """
+        rank, running, lower = share * sum(self.counts), 0.0, 0.0
+        for count, upper in zip(self.counts, self.bounds, strict=False):
+            if count and running + count >= rank:
+                return lower + (upper - lower) * max(0.0, rank - running) / count
+            running, lower = running + count, upper
+        return lower if self.counts[-1] else None
+
     def buckets(self) -> list[tuple[str, float]]:
         """As Prometheus has them: the upper bound, and how many values are not above it."""
         found, running = [], 0

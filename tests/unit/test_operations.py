@@ -2,8 +2,11 @@
 
 import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
+import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from api.metrics import Families, HttpMetrics, queue_families, worker_families
@@ -14,16 +17,20 @@ FOLDER = Path(__file__).resolve().parents[2] / "docs" / "operations"
 SUFFIXES = ("_total", "_bucket", "_count", "_sum", "_created")
 
 
-def known() -> set[str]:
-    """The names of all metrics, without what Prometheus adds to them."""
+def exposed() -> bytes:
+    """All metrics, as they are scraped."""
     turns = TurnMetrics()
     turns.outcomes["completed"] += 1
     told = {"w": {"stats": "{}", "turns": json.dumps(turns.to_json()), "model": "m"}}
     registry = CollectorRegistry()
     registry.register(Families([*queue_families(QueueState(0, 0, 1)), *worker_families(told)]))
     http = HttpMetrics()
-    text = (generate_latest(registry) + generate_latest(http.registry)).decode()
-    return set(re.findall(r"^# TYPE (\w+)", text, re.MULTILINE))
+    return generate_latest(registry) + generate_latest(http.registry)
+
+
+def known() -> set[str]:
+    """The names of all metrics, without what Prometheus adds to them."""
+    return set(re.findall(r"^# TYPE (\w+)", exposed().decode(), re.MULTILINE))
 
 
 def asked(text: str) -> set[str]:
@@ -58,3 +65,18 @@ def test_every_metric_is_described() -> None:
         words = name.removeprefix("palaver_").split("_")
         shorter = ("_" + "_".join(words[begin:]) for begin in range(1, len(words)))
         assert name in text or any(f"`{short}" in text for short in shorter), name
+
+
+@pytest.mark.parametrize("arguments", [("rules", str(FOLDER / "alerts.yml")), ("metrics",)])
+def test_promtool_finds_nothing_wrong(arguments: tuple[str, ...]) -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not installed")
+    done = subprocess.run(
+        [promtool, "check", *arguments],
+        input=exposed(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout.decode()

@@ -1,18 +1,17 @@
 """A real browser on a page of another origin: it cannot post a prompt."""
 
-import asyncio
 import http.server
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from playwright.async_api import BrowserContext, expect
 from redis.asyncio import Redis
 
 from shared.config import Settings
 from shared.keys import Keys
 from tests.scripted import ScriptedEngine
 from tests.servers import running_stack
-from tests.web.browser import chromium, rendered
 
 PAGE = """<!doctype html><title>evil</title><body><pre id="seen"></pre>
 <iframe name="hidden"></iframe>
@@ -66,18 +65,18 @@ def serving(page: str) -> Iterator[int]:
 
 
 async def test_a_page_of_another_origin_cannot_post_a_prompt(
-    settings: Settings, redis: Redis, keys: Keys
+    context: BrowserContext, settings: Settings, redis: Redis, keys: Keys
 ) -> None:
-    chromium()
     engine = ScriptedEngine()
     async with running_stack(settings, engine) as stack:
         target = str(stack.client.base_url).rstrip("/")
         with serving(PAGE.format(target=target)) as port:
             # Another port is another origin; another name is another site, too.
             for name in ("127.0.0.1", "evil.localhost"):
-                page = await asyncio.to_thread(rendered, f"http://{name}:{port}/")
-                for way in ("simple: refused;", "opaque: opaque 0 ;", "json: refused;"):
-                    assert way in page, page
+                page = await context.new_page()
+                await page.goto(f"http://{name}:{port}/")
+                seen = "simple: refused;opaque: opaque 0 ;json: refused;"
+                await expect(page.locator("#seen")).to_have_text(seen)
         assert not await redis.exists(f"{keys.namespace}:sequence"), "nothing was accepted"
         # The same server answers those who may.
         assert (await stack.ask("Hello."))["reply"] == "You said: Hello."

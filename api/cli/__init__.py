@@ -1,0 +1,1 @@
+"""`palaver` on the command line: `chat`, `doctor`, `bench`."""

@@ -1,0 +1,60 @@
+"""`palaver`, or `python -m api.cli`."""
+
+import argparse
+import os
+import sys
+
+from api.cli.bench import bench
+from api.cli.chat import chat
+from api.cli.client import Client
+from api.cli.doctor import doctor
+from shared.config import CLIENT_KEY_VARIABLE, DEFAULT_PORT
+
+
+def main() -> int:
+    """Run one of the commands; returns the exit status."""
+    arguments = parser().parse_args()
+    if arguments.command == "doctor":
+        return doctor()
+    client = Client(arguments.url, arguments.key, _tell)
+    if arguments.command == "chat":
+        return chat(client, arguments.id, arguments.context, new=arguments.new)
+    return bench(client, arguments.users, arguments.seconds, arguments.tokens)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    main = argparse.ArgumentParser(prog="palaver", description="A chat in the terminal, and more.")
+    commands = main.add_subparsers(dest="command", required=True)
+    commands.add_parser("doctor", help="look for what would keep Palaver from running well")
+    talk = _with_server(commands.add_parser("chat", help="a conversation in the terminal"))
+    talk.add_argument("--id", type=int, help="go on with this conversation")
+    talk.add_argument("--context", help="begin a new one with these instructions for the bot")
+    talk.add_argument("--new", action="store_true", help="begin a new one")
+    load = _with_server(commands.add_parser("bench", help="put a minute of load on a server"))
+    load.add_argument("--users", type=_positive, default=8, help="at the same time (default: 8)")
+    load.add_argument("--seconds", type=_positive, default=60, help="default: 60")
+    load.add_argument("--tokens", type=_positive, default=48, help="of a reply (default: 48)")
+    return main
+
+
+def _with_server(command: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    port = os.environ.get("PORT", str(DEFAULT_PORT))
+    command.add_argument("--url", default=f"http://127.0.0.1:{port}", help="default: %(default)s")
+    key = os.environ.get(CLIENT_KEY_VARIABLE)
+    command.add_argument("--key", default=key, help=f"API key (default: ${CLIENT_KEY_VARIABLE})")
+    return command
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError("allowed are 1 and more")
+    return int(text)
+
+
+def _tell(reason: str) -> None:
+    print(f"\n({reason}; trying again)", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,180 @@
+"""A client of the HTTP interface, as small as the standard library allows."""
+
+import http.client
+import json
+import secrets
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+_ANSWER_S: Final = 30.0
+_SILENCE_S: Final = 40.0
+"""A stream says something every 15 s; one that is silent for longer is dead."""
+_FIRST_PAUSE_S: Final = 0.2
+_LONGEST_PAUSE_S: Final = 5.0
+TERMINAL: Final = frozenset({"completed", "failed", "cancelled"})
+
+
+class ServerError(Exception):
+    """The server answered, but not with what was asked for."""
+
+    def __init__(self, status: int, detail: str, retry_after_s: float) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.retry_after_s = retry_after_s
+
+
+class Unreachable(Exception):
+    """The server could not be reached, or went away in mid-answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One of a job's events."""
+
+    id: str
+    kind: str
+    data: Mapping[str, Any]
+
+
+class Client:
+    """Talks to one server.
+
+    Args:
+        url: such as http://127.0.0.1:3000.
+        key: the API key, where one is needed.
+        waiting: told why, each time something is tried again.
+    """
+
+    def __init__(
+        self, url: str, key: str | None = None, waiting: Callable[[str], None] = lambda _: None
+    ) -> None:
+        self.url = url.rstrip("/")
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._waiting = waiting
+        # Not through a proxy from the environment: the server is here, or where we were told.
+        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    def get(self, path: str) -> Any:
+        """Raises: ServerError, Unreachable."""
+        return self._json("GET", path)
+
+    def delete(self, path: str) -> Any:
+        """Raises: ServerError, Unreachable."""
+        return self._json("DELETE", path)
+
+    def submit(self, body: Mapping[str, Any]) -> Any:
+        """A job for a prompt, accepted once, however often it has to be sent.
+
+        Raises:
+            ServerError: it is refused.
+        """
+        headers = {"Idempotency-Key": secrets.token_hex(16)}
+        for pause_s in pauses():
+            try:
+                return self._json("POST", "/jobs", body, headers)
+            except Unreachable as error:
+                self._waiting(str(error))
+                time.sleep(pause_s)
+            except ServerError as error:
+                if error.status != 503:
+                    raise
+                self._waiting(str(error))
+                time.sleep(max(pause_s, error.retry_after_s))
+        raise AssertionError("pauses do not end")
+
+    def events(self, job: str) -> Iterator[Event]:
+        """A job's events to its end; goes on behind the last one when the connection breaks.
+
+        Raises:
+            ServerError: there is no such job.
+        """
+        last, tries = None, pauses()
+        while True:
+            headers = {"Last-Event-ID": last} if last is not None else {}
+            try:
+                for event in self._stream(f"/jobs/{job}/events", headers):
+                    last, tries = event.id, pauses()
+                    yield event
+                    if event.kind in TERMINAL:
+                        return
+            except Unreachable as error:
+                self._waiting(str(error))
+            except ServerError as error:
+                if error.status != 503:
+                    raise
+                self._waiting(str(error))
+            time.sleep(next(tries))
+
+    def _stream(self, path: str, headers: Mapping[str, str]) -> Iterator[Event]:
+        fields: dict[str, str] = {}
+        with self._open("GET", path, None, headers, _SILENCE_S) as answer:
+            try:
+                for raw in answer:
+                    line = raw.decode().rstrip("\n")
+                    name, _, value = line.partition(": ")
+                    if line and name:
+                        fields[name] = value
+                    elif "event" in fields:
+                        yield Event(fields["id"], fields["event"], json.loads(fields["data"]))
+                        fields = {}
+            except (OSError, http.client.HTTPException) as error:
+                raise Unreachable(f"the connection broke ({type(error).__name__})") from None
+
+    def _json(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:
+        with self._open(method, path, body, headers or {}, _ANSWER_S) as answer:
+            try:
+                data = answer.read()
+            except (OSError, http.client.HTTPException) as error:
+                raise Unreachable(f"the connection broke ({type(error).__name__})") from None
+        return json.loads(data) if data else None
+
+    def _open(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None,
+        headers: Mapping[str, str],
+        timeout_s: float,
+    ) -> http.client.HTTPResponse:
+        request = urllib.request.Request(
+            self.url + path,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={**self._headers, **headers, "Content-Type": "application/json"},
+            method=method,
+        )
+        try:
+            answer: http.client.HTTPResponse = self._opener.open(request, timeout=timeout_s)
+        except urllib.error.HTTPError as error:
+            with error:
+                raise _refusal(error) from None
+        except (OSError, http.client.HTTPException) as error:
+            reason = getattr(error, "reason", error)
+            raise Unreachable(f"{self.url} does not answer ({reason})") from None
+        return answer
+
+
+def pauses() -> Iterator[float]:
+    """Seconds between tries, longer and longer."""
+    pause_s = _FIRST_PAUSE_S
+    while True:
+        yield pause_s
+        pause_s = min(_LONGEST_PAUSE_S, 2 * pause_s)
+
+
+def _refusal(error: urllib.error.HTTPError) -> ServerError:
+    try:
+        detail = str(json.loads(error.read())["detail"])
+    except (ValueError, KeyError, TypeError, OSError):
+        detail = f"the server answers {error.code}"
+    after = error.headers.get("Retry-After", "0")
+    return ServerError(error.code, detail, float(after) if after.isdigit() else 0.0)

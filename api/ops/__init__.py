@@ -1,0 +1,1 @@
+"""What all workers did during the last minutes, for the operations page."""

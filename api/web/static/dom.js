@@ -1,0 +1,48 @@
+// Small helpers around the document.
+
+export const byId = (id) => document.getElementById(id);
+
+/** An element with properties and children; strings become text. */
+export function element(tag, properties = {}, ...children) {
+  const made = document.createElement(tag);
+  Object.assign(made, properties);
+  made.append(...children);
+  return made;
+}
+
+export function button(label, onClick) {
+  const made = element("button", { type: "button", textContent: label });
+  made.addEventListener("click", onClick);
+  return made;
+}
+
+/** Say something to who listens instead of looking. */
+export function announce(text) {
+  byId("announcer").textContent = text;
+}
+
+/** Copy, also where the page is not served from this machine or by TLS. */
+export async function copy(text) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  const area = element("textarea", { value: text });
+  document.body.append(area);
+  area.select();
+  document.execCommand("copy");
+  area.remove();
+}
+
+/** Let the browser save a text as a file. */
+export function save(name, type, text) {
+  const url = URL.createObjectURL(new Blob([text], { type }));
+  element("a", { href: url, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 1000);
+}
+
+/** Show a dialog; whether it was confirmed. */
+export function confirmed(dialog) {
+  return new Promise((resolve) => {
+    dialog.returnValue = "";
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "ok"), { once: true });
+    dialog.showModal();
+  });
+}

@@ -1,0 +1,73 @@
+// Markdown becomes HTML on the server; here it is put into the page, in one place.
+
+import { button, copy, element } from "./dom.js";
+
+const AT_ONCE = 20;
+const LARGEST = 200_000;
+const BETWEEN_MS = 300;
+
+const policy = globalThis.trustedTypes?.createPolicy("palaver", { createHTML: (html) => html });
+
+/** Fill elements with their texts; where the server cannot render, the plain text stays. */
+export async function renderAll(client, pairs) {
+  const fitting = pairs.filter(([, text]) => text.length <= LARGEST);
+  for (let start = 0; start < fitting.length; start += AT_ONCE) {
+    const some = fitting.slice(start, start + AT_ONCE);
+    const html = await htmlOf(client, some.map(([, text]) => text));
+    html?.forEach((one, index) => fill(some[index][0], one));
+  }
+}
+
+async function htmlOf(client, texts) {
+  try {
+    return (await client.json("POST", "/web/markdown", { body: { texts } })).html;
+  } catch {
+    return null;
+  }
+}
+
+function fill(target, html) {
+  const template = document.createElement("template");
+  template.innerHTML = policy ? policy.createHTML(html) : html;
+  for (const block of template.content.querySelectorAll("pre")) {
+    const code = block.textContent;
+    block.tabIndex = 0;
+    block.append(button("Copy", () => copy(code)));
+  }
+  target.replaceChildren(template.content);
+}
+
+/** A text that grows: what the server has rendered, and behind it the rest as it is. */
+export class Growing {
+  constructor(client, target) {
+    this.client = client;
+    this.rendered = element("div");
+    this.tail = element("span", { className: "tail" });
+    this.text = "";
+    this.shown = 0;
+    this.busy = false;
+    target.replaceChildren(this.rendered, this.tail);
+  }
+
+  add(piece) {
+    this.text += piece;
+    this.tail.textContent = this.text.slice(this.shown);
+    if (!this.busy) this.render();
+  }
+
+  async render() {
+    this.busy = true;
+    const text = this.text;
+    if (text.length <= LARGEST) {
+      const html = await htmlOf(this.client, [text]);
+      if (html) {
+        fill(this.rendered, html[0]);
+        this.shown = text.length;
+        this.tail.textContent = this.text.slice(this.shown);
+      }
+    }
+    await new Promise((resolve) => setTimeout(resolve, BETWEEN_MS));
+    this.busy = false;
+    if (this.text.length > text.length) this.render();
+  }
+}

@@ -1,0 +1,137 @@
+// The operations page: asks every few seconds, and draws.
+
+import { lineChart } from "./charts.js";
+import { Client, Problem, pause } from "./client.js";
+import { byId, element } from "./dom.js";
+import * as store from "./store.js";
+
+const EVERY_MS = 3000;
+
+const client = new Client(store.apiKey, { lost() {}, found() {} });
+
+const whole = (value) => Math.round(value).toLocaleString("en");
+const tenth = (value) => value.toLocaleString("en", { maximumFractionDigits: 1 });
+const seconds = (value) => (value < 1 ? `${Math.round(value * 1000)} ms` : `${tenth(value)} s`);
+const bytes = (value) => (value < 1 << 20 ? `${whole(value / 1024)} KiB` : `${whole(value / (1 << 20))} MiB`);
+const unknown = (value, format) => (value === null ? "–" : format(value));
+
+const CHARTS = [
+  ["Queue", ["waiting", "open"], whole, ["waiting", "open"]],
+  ["Reply tokens a second", ["generated"], tenth, ["generated_per_s"]],
+  ["Prompt tokens a second", ["evaluated", "cached"], tenth, ["evaluated_per_s", "cached_per_s"]],
+  ["First token", ["median", "95th percentile"], seconds, ["first_token_p50_s", "first_token_p95_s"]],
+  ["Whole turn", ["median", "95th percentile"], seconds, ["turn_p50_s", "turn_p95_s"]],
+  ["Wait in the queue", ["median", "95th percentile"], seconds, ["queue_wait_p50_s", "queue_wait_p95_s"]],
+  ["Failures in half a minute", ["failed"], whole, ["failed"]],
+  ["Workers", ["heard of"], whole, ["workers"]],
+].map(([title, names, format, fields]) => ({ ...lineChart(title, names, format), fields }));
+
+byId("charts").append(...CHARTS.map((chart) => chart.figure));
+
+function draw(data) {
+  const last = data.points.at(-1);
+  if (!last) return;
+  for (const { update, fields } of CHARTS) {
+    update(fields.map((field) => data.points.map((point) => point[field])));
+  }
+  drawNow(last, data);
+  drawWorkers(data.workers);
+  drawSums(data.minutes);
+  const isWell = last.redis && last.workers > 0;
+  say(isWell ? `Updated ${new Date(data.now * 1000).toLocaleTimeString()}` : last.redis ? "No worker is there" : "Redis does not answer", !isWell);
+}
+
+function drawNow(last, { workers, minutes }) {
+  const slots = workers.reduce((sum, one) => sum + one.slots, 0);
+  const running = workers.reduce((sum, one) => sum + one.running, 0);
+  const prompts = minutes.evaluated + minutes.cached;
+  list("now", [
+    ["Workers", unknown(last.workers, whole), last.workers === 0],
+    ["Turns / slots", `${running} / ${slots}`],
+    ["Waiting turns", unknown(last.waiting, whole)],
+    ["Reply tokens a second", tenth(last.generated_per_s)],
+    ["First token, median", unknown(minutes.first_token_p50_s, seconds)],
+    ["First token, 95 %", unknown(minutes.first_token_p95_s, seconds)],
+    ["Turn, median", unknown(minutes.turn_p50_s, seconds)],
+    ["Turn, 95 %", unknown(minutes.turn_p95_s, seconds)],
+    ["Prompt tokens cached", prompts ? `${tenth((100 * minutes.cached) / prompts)} %` : "–"],
+  ]);
+}
+
+function drawSums(minutes) {
+  byId("since").textContent = `${Math.max(1, Math.round(minutes.seconds / 60))} minutes ago`;
+  const failures = Object.entries(minutes.outcomes).filter(([name]) => name !== "completed");
+  list("sums", [
+    ["Turns completed", whole(minutes.completed)],
+    ["Turns failed", whole(minutes.failed), minutes.failed > 0],
+    ...failures.map(([name, count]) => [`– ${name.replaceAll("_", " ")}`, whole(count), true]),
+    ["Workers started", whole(minutes.started)],
+    ["Turns taken over", whole(minutes.taken_over), minutes.taken_over > 0],
+    ["Turns handed over", whole(minutes.handed_over)],
+    ["Fenced writes", whole(minutes.fenced)],
+    ["Preemptions", whole(minutes.preemptions)],
+    ["Reply tokens", whole(minutes.generated)],
+    ["Prompt tokens evaluated", whole(minutes.evaluated)],
+    ["Prompt tokens cached", whole(minutes.cached)],
+  ]);
+}
+
+function drawWorkers(workers) {
+  byId("no-workers").hidden = workers.length > 0;
+  byId("workers").replaceChildren(...workers.map((one) => {
+    const figures = [
+      `${one.running} / ${one.slots}`,
+      tenth(one.batch_fill),
+      tenth(one.tokens_per_s),
+      `${tenth(one.step_ms)} ms`,
+      one.lane_capacity ? `${whole((100 * one.lane_tokens) / one.lane_capacity)} %` : "–",
+      `${one.parked} (${bytes(one.parked_bytes)})`,
+    ];
+    return element(
+      "tr", {},
+      element("th", { scope: "row", textContent: one.worker }),
+      element("td", { textContent: one.model }),
+      ...figures.map((text) => element("td", { className: "number", textContent: text })),
+    );
+  }));
+}
+
+function list(id, rows) {
+  byId(id).replaceChildren(...rows.map(([term, text, isBad]) => element(
+    "div", {},
+    element("dt", { textContent: term }),
+    element("dd", { textContent: text, className: isBad ? "bad" : "" }),
+  )));
+}
+
+function say(text, isBad) {
+  // Only what is new: a screen reader reads it aloud.
+  if (byId("state").textContent !== text) byId("state").textContent = text;
+  byId("state").classList.toggle("bad", isBad);
+}
+
+async function look() {
+  try {
+    draw(await client.json("GET", "/ops/data"));
+    byId("key-form").hidden = true;
+  } catch (error) {
+    if (error instanceof Problem && error.status === 401) {
+      byId("key-form").hidden = false;
+      byId("key-refused").textContent = store.apiKey() === null ? "" : "The server does not know this key.";
+      say("A key is needed", true);
+    } else {
+      say(error instanceof Problem ? error.message : "The server does not answer", true);
+    }
+  }
+}
+
+byId("key-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  store.setApiKey(byId("key").value.trim(), false);
+  look();
+});
+
+for (;;) {
+  if (!document.hidden) await look();
+  await pause(EVERY_MS);
+}

@@ -1,0 +1,194 @@
+// The messages of one conversation, as they are shown.
+
+import { button, copy, element } from "./dom.js";
+import { Growing, renderAll } from "./markdown.js";
+
+const NEAR_THE_END = 120;
+
+/** One message. `number` is null as long as it is not stored. */
+class Entry {
+  constructor({ role, content, number = null, job = null }) {
+    Object.assign(this, { role, content, number, job });
+    this.text = element("div", { className: "text", textContent: content });
+    this.actions = element("div", { className: "actions" });
+    const who = element("span", { className: "visually-hidden", textContent: role === "user" ? "You: " : "Bot: " });
+    this.node = element("li", { className: `message ${role}` }, who, this.text, this.actions);
+  }
+
+  offer(...buttons) {
+    this.actions.replaceChildren(button("Copy", () => copy(this.content)), ...buttons);
+  }
+
+  note(text, bad = false) {
+    this.noted?.remove();
+    this.noted = element("p", { className: bad ? "note bad" : "note", textContent: text });
+    this.text.after(this.noted);
+  }
+}
+
+/** A turn that has not ended: its prompt, and its reply as it comes. */
+export class LiveTurn {
+  constructor(thread, prompt, replaceFrom, job) {
+    this.thread = thread;
+    this.replaceFrom = replaceFrom;
+    this.job = job;
+    this.prompt = prompt;
+    this.user = new Entry({ role: "user", content: prompt ?? "A prompt that was sent from elsewhere" });
+    this.bot = new Entry({ role: "assistant", content: "" });
+    this.bot.node.classList.add("writing");
+    this.growing = new Growing(thread.client, this.bot.text);
+  }
+
+  piece(text) {
+    this.bot.content += text;
+    this.thread.keepAtEnd(() => this.growing.add(text));
+  }
+
+  tell(text) {
+    this.bot.note(text);
+  }
+
+  /** Nothing of it was stored; it can be tried again. */
+  giveUp(text, bad, { retry, edit }) {
+    this.over();
+    this.bot.node.classList.add("given-up");
+    this.bot.note(text, bad);
+    if (this.prompt !== null) this.bot.offer(button("Retry", retry), button("Edit", edit));
+    this.thread.restore(this.replaceFrom);
+  }
+
+  complete(reply) {
+    this.over();
+    this.user.content = this.user.text.textContent = this.prompt ?? reply.prompt;
+    this.bot.content = reply.reply;
+    this.bot.noted?.remove();
+    if (reply.finish_reason === "length") this.bot.note("The reply ends here because it reached its longest length.");
+    this.thread.keepAtEnd(() => renderAll(this.thread.client, [[this.bot.text, reply.reply]]));
+  }
+
+  over() {
+    this.bot.node.classList.remove("writing");
+  }
+}
+
+export class Thread {
+  /** @param {{retry: (prompt: string, from: number) => void, edit: (prompt: string, from: number) => void}} actions */
+  constructor(client, list, scroller, actions) {
+    Object.assign(this, { client, list, scroller, actions });
+    this.reset([]);
+  }
+
+  /** Show these messages and no others. */
+  reset(messages) {
+    this.entries = messages.map((one) => new Entry(one));
+    this.live = [];
+    this.border = element("li", { className: "border" });
+    this.list.replaceChildren(...this.entries.map((one) => one.node));
+    this.refresh();
+    const rendered = this.render(this.entries);
+    this.toEnd();
+    return rendered.then(() => this.toEnd());
+  }
+
+  /** Show the messages before those that are there, which stay where they are. */
+  async prepend(messages) {
+    const earlier = messages.map((one) => new Entry(one));
+    const below = this.scroller.scrollHeight - this.scroller.scrollTop;
+    this.list.prepend(...earlier.map((one) => one.node));
+    this.entries.unshift(...earlier);
+    for (const one of earlier) one.offer();
+    this.scroller.scrollTop = this.scroller.scrollHeight - below;
+    await this.render(earlier);
+  }
+
+  render(entries) {
+    const replies = entries.filter((one) => one.role === "assistant");
+    return renderAll(this.client, replies.map((one) => [one.text, one.content]));
+  }
+
+  has(job) {
+    return this.entries.some((one) => one.job === job) || this.live.some((one) => one.job === job);
+  }
+
+  /** A turn begins; what it replaces is out of sight, for good if it completes. */
+  begin(prompt, replaceFrom, job) {
+    this.dropGivenUp();
+    for (const one of this.replaced(replaceFrom)) one.node.hidden = true;
+    const turn = new LiveTurn(this, prompt, replaceFrom, job);
+    this.live.push(turn);
+    this.list.append(turn.user.node, turn.bot.node);
+    this.refresh();
+    this.toEnd();
+    return turn;
+  }
+
+  /** It was stored; `messages` are the newest ones. */
+  settle(turn, messages) {
+    this.entries = this.entries.filter((one) => {
+      if (!this.replaced(turn.replaceFrom).includes(one)) return true;
+      one.node.remove();
+      return false;
+    });
+    for (const entry of [turn.user, turn.bot]) {
+      const stored = messages.find((one) => one.job === turn.job && one.role === entry.role);
+      Object.assign(entry, { number: stored?.number ?? null, job: turn.job });
+      this.entries.push(entry);
+    }
+    this.live = this.live.filter((one) => one !== turn);
+    this.keepAtEnd(() => this.refresh());
+  }
+
+  restore(replaceFrom) {
+    for (const one of this.replaced(replaceFrom)) one.node.hidden = false;
+  }
+
+  replaced(from) {
+    return from ? this.entries.filter((one) => one.number !== null && one.number >= from) : [];
+  }
+
+  dropGivenUp() {
+    const over = this.live.filter((one) => one.bot.node.classList.contains("given-up"));
+    for (const turn of over) {
+      turn.user.node.remove();
+      turn.bot.node.remove();
+    }
+    this.live = this.live.filter((one) => !over.includes(one));
+  }
+
+  /** Show where the bot's view begins: `kept` turns from the end. */
+  markWindow(window) {
+    this.border.remove();
+    if (!window?.turns_dropped) return;
+    const prompts = this.entries.filter((one) => one.role === "user");
+    const first = prompts[prompts.length - window.turns_kept];
+    if (!first) return;
+    this.border.textContent = `${turns(window.turns_dropped)} above no longer in view`;
+    first.node.before(this.border);
+  }
+
+  /** Who may do what with which message. */
+  refresh() {
+    for (const one of this.entries) one.offer();
+    const prompt = this.entries.findLast((one) => one.role === "user" && one.number !== null);
+    const reply = this.entries.at(-1);
+    if (this.live.length > 0 || !prompt) return;
+    prompt.offer(button("Edit", () => this.actions.edit(prompt.content, prompt.number)));
+    if (reply.role === "assistant") reply.offer(button("Retry", () => this.actions.retry(prompt.content, prompt.number)));
+  }
+
+  /** Change something; who was at the end stays there. */
+  async keepAtEnd(change) {
+    const { scrollHeight, scrollTop, clientHeight } = this.scroller;
+    const isNear = scrollHeight - scrollTop - clientHeight < NEAR_THE_END;
+    await change();
+    if (isNear) this.toEnd();
+  }
+
+  toEnd() {
+    this.scroller.scrollTop = this.scroller.scrollHeight;
+  }
+}
+
+export function turns(count) {
+  return count === 1 ? "1 turn" : `${count} turns`;
+}

@@ -1,0 +1,230 @@
+"""`palaver chat`, `doctor` and `bench` as processes, against a server with a scripted engine."""
+
+import asyncio
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from shared.config import Settings
+from tests.scripted import ScriptedEngine, last_prompt
+from tests.servers import Stack, environment, free_port, running_stack, running_valkey
+from worker.engine.interface import EngineError
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE_S = 30
+
+
+class Command:
+    """A running `palaver …`."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self.text = ""
+
+    async def says(self, pattern: str) -> None:
+        """Return when that has been written."""
+        assert self._process.stdout is not None
+        async with asyncio.timeout(PATIENCE_S):
+            while not re.search(pattern, self.text):
+                piece = await self._process.stdout.read(4096)
+                assert piece, f"{pattern!r} did not come: {self.text}"
+                self.text += piece.decode()
+
+    async def told(self, *lines: str) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write("".join(f"{line}\n" for line in lines).encode())
+        await self._process.stdin.drain()
+
+    def interrupt(self) -> None:
+        self._process.send_signal(signal.SIGINT)
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    async def ends(self) -> int:
+        """Its status, after the end of its input."""
+        async with asyncio.timeout(PATIENCE_S):
+            out, _ = await self._process.communicate(b"")
+            self.text += out.decode()
+        assert self._process.returncode is not None
+        return self._process.returncode
+
+
+@asynccontextmanager
+async def palaver(folder: Path, *arguments: str, **variables: str) -> AsyncIterator[Command]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "api.cli", *arguments,
+        cwd=ROOT,
+        env=environment(XDG_STATE_HOME=str(folder), PYTHONUNBUFFERED="1", **variables),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    try:
+        yield Command(process)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+
+
+def server(stack: Stack) -> tuple[str, str]:
+    return "--url", str(stack.client.base_url).rstrip("/")
+
+
+def script(prompt: str) -> str:
+    said = last_prompt(prompt)
+    if said == "fail":
+        raise EngineError("as asked")
+    return f"You said: {said}\x1b[2J"
+
+
+async def test_a_conversation_is_gone_on_with(settings: Settings, tmp_path: Path) -> None:
+    async with running_stack(settings, ScriptedEngine(script)) as stack:
+        async with palaver(tmp_path, "chat", *server(stack), "--context", "Be brief.") as chat:
+            await chat.told("Hello.", "fail", "/no", "two\\", "lines", "/retry")
+            assert await chat.ends() == 0
+        assert "You said: Hello.[2J" in chat.text, "what a terminal would obey is left out"
+        assert "this did not work" in chat.text
+        assert "There is no /no" in chat.text
+        async with palaver(tmp_path, "chat", *server(stack)) as chat:
+            await chat.says(r"Going on with conversation \d+ \(2 turns\)")
+            await chat.told("/history", "Still there?", "/new", "Anew.")
+            assert await chat.ends() == 0
+        assert chat.text.count("> two\nlines\n") >= 1
+        [conversation] = re.findall(r"with conversation (\d+)", chat.text)
+        page = (await stack.client.get(f"/conversations/{conversation}/messages")).json()
+        said = [one["content"] for one in page["messages"] if one["role"] == "user"]
+        assert said == ["Hello.", "two\nlines", "Still there?"]
+        shown = (await stack.client.get(f"/conversations/{conversation}")).json()
+        assert shown["context"] == "Be brief."
+
+
+def held(at: int) -> tuple[ScriptedEngine, "asyncio.Future[None]"]:
+    """An engine that stops in mid-reply until its future is set."""
+    gate: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    step: Callable[[int], Any] = lambda n: gate if n == at and not gate.done() else None  # noqa: E731
+    return ScriptedEngine(piece_length=1, step=step), gate
+
+
+async def test_a_reply_is_stopped_by_ctrl_c(settings: Settings, tmp_path: Path) -> None:
+    engine, gate = held(5)
+    async with (
+        running_stack(settings, engine) as stack,
+        palaver(tmp_path, "chat", *server(stack)) as chat,
+    ):
+        await chat.told("Hello.")
+        await chat.says("You s")
+        chat.interrupt()
+        await chat.says("stopped; it is not part of the conversation")
+        assert gate.cancelled()
+        await chat.told("Again.")
+        await chat.says("You said: Again.")
+        assert await chat.ends() == 0
+
+
+async def test_a_reply_under_way_is_taken_up_by_the_next_start(
+    settings: Settings, tmp_path: Path
+) -> None:
+    engine, gate = held(5)
+    async with running_stack(settings, engine) as stack:
+        async with palaver(tmp_path, "chat", *server(stack)) as chat:
+            await chat.told("Hello.")
+            await chat.says("You s")
+            chat.kill()
+        async with palaver(tmp_path, "chat", *server(stack)) as chat:
+            await chat.says("You s")
+            gate.set_result(None)
+            await chat.says("You said: Hello.")
+            assert await chat.ends() == 0
+
+
+async def test_no_server_is_told_of(tmp_path: Path) -> None:
+    async with palaver(
+        tmp_path, "chat", "--url", f"http://127.0.0.1:{free_port()}", "--id", "5"
+    ) as chat:
+        assert await chat.ends() == 1
+    assert "does not answer" in chat.text
+
+
+async def test_bench_tells_what_it_saw_and_leaves_nothing(
+    settings: Settings, redis: Redis, tmp_path: Path
+) -> None:
+    async with running_stack(settings, ScriptedEngine()) as stack:
+        arguments = ("--users", "2", "--seconds", "1", "--tokens", "5")
+        async with palaver(tmp_path, "bench", *server(stack), *arguments) as bench:
+            assert await bench.ends() == 0
+        assert re.search(r"2 users, \d s: [1-9]\d* turns", bench.text), bench.text
+        for line in ("reply tokens a second", "first token", "whole turn", "cached"):
+            assert line in bench.text
+        left = [key async for key in redis.scan_iter(f"{settings.namespace}:conv:*")]
+        assert left == []
+
+
+async def test_doctor_finds_everything_well(settings: Settings, tmp_path: Path) -> None:
+    async with running_stack(settings, ScriptedEngine()) as stack:
+        variables = {
+            "REDIS_URL": str(settings.redis_url),
+            "PALAVER_NAMESPACE": settings.namespace,
+            "PORT": str(stack.client.base_url.port),
+        }
+        async with palaver(tmp_path, "doctor", **variables) as doctor:
+            assert await doctor.ends() == 0, doctor.text
+        for line in (
+            r"✓ settings  listens on 127.0.0.1:\d+, open to everybody on this machine",
+            r"✓ Redis     version \d+\.\d+\.\d+, \d+ MiB used",
+            r"✓ workers   1 at work, with scripted",
+            r"✓ model     .*\.gguf \(135 million weights, \d+ MiB\)",
+            r". GPU       ",
+            r"✓ server    runs on port \d+ and is ready",
+            r"Nothing stands in the way",
+        ):
+            assert re.search(line, doctor.text), (line, doctor.text)
+
+
+async def test_doctor_says_what_to_mend(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(b"no model")
+    taken = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+    port = taken.sockets[0].getsockname()[1]
+    with running_valkey("--maxmemory-policy", "allkeys-lru", "--appendonly", "no") as valkey:
+        variables = {
+            "REDIS_URL": valkey.url,
+            "PORT": str(port),
+            "HOST": "127.0.0.1",
+            "PALAVER_MODEL_PATH": str(broken),
+        }
+        async with taken, palaver(tmp_path, "doctor", **variables) as doctor:
+            assert await doctor.ends() == 1
+    for line in (
+        "✗ Redis     REDIS_URL: with maxmemory-policy allkeys-lru",
+        "✗ model     ",
+        f"✗ port      {port} is used by something else; PORT names another",
+        "3 of these must be mended",
+    ):
+        assert line in doctor.text, (line, doctor.text)
+
+
+@pytest.mark.parametrize(
+    ("variables", "finding"),
+    [
+        ({"PORT": "99999"}, "✗ settings  PORT=99999"),
+        ({"HOST": "0.0.0.0"}, "✗ settings  HOST=0.0.0.0: without API keys"),
+        ({"REDIS_URL": "redis://127.0.0.1:1"}, "✗ Redis     does not answer"),
+        ({}, "· Redis     the embedded server is not running"),
+    ],
+)
+async def test_doctor_names_one_thing(
+    tmp_path: Path, variables: dict[str, str], finding: str
+) -> None:
+    variables = {"PORT": str(free_port()), "PALAVER_DATA_DIR": str(tmp_path)} | variables
+    async with palaver(tmp_path, "doctor", **variables) as doctor:
+        assert await doctor.ends() == int(finding.startswith("✗"))
+    assert finding in doctor.text, doctor.text

@@ -1,0 +1,84 @@
+"""Workers' counters over their restarts, and percentiles from histograms."""
+
+from collections import Counter
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.ops.history import histogram
+from api.ops.totals import STARTS, Growth
+from shared.histograms import SECONDS, Histogram
+
+
+def test_the_first_look_is_where_counting_begins() -> None:
+    growth = Growth()
+    assert growth.since_last({"a": {"turns": 5}}) == {"a": Counter()}
+    assert growth.since_last({"a": {"turns": 7}})["a"]["turns"] == 2
+
+
+def test_a_new_worker_counts_from_its_beginning() -> None:
+    growth = Growth()
+    growth.since_last({"a": {"turns": 5}})
+    grown = growth.since_last({"a": {"turns": 5}, "b": {"turns": 3}})
+    assert (grown["a"]["turns"], grown["b"]["turns"]) == (0, 3)
+    assert (grown["a"][STARTS], grown["b"][STARTS]) == (0, 1)
+
+
+def test_a_worker_that_comes_back_goes_on() -> None:
+    growth = Growth()
+    growth.since_last({"a": {"turns": 5}})
+    assert growth.since_last({}) == {}
+    assert growth.since_last({"a": {"turns": 6}})["a"] == Counter(turns=1, starts=0)
+
+
+@given(st.lists(st.lists(st.integers(0, 50), min_size=1), min_size=1))
+def test_nothing_is_lost_or_doubled_by_restarts(lives: list[list[int]]) -> None:
+    """Each life counts upwards from 0, under a name of its own, and is looked at now and then."""
+    growth = Growth()
+    growth.since_last({})
+    total: Counter[str] = Counter()
+    for life, steps in enumerate(lives):
+        count = 0
+        for step in steps:
+            count += step
+            for grown in growth.since_last({f"worker {life}": {"turns": count}}).values():
+                total.update(grown)
+    assert total["turns"] == sum(map(sum, lives))
+    assert total[STARTS] == len(lives)
+
+
+@given(st.lists(st.floats(0, 400), min_size=1), st.floats(0.01, 1))
+def test_a_quantile_lies_in_its_bucket(values: list[float], share: float) -> None:
+    counted = Histogram()
+    for value in values:
+        counted.observe(value)
+    found = counted.quantile(share)
+    exact = sorted(values)[max(0, -int(-share * len(values) // 1) - 1)]
+    bounds = (0.0, *SECONDS)
+    assert found is not None
+    if exact > SECONDS[-1]:
+        assert found == SECONDS[-1]
+    else:
+        [(low, high)] = [b for b in pairwise(bounds) if b[0] < exact <= b[1]] or [bounds[:2]]
+        assert low <= found <= high
+
+
+def test_quantiles_of_nothing_and_of_known_values() -> None:
+    assert Histogram().quantile(0.5) is None
+    counted = Histogram()
+    for value in (0.1, 0.2, 0.2, 0.2):
+        counted.observe(value)
+    # Three of four lie between 0.1 and 0.25 s.
+    assert counted.quantile(0.25) == 0.1
+    assert counted.quantile(1.0) == 0.25
+    assert counted.quantile(0.5) == 0.15
+
+
+def test_a_histogram_is_put_together_again() -> None:
+    counted = Histogram()
+    for value in (0.001, 0.3, 999.0):
+        counted.observe(value)
+    figures = {f"turn.{bucket}": float(count) for bucket, count in enumerate(counted.counts)}
+    assert histogram(figures, "turn").counts == counted.counts
+    assert sum(histogram(figures, "first_token").counts) == 0

@@ -1,0 +1,79 @@
+"""The chat page as its users see it: what they click, and what they read."""
+
+import re
+from typing import Any
+
+import httpx
+from playwright.async_api import Locator, Page, expect
+
+from tests.e2e.processes import Palaver
+
+LONG = "Write a very long story about a dragon and a princess, with many chapters."
+
+
+class ChatPage:
+    """One tab with the page.
+
+    Args:
+        page: of Playwright's.
+    """
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.prompt = page.get_by_label("Your prompt")
+        self.send = page.get_by_role("button", name="Send")
+        self.stop = page.get_by_role("button", name="Stop")
+        self.messages = page.locator("#messages")
+        self.users = page.locator(".message.user:visible .text")
+        self.replies = page.locator(".message.assistant:visible .text")
+        self.conversations = page.locator("#conversations button")
+        self.connection = page.locator("#connection")
+
+    async def ask(self, prompt: str) -> None:
+        """Send; returns when the prompt is shown."""
+        await self.prompt.fill(prompt)
+        await self.prompt.press("Enter")
+        await expect(self.users.last).to_have_text(prompt)
+
+    async def until_idle(self) -> None:
+        """Return when nothing is being written any more."""
+        await expect(self.send).to_be_visible()
+
+    async def until_writing(self, characters: int = 80) -> str:
+        """Some of the reply, while it is being written."""
+        await expect(self.replies.last).to_have_text(re.compile(rf"(?s).{{{characters},}}"))
+        await expect(self.stop).to_be_visible()
+        return await self.replies.last.inner_text()
+
+    async def answer(self, prompt: str) -> str:
+        """Ask, and wait for the whole reply."""
+        await self.ask(prompt)
+        await self.until_idle()
+        return await self.replies.last.inner_text()
+
+    @property
+    def last_reply(self) -> Locator:
+        return self.page.locator(".message.assistant:visible").last
+
+    @property
+    def last_prompt(self) -> Locator:
+        return self.page.locator(".message.user:visible").last
+
+    @property
+    def conversation(self) -> int:
+        """The id in the address."""
+        return int(self.page.url.rpartition("#")[2])
+
+
+async def stored(palaver: Palaver, conversation: int) -> list[dict[str, Any]]:
+    """A conversation's messages."""
+    async with httpx.AsyncClient(base_url=palaver.url) as client:
+        answer = await client.get(f"/conversations/{conversation}/messages?limit=500")
+        assert answer.status_code == 200, answer.text
+        found: list[dict[str, Any]] = answer.json()["messages"]
+        return found
+
+
+def words(text: str) -> list[str]:
+    """What Markdown does not change."""
+    return re.findall(r"\w+", text)

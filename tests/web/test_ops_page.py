@@ -1,0 +1,131 @@
+"""The operations page: its figures against a known trace, and what it shows of failures."""
+
+import asyncio
+import os
+import re
+import signal
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from playwright.async_api import BrowserContext, Page, expect
+
+from api.keys import KeyFile
+from shared.config import Settings
+from shared.limits import NO_LIMITS
+from tests.e2e.processes import Palaver
+from tests.scripted import ScriptedEngine, last_prompt
+from tests.servers import Valkey, make_settings, running_stack
+from tests.web.browser import open_tab
+from tests.web.chat_page import LONG
+from worker.engine.interface import EngineError
+
+
+async def figure(page: Page, list_id: str, term: str, value: str | re.Pattern[str]) -> None:
+    """Return when a figure of one of the lists is as it should be."""
+    row = page.locator(f"#{list_id} div").filter(has=page.get_by_text(term, exact=True))
+    await expect(row.locator("dd")).to_have_text(value)
+
+
+async def until(client: httpx.AsyncClient, **wanted: Any) -> dict[str, Any]:
+    """What the page gets, once its sums are these."""
+    async with asyncio.timeout(20):
+        while True:
+            data: dict[str, Any] = (await client.get("/ops/data")).json()
+            if all(data["minutes"].get(name) == value for name, value in wanted.items()):
+                return data
+            await asyncio.sleep(0.05)
+
+
+def sometimes(prompt: str) -> str:
+    if "fail" in last_prompt(prompt):
+        raise EngineError("as asked")
+    return "0123456789"
+
+
+async def test_a_known_trace_is_counted_exactly(
+    context: BrowserContext, settings: Settings
+) -> None:
+    settings = make_settings(
+        str(settings.redis_url), PALAVER_NAMESPACE=settings.namespace, PALAVER_LEASE=3
+    )
+    async with running_stack(settings, ScriptedEngine(sometimes, slots=3)) as stack:
+        await until(stack.client, started=0)
+        for _ in range(4):
+            await stack.ask("work")
+        for _ in range(2):
+            assert (await stack.client.post("/", json={"prompt": "fail"})).status_code == 500
+        data = await until(stack.client, completed=4, failed=2)
+        minutes = data["minutes"]
+        assert minutes["outcomes"] == {"completed": 4, "generation_failed": 2}
+        assert (minutes["taken_over"], minutes["fenced"], minutes["handed_over"]) == (0, 0, 0)
+        assert 0 < minutes["queue_wait_p50_s"] <= minutes["queue_wait_p95_s"] < 1
+        assert data["points"][-1]["open"] == data["points"][-1]["waiting"] == 0
+        [worker] = data["workers"]
+        assert (worker["model"], worker["slots"], worker["running"]) == ("scripted", 3, 0)
+        async with open_tab(context, f"{stack.client.base_url}/ops") as tab:
+            await figure(tab.page, "sums", "Turns completed", "4")
+            await figure(tab.page, "sums", "Turns failed", "2")
+            await figure(tab.page, "sums", "– generation failed", "2")
+            await figure(tab.page, "now", "Turns / slots", "0 / 3")
+            await expect(tab.page.locator("#workers tr")).to_have_count(1)
+            await expect(tab.page.locator("figure svg polyline").first).to_be_attached()
+            assert await tab.serious() == []
+            # It goes on by itself.
+            await stack.ask("work")
+            await figure(tab.page, "sums", "Turns completed", "5")
+
+
+async def test_a_key_is_asked_for(context: BrowserContext, valkey: Valkey, tmp_path: Path) -> None:
+    keys = KeyFile(tmp_path / "keys.json")
+    key = keys.create("ann", NO_LIMITS)
+    settings = make_settings(valkey.url, PALAVER_API_KEYS_FILE=tmp_path / "keys.json")
+    async with running_stack(settings) as stack:
+        html = {"Accept": "text/html"}
+        for path, headers in (("/ops", html), ("/ops", {}), ("/ops/data", {}), ("/metrics", {})):
+            assert (await stack.client.get(path, headers=headers)).status_code == 401
+        allowed = {"Authorization": f"Bearer {key}"}
+        for path in ("/ops", "/ops/data", "/metrics"):
+            assert (await stack.client.get(path, headers=allowed)).status_code == 200
+        async with open_tab(context, f"{stack.client.base_url}/ops") as tab:
+            field = tab.page.get_by_label("This server asks for an API key")
+            await field.fill("wrong")
+            await field.press("Enter")
+            await expect(tab.page.locator("#key-refused")).to_have_text(
+                "The server does not know this key."
+            )
+            await field.fill(key)
+            await field.press("Enter")
+            await expect(field).to_be_hidden()
+            await expect(tab.page.locator("#state")).to_have_text("No worker is there")
+
+
+@pytest.mark.timeout(180)
+async def test_a_lost_worker_is_seen(context: BrowserContext, palaver: Palaver) -> None:
+    async with (
+        httpx.AsyncClient(base_url=palaver.url, timeout=60) as client,
+        open_tab(context, f"{palaver.url}/ops") as tab,
+    ):
+        await expect(tab.page.locator("#workers tr")).to_have_count(2)
+        await figure(tab.page, "now", "Turns / slots", "0 / 2")
+        body = {"prompt": LONG, "max_tokens": 300, "ignore_eos": True}
+        job = (await client.post("/jobs", json=body)).json()["job"]
+        os.kill(await working(client), signal.SIGKILL)
+        ended = (await client.get(f"/jobs/{job}?wait=60")).json()
+        assert (ended["status"], ended["attempts"]) == ("completed", 2)
+        await figure(tab.page, "sums", "Turns taken over", "1")
+        await figure(tab.page, "sums", "Workers started", re.compile("[1-9]"))
+        await figure(tab.page, "sums", "Reply tokens", re.compile("[1-9]"))
+        await figure(tab.page, "now", "First token, median", re.compile("s$"))
+        assert await tab.serious() == []
+
+
+async def working(client: httpx.AsyncClient) -> int:
+    """The process that writes a reply."""
+    async with asyncio.timeout(20):
+        while True:
+            for worker in (await client.get("/ops/data")).json()["workers"]:
+                if worker["running"]:
+                    return int(worker["worker"].split(":")[1])
+            await asyncio.sleep(0.05)
