@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 _ID_BYTES: Final = 12
 _TIMED: Final = "/v1/"
-_ASKED_BY_MACHINES: Final = frozenset({"/healthz", "/readyz", "/metrics", "/ops/data"})
+_ROUTINE: Final = frozenset({"/healthz", "/readyz", "/metrics", "/ops/data", "/web/markdown"})
 
 
 class Tracing:
@@ -43,7 +43,7 @@ class Tracing:
         if req.path.startswith(_TIMED):
             resp.set_header("openai-processing-ms", f"{took_ms:.0f}")
         route = req.uri_template or (FILES if req.path.startswith(FILES) else None)
-        is_routine = route == FILES or route in _ASKED_BY_MACHINES
+        is_routine = route == FILES or route in _ROUTINE
         log.log(
             logging.DEBUG if is_routine else logging.INFO,
             "%s %s %s",

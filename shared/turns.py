@@ -6,7 +6,7 @@ writes is compared with the token it was given (the fence), so that one who was 
 changes nothing any more.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import orjson
@@ -162,12 +162,18 @@ class Turns:
             await pipe.execute()
 
     async def reclaim(
-        self, worker: str, nonce: str, *, model: str = "", shielded: bool = False
+        self,
+        worker: str,
+        nonce: str,
+        *,
+        model: str = "",
+        shielded: bool = False,
+        on_lost: Callable[[], None] = lambda: None,
     ) -> Claim | None:
         """Take over one turn whose worker is gone; None when there is none.
 
         Arguments and repetition as of `claim`. A turn that has crashed its workers
-        `PALAVER_MAX_ATTEMPTS` times ends as failed.
+        `PALAVER_MAX_ATTEMPTS` times ends as failed, which `on_lost` is told.
         """
         while True:
             answer = await self._call(
@@ -181,7 +187,9 @@ class Turns:
                 **self._start,
                 **self._ttls,
             )
-            if answer[0] != "FREED":
+            if answer[0] == "LOST":
+                on_lost()
+            elif answer[0] != "FREED":
                 return decode_claim(answer) if answer[0] == "CLAIMED" else None
 
     async def beat(self, claim: Claim, worker: str) -> Outcome:

@@ -9,9 +9,11 @@ from typing import Final
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from shared.errors import DeadlineExceeded, WorkerLost
 from shared.redis import AWAY
 from shared.turns import Turns
 from worker.stream_worker import StreamWorker
+from worker.turn_metrics import TurnMetrics
 
 log = logging.getLogger(__name__)
 
@@ -26,10 +28,19 @@ class Recovery:
     run out meanwhile, and their holders are given the time to renew them.
     """
 
-    def __init__(self, redis: Redis, turns: Turns, worker: StreamWorker, *, lease_s: float) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        turns: Turns,
+        worker: StreamWorker,
+        metrics: TurnMetrics,
+        *,
+        lease_s: float,
+    ) -> None:
         self._redis = redis
         self._turns = turns
         self._worker = worker
+        self._metrics = metrics
         self._lease_s = lease_s
         self._pause_s = min(_LONGEST_PAUSE_S, lease_s / 8)
         self._stopping = asyncio.Event()
@@ -57,12 +68,16 @@ class Recovery:
     async def _round(self) -> None:
         if time.monotonic() >= self._next_sweep:
             self._next_sweep = time.monotonic() + _SWEEP_S
-            await self._turns.sweep()
+            self._metrics.given_up(DeadlineExceeded.code, await self._turns.sweep())
         while not self._stopping.is_set() and await self._may_reclaim():
-            claim = await self._worker.take_over()
+            claim = await self._worker.take_over(self._lost)
             if claim is None:
                 return
             log.warning("job %s: its worker is gone; start %d here", claim.job, claim.starts)
+
+    def _lost(self) -> None:
+        self._metrics.given_up(WorkerLost.code)
+        log.warning("a turn is given up: every worker that tried it was lost")
 
     async def _may_reclaim(self) -> bool:
         if time.monotonic() < self._quiet_until:

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
+from collections.abc import Callable
 from typing import Any, Final
 
 import orjson
@@ -187,8 +188,10 @@ class StreamWorker(Worker):
             if claim is not None:
                 self.start_turn(claim)
 
-    async def take_over(self) -> Claim | None:
+    async def take_over(self, on_lost: Callable[[], None]) -> Claim | None:
         """Start a turn whose worker is gone, if there is one and a slot for it.
+
+        `on_lost` is told of each that was given up instead.
 
         Not repeated while Redis is away: afterwards the others are given time to renew their
         leases. What a lost answer gave us is asked for again the next time.
@@ -205,6 +208,7 @@ class StreamWorker(Worker):
                 self._reclaim_nonce,
                 model=self._model,
                 shielded=self._quarantine.is_active,
+                on_lost=on_lost,
             )
             self._reclaim_nonce = None
             if claim is not None:

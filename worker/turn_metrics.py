@@ -37,6 +37,11 @@ class TurnMetrics:
         elif outcome is Outcome.FENCED:
             self.counts["fenced"] += 1
 
+    def given_up(self, code: str, count: int = 1) -> None:
+        """Turns that nobody held any more were ended as failed."""
+        if count:
+            self.outcomes[code] += count
+
     def handed_over(self) -> None:
         """A turn was given back."""
         self.counts["handed_over"] += 1

@@ -98,7 +98,7 @@ async def _run(settings: Settings, redis: Redis, engine: Engine, stopping: async
         interval_s=settings.heartbeat,
     )
     losses = Losses(redis, keys, turns, holdings, worker.worker_id)
-    recovery = Recovery(redis, turns, worker, lease_s=settings.lease)
+    recovery = Recovery(redis, turns, worker, metrics, lease_s=settings.lease)
     parts = {
         "emitter": emitter.run,
         "heartbeat": heartbeat.run,

@@ -3,6 +3,9 @@
 import argparse
 import os
 import sys
+from typing import Final
+
+from dotenv import dotenv_values
 
 from api.cli.bench import bench
 from api.cli.chat import chat
@@ -10,16 +13,23 @@ from api.cli.client import Client
 from api.cli.doctor import doctor
 from shared.config import CLIENT_KEY_VARIABLE, DEFAULT_PORT
 
+_BENCH_PATIENCE_S: Final = 30.0
+
 
 def main() -> int:
     """Run one of the commands; returns the exit status."""
     arguments = parser().parse_args()
-    if arguments.command == "doctor":
-        return doctor()
-    client = Client(arguments.url, arguments.key, _tell)
-    if arguments.command == "chat":
-        return chat(client, arguments.id, arguments.context, new=arguments.new)
-    return bench(client, arguments.users, arguments.seconds, arguments.tokens)
+    try:
+        if arguments.command == "doctor":
+            return doctor()
+        if arguments.command == "chat":
+            client = Client(arguments.url, arguments.key, _tell)
+            return chat(client, arguments.id, arguments.context, new=arguments.new)
+        client = Client(arguments.url, arguments.key, _tell, _BENCH_PATIENCE_S)
+        return bench(client, arguments.users, arguments.seconds, arguments.tokens)
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        return 130
 
 
 def parser() -> argparse.ArgumentParser:
@@ -39,11 +49,16 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _with_server(command: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    port = os.environ.get("PORT", str(DEFAULT_PORT))
-    command.add_argument("--url", default=f"http://127.0.0.1:{port}", help="default: %(default)s")
-    key = os.environ.get(CLIENT_KEY_VARIABLE)
+    environ = {**dotenv_values(".env"), **os.environ}
+    url = f"http://127.0.0.1:{environ.get('PORT') or DEFAULT_PORT}"
+    command.add_argument("--url", type=_url, default=url, help="default: %(default)s")
+    key = environ.get(CLIENT_KEY_VARIABLE)
     command.add_argument("--key", default=key, help=f"API key (default: ${CLIENT_KEY_VARIABLE})")
     return command
+
+
+def _url(text: str) -> str:
+    return text if "://" in text else f"http://{text}"
 
 
 def _positive(text: str) -> int:

@@ -1,5 +1,6 @@
 """`palaver bench`: a minute of load on a running server, and what it made of it."""
 
+import contextlib
 import statistics
 import sys
 import threading
@@ -54,7 +55,8 @@ class User(threading.Thread):
             self.outcome.errors.append(str(error))
         finally:
             if self._conversation is not None:
-                self._client.delete(f"/conversations/{self._conversation}")
+                with contextlib.suppress(ServerError, Unreachable):
+                    self._client.delete(f"/conversations/{self._conversation}")
 
     def _turn(self) -> Turn:
         number = 100 * self._number + len(self.outcome.turns)
@@ -97,10 +99,10 @@ def bench(client: Client, users: int, seconds: float, tokens: int) -> int:
     watch(crowd, began, seconds)
     took_s = time.monotonic() - began
     turns = [turn for user in crowd for turn in user.outcome.turns]
-    errors = [error for user in crowd for error in user.outcome.errors]
+    errors = [text for user in crowd for text in user.outcome.errors]
     print("\n".join(report(turns, took_s, users)))
-    for error in sorted(set(errors)):
-        print(f"{errors.count(error)} × {error}")
+    for text in sorted(set(errors)):
+        print(f"{errors.count(text)} × {text}")
     return int(bool(errors) or not turns)
 
 

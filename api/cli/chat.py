@@ -1,6 +1,7 @@
 """`palaver chat`: a conversation in the terminal."""
 
 import contextlib
+import json
 import os
 import sys
 from collections.abc import Mapping
@@ -26,26 +27,32 @@ def state_file() -> Path:
 
 
 class LastConversation:
-    """Remembers which conversation this user had last, for each server."""
+    """Remembers which conversation this user had last, for each server.
+
+    Without API keys the id is all that is needed to read it: the file is this user's alone.
+    """
 
     def __init__(self, path: Path, url: str) -> None:
         self._path = path
         self._url = url
 
     def read(self) -> int | None:
-        with contextlib.suppress(OSError, ValueError):
-            url, conversation = self._path.read_text(encoding="utf-8").split()
-            if url == self._url:
-                return int(conversation)
-        return None
+        return self._all().get(self._url)
 
     def write(self, conversation: int | None) -> None:
+        known = self._all()
+        known.pop(self._url, None)
+        if conversation is not None:
+            known[self._url] = conversation
         with contextlib.suppress(OSError):
-            if conversation is None:
-                self._path.unlink(missing_ok=True)
-                return
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._path.write_text(f"{self._url} {conversation}\n", encoding="utf-8")
+            self._path.touch(mode=0o600)
+            self._path.write_text(json.dumps(known), encoding="utf-8")
+
+    def _all(self) -> dict[str, int]:
+        with contextlib.suppress(OSError, ValueError):
+            return dict(json.loads(self._path.read_text(encoding="utf-8")))
+        return {}
 
 
 class Chat:
@@ -94,6 +101,8 @@ class Chat:
             self._do(line)
         except (ServerError, Unreachable) as error:
             self._say(f"That did not work: {error}")
+        except KeyboardInterrupt:
+            self._say("\n(given up; it may have been sent: /history shows what was said)")
 
     def _do(self, line: str) -> None:
         match line:
@@ -175,7 +184,7 @@ class Chat:
         return found
 
     def _read(self) -> str | None:
-        lines = []
+        lines: list[str] = []
         try:
             while True:
                 line = input("> " if not lines else ". ")
@@ -208,10 +217,17 @@ def chat(client: Client, conversation: int | None, context: str | None, *, new: 
     try:
         if taken_up is not None:
             chat.resume(taken_up)
-    except (ServerError, Unreachable) as error:
-        if conversation is not None or isinstance(error, Unreachable):
-            print(f"palaver: {error}", file=sys.stderr)
-            return 1
+    except Unreachable as error:
+        return _refuse(error)
+    except ServerError as error:
+        # Forgotten only if it is gone: without keys the id is the only way back to it.
+        if conversation is not None or error.status != 404:
+            return _refuse(error)
         last.write(None)
     chat.run()
     return 0
+
+
+def _refuse(error: Exception) -> int:
+    print(f"palaver: {error}", file=sys.stderr)
+    return 1

@@ -15,6 +15,8 @@ _SILENCE_S: Final = 40.0
 """A stream says something every 15 s; one that is silent for longer is dead."""
 _FIRST_PAUSE_S: Final = 0.2
 _LONGEST_PAUSE_S: Final = 5.0
+_PASSING: Final = frozenset({500, 502, 503, 504})
+"""What a server that starts, stops or is full answers, and a proxy in front of one."""
 TERMINAL: Final = frozenset({"completed", "failed", "cancelled"})
 
 
@@ -40,6 +42,34 @@ class Event:
     data: Mapping[str, Any]
 
 
+class Tries:
+    """When something that failed is tried again.
+
+    Args:
+        waiting: told why.
+        patience_s: after so long it is not; None for never.
+    """
+
+    def __init__(self, waiting: Callable[[str], None], patience_s: float | None) -> None:
+        self._waiting = waiting
+        self._until = None if patience_s is None else time.monotonic() + patience_s
+        self._pause_s = _FIRST_PAUSE_S
+
+    def again(self, error: Exception) -> None:
+        """Return when it is time.
+
+        Raises:
+            Exception: this one, if it will not pass, or patience is at its end.
+        """
+        if isinstance(error, ServerError) and error.status not in _PASSING:
+            raise error
+        if self._until is not None and time.monotonic() > self._until:
+            raise error
+        self._waiting(str(error))
+        time.sleep(max(self._pause_s, getattr(error, "retry_after_s", 0.0)))
+        self._pause_s = min(_LONGEST_PAUSE_S, 2 * self._pause_s)
+
+
 class Client:
     """Talks to one server.
 
@@ -47,14 +77,20 @@ class Client:
         url: such as http://127.0.0.1:3000.
         key: the API key, where one is needed.
         waiting: told why, each time something is tried again.
+        patience_s: after so long without success `submit` and `events` give up; None for never.
     """
 
     def __init__(
-        self, url: str, key: str | None = None, waiting: Callable[[str], None] = lambda _: None
+        self,
+        url: str,
+        key: str | None = None,
+        waiting: Callable[[str], None] = lambda _: None,
+        patience_s: float | None = None,
     ) -> None:
         self.url = url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._waiting = waiting
+        self._patience_s = patience_s
         # Not through a proxy from the environment: the server is here, or where we were told.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -71,43 +107,36 @@ class Client:
 
         Raises:
             ServerError: it is refused.
+            Unreachable: patience is at its end.
         """
         headers = {"Idempotency-Key": secrets.token_hex(16)}
-        for pause_s in pauses():
+        tries = Tries(self._waiting, self._patience_s)
+        while True:
             try:
                 return self._json("POST", "/jobs", body, headers)
-            except Unreachable as error:
-                self._waiting(str(error))
-                time.sleep(pause_s)
-            except ServerError as error:
-                if error.status != 503:
-                    raise
-                self._waiting(str(error))
-                time.sleep(max(pause_s, error.retry_after_s))
-        raise AssertionError("pauses do not end")
+            except (Unreachable, ServerError) as error:
+                tries.again(error)
 
     def events(self, job: str) -> Iterator[Event]:
         """A job's events to its end; goes on behind the last one when the connection breaks.
 
         Raises:
             ServerError: there is no such job.
+            Unreachable: patience is at its end.
         """
-        last, tries = None, pauses()
+        last, tries = None, Tries(self._waiting, self._patience_s)
         while True:
-            headers = {"Last-Event-ID": last} if last is not None else {}
+            headers: dict[str, str] = {"Last-Event-ID": last} if last is not None else {}
             try:
                 for event in self._stream(f"/jobs/{job}/events", headers):
-                    last, tries = event.id, pauses()
+                    last, tries = event.id, Tries(self._waiting, self._patience_s)
                     yield event
                     if event.kind in TERMINAL:
                         return
-            except Unreachable as error:
-                self._waiting(str(error))
-            except ServerError as error:
-                if error.status != 503:
-                    raise
-                self._waiting(str(error))
-            time.sleep(next(tries))
+                error: Exception = Unreachable("the stream broke off")
+            except (Unreachable, ServerError) as broken:
+                error = broken
+            tries.again(error)
 
     def _stream(self, path: str, headers: Mapping[str, str]) -> Iterator[Event]:
         fields: dict[str, str] = {}
@@ -161,14 +190,6 @@ class Client:
             reason = getattr(error, "reason", error)
             raise Unreachable(f"{self.url} does not answer ({reason})") from None
         return answer
-
-
-def pauses() -> Iterator[float]:
-    """Seconds between tries, longer and longer."""
-    pause_s = _FIRST_PAUSE_S
-    while True:
-        yield pause_s
-        pause_s = min(_LONGEST_PAUSE_S, 2 * pause_s)
 
 
 def _refusal(error: urllib.error.HTTPError) -> ServerError:

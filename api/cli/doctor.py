@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import json
 import logging
 import shutil
@@ -99,10 +100,17 @@ async def check_redis(settings: Settings) -> AsyncIterator[Finding]:
         except ConfigError as error:
             yield Finding("bad", "Redis", str(error))
         except (RedisError, OSError) as error:
-            hint = "is it started, and is REDIS_URL right?"
-            yield Finding("bad", "Redis", f"does not answer ({error}); {hint}")
+            yield _silent(settings, error)
     for warning in warnings:
         yield Finding("note", "Redis", warning)
+
+
+def _silent(settings: Settings, error: Exception) -> Finding:
+    if settings.redis_url is None:
+        # A server that was killed leaves its socket behind; the next one takes its place.
+        return _embedded()
+    hint = "is it started, and is REDIS_URL right?"
+    return Finding("bad", "Redis", f"does not answer ({error}); {hint}")
 
 
 def _embedded() -> Finding:
@@ -169,21 +177,31 @@ async def check_port(settings: Settings) -> AsyncIterator[Finding]:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((settings.host, settings.port))
-        except OSError:
-            yield await asyncio.to_thread(_who_listens, settings)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                yield await asyncio.to_thread(_who_listens, settings)
+            else:
+                where = f"HOST={settings.host}, PORT={settings.port}"
+                yield Finding("bad", "port", f"cannot listen on {where}: {error.strerror}")
             return
     yield Finding("ok", "port", f"{settings.port} is free; nothing is running there yet")
 
 
 def _who_listens(settings: Settings) -> Finding:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    stranger = Finding(
+        "bad", "port", f"{settings.port} is used by something else; PORT names another"
+    )
     try:
-        Client(f"http://{host}:{settings.port}").get("/readyz")
+        answer = Client(f"http://{host}:{settings.port}").get("/readyz")
     except ServerError as error:
+        if error.status != 503:
+            return stranger
         return Finding("bad", "server", f"runs on port {settings.port}, but: {error}")
     except (Unreachable, ValueError):
-        text = f"{settings.port} is used by something else; PORT names another"
-        return Finding("bad", "port", text)
+        return stranger
+    if answer != {"status": "ready"}:
+        return stranger
     return Finding("ok", "server", f"runs on port {settings.port} and is ready")
 
 

@@ -4,13 +4,13 @@ import asyncio
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
-from api.ops.totals import Figures, Growth, figures_of
-from shared.histograms import Histogram
-from shared.queue import Queue, QueueState
+from api.ops.figures import point
+from api.ops.samples import Sample
+from api.ops.totals import Growth, figures_of
+from shared.queue import Queue
 from shared.redis import AWAY
 from shared.tasks import end
 from shared.workers import Workers
@@ -20,21 +20,8 @@ log = logging.getLogger(__name__)
 KEPT_S: Final = 600.0
 _SHORTEST_S: Final = 1.0
 _LONGEST_S: Final = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One look.
-
-    Args:
-        at: seconds since the epoch.
-        queue: None if Redis was away.
-        grown: each worker's counters, since the look before.
-    """
-
-    at: float
-    queue: QueueState | None
-    grown: Mapping[str, Figures]
+_SMOOTH_S: Final = 30.0
+"""Rates are means over so long: workers tell of themselves every few seconds only."""
 
 
 class History:
@@ -47,6 +34,7 @@ class History:
     def __init__(self, workers: Workers, queue: Queue, heartbeat_s: float) -> None:
         self.period_s = min(_LONGEST_S, max(_SHORTEST_S, heartbeat_s))
         self.samples: deque[Sample] = deque(maxlen=int(KEPT_S / self.period_s) + 1)
+        self.points: deque[dict[str, Any]] = deque(maxlen=self.samples.maxlen)
         self.told: Mapping[str, Mapping[str, str]] = {}
         self._workers = workers
         self._queue = queue
@@ -62,10 +50,16 @@ class History:
         if self._task is not None:
             await end(self._task)
 
+    @property
+    def lately(self) -> list[Sample]:
+        """The last looks, over which rates are taken."""
+        return list(self.samples)[-1 - max(1, round(_SMOOTH_S / self.period_s)) :]
+
     async def _run(self) -> None:
         while True:
             try:
                 self.samples.append(await self._look())
+                self.points.append(point(self.lately))
             except Exception:
                 # Whatever a worker tells, the next look may be better.
                 log.exception("history")
@@ -76,24 +70,12 @@ class History:
             told, queue = await self._workers.all(), await self._queue.state()
         except AWAY as error:
             log.debug("history: Redis is away (%s)", type(error).__name__)
-            return Sample(time.time(), None, {})
+            return Sample(time.time(), None, Counter(), {})
         self.told = told
         figures = {worker: figures_of(fields) for worker, fields in told.items()}
-        return Sample(time.time(), queue, self._growth.since_last(figures))
-
-
-def together(samples: Sequence[Sample]) -> Counter[str]:
-    """What all workers' counters grew by."""
-    total: Counter[str] = Counter()
-    for sample in samples:
-        for grown in sample.grown.values():
-            total.update(grown)
-    return total
-
-
-def histogram(grown: Figures, name: str) -> Histogram:
-    """The part of one histogram that was added; its sum is not known."""
-    histogram = Histogram()
-    for bucket in range(len(histogram.counts)):
-        histogram.counts[bucket] = int(grown.get(f"{name}.{bucket}", 0))
-    return histogram
+        grown = self._growth.since_last(figures)
+        total: Counter[str] = Counter()
+        for one in grown.values():
+            total.update(one)
+        tokens = {worker: one["engine.generated"] for worker, one in grown.items()}
+        return Sample(time.time(), queue, total, tokens)

@@ -12,13 +12,15 @@ import falcon
 import falcon.asgi
 import orjson
 from markdown_it import MarkdownIt
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from api.body import read_json_object
 from api.errors import validation_problem
 
 _SCHEMES: Final = ("http", "https", "mailto")
 _MOST_TEXTS: Final = 20
+_LONGEST: Final = 100_000
+"""Characters of all texts together."""
 
 
 class Texts(BaseModel):
@@ -27,6 +29,13 @@ class Texts(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     texts: list[str] = Field(max_length=_MOST_TEXTS)
+
+    @field_validator("texts")
+    @classmethod
+    def _check_length(cls, texts: list[str]) -> list[str]:
+        if sum(map(len, texts)) > _LONGEST:
+            raise ValueError(f"must have at most {_LONGEST} characters together")
+        return texts
 
 
 class _Markdown(MarkdownIt):

@@ -29,7 +29,7 @@ for _, entry in ipairs(idle) do
       local crashes = redis.call('HINCRBY', key.job(job), 'crashes', 1)
       if crashes >= tonumber(arg.max_attempts) then
         finish(job, f, 'failed', 'error', arg.lost_error, arg.lost_error)
-        return {'FREED'}
+        return {'LOST'}
       end
       redis.call('HSET', key.job(job), 'suspect', '1')
     end

@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.ops.history import histogram
+from api.ops.samples import histogram
 from api.ops.totals import STARTS, Growth
 from shared.histograms import SECONDS, Histogram
 

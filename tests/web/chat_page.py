@@ -1,5 +1,6 @@
 """The chat page as its users see it: what they click, and what they read."""
 
+import asyncio
 import re
 from typing import Any
 
@@ -41,7 +42,7 @@ class ChatPage:
 
     async def until_writing(self, characters: int = 80) -> str:
         """Some of the reply, while it is being written."""
-        await expect(self.replies.last).to_have_text(re.compile(rf"(?s).{{{characters},}}"))
+        await expect(self.replies.last).to_have_text(re.compile(rf"[\s\S]{{{characters},}}"))
         await expect(self.stop).to_be_visible()
         return await self.replies.last.inner_text()
 
@@ -72,6 +73,17 @@ async def stored(palaver: Palaver, conversation: int) -> list[dict[str, Any]]:
         assert answer.status_code == 200, answer.text
         found: list[dict[str, Any]] = answer.json()["messages"]
         return found
+
+
+async def until_running(palaver: Palaver, count: int) -> list[int]:
+    """The processes of the workers that have something to do, once there are so many."""
+    async with httpx.AsyncClient(base_url=palaver.url) as client, asyncio.timeout(30):
+        while True:
+            workers = (await client.get("/ops/data")).json()["workers"]
+            busy = [int(one["worker"].split(":")[1]) for one in workers if one["running"]]
+            if workers and len(busy) == count:
+                return busy
+            await asyncio.sleep(0.05)
 
 
 def words(text: str) -> list[str]:

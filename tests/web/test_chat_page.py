@@ -1,6 +1,5 @@
 """The chat page in a real browser, with real processes and the real model."""
 
-import asyncio
 import json
 import os
 import re
@@ -13,7 +12,7 @@ from playwright.async_api import Browser, BrowserContext, expect
 
 from tests.e2e.processes import Palaver
 from tests.web.browser import open_tab
-from tests.web.chat_page import LONG, ChatPage, stored, words
+from tests.web.chat_page import LONG, ChatPage, stored, until_running, words
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -125,25 +124,19 @@ async def test_a_worker_is_killed_while_it_writes(
 ) -> None:
     async with open_tab(context, palaver.url) as tab:
         chat = ChatPage(tab.page)
+        await until_running(palaver, 0)
         await chat.ask(LONG)
         await chat.until_writing()
-        os.kill(await busy_worker(palaver), signal.SIGKILL)
+        [worker] = await until_running(palaver, 1)
+        os.kill(worker, signal.SIGKILL)
         await chat.until_idle()
         messages = await stored(palaver, chat.conversation)
         assert [one["role"] for one in messages] == ["user", "assistant"]
         shown = words(await chat.replies.last.inner_text())
         assert shown == words(messages[1]["content"])
-
-
-async def busy_worker(palaver: Palaver) -> int:
-    """The process that writes a reply."""
-    async with httpx.AsyncClient(base_url=palaver.url) as client, asyncio.timeout(20):
-        while True:
-            workers = (await client.get("/ops/data")).json()["workers"]
-            for worker in workers:
-                if worker["running"]:
-                    return int(worker["worker"].split(":")[1])
-            await asyncio.sleep(0.05)
+        async with httpx.AsyncClient(base_url=palaver.url) as client:
+            job = (await client.get(f"/jobs/{messages[1]['job']}")).json()
+        assert job["attempts"] == 2
 
 
 async def test_offline_and_back(context: BrowserContext, palaver: Palaver) -> None:

@@ -18,7 +18,7 @@ from tests.e2e.processes import Palaver
 from tests.scripted import ScriptedEngine, last_prompt
 from tests.servers import Valkey, make_settings, running_stack
 from tests.web.browser import open_tab
-from tests.web.chat_page import LONG
+from tests.web.chat_page import LONG, until_running
 from worker.engine.interface import EngineError
 
 
@@ -33,7 +33,8 @@ async def until(client: httpx.AsyncClient, **wanted: Any) -> dict[str, Any]:
     async with asyncio.timeout(20):
         while True:
             data: dict[str, Any] = (await client.get("/ops/data")).json()
-            if all(data["minutes"].get(name) == value for name, value in wanted.items()):
+            minutes = data["minutes"] or {}
+            if all(minutes.get(name) == value for name, value in wanted.items()):
                 return data
             await asyncio.sleep(0.05)
 
@@ -111,21 +112,13 @@ async def test_a_lost_worker_is_seen(context: BrowserContext, palaver: Palaver) 
         await figure(tab.page, "now", "Turns / slots", "0 / 2")
         body = {"prompt": LONG, "max_tokens": 300, "ignore_eos": True}
         job = (await client.post("/jobs", json=body)).json()["job"]
-        os.kill(await working(client), signal.SIGKILL)
+        [worker] = await until_running(palaver, 1)
+        os.kill(worker, signal.SIGKILL)
         ended = (await client.get(f"/jobs/{job}?wait=60")).json()
         assert (ended["status"], ended["attempts"]) == ("completed", 2)
+        await client.post("/", json={"prompt": "Hello."})
         await figure(tab.page, "sums", "Turns taken over", "1")
         await figure(tab.page, "sums", "Workers started", re.compile("[1-9]"))
         await figure(tab.page, "sums", "Reply tokens", re.compile("[1-9]"))
         await figure(tab.page, "now", "First token, median", re.compile("s$"))
         assert await tab.serious() == []
-
-
-async def working(client: httpx.AsyncClient) -> int:
-    """The process that writes a reply."""
-    async with asyncio.timeout(20):
-        while True:
-            for worker in (await client.get("/ops/data")).json()["workers"]:
-                if worker["running"]:
-                    return int(worker["worker"].split(":")[1])
-            await asyncio.sleep(0.05)

@@ -2,7 +2,7 @@
 
 import { Client, Problem } from "./client.js";
 import { Composer } from "./composer.js";
-import { Conversation, describe } from "./conversation.js";
+import { adopt, Conversation, describe } from "./conversation.js";
 import { announce, byId, confirmed, save } from "./dom.js";
 import { drawSidebar, firstPrompt, learnFromServer } from "./sidebar.js";
 import * as store from "./store.js";
@@ -28,38 +28,60 @@ const client = new Client(store.apiKey, {
 
 const thread = new Thread(client, byId("messages"), byId("scroller"), { retry, edit });
 const composer = new Composer({
-  send: (prompt, from) => {
+  send(prompt, from) {
     composer.persona.closest("details").open = false;
-    current.send(prompt, composer.context, from);
+    say(prompt, composer.context, from);
   },
   stop: () => guarded(() => current.stop()),
 });
 
+/** Nothing is said while something runs, or before it is known what was said already. */
+const isFree = () => current.isLoaded && !current.isBusy;
+
+function say(prompt, context, from) {
+  showConnection("");
+  composer.prompt.focus();
+  guarded(() => current.send(prompt, context, from));
+}
+
 function retry(prompt, from) {
-  if (!current.isBusy) current.send(prompt, composer.context, from);
+  if (isFree()) say(prompt, composer.context, from);
 }
 
 function edit(prompt, from) {
-  if (!current.isBusy) composer.edit(prompt, { replaceFrom: from });
+  if (isFree()) composer.edit(prompt, { replaceFrom: from });
 }
 
 const view = {
   changed: draw,
-  accepted(isOpen) {
-    if (isOpen) history.replaceState(null, "", `#${current.id}`);
+  accepted() {
+    history.replaceState(null, "", `#${current.id}`);
     draw();
   },
   status: (text) => { byId("status").textContent = text; },
   edit,
+  again: (prompt, context, from) => { if (isFree()) say(prompt, context, from); },
+  refused(prompt, from, error, wasStopped) {
+    const written = composer.prompt.value.trim();
+    composer.edit(written ? `${prompt}\n${written}` : prompt, from === null ? null : { replaceFrom: from });
+    if (!wasStopped) showConnection(`Not sent: ${describe(error)}`, "error");
+    if (error.status === 401) guarded(askForKey);
+  },
   unauthorized: () => guarded(askForKey),
+  async stale(prompt) {
+    composer.edit(prompt, null);
+    await open(current.id);
+    showConnection("This conversation went on elsewhere in the meantime. Look at it, then send again.", "stale");
+  },
 };
 
 function begin(id) {
   current?.leave();
   current = new Conversation(client, thread, id, view);
-  composer.edit(store.draft(), null);
+  composer.toDraft();
   composer.show(null);
   view.status("");
+  showConnection("");
   byId("sidebar").classList.remove("open");
   byId("toggle-sidebar").setAttribute("aria-expanded", "false");
 }
@@ -79,13 +101,12 @@ async function open(id) {
   const opened = current;
   try {
     const found = await opened.load();
-    if (opened !== current) return;
     composer.show(opened.context);
     if (store.conversations().some((one) => one.id === id)) return;
     store.learn([{ id, name: await firstPrompt(client, found) }]);
     draw();
   } catch (error) {
-    if (error.name === "AbortError") return;
+    if (error.name === "AbortError" || opened !== current) return;
     if (error instanceof Problem && error.status === 404) {
       store.forget(id);
       openNew();
@@ -106,7 +127,7 @@ function draw() {
   byId("earlier").hidden = current.earlier === null;
   byId("welcome").hidden = id !== null || isBusy || thread.live.length > 0;
   for (const tool of ["export-markdown", "export-json", "delete"]) byId(tool).disabled = id === null;
-  composer.busy(isBusy);
+  composer.busy(!isFree(), isBusy);
   const isWritten = composer.context !== null || document.activeElement === composer.persona;
   if (!isWritten && current.context !== null) composer.show(current.context);
   drawSidebar(id, open);
@@ -135,10 +156,9 @@ async function askForKey() {
   if (byId("key-dialog").open) return;
   byId("key").value = "";
   if (!await confirmed(byId("key-dialog"))) return;
-  if (store.apiKey() !== null) store.forgetAll();
-  store.setApiKey(byId("key").value.trim(), byId("remember").checked);
-  showConnection("");
-  await start();
+  store.setApiKey(byId("key").value.trim(), byId("remember").checked, composer.prompt.value);
+  // Nothing that was begun with another key goes on with this one.
+  location.reload();
 }
 
 async function exportAs(type) {
@@ -150,7 +170,7 @@ async function exportAs(type) {
     return;
   }
   const said = messages.map((one) => `## ${one.role === "user" ? "You" : "Bot"}\n\n${one.content}\n`);
-  save(`${name}.md`, "text/markdown", [`# ${byId("title").textContent}\n`, `> ${context.replaceAll("\n", "\n> ")}\n`, ...said].join("\n"));
+  save(`${name}.md`, "text/markdown", [`# ${byId("title").textContent}\n`, `> ${(context ?? "").replaceAll("\n", "\n> ")}\n`, ...said].join("\n"));
 }
 
 async function remove() {
@@ -160,23 +180,26 @@ async function remove() {
     if (error.status !== 404) throw error;
   });
   store.forget(id);
-  openNew();
+  if (current.id === id) openNew();
   announce("The conversation is deleted.");
 }
 
-/** Begin where the address says, or with what was sent last and never answered. */
+/** Begin where the address says, or with what was sent last and never heard of. */
 async function start() {
   const id = /^#[1-9]\d{0,15}$/.test(location.hash) ? Number(location.hash.slice(1)) : null;
-  if (id === null) openNew();
-  else await open(id);
-  const [orphan] = store.openTurns().filter((one) => one.job === null && one.conversation === null);
-  if (id === null && orphan) current.run(orphan);
-  if (!HAS_KEYS) return;
-  byId("change-key").hidden = false;
-  await learnFromServer(client);
-  drawSidebar(current.id, open);
+  const orphans = store.orphans();
+  if (id === null) {
+    openNew();
+    if (orphans.length > 0) current.run(orphans.shift());
+  } else {
+    await open(id);
+  }
+  for (const orphan of orphans) await adopt(client, orphan);
+  if (HAS_KEYS) await learnFromServer(client);
+  draw();
 }
 
+byId("change-key").hidden = !HAS_KEYS;
 byId("new-chat").addEventListener("click", openNew);
 byId("change-key").addEventListener("click", () => guarded(askForKey));
 byId("earlier").addEventListener("click", () => guarded(() => current.showEarlier()));
@@ -192,7 +215,7 @@ addEventListener("offline", () => client.connection.lost());
 addEventListener("online", () => client.connection.found());
 store.onChange(() => {
   drawSidebar(current.id, open);
-  if (current.id !== null) current.join();
+  current.join();
 });
 
 guarded(start);

@@ -11,10 +11,21 @@ export class Problem extends Error {
 }
 
 /** The server could not be reached, or went away in mid-answer. */
-export class Unreachable extends Error {}
+export class Unreachable extends Error {
+  constructor() {
+    super("The server does not answer.");
+  }
+}
 
+/** What a server that starts, stops or is full answers, and a proxy in front of one. */
+const PASSING = new Set([500, 502, 503, 504]);
 const PATIENCE = 5;
+const FIRST_PAUSE_MS = 200;
 const LONGEST_PAUSE_MS = 5000;
+const LONGEST_WAIT_MS = 60_000;
+const ANSWER_MS = 30_000;
+/** A stream says something every 15 s: after so long without a byte it is dead. */
+const SILENCE_MS = 40_000;
 
 export class Client {
   /**
@@ -27,15 +38,16 @@ export class Client {
   }
 
   /** A response with a good status. Throws Problem, Unreachable; AbortError if `signal` says so. */
-  async open(method, path, { body, headers = {}, signal } = {}) {
+  async open(method, path, { body, headers = {}, signal, limitMs } = {}) {
     const key = this.readKey();
     const sent = { ...headers };
     if (key) sent.Authorization = `Bearer ${key}`;
     if (body !== undefined) sent["Content-Type"] = "application/json";
+    const signals = [signal, limitMs && AbortSignal.timeout(limitMs)].filter(Boolean);
     let response;
     try {
       response = await fetch(path, {
-        method, headers: sent, signal, cache: "no-store",
+        method, headers: sent, signal: AbortSignal.any(signals), cache: "no-store",
         body: body === undefined ? undefined : JSON.stringify(body),
       });
     } catch (error) {
@@ -48,7 +60,7 @@ export class Client {
   }
 
   async json(method, path, options) {
-    const response = await this.open(method, path, options);
+    const response = await this.open(method, path, { limitMs: ANSWER_MS, ...options });
     if (response.status === 204) return null;
     try {
       return await response.json();
@@ -58,34 +70,49 @@ export class Client {
     }
   }
 
-  /** As `json`, again and again while the server is away; for requests that may be repeated. */
-  async untilAnswered(method, path, options = {}) {
+  /**
+   * As `json`, again and again while the server is away; for requests that may be repeated.
+   * @param {(error: Problem) => boolean} goesOn whether to go on although the server refuses for now
+   */
+  async untilAnswered(method, path, { goesOn = null, ...options } = {}) {
+    let refusals = 0;
     for (let attempt = 0; ; attempt += 1) {
       try {
         const answer = await this.json(method, path, options);
         this.connection.found();
         return answer;
       } catch (error) {
-        const refused = error instanceof Problem;
-        if (refused) this.connection.found();
-        if (refused ? error.status !== 503 || attempt >= PATIENCE : !(error instanceof Unreachable)) throw error;
-        if (!refused) this.connection.lost();
-        await pause(refused ? error.retryAfterMs : 200 * 2 ** attempt, options.signal);
+        if (error instanceof Problem) {
+          this.connection.found();
+          refusals += 1;
+          const mayGoOn = goesOn ? goesOn(error) : refusals <= PATIENCE;
+          if (!PASSING.has(error.status) || !mayGoOn) throw error;
+          await pause(Math.max(error.retryAfterMs, growing(refusals)), options.signal);
+        } else if (error instanceof Unreachable) {
+          this.connection.lost();
+          await pause(growing(attempt), options.signal);
+        } else {
+          throw error;
+        }
       }
     }
   }
 
   /** Accept a prompt; whatever is lost on the way, it is accepted once. Gives its job. */
-  submit(prompt, idempotencyKey, signal) {
+  submit(prompt, idempotencyKey, goesOn) {
     return this.untilAnswered("POST", "/jobs", {
-      body: prompt, headers: { "Idempotency-Key": idempotencyKey }, signal,
+      body: prompt, headers: { "Idempotency-Key": idempotencyKey }, goesOn,
     });
   }
 
-  /** A job's events up to its end; goes on behind the last one when the connection breaks. */
+  /**
+   * A job's events up to its end; goes on behind the last one when the connection breaks.
+   * Throws a Problem only if there is no such job, or the key is not valid (any more).
+   */
   async * events(job, signal) {
     let last = null;
     for (let attempt = 0; ; attempt += 1) {
+      let waitMs = 0;
       try {
         const headers = last === null ? {} : { "Last-Event-ID": last };
         const response = await this.open("GET", `/jobs/${job}/events`, { headers, signal });
@@ -98,20 +125,24 @@ export class Client {
           if (TERMINAL.has(event.kind)) return;
         }
       } catch (error) {
-        if (error.name === "AbortError" || (error instanceof Problem && error.status !== 503)) throw error;
+        const isFinal = error instanceof Problem && (error.status === 401 || error.status === 404);
+        if (error.name === "AbortError" || isFinal) throw error;
+        waitMs = error.retryAfterMs ?? 0;
       }
       this.connection.lost();
-      await pause(200 * 2 ** attempt, signal);
+      await pause(Math.max(waitMs, growing(attempt)), signal);
     }
   }
 }
+
+const growing = (attempt) => Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** attempt);
 
 export const TERMINAL = new Set(["completed", "failed", "cancelled"]);
 
 /** Wait; shorter if the network comes back meanwhile. */
 export function pause(ms, signal) {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(done, Math.min(ms, LONGEST_PAUSE_MS));
+    const timer = setTimeout(done, Math.min(ms, LONGEST_WAIT_MS));
     function done() {
       clearTimeout(timer);
       removeEventListener("online", done);
@@ -131,10 +162,12 @@ export function pause(ms, signal) {
 /** Server-sent events of a body: `{id, kind, data}`. */
 async function* parsed(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  const giveUp = () => { reader.cancel().catch(() => {}); };
   let rest = "";
   try {
     for (;;) {
-      const { value, done } = await reader.read();
+      const timer = setTimeout(giveUp, SILENCE_MS);
+      const { value, done } = await reader.read().finally(() => clearTimeout(timer));
       if (done) return;
       const blocks = (rest + value).split("\n\n");
       rest = blocks.pop();
@@ -144,7 +177,7 @@ async function* parsed(body) {
       }
     }
   } finally {
-    reader.cancel().catch(() => {});
+    giveUp();
   }
 }
 

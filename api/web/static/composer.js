@@ -19,7 +19,7 @@ export class Composer {
       this.send();
     });
     byId("stop").addEventListener("click", () => this.actions.stop());
-    byId("cancel-edit").addEventListener("click", () => this.edit("", null));
+    byId("cancel-edit").addEventListener("click", () => this.toDraft());
     this.typed();
   }
 
@@ -36,7 +36,8 @@ export class Composer {
     // As high as its text, up to what the style allows.
     this.prompt.style.height = "auto";
     this.prompt.style.height = `${this.prompt.scrollHeight + 2}px`;
-    if (this.editing === null) store.keepDraft(this.prompt.value);
+    // A text that replaces another one can be had again by editing that.
+    if (!this.editing?.replaceFrom) store.keepDraft(this.prompt.value);
     byId("send").disabled = this.prompt.value.trim() === "";
   }
 
@@ -47,31 +48,40 @@ export class Composer {
     } else if (event.key === "Escape" && this.isBusy) {
       this.actions.stop();
     } else if (event.key === "Escape" && this.editing !== null) {
-      this.edit("", null);
+      this.toDraft();
     }
   }
 
   send() {
     const prompt = this.prompt.value.trim();
     if (prompt === "" || this.isBusy) return;
-    const from = this.editing;
-    this.edit("", null);
-    this.actions.send(prompt, from?.replaceFrom ?? null);
+    const from = this.editing?.replaceFrom ?? null;
+    if (from === null) store.keepDraft("");
+    this.toDraft();
+    this.actions.send(prompt, from);
   }
 
-  /** Begin with a text; `editing` tells what it will replace. */
+  /** Show what was being written before something else was edited. */
+  toDraft() {
+    this.edit(store.draft(), null);
+  }
+
+  /** Begin with a text; `editing` tells what it will replace: `{replaceFrom}`. */
   edit(text, editing) {
     this.editing = editing;
-    byId("editing").hidden = editing === null;
+    byId("editing").hidden = !editing?.replaceFrom;
     this.prompt.value = text;
     this.typed();
     // On a touch screen a keyboard would cover half of what there is to read.
     if (editing !== null || matchMedia("(hover: hover)").matches) this.prompt.focus();
   }
 
-  busy(isBusy) {
+  /** Whether something may be sent, and whether there is something to stop. */
+  busy(isBusy, canStop) {
     this.isBusy = isBusy;
-    byId("send").hidden = isBusy;
-    byId("stop").hidden = !isBusy;
+    const hadFocus = byId("stop").contains(document.activeElement);
+    byId("send").hidden = canStop;
+    byId("stop").hidden = !canStop;
+    if (hadFocus && !canStop) this.prompt.focus();
   }
 }

@@ -1,6 +1,6 @@
 // One conversation that is open: what is said in it, and what becomes of each prompt.
 
-import { Problem } from "./client.js";
+import { Problem, Unreachable } from "./client.js";
 import { announce } from "./dom.js";
 import * as store from "./store.js";
 import { turns } from "./thread.js";
@@ -10,15 +10,17 @@ const PAGE = 50;
 export class Conversation {
   /**
    * @param {string|null} id null until its first prompt is accepted
-   * @param view what it changes: `{changed, accepted, status, edit}`
+   * @param view what it changes: `{changed, accepted, status, edit, refused, unauthorized, stale}`
    */
   constructor(client, thread, id, view) {
     Object.assign(this, { client, thread, id, view });
     this.context = null;
     this.window = null;
     this.earlier = null;
+    this.isLoaded = id === null;
     this.leaving = new AbortController();
     this.running = new Map();
+    this.before = Promise.resolve();
   }
 
   get isBusy() {
@@ -31,44 +33,67 @@ export class Conversation {
 
   /** Show what the server knows, and go on with what is not ended; gives the conversation. */
   async load() {
-    const path = `/conversations/${this.id}`;
-    const { signal } = this.leaving;
-    const found = await this.client.untilAnswered("GET", path, { signal });
-    const page = await this.client.untilAnswered("GET", `${path}/messages?limit=${PAGE}`, { signal });
+    // First, so that what the server tells has them.
+    for (const turn of this.ours()) if (turn.job === null) await this.hear(turn);
+    const found = await this.get("");
+    const page = await this.get(`/messages?limit=${PAGE}`);
     this.context = found.context;
     this.window = found.window;
     this.earlier = page.next;
-    await this.thread.reset(page.messages);
+    this.thread.reset(page.messages);
     this.thread.markWindow(this.window);
+    this.isLoaded = true;
+    const known = new Set(this.ours().map((one) => one.job));
+    const others = found.pending.filter((job) => !known.has(job));
+    for (const job of others) this.run({ key: null, job, body: { prompt: null } });
+    this.join();
     this.view.changed();
-    this.takeUp(found.pending);
     return found;
   }
 
-  /** Follow turns that were begun before, here or elsewhere. */
-  takeUp(pending) {
-    const ours = store.openTurns().filter((one) => one.conversation === this.id);
-    const jobs = new Set(ours.map((one) => one.job));
-    const others = pending.filter((job) => !jobs.has(job)).map((job) => ({ job, body: { prompt: null } }));
-    for (const turn of [...ours, ...others]) {
-      if (turn.job && this.thread.has(turn.job)) this.ended(turn);
-      else if (!this.running.has(turn.key ?? turn.job)) this.run(turn);
+  /** A resource of this conversation; an AbortError once it is left. */
+  async get(path) {
+    const { signal } = this.leaving;
+    const answer = await this.client.untilAnswered("GET", `/conversations/${this.id}${path}`, { signal });
+    signal.throwIfAborted();
+    return answer;
+  }
+
+  ours() {
+    return store.openTurns().filter((one) => one.conversation === this.id);
+  }
+
+  /** Find out the job of a prompt that may have been accepted; a refusal is told when it runs. */
+  async hear(turn) {
+    try {
+      turn.job = (await this.client.submit(turn.body, turn.key)).job;
+      store.keepTurn(turn);
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+    }
+    this.leaving.signal.throwIfAborted();
+  }
+
+  /** Follow what was begun before, or in another tab. */
+  join() {
+    if (!this.isLoaded || this.id === null) return;
+    for (const turn of this.ours()) {
+      const isShown = turn.job !== null && this.thread.has(turn.job);
+      if (isShown && !this.isRunning(turn)) this.ended(turn);
+      else if (!isShown && !this.isRunning(turn)) this.run(turn);
     }
   }
 
-  /** Another tab has said something here. */
-  join() {
-    for (const turn of store.openTurns()) {
-      const isNew = turn.conversation === this.id && turn.job !== null && !this.thread.has(turn.job);
-      if (isNew && !this.running.has(turn.key)) this.run(turn);
-    }
+  isRunning(turn) {
+    return [...this.running.values()].some((one) => one.key === turn.key || (one.job !== null && one.job === turn.job));
   }
 
   async showEarlier() {
-    const path = `/conversations/${this.id}/messages?limit=${PAGE}&before=${this.earlier}`;
-    const page = await this.client.untilAnswered("GET", path, { signal: this.leaving.signal });
+    const before = this.earlier;
+    const page = await this.get(`/messages?limit=${PAGE}&before=${before}`);
+    if (this.earlier !== before) return;
     this.earlier = page.next;
-    await this.thread.prepend(page.messages);
+    this.thread.prepend(page.messages);
     this.thread.markWindow(this.window);
     this.view.changed();
   }
@@ -77,8 +102,7 @@ export class Conversation {
   async everything() {
     const pages = [];
     for (let before = null; ;) {
-      const path = `/conversations/${this.id}/messages?limit=500${before ? `&before=${before}` : ""}`;
-      const page = await this.client.untilAnswered("GET", path);
+      const page = await this.get(`/messages?limit=500${before ? `&before=${before}` : ""}`);
       pages.unshift(page.messages);
       if (page.next === null) return pages.flat();
       before = page.next;
@@ -86,53 +110,90 @@ export class Conversation {
   }
 
   /** Say something; instead of what stands from `replaceFrom` on, if that is given. */
-  send(prompt, persona, replaceFrom = null) {
+  async send(prompt, persona, replaceFrom = null) {
+    if (replaceFrom !== null && await this.isStale()) {
+      this.view.stale(prompt);
+      return;
+    }
     const body = { prompt };
     if (this.id !== null) body.id = this.id;
-    if (persona !== null && persona !== this.context) body.context = persona;
+    if (persona !== null && persona !== this.context?.trim()) body.context = persona;
     if (replaceFrom !== null) body.replace_from = replaceFrom;
     const turn = { key: randomKey(), body, job: null, conversation: this.id };
     store.keepTurn(turn);
-    return this.run(turn);
+    await this.run(turn);
   }
 
-  /** See a turn through to its end. */
+  /** Whether somebody has said something here that is not shown: it must not be replaced unseen. */
+  async isStale() {
+    const [last] = (await this.get("/messages?limit=1")).messages;
+    return (last?.number ?? 0) !== this.thread.lastNumber;
+  }
+
+  /** See a turn through to its end. Those of one conversation are followed one after the other. */
   async run(turn) {
     const { prompt, replace_from: from = null } = turn.body;
     const live = this.thread.begin(prompt, from, turn.job);
-    const name = turn.key ?? turn.job;
-    this.running.set(name, turn);
+    this.running.set(live, turn);
     this.view.changed();
     try {
-      await this.follow(turn, live);
+      if (turn.job === null && !await this.submit(turn, live)) return;
+      const { before } = this;
+      const following = before.then(() => this.follow(turn, live));
+      this.before = following.catch(() => {});
+      await following;
     } catch (error) {
       if (error.name === "AbortError") return;
-      this.giveUp(turn, live, describe(error), true);
-      if (error instanceof Problem && error.status === 401) this.view.unauthorized();
+      this.failed(error, turn, live);
     } finally {
-      this.running.delete(name);
+      this.running.delete(live);
       if (this.isOpen) this.view.changed();
     }
   }
 
-  async follow(turn, live) {
+  /** Whether it was accepted, and is shown by this turn alone. */
+  async submit(turn, live) {
     this.view.status("Sending …");
-    if (turn.job === null) await this.submit(turn, live);
+    try {
+      const accepted = await this.client.submit(turn.body, turn.key, (problem) => {
+        if (this.isOpen) this.say(live, `${problem.message} Trying again …`);
+        // What may have been accepted is not forgotten, but stopped once its job is known.
+        return !turn.stopping || problem.code === "outcome_unknown";
+      });
+      turn.job = live.job = accepted.job;
+      turn.conversation = accepted.id;
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      this.refused(error, turn, live);
+      return false;
+    }
+    store.keepTurn(turn);
+    store.remember(turn.conversation, turn.body.prompt);
+    if (turn.stopping) await this.client.untilAnswered("DELETE", `/jobs/${turn.job}`);
+    this.view.changed();
+    if (!this.isOpen) return false;
+    if (this.id === null) this.id = turn.conversation;
+    this.view.accepted();
+    if (!this.thread.has(turn.job, live)) return true;
+    this.thread.drop(live);
+    this.ended(turn);
+    return false;
+  }
+
+  /** It was not accepted: the prompt is its writer's again. */
+  refused(error, turn, live) {
+    // In another conversation by now: it is tried again when this one is opened.
     if (!this.isOpen) return;
-    if (turn.stopping) await this.stop();
+    this.ended(turn);
+    this.thread.drop(live);
+    this.view.status("");
+    this.view.refused(turn.body.prompt, turn.body.replace_from ?? null, error, turn.stopping);
+  }
+
+  async follow(turn, live) {
     for await (const event of this.client.events(turn.job, this.leaving.signal)) {
       if (await this.seen(event, turn, live)) return;
     }
-  }
-
-  async submit(turn, live) {
-    const accepted = await this.client.submit(turn.body, turn.key);
-    turn.job = live.job = accepted.job;
-    turn.conversation = accepted.id;
-    store.keepTurn(turn);
-    store.remember(accepted.id, turn.body.prompt);
-    if (this.isOpen && this.id === null) this.id = accepted.id;
-    this.view.accepted(this.isOpen);
   }
 
   /** Whether that was the end. */
@@ -171,25 +232,34 @@ export class Conversation {
     if (turn.body.context !== undefined) this.context = turn.body.context;
     this.view.status("");
     announce(`Reply: ${reply.reply}`);
-    const path = `/conversations/${reply.id}/messages?limit=20`;
-    const page = await this.client.untilAnswered("GET", path, { signal: this.leaving.signal });
-    this.thread.settle(live, page.messages);
+    let newest = [];
+    try {
+      newest = (await this.get("/messages?limit=20")).messages;
+      if (this.context === null) this.context = (await this.get("")).context;
+    } catch (error) {
+      // The reply is there all the same; it can be edited once the page is loaded anew.
+      if (error.name === "AbortError") throw error;
+    }
+    this.thread.settle(live, newest);
     this.thread.markWindow(this.window);
-    if (this.context === null) await this.readContext();
   }
 
-  async readContext() {
-    const found = await this.client.untilAnswered("GET", `/conversations/${this.id}`, { signal: this.leaving.signal });
-    this.context = found.context;
+  /** It was accepted, and now nobody tells what becomes of it. */
+  failed(error, turn, live) {
+    if (error instanceof Problem && error.status === 401) {
+      this.view.unauthorized();
+      return;
+    }
+    this.giveUp(turn, live, describe(error), true);
   }
 
   giveUp(turn, live, text, bad) {
     this.ended(turn);
     this.view.status("");
     announce(text);
-    const { prompt, replace_from: from = null } = turn.body;
+    const { prompt, replace_from: from = null, context = null } = turn.body;
     live.giveUp(text, bad, {
-      retry: () => this.send(prompt, turn.body.context ?? null, from),
+      retry: () => this.view.again(prompt, context, from),
       edit: () => this.view.edit(prompt, from),
     });
   }
@@ -203,6 +273,7 @@ export class Conversation {
     this.view.status("Stopping …");
     for (const turn of this.running.values()) {
       turn.stopping = true;
+      if (turn.key) store.keepTurn(turn);
       if (turn.job !== null) await this.client.untilAnswered("DELETE", `/jobs/${turn.job}`);
     }
   }
@@ -223,12 +294,25 @@ export class Conversation {
   }
 }
 
+/** Send again what was written for a new conversation and never heard of, without showing it. */
+export async function adopt(client, turn) {
+  try {
+    const accepted = await client.submit(turn.body, turn.key);
+    store.keepTurn({ ...turn, job: accepted.job, conversation: accepted.id });
+    store.remember(accepted.id, turn.body.prompt);
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    store.dropTurn(turn.key);
+  }
+}
+
 function queued({ position, eta_seconds: eta }) {
   return `Place ${position} in the queue${eta == null ? "" : `, about ${Math.max(1, Math.round(eta))} s`}`;
 }
 
 export function describe(error) {
-  return error instanceof Problem ? error.message : `Something went wrong in this page: ${error.message}`;
+  const isKnown = error instanceof Problem || error instanceof Unreachable;
+  return isKnown ? error.message : `Something went wrong in this page: ${error.message}`;
 }
 
 function randomKey() {

@@ -42,6 +42,7 @@ export function save(name, type, text) {
 export function confirmed(dialog) {
   return new Promise((resolve) => {
     dialog.returnValue = "";
+    dialog.querySelector("button.cancel").onclick = () => dialog.close("cancel");
     dialog.addEventListener("close", () => resolve(dialog.returnValue === "ok"), { once: true });
     dialog.showModal();
   });

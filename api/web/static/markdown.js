@@ -3,19 +3,32 @@
 import { button, copy, element } from "./dom.js";
 
 const AT_ONCE = 20;
-const LARGEST = 200_000;
+/** Characters that the server renders together. */
+const LARGEST = 100_000;
 const BETWEEN_MS = 300;
 
 const policy = globalThis.trustedTypes?.createPolicy("palaver", { createHTML: (html) => html });
 
 /** Fill elements with their texts; where the server cannot render, the plain text stays. */
 export async function renderAll(client, pairs) {
-  const fitting = pairs.filter(([, text]) => text.length <= LARGEST);
-  for (let start = 0; start < fitting.length; start += AT_ONCE) {
-    const some = fitting.slice(start, start + AT_ONCE);
+  for (const some of portions(pairs.filter(([, text]) => text.length <= LARGEST))) {
     const html = await htmlOf(client, some.map(([, text]) => text));
     html?.forEach((one, index) => fill(some[index][0], one));
   }
+}
+
+function portions(pairs) {
+  const found = [[]];
+  let length = 0;
+  for (const pair of pairs) {
+    if (found.at(-1).length === AT_ONCE || length + pair[1].length > LARGEST) {
+      found.push([]);
+      length = 0;
+    }
+    found.at(-1).push(pair);
+    length += pair[1].length;
+  }
+  return found.filter((some) => some.length > 0);
 }
 
 async function htmlOf(client, texts) {

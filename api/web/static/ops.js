@@ -38,7 +38,8 @@ function draw(data) {
   drawWorkers(data.workers);
   drawSums(data.minutes);
   const isWell = last.redis && last.workers > 0;
-  say(isWell ? `Updated ${new Date(data.now * 1000).toLocaleTimeString()}` : last.redis ? "No worker is there" : "Redis does not answer", !isWell);
+  say(isWell ? "All is well" : last.redis ? "No worker is there" : "Redis does not answer", !isWell);
+  byId("updated").textContent = `as of ${new Date(last.at * 1000).toLocaleTimeString()}`;
 }
 
 function drawNow(last, { workers, minutes }) {
@@ -105,9 +106,13 @@ function list(id, rows) {
 }
 
 function say(text, isBad) {
-  // Only what is new: a screen reader reads it aloud.
-  if (byId("state").textContent !== text) byId("state").textContent = text;
+  change("state", text);
   byId("state").classList.toggle("bad", isBad);
+}
+
+/** Only what is new: a screen reader reads it aloud. */
+function change(id, text) {
+  if (byId(id).textContent !== text) byId(id).textContent = text;
 }
 
 async function look() {
@@ -117,7 +122,7 @@ async function look() {
   } catch (error) {
     if (error instanceof Problem && error.status === 401) {
       byId("key-form").hidden = false;
-      byId("key-refused").textContent = store.apiKey() === null ? "" : "The server does not know this key.";
+      change("key-refused", store.apiKey() === null ? "" : "The server does not know this key.");
       say("A key is needed", true);
     } else {
       say(error instanceof Problem ? error.message : "The server does not answer", true);
@@ -132,6 +137,7 @@ byId("key-form").addEventListener("submit", (event) => {
 });
 
 for (;;) {
-  if (!document.hidden) await look();
+  // Who has no key is not to be taken for somebody who guesses one.
+  if (!document.hidden && byId("key-form").hidden) await look();
   await pause(EVERY_MS);
 }

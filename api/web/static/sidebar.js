@@ -5,7 +5,13 @@ import * as store from "./store.js";
 
 const LISTED = 100;
 
+let drawn = "";
+
 export function drawSidebar(current, open) {
+  const wanted = JSON.stringify([current, store.conversations()]);
+  // Who is in the list with the keyboard stays there.
+  if (wanted === drawn) return;
+  drawn = wanted;
   const items = store.conversations().map(({ id, name }) => {
     const link = element("button", { type: "button", textContent: name, title: name });
     if (id === current) link.setAttribute("aria-current", "page");

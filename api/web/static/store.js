@@ -1,34 +1,89 @@
 // What this browser remembers: which conversations it had, and prompts whose end it has not seen.
 // Everything said lives on the server; without storage the page works for as long as it is open.
+//
+// Each API key has a memory of its own. That of a key which is to be forgotten with its tab is
+// forgotten with it.
 
-const CONVERSATIONS = "palaver.conversations";
-const OPEN_TURNS = "palaver.turns";
 const KEY = "palaver.key";
-const DRAFT = "palaver.draft";
+const HANDED_ON = "palaver.written";
 const NAME_LENGTH = 60;
+/** The server answers a repeated prompt with the same job for a day. */
+const LONGEST_UNHEARD_MS = 23 * 3600 * 1000;
+/** After so long the tab that was sending a prompt is taken for closed. */
+const ABANDONED_MS = 60_000;
 
 const memory = new Map();
 
-function read(name, fallback) {
+function guarded(action, fallback) {
   try {
-    return JSON.parse(localStorage.getItem(name)) ?? fallback;
+    return action();
   } catch {
-    return memory.get(name) ?? fallback;
+    return fallback;
   }
 }
 
-function write(name, value) {
-  memory.set(name, value);
+export function apiKey() {
+  return guarded(() => sessionStorage.getItem(KEY) ?? localStorage.getItem(KEY), memory.get(KEY) ?? null);
+}
+
+/**
+ * Use a key; until the tab is closed, or for longer if `forGood`. The page is to be loaded anew then;
+ * what was being written will still be there.
+ */
+export function setApiKey(key, forGood, written = "") {
+  memory.set(KEY, key);
+  guarded(() => {
+    sessionStorage.setItem(HANDED_ON, JSON.stringify(written));
+    sessionStorage.removeItem(KEY);
+    localStorage.removeItem(KEY);
+    (forGood ? localStorage : sessionStorage).setItem(KEY, key);
+  });
+}
+
+/** Not a secret one: it only keeps the memories of different keys apart. */
+function digest(text) {
+  let hash = 0xcbf29ce484222325n;
+  for (const byte of new TextEncoder().encode(text)) hash = BigInt.asUintN(64, (hash ^ BigInt(byte)) * 0x100000001b3n);
+  return hash.toString(36);
+}
+
+const suffix = apiKey() === null ? "" : `.${digest(apiKey())}`;
+const CONVERSATIONS = `palaver.conversations${suffix}`;
+const OPEN_TURNS = `palaver.turns${suffix}`;
+const DRAFT = `palaver.draft${suffix}`;
+const TAB = "palaver.tab";
+
+const lasting = () => (guarded(() => sessionStorage.getItem(KEY) !== null, false) ? sessionStorage : localStorage);
+
+function read(name, fallback, storage = lasting) {
+  if (memory.has(name)) return memory.get(name);
+  return guarded(() => JSON.parse(storage().getItem(name)), null) ?? fallback;
+}
+
+function write(name, value, storage = lasting) {
+  memory.delete(name);
   try {
-    localStorage.setItem(name, JSON.stringify(value));
+    storage().setItem(name, JSON.stringify(value));
   } catch {
     // Full or forbidden: it is remembered until the page is closed.
+    memory.set(name, value);
   }
 }
+
+const session = () => sessionStorage;
+
+/** This tab, also after a reload. */
+const tab = read(TAB, null, session) ?? String(Math.random());
+write(TAB, tab, session);
 
 /** `{id, name}` of each conversation, the latest first. */
 export function conversations() {
   return read(CONVERSATIONS, []);
+}
+
+export function nameOf(prompt) {
+  const line = prompt.trim().replace(/\s+/g, " ");
+  return line.length > NAME_LENGTH ? `${line.slice(0, NAME_LENGTH - 1)}…` : line;
 }
 
 /** Put a conversation first; its name is that of its first prompt. */
@@ -50,20 +105,25 @@ export function forget(id) {
   write(OPEN_TURNS, openTurns().filter((one) => one.conversation !== id));
 }
 
-export function nameOf(prompt) {
-  const line = prompt.trim().replace(/\s+/g, " ");
-  return line.length > NAME_LENGTH ? `${line.slice(0, NAME_LENGTH - 1)}…` : line;
-}
-
 /**
  * Prompts that were sent from this browser and have not ended as far as it knows:
- * `{key, body, job, conversation}`; `job` and a new `conversation` are null until they are accepted.
+ * `{key, body, job, conversation, at, tab}`; `job` and a new `conversation` are null until they are
+ * accepted.
  */
 export function openTurns() {
-  return read(OPEN_TURNS, []);
+  const turns = read(OPEN_TURNS, []);
+  return turns.filter((one) => one.job !== null || Date.now() - one.at < LONGEST_UNHEARD_MS);
+}
+
+/** Prompts for new conversations of which was never heard whether they were accepted. */
+export function orphans() {
+  const isOurs = (one) => one.tab === tab || Date.now() - one.at > ABANDONED_MS;
+  return openTurns().filter((one) => one.job === null && one.conversation === null && isOurs(one));
 }
 
 export function keepTurn(turn) {
+  turn.at ??= Date.now();
+  turn.tab ??= tab;
   write(OPEN_TURNS, [...openTurns().filter((one) => one.key !== turn.key), turn]);
 }
 
@@ -71,40 +131,18 @@ export function dropTurn(key) {
   write(OPEN_TURNS, openTurns().filter((one) => one.key !== key));
 }
 
-export function apiKey() {
-  try {
-    return sessionStorage.getItem(KEY) ?? localStorage.getItem(KEY);
-  } catch {
-    return memory.get(KEY) ?? null;
-  }
-}
-
-/** Use a key; until the tab is closed, or for longer if `forGood`. */
-export function setApiKey(key, forGood) {
-  memory.set(KEY, key);
-  try {
-    sessionStorage.removeItem(KEY);
-    localStorage.removeItem(KEY);
-    (forGood ? localStorage : sessionStorage).setItem(KEY, key);
-  } catch {
-    // As above.
-  }
-}
-
-/** Another key: what its owner's predecessor did is nobody else's business. */
-export function forgetAll() {
-  write(CONVERSATIONS, []);
-  write(OPEN_TURNS, []);
-  write(DRAFT, "");
-}
-
+/** What is written in this tab and not sent. */
 export function draft() {
-  return read(DRAFT, "");
+  return read(DRAFT, "", session);
 }
 
 export function keepDraft(text) {
-  write(DRAFT, text);
+  write(DRAFT, text, session);
 }
+
+const handedOn = read(HANDED_ON, "", session);
+if (handedOn) keepDraft(handedOn);
+guarded(() => sessionStorage.removeItem(HANDED_ON));
 
 /** Call when another tab has changed what is remembered. */
 export function onChange(listener) {

@@ -51,6 +51,7 @@ export class LiveTurn {
   /** Nothing of it was stored; it can be tried again. */
   giveUp(text, bad, { retry, edit }) {
     this.over();
+    this.isGivenUp = true;
     this.bot.node.classList.add("given-up");
     this.bot.note(text, bad);
     if (this.prompt !== null) this.bot.offer(button("Retry", retry), button("Edit", edit));
@@ -60,7 +61,8 @@ export class LiveTurn {
   complete(reply) {
     this.over();
     this.user.content = this.user.text.textContent = this.prompt ?? reply.prompt;
-    this.bot.content = reply.reply;
+    // Whole at once: what was streamed may be only its beginning.
+    this.bot.content = this.bot.text.textContent = reply.reply;
     this.bot.noted?.remove();
     if (reply.finish_reason === "length") this.bot.note("The reply ends here because it reached its longest length.");
     this.thread.keepAtEnd(() => renderAll(this.thread.client, [[this.bot.text, reply.reply]]));
@@ -85,20 +87,24 @@ export class Thread {
     this.border = element("li", { className: "border" });
     this.list.replaceChildren(...this.entries.map((one) => one.node));
     this.refresh();
-    const rendered = this.render(this.entries);
     this.toEnd();
-    return rendered.then(() => this.toEnd());
+    this.keepAtEnd(() => this.render(this.entries));
+  }
+
+  /** The number of the last stored message that is shown, or 0. */
+  get lastNumber() {
+    return this.entries.at(-1)?.number ?? 0;
   }
 
   /** Show the messages before those that are there, which stay where they are. */
-  async prepend(messages) {
+  prepend(messages) {
     const earlier = messages.map((one) => new Entry(one));
     const below = this.scroller.scrollHeight - this.scroller.scrollTop;
     this.list.prepend(...earlier.map((one) => one.node));
     this.entries.unshift(...earlier);
     for (const one of earlier) one.offer();
     this.scroller.scrollTop = this.scroller.scrollHeight - below;
-    await this.render(earlier);
+    this.render(earlier);
   }
 
   render(entries) {
@@ -106,8 +112,9 @@ export class Thread {
     return renderAll(this.client, replies.map((one) => [one.text, one.content]));
   }
 
-  has(job) {
-    return this.entries.some((one) => one.job === job) || this.live.some((one) => one.job === job);
+  /** Whether a job's messages, or its turn, are shown; `except` is not looked at. */
+  has(job, except = null) {
+    return [...this.entries, ...this.live].some((one) => one !== except && one.job === job);
   }
 
   /** A turn begins; what it replaces is out of sight, for good if it completes. */
@@ -124,11 +131,10 @@ export class Thread {
 
   /** It was stored; `messages` are the newest ones. */
   settle(turn, messages) {
-    this.entries = this.entries.filter((one) => {
-      if (!this.replaced(turn.replaceFrom).includes(one)) return true;
-      one.node.remove();
-      return false;
-    });
+    const first = messages.find((one) => one.job === turn.job);
+    const replaced = this.replaced(first?.number ?? turn.replaceFrom);
+    for (const one of replaced) one.node.remove();
+    this.entries = this.entries.filter((one) => !replaced.includes(one));
     for (const entry of [turn.user, turn.bot]) {
       const stored = messages.find((one) => one.job === turn.job && one.role === entry.role);
       Object.assign(entry, { number: stored?.number ?? null, job: turn.job });
@@ -147,12 +153,16 @@ export class Thread {
   }
 
   dropGivenUp() {
-    const over = this.live.filter((one) => one.bot.node.classList.contains("given-up"));
-    for (const turn of over) {
-      turn.user.node.remove();
-      turn.bot.node.remove();
-    }
-    this.live = this.live.filter((one) => !over.includes(one));
+    for (const turn of this.live.filter((one) => one.isGivenUp)) this.drop(turn);
+  }
+
+  /** As if it had never begun. */
+  drop(turn) {
+    turn.user.node.remove();
+    turn.bot.node.remove();
+    this.restore(turn.replaceFrom);
+    this.live = this.live.filter((one) => one !== turn);
+    this.refresh();
   }
 
   /** Show where the bot's view begins: `kept` turns from the end. */

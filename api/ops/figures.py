@@ -1,0 +1,94 @@
+"""The operations page's figures, from what was seen."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import orjson
+
+from api.ops.samples import Sample, histogram, stretch
+from api.ops.totals import STARTS
+
+_STATS: Final = (
+    "batch_fill",
+    "step_ms",
+    "lane_tokens",
+    "lane_capacity",
+    "parked",
+    "parked_bytes",
+)
+_OUTCOME: Final = "outcomes."
+_COMPLETED: Final = f"{_OUTCOME}completed"
+
+
+def point(samples: Sequence[Sample]) -> dict[str, Any]:
+    """One place on the charts: the last of these looks, with means over all of them."""
+    last, lately = samples[-1], stretch(samples)
+    queue = last.queue
+    return {
+        "at": last.at,
+        "redis": queue is not None,
+        "open": queue.open if queue else None,
+        "waiting": queue.waiting if queue else None,
+        "workers": queue.workers if queue else None,
+        "generated_per_s": lately.rate("engine.generated"),
+        "evaluated_per_s": lately.rate("engine.evaluated"),
+        "cached_per_s": lately.rate("engine.cached"),
+        "failed": _failed(lately.grown),
+        **_percentiles(lately.grown),
+    }
+
+
+def minutes(samples: Sequence[Sample]) -> dict[str, Any]:
+    """What happened from the first of these looks to the last."""
+    lately = stretch(samples)
+    grown = lately.grown
+    return {
+        "seconds": lately.seconds,
+        "completed": grown[_COMPLETED],
+        "failed": _failed(grown),
+        "outcomes": {
+            name.removeprefix(_OUTCOME): count
+            for name, count in grown.items()
+            if name.startswith(_OUTCOME) and count
+        },
+        "started": grown[STARTS],
+        "taken_over": grown["counts.crashed"],
+        "handed_over": grown["counts.handed_over"],
+        "fenced": grown["counts.fenced"],
+        "preemptions": grown["engine.preemptions"],
+        "evaluated": grown["engine.evaluated"],
+        "cached": grown["engine.cached"],
+        "generated": grown["engine.generated"],
+        **_percentiles(grown),
+    }
+
+
+def _failed(grown: Counter[str]) -> int:
+    return sum(
+        count for name, count in grown.items() if name.startswith(_OUTCOME) and name != _COMPLETED
+    )
+
+
+def _percentiles(grown: Counter[str]) -> dict[str, float | None]:
+    found = {}
+    for name in ("queue_wait", "first_token", "turn"):
+        counted = histogram(grown, name)
+        for share in (0.5, 0.95):
+            found[f"{name}_p{round(share * 100)}_s"] = counted.quantile(share)
+    return found
+
+
+def worker_row(name: str, fields: Mapping[str, str], samples: Sequence[Sample]) -> dict[str, Any]:
+    """A worker as it told last, and the rate of its tokens over these looks."""
+    stats = orjson.loads(fields["stats"])
+    seconds = samples[-1].at - samples[0].at if samples else 0.0
+    generated = sum(sample.by_worker.get(name, 0) for sample in samples[1:])
+    return {
+        "worker": name,
+        "model": fields["model"],
+        "slots": int(fields["slots"]),
+        "running": int(fields["running"]),
+        "tokens_per_s": generated / seconds if seconds > 0 else 0.0,
+        **{key: stats.get(key, 0) for key in _STATS},
+    }
