@@ -1,6 +1,7 @@
 """A name for each request, by which a client can tell of it, and a line in the log."""
 
 import logging
+import re
 import secrets
 import time
 from typing import Any, Final
@@ -13,6 +14,7 @@ from shared.logs import about, add_context
 log = logging.getLogger(__name__)
 
 _ID_BYTES: Final = 12
+_ID: Final = re.compile(r"(resp_|conv_)?[0-9a-f]{1,32}")
 _TIMED: Final = "/v1/"
 _ROUTINE: Final = frozenset({"/healthz", "/readyz", "/metrics", "/ops/data", "/web/markdown"})
 
@@ -32,8 +34,8 @@ class Tracing:
     async def process_resource(
         self, _req: falcon.asgi.Request, _resp: Any, _resource: Any, params: dict[str, Any]
     ) -> None:
-        """What the path names."""
-        add_context(**params)
+        """What the path names, as far as it can be an id: a path may say anything."""
+        add_context(**{name: value for name, value in params.items() if _ID.fullmatch(str(value))})
 
     async def process_response(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, _resource: Any, _ok: bool

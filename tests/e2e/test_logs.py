@@ -43,7 +43,5 @@ def test_a_prompt_is_followed_from_request_to_reply(palaver: Palaver) -> None:
     assert job["completion_tokens"] == reply["usage"]["completion_tokens"]
     assert job["generation_ms"] == reply["timings"]["generation_ms"]
     assert "healthz" not in palaver.text
-    # The path that a client made up is its own business; what it said is nobody's.
-    assert f"Say {CANARY}" not in palaver.text
-    assert f"like {CANARY}" not in palaver.text
+    assert CANARY not in palaver.text
     assert not reply["reply"] or reply["reply"] not in palaver.text
