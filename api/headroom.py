@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from shared.errors import MemoryShort
 from shared.redis import AWAY
-from shared.tasks import end
+from shared.tasks import Background
 
 log = logging.getLogger(__name__)
 
@@ -30,16 +30,7 @@ class Headroom:
         self._redis = redis
         self._every_s = every_s
         self._is_short = False
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Begin to look."""
-        self._task = asyncio.create_task(self._run(), name="headroom")
-
-    async def close(self) -> None:
-        """Stop looking."""
-        if self._task is not None:
-            await end(self._task)
+        self.looking = Background(self._run, "headroom")
 
     def check(self) -> None:
         """Raises: MemoryShort, what is left is kept for turns that were accepted before."""

@@ -9,7 +9,7 @@ from typing import Final
 
 from api.watch import Watch
 from shared.redis import AWAY
-from shared.tasks import end
+from shared.tasks import Background
 from shared.turn_values import Place
 from shared.turns import Turns
 
@@ -30,16 +30,7 @@ class Places:
         self._every_s = every_s
         self._watches: defaultdict[str, set[Watch]] = defaultdict(set)
         self._wanted = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Begin to look, once there is somebody to look for."""
-        self._task = asyncio.create_task(self._run(), name="places")
-
-    async def close(self) -> None:
-        """Stop looking."""
-        if self._task is not None:
-            await end(self._task)
+        self.looking = Background(self._run, "places")
 
     @contextlib.contextmanager
     def following(self, watch: Watch) -> Iterator[None]:

@@ -12,7 +12,7 @@ from api.ops.samples import Sample
 from api.ops.totals import Growth, figures_of
 from shared.queue import Queue
 from shared.redis import AWAY
-from shared.tasks import end
+from shared.tasks import Background
 from shared.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -39,16 +39,7 @@ class History:
         self._workers = workers
         self._queue = queue
         self._growth = Growth()
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Look from now on."""
-        self._task = asyncio.create_task(self._run(), name="history")
-
-    async def close(self) -> None:
-        """Look no more."""
-        if self._task is not None:
-            await end(self._task)
+        self.looking = Background(self._run, "history")
 
     @property
     def lately(self) -> list[Sample]:

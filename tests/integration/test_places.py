@@ -133,9 +133,9 @@ class Watchers:
 @asynccontextmanager
 async def watchers(bench: Bench, settings: Settings) -> AsyncIterator[Watchers]:
     here = Watchers(bench, settings)
-    here.places.start()
+    here.places.looking.start()
     yield here
-    await here.places.close()
+    await here.places.looking.close()
 
 
 async def told(watch: Watch) -> Event:
