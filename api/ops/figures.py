@@ -81,14 +81,14 @@ def _percentiles(grown: Counter[str]) -> dict[str, float | None]:
 
 def worker_row(name: str, fields: Mapping[str, str], samples: Sequence[Sample]) -> dict[str, Any]:
     """A worker as it told last, and the rate of its tokens over these looks."""
-    stats = orjson.loads(fields["stats"])
+    stats = orjson.loads(fields.get("stats") or "{}")
     seconds = samples[-1].at - samples[0].at if samples else 0.0
     generated = sum(sample.by_worker.get(name, 0) for sample in samples[1:])
     return {
         "worker": name,
-        "model": fields["model"],
-        "slots": int(fields["slots"]),
-        "running": int(fields["running"]),
+        "model": fields.get("model", ""),
+        "slots": int(fields.get("slots", 0)),
+        "running": int(fields.get("running", 0)),
         "tokens_per_s": generated / seconds if seconds > 0 else 0.0,
         **{key: stats.get(key, 0) for key in _STATS},
     }

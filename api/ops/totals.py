@@ -18,19 +18,19 @@ _REMEMBERED: Final = 360
 def figures_of(told: Mapping[str, str]) -> dict[str, float]:
     """The counters in what one worker told.
 
-    Raises:
-        ValueError, KeyError, TypeError: it tells in another format.
+    One of another version may tell less.
     """
-    return dict(_figures(orjson.loads(told["stats"]), orjson.loads(told["turns"])))
+    stats, turns = told.get("stats") or "{}", told.get("turns") or "{}"
+    return dict(_figures(orjson.loads(stats), orjson.loads(turns)))
 
 
 def _figures(stats: Any, turns: Any) -> Iterator[tuple[str, float]]:
     for name in _ENGINE:
         yield f"engine.{name}", float(stats.get(name, 0))
     for group in ("counts", "outcomes"):
-        for name, count in turns[group].items():
+        for name, count in turns.get(group, {}).items():
             yield f"{group}.{name}", float(count)
-    for name, histogram in turns["histograms"].items():
+    for name, histogram in turns.get("histograms", {}).items():
         for bucket, count in enumerate(histogram["counts"]):
             yield f"{name}.{bucket}", float(count)
 

@@ -7,8 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.ops.samples import histogram
-from api.ops.totals import STARTS, Growth
+from api.ops.totals import STARTS, Growth, figures_of
 from shared.histograms import SECONDS, Histogram
+
+
+def test_a_worker_of_another_version_may_tell_less() -> None:
+    assert figures_of({"turns": "{}"})["engine.generated"] == 0
+    assert figures_of({"turns": '{"outcomes": {"completed": 2}}'})["outcomes.completed"] == 2
 
 
 def test_the_first_look_is_where_counting_begins() -> None:

@@ -36,7 +36,7 @@ const composer = new Composer({
 });
 
 /** Nothing is said while something runs, or before it is known what was said already. */
-const isFree = () => current.isLoaded && !current.isBusy;
+const isFree = () => current.isLoaded && !current.isChecking && !current.isBusy;
 
 function say(prompt, context, from) {
   showConnection("");
@@ -68,11 +68,11 @@ const view = {
     if (error.status === 401) guarded(askForKey);
   },
   unauthorized: () => guarded(askForKey),
-  async stale(prompt) {
+  stale: (prompt) => guarded(async () => {
     composer.edit(prompt, null);
     await open(current.id);
     showConnection("This conversation went on elsewhere in the meantime. Look at it, then send again.", "stale");
-  },
+  }),
 };
 
 function begin(id) {

@@ -18,6 +18,7 @@ export class Conversation {
     this.window = null;
     this.earlier = null;
     this.isLoaded = id === null;
+    this.isChecking = false;
     this.leaving = new AbortController();
     this.running = new Map();
     this.before = Promise.resolve();
@@ -111,10 +112,7 @@ export class Conversation {
 
   /** Say something; instead of what stands from `replaceFrom` on, if that is given. */
   async send(prompt, persona, replaceFrom = null) {
-    if (replaceFrom !== null && await this.isStale()) {
-      this.view.stale(prompt);
-      return;
-    }
+    if (replaceFrom !== null && !await this.mayReplace(prompt, replaceFrom)) return;
     const body = { prompt };
     if (this.id !== null) body.id = this.id;
     if (persona !== null && persona !== this.context?.trim()) body.context = persona;
@@ -124,10 +122,22 @@ export class Conversation {
     await this.run(turn);
   }
 
-  /** Whether somebody has said something here that is not shown: it must not be replaced unseen. */
-  async isStale() {
-    const [last] = (await this.get("/messages?limit=1")).messages;
-    return (last?.number ?? 0) !== this.thread.lastNumber;
+  /** Not if somebody has said something here that is not shown: it must not be replaced unseen. */
+  async mayReplace(prompt, replaceFrom) {
+    this.isChecking = true;
+    this.view.changed();
+    try {
+      const [last] = (await this.get("/messages?limit=1")).messages;
+      if ((last?.number ?? 0) === this.thread.lastNumber) return true;
+      this.view.stale(prompt);
+    } catch (error) {
+      if (error.name === "AbortError") throw error;
+      this.view.refused(prompt, replaceFrom, error, false);
+    } finally {
+      this.isChecking = false;
+      if (this.isOpen) this.view.changed();
+    }
+    return false;
   }
 
   /** See a turn through to its end. Those of one conversation are followed one after the other. */
