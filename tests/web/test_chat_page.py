@@ -239,7 +239,6 @@ async def test_export_copy_and_delete(browser: Browser, palaver: Palaver, tmp_pa
             assert (await client.get(f"/conversations/{conversation}")).status_code == 404
             # A tab that still knows it says so.
             await tab.page.goto(f"{palaver.url}/#{conversation}")
-            await tab.page.reload()
             await expect(chat.connection).to_have_text("That conversation does not exist any more.")
     await context.close()
 
