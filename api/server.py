@@ -154,7 +154,7 @@ async def _greet_when_ready(
     host = f"[{host}]" if ":" in host else host
     address = f"http://{host}:{settings.port}"
     print(
-        f"\nPalaver is ready on {address} - try:\n"
+        f"\nPalaver is ready on {address} - open it in a browser, or try:\n"
         f'  curl {address} -d \'{{"prompt": "Who are you?"}}\'\n',
         flush=True,
     )

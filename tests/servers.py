@@ -95,6 +95,12 @@ def make_settings(url: str, **variables: Any) -> Settings:
     return Settings(_env_file=None, REDIS_URL=url, **variables)
 
 
+def as_in_a_terminal() -> None:
+    """Before a process begins: signals do what they do there, however the tests were started."""
+    for signum in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(signum, signal.SIG_DFL)
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

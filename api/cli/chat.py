@@ -215,10 +215,11 @@ def chat(client: Client, conversation: int | None, context: str | None, *, new: 
     chat = Chat(client, last, sys.stdout, context)
     taken_up = conversation or (None if new or context is not None else last.read())
     try:
+        client.get("/healthz")
         if taken_up is not None:
             chat.resume(taken_up)
     except Unreachable as error:
-        return _refuse(error)
+        return _refuse(f"{error}; `make run` starts it, PORT or --url name another address")
     except ServerError as error:
         # Forgotten only if it is gone: without keys the id is the only way back to it.
         if conversation is not None or error.status != 404:
@@ -228,6 +229,6 @@ def chat(client: Client, conversation: int | None, context: str | None, *, new: 
     return 0
 
 
-def _refuse(error: Exception) -> int:
+def _refuse(error: object) -> int:
     print(f"palaver: {error}", file=sys.stderr)
     return 1

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 
 from shared.embedded import socket_path
-from tests.servers import environment, free_port, is_alive, process_tree
+from tests.servers import as_in_a_terminal, environment, free_port, is_alive, process_tree
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_TIMEOUT_S = 60.0
@@ -47,6 +47,7 @@ class Palaver:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            preexec_fn=as_in_a_terminal,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

@@ -14,7 +14,14 @@ from redis.asyncio import Redis
 
 from shared.config import Settings
 from tests.scripted import ScriptedEngine, last_prompt
-from tests.servers import Stack, environment, free_port, running_stack, running_valkey
+from tests.servers import (
+    Stack,
+    as_in_a_terminal,
+    environment,
+    free_port,
+    running_stack,
+    running_valkey,
+)
 from worker.engine.interface import EngineError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -66,6 +73,7 @@ async def palaver(folder: Path, *arguments: str, **variables: str) -> AsyncItera
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
+        preexec_fn=as_in_a_terminal,
     )  # fmt: skip
     try:
         yield Command(process)

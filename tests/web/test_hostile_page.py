@@ -95,11 +95,13 @@ async def test_a_key_is_asked_for(context: BrowserContext, valkey: Valkey, tmp_p
             chat = ChatPage(tab.page)
             dialog = tab.page.get_by_role("dialog")
             await dialog.get_by_label("Key", exact=True).fill("wrong")
-            await dialog.get_by_role("button", name="Use this key").click()
+            async with tab.page.expect_event("load"):
+                await dialog.get_by_role("button", name="Use this key").click()
             await expect(dialog).to_be_visible()
             assert await tab.serious() == []
             await dialog.get_by_label("Key", exact=True).fill(ann)
-            await dialog.get_by_role("button", name="Use this key").click()
+            async with tab.page.expect_event("load"):
+                await dialog.get_by_role("button", name="Use this key").click()
             await expect(dialog).to_be_hidden()
             await expect(chat.conversations).to_have_text(["From curl."])
             assert await chat.answer("From the page.") == "You said: From the page."
@@ -109,7 +111,8 @@ async def test_a_key_is_asked_for(context: BrowserContext, valkey: Valkey, tmp_p
             # Another key sees nothing of it.
             await tab.page.get_by_role("button", name="API key").click()
             await dialog.get_by_label("Key", exact=True).fill(bob)
-            await dialog.get_by_role("button", name="Use this key").click()
+            async with tab.page.expect_event("load"):
+                await dialog.get_by_role("button", name="Use this key").click()
             await expect(chat.connection).to_have_text("That conversation does not exist any more.")
             await expect(chat.conversations).to_have_count(0)
 

@@ -251,8 +251,9 @@ async def test_keys_keep_apart_what_a_browser_remembers(
         async def use(chat: ChatPage, key: str) -> None:
             dialog = chat.page.get_by_role("dialog")
             await dialog.get_by_label("Key", exact=True).fill(key)
-            # As people do it.
-            await dialog.get_by_label("Key", exact=True).press("Enter")
+            # As people do it; the page is loaded anew then.
+            async with chat.page.expect_event("load"):
+                await dialog.get_by_label("Key", exact=True).press("Enter")
             await expect(dialog).to_be_hidden()
 
         async with open_tab(context, address) as tab:

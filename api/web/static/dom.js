@@ -22,13 +22,24 @@ export function announce(text) {
 }
 
 /** Copy, also where the page is not served from this machine or by TLS. */
-export async function copy(text) {
+async function copy(text) {
   if (navigator.clipboard) return navigator.clipboard.writeText(text);
   const area = element("textarea", { value: text });
   document.body.append(area);
   area.select();
   document.execCommand("copy");
   area.remove();
+}
+
+/** A button that copies what `text` gives, and says so. */
+export function copyButton(text) {
+  const made = button("Copy", async () => {
+    await copy(text());
+    announce("Copied.");
+    made.textContent = "Copied";
+    setTimeout(() => { made.textContent = "Copy"; }, 1500);
+  });
+  return made;
 }
 
 /** Let the browser save a text as a file. */

@@ -1,6 +1,6 @@
 // Markdown becomes HTML on the server; here it is put into the page, in one place.
 
-import { button, copy, element } from "./dom.js";
+import { copyButton, element } from "./dom.js";
 
 const AT_ONCE = 20;
 /** Characters that the server renders together. */
@@ -45,9 +45,15 @@ function fill(target, html) {
   for (const block of template.content.querySelectorAll("pre")) {
     const code = block.textContent;
     block.tabIndex = 0;
-    block.append(button("Copy", () => copy(code)));
+    block.append(copyButton(() => code));
   }
   target.replaceChildren(template.content);
+}
+
+/** Where a text goes on: in the last paragraph, or item of a list; else behind everything. */
+function lastBlock(node) {
+  const last = node.lastElementChild;
+  return last && ["P", "UL", "OL", "LI", "BLOCKQUOTE"].includes(last.tagName) ? lastBlock(last) : node;
 }
 
 /** A text that grows: what the server has rendered, and behind it the rest as it is. */
@@ -59,7 +65,8 @@ export class Growing {
     this.text = "";
     this.shown = 0;
     this.busy = false;
-    target.replaceChildren(this.rendered, this.tail);
+    this.rendered.append(this.tail);
+    target.replaceChildren(this.rendered);
   }
 
   add(piece) {
@@ -75,8 +82,9 @@ export class Growing {
       const html = await htmlOf(this.client, [text]);
       if (html) {
         fill(this.rendered, html[0]);
-        this.shown = text.length;
+        this.shown = text.trimEnd().length;
         this.tail.textContent = this.text.slice(this.shown);
+        lastBlock(this.rendered).append(this.tail);
       }
     }
     await new Promise((resolve) => setTimeout(resolve, BETWEEN_MS));

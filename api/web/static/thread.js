@@ -1,6 +1,6 @@
 // The messages of one conversation, as they are shown.
 
-import { button, copy, element } from "./dom.js";
+import { button, copyButton, element } from "./dom.js";
 import { Growing, renderAll } from "./markdown.js";
 
 const NEAR_THE_END = 120;
@@ -16,7 +16,7 @@ class Entry {
   }
 
   offer(...buttons) {
-    this.actions.replaceChildren(button("Copy", () => copy(this.content)), ...buttons);
+    this.actions.replaceChildren(copyButton(() => this.content), ...buttons);
   }
 
   note(text, bad = false) {
@@ -45,7 +45,7 @@ export class LiveTurn {
   }
 
   tell(text) {
-    this.bot.note(text);
+    this.thread.keepAtEnd(() => this.bot.note(text));
   }
 
   /** Nothing of it was stored; it can be tried again. */
@@ -56,6 +56,7 @@ export class LiveTurn {
     this.bot.note(text, bad);
     if (this.prompt !== null) this.bot.offer(button("Retry", retry), button("Edit", edit));
     this.thread.restore(this.replaceFrom);
+    this.thread.keepAtEnd(() => {});
   }
 
   complete(reply) {
@@ -77,6 +78,8 @@ export class Thread {
   /** @param {{retry: (prompt: string, from: number) => void, edit: (prompt: string, from: number) => void}} actions */
   constructor(client, list, scroller, actions) {
     Object.assign(this, { client, list, scroller, actions });
+    this.isAtEnd = true;
+    scroller.addEventListener("scroll", () => { this.isAtEnd = this.isNearEnd(); }, { passive: true });
     this.reset([]);
   }
 
@@ -103,6 +106,7 @@ export class Thread {
     this.list.prepend(...earlier.map((one) => one.node));
     this.entries.unshift(...earlier);
     for (const one of earlier) one.offer();
+    this.isAtEnd = false;
     this.scroller.scrollTop = this.scroller.scrollHeight - below;
     this.render(earlier);
   }
@@ -186,15 +190,19 @@ export class Thread {
     if (reply.role === "assistant") reply.offer(button("Retry", () => this.actions.retry(prompt.content, prompt.number)));
   }
 
-  /** Change something; who was at the end stays there. */
+  /** Change something; who was at the end, and has not scrolled away meanwhile, stays there. */
   async keepAtEnd(change) {
-    const { scrollHeight, scrollTop, clientHeight } = this.scroller;
-    const isNear = scrollHeight - scrollTop - clientHeight < NEAR_THE_END;
     await change();
-    if (isNear) this.toEnd();
+    if (this.isAtEnd) this.toEnd();
+  }
+
+  isNearEnd() {
+    const { scrollHeight, scrollTop, clientHeight } = this.scroller;
+    return scrollHeight - scrollTop - clientHeight < NEAR_THE_END;
   }
 
   toEnd() {
+    this.isAtEnd = true;
     this.scroller.scrollTop = this.scroller.scrollHeight;
   }
 }
