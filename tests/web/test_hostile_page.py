@@ -171,6 +171,9 @@ async def test_a_failed_turn_can_be_tried_again(
         await chat.last_reply.get_by_role("button", name="Retry").click()
         await expect(chat.replies).to_have_text(["You said: Hello."])
         await expect(chat.users).to_have_count(1)
+        # Once it is answered, nothing of it is left to be sent.
+        await tab.page.get_by_role("button", name="New chat").click()
+        await expect(chat.prompt).to_have_value("")
 
 
 async def test_everything_is_done_with_the_keyboard(

@@ -269,9 +269,12 @@ export class Conversation {
     announce(text);
     const { prompt, replace_from: from = null, context = null } = turn.body;
     // It is stored nowhere else: a reload must not take it away.
-    if (prompt !== null && store.draft() === "") store.keepDraft(prompt);
+    if (bad && prompt !== null && store.draft() === "") store.keepDraft(prompt);
     live.giveUp(text, bad, {
-      retry: () => this.view.again(prompt, context, from),
+      retry: () => {
+        if (store.draft() === prompt) store.keepDraft("");
+        this.view.again(prompt, context, from);
+      },
       edit: () => this.view.edit(prompt, from),
     });
   }
