@@ -1,21 +1,77 @@
-"""The GPUs that llama.cpp's backends see."""
+"""The devices that llama.cpp's backends see on this machine."""
 
 import ctypes
+from dataclasses import dataclass
 from typing import Final
 
 from llama_cpp import _ggml
 
-_TYPE_GPU: Final = 1
-"""`GGML_BACKEND_DEVICE_TYPE_GPU`."""
+_GPU: Final = 1
+_INTEGRATED_GPU: Final = 2
+"""`GGML_BACKEND_DEVICE_TYPE_…`"""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Device:
+    """A device of this build of llama.cpp.
+
+    Args:
+        name: llama.cpp's, such as `CUDA0`.
+        description: the maker's.
+        kind: `GGML_BACKEND_DEVICE_TYPE_…`.
+        free_bytes, total_bytes: of its memory, when it was asked.
+    """
+
+    name: str
+    description: str
+    kind: int
+    free_bytes: int
+    total_bytes: int
+
+
+def devices() -> list[Device]:
+    """All devices of this build, the CPU included."""
+    library = _library()
+    handles = map(library.ggml_backend_dev_get, range(library.ggml_backend_dev_count()))
+    return [_described(library, handle) for handle in handles]
+
+
+def gpus() -> list[Device]:
+    """The GPUs that a model is put on; integrated ones count where there are no others."""
+    found = devices()
+    discrete = [device for device in found if device.kind == _GPU]
+    return discrete or [device for device in found if device.kind == _INTEGRATED_GPU]
 
 
 def gpu_count() -> int:
     """How many GPUs this build of llama.cpp can use here."""
-    library = _ggml.libggml
+    return len(gpus())
+
+
+def _described(library: ctypes.CDLL, handle: int) -> Device:
+    free, total = ctypes.c_size_t(), ctypes.c_size_t()
+    library.ggml_backend_dev_memory(handle, ctypes.byref(free), ctypes.byref(total))
+    return Device(
+        name=library.ggml_backend_dev_name(handle).decode("utf-8", "replace"),
+        description=library.ggml_backend_dev_description(handle).decode("utf-8", "replace"),
+        kind=library.ggml_backend_dev_type(handle),
+        free_bytes=free.value,
+        total_bytes=total.value,
+    )
+
+
+def _library() -> ctypes.CDLL:
+    """The library with the signatures of what is called here: the bindings have none of it."""
+    library: ctypes.CDLL = _ggml.libggml
+    size_pointer = ctypes.POINTER(ctypes.c_size_t)
     library.ggml_backend_dev_count.restype = ctypes.c_size_t
     library.ggml_backend_dev_get.argtypes = [ctypes.c_size_t]
     library.ggml_backend_dev_get.restype = ctypes.c_void_p
-    library.ggml_backend_dev_type.argtypes = [ctypes.c_void_p]
-    library.ggml_backend_dev_type.restype = ctypes.c_int
-    devices = map(library.ggml_backend_dev_get, range(library.ggml_backend_dev_count()))
-    return sum(library.ggml_backend_dev_type(device) == _TYPE_GPU for device in devices)
+    for name, result in (("type", ctypes.c_int), ("name", ctypes.c_char_p)):
+        function = getattr(library, f"ggml_backend_dev_{name}")
+        function.argtypes, function.restype = [ctypes.c_void_p], result
+    library.ggml_backend_dev_description.argtypes = [ctypes.c_void_p]
+    library.ggml_backend_dev_description.restype = ctypes.c_char_p
+    library.ggml_backend_dev_memory.argtypes = [ctypes.c_void_p, size_pointer, size_pointer]
+    library.ggml_backend_dev_memory.restype = None
+    return library

@@ -75,6 +75,11 @@ class ModelOptions:
     unified: bool = False
     flash_attention: bool | None = None
 
+    @property
+    def step_tokens(self) -> int:
+        """Most tokens of a step: a token of each lane must fit."""
+        return max(self.batch, self.lanes)
+
 
 class LlamaModel:
     """A loaded model with one evaluation context.
@@ -86,14 +91,16 @@ class LlamaModel:
     def __init__(self, options: ModelOptions) -> None:
         self.num_lanes = options.lanes
         self.lane_size = options.window
-        self.batch_size = max(options.batch, options.lanes)
+        self.batch_size = options.step_tokens
         self.packed = not options.unified
         self.native_s = 0.0
+        self.decode_s = 0.0
+        """Seconds of evaluation alone; `native_s` has samplers and states, too."""
         llama_cpp.llama_backend_init()
-        self._model = load_model(options.path, _model_params(options))
+        self._model = load_model(options.path, model_params(options))
         self._warn_of_long_window(options)
-        self._context = self._make_context(options)
-        self._memory = llama_cpp.llama_get_memory(self._context)
+        self.context = self._make_context(options)
+        self._memory = llama_cpp.llama_get_memory(self.context)
         self.vocabulary = ModelVocabulary(self._model)
         self.piece_of, self.is_end = self.vocabulary.piece_of, self.vocabulary.is_end
         self._batch = Batch(self.batch_size)
@@ -106,18 +113,7 @@ class LlamaModel:
                         options.window, trained)  # fmt: skip
 
     def _make_context(self, options: ModelOptions) -> Any:
-        params = llama_cpp.llama_context_default_params()
-        params.n_ctx = options.window * options.lanes
-        params.n_batch = params.n_ubatch = self.batch_size
-        params.n_seq_max = options.lanes
-        params.kv_unified = options.unified
-        params.flash_attn_type = _flash_attention(options)
-        # Whole caches also for sliding windows: lanes are cut and gone on with anywhere.
-        params.swa_full = True
-        # One governs single tokens, the other everything longer.
-        params.n_threads = params.n_threads_batch = options.threads
-        params.no_perf = True
-        context = llama_cpp.llama_init_from_model(self._model, params)
+        context = llama_cpp.llama_init_from_model(self._model, context_params(options))
         if not context:
             raise ModelError(
                 f"{options.path}: not enough memory for {options.lanes} conversations of "
@@ -150,8 +146,13 @@ class LlamaModel:
             raise EvaluationFailed(f"a step of {count} tokens; allowed are 1 to {self.batch_size}")
         self._batch.fill(parts)
         self._logits = None
+        began = time.monotonic()
         with self._native():
-            status = llama_cpp.llama_decode(self._context, self._batch.struct)
+            status = llama_cpp.llama_decode(self.context, self._batch.struct)
+            # A GPU is only told what to do by then: without this, a step's time, the prompts'
+            # pace and a hung device would show wherever its results are first looked at.
+            llama_cpp.llama_synchronize(self.context)
+        self.decode_s += time.monotonic() - began
         if status == _NO_SLOT:
             raise NoRoom("the KV cache is full")
         if status != 0:
@@ -162,30 +163,33 @@ class LlamaModel:
         with self._native():
             if sampler.needs_logits:
                 return sampler.draw(self.logits()[output])
-            return sampler.sample(self._context, self._batch.outputs[output])
+            return sampler.sample(self.context, self._batch.outputs[output])
+
+    @property
+    def outputs(self) -> list[int]:
+        """Where in the last step's batch tokens were to be drawn."""
+        return self._batch.outputs
 
     def logits(self) -> npt.NDArray[np.float32]:
         """What the last step gave: outputs × vocabulary, a view that holds until the next."""
         if self._logits is None:
-            pointer = llama_cpp.llama_get_logits(self._context)
+            pointer = llama_cpp.llama_get_logits(self.context)
             shape = (len(self._batch.outputs), self.vocabulary.size)
             self._logits = np.ctypeslib.as_array(pointer, shape=shape)
         return self._logits
 
     def save(self, lane: int) -> State:
         with self._native():
-            size = llama_cpp.llama_state_seq_get_size(self._context, lane)
+            size = llama_cpp.llama_state_seq_get_size(self.context, lane)
             state = np.empty(size, np.uint8)
-            written = llama_cpp.llama_state_seq_get_data(
-                self._context, _bytes_at(state), size, lane
-            )
+            written = llama_cpp.llama_state_seq_get_data(self.context, _bytes_at(state), size, lane)
         return state[:written]
 
     def load(self, lane: int, state: State) -> bool:
         assert isinstance(state, np.ndarray)
         with self._native():
             read = llama_cpp.llama_state_seq_set_data(
-                self._context, _bytes_at(state), len(state), lane
+                self.context, _bytes_at(state), len(state), lane
             )
         if not read:
             self.clear(lane)
@@ -207,11 +211,28 @@ class LlamaModel:
 
     def close(self) -> None:
         """Free everything."""
-        llama_cpp.llama_free(self._context)
+        llama_cpp.llama_free(self.context)
         llama_cpp.llama_model_free(self._model)
 
 
-def _model_params(options: ModelOptions) -> Any:
+def context_params(options: ModelOptions) -> Any:
+    """What llama.cpp is told of a context."""
+    params = llama_cpp.llama_context_default_params()
+    params.n_ctx = options.window * options.lanes
+    params.n_batch = params.n_ubatch = options.step_tokens
+    params.n_seq_max = options.lanes
+    params.kv_unified = options.unified
+    params.flash_attn_type = _flash_attention(options)
+    # Whole caches also for sliding windows: lanes are cut and gone on with anywhere.
+    params.swa_full = True
+    # One governs single tokens, the other everything longer.
+    params.n_threads = params.n_threads_batch = options.threads
+    params.no_perf = True
+    return params
+
+
+def model_params(options: ModelOptions) -> Any:
+    """What llama.cpp is told of a model's weights."""
     params = llama_cpp.llama_model_default_params()
     gpus = _num_gpus()
     params.n_gpu_layers = options.gpu_layers if gpus else 0

@@ -1,0 +1,146 @@
+"""How llama.cpp is built for a kind of GPU: `gpu_build.py cuda|vulkan|hip|metal` prints JSON.
+
+For CUDA the toolkit of this machine is used; where there is none, NVIDIA's compiler and libraries
+are installed from PyPI into a folder of their own. Runs on a bare Python ≥ 3.11.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TOOLKIT = ROOT / "build" / "cuda"
+KINDS = {
+    "cuda": ["-DGGML_CUDA=ON"],
+    "vulkan": ["-DGGML_VULKAN=ON"],
+    "hip": ["-DGGML_HIP=ON"],
+    "metal": ["-DGGML_METAL=ON"],
+}
+WHEELS = (
+    "nvidia-cuda-nvcc==13.0.88",
+    "nvidia-nvvm==13.0.88",
+    "nvidia-cuda-crt==13.0.88",
+    "nvidia-cuda-runtime==13.0.96",
+    "nvidia-cuda-cccl==13.0.85",
+    "nvidia-cublas==13.0.2.14",
+)
+"""Together 838 MB: one series, since its parts check each other's versions."""
+LINKED = ("cudart", "cublas", "cublasLt")
+LEAST_CAPABILITY = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class Build:
+    """What CMake is told, and what it is built with."""
+
+    cmake_args: list[str]
+    version: str
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("kind", choices=KINDS)
+    parser.add_argument("--architectures", help="instead of those of this machine's GPUs")
+    options = parser.parse_args()
+    build = (
+        cuda_build(options.architectures)
+        if options.kind == "cuda"
+        else Build(cmake_args=KINDS[options.kind], version=options.kind)
+    )
+    print(json.dumps(asdict(build)))
+
+
+def cuda_build(architectures: str | None) -> Build:
+    """For CUDA, with the compiler that is there or the one from PyPI."""
+    root = installed_toolkit() or packaged_toolkit()
+    compiler = root / "bin" / "nvcc"
+    architectures = architectures or ";".join(capabilities())
+    arguments = [
+        *KINDS["cuda"],
+        f"-DCUDAToolkit_ROOT={root}",
+        f"-DCMAKE_CUDA_COMPILER={compiler}",
+        f"-DCMAKE_CUDA_ARCHITECTURES={architectures}",
+    ]
+    if not (root / "lib64" / "stubs" / "libcuda.so").exists():
+        # Linking would need the driver's library, which is where a GPU is.
+        arguments.append("-DGGML_CUDA_NO_VMM=ON")
+    return Build(cmake_args=arguments, version=compiler_version(compiler))
+
+
+def installed_toolkit() -> Path | None:
+    """The folder of a CUDA toolkit with everything that a build needs."""
+    for found in (os.environ.get("CUDACXX"), shutil.which("nvcc"), "/usr/local/cuda/bin/nvcc"):
+        if found and Path(found).exists():
+            root = Path(found).resolve().parent.parent
+            if (root / "include" / "cublas_v2.h").exists():
+                return root
+            say(f"{root} has no cuBLAS; it is not used")
+    return None
+
+
+def packaged_toolkit() -> Path:
+    """NVIDIA's toolkit from PyPI, in a folder that may be deleted after the build."""
+    [found] = [*TOOLKIT.glob("lib/python*/site-packages/nvidia/cu13")] or [None]
+    if found is None or not (found / "lib64").exists():
+        say(f"no CUDA compiler here: installing NVIDIA's from PyPI into {TOOLKIT} (838 MB)")
+        run([sys.executable, "-m", "venv", "--clear", str(TOOLKIT)])
+        pip = [str(TOOLKIT / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
+        run([*pip, "install", "-q", "--no-deps", *WHEELS])
+        [found] = TOOLKIT.glob("lib/python*/site-packages/nvidia/cu13")
+        add_links(found)
+    return found
+
+
+def add_links(root: Path) -> None:
+    """What CMake looks for and the wheels lack."""
+    for name in LINKED:
+        link = root / "lib" / f"lib{name}.so"
+        if not link.exists():
+            [library] = (root / "lib").glob(f"lib{name}.so.*")
+            link.symlink_to(library.name)
+    (root / "lib64").symlink_to("lib")
+
+
+def capabilities() -> list[str]:
+    """The compute capabilities of this machine's GPUs, as CMake names them.
+
+    Exits if there are none: for which others to build is not ours to guess.
+    """
+    query = ["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"]
+    try:
+        told = subprocess.run(query, capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        told = ""
+    found = {line.strip().replace(".", "") for line in told.splitlines()}
+    usable = sorted(one for one in found if one.isdigit() and int(one) >= LEAST_CAPABILITY)
+    if not usable:
+        sys.exit(
+            "palaver: nvidia-smi shows no GPU here; to build for another machine's, set "
+            "PALAVER_CUDA_ARCHITECTURES (90 is an H100, 89 an RTX 4090, 120 an RTX 5090)"
+        )
+    return usable
+
+
+def compiler_version(compiler: Path) -> str:
+    told = subprocess.run([str(compiler), "--version"], capture_output=True, text=True, check=True)
+    found = re.search(r"release (\S+),", told.stdout)
+    return found[1] if found else "unknown"
+
+
+def say(text: str) -> None:
+    print(f"palaver: {text}", file=sys.stderr, flush=True)
+
+
+def run(command: list[str]) -> None:
+    if subprocess.run(command, stdout=sys.stderr, check=False).returncode != 0:
+        sys.exit(f"palaver: failed: {' '.join(command)}")
+
+
+if __name__ == "__main__":
+    main()

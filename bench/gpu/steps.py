@@ -1,0 +1,402 @@
+"""The steps of a run, each in a process of its own: `python -m bench.gpu.steps NAME PLAN ROWS`.
+
+A step appends its rows to the file ROWS as it finds them; triples in them are a median and a range.
+"""
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import llama_cpp
+
+from bench.gpu.device_sampling import MODES, DeviceLoop
+from bench.gpu.profiles import PROFILES, Profile
+from bench.gpu.run import Plan
+from bench.host_cost import KINDS, host_costs
+from bench.random_model import SHAPES, write_model
+from worker.engine.backend import Part
+from worker.engine.batcher import Batcher
+from worker.engine.devices import devices
+from worker.engine.interface import EngineError, GenerationRequest, Piece, SamplingOptions
+from worker.engine.model import LlamaModel, ModelOptions
+from worker.engine.pacer import PrefillPacer
+
+LONGEST_STEP_S: Final = 2.5
+"""What a worker's settings give at their defaults: a quarter of its heartbeat."""
+REPEATS: Final = 5
+VARIANTS: Final[dict[str, dict[str, Any]]] = {
+    "as a worker has it": {},
+    "one buffer for all": {"unified": True},
+    "steps of 2,048 tokens": {"batch": 2048},
+    "without flash attention": {"flash_attention": False},
+}
+TICKS_OF_A_PROMPT: Final = 4
+SLACK: Final = 24
+"""Tokens of a window beyond what is asked for."""
+
+
+class Step:
+    """What every step has at hand.
+
+    Args:
+        plan: of the whole run.
+        rows: the file that gets the results.
+    """
+
+    def __init__(self, plan: Plan, rows: Path) -> None:
+        self.plan = plan
+        self.profile: Profile = PROFILES[plan.profile]
+        self.path = Path(plan.model)
+        self._rows = rows
+
+    def row(self, **cells: Any) -> None:
+        """Keep a row: it is on the disk before anything else happens."""
+        with open(self._rows, "a", encoding="utf-8") as file:
+            file.write(json.dumps(cells) + "\n")
+
+    def model(self, lanes: int, window: int) -> LlamaModel:
+        """The model as a worker with so many slots loads it."""
+        return LlamaModel(self.options(lanes, window))
+
+    def options(self, lanes: int, window: int) -> ModelOptions:
+        return ModelOptions(self.path, window, len(os.sched_getaffinity(0)), lanes=lanes)
+
+    def prompt(self, number: int, size: int) -> tuple[int, ...]:
+        """Token ids that no other prompt begins with."""
+        words = SHAPES[self.profile.shape].vocab - 300
+        return tuple(256 + (number * 7919 + index * 31) % words for index in range(size))
+
+
+def machine(step: Step) -> None:
+    """What is measured on."""
+    llama_cpp.llama_backend_init()
+    step.row(what="Python", value=platform.python_version())
+    step.row(what="kernel", value=platform.release())
+    step.row(what="processor", value=cpu_model())
+    step.row(what="cores", value=str(len(os.sched_getaffinity(0))))
+    step.row(what="llama-cpp-python", value=llama_cpp.__version__)
+    for device in devices():
+        memory = f"{device.free_bytes >> 20:,} of {device.total_bytes >> 20:,} MiB free"
+        step.row(what=device.name, value=f"{device.description}, {memory}")
+    step.row(what="llama.cpp", value=llama_cpp.llama_print_system_info().decode().strip())
+    query = ["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"]
+    try:
+        told = subprocess.run(query, capture_output=True, text=True, check=True, timeout=20)
+    except (OSError, subprocess.SubprocessError):
+        return
+    step.row(what="nvidia-smi", value=told.stdout.strip())
+
+
+def cpu_model() -> str:
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def model(step: Step) -> None:
+    """Write the random model, and load it once."""
+    began = time.perf_counter()
+    write_model(step.path, SHAPES[step.profile.shape])
+    wrote_s = time.perf_counter() - began
+    began = time.perf_counter()
+    with closing(step.model(1, 512)) as loaded:
+        load_s = time.perf_counter() - began
+        loaded.warm_up()
+    gib = step.path.stat().st_size / 2**30
+    step.row(shape=step.profile.shape, GiB=gib, written_s=wrote_s, loaded_s=load_s)
+
+
+def batched_bench(step: Step) -> None:
+    """llama.cpp's own figure for the same workload."""
+    if step.plan.batched_bench is None:
+        return step.row(note="no llama-batched-bench was given")
+    profile = step.profile
+    size = (profile.context + profile.decodes) * max(profile.sequences)
+    command = [step.plan.batched_bench, "-m", str(step.path), "-c", str(size)]
+    command += ["-npp", str(profile.context), "-ntg", str(profile.decodes)]
+    command += ["-npl", ",".join(map(str, profile.sequences)), "-ngl", "99", "-fa", "on"]
+    command += ["-t", str(len(os.sched_getaffinity(0))), "--output-format", "jsonl"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("{"):
+                found = json.loads(line)
+                step.row(
+                    sequences=found["pl"],
+                    prefill_tok_s=found["speed_pp"],
+                    decode_tok_s=found["speed_tg"],
+                    step_ms=1000 * found["t_tg"] / found["tg"],
+                )
+    if process.returncode != 0:
+        sys.exit(f"llama-batched-bench: exit status {process.returncode}")
+    return None
+
+
+def engine(step: Step) -> None:
+    """The engine as a worker has it, less Redis: prompts side by side, then only decodes."""
+    for count in step.profile.sequences:
+        window = step.profile.context + reply_tokens(step.profile, count)
+        with closing(step.model(count, window)) as loaded:
+            loaded.warm_up()
+            for kind in ("defaults", "greedy"):
+                step.row(**decoding(step, loaded, kind))
+
+
+def reply_tokens(profile: Profile, count: int) -> int:
+    """What a reply must be able to have: the first runs on until the last prompt is evaluated."""
+    return profile.decodes + TICKS_OF_A_PROMPT * count + SLACK
+
+
+def decoding(step: Step, model: LlamaModel, kind: str) -> dict[str, Any]:
+    """A reply in every lane of the model."""
+    profile, lanes = step.profile, model.num_lanes
+    run = EngineRun(model)
+    for lane in range(lanes):
+        prompt = step.prompt(lane, profile.context)
+        run.submit(prompt, reply_tokens(profile, lanes), KINDS[kind])
+    prefill_s = run.until_begun(lanes)
+    ticks = run.ticks(profile.decodes)
+    run.end()
+    return {
+        "sequences": lanes,
+        "sampling": kind,
+        "prefill_tok_s": lanes * profile.context / prefill_s,
+        "decode_tok_s": lanes / statistics.median(tick.seconds for tick in ticks),
+        "step_ms": triple([tick.seconds * 1000 for tick in ticks]),
+        "device_ms": triple([tick.decode_s * 1000 for tick in ticks]),
+        "host_ms": triple([(tick.seconds - tick.decode_s) * 1000 for tick in ticks]),
+    }
+
+
+def intrusion(step: Step) -> None:
+    """A long prompt's first token, and what the replies that run meanwhile see of it."""
+    profile = step.profile
+    window = max(profile.long_prompt, profile.context + 10 * profile.decodes) + SLACK
+    with closing(step.model(profile.streams + 1, window)) as loaded:
+        loaded.warm_up()
+        for number in range(REPEATS):
+            run = EngineRun(loaded)
+            for lane in range(profile.streams):
+                prompt = step.prompt(100 * number + lane, profile.context)
+                run.submit(prompt, 10 * profile.decodes, SamplingOptions())
+            run.until_begun(profile.streams)
+            usual = run.ticks(profile.decodes // 2)
+            began = time.perf_counter()
+            run.submit(step.prompt(100 * number + 99, profile.long_prompt), 2, SamplingOptions())
+            ticks = []
+            while run.has_begun == profile.streams:
+                ticks += run.ticks(1)
+            step.row(
+                streams=profile.streams,
+                prompt_tokens=profile.long_prompt,
+                first_token_ms=(time.perf_counter() - began) * 1000,
+                longest_gap_ms=max(tick.seconds for tick in ticks) * 1000,
+                usual_gap_ms=statistics.median(tick.seconds for tick in usual) * 1000,
+            )
+            run.end()
+
+
+def variants(step: Step) -> None:
+    """What a worker could be told instead: bare steps of the same model with other options."""
+    profile = step.profile
+    lanes = max(4, profile.streams + 1)
+    for name, changes in VARIANTS.items():
+        options = replace(step.options(lanes, profile.long_prompt + 4 * profile.decodes), **changes)
+        with closing(LlamaModel(options)) as loaded:
+            loaded.warm_up()
+            prompt = step.prompt(1, profile.long_prompt)
+            prefill_ms = timed_ms(prefill, loaded, prompt)
+            loaded.clear(0)
+            prefill(loaded, prompt[: profile.context])
+            half = loaded.save(0)
+            for lane in range(1, lanes):
+                loaded.load(lane, half)
+            step.row(
+                variant=name,
+                prefill_tok_s=profile.long_prompt / prefill_ms * 1000,
+                one_ms=bare_steps(loaded, range(1), profile),
+                half_ms=bare_steps(loaded, range(lanes // 2), profile),
+                half_with_gaps_ms=bare_steps(loaded, range(0, lanes, 2), profile),
+                all_ms=bare_steps(loaded, range(lanes), profile),
+            )
+
+
+def prefill(model: LlamaModel, prompt: tuple[int, ...]) -> None:
+    """Evaluate a prompt in the first lane, in the largest steps that there are."""
+    for start in range(0, len(prompt), model.batch_size):
+        chunk = prompt[start : start + model.batch_size]
+        model.evaluate([Part(0, start, chunk, start + len(chunk) == len(prompt))])
+
+
+def bare_steps(model: LlamaModel, lanes: Sequence[int], profile: Profile) -> tuple[float, ...]:
+    """A token in each of the lanes, behind a context of the profile's length; taken back."""
+    times = []
+    for number in range(profile.decodes // 2):
+        parts = [Part(lane, profile.context + number, [300 + number], True) for lane in lanes]
+        times.append(timed_ms(lambda parts=parts: model.evaluate(parts)))
+    for lane in lanes:
+        model.truncate(lane, profile.context)
+    return triple(times)
+
+
+def state(step: Step) -> None:
+    """A conversation out of its lane, and back."""
+    size = step.profile.long_prompt
+    with closing(step.model(1, size + SLACK)) as loaded:
+        loaded.warm_up()
+        prefill_ms = timed_ms(prefill, loaded, step.prompt(1, size))
+        saved, out, back = loaded.save(0), [], []
+        for _ in range(REPEATS):
+            out.append(timed_ms(loaded.save, 0))
+            loaded.clear(0)
+            back.append(timed_ms(loaded.load, 0, saved))
+        step.row(
+            tokens=size,
+            MiB=len(saved) / 2**20,
+            save_ms=triple(out),
+            restore_ms=triple(back),
+            prefill_ms=prefill_ms,
+        )
+
+
+def host_cost(step: Step) -> None:
+    """See `bench.host_cost`: here with whatever device there is."""
+    profile = step.profile
+    with tempfile.TemporaryDirectory() as folder:
+        costs = host_costs(
+            Path(folder), profile.host_vocabularies, profile.sequences, steps=profile.decodes // 2
+        )
+        for cost in costs:
+            step.row(
+                vocabulary=cost.vocab,
+                sequences=cost.sequences,
+                sampling=cost.kind,
+                ours_ms=triple(cost.ours_ms),
+                chain_in_C_ms=triple(cost.chain_ms) if cost.chain_ms else "",
+            )
+
+
+def device_sampling(step: Step) -> None:
+    """llama.cpp's backend samplers: what it would save to draw on the device."""
+    profile = step.profile
+    options = step.options(max(2, profile.sequences[-2]), profile.context + 4 * profile.decodes)
+    for mode in MODES:
+        with closing(DeviceLoop(options, mode)) as loop:
+            loop.prefill(profile.context, step.prompt)
+            times = loop.steps(profile.decodes)
+        step.row(
+            sequences=options.lanes,
+            drawing=mode.name,
+            step_ms=triple([one.total_ms for one in times]),
+            evaluation_ms=triple([one.decode_ms for one in times]),
+        )
+
+
+def system(step: Step) -> None:
+    """All of Palaver: API, embedded Valkey, one worker, and users who stream."""
+    # Only here: everything else must run where these packages do not.
+    from bench.gpu.system import play_system  # noqa: PLC0415
+
+    for figures in play_system(step.path, step.profile):
+        step.row(**figures)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tick:
+    """One tick of the engine, and its share inside the evaluation; seconds."""
+
+    seconds: float
+    decode_s: float
+
+
+class EngineRun:
+    """A batcher with some replies, ticked by hand."""
+
+    def __init__(self, model: LlamaModel) -> None:
+        self.has_begun = 0
+        self._model = model
+        self._has_ended = False
+        pacer = PrefillPacer(model.batch_size, LONGEST_STEP_S)
+        self._batcher = Batcher(model, pacer, park_bytes=0)
+        self._num_requests = 0
+
+    def submit(self, prompt: tuple[int, ...], max_tokens: int, sampling: SamplingOptions) -> None:
+        self._num_requests += 1
+        has_begun = False
+
+        def take(item: Piece | EngineError) -> None:
+            nonlocal has_begun
+            if isinstance(item, EngineError) and not self._has_ended:
+                raise item
+            self.has_begun += not has_begun
+            has_begun = True
+
+        request = GenerationRequest(str(self._num_requests), prompt, max_tokens, sampling=sampling)
+        self._batcher.submit(request, take)
+
+    def until_begun(self, count: int) -> float:
+        """Tick until so many replies have begun; returns the seconds that it took."""
+        began = time.perf_counter()
+        while self.has_begun < count:
+            self._batcher.tick()
+        return time.perf_counter() - began
+
+    def ticks(self, count: int) -> list[Tick]:
+        found = []
+        for _ in range(count):
+            began, decode_s = time.perf_counter(), self._model.decode_s
+            self._batcher.tick()
+            seconds = time.perf_counter() - began
+            found.append(Tick(seconds=seconds, decode_s=self._model.decode_s - decode_s))
+        return found
+
+    def end(self) -> None:
+        """Give up what runs, and empty all lanes."""
+        self._has_ended = True
+        self._batcher.fail_all(EngineError("the bench ends"))
+
+
+def triple(samples: Sequence[float]) -> tuple[float, float, float]:
+    """Median, smallest, largest."""
+    return statistics.median(samples), min(samples), max(samples)
+
+
+def timed_ms(act: Callable[..., object], *arguments: Any) -> float:
+    began = time.perf_counter()
+    act(*arguments)
+    return (time.perf_counter() - began) * 1000
+
+
+ALL: Final = (
+    machine,
+    model,
+    batched_bench,
+    engine,
+    intrusion,
+    variants,
+    state,
+    host_cost,
+    device_sampling,
+    system,
+)
+
+
+def main() -> None:
+    name, plan, rows = sys.argv[1:]
+    by_name: dict[str, Callable[[Step], None]] = {step.__name__: step for step in ALL}
+    by_name[name](Step(Plan(**json.loads(plan)), Path(rows)))
+
+
+if __name__ == "__main__":
+    main()
