@@ -1,11 +1,12 @@
 # The two commands of a newcomer: `make run` and `make test`.
 PYTHON ?= python3
 WORKERS ?= 1
+GPU ?=
 VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
-.PHONY: run dev install test check bench chaos compare screenshots clean help
+.PHONY: asked run dev install test check bench chaos compare screenshots clean help
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -16,11 +17,14 @@ run: install ## start everything (WORKERS=n workers)
 dev: install ## start everything; API and worker restart when sources change
 	@PALAVER_GRACE=$${PALAVER_GRACE:-0} $(PY) -m shared.launch --workers $(WORKERS) --reload || test $$? -eq 130
 
-install: $(STAMP) ## create .venv and install the pinned dependencies
+install: $(STAMP) ## create .venv and install the pinned dependencies (GPU=cuda|vulkan|hip|metal|cpu)
 
-$(STAMP): pyproject.toml constraints.txt .ci/install.py
-	@$(PYTHON) .ci/install.py $(VENV)
+# Who names a build gets it at any time; otherwise the one that is there stays.
+$(STAMP): pyproject.toml constraints.txt .ci/install.py $(if $(strip $(GPU)$(CMAKE_ARGS)),asked)
+	@GPU="$(GPU)" $(PYTHON) .ci/install.py $(VENV)
 	@touch $@
+
+asked:
 
 test: install ## run all tests
 	@$(PY) -m pytest $(ARGS)

@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -22,25 +23,33 @@ KINDS = {
     "hip": ["-DGGML_HIP=ON"],
     "metal": ["-DGGML_METAL=ON"],
 }
+RUNTIME_WHEELS = ("nvidia-cuda-runtime==13.0.96", "nvidia-cublas==13.0.2.14")
+"""What a CUDA build needs to run, beside the driver."""
 WHEELS = (
     "nvidia-cuda-nvcc==13.0.88",
     "nvidia-nvvm==13.0.88",
     "nvidia-cuda-crt==13.0.88",
-    "nvidia-cuda-runtime==13.0.96",
     "nvidia-cuda-cccl==13.0.85",
-    "nvidia-cublas==13.0.2.14",
+    *RUNTIME_WHEELS,
 )
-"""Together 838 MB: one series, since its parts check each other's versions."""
+"""What it needs to be compiled, 838 MB unpacked: one series, whose parts belong together."""
 LINKED = ("cudart", "cublas", "cublasLt")
 LEAST_CAPABILITY = 50
 
 
 @dataclass(frozen=True, kw_only=True)
 class Build:
-    """What CMake is told, and what it is built with."""
+    """How CMake is called for a kind of GPU.
 
-    cmake_args: list[str]
-    version: str
+    Args:
+        cmake_args: its arguments.
+        title: what is built, for people.
+        runtime: requirements of what the build needs to run, where PyPI's toolkit is used.
+    """
+
+    cmake_args: Sequence[str]
+    title: str
+    runtime: Sequence[str] = ()
 
 
 def main() -> None:
@@ -48,29 +57,43 @@ def main() -> None:
     parser.add_argument("kind", choices=KINDS)
     parser.add_argument("--architectures", help="instead of those of this machine's GPUs")
     options = parser.parse_args()
-    build = (
-        cuda_build(options.architectures)
-        if options.kind == "cuda"
-        else Build(cmake_args=KINDS[options.kind], version=options.kind)
-    )
-    print(json.dumps(asdict(build)))
+    print(json.dumps(asdict(gpu_build(options.kind, options.architectures))))
 
 
-def cuda_build(architectures: str | None) -> Build:
+def gpu_build(kind: str, architectures: str | None, runtime_folder: Path | None = None) -> Build:
+    """How to build for a kind of GPU.
+
+    Args:
+        kind: a key of `KINDS`.
+        architectures: for CUDA, as CMake names them; None for those of this machine's GPUs.
+        runtime_folder: where the libraries of `runtime` are going to lie.
+    """
+    if kind == "cuda":
+        return cuda_build(architectures or cuda_architectures(), runtime_folder)
+    return Build(cmake_args=KINDS[kind], title=kind)
+
+
+def cuda_build(architectures: str, runtime_folder: Path | None) -> Build:
     """For CUDA, with the compiler that is there or the one from PyPI."""
-    root = installed_toolkit() or packaged_toolkit()
+    installed = installed_toolkit()
+    root = installed or packaged_toolkit()
     compiler = root / "bin" / "nvcc"
-    architectures = architectures or ";".join(capabilities())
     arguments = [
         *KINDS["cuda"],
         f"-DCUDAToolkit_ROOT={root}",
         f"-DCMAKE_CUDA_COMPILER={compiler}",
         f"-DCMAKE_CUDA_ARCHITECTURES={architectures}",
     ]
+    if installed is None and runtime_folder is not None:
+        arguments.append(f"-DCMAKE_SHARED_LINKER_FLAGS=-Wl,-rpath,{runtime_folder}")
     if not (root / "lib64" / "stubs" / "libcuda.so").exists():
         # Linking would need the driver's library, which is where a GPU is.
         arguments.append("-DGGML_CUDA_NO_VMM=ON")
-    return Build(cmake_args=arguments, version=compiler_version(compiler))
+    return Build(
+        cmake_args=arguments,
+        title=f"CUDA {compiler_version(compiler)}, architectures {architectures}",
+        runtime=() if installed else RUNTIME_WHEELS,
+    )
 
 
 def installed_toolkit() -> Path | None:
@@ -107,7 +130,7 @@ def add_links(root: Path) -> None:
     (root / "lib64").symlink_to("lib")
 
 
-def capabilities() -> list[str]:
+def cuda_architectures() -> str:
     """The compute capabilities of this machine's GPUs, as CMake names them.
 
     Exits if there are none: for which others to build is not ours to guess.
@@ -124,7 +147,7 @@ def capabilities() -> list[str]:
             "palaver: nvidia-smi shows no GPU here; to build for another machine's, set "
             "PALAVER_CUDA_ARCHITECTURES (90 is an H100, 89 an RTX 4090, 120 an RTX 5090)"
         )
-    return usable
+    return ";".join(usable)
 
 
 def compiler_version(compiler: Path) -> str:

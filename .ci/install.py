@@ -1,46 +1,97 @@
 """Make the virtual environment and install the pinned dependencies: `install.py FOLDER`.
 
-Runs on a bare Python ≥ 3.11. llama-cpp-python is compiled on this machine, which takes minutes the
-first time (pip keeps the result); everything else are wheels.
+Runs on a bare Python ≥ 3.11. llama-cpp-python is compiled on this machine, which takes minutes;
+everything else are wheels. What it is compiled for is a matter of the environment: `GPU` names a
+kind of GPU, `CMAKE_ARGS` adds to what CMake is told. Once compiled, it stays as it is until another
+version or another build is asked for.
 """
 
+import json
+import os
 import re
-import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from shutil import which
+
+from gpu_build import KINDS, Build, cuda_architectures, gpu_build
 
 ROOT = Path(__file__).resolve().parent.parent
 CONSTRAINTS = ROOT / "constraints.txt"
 COMPILED = "llama-cpp-python"
+CPU = "cpu"
+BUILT = ".llama.json"
+"""In the virtual environment: what llama-cpp-python was compiled for."""
 STEP = re.compile(r"\[(\d+)/(\d+)\]")
 WORTH_SAYING = re.compile(r"error|Successfully installed|Downloading|Building wheel", re.IGNORECASE)
+FIRST_GUESS_S = 30.0
+"""Before that, the time left is anybody's guess."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """A build of llama-cpp-python.
+
+    Args:
+        requirement: with its version.
+        kind: `cpu`, or a kind of GPU.
+        architectures: of CUDA, as CMake names them.
+        cmake_args: anybody's own.
+    """
+
+    requirement: str
+    kind: str
+    architectures: str = ""
+    cmake_args: str = ""
 
 
 def main() -> None:
     if sys.version_info < (3, 11):  # noqa: UP036 - that is what is to be found out
         sys.exit(f"palaver: Python 3.11 or newer is needed; this is {sys.version.split()[0]}")
-    if not any(map(shutil.which, ("c++", "g++", "clang++"))):
+    if not any(map(which, ("c++", "g++", "clang++"))):
         sys.exit("palaver: a C++ compiler is needed to build llama-cpp-python (g++ or clang++)")
-    venv = Path(sys.argv[1])
+    venv = Path(sys.argv[1]).absolute()
     python = venv / "bin" / "python"
     if not python.exists():
-        say(f"creating {venv}")
+        say(f"creating {sys.argv[1]}")
         run([sys.executable, "-m", "venv", str(venv)])
     pip = [str(python), "-m", "pip", "--disable-pip-version-check"]
-    requirement = pinned(COMPILED)
-    if not installed(pip, requirement):
-        say(
-            f"installing {requirement}: it is compiled for this machine, "
-            "about five minutes on two cores the first time"
-        )
-        compile_with_progress([*pip, "install", "-v", "-c", str(CONSTRAINTS), requirement])
+    before = built(venv, pip)
+    wanted = wanted_build(before)
+    if before != wanted:
+        compile_llama(venv, pip, wanted)
     say("installing the other dependencies")
     extras = f"{ROOT}[local,dev]"
     run([*pip, "install", "-q", "-c", str(CONSTRAINTS), "-e", extras])
-    say("installed")
+    say(f"installed; llama.cpp {describe(python)}")
+
+
+def wanted_build(before: Wanted | None) -> Wanted:
+    """What the environment asks for; what is there already, if it asks for nothing.
+
+    Exits if it asks for a kind that there is not.
+    """
+    requirement = pinned(COMPILED)
+    kind, cmake_args = os.environ.get("GPU", "").lower(), os.environ.get("CMAKE_ARGS", "").strip()
+    if not kind and not cmake_args and before is not None:
+        return Wanted(**{**asdict(before), "requirement": requirement})
+    kind = kind or CPU
+    if kind not in (CPU, *KINDS):
+        sys.exit(f"palaver: GPU={kind}: allowed are {', '.join((CPU, *KINDS))}")
+    return Wanted(
+        requirement=requirement,
+        kind=kind,
+        architectures=architectures() if kind == "cuda" else "",
+        cmake_args=cmake_args,
+    )
+
+
+def architectures() -> str:
+    chosen = os.environ.get("PALAVER_CUDA_ARCHITECTURES", "").replace(",", ";").replace(" ", "")
+    return chosen or cuda_architectures()
 
 
 def pinned(package: str) -> str:
@@ -49,17 +100,80 @@ def pinned(package: str) -> str:
     return next(line for line in lines if line.replace("_", "-").startswith(f"{package}=="))
 
 
-def installed(pip: list[str], requirement: str) -> bool:
-    name, version = requirement.split("==")
+def built(venv: Path, pip: list[str]) -> Wanted | None:
+    """The build that is installed, if there is one."""
+    name, version = pinned(COMPILED).split("==")
     shown = subprocess.run([*pip, "show", name], capture_output=True, text=True, check=False)
-    return f"\nVersion: {version}\n" in shown.stdout
+    found = re.search(r"^Version: (\S+)$", shown.stdout, re.MULTILINE)
+    if found is None:
+        return None
+    try:
+        record = Wanted(**json.loads((venv / BUILT).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        # Compiled before there were records, or by hand: it is taken for what it is.
+        record = Wanted(requirement=f"{name}=={version}", kind=gpu_libraries(venv) or CPU)
+    return record if record.requirement == f"{name}=={found[1]}" else None
 
 
-def compile_with_progress(command: list[str]) -> None:
+def gpu_libraries(venv: Path) -> str | None:
+    """The kind of GPU that the installed libraries are for; macOS's Metal is always there."""
+    names = [path.name for path in venv.glob("lib/python*/site-packages/llama_cpp/lib/*ggml-*")]
+    kinds = (kind for kind in KINDS if kind != "metal")
+    return next((kind for kind in kinds if any(kind in name for name in names)), None)
+
+
+def compile_llama(venv: Path, pip: list[str], wanted: Wanted) -> None:
+    """Compile and install it, and remember what for."""
+    (venv / BUILT).unlink(missing_ok=True)
+    command = [*pip, "install", "-v", "--no-deps", "--force-reinstall", "-c", str(CONSTRAINTS)]
+    anew = [*command, "--no-cache-dir", "--no-binary", COMPILED, wanted.requirement]
+    if wanted.kind == CPU and not wanted.cmake_args:
+        say(
+            f"installing {wanted.requirement}: it is compiled for this machine, "
+            "about five minutes on two cores the first time"
+        )
+        compile_with_progress([*command, wanted.requirement], os.environ)
+        if gpu_libraries(venv) is not None:
+            say("pip had a build for a GPU in its cache: compiling anew")
+            compile_with_progress(anew, os.environ)
+    else:
+        [site] = venv.glob("lib/python*/site-packages")
+        build = build_of(wanted, site / "nvidia" / "cu13" / "lib")
+        say(f"compiling {wanted.requirement} for {build.title}")
+        arguments = " ".join([*build.cmake_args, wanted.cmake_args])
+        compile_with_progress(anew, os.environ | {"CMAKE_ARGS": arguments})
+        if build.runtime:
+            say(f"installing {' and '.join(build.runtime)}, which it needs to run")
+            run([*pip, "install", "-q", "--no-deps", *build.runtime])
+    (venv / BUILT).write_text(json.dumps(asdict(wanted)), encoding="utf-8")
+
+
+def build_of(wanted: Wanted, runtime_folder: Path) -> Build:
+    if wanted.kind == CPU:
+        return Build(cmake_args=(), title=f"what CMAKE_ARGS says ({wanted.cmake_args})")
+    return gpu_build(wanted.kind, wanted.architectures, runtime_folder)
+
+
+def describe(python: Path) -> str:
+    """What was built, and what it finds on this machine, in one line."""
+    command = [str(python), "-m", "worker.engine.devices"]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if told.returncode != 0:
+        reason = (told.stderr.strip().splitlines() or ["it does not start"])[-1]
+        sys.exit(f"palaver: llama.cpp was built, but cannot be loaded: {reason}")
+    return told.stdout.strip()
+
+
+def compile_with_progress(command: list[str], environ: Mapping[str, str]) -> None:
     """Run pip, show how far the compiler is, and its last lines if it fails."""
     started = time.monotonic()
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        command,
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
     )
     assert process.stdout is not None
     last: list[str] = []
@@ -75,6 +189,7 @@ def compile_with_progress(command: list[str]) -> None:
 def progress(lines: Iterator[str], last: list[str]) -> Iterator[str]:
     """What to show of pip's output; `last` keeps the newest lines."""
     shown_percent = -10
+    began: float | None = None
     for line in lines:
         last.append(line)
         del last[:-40]
@@ -83,11 +198,21 @@ def progress(lines: Iterator[str], last: list[str]) -> Iterator[str]:
             if WORTH_SAYING.search(line) and len(line) < 200 and "/" not in line:
                 yield line.strip()
             continue
+        began = began or time.monotonic()
         done, total = int(step[1]), int(step[2])
         percent = 100 * done // max(1, total)
         if sys.stdout.isatty() or percent >= shown_percent + 10 or done == total:
             shown_percent = percent
-            yield f"compiling llama.cpp: {done} of {total} ({percent} %)"
+            left = time_left(time.monotonic() - began, done, total)
+            yield f"compiling llama.cpp: {done} of {total} ({percent} %){left}"
+
+
+def time_left(passed_s: float, done: int, total: int) -> str:
+    """How long it takes if it goes on as until now."""
+    if passed_s < FIRST_GUESS_S or not 0 < done < total:
+        return ""
+    minutes = passed_s * (total - done) / done / 60
+    return f", about {minutes:.0f} minutes left" if minutes >= 1 else ", less than a minute left"
 
 
 def show(text: str) -> None:

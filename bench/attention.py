@@ -15,7 +15,8 @@ from typing import Final
 from bench.tables import print_table, spread
 from tests.servers import make_settings
 from worker.engine.backend import Part
-from worker.engine.model import LlamaModel, ModelOptions
+from worker.engine.model import LlamaModel
+from worker.engine.options import ModelOptions
 from worker.settings import model_path
 
 THREADS: Final = 2

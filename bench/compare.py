@@ -25,10 +25,10 @@ from bench.comparison import workloads
 from bench.comparison.build import BUILD, ROOT, build_peers, say
 from bench.comparison.engines import ENGINES, SLOTS, Bench
 from bench.comparison.figures import METRICS
-from bench.comparison.machine import cpu_model
 from bench.comparison.models import AUTO, BUNDLED, CONVERTED, model_file, vocabulary_of
 from bench.comparison.report import Results, targets_table, write_report
 from bench.comparison.rounds import Comparison, schedule
+from bench.cpu import cpu_model
 
 
 def about(options: argparse.Namespace, model: Path) -> dict[str, Any]:

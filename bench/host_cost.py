@@ -28,7 +28,8 @@ from bench.random_model import SHAPES, write_model
 from bench.tables import print_table, spread
 from worker.engine.batcher import Batcher
 from worker.engine.interface import EngineError, GenerationRequest, Piece, SamplingOptions
-from worker.engine.model import LlamaModel, ModelOptions
+from worker.engine.model import LlamaModel
+from worker.engine.options import ModelOptions
 from worker.engine.pacer import PrefillPacer
 
 VOCABULARIES: Final = (128_256, 49_152)

@@ -23,7 +23,8 @@ from bench.tables import print_table, spread
 from tests.servers import make_settings
 from worker.engine.backend import Part
 from worker.engine.conversion import BF16, Q8_0, convert
-from worker.engine.model import LlamaModel, ModelOptions
+from worker.engine.model import LlamaModel
+from worker.engine.options import ModelOptions
 from worker.settings import model_path
 
 THREADS: Final = 2

@@ -10,6 +10,7 @@ from shared.config import Settings, fail_start, settings_or_exit
 from shared.embedded import DataLock
 from shared.errors import ConfigError
 from shared.logs import resolved
+from shared.machine import usable_cores
 from shared.supervisor import RELOAD_VARIABLE
 
 
@@ -45,7 +46,7 @@ def environment(settings: Settings, workers: int) -> dict[str, str]:
     # honcho's processes write into its pipe: whether somebody reads along is known only here.
     environ["PALAVER_LOG_FORMAT"] = resolved(settings.log_format)
     if settings.threads is None and workers > 0:
-        environ["PALAVER_THREADS"] = str(max(1, (os.cpu_count() or 1) // workers))
+        environ["PALAVER_THREADS"] = str(max(1, usable_cores() // workers))
     return environ
 
 

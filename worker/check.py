@@ -2,18 +2,20 @@
 
 import json
 import sys
+from dataclasses import asdict
 from typing import Any
 
 from shared.config import DEFAULT_PORT, load_settings
 from shared.errors import ConfigError
 from worker.engine.conversion import weights_of
-from worker.engine.devices import gpu_count
+from worker.engine.devices import gpus, why_no_gpu
 from worker.engine.interface import EngineError
 from worker.settings import model_path
 
 
 def check() -> dict[str, Any]:
-    """The model's path, size in bytes and number of weights; how many GPUs can be used.
+    """The model's path, size in bytes and number of weights; the GPUs that can be used, and why
+    there are none if somebody may expect one.
 
     Raises:
         ConfigError, EngineError: there is no usable model.
@@ -25,7 +27,8 @@ def check() -> dict[str, Any]:
         "path": str(path),
         "bytes": path.stat().st_size,
         "weights": num_weights,
-        "gpus": gpu_count(),
+        "gpus": [asdict(gpu) for gpu in gpus()],
+        "why_no_gpu": why_no_gpu(),
     }
 
 

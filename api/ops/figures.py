@@ -79,6 +79,15 @@ def _percentiles(grown: Counter[str]) -> dict[str, float | None]:
     return found
 
 
+def runs_on(placement: Mapping[str, Any]) -> str:
+    """A worker's device, and how much of the model is on it; empty if it does not tell."""
+    device, offloaded = str(placement.get("device", "")), placement.get("offloaded", 0)
+    if not offloaded:
+        return device
+    flash = ", flash attention" if placement.get("flash_attention") else ""
+    return f"{device}: {offloaded} of {placement.get('layers', 0)} layers{flash}"
+
+
 def worker_row(name: str, fields: Mapping[str, str], samples: Sequence[Sample]) -> dict[str, Any]:
     """A worker as it told last, and the rate of its tokens over these looks."""
     stats = orjson.loads(fields.get("stats") or "{}")
@@ -90,5 +99,6 @@ def worker_row(name: str, fields: Mapping[str, str], samples: Sequence[Sample]) 
         "slots": int(fields.get("slots", 0)),
         "running": int(fields.get("running", 0)),
         "tokens_per_s": generated / seconds if seconds > 0 else 0.0,
+        "runs_on": runs_on(stats.get("placement") or {}),
         **{key: stats.get(key, 0) for key in _STATS},
     }

@@ -1,7 +1,6 @@
 """The machine: what it is, and how much of it others use while we measure (Linux)."""
 
 import os
-import platform
 import time
 from pathlib import Path
 from typing import Final
@@ -13,13 +12,6 @@ TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 QUIET: Final = 0.15
 """Cores that others may use: more, and two spinning threads lose far more than that share."""
 QUIET_FOR_S: Final = 2.0
-
-
-def cpu_model() -> str:
-    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor()
 
 
 class OthersLoad:

@@ -6,6 +6,7 @@ from typing import Final
 import llama_cpp
 
 from shared.config import Settings
+from shared.machine import usable_memory
 from worker.engine.conversion import BF16, Q8_0, convert, fast_on_this_machine
 from worker.engine.model import load_model
 from worker.engine.vocabulary import ModelVocabulary
@@ -27,7 +28,7 @@ def model_file(choice: str, folder: Path, threads: int) -> Path:
     """
     bundled = model_path(Settings(_env_file=None, PALAVER_MODEL_PATH=None))
     if choice == AUTO:
-        return fast_on_this_machine(bundled, folder, threads)
+        return fast_on_this_machine(bundled, folder, threads=threads, memory=usable_memory())
     if choice not in CONVERTED:
         return bundled if choice == BUNDLED else Path(choice)
     target = folder / f"{bundled.stem}-{choice}.gguf"

@@ -9,7 +9,9 @@ import llama_cpp
 
 from worker.engine.backend import Part
 from worker.engine.batch import Batch
-from worker.engine.model import ModelOptions, context_params, load_model, model_params
+from worker.engine.devices import gpus
+from worker.engine.model import load_model
+from worker.engine.options import ModelOptions, context_params, model_params
 
 CHUNK: Final = 512
 
@@ -50,8 +52,9 @@ class DeviceLoop:
     def __init__(self, options: ModelOptions, mode: Mode) -> None:
         llama_cpp.llama_backend_init()
         self._lanes = range(options.lanes)
-        self._model = load_model(options.path, model_params(options))
-        params = context_params(options)
+        found = gpus()
+        self._model = load_model(options.path, model_params(options, found))
+        params = context_params(options, found)
         params.n_outputs_max, params.n_outputs_max_per_seq = options.lanes, 1
         self._context = llama_cpp.llama_init_from_model(self._model, params)
         self._batch = Batch(options.step_tokens)

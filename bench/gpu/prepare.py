@@ -61,8 +61,7 @@ def main() -> None:
     collect_wheels(options.output / WHEELS)
     versions = {
         "llama-cpp-python": metadata.version("llama-cpp-python"),
-        "CUDA": configuration["version"],
-        "architectures": options.architectures,
+        "built for": configuration["title"],
         "Python": PYTHON,
     }
     (options.output / VERSIONS).write_text(json.dumps(versions), encoding="utf-8")

@@ -13,26 +13,25 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 import llama_cpp
 
+from bench.cpu import cpu_model
 from bench.gpu.device_sampling import MODES, DeviceLoop
+from bench.gpu.engine_run import EngineRun, prefill, timed_ms, triple
 from bench.gpu.profiles import PROFILES, Profile
 from bench.gpu.run import Plan
 from bench.host_cost import KINDS, host_costs
 from bench.random_model import SHAPES, write_model
 from worker.engine.backend import Part
-from worker.engine.batcher import Batcher
 from worker.engine.devices import devices
-from worker.engine.interface import EngineError, GenerationRequest, Piece, SamplingOptions
-from worker.engine.model import LlamaModel, ModelOptions
-from worker.engine.pacer import PrefillPacer
+from worker.engine.interface import SamplingOptions
+from worker.engine.model import LlamaModel
+from worker.engine.options import ModelOptions
 
-LONGEST_STEP_S: Final = 2.5
-"""What a worker's settings give at their defaults: a quarter of its heartbeat."""
 REPEATS: Final = 5
 VARIANTS: Final[dict[str, dict[str, Any]]] = {
     "as a worker has it": {},
@@ -95,13 +94,6 @@ def machine(step: Step) -> None:
     except (OSError, subprocess.SubprocessError):
         return
     step.row(what="nvidia-smi", value=told.stdout.strip())
-
-
-def cpu_model() -> str:
-    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.machine()
 
 
 def model(step: Step) -> None:
@@ -232,13 +224,6 @@ def variants(step: Step) -> None:
             )
 
 
-def prefill(model: LlamaModel, prompt: tuple[int, ...]) -> None:
-    """Evaluate a prompt in the first lane, in the largest steps that there are."""
-    for start in range(0, len(prompt), model.batch_size):
-        chunk = prompt[start : start + model.batch_size]
-        model.evaluate([Part(0, start, chunk, start + len(chunk) == len(prompt))])
-
-
 def bare_steps(model: LlamaModel, lanes: Sequence[int], profile: Profile) -> tuple[float, ...]:
     """A token in each of the lanes, behind a context of the profile's length; taken back."""
     times = []
@@ -310,72 +295,6 @@ def system(step: Step) -> None:
 
     for figures in play_system(step.path, step.profile):
         step.row(**figures)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tick:
-    """One tick of the engine, and its share inside the evaluation; seconds."""
-
-    seconds: float
-    decode_s: float
-
-
-class EngineRun:
-    """A batcher with some replies, ticked by hand."""
-
-    def __init__(self, model: LlamaModel) -> None:
-        self.has_begun = 0
-        self._model = model
-        self._has_ended = False
-        pacer = PrefillPacer(model.batch_size, LONGEST_STEP_S)
-        self._batcher = Batcher(model, pacer, park_bytes=0)
-        self._num_requests = 0
-
-    def submit(self, prompt: tuple[int, ...], max_tokens: int, sampling: SamplingOptions) -> None:
-        self._num_requests += 1
-        has_begun = False
-
-        def take(item: Piece | EngineError) -> None:
-            nonlocal has_begun
-            if isinstance(item, EngineError) and not self._has_ended:
-                raise item
-            self.has_begun += not has_begun
-            has_begun = True
-
-        request = GenerationRequest(str(self._num_requests), prompt, max_tokens, sampling=sampling)
-        self._batcher.submit(request, take)
-
-    def until_begun(self, count: int) -> float:
-        """Tick until so many replies have begun; returns the seconds that it took."""
-        began = time.perf_counter()
-        while self.has_begun < count:
-            self._batcher.tick()
-        return time.perf_counter() - began
-
-    def ticks(self, count: int) -> list[Tick]:
-        found = []
-        for _ in range(count):
-            began, decode_s = time.perf_counter(), self._model.decode_s
-            self._batcher.tick()
-            seconds = time.perf_counter() - began
-            found.append(Tick(seconds=seconds, decode_s=self._model.decode_s - decode_s))
-        return found
-
-    def end(self) -> None:
-        """Give up what runs, and empty all lanes."""
-        self._has_ended = True
-        self._batcher.fail_all(EngineError("the bench ends"))
-
-
-def triple(samples: Sequence[float]) -> tuple[float, float, float]:
-    """Median, smallest, largest."""
-    return statistics.median(samples), min(samples), max(samples)
-
-
-def timed_ms(act: Callable[..., object], *arguments: Any) -> float:
-    began = time.perf_counter()
-    act(*arguments)
-    return (time.perf_counter() - began) * 1000
 
 
 ALL: Final = (

@@ -9,7 +9,8 @@ from pathlib import Path
 from worker.engine.chat_template import CHATML, ChatTemplate
 from worker.engine.engine import LlamaEngine
 from worker.engine.interface import GenerationRequest, ModelInfo, PromptMessage, SamplingOptions
-from worker.engine.model import LlamaModel, ModelOptions
+from worker.engine.model import LlamaModel
+from worker.engine.options import ModelOptions
 
 GREEDY = SamplingOptions(temperature=0, ignore_eos=True)
 

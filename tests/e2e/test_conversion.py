@@ -22,6 +22,10 @@ WITH_BF16 = "CPU : AVX512 = 1 | AVX512_BF16 = 1 | "
 WITHOUT = "CPU : AVX2 = 1 | F16C = 1 | "
 
 
+def fast(path: Path, folder: Path, memory: int = 16 << 30) -> Path:
+    return fast_on_this_machine(path, folder, threads=1, memory=memory)
+
+
 @pytest.fixture(scope="module")
 def bundled() -> Path:
     return model_path(make_settings("unix:///nowhere"))
@@ -37,7 +41,7 @@ def test_the_type_follows_from_cpu_and_size() -> None:
 def test_several_workers_convert_the_bundled_model_once(bundled: Path, tmp_path: Path) -> None:
     folder = tmp_path / "data folder" / "models"
     with ThreadPoolExecutor(3) as pool:
-        paths = list(pool.map(lambda _: fast_on_this_machine(bundled, folder, 1), range(3)))
+        paths = list(pool.map(lambda _: fast(bundled, folder), range(3)))
     assert len(set(paths)) == 1
     ftype, num_weights = weights_of(paths[0])
     assert ftype in (BF16.ftype, Q8_0.ftype)
@@ -49,7 +53,7 @@ def test_several_workers_convert_the_bundled_model_once(bundled: Path, tmp_path:
 
 def test_a_fast_type_is_left_alone(tmp_path: Path) -> None:
     path = write_hybrid(tmp_path / "tiny.gguf")
-    assert fast_on_this_machine(path, tmp_path / "models", 1) == path
+    assert fast(path, tmp_path / "models") == path
     assert not (tmp_path / "models").exists()
 
 
@@ -57,11 +61,15 @@ def test_where_nothing_can_be_written_the_model_is_run_as_it_is(
     bundled: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "file").touch()
-    assert fast_on_this_machine(bundled, tmp_path / "file" / "models", 1) == bundled
+    assert fast(bundled, tmp_path / "file" / "models") == bundled
+
+
+def test_no_more_memory_is_taken_than_there_is_for_us(bundled: Path, tmp_path: Path) -> None:
+    assert fast(bundled, tmp_path / "models", memory=64 << 20) == bundled
 
 
 def test_what_is_no_model_is_named(tmp_path: Path) -> None:
     path = tmp_path / "notes.gguf"
     path.write_text("not a model")
     with pytest.raises(ModelError, match=r"notes\.gguf"):
-        fast_on_this_machine(path, tmp_path / "models", 1)
+        fast(path, tmp_path / "models")

@@ -12,7 +12,8 @@ from tests.tiny_model import write_hybrid
 from worker.engine.backend import Part
 from worker.engine.conversion import Q8_0, WeightType, convert
 from worker.engine.interface import SamplingOptions
-from worker.engine.model import LlamaModel, ModelOptions
+from worker.engine.model import LlamaModel
+from worker.engine.options import ModelOptions
 from worker.settings import model_path
 
 SHARED = "You are a patient teacher of history who answers in short, friendly sentences. " * 6

@@ -15,7 +15,17 @@ SOURCES = sorted(
 SCRIPTS = sorted(str(file.relative_to(ROOT)) for file in (ROOT / "shared/lua").glob("*.lua"))
 LLAMA = {
     f"worker/engine/{name}.py"
-    for name in ("batch", "conversion", "devices", "grammar", "model", "sampler", "vocabulary")
+    for name in (
+        "batch",
+        "conversion",
+        "devices",
+        "grammar",
+        "library_log",
+        "model",
+        "options",
+        "sampler",
+        "vocabulary",
+    )
 }
 FORBIDDEN = {"api": ("worker",), "worker": ("api",), "shared": ("api", "worker")}
 KEY_NAME = re.compile(r":?(conv|job|jobs|ready|lease|worker|doorbell):")

@@ -20,7 +20,7 @@ from typing import Final
 
 import llama_cpp
 
-from worker.engine.devices import gpu_count
+from worker.engine.devices import gpus
 from worker.engine.model import ModelError, fingerprint, load_model
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ _LARGEST_BF16: Final = 2 << 30
 _ROOM: Final = 1.2
 """Free disk space asked for, in sizes of the new file."""
 _MEMORY_SHARE: Final = 0.6
-"""Of the machine's memory that the new file may take."""
+"""Of the memory that there is for us, the new file may take so much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ _SLOW: Final = (llama_cpp.LLAMA_FTYPE_MOSTLY_Q4_1, llama_cpp.LLAMA_FTYPE_MOSTLY_
 """Types without fast kernels."""
 
 
-def fast_on_this_machine(path: Path, folder: Path, threads: int) -> Path:
+def fast_on_this_machine(path: Path, folder: Path, *, threads: int, memory: int) -> Path:
     """A model file to run instead of `path`: itself, or what it was converted to.
 
     With a GPU nothing is converted. What was converted before is found in `folder`.
@@ -58,12 +58,13 @@ def fast_on_this_machine(path: Path, folder: Path, threads: int) -> Path:
         path: a GGUF file.
         folder: for converted files; made if it is not there.
         threads: for converting.
+        memory: bytes that there are for all of this machine's work.
 
     Raises:
         ModelError: `path` is not a model.
     """
     ftype, num_weights = weights_of(path)
-    if ftype not in _SLOW or _has_gpu() or "-of-" in path.name:
+    if ftype not in _SLOW or gpus() or "-of-" in path.name:
         return path
     kind = choose_type(num_weights, system_info())
     target = folder / f"{path.stem}-{fingerprint(path)}-{kind.name}.gguf"
@@ -73,7 +74,7 @@ def fast_on_this_machine(path: Path, folder: Path, threads: int) -> Path:
         with _locked(folder / "convert.lock"):
             if target.exists():
                 return target
-            if (reason := _too_large(size, folder)) is not None:
+            if (reason := _too_large(size, folder, memory)) is not None:
                 log.warning("%s is not converted to a faster type: %s", path.name, reason)
                 return path
             convert(path, target, kind, threads)
@@ -141,12 +142,7 @@ def system_info() -> str:
     return str(llama_cpp.llama_print_system_info().decode())
 
 
-def _has_gpu() -> bool:
-    return bool(llama_cpp.llama_supports_gpu_offload()) and gpu_count() > 0
-
-
-def _too_large(size: int, folder: Path) -> str | None:
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+def _too_large(size: int, folder: Path, memory: int) -> str | None:
     if size > memory * _MEMORY_SHARE:
         return f"it would take {size >> 20} MiB of {memory >> 20} MiB of memory"
     free = shutil.disk_usage(folder).free

@@ -1,14 +1,23 @@
 """The devices that llama.cpp's backends see on this machine."""
 
 import ctypes
+import os
 from dataclasses import dataclass
 from typing import Final
 
+import llama_cpp
 from llama_cpp import _ggml
 
+CPU: Final = 0
 _GPU: Final = 1
 _INTEGRATED_GPU: Final = 2
 """`GGML_BACKEND_DEVICE_TYPE_…`"""
+
+_TRACES: Final = {
+    "cuda": ("/proc/driver/nvidia/version", "/dev/nvidia0", "/dev/nvidiactl"),
+    "hip": ("/dev/kfd",),
+}
+"""What drivers leave in the file system, by the build that uses them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,9 +52,33 @@ def gpus() -> list[Device]:
     return discrete or [device for device in found if device.kind == _INTEGRATED_GPU]
 
 
-def gpu_count() -> int:
-    """How many GPUs this build of llama.cpp can use here."""
-    return len(gpus())
+def why_no_gpu() -> str | None:
+    """A sentence for whoever may expect a GPU to be used; None if there is nothing to say."""
+    if gpus():
+        return None
+    if llama_cpp.llama_supports_gpu_offload():
+        return (
+            "llama.cpp is built for a GPU, but finds none that it can use (no driver, a driver "
+            "older than the build's CUDA, or a variable that hides it): the CPU does the work"
+        )
+    kind = next((kind for kind, paths in _TRACES.items() if any(map(os.path.exists, paths))), None)
+    if kind is None:
+        return None
+    return (
+        "there is a GPU in this machine, but llama.cpp is built for the CPU alone: "
+        f"`make install GPU={kind}` builds it for the GPU"
+    )
+
+
+def describe() -> str:
+    """What this build of llama.cpp runs on here, in a line."""
+    found = gpus()
+    if found:
+        names = ", ".join(f"{device.description} ({device.name})" for device in found)
+        return f"runs on {names}"
+    if llama_cpp.llama_supports_gpu_offload():
+        return "is built for a GPU, but finds none here: it runs on the CPU"
+    return "runs on the CPU"
 
 
 def _described(library: ctypes.CDLL, handle: int) -> Device:
@@ -75,3 +108,7 @@ def _library() -> ctypes.CDLL:
     library.ggml_backend_dev_memory.argtypes = [ctypes.c_void_p, size_pointer, size_pointer]
     library.ggml_backend_dev_memory.restype = None
     return library
+
+
+if __name__ == "__main__":
+    print(describe())

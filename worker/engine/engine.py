@@ -8,6 +8,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from worker.engine.batcher import Batcher
@@ -90,7 +91,7 @@ class LlamaEngine:
         return self._batcher.steps
 
     def stats(self) -> EngineStats:
-        return self._batcher.stats()
+        return replace(self._batcher.stats(), placement=self._llama.placement)
 
     def stuck_for(self) -> float:
         started = self._batcher.step_started

@@ -6,7 +6,8 @@ from pathlib import Path
 from worker.engine.chat_template import CHATML, ChatTemplate, TemplateError
 from worker.engine.engine import LlamaEngine
 from worker.engine.interface import ModelInfo
-from worker.engine.model import LlamaModel, ModelError, ModelOptions
+from worker.engine.model import LlamaModel, ModelError
+from worker.engine.options import ModelOptions
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,7 @@ def load_engine(
         ModelError: the model or its chat template cannot be used.
     """
     model = LlamaModel(options)
+    log.info("%s runs on %s", info.name, model.placement)
     vocabulary = model.vocabulary
     try:
         source = (

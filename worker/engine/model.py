@@ -9,7 +9,6 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,66 +18,26 @@ import numpy.typing as npt
 
 from worker.engine.backend import EvaluationFailed, NoRoom, Part, State, TokenSampler
 from worker.engine.batch import Batch
-from worker.engine.devices import gpu_count
+from worker.engine.devices import CPU, Device, devices, gpus
 from worker.engine.interface import EngineError, SamplingOptions
+from worker.engine.library_log import listening
+from worker.engine.options import ModelOptions, context_params, model_params
+from worker.engine.placement import Placement
 from worker.engine.sampler import Sampler
 from worker.engine.vocabulary import ModelVocabulary
 
 log = logging.getLogger(__name__)
 
-_SPLIT_MODE_NONE: Final = 0
 _SAMPLE_BYTES: Final = 1 << 20
-_LOG_LEVELS: Final = {2: logging.DEBUG, 3: logging.WARNING, 4: logging.ERROR}
+_FLASH_ATTENTION_ON: Final = "Flash Attention enabled"
+"""What llama.cpp logs when it was left the choice."""
 _NO_SLOT: Final = 1
 _WARM_UP: Final = 32
 """Tokens: few, for machines that are slow."""
 
 
-@llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]
-def _log_to_python(level: int, text: bytes, _user_data: Any) -> None:
-    message = text.decode("utf-8", "replace").strip()
-    if message.strip("."):
-        log.log(_LOG_LEVELS.get(level, logging.DEBUG), "llama.cpp: %s", message)
-
-
-# The module keeps the callback alive: collected, it would crash the process.
-llama_cpp.llama_log_set(_log_to_python, ctypes.c_void_p(0))
-
-
 class ModelError(EngineError):
     """A model cannot be loaded."""
-
-
-@dataclass(frozen=True, slots=True)
-class ModelOptions:
-    """How to load a model.
-
-    Args:
-        path: the GGUF file.
-        window: tokens of prompt and reply together: the size of a lane.
-        threads: for evaluation on the CPU.
-        lanes: conversations in the KV cache together.
-        gpu_layers: layers to put on the GPU; -1 is all. Without a GPU build it has no effect.
-        device: which GPU, counted from 0; taken modulo their number.
-        batch: most tokens evaluated in one step.
-        unified: lanes share one KV buffer instead of having one each (docs/decisions/0010).
-        flash_attention: None is what is faster: where it can be on a GPU, not on a CPU.
-    """
-
-    path: Path
-    window: int
-    threads: int
-    lanes: int = 1
-    gpu_layers: int = -1
-    device: int = 0
-    batch: int = 512
-    unified: bool = False
-    flash_attention: bool | None = None
-
-    @property
-    def step_tokens(self) -> int:
-        """Most tokens of a step: a token of each lane must fit."""
-        return max(self.batch, self.lanes)
 
 
 class LlamaModel:
@@ -97,9 +56,11 @@ class LlamaModel:
         self.decode_s = 0.0
         """Seconds of evaluation alone; `native_s` has samplers and states, too."""
         llama_cpp.llama_backend_init()
-        self._model = load_model(options.path, model_params(options))
+        found = gpus()
+        self._model = load_model(options.path, model_params(options, found))
         self._warn_of_long_window(options)
-        self.context = self._make_context(options)
+        self.context = self._make_context(options, found)
+        self.placement = self._find_placement(options, found)
         self._memory = llama_cpp.llama_get_memory(self.context)
         self.vocabulary = ModelVocabulary(self._model)
         self.piece_of, self.is_end = self.vocabulary.piece_of, self.vocabulary.is_end
@@ -112,14 +73,37 @@ class LlamaModel:
             log.warning("the window of %d tokens is longer than the model was trained for (%d)",
                         options.window, trained)  # fmt: skip
 
-    def _make_context(self, options: ModelOptions) -> Any:
-        context = llama_cpp.llama_init_from_model(self._model, context_params(options))
+    def _make_context(self, options: ModelOptions, found: Sequence[Device]) -> Any:
+        params = context_params(options, found)
+        with listening() as messages:
+            context = llama_cpp.llama_init_from_model(self._model, params)
         if not context:
             raise ModelError(
                 f"{options.path}: not enough memory for {options.lanes} conversations of "
-                f"{options.window} tokens (PALAVER_SLOTS, PALAVER_CONTEXT_LENGTH)"
+                f"{options.window} tokens (PALAVER_SLOTS, PALAVER_CONTEXT_LENGTH); llama.cpp "
+                f"says: {messages.reason}"
             )
+        self._has_flash_attention = (
+            params.flash_attn_type == llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED
+            or messages.said(_FLASH_ATTENTION_ON)
+        )
         return context
+
+    def _find_placement(self, options: ModelOptions, found: Sequence[Device]) -> Placement:
+        layers = int(llama_cpp.llama_model_n_layer(self._model)) + 1
+        wanted = layers if options.gpu_layers < 0 else min(options.gpu_layers, layers)
+        offloaded = wanted if found else 0
+        # Asked again: its memory is what is left now.
+        usable = gpus() if offloaded else [one for one in devices() if one.kind == CPU]
+        device = usable[options.device % len(usable)]
+        return Placement(
+            device=device.description,
+            total_bytes=device.total_bytes,
+            free_bytes=device.free_bytes,
+            layers=layers,
+            offloaded=offloaded,
+            flash_attention=self._has_flash_attention,
+        )
 
     def warm_up(self) -> tuple[int, float]:
         """Evaluate something for nothing: the first steps are slow, until all weights were read.
@@ -215,55 +199,16 @@ class LlamaModel:
         llama_cpp.llama_model_free(self._model)
 
 
-def context_params(options: ModelOptions) -> Any:
-    """What llama.cpp is told of a context."""
-    params = llama_cpp.llama_context_default_params()
-    params.n_ctx = options.window * options.lanes
-    params.n_batch = params.n_ubatch = options.step_tokens
-    params.n_seq_max = options.lanes
-    params.kv_unified = options.unified
-    params.flash_attn_type = _flash_attention(options)
-    # Whole caches also for sliding windows: lanes are cut and gone on with anywhere.
-    params.swa_full = True
-    # One governs single tokens, the other everything longer.
-    params.n_threads = params.n_threads_batch = options.threads
-    params.no_perf = True
-    return params
-
-
-def model_params(options: ModelOptions) -> Any:
-    """What llama.cpp is told of a model's weights."""
-    params = llama_cpp.llama_model_default_params()
-    gpus = _num_gpus()
-    params.n_gpu_layers = options.gpu_layers if gpus else 0
-    if gpus:
-        params.split_mode = _SPLIT_MODE_NONE
-        params.main_gpu = options.device % gpus
-    return params
-
-
-def _flash_attention(options: ModelOptions) -> int:
-    # The CPU's kernel is much slower for short chunks (docs/benchmarks/engine.md).
-    if options.flash_attention is None and _num_gpus() > 0:
-        return int(llama_cpp.LLAMA_FLASH_ATTN_TYPE_AUTO)
-    if options.flash_attention:
-        return int(llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED)
-    return int(llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED)
-
-
-def _num_gpus() -> int:
-    return gpu_count() if llama_cpp.llama_supports_gpu_offload() else 0
-
-
 def load_model(path: Path, params: Any) -> Any:
     """llama.cpp's handle of a model file.
 
     Raises:
         ModelError: it cannot be loaded.
     """
-    model = llama_cpp.llama_model_load_from_file(str(path).encode(), params)
+    with listening() as messages:
+        model = llama_cpp.llama_model_load_from_file(str(path).encode(), params)
     if not model:
-        raise ModelError(f"{path}: llama.cpp cannot load this model")
+        raise ModelError(f"{path}: llama.cpp cannot load this model: {messages.reason}")
     return model
 
 

@@ -1,6 +1,8 @@
 """Figures of an engine, for whoever watches it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from worker.engine.placement import Placement
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,7 @@ class EngineStats:
         step_ms: median of the last passes.
         batch_fill: mean number of replies in a decoding pass.
         host_share: share of the time in steps that was not spent in the library.
+        placement: what the model runs on.
     """
 
     steps: int = 0
@@ -36,3 +39,4 @@ class EngineStats:
     step_ms: float = 0.0
     batch_fill: float = 0.0
     host_share: float = 0.0
+    placement: Placement = field(default_factory=Placement)

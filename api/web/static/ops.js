@@ -92,6 +92,7 @@ function drawWorkers(workers) {
       "tr", {},
       element("th", { scope: "row", textContent: one.worker }),
       element("td", { textContent: one.model }),
+      element("td", { textContent: one.runs_on }),
       ...figures.map((text) => element("td", { className: "number", textContent: text })),
     );
   }));

@@ -1,0 +1,89 @@
+"""What of this machine's cores and memory this process may use.
+
+Both can be less than the machine has: by the process's affinity, and by the limits of its control
+group (as containers and service managers set them). Linux tells; elsewhere the machine's own
+figures count.
+"""
+
+import math
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+_FILES: Final = Path("/")
+_UNLIMITED: Final = 1 << 60
+"""Version 1 of control groups writes "no limit" as a very large number."""
+
+
+def usable_cores(root: Path = _FILES) -> int:
+    """Cores that this process may use, at least one; a share of a core counts as one.
+
+    Args:
+        root: of the file system, for tests.
+    """
+    cores = [_affinity(), *_limits(root, "cpu", _quota)]
+    return max(1, min(cores))
+
+
+def usable_memory(root: Path = _FILES) -> int:
+    """Bytes of memory that this process may use, with all others in its control group."""
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min([physical, *_limits(root, "memory", _memory)])
+
+
+def _affinity() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _limits(root: Path, controller: str, read: Callable[[Path], int | None]) -> Iterator[int]:
+    """What our control group and those around it allow."""
+    for folder in _groups(root, controller):
+        limit = read(folder)
+        if limit is not None:
+            yield limit
+
+
+def _groups(root: Path, controller: str) -> Iterator[Path]:
+    """The folders of our control group and of all around it, in both versions' layouts."""
+    base = root / "sys" / "fs" / "cgroup"
+    try:
+        lines = (root / "proc" / "self" / "cgroup").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers and controller not in controllers.split(","):
+            continue
+        top = base / controller if controllers else base
+        relative = Path(path.lstrip("/"))
+        # In a container the path is often that of the host, and not to be found here.
+        yield from (top / part for part in (relative, *relative.parents))
+
+
+def _quota(folder: Path) -> int | None:
+    """Cores: `cpu.max` has both numbers, version 1 a file for each."""
+    both = _text(folder / "cpu.max")
+    if both is None:
+        quota, period = _text(folder / "cpu.cfs_quota_us"), _text(folder / "cpu.cfs_period_us")
+    else:
+        quota, _, period = both.partition(" ")
+    if quota is None or period is None or not quota.isdigit() or not period.isdigit():
+        return None
+    return math.ceil(int(quota) / max(1, int(period)))
+
+
+def _memory(folder: Path) -> int | None:
+    text = _text(folder / "memory.max") or _text(folder / "memory.limit_in_bytes")
+    if text is None or not text.isdigit() or int(text) > _UNLIMITED:
+        return None
+    return int(text)
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError:
+        return None

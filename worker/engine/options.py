@@ -1,0 +1,81 @@
+"""How a model is loaded, and what llama.cpp is told for that."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import llama_cpp
+
+from worker.engine.devices import Device
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOptions:
+    """How to load a model.
+
+    Args:
+        path: the GGUF file.
+        window: tokens of prompt and reply together: the size of a lane.
+        threads: for evaluation on the CPU.
+        lanes: conversations in the KV cache together.
+        gpu_layers: layers to put on the GPU; -1 is all. Without a GPU build it has no effect.
+        device: which GPU, counted from 0; taken modulo their number.
+        batch: most tokens evaluated in one step.
+        unified: lanes share one KV buffer instead of having one each (docs/decisions/0010).
+        flash_attention: None is what is faster: where it can be on a GPU, not on a CPU.
+    """
+
+    path: Path
+    window: int
+    threads: int
+    lanes: int = 1
+    gpu_layers: int = -1
+    device: int = 0
+    batch: int = 512
+    unified: bool = False
+    flash_attention: bool | None = None
+
+    @property
+    def step_tokens(self) -> int:
+        """Most tokens of a step: a token of each lane must fit."""
+        return max(self.batch, self.lanes)
+
+
+def context_params(options: ModelOptions, found: Sequence[Device]) -> Any:
+    """What llama.cpp is told of a context.
+
+    Args:
+        found: the GPUs of this machine.
+    """
+    params = llama_cpp.llama_context_default_params()
+    params.n_ctx = options.window * options.lanes
+    params.n_batch = params.n_ubatch = options.step_tokens
+    params.n_seq_max = options.lanes
+    params.kv_unified = options.unified
+    params.flash_attn_type = _flash_attention(options, found)
+    # Whole caches also for sliding windows: lanes are cut and gone on with anywhere.
+    params.swa_full = True
+    # One governs single tokens, the other everything longer.
+    params.n_threads = params.n_threads_batch = options.threads
+    params.no_perf = True
+    return params
+
+
+def model_params(options: ModelOptions, found: Sequence[Device]) -> Any:
+    """What llama.cpp is told of a model's weights: all of them go to one of the GPUs `found`."""
+    params = llama_cpp.llama_model_default_params()
+    params.n_gpu_layers = options.gpu_layers if found else 0
+    if found:
+        params.split_mode = llama_cpp.LLAMA_SPLIT_MODE_NONE
+        params.main_gpu = options.device % len(found)
+    return params
+
+
+def _flash_attention(options: ModelOptions, found: Sequence[Device]) -> int:
+    # The CPU's kernel is much slower for short chunks (docs/benchmarks/engine.md).
+    if options.flash_attention is None and found and options.gpu_layers != 0:
+        return int(llama_cpp.LLAMA_FLASH_ATTN_TYPE_AUTO)
+    if options.flash_attention:
+        return int(llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED)
+    return int(llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED)
