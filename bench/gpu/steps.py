@@ -22,15 +22,15 @@ import llama_cpp
 from bench.cpu import cpu_model
 from bench.gpu.device_sampling import MODES, DeviceLoop
 from bench.gpu.engine_run import EngineRun, prefill, timed_ms, triple
-from bench.gpu.profiles import PROFILES, Profile
+from bench.gpu.profiles import Profile
 from bench.gpu.run import Plan
+from bench.gpu.step import Step
 from bench.host_cost import KINDS, host_costs
 from bench.random_model import SHAPES, write_model
 from worker.engine.backend import Part
 from worker.engine.devices import devices
 from worker.engine.interface import SamplingOptions
 from worker.engine.model import LlamaModel
-from worker.engine.options import ModelOptions
 
 REPEATS: Final = 5
 VARIANTS: Final[dict[str, dict[str, Any]]] = {
@@ -42,38 +42,6 @@ VARIANTS: Final[dict[str, dict[str, Any]]] = {
 TICKS_OF_A_PROMPT: Final = 4
 SLACK: Final = 24
 """Tokens of a window beyond what is asked for."""
-
-
-class Step:
-    """What every step has at hand.
-
-    Args:
-        plan: of the whole run.
-        rows: the file that gets the results.
-    """
-
-    def __init__(self, plan: Plan, rows: Path) -> None:
-        self.plan = plan
-        self.profile: Profile = PROFILES[plan.profile]
-        self.path = Path(plan.model)
-        self._rows = rows
-
-    def row(self, **cells: Any) -> None:
-        """Keep a row: it is on the disk before anything else happens."""
-        with open(self._rows, "a", encoding="utf-8") as file:
-            file.write(json.dumps(cells) + "\n")
-
-    def model(self, lanes: int, window: int) -> LlamaModel:
-        """The model as a worker with so many slots loads it."""
-        return LlamaModel(self.options(lanes, window))
-
-    def options(self, lanes: int, window: int) -> ModelOptions:
-        return ModelOptions(self.path, window, len(os.sched_getaffinity(0)), lanes=lanes)
-
-    def prompt(self, number: int, size: int) -> tuple[int, ...]:
-        """Token ids that no other prompt begins with."""
-        words = SHAPES[self.profile.shape].vocab - 300
-        return tuple(256 + (number * 7919 + index * 31) % words for index in range(size))
 
 
 def machine(step: Step) -> None:
