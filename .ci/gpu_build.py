@@ -84,6 +84,9 @@ def cuda_build(architectures: str, runtime_folder: Path | None) -> Build:
         f"-DCMAKE_CUDA_COMPILER={compiler}",
         f"-DCMAKE_CUDA_ARCHITECTURES={architectures}",
     ]
+    if installed is None:
+        # The linker does not look for libraries' libraries beside those.
+        arguments.append(f"-DCMAKE_EXE_LINKER_FLAGS=-Wl,-rpath-link,{root / 'lib'}")
     if installed is None and runtime_folder is not None:
         arguments.append(f"-DCMAKE_SHARED_LINKER_FLAGS=-Wl,-rpath,{runtime_folder}")
     if not (root / "lib64" / "stubs" / "libcuda.so").exists():

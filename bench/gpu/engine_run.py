@@ -29,6 +29,7 @@ class EngineRun:
 
     def __init__(self, model: LlamaModel) -> None:
         self.has_begun = 0
+        self.running = 0
         self._model = model
         self._has_ended = False
         pacer = PrefillPacer(model.batch_size, LONGEST_STEP_S)
@@ -37,17 +38,26 @@ class EngineRun:
 
     def submit(self, prompt: tuple[int, ...], max_tokens: int, sampling: SamplingOptions) -> None:
         self._num_requests += 1
+        self.running += 1
         has_begun = False
 
         def take(item: Piece | EngineError) -> None:
             nonlocal has_begun
-            if isinstance(item, EngineError) and not self._has_ended:
-                raise item
+            if isinstance(item, EngineError):
+                if not self._has_ended:
+                    raise item
+                return
             self.has_begun += not has_begun
             has_begun = True
+            self.running -= item.end is not None
 
         request = GenerationRequest(str(self._num_requests), prompt, max_tokens, sampling=sampling)
         self._batcher.submit(request, take)
+
+    @property
+    def generated(self) -> int:
+        """Tokens of all replies so far."""
+        return self._batcher.stats().generated
 
     def until_begun(self, count: int) -> float:
         """Tick until so many replies have begun; returns the seconds that it took."""

@@ -104,6 +104,8 @@ def pack(sources: Path, target: Path) -> None:
 
 def collect_wheels(folder: Path) -> None:
     """Download what the project and its bench need, as wheels for the GPU machine's Python."""
+    # The API tells its version, which is known of installed packages alone.
+    run([sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(folder), str(ROOT)])
     needed = sorted(requirements("palaver", "local"), key=str.lower)
     command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(folder)]
     command += ["--only-binary=:all:", "--python-version", PYTHON, "--implementation", "cp"]

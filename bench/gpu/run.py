@@ -32,6 +32,8 @@ STEPS: Final = {
     "intrusion": 90,
     "variants": 90,
     "state": 60,
+    "moves": 60,
+    "churn": 90,
     "host_cost": 120,
     "device_sampling": 90,
     "system": 120,

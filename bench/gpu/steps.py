@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 from typing import Any, Final
 
 import llama_cpp
@@ -22,6 +23,7 @@ import llama_cpp
 from bench.cpu import cpu_model
 from bench.gpu.device_sampling import MODES, DeviceLoop
 from bench.gpu.engine_run import EngineRun, prefill, timed_ms, triple
+from bench.gpu.moves import ways
 from bench.gpu.profiles import Profile
 from bench.gpu.run import Plan
 from bench.gpu.step import Step
@@ -223,6 +225,44 @@ def state(step: Step) -> None:
         )
 
 
+def moves(step: Step) -> None:
+    """From one lane to another: what closing a gap and sharing a prefix cost."""
+    size = step.profile.long_prompt
+    with closing(step.model(2, size + SLACK)) as loaded:
+        loaded.warm_up()
+        prefill(loaded, step.prompt(1, size))
+        for row in ways(loaded, size):
+            step.row(**row)
+
+
+def churn(step: Step) -> None:
+    """Replies of many lengths that end and begin all the time, as in a worker's ordinary life."""
+    profile = step.profile
+    window = 2 * profile.context
+    with closing(step.model(profile.streams + 1, window)) as loaded:
+        loaded.warm_up()
+        run = EngineRun(loaded)
+        random = Random(1)
+        begun, ended, ticks = 0, 0, []
+        while ended < 3 * loaded.num_lanes:
+            while run.running < loaded.num_lanes:
+                begun += 1
+                size = random.randint(profile.context // 10, profile.context // 2)
+                length = random.randint(profile.decodes // 4, 2 * profile.decodes)
+                run.submit(step.prompt(begun, size), length, KINDS["greedy"])
+            ticks += run.ticks(1)
+            ended = begun - run.running
+        seconds = [tick.seconds * 1000 for tick in ticks]
+        step.row(
+            lanes=loaded.num_lanes,
+            replies=ended,
+            reply_tok_s=run.generated / sum(seconds) * 1000,
+            tick_ms=triple(seconds),
+            tick_p95_ms=statistics.quantiles(seconds, n=20)[-1],
+        )
+        run.end()
+
+
 def host_cost(step: Step) -> None:
     """See `bench.host_cost`: here with whatever device there is."""
     profile = step.profile
@@ -273,6 +313,8 @@ ALL: Final = (
     intrusion,
     variants,
     state,
+    moves,
+    churn,
     host_cost,
     device_sampling,
     system,
