@@ -3,6 +3,7 @@
 A step appends its rows to the file ROWS as it finds them; triples in them are a median and a range.
 """
 
+import ctypes
 import json
 import os
 import platform
@@ -11,14 +12,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
-from random import Random
 from typing import Any, Final
 
 import llama_cpp
+import numpy as np
 
 from bench.cpu import cpu_model
 from bench.gpu.device_sampling import MODES, DeviceLoop
@@ -27,20 +27,15 @@ from bench.gpu.moves import ways
 from bench.gpu.profiles import Profile
 from bench.gpu.run import Plan
 from bench.gpu.step import Step
+from bench.gpu.variants import churn, variants
 from bench.host_cost import KINDS, host_costs
 from bench.random_model import SHAPES, write_model
-from worker.engine.backend import Part
+from worker.engine.backend import State
 from worker.engine.devices import devices
 from worker.engine.interface import SamplingOptions
 from worker.engine.model import LlamaModel
 
 REPEATS: Final = 5
-VARIANTS: Final[dict[str, dict[str, Any]]] = {
-    "as a worker has it": {},
-    "one buffer for all": {"unified": True},
-    "steps of 2,048 tokens": {"batch": 2048},
-    "without flash attention": {"flash_attention": False},
-}
 TICKS_OF_A_PROMPT: Final = 4
 SLACK: Final = 24
 """Tokens of a window beyond what is asked for."""
@@ -169,42 +164,6 @@ def intrusion(step: Step) -> None:
             run.end()
 
 
-def variants(step: Step) -> None:
-    """What a worker could be told instead: bare steps of the same model with other options."""
-    profile = step.profile
-    lanes = max(4, profile.streams + 1)
-    for name, changes in VARIANTS.items():
-        options = replace(step.options(lanes, profile.long_prompt + 4 * profile.decodes), **changes)
-        with closing(LlamaModel(options)) as loaded:
-            loaded.warm_up()
-            prompt = step.prompt(1, profile.long_prompt)
-            prefill_ms = timed_ms(prefill, loaded, prompt)
-            loaded.clear(0)
-            prefill(loaded, prompt[: profile.context])
-            half = loaded.save(0)
-            for lane in range(1, lanes):
-                loaded.load(lane, half)
-            step.row(
-                variant=name,
-                prefill_tok_s=profile.long_prompt / prefill_ms * 1000,
-                one_ms=bare_steps(loaded, range(1), profile),
-                half_ms=bare_steps(loaded, range(lanes // 2), profile),
-                half_with_gaps_ms=bare_steps(loaded, range(0, lanes, 2), profile),
-                all_ms=bare_steps(loaded, range(lanes), profile),
-            )
-
-
-def bare_steps(model: LlamaModel, lanes: Sequence[int], profile: Profile) -> tuple[float, ...]:
-    """A token in each of the lanes, behind a context of the profile's length; taken back."""
-    times = []
-    for number in range(profile.decodes // 2):
-        parts = [Part(lane, profile.context + number, [300 + number], True) for lane in lanes]
-        times.append(timed_ms(lambda parts=parts: model.evaluate(parts)))
-    for lane in lanes:
-        model.truncate(lane, profile.context)
-    return triple(times)
-
-
 def state(step: Step) -> None:
     """A conversation out of its lane, and back."""
     size = step.profile.long_prompt
@@ -219,10 +178,18 @@ def state(step: Step) -> None:
         step.row(
             tokens=size,
             MiB=len(saved) / 2**20,
+            save_again_ms=triple([save_into_ms(loaded, saved) for _ in range(REPEATS)]),
             save_ms=triple(out),
             restore_ms=triple(back),
             prefill_ms=prefill_ms,
         )
+
+
+def save_into_ms(model: LlamaModel, buffer: State) -> float:
+    """Saving into memory that is there already, as it would be with buffers that are kept."""
+    assert isinstance(buffer, np.ndarray)
+    pointer = buffer.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
+    return timed_ms(llama_cpp.llama_state_seq_get_data, model.context, pointer, len(buffer), 0)
 
 
 def moves(step: Step) -> None:
@@ -233,34 +200,6 @@ def moves(step: Step) -> None:
         prefill(loaded, step.prompt(1, size))
         for row in ways(loaded, size):
             step.row(**row)
-
-
-def churn(step: Step) -> None:
-    """Replies of many lengths that end and begin all the time, as in a worker's ordinary life."""
-    profile = step.profile
-    window = 2 * profile.context
-    with closing(step.model(profile.streams + 1, window)) as loaded:
-        loaded.warm_up()
-        run = EngineRun(loaded)
-        random = Random(1)
-        begun, ended, ticks = 0, 0, []
-        while ended < 3 * loaded.num_lanes:
-            while run.running < loaded.num_lanes:
-                begun += 1
-                size = random.randint(profile.context // 10, profile.context // 2)
-                length = random.randint(profile.decodes // 4, 2 * profile.decodes)
-                run.submit(step.prompt(begun, size), length, KINDS["greedy"])
-            ticks += run.ticks(1)
-            ended = begun - run.running
-        seconds = [tick.seconds * 1000 for tick in ticks]
-        step.row(
-            lanes=loaded.num_lanes,
-            replies=ended,
-            reply_tok_s=run.generated / sum(seconds) * 1000,
-            tick_ms=triple(seconds),
-            tick_p95_ms=statistics.quantiles(seconds, n=20)[-1],
-        )
-        run.end()
 
 
 def host_cost(step: Step) -> None:

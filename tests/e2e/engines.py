@@ -17,10 +17,19 @@ GREEDY = SamplingOptions(temperature=0, ignore_eos=True)
 
 @contextlib.asynccontextmanager
 async def running_engine(
-    path: Path, *, lanes: int, window: int = 512, unified: bool = False, park_bytes: int = 1 << 28
+    path: Path,
+    *,
+    lanes: int,
+    window: int = 512,
+    unified: bool = False,
+    device_copies: bool | None = None,
+    park_bytes: int = 1 << 28,
 ) -> AsyncIterator[LlamaEngine]:
     """An engine whose prompts are evaluated in chunks that end at fixed places."""
-    model = LlamaModel(ModelOptions(path, window, threads=2, lanes=lanes, unified=unified))
+    options = ModelOptions(
+        path, window, threads=2, lanes=lanes, unified=unified, device_copies=device_copies
+    )
+    model = LlamaModel(options)
     vocabulary = model.vocabulary
     template = ChatTemplate(CHATML, lambda text: vocabulary.tokenize(text, special=True))
     engine = LlamaEngine(

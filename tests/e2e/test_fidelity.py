@@ -48,12 +48,12 @@ def f16(bundled: Path, folder: Path) -> Path:
     return folder / "f16.gguf"
 
 
-@pytest.mark.parametrize("lanes", [2, 5])
-async def test_a_batch_changes_no_reply(q8_0: Path, lanes: int) -> None:
+@pytest.mark.parametrize(("lanes", "device_copies"), [(2, False), (5, False), (2, True), (5, True)])
+async def test_a_batch_changes_no_reply(q8_0: Path, lanes: int, device_copies: bool) -> None:
     """Lanes of their own, fixed chunks: shared, parked and moved conversations are all exact."""
     async with running_engine(q8_0, lanes=1, park_bytes=0) as alone:
         expected = await talk(alone, PERSONAS, PROMPTS, together=False)
-    async with running_engine(q8_0, lanes=lanes) as batch:
+    async with running_engine(q8_0, lanes=lanes, device_copies=device_copies) as batch:
         found = await talk(batch, PERSONAS, PROMPTS, together=True)
         stats = batch.stats()
     assert [one.replies for one in found] == [one.replies for one in expected]
@@ -172,3 +172,25 @@ def test_one_wrong_token_in_the_cache_is_no_rounding(
     found = forced(model, 0, tokens, len(prompt))
     model.close()
     assert float(np.abs(right - found).mean()) > 2 * ROUNDING
+
+
+def test_a_copy_on_the_device_is_whole_whatever_happens_before_the_next_step(
+    q8_0: Path, text: tuple[list[int], list[int]]
+) -> None:
+    prompt, tokens = text
+    model = LlamaModel(ModelOptions(q8_0, 512, threads=2, lanes=4, device_copies=True))
+    model.evaluate([Part(1, 0, prompt[:40], True)])
+    other = model.save(1)
+    model.clear(1)
+    model.evaluate([Part(0, 0, prompt, True)])
+    assert model.copy(0, 1)
+    model.clear(0)
+    assert model.load(0, other), "what it is copied from is overwritten"
+    assert model.copy(1, 2)
+    assert model.load(3, model.save(2)), "what has just been copied is saved"
+    model.clear(0)
+    model.evaluate([Part(0, 0, prompt, True)])
+    expected = forced(model, 0, tokens, len(prompt))
+    for lane in (1, 2, 3):
+        assert np.array_equal(forced(model, lane, tokens, len(prompt)), expected)
+    model.close()

@@ -74,6 +74,10 @@ class LaneStore(Protocol):
         """Replace what a lane holds; False if that failed (it is then empty)."""
         ...
 
+    def copy(self, source: int, target: int) -> bool:
+        """Let an empty lane hold what another one holds; False if that failed (it stays empty)."""
+        ...
+
     def truncate(self, lane: int, length: int) -> bool:
         """Keep the first tokens only; False if the model cannot (nothing is changed)."""
         ...
@@ -87,6 +91,7 @@ class Backend(Vocabulary, LaneStore, Protocol):
     """A model with several lanes.
 
     `packed`: a step is one pass over the weights only if its lanes are neighbours.
+    `copies_fast`: copying a lane takes less than such a pass.
     """
 
     @property
@@ -104,6 +109,9 @@ class Backend(Vocabulary, LaneStore, Protocol):
 
     @property
     def packed(self) -> bool: ...
+
+    @property
+    def copies_fast(self) -> bool: ...
 
     @property
     def native_s(self) -> float:

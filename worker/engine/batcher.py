@@ -24,7 +24,10 @@ log = logging.getLogger(__name__)
 
 _MEDIAN_OF: Final = 64
 _GAP_TICKS: Final = 3
-"""A gap between busy lanes stays open for so long: mostly the next turn fills it."""
+"""A gap between busy lanes stays open for so long: mostly the next turn fills it.
+
+Where moving a lane costs less than the passes that a gap costs, it is closed at once.
+"""
 _MOST_WARMED: Final = 64
 """Windows that wait to be evaluated ahead; the oldest are forgotten."""
 
@@ -54,10 +57,12 @@ class Batcher:
             num_lanes=backend.num_lanes,
             park_bytes=park_bytes,
             packed=backend.packed,
+            copies_fast=backend.copies_fast,
             grid=grid or 1,
         )
         self._warm: OrderedDict[str, tuple[int, ...]] = OrderedDict()
         self._gap_ticks = 0
+        self._gap_patience = 1 if backend.copies_fast else _GAP_TICKS
         self._evaluated = self._cached = self._generated = self._preemptions = 0
         self._decoding_passes = self._decoded = 0
         self._tick_s = 0.0
@@ -197,7 +202,7 @@ class Batcher:
 
     def _close_gaps(self) -> None:
         self._gap_ticks = self._gap_ticks + 1 if self._cache.has_gap() else 0
-        if self._gap_ticks < _GAP_TICKS:
+        if self._gap_ticks < self._gap_patience:
             return
         for old, new in self._cache.compact():
             for sequence in self._scheduler.running:

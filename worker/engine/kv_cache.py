@@ -61,16 +61,25 @@ class KvCache:
         num_lanes: how many there are.
         park_bytes: host memory for what does not fit into lanes.
         packed: busy lanes should be neighbours.
+        copies_fast: copying a lane costs less than parking it.
         grid: prefixes are shared in multiples of so many tokens.
     """
 
     def __init__(
-        self, store: LaneStore, *, num_lanes: int, park_bytes: int, packed: bool, grid: int = 1
+        self,
+        store: LaneStore,
+        *,
+        num_lanes: int,
+        park_bytes: int,
+        packed: bool,
+        copies_fast: bool = False,
+        grid: int = 1,
     ) -> None:
         self.lanes = [Lane(index) for index in range(num_lanes)]
         self.parking = Parking(park_bytes)
         self._store = store
         self._packed = packed
+        self._copies_fast = copies_fast
         self._grid = grid
         self._can_truncate = True
         self._uses = 0
@@ -148,9 +157,8 @@ class KvCache:
         moves = []
         while self._packed and (gap := self._gap()) is not None:
             edge = min(self._edges(), key=lambda lane: len(lane.token_ids))
-            state = self._store.save(edge.index)
-            self._vacate(gap)
-            if not self._store.load(gap.index, state):
+            self._make_way(gap)
+            if not self._store.copy(edge.index, gap.index):
                 break
             gap.token_ids, gap.session, gap.is_busy = edge.token_ids, edge.session, True
             edge.token_ids, edge.is_busy = [], False
@@ -236,23 +244,42 @@ class KvCache:
 
     def _fill(self, lane: Lane, session: str, source: _Source | None) -> None:
         """Let a lane hold what a source holds, or nothing."""
-        # Copied before the lane is emptied: it may lie there.
-        found = self._copied(source.place) if source is not None else None
+        place = source.place if source is not None else None
+        if place is lane:
+            # It lies here already, as another conversation's.
+            self._park_content(lane)
+            return
+        if isinstance(place, Parked):
+            self.parking.touch(place)
         self._vacate(lane, unless=session)
-        if found is not None and self._store.load(lane.index, found.state):
-            lane.token_ids = found.token_ids
-
-    def _copied(self, place: Lane | Parked) -> Parked:
         if isinstance(place, Lane):
-            return Parked(None, list(place.token_ids), self._store.save(place.index))
-        self.parking.touch(place)
-        return Parked(None, list(place.token_ids), place.state)
+            is_filled = self._store.copy(place.index, lane.index)
+        else:
+            is_filled = place is not None and self._store.load(lane.index, place.state)
+        if place is not None and is_filled:
+            lane.token_ids = list(place.token_ids)
+
+    def _make_way(self, lane: Lane) -> None:
+        """Empty a lane; an idle conversation in it goes to another lane, or is parked."""
+        empty = next((one for one in self.lanes if not one.token_ids and not one.is_busy), None)
+        if empty is None or not lane.token_ids or not self._copies_fast:
+            self._vacate(lane)
+        elif self._store.copy(lane.index, empty.index):
+            empty.token_ids, empty.session = lane.token_ids, lane.session
+            empty.last_used = lane.last_used
+            self._clear(lane)
 
     def _vacate(self, lane: Lane, unless: str | None = None) -> None:
         """Empty a lane; its conversation is parked, `unless` it is this one."""
-        if lane.token_ids and lane.session not in (None, unless):
-            self.parking.put(Parked(lane.session, lane.token_ids, self._store.save(lane.index)))
+        if lane.session != unless:
+            self._park_content(lane)
         self._clear(lane)
+
+    def _park_content(self, lane: Lane) -> None:
+        """Keep what a conversation has in a lane; it stays there, too."""
+        if lane.token_ids and lane.session is not None:
+            state = self._store.save(lane.index)
+            self.parking.put(Parked(lane.session, list(lane.token_ids), state))
 
     def _clear(self, lane: Lane) -> None:
         self._store.clear(lane.index)

@@ -64,6 +64,8 @@ class LlamaModel:
         self._memory = llama_cpp.llama_get_memory(self.context)
         self.vocabulary = ModelVocabulary(self._model)
         self.piece_of, self.is_end = self.vocabulary.piece_of, self.vocabulary.is_end
+        self.copies_fast = self._can_copy_on_device(options)
+        self._copying: set[int] = set()
         self._batch = Batch(self.batch_size)
         self._logits: npt.NDArray[np.float32] | None = None
 
@@ -105,6 +107,21 @@ class LlamaModel:
             flash_attention=self._has_flash_attention,
         )
 
+    def _can_copy_on_device(self, options: ModelOptions) -> bool:
+        """Whether lanes are copied where they lie.
+
+        That copies a lane's whole buffer: much faster than through the host on a GPU, and slower
+        than copying the tokens in it on a CPU. States that are no caches cannot be taken back.
+        """
+        is_cache = not (
+            llama_cpp.llama_model_is_recurrent(self._model)
+            or llama_cpp.llama_model_is_hybrid(self._model)
+        )
+        wanted = options.device_copies
+        if wanted is None:
+            wanted = self.placement.offloaded > 0
+        return wanted and is_cache and self.packed
+
     def warm_up(self) -> tuple[int, float]:
         """Evaluate something for nothing: the first steps are slow, until all weights were read.
 
@@ -137,6 +154,7 @@ class LlamaModel:
             # pace and a hung device would show wherever its results are first looked at.
             llama_cpp.llama_synchronize(self.context)
         self.decode_s += time.monotonic() - began
+        self._copying.clear()
         if status == _NO_SLOT:
             raise NoRoom("the KV cache is full")
         if status != 0:
@@ -163,6 +181,7 @@ class LlamaModel:
         return self._logits
 
     def save(self, lane: int) -> State:
+        self._settle(lane)
         with self._native():
             size = llama_cpp.llama_state_seq_get_size(self.context, lane)
             state = np.empty(size, np.uint8)
@@ -171,6 +190,7 @@ class LlamaModel:
 
     def load(self, lane: int, state: State) -> bool:
         assert isinstance(state, np.ndarray)
+        self._settle(lane)
         with self._native():
             read = llama_cpp.llama_state_seq_set_data(
                 self.context, _bytes_at(state), len(state), lane
@@ -178,6 +198,31 @@ class LlamaModel:
         if not read:
             self.clear(lane)
         return bool(read)
+
+    def copy(self, source: int, target: int) -> bool:
+        if not self.copies_fast:
+            return self.load(target, self.save(source))
+        with self._native():
+            llama_cpp.llama_memory_seq_cp(self._memory, source, target, -1, -1)
+        # The cells know of it at once; their contents follow with the next evaluation.
+        self._copying |= {source, target}
+        return True
+
+    def _settle(self, lane: int) -> None:
+        """See that what a lane holds is really there: another evaluation, if need be for nothing.
+
+        Raises:
+            EvaluationFailed: no lane has room for a token.
+        """
+        if lane not in self._copying:
+            return
+        for candidate in range(self.num_lanes):
+            length = llama_cpp.llama_memory_seq_pos_max(self._memory, candidate) + 1
+            if length < self.lane_size:
+                self.evaluate([Part(candidate, length, [0], False)])
+                self.truncate(candidate, length)
+                return
+        raise EvaluationFailed("no lane has room left")
 
     def truncate(self, lane: int, length: int) -> bool:
         return bool(llama_cpp.llama_memory_seq_rm(self._memory, lane, length, -1))

@@ -24,6 +24,7 @@ class ModelOptions:
         batch: most tokens evaluated in one step.
         unified: lanes share one KV buffer instead of having one each (docs/decisions/0010).
         flash_attention: None is what is faster: where it can be on a GPU, not on a CPU.
+        device_copies: copy lanes where they lie, not through the host; None is what is faster.
     """
 
     path: Path
@@ -35,6 +36,7 @@ class ModelOptions:
     batch: int = 512
     unified: bool = False
     flash_attention: bool | None = None
+    device_copies: bool | None = None
 
     @property
     def step_tokens(self) -> int:

@@ -65,13 +65,15 @@ class ScriptedBackend:
         packed: bool = True,
         cells: int | None = None,
         can_truncate: bool = True,
+        copies_fast: bool = False,
     ) -> None:
         self.num_lanes, self.lane_size = num_lanes, lane_size
         self.batch_size, self.packed = batch_size, packed
+        self.copies_fast = copies_fast
         self.content: list[list[int]] = [[] for _ in range(num_lanes)]
         self.steps: list[list[Part]] = []
         self.samplers: list[Silent] = []
-        self.num_saved = self.num_loaded = 0
+        self.num_saved = self.num_loaded = self.num_copied = 0
         self.fault: Fault = lambda _: None
         self._cells = num_lanes * lane_size if cells is None else cells
         self._can_truncate = can_truncate
@@ -125,6 +127,12 @@ class ScriptedBackend:
             int.from_bytes(state[at : at + BYTES_PER_TOKEN])
             for at in range(0, len(state), BYTES_PER_TOKEN)
         ]
+        return True
+
+    def copy(self, source: int, target: int) -> bool:
+        assert not self.content[target], "a lane is copied over another's content"
+        self.num_copied += 1
+        self.content[target] = list(self.content[source])
         return True
 
     def truncate(self, lane: int, length: int) -> bool:

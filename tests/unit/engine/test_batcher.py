@@ -252,3 +252,20 @@ def test_figures_add_up() -> None:
     assert stats.evaluated == 60 + len(second.request.prompt) - second.num_cached
     assert stats.lane_tokens == sum(map(len, backend.content))
     assert stats.running == stats.waiting == 0
+
+
+def test_a_gap_is_closed_at_once_where_copies_cost_little_and_nobody_is_parked() -> None:
+    backend = ScriptedBackend(num_lanes=4, copies_fast=True)
+    batcher = batcher_on(backend)
+    prompts = talkative(40, 30)
+    first = ask(batcher, next(prompts), "a", 30)
+    middle = ask(batcher, next(prompts), "b", 3)
+    replies = (first, middle, ask(batcher, next(prompts), "c", 30))
+    while not middle.has_ended:
+        batcher.tick()
+    passes = len(backend.steps)
+    batcher.tick()
+    assert len(backend.steps) == passes + 1, "both that go on are evaluated in one pass"
+    drain(batcher)
+    assert [one.token_ids for one in replies] == [reply_to(one.request) for one in replies]
+    assert (backend.num_copied, backend.num_saved) == (2, 0)

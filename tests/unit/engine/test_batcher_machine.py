@@ -22,10 +22,20 @@ PARK_BYTES = 4_000
 class BatcherMachine(RuleBasedStateMachine):
     """Conversations that share personas, go on, are edited, cancelled, and meet faults."""
 
-    @initialize(packed=st.booleans(), cells=st.sampled_from([400, 900]), can_truncate=st.booleans())
-    def start(self, packed: bool, cells: int, can_truncate: bool) -> None:
+    @initialize(
+        packed=st.booleans(),
+        cells=st.sampled_from([400, 900]),
+        can_truncate=st.booleans(),
+        copies_fast=st.booleans(),
+    )
+    def start(self, packed: bool, cells: int, can_truncate: bool, copies_fast: bool) -> None:
         self.backend = ScriptedBackend(
-            num_lanes=3, lane_size=300, packed=packed, cells=cells, can_truncate=can_truncate
+            num_lanes=3,
+            lane_size=300,
+            packed=packed,
+            cells=cells,
+            can_truncate=can_truncate,
+            copies_fast=copies_fast,
         )
         self.batcher = Batcher(self.backend, PrefillPacer(64, 10.0), park_bytes=PARK_BYTES)
         self.history: dict[str, tuple[int, ...]] = {}
