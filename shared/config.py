@@ -28,6 +28,8 @@ _PREFIX = "PALAVER_"
 DEFAULT_PORT = 3000
 CLIENT_KEY_VARIABLE = "PALAVER_API_KEY"
 """The key that clients show, in their own environment; no setting of the server."""
+BUILD_VARIABLE = "PALAVER_CUDA_ARCHITECTURES"
+"""For `make install`."""
 _LONGEST_S = 86400 * 3650
 
 
@@ -182,7 +184,7 @@ def unknown_settings() -> list[str]:
         if isinstance(field.validation_alias, AliasChoices)
         for choice in field.validation_alias.choices
     }
-    known |= {RELOAD_VARIABLE, CLIENT_KEY_VARIABLE}
+    known |= {RELOAD_VARIABLE, CLIENT_KEY_VARIABLE, BUILD_VARIABLE}
     named = {*os.environ, *dotenv_values(".env")}
     return sorted(name for name in named if name.startswith(_PREFIX) and name not in known)
 

@@ -7,10 +7,7 @@ from typing import Any
 
 from shared.config import DEFAULT_PORT, load_settings
 from shared.errors import ConfigError
-from worker.engine.conversion import weights_of
-from worker.engine.devices import gpus, why_no_gpu
 from worker.engine.interface import EngineError
-from worker.settings import model_path
 
 
 def check() -> dict[str, Any]:
@@ -19,7 +16,13 @@ def check() -> dict[str, Any]:
 
     Raises:
         ConfigError, EngineError: there is no usable model.
+        OSError, RuntimeError: llama.cpp cannot be loaded.
     """
+    # Only here, so that it can be told well.
+    from worker.engine.conversion import weights_of  # noqa: PLC0415
+    from worker.engine.devices import gpus, why_no_gpu  # noqa: PLC0415
+    from worker.settings import model_path  # noqa: PLC0415
+
     settings = load_settings(PORT=DEFAULT_PORT)
     path = model_path(settings)
     _, num_weights = weights_of(path)
@@ -28,14 +31,15 @@ def check() -> dict[str, Any]:
         "bytes": path.stat().st_size,
         "weights": num_weights,
         "gpus": [asdict(gpu) for gpu in gpus()],
-        "why_no_gpu": why_no_gpu(),
+        # Who asks for no layers on it does not miss it.
+        "why_no_gpu": why_no_gpu() if settings.gpu_layers else None,
     }
 
 
 def main() -> int:
     try:
         print(json.dumps(check()))
-    except (ConfigError, EngineError) as error:
+    except (ConfigError, EngineError, OSError, RuntimeError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

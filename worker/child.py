@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections.abc import Callable
 
 import uvloop
 
@@ -9,12 +10,29 @@ from shared.config import DEFAULT_PORT, Settings, fail_start, settings_or_exit
 from shared.errors import ConfigError
 from shared.logs import configure_logging
 from shared.supervisor import stop_on_signals
-from worker.engine.interface import EngineError
-from worker.settings import open_engine
+from worker.engine.interface import Engine, EngineError
 from worker.wiring import run_worker
 
+OpenEngine = Callable[[Settings], Engine]
 
-async def _work(settings: Settings) -> None:
+
+def _load_library() -> OpenEngine:
+    """Load llama.cpp, which may be built for libraries that are not here.
+
+    Raises:
+        ConfigError: it cannot be loaded.
+    """
+    try:
+        from worker.settings import open_engine  # noqa: PLC0415 - so that its error is told well
+    except (OSError, RuntimeError) as error:
+        raise ConfigError(
+            f"llama.cpp cannot be loaded ({error}); `make install GPU=cpu` or GPU=cuda builds it "
+            "for this machine"
+        ) from None
+    return open_engine
+
+
+async def _work(settings: Settings, open_engine: OpenEngine) -> None:
     stopping = asyncio.Event()
     stop_on_signals(stopping)
     try:
@@ -30,7 +48,7 @@ def main() -> None:
     # Shorter than the default 5 ms: the engine's thread gives the event loop its turn sooner.
     sys.setswitchinterval(0.001)
     try:
-        uvloop.run(_work(settings))
+        uvloop.run(_work(settings, _load_library()))
     except ConfigError as error:
         fail_start(error)
 

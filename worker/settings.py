@@ -72,7 +72,8 @@ def open_engine(settings: Settings) -> LlamaEngine:
         ConfigError: there is no model.
         ModelError: it cannot be used.
     """
-    if (reason := why_no_gpu()) is not None:
+    # Who asks for no layers on a GPU does not miss it.
+    if settings.gpu_layers and (reason := why_no_gpu()) is not None:
         log.warning("%s", reason)
     options = model_options(settings)
     info = model_info(options.path)

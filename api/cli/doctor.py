@@ -154,11 +154,12 @@ async def check_model(_settings: Settings) -> AsyncIterator[Finding]:
         reason = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
         yield Finding("bad", "model", reason)
         return
-    for finding in _model(json.loads(done.stdout.splitlines()[-1])):
+    for finding in model_findings(json.loads(done.stdout.splitlines()[-1])):
         yield finding
 
 
-def _model(found: dict[str, Any]) -> Iterator[Finding]:
+def model_findings(found: dict[str, Any]) -> Iterator[Finding]:
+    """What `worker.check` found, of the model and what it would run on."""
     size = f"{found['weights'] / 1e6:.0f} million weights, {found['bytes'] // _MEBIBYTE} MiB"
     yield Finding("ok", "model", f"{found['path']} ({size})")
     for gpu in found["gpus"]:
@@ -166,11 +167,13 @@ def _model(found: dict[str, Any]) -> Iterator[Finding]:
         text = f"{gpu['description']} ({gpu['name']}), {free:,} of {total:,} MiB free"
         needed = found["bytes"] // _MEBIBYTE
         if needed > free:
-            yield Finding("note", "GPU", f"{text}: less than the model's {needed:,} MiB")
+            yield Finding("bad", "GPU", f"{text}: the model has {needed:,} MiB")
         else:
             yield Finding("ok", "GPU", text)
-    if not found["gpus"]:
-        yield Finding("note", "GPU", found["why_no_gpu"] or "none; the CPU does the work")
+    if found["why_no_gpu"]:
+        yield Finding("bad", "GPU", found["why_no_gpu"])
+    elif not found["gpus"]:
+        yield Finding("note", "GPU", "none; the CPU does the work")
 
 
 async def check_port(settings: Settings) -> AsyncIterator[Finding]:

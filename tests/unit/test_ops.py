@@ -3,9 +3,12 @@
 from collections import Counter
 from itertools import pairwise
 
+import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api.ops.figures import worker_row
 from api.ops.samples import histogram
 from api.ops.totals import STARTS, Growth, figures_of
 from shared.histograms import SECONDS, Histogram
@@ -14,6 +17,23 @@ from shared.histograms import SECONDS, Histogram
 def test_a_worker_of_another_version_may_tell_less() -> None:
     assert figures_of({"turns": "{}"})["engine.generated"] == 0
     assert figures_of({"turns": '{"outcomes": {"completed": 2}}'})["outcomes.completed"] == 2
+
+
+@pytest.mark.parametrize(
+    ("placement", "text"),
+    [
+        ({}, ""),
+        ({"device": "AMD EPYC", "offloaded": 0, "layers": 31}, "AMD EPYC"),
+        (
+            {"device": "NVIDIA H100", "offloaded": 33, "layers": 33, "flash_attention": True},
+            "NVIDIA H100: 33 of 33 layers, flash attention",
+        ),
+        ({"device": "NVIDIA H100", "offloaded": 20, "layers": 33}, "NVIDIA H100: 20 of 33 layers"),
+    ],
+)
+def test_a_worker_tells_what_it_runs_on(placement: dict[str, object], text: str) -> None:
+    stats = orjson.dumps({"placement": placement}).decode()
+    assert worker_row("host:1:ab", {"stats": stats}, [])["runs_on"] == text
 
 
 def test_the_first_look_is_where_counting_begins() -> None:

@@ -110,6 +110,8 @@ async def test_a_lost_worker_is_seen(context: BrowserContext, palaver: Palaver) 
     ):
         await expect(tab.page.locator("#workers tr")).to_have_count(2)
         await figure(tab.page, "now", "Turns / slots", "0 / 2")
+        # The processor's or the GPU's name, as the heartbeat tells it.
+        await expect(tab.page.locator("#workers tr td").nth(1)).not_to_be_empty()
         body = {"prompt": LONG, "max_tokens": 300, "ignore_eos": True}
         job = (await client.post("/jobs", json=body)).json()["job"]
         [worker] = await until_running(palaver, 1)

@@ -1,0 +1,36 @@
+"""What the doctor says of a machine's GPUs."""
+
+from typing import Any
+
+import pytest
+
+from api.cli.doctor import model_findings
+
+GIB = 1 << 30
+GPU = {
+    "name": "CUDA0",
+    "description": "NVIDIA H100",
+    "kind": 1,
+    "free_bytes": 79 * GIB,
+    "total_bytes": 80 * GIB,
+}
+HINT = "there is a GPU in this machine: `make install GPU=cuda`"
+
+
+@pytest.mark.parametrize(
+    ("found", "lines"),
+    [
+        ({"gpus": [], "why_no_gpu": None}, ["· GPU       none; the CPU does the work"]),
+        ({"gpus": [], "why_no_gpu": HINT}, [f"✗ GPU       {HINT}"]),
+        ({"gpus": [GPU]}, ["✓ GPU       NVIDIA H100 (CUDA0), 80,896 of 81,920 MiB free"]),
+        (
+            {"gpus": [GPU | {"free_bytes": 2 * GIB}]},
+            ["✗ GPU       NVIDIA H100 (CUDA0), 2,048 of 81,920 MiB free: the model has 4,096 MiB"],
+        ),
+    ],
+)
+def test_gpus_are_told_of_with_their_memory(found: dict[str, Any], lines: list[str]) -> None:
+    model = {"path": "a.gguf", "bytes": 4 * GIB, "weights": 8e9, "why_no_gpu": None, **found}
+    first, *rest = map(str, model_findings(model))
+    assert first == "✓ model     a.gguf (8000 million weights, 4096 MiB)"
+    assert rest == lines
