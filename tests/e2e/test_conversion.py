@@ -15,7 +15,8 @@ from worker.engine.conversion import (
     system_info,
     weights_of,
 )
-from worker.engine.model import ModelError
+from worker.engine.model import LlamaModel, ModelError
+from worker.engine.options import ModelOptions
 from worker.settings import model_path
 
 WITH_BF16 = "CPU : AVX512 = 1 | AVX512_BF16 = 1 | "
@@ -73,3 +74,14 @@ def test_what_is_no_model_is_named(tmp_path: Path) -> None:
     path.write_text("not a model")
     with pytest.raises(ModelError, match=r"notes\.gguf"):
         fast(path, tmp_path / "models")
+
+
+def test_a_cache_that_does_not_fit_is_told_of_with_its_size(
+    bundled: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    options = ModelOptions(bundled, 1 << 20, threads=1, lanes=256)
+    with pytest.raises(ModelError, match=r"256 conversations of 1048576 tokens take about [0-9,]+"):
+        LlamaModel(options)
+    [warning] = [text for text in caplog.messages if "MiB are free on" in text]
+    # 22.5 KiB a token.
+    assert "take about 5,898,240 MiB" in warning

@@ -77,33 +77,41 @@ class LlamaModel:
 
     def _make_context(self, options: ModelOptions, found: Sequence[Device]) -> Any:
         params = context_params(options, found)
+        needed, device = cache_bytes(self._model, options), self._device(options, found)
+        size = (
+            f"{options.lanes} conversations of {options.window} tokens take about "
+            f"{needed >> 20:,} MiB (PALAVER_SLOTS, PALAVER_CONTEXT_LENGTH)"
+        )
+        if needed > device.free_bytes:
+            log.warning(
+                "%s, and %d MiB are free on %s", size, device.free_bytes >> 20, device.description
+            )
         with listening() as messages:
             context = llama_cpp.llama_init_from_model(self._model, params)
         if not context:
-            raise ModelError(
-                f"{options.path}: not enough memory for {options.lanes} conversations of "
-                f"{options.window} tokens (PALAVER_SLOTS, PALAVER_CONTEXT_LENGTH); llama.cpp "
-                f"says: {messages.reason}"
-            )
+            raise ModelError(f"{options.path}: {size}: {messages.reason}")
         self._has_flash_attention = (
             params.flash_attn_type == llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED
             or messages.said(_FLASH_ATTENTION_ON)
         )
         return context
 
+    def _device(self, options: ModelOptions, found: Sequence[Device]) -> Device:
+        """What the model is on, with the memory that is left there now."""
+        on_gpu = found and options.gpu_layers != 0
+        usable = gpus() if on_gpu else [one for one in devices() if one.kind == CPU]
+        return usable[options.device % len(usable)]
+
     def _find_placement(self, options: ModelOptions, found: Sequence[Device]) -> Placement:
         layers = int(llama_cpp.llama_model_n_layer(self._model)) + 1
         wanted = layers if options.gpu_layers < 0 else min(options.gpu_layers, layers)
-        offloaded = wanted if found else 0
-        # Asked again: its memory is what is left now.
-        usable = gpus() if offloaded else [one for one in devices() if one.kind == CPU]
-        device = usable[options.device % len(usable)]
+        device = self._device(options, found)
         return Placement(
             device=device.description,
             total_bytes=device.total_bytes,
             free_bytes=device.free_bytes,
             layers=layers,
-            offloaded=offloaded,
+            offloaded=wanted if found else 0,
             flash_attention=self._has_flash_attention,
         )
 
@@ -255,6 +263,18 @@ def load_model(path: Path, params: Any) -> Any:
     if not model:
         raise ModelError(f"{path}: llama.cpp cannot load this model: {messages.reason}")
     return model
+
+
+def cache_bytes(model: Any, options: ModelOptions) -> int:
+    """About what the KV cache takes: a key and a value of half floats for each layer and token.
+
+    Exact for dense models; those that keep less (a latent, a sliding window) take less.
+    """
+    heads = max(1, int(llama_cpp.llama_model_n_head(model)))
+    head_size = int(llama_cpp.llama_model_n_embd(model)) // heads
+    row = head_size * int(llama_cpp.llama_model_n_head_kv(model))
+    tokens = options.window * options.lanes
+    return tokens * int(llama_cpp.llama_model_n_layer(model)) * row * 2 * 2
 
 
 def _bytes_at(state: npt.NDArray[np.uint8]) -> Any:
