@@ -249,6 +249,11 @@ class TurnRequest:
 
     @classmethod
     def decode(cls, text: str | bytes) -> "TurnRequest":
+        """What was stored, as far as this version knows it: a newer one may say more.
+
+        Raises:
+            ValueError, TypeError, KeyError: it cannot be read.
+        """
         fields = orjson.loads(text)
         return cls(
             prompt=fields.pop("prompt"),
@@ -260,7 +265,9 @@ class TurnRequest:
             instructions=fields.pop("instructions", None),
             truncate=fields.pop("truncate", True),
             echo=fields.pop("echo", ""),
-            sampling=Sampling.model_validate(fields),
+            sampling=Sampling.model_validate(
+                {name: value for name, value in fields.items() if name in Sampling.model_fields}
+            ),
         )
 
 

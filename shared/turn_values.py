@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 from shared.limits import NO_LIMITS, Allowance, Limits
 from shared.messages import StoredMessage, decode_messages
+from shared.requests import Sampling
 from shared.schema import TurnRequest
 
 
@@ -88,7 +89,8 @@ class Claim:
 
     Times are in milliseconds since the epoch by the server's clock; `remaining_s` is how long the
     turn may still take. `history` is None if the conversation was deleted. A `suspect` may have
-    been what a lost worker died of.
+    been what a lost worker died of. `unreadable` says why this version cannot read what is stored:
+    another one wrote it; `request` is then empty.
     """
 
     job: str
@@ -102,6 +104,7 @@ class Claim:
     started_ms: int
     remaining_s: float
     history: History | None
+    unreadable: str | None = None
 
     @property
     def starts(self) -> int:
@@ -192,21 +195,31 @@ class Completion:
     piece: PieceRecord | None
 
 
+_UNREAD: Final = TurnRequest("", None, None, Sampling())
+
+
 def decode_claim(answer: Sequence[Any]) -> Claim:
     _, job, permit, token, conversation, request, suspect, *numbers, view = answer
     crashes, created, started, deadline, now = map(int, numbers)
+    read, history, unreadable = _UNREAD, None, None
+    try:
+        read, history = TurnRequest.decode(request), _history(view) if view else None
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        # It is held all the same, and fails by itself: this must not end the process.
+        unreadable = f"{type(error).__name__}: {error}".partition("\n")[0]
     return Claim(
         job=job,
         permit=permit,
         token=token,
         conversation=conversation,
-        request=TurnRequest.decode(request),
+        request=read,
         suspect=suspect == "1",
         crashes=crashes,
         created_ms=created,
         started_ms=started,
         remaining_s=max(0.0, (deadline - now) / 1000),
-        history=_history(view) if view else None,
+        history=history,
+        unreadable=unreadable,
     )
 
 

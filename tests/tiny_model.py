@@ -84,3 +84,25 @@ def _add_weights(writer: gguf.GGUFWriter) -> None:
             add(f"{block}.shortconv.conv.weight", _EMBEDDING, 3)
             add(f"{block}.shortconv.in_proj.weight", 3 * _EMBEDDING, _EMBEDDING)
             add(f"{block}.shortconv.out_proj.weight", _EMBEDDING, _EMBEDDING)
+
+
+def write_without_weights(path: Path, architecture: str, **metadata: object) -> Path:
+    """A file that tells what kind of model it is, and holds nothing else."""
+    writer = gguf.GGUFWriter(path, architecture)
+    writer.add_block_count(1)
+    writer.add_context_length(64)
+    writer.add_embedding_length(_EMBEDDING)
+    writer.add_feed_forward_length(_FEED_FORWARD)
+    writer.add_head_count(_HEADS)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_layer_norm_eps(1e-5)
+    writer.add_relative_attn_buckets_count(8)
+    for key, value in metadata.items():
+        add = writer.add_bool if isinstance(value, bool) else writer.add_uint32
+        add(key, value)  # type: ignore[arg-type]
+    _add_tokenizer(writer)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path

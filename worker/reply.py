@@ -150,6 +150,9 @@ class Replier:
             TurnFailed, EngineError: there is none.
         """
         claim = held.claim
+        if claim.unreadable is not None:
+            log.error("job %s cannot be read: %s", claim.job, claim.unreadable)
+            raise TurnFailed("this worker cannot read the turn: another version has stored it")
         history = claim.history
         if history is None:
             raise TurnFailed("the conversation was deleted")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers import make_settings
-from tests.tiny_model import write_hybrid
+from tests.tiny_model import write_hybrid, write_without_weights
 from worker.engine.conversion import (
     BF16,
     Q8_0,
@@ -85,3 +85,20 @@ def test_a_cache_that_does_not_fit_is_told_of_with_its_size(
     [warning] = [text for text in caplog.messages if "MiB are free on" in text]
     # 22.5 KiB a token.
     assert "take about 5,898,240 MiB" in warning
+
+
+@pytest.mark.parametrize(
+    ("architecture", "metadata", "reason"),
+    [
+        ("t5", {}, "encoder and a decoder"),
+        ("t5encoder", {}, "embeddings|encoder"),
+        ("llama", {"llama.attention.causal": False}, "embeddings"),
+        ("llama", {"llama.pooling_type": 1}, "embeddings"),
+    ],
+)
+def test_a_model_that_generates_no_text_is_refused_by_its_kind(
+    tmp_path: Path, architecture: str, metadata: dict[str, object], reason: str
+) -> None:
+    path = write_without_weights(tmp_path / "other.gguf", architecture, **metadata)
+    with pytest.raises(ModelError, match=f"{architecture}.*({reason}).*PALAVER_MODEL_PATH"):
+        fast(path, tmp_path / "models")

@@ -19,7 +19,6 @@ LLAMA = {
         "batch",
         "conversion",
         "devices",
-        "grammar",
         "library_log",
         "model",
         "options",

@@ -128,7 +128,11 @@ class Backend(Vocabulary, LaneStore, Protocol):
         ...
 
     def sample(self, output: int, sampler: TokenSampler) -> int:
-        """Draw behind the `output`-th sampled part of the last step."""
+        """Draw behind the `output`-th sampled part of the last step.
+
+        Raises:
+            EngineError: this reply cannot go on.
+        """
         ...
 
     def make_sampler(self, options: SamplingOptions) -> TokenSampler:

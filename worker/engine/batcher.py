@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from worker.engine.backend import Backend, EvaluationFailed, NoRoom, Part
+from worker.engine.backend import Backend, EvaluationFailed, NoRoom, Part, TokenSampler
 from worker.engine.interface import EngineError, GenerationRequest
 from worker.engine.kv_cache import MIN_SHARED, KvCache, Lane
 from worker.engine.pacer import PrefillPacer
@@ -81,16 +81,24 @@ class Batcher:
             sink(EngineError("the window is full: the prompt leaves no room for a reply"))
             return None
         try:
-            sampler = self._backend.make_sampler(request.sampling)
+            sequence = self._begun(request, sink)
         except EngineError as error:
             sink(error)
             return None
-        sequence = Sequence(request, self._backend, sampler, sink)
         if is_full or len(request.emitted) >= request.max_tokens:
             sequence.finish_at_once()
             return None
         self._scheduler.waiting.append(sequence)
         return sequence
+
+    def _begun(self, request: GenerationRequest, sink: Sink) -> Sequence:
+        sampler = self._backend.make_sampler(request.sampling)
+        try:
+            return Sequence(request, self._backend, sampler, sink)
+        except EngineError:
+            # What was emitted before cannot be gone on with under these options.
+            sampler.close()
+            raise
 
     def warm(self, session: str, token_ids: tuple[int, ...]) -> None:
         """Evaluate what a conversation's next prompt begins with, once there is nothing else."""
@@ -240,16 +248,24 @@ class Batcher:
                 self._evaluated += len(part.token_ids)
             lane.token_ids.extend(part.token_ids)
             if part.sampled and sequence.sampler is not None:
-                token = self._backend.sample(outputs, sequence.sampler)
+                self._draw(sequence, sequence.sampler, outputs)
                 outputs += 1
-                self._generated += 1
-                if sequence.take(token) or self._is_full(sequence):
-                    self._leave(sequence)
             elif sequence.num_remaining == 0:
                 self._leave(sequence)
         if outputs:
             self._decoding_passes += 1
             self._decoded += outputs
+
+    def _draw(self, sequence: Sequence, sampler: TokenSampler, output: int) -> None:
+        """A reply's next token; if there is none to be had, that is this reply's end alone."""
+        try:
+            token = self._backend.sample(output, sampler)
+        except EngineError as error:
+            self._fail(sequence, error)
+            return
+        self._generated += 1
+        if sequence.take(token) or self._is_full(sequence):
+            self._leave(sequence)
 
     def _is_full(self, sequence: Sequence) -> bool:
         if len(sequence.token_ids) < self._backend.lane_size:

@@ -21,7 +21,13 @@ from typing import Final
 import llama_cpp
 
 from worker.engine.devices import gpus
-from worker.engine.model import ModelError, fingerprint, load_model
+from worker.engine.model import (
+    ModelError,
+    check_generates,
+    fingerprint,
+    load_model,
+    metadata,
+)
 
 log = logging.getLogger(__name__)
 
@@ -122,19 +128,19 @@ def weights_of(path: Path) -> tuple[int | None, int]:
     """llama.cpp's number of a file's main weight type, if it tells, and how many weights it has.
 
     Raises:
-        ModelError: it is not a model.
+        ModelError: it is not a model, or none that generates text.
     """
     params = llama_cpp.llama_model_default_params()
     params.vocab_only = True
     model = load_model(path, params)
-    text = ctypes.create_string_buffer(16)
     try:
+        check_generates(model, path)
         # llama_model_ftype knows it only once all weights are loaded.
-        llama_cpp.llama_model_meta_val_str(model, b"general.file_type", text, len(text))
+        ftype = metadata(model, "general.file_type") or ""
         num_weights = int(llama_cpp.llama_model_n_params(model))
     finally:
         llama_cpp.llama_model_free(model)
-    return (int(text.value) if text.value.isdigit() else None), num_weights
+    return (int(ftype) if ftype.isdigit() else None), num_weights
 
 
 def system_info() -> str:

@@ -111,6 +111,9 @@ class LlamaEngine:
         self._inbox.put(lambda: self._batcher.warm(session, tuple(token_ids)))
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Piece, None]:
+        if request.sampling.json_schema is not None:
+            # Compiled once, and here: it would hold up everybody's steps.
+            await asyncio.to_thread(self._llama.constraints.of, request.sampling.json_schema)
         stream = _Stream()
         self._inbox.put(lambda: self._submit(request, stream))
         try:

@@ -6,6 +6,7 @@ The only file that decodes. Nothing here is safe to call from two threads, excep
 import ctypes
 import hashlib
 import logging
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ import numpy.typing as npt
 
 from worker.engine.backend import EvaluationFailed, NoRoom, Part, State, TokenSampler
 from worker.engine.batch import Batch
+from worker.engine.constraint import Constraints
 from worker.engine.devices import CPU, Device, devices, gpus
 from worker.engine.interface import EngineError, SamplingOptions
 from worker.engine.library_log import listening
@@ -58,11 +60,13 @@ class LlamaModel:
         llama_cpp.llama_backend_init()
         found = gpus()
         self._model = load_model(options.path, model_params(options, found))
+        check_generates(self._model, options.path)
         self._warn_of_long_window(options)
         self.context = self._make_context(options, found)
         self.placement = self._find_placement(options, found)
         self._memory = llama_cpp.llama_get_memory(self.context)
         self.vocabulary = ModelVocabulary(self._model)
+        self.constraints = Constraints(self.vocabulary)
         self.piece_of, self.is_end = self.vocabulary.piece_of, self.vocabulary.is_end
         self.copies_fast = self._can_copy_on_device(options)
         self._copying: set[int] = set()
@@ -146,7 +150,10 @@ class LlamaModel:
         return size, seconds
 
     def make_sampler(self, options: SamplingOptions) -> Sampler:
-        return Sampler(self.vocabulary, options)
+        constraint = None
+        if options.json_schema is not None:
+            constraint = self.constraints.of(options.json_schema)
+        return Sampler(self.vocabulary, options, constraint)
 
     def evaluate(self, parts: Sequence[Part]) -> None:
         count = sum(len(part.token_ids) for part in parts)
@@ -170,9 +177,13 @@ class LlamaModel:
 
     def sample(self, output: int, sampler: TokenSampler) -> int:
         assert isinstance(sampler, Sampler)
+        row = self.logits()[output]
+        # What is no number is so for all tokens: a look at one of them is enough.
+        if not math.isfinite(row[0]):
+            raise EngineError("the model computes nothing that can be drawn from (NaN)")
         with self._native():
             if sampler.needs_logits:
-                return sampler.draw(self.logits()[output])
+                return sampler.draw(row)
             return sampler.sample(self.context, self._batch.outputs[output])
 
     @property
@@ -263,6 +274,36 @@ def load_model(path: Path, params: Any) -> Any:
     if not model:
         raise ModelError(f"{path}: llama.cpp cannot load this model: {messages.reason}")
     return model
+
+
+def check_generates(model: Any, path: Path) -> None:
+    """See that a loaded model is one that text is generated with.
+
+    Raises:
+        ModelError: it is not; evaluating it would abort the process, or give nothing.
+    """
+    architecture = metadata(model, "general.architecture")
+    kind = None
+    if llama_cpp.llama_model_has_encoder(model):
+        kind = "translates between an encoder and a decoder"
+    elif (
+        not llama_cpp.llama_model_has_decoder(model)
+        or metadata(model, f"{architecture}.attention.causal") == "false"
+        or metadata(model, f"{architecture}.pooling_type") not in (None, "0")
+    ):
+        kind = "makes embeddings"
+    if kind is not None:
+        raise ModelError(
+            f"{path}: a model of this kind ({architecture}) {kind} and cannot chat; "
+            "PALAVER_MODEL_PATH must name one that generates text"
+        )
+
+
+def metadata(model: Any, key: str) -> str | None:
+    """What a model's file says under a key, as text."""
+    text = ctypes.create_string_buffer(256)
+    length = llama_cpp.llama_model_meta_val_str(model, key.encode(), text, len(text))
+    return text.value.decode("utf-8", "replace") if length >= 0 else None
 
 
 def cache_bytes(model: Any, options: ModelOptions) -> int:

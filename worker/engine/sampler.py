@@ -9,11 +9,14 @@ import llama_cpp
 import numpy as np
 import numpy.typing as npt
 
-from worker.engine.grammar import Grammar
+from worker.engine.constraint import Constraint
 from worker.engine.interface import EngineError, SamplingOptions, UnusableRequest
-from worker.engine.vocabulary import ModelVocabulary
+from worker.engine.vocabulary import NO_TOKEN, ModelVocabulary
 
 _PENALTY_LAST_N: Final = 64
+_LEAST: Final = 1e-3
+"""A lower temperature is greedy, and a lower penalty of repetition counts as this: dividing by less
+makes numbers that nothing can be drawn from."""
 _RANDOM_SEED: Final = 0xFFFFFFFF
 """llama.cpp takes this value to mean "choose one"."""
 
@@ -24,21 +27,30 @@ class Sampler:
     Args:
         vocabulary: what tokens there are.
         options: how to draw.
+        constraint: what the reply must follow; owned from now on.
 
     Raises:
-        EngineError: the grammar or a bias cannot be used.
+        EngineError: a bias cannot be used.
     """
 
-    def __init__(self, vocabulary: ModelVocabulary, options: SamplingOptions) -> None:
+    def __init__(
+        self,
+        vocabulary: ModelVocabulary,
+        options: SamplingOptions,
+        constraint: Constraint | None = None,
+    ) -> None:
         biases = _biases(vocabulary, options)
-        self._grammar = (
-            Grammar(vocabulary, options.json_schema) if options.json_schema is not None else None
+        self._constraint = constraint
+        self._never_ends = options.ignore_eos
+        self._vocabulary = vocabulary
+        penalties = (
+            max(options.repeat_penalty, _LEAST),
+            options.frequency_penalty,
+            options.presence_penalty,
         )
-        penalties = (options.repeat_penalty, options.frequency_penalty, options.presence_penalty)
         has_penalties = penalties != (1.0, 0.0, 0.0)
-        self._is_argmax = options.temperature <= 0 and not (
-            biases or has_penalties or self._grammar
-        )
+        is_greedy = options.temperature < _LEAST
+        self._is_argmax = is_greedy and not (biases or has_penalties)
         self._chain = llama_cpp.llama_sampler_chain_init(
             llama_cpp.llama_sampler_chain_default_params()
         )
@@ -48,12 +60,12 @@ class Sampler:
             self._add(
                 llama_cpp.llama_sampler_init_penalties(vocabulary.size, _PENALTY_LAST_N, *penalties)
             )
-        self._add_draw(options)
+        if is_greedy:
+            self._add(llama_cpp.llama_sampler_init_greedy())
+        else:
+            self._add_draw(options)
 
     def _add_draw(self, options: SamplingOptions) -> None:
-        if options.temperature <= 0:
-            self._add(llama_cpp.llama_sampler_init_greedy())
-            return
         # top_k first: what follows then sorts a few candidates instead of the whole vocabulary.
         if options.top_k > 0:
             self._add(llama_cpp.llama_sampler_init_top_k(options.top_k))
@@ -72,53 +84,85 @@ class Sampler:
     @property
     def needs_logits(self) -> bool:
         """Whether it draws from logits (`draw`) instead of from a context (`sample`)."""
-        return self._is_argmax or self._grammar is not None
+        return self._is_argmax or self._constraint is not None
 
     def sample(self, context: Any, position: int) -> int:
         """Draw behind a position of the last batch, and remember it for the penalties."""
         return int(llama_cpp.llama_sampler_sample(self._chain, context, position))
 
     def draw(self, logits: npt.NDArray[np.float32]) -> int:
-        """Draw from a row of logits, and remember it.
+        """Draw from a row of logits, and remember it; `NO_TOKEN` if nothing may follow.
 
-        With a grammar first what the chain draws is looked at: asking the grammar about every
-        token of the vocabulary takes a hundred times as long, and is seldom needed.
+        With a constraint first what is drawn from all tokens is looked at: asking which of them
+        may follow takes longer, and is seldom needed.
+
+        Raises:
+            EngineError: nothing can follow, and the reply does not follow its schema yet.
         """
-        if self._grammar is None:
+        if self._constraint is None:
             return int(logits.argmax())
-        token = self._drawn(_Candidates(logits))
-        if not self._grammar.allows(token):
-            candidates = _Candidates(logits)
-            self._grammar.restrict(candidates.struct)
-            token = self._drawn(candidates)
+        if self._constraint.is_complete:
+            return NO_TOKEN
+        token = self._drawn(logits)
+        if not self._is_allowed(token):
+            allowed = self._allowed()
+            if not len(allowed):
+                return self._end_of_reply()
+            token = self._drawn(logits[allowed], allowed)
         self.accept(token)
         return token
 
-    def _drawn(self, candidates: "_Candidates") -> int:
+    def _drawn(
+        self, logits: npt.NDArray[np.float32], token_ids: npt.NDArray[np.intp] | None = None
+    ) -> int:
+        """What is drawn from a whole row, or from the part of it that has these ids."""
+        if self._is_argmax:
+            best = int(logits.argmax())
+            return best if token_ids is None else int(token_ids[best])
+        candidates = _Candidates(logits, token_ids)
         llama_cpp.llama_sampler_apply(self._chain, ctypes.byref(candidates.struct))
         return candidates.selected
 
+    def _is_allowed(self, token: int) -> bool:
+        assert self._constraint is not None
+        if self._vocabulary.is_end(token):
+            return self._constraint.may_end and not self._never_ends
+        return self._constraint.allows(token)
+
+    def _allowed(self) -> npt.NDArray[np.intp]:
+        assert self._constraint is not None
+        allowed = self._constraint.allowed()
+        if self._never_ends:
+            allowed = np.setdiff1d(allowed, self._vocabulary.eog_tokens, assume_unique=True)
+        return allowed
+
+    def _end_of_reply(self) -> int:
+        assert self._constraint is not None
+        if self._constraint.may_end:
+            return NO_TOKEN
+        raise EngineError("the model has no token that can follow under this schema")
+
     def accept(self, token: int) -> None:
         """Remember a token that was drawn."""
-        if self._grammar is not None:
-            self._grammar.accept(token)
+        if self._constraint is not None and not self._vocabulary.is_end(token):
+            self._constraint.accept(token)
         llama_cpp.llama_sampler_accept(self._chain, token)
 
     def close(self) -> None:
         """Free the chain."""
-        if self._grammar is not None:
-            self._grammar.close()
         llama_cpp.llama_sampler_free(self._chain)
 
 
 class _Candidates:
-    """Every token with its logit, as llama.cpp's samplers want it."""
+    """Tokens with their logits, as llama.cpp's samplers want them: a whole row, or a part of it."""
 
     _kind: Final = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
 
-    def __init__(self, logits: npt.NDArray[np.float32]) -> None:
+    def __init__(
+        self, logits: npt.NDArray[np.float32], token_ids: npt.NDArray[np.intp] | None
+    ) -> None:
         self._data = np.zeros(len(logits), self._kind)
-        self._data["id"] = np.arange(len(logits))
+        self._data["id"] = np.arange(len(logits)) if token_ids is None else token_ids
         self._data["logit"] = logits
         data = self._data.ctypes.data_as(ctypes.POINTER(llama_cpp.llama_token_data))
         self.struct = llama_cpp.llama_token_data_array(data, len(logits), -1, False)

@@ -1,9 +1,12 @@
 """A model's vocabulary: text to token ids and back. It never changes: any thread may ask."""
 
 import ctypes
-from typing import Any
+from typing import Any, Final
 
 import llama_cpp
+
+NO_TOKEN: Final = -1
+"""Drawn where nothing may follow: it ends a reply as a token of the model's would."""
 
 
 class ModelVocabulary:
@@ -20,7 +23,7 @@ class ModelVocabulary:
         self.eog_tokens = [
             token for token in range(self.size) if llama_cpp.llama_vocab_is_eog(self.handle, token)
         ]
-        self._eog = frozenset(self.eog_tokens)
+        self._eog = frozenset([*self.eog_tokens, NO_TOKEN])
         self._pieces: dict[int, bytes] = {}
 
     def tokenize(self, text: str, *, special: bool) -> list[int]:

@@ -1,0 +1,264 @@
+"""Replies that follow a JSON schema, by llguidance.
+
+A schema is followed to the letter, or refused with the name of what cannot be followed. Schemas
+come from clients: they are bounded before anything parses them, and compiling one as well as using
+it is bounded by llguidance's own limits, past which a reply fails and nothing else.
+"""
+
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
+
+from worker.engine.interface import EngineError, UnusableRequest
+from worker.engine.vocabulary import ModelVocabulary
+
+if TYPE_CHECKING:
+    from llguidance._lib import JsonCompileOptions
+
+MAX_SCHEMA_BYTES: Final = 65_536
+MAX_DEPTH: Final = 64
+_KEPT: Final = 64
+"""Compiled schemas; the ones used last."""
+
+_OPTIONS: "Final[JsonCompileOptions]" = {
+    # A schema must not switch off what makes it be followed.
+    "lenient": False,
+    "coerce_one_of": False,
+    # A break and an indent, or a space: without an end to it, a model can write blanks for ever.
+    "whitespace_pattern": r" |\n[ \t]{0,32}",
+}
+_FORBIDDEN: Final = {
+    "x-guidance": "x-guidance is not supported",
+    "nullable": 'nullable is not JSON Schema: say "type": ["…", "null"]',
+    "exclusiveMinimum": "exclusiveMinimum must be a number",
+    "exclusiveMaximum": "exclusiveMaximum must be a number",
+}
+"""Keywords that would be ignored, or change what the others mean."""
+_OF_SCHEMAS: Final = frozenset({"properties", "patternProperties", "$defs", "definitions"})
+"""Keywords whose names are the client's own."""
+_CONSTANTS: Final = frozenset({"const", "enum"})
+_OF_VALUES: Final = _CONSTANTS | {"default", "examples", "required"}
+"""Keywords whose contents are no schemas."""
+_LIMITS: Final = LLParserLimits(verbose_errors=False)
+
+
+class SchemaError(UnusableRequest):
+    """A JSON schema cannot be followed."""
+
+
+class Constraints:
+    """Compiles schemas for a model's vocabulary; any thread may ask.
+
+    Args:
+        vocabulary: of the model; its tokens' bytes are what a schema allows.
+    """
+
+    def __init__(self, vocabulary: ModelVocabulary) -> None:
+        self.size = vocabulary.size
+        self._tokens = _Tokens(vocabulary)
+        self._tokenizer = LLTokenizer(
+            TokenizerWrapper(self._tokens),
+            n_vocab=vocabulary.size,
+            eos_token=vocabulary.eog_tokens,
+            slices=LLTokenizer.json_slices(),
+        )
+        self._lock = threading.Lock()
+        self._compiled: OrderedDict[str, LLMatcher] = OrderedDict()
+
+    def of(self, schema: str) -> "Constraint":
+        """What a reply must follow.
+
+        Args:
+            schema: JSON text of a JSON schema.
+
+        Raises:
+            SchemaError: it is no schema, too large, or more than can be followed.
+        """
+        with self._lock:
+            matcher = self._compiled.get(schema)
+        if matcher is None:
+            matcher = self._compile(schema)
+        with self._lock:
+            self._compiled[schema] = matcher
+            self._compiled.move_to_end(schema)
+            while len(self._compiled) > _KEPT:
+                self._compiled.popitem(last=False)
+            return Constraint(matcher.deep_copy(), self.size)
+
+    def _compile(self, schema: str) -> LLMatcher:
+        grammar = grammar_of(schema)
+        for text in _fixed_texts(json.loads(schema)):
+            # As JSON: control characters are written as escapes.
+            written = json.dumps(text, ensure_ascii=False)
+            if not self._tokens(written.encode("utf-8", "surrogatepass")):
+                raise SchemaError(f"the model has no tokens to write {text[:40]!r} with")
+        matcher = LLMatcher(self._tokenizer, grammar, log_level=0, limits=_LIMITS)
+        if matcher.is_error():
+            raise SchemaError(_told(matcher.get_error()))
+        return matcher
+
+
+class Constraint:
+    """What may come next in one reply.
+
+    Args:
+        matcher: at its beginning; owned from now on.
+        size: of the vocabulary.
+    """
+
+    def __init__(self, matcher: LLMatcher, size: int) -> None:
+        self._matcher = matcher
+        self._size = size
+        self._mask = np.zeros((size + 31) // 32, np.int32)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing may follow any more."""
+        return bool(self._matcher.is_stopped()) and not self._matcher.is_error()
+
+    @property
+    def may_end(self) -> bool:
+        """Whether what there is follows the schema."""
+        return bool(self._matcher.is_accepting())
+
+    def allows(self, token: int) -> bool:
+        """Whether a token, not one that ends the reply, may come next."""
+        return bool(self._matcher.validate_tokens([token]) == 1)
+
+    def allowed(self) -> npt.NDArray[np.intp]:
+        """All tokens that may come next, those that end the reply among them.
+
+        Raises:
+            EngineError: finding them takes too much.
+        """
+        self._matcher.unsafe_compute_mask_ptr(self._mask.ctypes.data, self._mask.nbytes)
+        self._check()
+        bits = np.unpackbits(self._mask.view(np.uint8), bitorder="little")
+        return np.flatnonzero(bits[: self._size])
+
+    def accept(self, token: int) -> None:
+        """A token was drawn.
+
+        Raises:
+            EngineError: it is not allowed, or what follows it is too much.
+        """
+        self._matcher.consume_token(token)
+        self._check()
+
+    def _check(self) -> None:
+        if self._matcher.is_error():
+            raise EngineError(f"the schema: {_told(self._matcher.get_error())}")
+
+
+class _Tokens:
+    """A vocabulary as llguidance asks for it."""
+
+    def __init__(self, vocabulary: ModelVocabulary) -> None:
+        pieces = [vocabulary.piece_of(token) for token in range(vocabulary.size)]
+        self.special_token_ids = [token for token, piece in enumerate(pieces) if not piece]
+        for token in self.special_token_ids:
+            pieces[token] = vocabulary.piece_of(token, special=True)
+        self.tokens = pieces
+        self.bos_token_id = None
+        self.eos_token_id = vocabulary.eog_tokens[0] if vocabulary.eog_tokens else None
+        self._vocabulary = vocabulary
+
+    def __call__(self, text: bytes) -> list[int]:
+        """Tokens of a text that has to come; none if it cannot be written with them.
+
+        llama.cpp leaves out bytes for which the vocabulary has no token.
+        """
+        token_ids = self._vocabulary.tokenize(text.decode("utf-8", "replace"), special=False)
+        return token_ids if b"".join(map(self.tokens.__getitem__, token_ids)) == text else []
+
+
+def grammar_of(schema: str) -> str:
+    """What llguidance compiles.
+
+    Raises:
+        SchemaError: it is no schema, or more than can be followed.
+    """
+    if len(schema.encode("utf-8", "surrogatepass")) > MAX_SCHEMA_BYTES:
+        raise SchemaError(f"the schema is longer than {MAX_SCHEMA_BYTES} bytes")
+    try:
+        parsed = json.loads(schema)
+    except (ValueError, RecursionError):
+        raise SchemaError("the schema is not JSON") from None
+    if parsed is False:
+        raise SchemaError("a schema that is false allows nothing")
+    if parsed is True:
+        schema, parsed = "{}", {}
+    if not isinstance(parsed, dict):
+        raise SchemaError("a schema is an object")
+    _check_depth(parsed, 0)
+    _check_keywords(parsed)
+    try:
+        return str(LLMatcher.grammar_from_json_schema(schema, overrides=_OPTIONS))
+    except ValueError as error:
+        raise SchemaError(_told(str(error))) from None
+
+
+def _fixed_texts(node: Any) -> Iterator[str]:
+    """Strings that a reply under this schema has to contain letter by letter."""
+    if isinstance(node, list):
+        for item in node:
+            yield from _fixed_texts(item)
+    elif isinstance(node, dict):
+        for name, value in node.items():
+            if name in _CONSTANTS:
+                yield from _strings(value)
+            elif name in _OF_SCHEMAS and isinstance(value, dict):
+                yield from value if name == "properties" else ()
+                yield from _fixed_texts(list(value.values()))
+            else:
+                yield from _fixed_texts(value)
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """All strings in a JSON value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _strings(item)
+    elif isinstance(value, dict):
+        yield from value
+        yield from _strings(list(value.values()))
+
+
+def _check_depth(node: Any, depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise SchemaError(f"the schema is nested more than {MAX_DEPTH} deep")
+    for item in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        _check_depth(item, depth + 1)
+
+
+def _check_keywords(node: Any) -> None:
+    """Refuse what llguidance takes and does not follow."""
+    if isinstance(node, list):
+        for item in node:
+            _check_keywords(item)
+    if not isinstance(node, dict):
+        return
+    for name, value in node.items():
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if name in _FORBIDDEN and not (name.startswith("exclusive") and is_number):
+            raise SchemaError(_FORBIDDEN[name])
+        if name in _OF_VALUES:
+            continue
+        if name in _OF_SCHEMAS and isinstance(value, dict):
+            for inner in value.values():
+                _check_keywords(inner)
+        else:
+            _check_keywords(value)
+
+
+def _told(error: str) -> str:
+    """The first line of llguidance's message, which names the keyword."""
+    return error.strip().partition("\n")[0] or "the schema cannot be followed"
