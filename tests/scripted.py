@@ -77,6 +77,10 @@ class ScriptedEngine:
         self._piece_length = piece_length
         self._step = step
 
+    @property
+    def progress(self) -> int:
+        return self.steps
+
     def stuck_for(self) -> float:
         return 0.0
 

@@ -100,9 +100,9 @@ class Heartbeat:
         )
 
     async def _beat(self, held: Held) -> None:
-        steps = self._engine.steps
-        if held.generating and steps == held.steps_seen:
+        progress = self._engine.progress
+        if held.generating and progress == held.progress_seen:
             return
-        held.steps_seen = steps
+        held.progress_seen = progress
         if await self._turns.beat(held.claim, self._worker_id) is Outcome.FENCED:
             held.give_up(GivenUp.FENCED)

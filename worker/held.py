@@ -23,14 +23,14 @@ class GivenUp(Enum):
 class Held:
     """One claim and how far it is.
 
-    `generating` is true while the engine works on it; `steps_seen` is the engine's step count at
+    `generating` is true while the engine works on it; `progress_seen` is how far the engine was at
     the last heartbeat; `has_let_go` is true once nothing more is generated for it.
     """
 
     claim: Claim
     task: "asyncio.Task[None] | None" = None
     generating: bool = False
-    steps_seen: int = -1
+    progress_seen: int = -1
     given_up: GivenUp | None = None
     has_let_go: bool = False
 

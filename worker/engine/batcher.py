@@ -6,7 +6,7 @@ Everything here runs in the engine's thread and is deterministic for a given ord
 import logging
 import statistics
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -19,10 +19,11 @@ from worker.engine.prefixes import common_prefix
 from worker.engine.scheduler import Scheduler, Work
 from worker.engine.sequence import Sequence, Sink
 from worker.engine.stats import EngineStats
+from worker.engine.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
-_MEDIAN_OF: Final = 64
+_NEVER_STUCK_S: Final = float("inf")
 _GAP_TICKS: Final = 3
 """A gap between busy lanes stays open for so long: mostly the next turn fills it.
 
@@ -40,14 +41,20 @@ class Batcher:
         pacer: how large a prompt's chunks are.
         park_bytes: host memory for idle conversations.
         grid: if set, chunks and shared prefixes end at multiples of it (for comparing runs).
+        watchdog: is told of each step.
     """
 
     def __init__(
-        self, backend: Backend, pacer: PrefillPacer, *, park_bytes: int, grid: int | None = None
+        self,
+        backend: Backend,
+        pacer: PrefillPacer,
+        *,
+        park_bytes: int,
+        grid: int | None = None,
+        watchdog: Watchdog | None = None,
     ) -> None:
-        self.step_started: float | None = None
-        self.step_times: deque[float] = deque(maxlen=_MEDIAN_OF)
         self.steps = 0
+        self._watchdog = watchdog or Watchdog(_NEVER_STUCK_S)
         self._backend = backend
         self._pacer = pacer
         self._grid = grid
@@ -131,7 +138,7 @@ class Batcher:
 
     def stats(self) -> EngineStats:
         """Figures; may be asked for by another thread."""
-        times = list(self.step_times)
+        times = list(self._watchdog.step_times)
         return EngineStats(
             steps=self.steps,
             running=len(self._scheduler.running),
@@ -225,7 +232,7 @@ class Batcher:
             return None
         parts = [work.part() for work in works]
         try:
-            with self._timed_step():
+            with self._watched_step(parts):
                 began = time.monotonic()
                 self._backend.evaluate(parts)
         except NoRoom:
@@ -274,14 +281,13 @@ class Batcher:
         return True
 
     @contextmanager
-    def _timed_step(self) -> Iterator[None]:
-        started = self.step_started = time.monotonic()
+    def _watched_step(self, parts: list[Part]) -> Iterator[None]:
+        self._watchdog.begin(sum(len(part.token_ids) for part in parts))
         try:
             yield
         finally:
-            self.step_started = None
+            self._watchdog.end()
         self.steps += 1
-        self.step_times.append(time.monotonic() - started)
 
     def _leave(self, sequence: Sequence) -> None:
         """It runs no longer; its lane keeps what was evaluated."""

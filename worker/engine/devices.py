@@ -5,13 +5,15 @@ import os
 from dataclasses import dataclass
 from typing import Final
 
-import llama_cpp
 from llama_cpp import _ggml
 
 CPU: Final = 0
 _GPU: Final = 1
 _INTEGRATED_GPU: Final = 2
 """`GGML_BACKEND_DEVICE_TYPE_…`"""
+
+_NO_GPUS: Final = ("CPU", "BLAS", "RPC")
+"""Backends of llama.cpp that are no kind of GPU."""
 
 _TRACES: Final = {
     "cuda": ("/proc/driver/nvidia/version", "/dev/nvidia0", "/dev/nvidiactl"),
@@ -56,10 +58,11 @@ def why_no_gpu() -> str | None:
     """A sentence for whoever may expect a GPU to be used; None if there is nothing to say."""
     if gpus():
         return None
-    if llama_cpp.llama_supports_gpu_offload():
+    if backends := gpu_backends():
         return (
-            "llama.cpp is built for a GPU, but finds none that it can use (no driver, a driver "
-            "older than the build's CUDA, or a variable that hides it): the CPU does the work"
+            f"llama.cpp is built for {', '.join(backends)}, but finds no GPU that it can use (no "
+            "driver, one older than the build asks for, or a variable that hides the GPU): the CPU "
+            "does the work"
         )
     kind = next((kind for kind, paths in _TRACES.items() if any(map(os.path.exists, paths))), None)
     if kind is None:
@@ -76,9 +79,15 @@ def describe() -> str:
     if found:
         names = ", ".join(f"{device.description} ({device.name})" for device in found)
         return f"runs on {names}"
-    if llama_cpp.llama_supports_gpu_offload():
-        return "is built for a GPU, but finds none here: it runs on the CPU"
-    return "runs on the CPU"
+    return f"runs on the CPU: {why_no_gpu() or 'there is no GPU'}"
+
+
+def gpu_backends() -> list[str]:
+    """The kinds of GPU that llama.cpp is built for, whether there are any or not."""
+    library = _library()
+    handles = map(library.ggml_backend_reg_get, range(library.ggml_backend_reg_count()))
+    names = (library.ggml_backend_reg_name(handle).decode() for handle in handles)
+    return [name for name in names if name not in _NO_GPUS]
 
 
 def _described(library: ctypes.CDLL, handle: int) -> Device:
@@ -97,6 +106,11 @@ def _library() -> ctypes.CDLL:
     """The library with the signatures of what is called here: the bindings have none of it."""
     library: ctypes.CDLL = _ggml.libggml
     size_pointer = ctypes.POINTER(ctypes.c_size_t)
+    library.ggml_backend_reg_count.restype = ctypes.c_size_t
+    library.ggml_backend_reg_get.argtypes = [ctypes.c_size_t]
+    library.ggml_backend_reg_get.restype = ctypes.c_void_p
+    library.ggml_backend_reg_name.argtypes = [ctypes.c_void_p]
+    library.ggml_backend_reg_name.restype = ctypes.c_char_p
     library.ggml_backend_dev_count.restype = ctypes.c_size_t
     library.ggml_backend_dev_get.argtypes = [ctypes.c_size_t]
     library.ggml_backend_dev_get.restype = ctypes.c_void_p

@@ -3,13 +3,10 @@
 import asyncio
 import logging
 import queue
-import statistics
 import threading
-import time
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import replace
-from typing import Final
 
 from worker.engine.batcher import Batcher
 from worker.engine.chat_template import ChatTemplate
@@ -24,11 +21,9 @@ from worker.engine.model import LlamaModel
 from worker.engine.pacer import PrefillPacer
 from worker.engine.sequence import Sequence as Generation
 from worker.engine.stats import EngineStats
+from worker.engine.watchdog import Watchdog, thread_clock
 
 log = logging.getLogger(__name__)
-
-_PATIENCE: Final = 10
-"""A step may take this many times the median before it counts as stuck."""
 
 _Item = Piece | EngineError
 
@@ -77,26 +72,31 @@ class LlamaEngine:
         self.slots = model.num_lanes
         self._llama = model
         self._template = template
-        self._stuck_after_s = stuck_after_s
+        self._watchdog = Watchdog(stuck_after_s)
         self._pacer = PrefillPacer(model.batch_size, longest_step_s)
-        self._batcher = Batcher(model, self._pacer, park_bytes=park_bytes, grid=grid)
+        self._batcher = Batcher(
+            model, self._pacer, park_bytes=park_bytes, grid=grid, watchdog=self._watchdog
+        )
         self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._outbox: defaultdict[asyncio.AbstractEventLoop, list[tuple[_Stream, _Item]]]
         self._outbox = defaultdict(list)
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._thread.start()
+        self._watchdog.follow(thread_clock(self._thread.ident))
 
     @property
     def steps(self) -> int:
         return self._batcher.steps
 
+    @property
+    def progress(self) -> int:
+        return self._watchdog.progress
+
     def stats(self) -> EngineStats:
         return replace(self._batcher.stats(), placement=self._llama.placement)
 
     def stuck_for(self) -> float:
-        started = self._batcher.step_started
-        took_s = time.monotonic() - started if started is not None else 0.0
-        return overdue_s(took_s, list(self._batcher.step_times), self._stuck_after_s)
+        return self._watchdog.stuck_for()
 
     def tokenize(self, text: str) -> list[int]:
         return self._llama.vocabulary.tokenize(text, special=False)
@@ -185,17 +185,6 @@ class LlamaEngine:
             except RuntimeError:
                 log.debug("nobody waits any more: the event loop is closed")
         self._outbox.clear()
-
-
-def overdue_s(took_s: float, step_times: Sequence[float], stuck_after_s: float) -> float:
-    """By how much a step takes longer than any sound one.
-
-    Never before the first step has ended: on a slow machine nothing says how long that may take.
-    """
-    if not step_times:
-        return 0.0
-    longest = max(stuck_after_s, _PATIENCE * statistics.median(step_times))
-    return max(0.0, took_s - longest)
 
 
 def _deliver(items: list[tuple[_Stream, _Item]]) -> None:

@@ -121,11 +121,19 @@ class Engine(Protocol):
 
     @property
     def steps(self) -> int:
-        """Steps done so far; grows as long as the engine makes progress."""
+        """Steps done so far."""
+        ...
+
+    @property
+    def progress(self) -> int:
+        """Grows as long as the engine makes progress, within a long step as well."""
         ...
 
     def stuck_for(self) -> float:
-        """Seconds by which the current step exceeds the longest a sound one takes; 0 if none."""
+        """Seconds by which the current step exceeds the longest a sound one takes; 0 if none.
+
+        To be asked at every heartbeat: `progress` grows by it.
+        """
         ...
 
     def tokenize(self, text: str) -> list[int]:
