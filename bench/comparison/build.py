@@ -109,8 +109,11 @@ def pip(*arguments: str) -> None:
     run([sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments])
 
 
-def run(command: list[str]) -> None:
+def run(command: list[str], building: str = "llama-server") -> None:
     """Run a step of the build, with a line now and then that says how far it is.
+
+    Args:
+        building: what is built, for that line.
 
     Raises:
         SystemExit: it failed; its last lines are shown.
@@ -125,11 +128,11 @@ def run(command: list[str]) -> None:
         last.append(line)
         if line.startswith("[") and time.monotonic() - shown > PROGRESS_S:
             shown = time.monotonic()
-            say(f"building llama-server: {line.partition(']')[0].strip('[ ')}")
+            say(f"building {building}: {line.partition(']')[0].strip('[ ')}")
     if process.wait() != 0:
-        sys.exit("".join(last) + f"compare: failed: {shlex.join(command)}")
+        sys.exit("".join(last) + f"bench: failed: {shlex.join(command)}")
 
 
 def say(text: str) -> None:
     """A line on how things go; results alone go to the standard output."""
-    print(f"compare: {text}", file=sys.stderr, flush=True)
+    print(f"bench: {text}", file=sys.stderr, flush=True)

@@ -86,7 +86,10 @@ def build(sources: Path, configuration: dict[str, Any]) -> None:
     """Half an hour on two cores for one architecture."""
     options = [*CMAKE_OPTIONS, *PORTABLE, *configuration["cmake_args"]]
     run(["cmake", "-S", str(sources), "-B", str(CMAKE_FOLDER), *options])
-    run(["cmake", "--build", str(CMAKE_FOLDER), "--parallel", "3", "--target", *TARGETS])
+    run(
+        ["cmake", "--build", str(CMAKE_FOLDER), "--parallel", "3", "--target", *TARGETS],
+        building="llama.cpp for CUDA",
+    )
 
 
 def pack(sources: Path, target: Path) -> None:
