@@ -67,7 +67,15 @@ class LaneStore(Protocol):
     """The content of lanes."""
 
     def save(self, lane: int) -> State:
-        """A copy of what a lane holds."""
+        """A copy of what a lane holds; of a sliding window, what it sees from the lane's end."""
+        ...
+
+    def first(self, lane: int) -> int:
+        """The position from which on all layers hold what was evaluated; 0 if that is everything.
+
+        With a sliding window what it has passed may be missing: then a lane can go on at its end,
+        and be cut back only as long as the window still finds everything it looks at.
+        """
         ...
 
     def load(self, lane: int, state: State) -> bool:
@@ -92,6 +100,7 @@ class Backend(Vocabulary, LaneStore, Protocol):
 
     `packed`: a step is one pass over the weights only if its lanes are neighbours.
     `copies_fast`: copying a lane takes less than such a pass.
+    `window`: tokens that a sliding window looks at, its own included; 0 if all layers see all.
     """
 
     @property
@@ -112,6 +121,9 @@ class Backend(Vocabulary, LaneStore, Protocol):
 
     @property
     def copies_fast(self) -> bool: ...
+
+    @property
+    def window(self) -> int: ...
 
     @property
     def native_s(self) -> float:

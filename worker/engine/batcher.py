@@ -65,6 +65,7 @@ class Batcher:
             park_bytes=park_bytes,
             packed=backend.packed,
             copies_fast=backend.copies_fast,
+            window=backend.window,
             grid=grid or 1,
         )
         self._warm: OrderedDict[str, tuple[int, ...]] = OrderedDict()

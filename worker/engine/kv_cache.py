@@ -62,6 +62,7 @@ class KvCache:
         park_bytes: host memory for what does not fit into lanes.
         packed: busy lanes should be neighbours.
         copies_fast: copying a lane costs less than parking it.
+        window: tokens that a sliding window looks at; 0 without one.
         grid: prefixes are shared in multiples of so many tokens.
     """
 
@@ -73,6 +74,7 @@ class KvCache:
         park_bytes: int,
         packed: bool,
         copies_fast: bool = False,
+        window: int = 0,
         grid: int = 1,
     ) -> None:
         self.lanes = [Lane(index) for index in range(num_lanes)]
@@ -80,6 +82,7 @@ class KvCache:
         self._store = store
         self._packed = packed
         self._copies_fast = copies_fast
+        self._window = window
         self._grid = grid
         self._can_truncate = True
         self._uses = 0
@@ -180,7 +183,7 @@ class KvCache:
             matched = min(limit, common_prefix(place.token_ids, token_ids))
             matched -= 0 if is_own else matched % self._grid
             source = _Source(matched, place, is_own)
-            if matched == 0 or not (self._can_truncate or source.is_whole):
+            if matched == 0 or not self._is_usable(source):
                 continue
             if not is_own and matched < MIN_SHARED:
                 continue
@@ -189,6 +192,19 @@ class KvCache:
             if best.is_own and best.matched + MIN_SHARED > limit:
                 break
         return best
+
+    def _is_usable(self, source: _Source) -> bool:
+        """Whether what is to be cut off can be, and everything that is left is there."""
+        if source.is_whole:
+            return True
+        if not self._can_truncate:
+            return False
+        if self._window == 0:
+            return True
+        place = source.place
+        first = place.first if isinstance(place, Parked) else self._store.first(place.index)
+        # The next token looks back at so many, itself among them.
+        return first <= max(0, source.matched - self._window + 1)
 
     def _places(self, session: str) -> Iterator[tuple[Lane | Parked, bool]]:
         """Everything that has been evaluated; the conversation's own first."""
@@ -278,8 +294,15 @@ class KvCache:
     def _park_content(self, lane: Lane) -> None:
         """Keep what a conversation has in a lane; it stays there, too."""
         if lane.token_ids and lane.session is not None:
-            state = self._store.save(lane.index)
-            self.parking.put(Parked(lane.session, list(lane.token_ids), state))
+            self.parking.put(self._saved(lane, lane.session))
+
+    def _saved(self, lane: Lane, session: str | None) -> Parked:
+        """A lane's content; what its window has passed is not in it."""
+        first = 0
+        if self._window:
+            first = max(self._store.first(lane.index), len(lane.token_ids) - self._window)
+        state = self._store.save(lane.index)
+        return Parked(session, list(lane.token_ids), state, first)
 
     def _clear(self, lane: Lane) -> None:
         self._store.clear(lane.index)
@@ -299,7 +322,7 @@ class KvCache:
         """Park a shared prefix by itself: the next one who shares it copies no more than that."""
         if source.is_own or source.is_whole or len(lane.token_ids) < MIN_SHARED:
             return
-        self.parking.put(Parked(None, list(lane.token_ids), self._store.save(lane.index)))
+        self.parking.put(self._saved(lane, None))
 
     def _forget_others(self, session: str, lane: Lane) -> None:
         """A conversation is in one place only; what stays behind elsewhere is out of date."""

@@ -68,7 +68,10 @@ class LlamaModel:
         self.vocabulary = ModelVocabulary(self._model)
         self.constraints = Constraints(self.vocabulary)
         self.piece_of, self.is_end = self.vocabulary.piece_of, self.vocabulary.is_end
-        self.copies_fast = self._can_copy_on_device(options)
+        self.window = int(llama_cpp.llama_model_n_swa(self._model))
+        is_on_gpu = self.placement.offloaded > 0
+        self._copies_in_place = self._can_copy_in_place(options, is_on_gpu=is_on_gpu)
+        self.copies_fast = self._copies_in_place and (is_on_gpu or bool(options.device_copies))
         self._copying: set[int] = set()
         self._batch = Batch(self.batch_size)
         self._logits: npt.NDArray[np.float32] | None = None
@@ -119,11 +122,12 @@ class LlamaModel:
             flash_attention=self._has_flash_attention,
         )
 
-    def _can_copy_on_device(self, options: ModelOptions) -> bool:
+    def _can_copy_in_place(self, options: ModelOptions, *, is_on_gpu: bool) -> bool:
         """Whether lanes are copied where they lie.
 
         That copies a lane's whole buffer: much faster than through the host on a GPU, and slower
-        than copying the tokens in it on a CPU. States that are no caches cannot be taken back.
+        than copying the tokens in it on a CPU; but a saved state lacks what a sliding window has
+        passed, and a copy does not. States that are no caches cannot be taken back.
         """
         is_cache = not (
             llama_cpp.llama_model_is_recurrent(self._model)
@@ -131,7 +135,7 @@ class LlamaModel:
         )
         wanted = options.device_copies
         if wanted is None:
-            wanted = self.placement.offloaded > 0
+            wanted = is_on_gpu or self.window > 0
         return wanted and is_cache and self.packed
 
     def warm_up(self) -> tuple[int, float]:
@@ -219,7 +223,7 @@ class LlamaModel:
         return bool(read)
 
     def copy(self, source: int, target: int) -> bool:
-        if not self.copies_fast:
+        if not self._copies_in_place:
             return self.load(target, self.save(source))
         with self._native():
             llama_cpp.llama_memory_seq_cp(self._memory, source, target, -1, -1)
@@ -242,6 +246,9 @@ class LlamaModel:
                 self.truncate(candidate, length)
                 return
         raise EvaluationFailed("no lane has room left")
+
+    def first(self, lane: int) -> int:
+        return max(0, int(llama_cpp.llama_memory_seq_pos_min(self._memory, lane)))
 
     def truncate(self, lane: int, length: int) -> bool:
         return bool(llama_cpp.llama_memory_seq_rm(self._memory, lane, length, -1))

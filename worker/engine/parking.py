@@ -10,11 +10,15 @@ from worker.engine.backend import State
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """What a lane held: `session` is None for a prefix that belongs to nobody."""
+    """What a lane held: `session` is None for a prefix that belongs to nobody.
+
+    `first` is the position from which on all of it is there (`LaneStore.first`).
+    """
 
     session: str | None
     token_ids: list[int]
     state: State
+    first: int = 0
 
 
 class Parking:

@@ -66,10 +66,13 @@ class ScriptedBackend:
         cells: int | None = None,
         can_truncate: bool = True,
         copies_fast: bool = False,
+        window: int = 0,
     ) -> None:
         self.num_lanes, self.lane_size = num_lanes, lane_size
         self.batch_size, self.packed = batch_size, packed
         self.copies_fast = copies_fast
+        self.window = window
+        self.firsts = [0] * num_lanes
         self.content: list[list[int]] = [[] for _ in range(num_lanes)]
         self.steps: list[list[Part]] = []
         self.samplers: list[Silent] = []
@@ -98,6 +101,8 @@ class ScriptedBackend:
         for part in parts:
             assert part.start == len(self.content[part.lane]), "a gap or an overlap in a lane"
             assert part.token_ids
+            seen = part.start - self.window + 1
+            assert self.firsts[part.lane] <= max(0, seen), "the window looks at what is missing"
         if sum(map(len, self.content)) + count > self._cells:
             raise NoRoom("full")
         error = self.fault(parts)
@@ -118,21 +123,29 @@ class ScriptedBackend:
 
     def save(self, lane: int) -> State:
         self.num_saved += 1
-        return b"".join(token.to_bytes(BYTES_PER_TOKEN) for token in self.content[lane])
+        content = self.content[lane]
+        first = self.firsts[lane]
+        if self.window:
+            first = max(first, len(content) - self.window)
+        return b"".join(token.to_bytes(BYTES_PER_TOKEN) for token in (*content, first))
 
     def load(self, lane: int, state: State) -> bool:
         assert isinstance(state, bytes)
         self.num_loaded += 1
-        self.content[lane] = [
+        *self.content[lane], self.firsts[lane] = (
             int.from_bytes(state[at : at + BYTES_PER_TOKEN])
             for at in range(0, len(state), BYTES_PER_TOKEN)
-        ]
+        )
         return True
+
+    def first(self, lane: int) -> int:
+        return self.firsts[lane]
 
     def copy(self, source: int, target: int) -> bool:
         assert not self.content[target], "a lane is copied over another's content"
         self.num_copied += 1
         self.content[target] = list(self.content[source])
+        self.firsts[target] = self.firsts[source]
         return True
 
     def truncate(self, lane: int, length: int) -> bool:
@@ -143,6 +156,7 @@ class ScriptedBackend:
 
     def clear(self, lane: int) -> None:
         self.content[lane].clear()
+        self.firsts[lane] = 0
 
     @property
     def evaluated(self) -> int:

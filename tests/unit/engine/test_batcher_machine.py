@@ -27,8 +27,11 @@ class BatcherMachine(RuleBasedStateMachine):
         cells=st.sampled_from([400, 900]),
         can_truncate=st.booleans(),
         copies_fast=st.booleans(),
+        window=st.sampled_from([0, 0, 24, 60]),
     )
-    def start(self, packed: bool, cells: int, can_truncate: bool, copies_fast: bool) -> None:
+    def start(
+        self, packed: bool, cells: int, can_truncate: bool, copies_fast: bool, window: int
+    ) -> None:
         self.backend = ScriptedBackend(
             num_lanes=3,
             lane_size=300,
@@ -36,6 +39,7 @@ class BatcherMachine(RuleBasedStateMachine):
             cells=cells,
             can_truncate=can_truncate,
             copies_fast=copies_fast,
+            window=window,
         )
         self.batcher = Batcher(self.backend, PrefillPacer(64, 10.0), park_bytes=PARK_BYTES)
         self.history: dict[str, tuple[int, ...]] = {}
