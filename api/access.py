@@ -11,7 +11,7 @@ from api.keys import KeyRing
 from api.web.pages import FILES
 from shared.limits import Caller
 
-_OPEN: Final = frozenset({"/healthz", "/readyz", "/openapi.json"})
+_OPEN: Final = frozenset({"/healthz", "/health", "/readyz", "/openapi.json"})
 _OPEN_TO_GET: Final = frozenset({"/", "/ops"})
 """Of these the operations page asks for a key itself."""
 _CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="palaver"'}

@@ -176,6 +176,7 @@ def create_app(parts: Parts) -> Application:
     app.add_route("/conversations/{conversation}/messages", MessagesResource(conversations))
     add_openai_routes(app, parts)
     app.add_route("/healthz", HealthResource())
+    app.add_route("/health", HealthResource())
     app.add_route("/readyz", ReadyResource(parts.readiness))
     app.add_route("/metrics", MetricsResource(http_metrics, parts.workers, parts.queue))
     app.add_route("/ops", OpsPage(Page("ops.html", asks_for_key=has_keys), parts.access))

@@ -11,7 +11,7 @@ from api.errors import PROBLEM_JSON, Problem
 from api.web.pages import FILES, wants_page
 from shared.config import Settings
 
-_OPEN_TO_ANY_HOST: Final = frozenset({"/healthz", "/readyz"})
+_OPEN_TO_ANY_HOST: Final = frozenset({"/healthz", "/health", "/readyz"})
 _PROXY_HEADERS: Final = ("FORWARDED", "VIA")
 _ANSWERS: Final = (falcon.MEDIA_JSON, PROBLEM_JSON, "text/event-stream")
 _EXPOSED: Final = "Location, Retry-After, Preference-Applied"

@@ -203,6 +203,7 @@ def _service_paths() -> dict[str, Any]:
 
     return {
         "/healthz": get("The process lives"),
+        "/health": get("The process lives, under the name that other servers use"),
         "/readyz": get("A prompt would be answered", "503"),
         "/openapi.json": get("This document"),
         "/ops": {

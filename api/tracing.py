@@ -16,7 +16,9 @@ log = logging.getLogger(__name__)
 _ID_BYTES: Final = 12
 _ID: Final = re.compile(r"(resp_|conv_)?[0-9a-f]{1,32}")
 _TIMED: Final = "/v1/"
-_ROUTINE: Final = frozenset({"/healthz", "/readyz", "/metrics", "/ops/data", "/web/markdown"})
+_ROUTINE: Final = frozenset(
+    {"/healthz", "/health", "/readyz", "/metrics", "/ops/data", "/web/markdown"}
+)
 
 
 class Tracing:

@@ -31,6 +31,7 @@ CLIENT_KEY_VARIABLE = "PALAVER_API_KEY"
 BUILD_VARIABLE = "PALAVER_CUDA_ARCHITECTURES"
 """For `make install`."""
 _LONGEST_S = 86400 * 3650
+_CONTEXT_VARIABLE = "PALAVER_DEFAULT_CONTEXT"
 
 
 def _names(value: object) -> object:
@@ -92,7 +93,7 @@ class Settings(BaseSettings):
     context_length: int = _env("PALAVER_CONTEXT_LENGTH", 3500, ge=64, le=10_000_000)
     trim_to: float = _env("PALAVER_TRIM_TO", 0.6, gt=0, le=1)
     max_tokens: int = _env("PALAVER_MAX_TOKENS", 512, ge=1, le=1_000_000)
-    default_context: str = _env("PALAVER_DEFAULT_CONTEXT", "You are a helpful, concise assistant.")
+    default_context: str = _env(_CONTEXT_VARIABLE, "You are a helpful, concise assistant.")
     slots: int = _env("PALAVER_SLOTS", 8, ge=1, le=256)
     gpu_layers: int = _env("PALAVER_GPU_LAYERS", -1, ge=-1)
     threads: int | None = _env("PALAVER_THREADS", None, ge=1, le=1024)
@@ -166,6 +167,9 @@ def load_settings(**overrides: Any) -> Settings:
         ConfigError: one line for each wrong setting: name, value, what is allowed.
     """
     try:
+        if _is_set_empty(_CONTEXT_VARIABLE):
+            # Elsewhere empty means "not set"; here it means something: no instructions.
+            overrides.setdefault(_CONTEXT_VARIABLE, "")
         settings = Settings(**overrides)
     except ValidationError as error:
         raise ConfigError("\n".join(_describe(item) for item in error.errors())) from None
@@ -174,6 +178,12 @@ def load_settings(**overrides: Any) -> Settings:
     for name in unknown_settings():
         print(f"palaver: warning: there is no setting {name}", file=sys.stderr)
     return settings
+
+
+def _is_set_empty(name: str) -> bool:
+    """Whether the environment, or else `.env`, gives a variable no text."""
+    value = os.environ[name] if name in os.environ else dotenv_values(".env").get(name)
+    return value is not None and not value.strip()
 
 
 def unknown_settings() -> list[str]:

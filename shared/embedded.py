@@ -129,7 +129,7 @@ def prepare_folders(data_dir: Path) -> None:
     Raises:
         ConfigError: the runtime folder exists and is somebody else's, or open to others.
     """
-    (data_dir / "redis").mkdir(parents=True, exist_ok=True)
+    make_private(data_dir / "redis")
     folder = runtime_dir(data_dir)
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -137,6 +137,15 @@ def prepare_folders(data_dir: Path) -> None:
         raise ConfigError(f"{folder}: {error.strerror}") from None
     check_private(folder)
     socket_path(data_dir).unlink(missing_ok=True)
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder, or take one with all that lies in it, so that it is readable to us alone."""
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    for path in folder.rglob("*"):
+        if not path.is_symlink():
+            path.chmod(0o700 if path.is_dir() else 0o600)
 
 
 def check_private(folder: Path) -> None:
@@ -185,6 +194,8 @@ async def serve(settings: Settings) -> int:
     lock.acquire()
     try:
         prepare_folders(settings.data_dir)
+        # The server's files are made by its child.
+        os.umask(0o077)
         path = socket_path(settings.data_dir)
         return await Supervisor(
             [str(binary), "-"],

@@ -26,16 +26,15 @@ def watch_ancestors(loop: asyncio.AbstractEventLoop, gone: Callable[[], None]) -
     """Call `gone` when an ancestor that we were started by has ended.
 
     Watched are the parent and, under honcho (which starts each line through a helper process of
-    its own), the parent's parent.
+    its own), the parent's parent. The first process of a container, or one that was started into
+    it, has a parent outside, which there is no way to watch and no need to.
     """
     ancestors = [os.getppid()]
     if "HONCHO_PROCESS_NAME" in os.environ and (grandparent := _parent_of(ancestors[0])):
         ancestors.append(grandparent)
-    if sys.platform == "linux":
-        for pid in ancestors:
+    for pid in ancestors:
+        if pid > 0:
             _watch_pid(loop, pid, gone)
-    else:
-        _poll_parent(loop, os.getppid(), gone)
 
 
 def _parent_of(pid: int) -> int | None:
@@ -48,10 +47,16 @@ def _parent_of(pid: int) -> int | None:
 
 
 def _watch_pid(loop: asyncio.AbstractEventLoop, pid: int, gone: Callable[[], None]) -> None:
+    """By a descriptor where there are such; they can be refused, and do not exist on macOS."""
     try:
-        descriptor = os.pidfd_open(pid)
-    except OSError:
+        descriptor = os.pidfd_open(pid) if sys.platform == "linux" else None
+    except ProcessLookupError:
         loop.call_soon(gone)
+        return
+    except OSError:
+        descriptor = None
+    if descriptor is None:
+        _poll_pid(loop, pid, gone)
         return
 
     def readable() -> None:
@@ -62,8 +67,19 @@ def _watch_pid(loop: asyncio.AbstractEventLoop, pid: int, gone: Callable[[], Non
     loop.add_reader(descriptor, readable)
 
 
-def _poll_parent(loop: asyncio.AbstractEventLoop, parent: int, gone: Callable[[], None]) -> None:
-    if os.getppid() != parent:
+def _poll_pid(loop: asyncio.AbstractEventLoop, pid: int, gone: Callable[[], None]) -> None:
+    if _has_gone(pid):
         gone()
     else:
-        loop.call_later(_POLL_S, _poll_parent, loop, parent, gone)
+        loop.call_later(_POLL_S, _poll_pid, loop, pid, gone)
+
+
+def _has_gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        # It is there, and somebody else's.
+        return False
+    return False

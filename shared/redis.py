@@ -99,8 +99,18 @@ def connect(settings: Settings, *, max_connections: int | None = None, **options
         # Options that do not exist are found only when a connection is made.
         pool.make_connection()  # type: ignore[no-untyped-call]
     except (ValueError, TypeError, RedisError) as error:
-        raise ConfigError(f"REDIS_URL: {error}") from None
+        raise ConfigError(f"REDIS_URL: {_without_secrets(error, url)}") from None
     return Redis.from_pool(pool)
+
+
+def _without_secrets(error: Exception, url: str) -> str:
+    """An error's text, unless it may quote a part of a password."""
+    if "@" not in url and "password" not in url:
+        return str(error)
+    return (
+        "it cannot be read as an address; in user and password, # @ : / ? and % are written as %23 "
+        "%40 %3A %2F %3F and %25"
+    )
 
 
 class _SentinelRedis(Redis):

@@ -36,6 +36,9 @@ def test_a_conversation_survives_a_restart_of_everything(data_dir: Path) -> None
         second = client.post("/", json=again).json()
     assert second["window"]["turns_kept"] == 2
     assert second["usage"]["prompt_tokens"] > first["usage"]["total_tokens"]
+    stored = [data_dir / "redis", *(data_dir / "redis").rglob("*")]
+    assert len(stored) > 1
+    assert [path for path in stored if path.stat().st_mode & 0o077] == [], "nobody else reads it"
 
 
 @pytest.mark.parametrize("how", ["ctrl-c", "terminal closed", "honcho killed"])

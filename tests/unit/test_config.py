@@ -9,6 +9,7 @@ import pytest
 
 from shared.config import Settings, load_settings, settings_or_exit, unknown_settings
 from shared.errors import EX_CONFIG, ConfigError
+from shared.redis import connect
 
 SetEnv = Callable[..., None]
 
@@ -168,6 +169,37 @@ def test_lists_are_separated_by_commas(set_env: SetEnv) -> None:
 def test_an_empty_variable_is_as_good_as_none(set_env: SetEnv) -> None:
     set_env(PORT="", REDIS_URL="", PALAVER_THREADS="", PALAVER_MODEL_PATH="")
     assert load_settings() == Settings()
+
+
+def test_empty_default_instructions_are_none_at_all(set_env: SetEnv, tmp_path: Path) -> None:
+    assert load_settings().default_context
+    (tmp_path / ".env").write_text("PALAVER_DEFAULT_CONTEXT=\n")
+    assert load_settings().default_context == ""
+    set_env(PALAVER_DEFAULT_CONTEXT="Be kind.")
+    assert load_settings().default_context == "Be kind."
+    set_env(PALAVER_DEFAULT_CONTEXT="")
+    assert load_settings().default_context == ""
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://:hush#hush@localhost:6379/0",
+        "redis://user:hu/sh@localhost:6379/0",
+        "rediss://:hu?sh@localhost",
+        "redis://:hush@localhost:port",
+        "sentinel://user:hu#sh@host:26379/service",
+        "redis://localhost:6379?password=hush&nonsense=1",
+    ],
+)
+def test_no_message_about_an_address_has_any_of_its_password(set_env: SetEnv, url: str) -> None:
+    set_env(REDIS_URL=url)
+    message = ""
+    try:
+        connect(load_settings())
+    except ConfigError as error:
+        message = str(error)
+    assert "hu" not in message
 
 
 def test_fractions_of_seconds_are_allowed(set_env: SetEnv) -> None:

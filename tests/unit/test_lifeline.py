@@ -132,3 +132,49 @@ def test_a_process_may_ask_to_die_with_its_parent(start: Start) -> None:
     family = start([sys.executable, "-c", MORTAL_PARENT, MORTAL], "ready")
     family.oldest.kill()
     assert family.line() == "told"
+
+
+# pidfd_open is refused, as some sandboxes do.
+REFUSED = """
+import asyncio, os, sys
+from shared import lifeline
+
+async def main():
+    gone = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    lifeline._poll_pid(loop, int(sys.argv[1]), gone.set)
+    print("watching", flush=True)
+    await gone.wait()
+    print("gone", flush=True)
+
+asyncio.run(main())
+"""
+
+
+def test_where_descriptors_are_refused_only_a_process_that_is_gone_is_gone() -> None:
+    watched = subprocess.Popen(["sleep", "60"])
+    command = [sys.executable, "-c", REFUSED, str(watched.pid)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watcher:
+        assert watcher.stdout is not None
+        assert watcher.stdout.readline() == "watching\n"
+        watched.kill()
+        watched.wait()
+        assert watcher.stdout.readline() == "gone\n"
+
+
+def test_the_first_process_of_a_container_goes_on() -> None:
+    """In a namespace of its own a process has the number 1, and a parent that is not there."""
+    code = (
+        "import asyncio, os; from shared.lifeline import watch_ancestors\n"
+        "async def main():\n"
+        "    gone = asyncio.Event()\n"
+        "    watch_ancestors(asyncio.get_running_loop(), gone.set)\n"
+        "    await asyncio.sleep(0)\n"
+        "    print(os.getpid(), os.getppid(), gone.is_set())\n"
+        "asyncio.run(main())"
+    )
+    command = ["unshare", "--pid", "--fork", sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0 and "unshare" in done.stderr:
+        pytest.skip("namespaces cannot be made here")
+    assert done.stdout == "1 0 False\n", done.stderr
