@@ -150,7 +150,7 @@ def create_app(parts: Parts) -> Application:
     app = Application(
         middleware=[Tracing(), http_metrics, PageHeaders(), Guards(settings), parts.access]
     )
-    install_error_handlers(app, {openai_errors.PREFIX: openai_errors.error_body})
+    install_error_handlers(app, {openai_errors.PREFIX: openai_errors.DIALECT})
     home = {
         "name": "Palaver",
         "version": version,

@@ -4,6 +4,7 @@ import logging
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import falcon
@@ -141,7 +142,20 @@ def _message(item: Any) -> str:
     return str(item["msg"])
 
 
-Dialects = Mapping[str, Callable[[Problem], bytes]]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """How problems are told to clients of another API.
+
+    Args:
+        body: makes that API's JSON of a problem.
+        statuses: that API's statuses, where they are others than ours.
+    """
+
+    body: Callable[[Problem], bytes]
+    statuses: Mapping[int, int]
+
+
+Dialects = Mapping[str, Dialect]
 NO_DIALECTS: Final[Dialects] = {}
 
 
@@ -227,15 +241,16 @@ def install_error_handlers(
     """Answer every error of this application as a problem object.
 
     Args:
-        dialects: what makes other JSON of a problem, by the beginning of the path.
+        dialects: of other APIs, by the beginning of the path.
     """
 
     async def problem(req: Any, resp: falcon.asgi.Response, error: Problem, _params: Any) -> None:
         resp.status = error.status
         resp.content_type, resp.data = PROBLEM_JSON, error.body()
-        for prefix, to_json in dialects.items():
+        for prefix, dialect in dialects.items():
             if req.path.startswith(prefix):
-                resp.content_type, resp.data = falcon.MEDIA_JSON, to_json(error)
+                resp.status = dialect.statuses.get(error.status, error.status)
+                resp.content_type, resp.data = falcon.MEDIA_JSON, dialect.body(error)
         resp.set_headers(error.headers)
 
     async def ours(req: Any, resp: Any, error: PalaverError, params: Any) -> None:

@@ -22,7 +22,7 @@ _ERROR: Final = {
 
 
 _NOWHERE: Final = ("403", "404", "406", "429", "503")
-_BODY: Final = ("400", "403", "406", "408", "409", "413", "422", "429", "500", "503", "504")
+_BODY: Final = ("400", "403", "406", "408", "409", "413", "429", "500", "503", "504")
 
 
 def openai_paths() -> dict[str, Any]:
@@ -75,7 +75,7 @@ def _conversation_paths() -> dict[str, Any]:
             "delete": _operation("Delete it", *_NOWHERE, parameters=[conversation]),
         },
         "/v1/conversations/{conversation}/items": {
-            "get": _operation("Its messages", *_NOWHERE, "400", "422", parameters=[conversation])
+            "get": _operation("Its messages", *_NOWHERE, "400", parameters=[conversation])
         },
     }
 

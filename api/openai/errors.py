@@ -4,7 +4,7 @@ from typing import Any, Final
 
 import orjson
 
-from api.errors import Problem
+from api.errors import Dialect, Problem
 
 PREFIX: Final = "/v1/"
 
@@ -25,9 +25,21 @@ def error_body(problem: Problem) -> bytes:
     if problem.status >= _FIRST_SERVER_ERROR:
         kind = "server_error"
     error: dict[str, Any] = {
-        "message": problem.detail,
+        "message": _message(problem),
         "type": kind,
         "param": (problem.errors[0]["field"] or None) if problem.errors else None,
         "code": _CODES.get(problem.code, problem.code),
     }
     return orjson.dumps({"error": error | problem.extra})
+
+
+def _message(problem: Problem) -> str:
+    """Clients tell an overflow of the window by these words."""
+    if problem.code != "context_length_exceeded" or "budget" not in problem.extra:
+        return problem.detail
+    limit = problem.extra["budget"]
+    return f"Input tokens exceed the configured limit of {limit} tokens: {problem.detail}"
+
+
+DIALECT: Final = Dialect(body=error_body, statuses={422: 400})
+"""To OpenAI's clients a wrong field is a bad request, as a wrong body is."""

@@ -39,24 +39,68 @@ _BIAS_SCHEMA: Final = {
 }
 
 
-class TextPart(BaseModel):
-    """A part of a message's content. Others than text are not supported."""
+def asks_for_nothing(value: object) -> bool:
+    """Whether a value says no more than leaving it out: null, or empty all the way down."""
+    if isinstance(value, dict):
+        return all(map(asks_for_nothing, value.values()))
+    return value is None or value == []
+
+
+class Body(BaseModel):
+    """What a client sends, or an object in it.
+
+    Clients write out much that they do not want: what asks for nothing is taken as if it were not
+    there, and what is not known and asks for something is refused by name.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nothing(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        known = {field.alias or name for name, field in cls.model_fields.items()}
+        return {
+            name: value
+            for name, value in data.items()
+            if value is not None and (name in known or not asks_for_nothing(value))
+        }
+
+
+class TextPart(Body):
+    """A part of a message's content. Others than text are not supported."""
 
     type: Literal["text", "input_text", "output_text"]
     text: StrictStr
 
 
-class Message(BaseModel):
-    """One message of a conversation that the client keeps."""
+def _nothing(value: object) -> tuple[()]:
+    if not asks_for_nothing(value):
+        raise PydanticCustomError("unsupported", "is not supported")
+    return ()
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+
+Nothing = Annotated[tuple[()], BeforeValidator(_nothing)]
+"""A field that may be there, but not say anything."""
+
+
+class Message(Body):
+    """One message of a conversation that the client keeps.
+
+    What an answer's message had beside its text comes back with it: it is passed over, unless it
+    says something that would be lost.
+    """
+
+    model_config = ConfigDict(extra="ignore")
 
     role: Literal["system", "developer", "user", "assistant"]
     content: StrictStr | tuple[TextPart, ...]
-    name: None = None
-    refusal: None = None
+    name: StrictStr | None = None
+    tool_calls: Nothing = ()
+    function_call: Nothing = ()
+    audio: Nothing = ()
+    refusal: Nothing = ()
 
     def to_chat(self) -> ChatMessage:
         """With its text in one piece; a developer's is a system message."""
@@ -85,10 +129,8 @@ def bounded_schema(schema: dict[str, Any]) -> dict[str, Any]:
 Schema = Annotated[dict[str, Any], AfterValidator(bounded_schema), Field(alias="schema")]
 
 
-class JsonSchema(BaseModel):
+class JsonSchema(Body):
     """A schema that the reply must follow."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
     description: StrictStr | None = None
@@ -96,38 +138,31 @@ class JsonSchema(BaseModel):
     strict: StrictBool | None = None
 
 
-class TextFormat(BaseModel):
+class TextFormat(Body):
     """A reply of any form."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     type: Literal["text"]
 
 
-class ObjectFormat(BaseModel):
+class ObjectFormat(Body):
     """A reply that is a JSON object."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     type: Literal["json_object"]
 
 
-class SchemaFormat(BaseModel):
+class SchemaFormat(Body):
     """A reply that follows a JSON schema."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     type: Literal["json_schema"]
     json_schema: JsonSchema
 
 
-class StreamOptions(BaseModel):
-    """What else a stream tells."""
+class StreamOptions(Body):
+    """What else a stream tells; flags that are not known change nothing in it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(extra="ignore")
 
     include_usage: StrictBool = False
-    include_obfuscation: Literal[False] = False
 
 
 def _biases(value: object) -> object:
@@ -146,13 +181,19 @@ def _biases(value: object) -> object:
     return tuple(pairs)
 
 
-class ChatCompletionRequest(BaseModel):
-    """The body of `POST /v1/chat/completions`.
+class Bookkeeping(Body):
+    """What is for the client's own books, or asks for what happens anyway."""
 
-    `model` may be any: there is one. `user` and `metadata` are for the client's own books.
-    """
+    user: StrictStr | None = None
+    safety_identifier: StrictStr | None = None
+    prompt_cache_key: StrictStr | None = None
+    prompt_cache_retention: StrictStr | None = None
+    service_tier: StrictStr | None = None
+    parallel_tool_calls: StrictBool | None = None
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+
+class ChatCompletionRequest(Bookkeeping):
+    """The body of `POST /v1/chat/completions`. `model` may be any: there is one."""
 
     model: StrictStr
     messages: Annotated[tuple[Message, ...], Field(min_length=1, max_length=MOST_MESSAGES)]
@@ -179,9 +220,11 @@ class ChatCompletionRequest(BaseModel):
     ] = ()
     n: Literal[1] | None = None
     logprobs: Literal[False] | None = None
-    store: Literal[False] | None = None
-    user: StrictStr | None = None
+    store: StrictBool | None = None
     metadata: dict[str, str] | None = None
+    modalities: tuple[Literal["text"], ...] | None = None
+    tool_choice: Literal["none", "auto"] | None = None
+    verbosity: Literal["low", "medium", "high"] | None = None
     # Extensions, as on `POST /`.
     top_k: Annotated[StrictInt, Field(ge=0, le=2**31 - 1)] | None = None
     min_p: Probability | None = None

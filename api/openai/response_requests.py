@@ -4,8 +4,6 @@ from typing import Annotated, Literal
 
 import orjson
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     StrictBool,
     StrictInt,
@@ -15,14 +13,20 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from api.openai.requests import ANY_OBJECT, ObjectFormat, Schema, TextFormat, TextPart
+from api.openai.requests import (
+    ANY_OBJECT,
+    Body,
+    Bookkeeping,
+    ObjectFormat,
+    Schema,
+    TextFormat,
+    TextPart,
+)
 from shared.requests import Probability, Temperature
 
 
-class InputMessage(BaseModel):
+class InputMessage(Body):
     """One message of a response's input."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     type: Literal["message"] = "message"
     role: Literal["system", "developer", "user", "assistant"]
@@ -36,10 +40,8 @@ class InputMessage(BaseModel):
         return "".join(part.text for part in self.content)
 
 
-class ResponseSchemaFormat(BaseModel):
+class ResponseSchemaFormat(Body):
     """A reply that follows a JSON schema."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     type: Literal["json_schema"]
     name: Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
@@ -48,20 +50,17 @@ class ResponseSchemaFormat(BaseModel):
     strict: StrictBool | None = None
 
 
-class TextOptions(BaseModel):
+class TextOptions(Body):
     """The reply's form."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Annotated[
         TextFormat | ObjectFormat | ResponseSchemaFormat, Field(discriminator="type")
     ] = TextFormat(type="text")
+    verbosity: Literal["low", "medium", "high"] | None = None
 
 
-class ConversationRef(BaseModel):
+class ConversationRef(Body):
     """A conversation by its id."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: StrictStr
 
@@ -71,13 +70,8 @@ MetadataName = Annotated[StrictStr, Field(max_length=64)]
 Metadata = Annotated[dict[MetadataName, MetadataValue], Field(max_length=16)]
 
 
-class ResponsesRequest(BaseModel):
-    """The body of `POST /v1/responses`.
-
-    `model` may be any: there is one. `user` and `metadata` are for the client's own books.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class ResponsesRequest(Bookkeeping):
+    """The body of `POST /v1/responses`. `model` may be any: there is one."""
 
     model: StrictStr = ""
     input: StrictStr | Annotated[tuple[InputMessage, ...], Field(min_length=1, max_length=1000)]
@@ -93,10 +87,8 @@ class ResponsesRequest(BaseModel):
     temperature: Temperature | None = None
     top_p: Probability | None = None
     text: TextOptions = TextOptions()
-    user: StrictStr | None = None
     tool_choice: Literal["none", "auto"] | None = None
     tools: Annotated[tuple[None, ...], Field(max_length=0)] = ()
-    parallel_tool_calls: StrictBool | None = None
     top_logprobs: Literal[0] | None = None
     ignore_eos: StrictBool = False
 
@@ -158,18 +150,14 @@ class ResponsesRequest(BaseModel):
         return ANY_OBJECT if isinstance(form, ObjectFormat) else None
 
 
-class NewConversation(BaseModel):
+class NewConversation(Body):
     """The body of `POST /v1/conversations`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     metadata: Metadata | None = None
     items: Annotated[tuple[None, ...], Field(max_length=0)] | None = None
 
 
-class ConversationUpdate(BaseModel):
+class ConversationUpdate(Body):
     """The body of `POST /v1/conversations/{id}`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     metadata: Metadata | None

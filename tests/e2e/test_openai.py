@@ -147,7 +147,7 @@ def test_a_reply_follows_a_schema(client: openai.OpenAI) -> None:
 
 
 def test_a_schema_that_cannot_be_followed_is_the_clients_mistake(client: openai.OpenAI) -> None:
-    with pytest.raises(openai.UnprocessableEntityError) as error:
+    with pytest.raises(openai.BadRequestError) as error:
         client.chat.completions.create(
             model=MODEL,
             messages=[HELLO],
@@ -172,7 +172,7 @@ def test_a_schema_that_cannot_be_followed_is_the_clients_mistake(client: openai.
 def test_what_is_not_supported_is_refused_by_name(
     client: openai.OpenAI, field: str, value: object
 ) -> None:
-    with pytest.raises(openai.UnprocessableEntityError) as error:
+    with pytest.raises(openai.BadRequestError) as error:
         client.chat.completions.create(model=MODEL, messages=[HELLO], extra_body={field: value})
     assert error.value.param is not None
     assert error.value.param.startswith(field)
@@ -180,7 +180,7 @@ def test_what_is_not_supported_is_refused_by_name(
 
 def test_too_many_messages_for_the_window_are_refused_and_not_cut(client: openai.OpenAI) -> None:
     long: ChatCompletionMessageParam = {"role": "user", "content": "very long " * 1000}
-    with pytest.raises(openai.UnprocessableEntityError) as error:
+    with pytest.raises(openai.BadRequestError) as error:
         client.chat.completions.create(model=MODEL, messages=[long])
     assert error.value.code == "context_length_exceeded"
 

@@ -242,7 +242,7 @@ def test_a_schema_is_followed(client: openai.OpenAI) -> None:
 def test_what_is_not_supported_is_refused_by_name(
     client: openai.OpenAI, options: dict[str, object], param: str
 ) -> None:
-    with pytest.raises(openai.UnprocessableEntityError) as error:
+    with pytest.raises(openai.BadRequestError) as error:
         say(client, "Hello.", **options)
     assert error.value.param is not None
     assert error.value.param.startswith(param)
@@ -258,7 +258,7 @@ def test_a_conversation_longer_than_the_window(client: openai.OpenAI) -> None:
         assert answer.model_extra is not None
         dropped = answer.model_extra["window"]["turns_dropped"]
     assert dropped > 0
-    with pytest.raises(openai.UnprocessableEntityError) as error:
+    with pytest.raises(openai.BadRequestError) as error:
         say(client, text, conversation=conversation)
     assert error.value.code == "context_length_exceeded"
 

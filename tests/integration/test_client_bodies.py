@@ -1,0 +1,117 @@
+"""Bodies as real clients of OpenAI's API send them: much is written out that asks for nothing."""
+
+from typing import Any, Final
+
+import pytest
+
+from shared.config import Settings
+from tests.scripted import ScriptedEngine
+from tests.servers import running_stack
+
+USER: Final = {"role": "user", "content": "Hello"}
+ANSWER: Final[dict[str, Any]] = {
+    "role": "assistant",
+    "content": "Hi.",
+    "refusal": None,
+    "annotations": [],
+    "audio": None,
+    "function_call": None,
+    "tool_calls": None,
+}
+SCHEMA: Final = {
+    "type": "json_schema",
+    "json_schema": {
+        "name": "Answer",
+        "description": None,
+        "strict": True,
+        "schema": {
+            "$defs": {"Item": {"type": "object", "properties": {"a": {"type": "integer"}}}},
+            "type": "object",
+            "properties": {"items": {"type": "array", "items": {"$ref": "#/$defs/Item"}}},
+        },
+    },
+}
+COMPLETIONS: Final[dict[str, dict[str, Any]]] = {
+    "the plain curl": {},
+    "the SDK's omitted fields as nulls": {"tools": None, "stop": None, "logit_bias": None},
+    "a framework without tools": {"tools": [], "tool_choice": "auto"},
+    "a framework with parallel calls off": {"parallel_tool_calls": False, "tools": []},
+    "an agent with its name": {"messages": [{**USER, "name": "planner"}]},
+    "a history with the SDK's own message": {"messages": [USER, ANSWER, USER]},
+    "a history with parts": {"messages": [{**USER, "content": [{"type": "text", "text": "Hi"}]}]},
+    "a history with a cache hint": {
+        "messages": [{**USER, "cache_control": {"type": "ephemeral"}, "id": "msg_1"}]
+    },
+    "a chat page": {"metadata": None, "user": "alice", "n": 1, "seed": 7},
+    "a benchmark": {"stream_options": None, "ignore_eos": True, "max_tokens": 3},
+    "a router": {"service_tier": "auto", "store": True, "prompt_cache_key": "k"},
+    "a guarded client": {"safety_identifier": "u1", "modalities": ["text"], "verbosity": "low"},
+    "a reasoning client that does not": {"reasoning": {}, "reasoning_effort": None},
+    "a nested nothing": {"prediction": None, "web_search_options": {"user_location": None}},
+    "a Python framework's nested model": {"response_format": SCHEMA},
+    "a text format": {"response_format": {"type": "text"}, "top_logprobs": None},
+}
+RESPONSES: Final[dict[str, dict[str, Any]]] = {
+    "the plain curl": {},
+    "an agent framework": {"include": [], "tools": [], "parallel_tool_calls": None},
+    "an agent framework's settings": {"reasoning": {"effort": None, "summary": None}, "text": None},
+    "a message with its type": {"input": [{"type": "message", **USER}]},
+    "typed parts": {"input": [{**USER, "content": [{"type": "input_text", "text": "Hi"}]}]},
+    "a part of an answer": {
+        "input": [{**USER, "content": [{"type": "input_text", "text": "Hi", "annotations": []}]}]
+    },
+    "bookkeeping": {"service_tier": "default", "safety_identifier": "u", "prompt_cache_key": "k"},
+    "a tone": {"text": {"format": {"type": "text"}, "verbosity": "medium"}},
+    "nulls all over": {"metadata": None, "previous_response_id": None, "max_tool_calls": None},
+}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_bodies_that_ask_for_nothing_more_are_answered(
+    settings: Settings, stream: bool
+) -> None:
+    async with running_stack(settings, ScriptedEngine(lambda _: "ok")) as stack:
+        for path, bodies, base in (
+            ("/v1/chat/completions", COMPLETIONS, {"model": "any", "messages": [USER]}),
+            ("/v1/responses", RESPONSES, {"model": "any", "input": "Hello"}),
+        ):
+            for client, fields in bodies.items():
+                body = {**base, **fields, "stream": stream}
+                answer = await stack.client.post(path, json=body)
+                assert answer.status_code == 200, (client, answer.text)
+                ending = ("[DONE]", "response.completed") if stream else ("ok", "ok")
+                assert any(end in answer.text for end in ending), (client, answer.text)
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "param"),
+    [
+        ("chat/completions", {"tools": [{"type": "function"}]}, "tools"),
+        ("chat/completions", {"reasoning": {"effort": "high"}}, "reasoning"),
+        ("chat/completions", {"messages": [{**USER, "tool_calls": [{"id": "1"}]}]}, "messages"),
+        ("chat/completions", {"modalities": ["text", "audio"]}, "modalities"),
+        ("responses", {"include": ["file_search_call.results"]}, "include"),
+        ("responses", {"input": None}, "input"),
+    ],
+)
+async def test_what_asks_for_something_that_is_not_there_is_refused_by_name(
+    settings: Settings, path: str, fields: dict[str, Any], param: str
+) -> None:
+    async with running_stack(settings, ScriptedEngine()) as stack:
+        body = {"model": "any", "messages": [USER]} if path.startswith("chat") else {"input": "Hi"}
+        answer = await stack.client.post(f"/v1/{path}", json=body | fields)
+    assert answer.status_code == 400
+    error = answer.json()["error"]
+    assert error["type"] == "invalid_request_error"
+    assert error["param"].startswith(param)
+
+
+async def test_an_overflow_is_told_in_the_words_that_clients_look_for(settings: Settings) -> None:
+    async with running_stack(settings, ScriptedEngine()) as stack:
+        body = {"model": "any", "messages": [{"role": "user", "content": "x" * 10_000}]}
+        answer = await stack.client.post("/v1/chat/completions", json=body)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["code"] == "context_length_exceeded"
+    limit = settings.context_length
+    expected = f"Input tokens exceed the configured limit of {limit} tokens"
+    assert answer.json()["error"]["message"].startswith(expected)
