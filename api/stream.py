@@ -45,12 +45,10 @@ class EventStream:
         if outcome is not None and after is not None and order(after) >= order(outcome.id):
             resp.status = 204
             return
-        resp.set_header("Cache-Control", "no-store")
-        resp.set_header("X-Accel-Buffering", "no")
         queued = None
         if state.place is not None:
             queued = Event.queued(after or "0-0", job, state.conversation, state.place)
-        resp.sse = self._emit(job, after, queued)
+        open_stream(resp, self._emit(job, after, queued))
 
     async def _emit(
         self, job: str, after: str | None, queued: Event | None
@@ -59,6 +57,13 @@ class EventStream:
             with self._places.following(watch):
                 async for event in events_or_pings(watch):
                     yield _sse(event) if event is not None else None
+
+
+def open_stream(resp: falcon.asgi.Response, events: AsyncIterator[SSEvent | None]) -> None:
+    """Answer with events as they come: nothing on the way may keep or collect them."""
+    resp.set_header("Cache-Control", "no-store")
+    resp.set_header("X-Accel-Buffering", "no")
+    resp.sse = events
 
 
 async def events_or_pings(watch: Watch) -> AsyncIterator[Event | None]:

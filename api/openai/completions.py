@@ -23,7 +23,7 @@ from api.openai.requests import (
     ObjectFormat,
     SchemaFormat,
 )
-from api.stream import events_or_pings
+from api.stream import events_or_pings, open_stream
 from api.waiting import first_terminal, tell_allowance, to_problem_of
 from shared import ids
 from shared.config import Settings
@@ -101,8 +101,7 @@ class ChatCompletionsResource:
         if request.stream:
             accepted = await self._intake.submit(submission)
             tell_allowance(accepted.allowance, resp)
-            resp.set_header("Cache-Control", "no-store")
-            resp.sse = self._stream(asked, accepted, submission.owner)
+            open_stream(resp, self._stream(asked, accepted, submission.owner))
         else:
             await self._whole(asked, submission, resp)
 
@@ -138,15 +137,23 @@ class ChatCompletionsResource:
     async def _stream(
         self, asked: Asked, accepted: Accepted, owner: str
     ) -> AsyncIterator[SSEvent | None]:
-        """Chunks; a client that goes away has its turn cancelled, for nobody else can read it."""
-        has_ended = False
+        """Chunks; a client that goes away has its turn cancelled, for nobody else can read it.
+
+        The first one comes with the first token: that is what clients take it for.
+        """
+        has_ended = has_begun = False
         try:
             async with self._feed.watch(accepted.job) as watch:
-                yield asked.chunk({"role": "assistant", "content": ""})
+                yield None
                 async for event in events_or_pings(watch):
                     if event is None:
                         yield None
-                    elif event.kind == "token":
+                        continue
+                    is_reply = event.kind in ("token", "completed")
+                    if is_reply and not has_begun:
+                        has_begun = True
+                        yield asked.chunk({"role": "assistant", "content": ""})
+                    if event.kind == "token":
                         yield asked.chunk({"content": orjson.loads(event.data)["text"]})
                     elif event.is_terminal:
                         has_ended = True

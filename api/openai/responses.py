@@ -28,7 +28,7 @@ from api.openai.objects import (
 )
 from api.openai.queries import Query
 from api.openai.response_requests import ResponsesRequest
-from api.stream import events_or_pings
+from api.stream import events_or_pings, open_stream
 from api.waiting import first_terminal, tell_allowance, to_problem_of
 from shared import ids
 from shared.config import Settings
@@ -196,9 +196,7 @@ class ResponseStreams:
         self, shape: ResponseShape, owner: str, begin: int, resp: falcon.asgi.Response
     ) -> None:
         """Let a response stream the events numbered `begin` and above."""
-        resp.set_header("Cache-Control", "no-store")
-        resp.set_header("X-Accel-Buffering", "no")
-        resp.sse = self._emit(shape, owner, begin)
+        open_stream(resp, self._emit(shape, owner, begin))
 
     async def _emit(
         self, shape: ResponseShape, owner: str, begin: int

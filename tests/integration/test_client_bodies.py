@@ -1,5 +1,6 @@
 """Bodies as real clients of OpenAI's API send them: much is written out that asks for nothing."""
 
+import asyncio
 from typing import Any, Final
 
 import pytest
@@ -115,3 +116,23 @@ async def test_an_overflow_is_told_in_the_words_that_clients_look_for(settings: 
     limit = settings.context_length
     expected = f"Input tokens exceed the configured limit of {limit} tokens"
     assert answer.json()["error"]["message"].startswith(expected)
+
+
+async def test_the_first_chunk_comes_with_the_first_token_and_nothing_holds_it_up(
+    settings: Settings,
+) -> None:
+    held = asyncio.get_running_loop().create_future()
+    engine = ScriptedEngine(lambda _: "ok", step=lambda _: held)
+    body = {"model": "any", "messages": [USER], "stream": True}
+    async with running_stack(settings, engine) as stack:
+        request = stack.client.stream("POST", "/v1/chat/completions", json=body)
+        async with asyncio.timeout(20), request as answer:
+            assert answer.headers["x-accel-buffering"] == "no"
+            lines = answer.aiter_lines()
+            while not engine.running:
+                await asyncio.sleep(0.01)
+            first = await anext(lines)
+            assert first.startswith(":"), "until the first token nothing but a sign of life"
+            held.set_result(None)
+            chunks = [line async for line in lines if line.startswith("data: {")]
+    assert '"role":"assistant"' in chunks[0]
