@@ -14,7 +14,7 @@ from worker.engine.devices import why_no_gpu
 from worker.engine.engine import LlamaEngine
 from worker.engine.interface import ModelInfo
 from worker.engine.loading import load_engine
-from worker.engine.model import fingerprint
+from worker.engine.model_file import fingerprint
 from worker.engine.options import ModelOptions
 
 log = logging.getLogger(__name__)

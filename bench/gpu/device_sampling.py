@@ -10,7 +10,7 @@ import llama_cpp
 from worker.engine.backend import Part
 from worker.engine.batch import Batch
 from worker.engine.devices import gpus
-from worker.engine.model import load_model
+from worker.engine.model_file import load_model
 from worker.engine.options import ModelOptions, context_params, model_params
 
 CHUNK: Final = 512

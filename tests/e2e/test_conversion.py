@@ -15,7 +15,8 @@ from worker.engine.conversion import (
     system_info,
     weights_of,
 )
-from worker.engine.model import LlamaModel, ModelError
+from worker.engine.model import LlamaModel
+from worker.engine.model_file import ModelError
 from worker.engine.options import ModelOptions
 from worker.settings import model_path
 

@@ -15,7 +15,7 @@ from shared.limits import NO_LIMITS, Limits
 from tests.scripted import ScriptedEngine
 from tests.servers import Stack, Valkey, make_settings, running_stack
 
-OPEN = {"/healthz", "/readyz", "/openapi.json", "/"}
+OPEN = {"/healthz", "/health", "/readyz", "/openapi.json", "/"}
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,9 @@ async def test_a_reply_cannot_forge_chunks_of_a_completion(stack: Stack) -> None
     body = {"model": "m", "messages": [{"role": "user", "content": "?"}], "stream": True}
     async with stack.client.stream("POST", "/v1/chat/completions", json=body) as response:
         raw = b"".join([chunk async for chunk in response.aiter_bytes()])
-    lines = [line for line in raw.decode().split("\n") if line]
+    lines = [line.rstrip("\r") for line in raw.decode().split("\n")]
+    assert lines[0] == ": ping"
+    lines = [line for line in lines[1:] if line]
     assert all(line.startswith("data: ") for line in lines)
     *chunks, done = (line.removeprefix("data: ").rstrip("\r") for line in lines)
     assert done == "[DONE]"

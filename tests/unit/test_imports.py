@@ -21,6 +21,7 @@ LLAMA = {
         "devices",
         "library_log",
         "model",
+        "model_file",
         "options",
         "sampler",
         "vocabulary",

@@ -11,7 +11,7 @@ SOURCES = sorted(
     for folder in ("api", "worker", "shared", "tests", "bench")
     for file in (ROOT / folder).rglob("*.py")
 )
-MAX_FILE = 320
+MAX_FILE = 400
 MAX_FUNCTION = 55
 
 

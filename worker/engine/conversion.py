@@ -21,13 +21,7 @@ from typing import Final
 import llama_cpp
 
 from worker.engine.devices import gpus
-from worker.engine.model import (
-    ModelError,
-    check_generates,
-    fingerprint,
-    load_model,
-    metadata,
-)
+from worker.engine.model_file import ModelError, check_generates, fingerprint, load_model, metadata
 
 log = logging.getLogger(__name__)
 

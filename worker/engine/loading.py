@@ -6,7 +6,8 @@ from pathlib import Path
 from worker.engine.chat_template import CHATML, ChatTemplate, TemplateError
 from worker.engine.engine import LlamaEngine
 from worker.engine.interface import ModelInfo
-from worker.engine.model import LlamaModel, ModelError
+from worker.engine.model import LlamaModel
+from worker.engine.model_file import ModelError
 from worker.engine.options import ModelOptions
 
 log = logging.getLogger(__name__)

@@ -1,0 +1,84 @@
+"""Model files: loading one, what it says of itself, and whether it can chat."""
+
+import ctypes
+import hashlib
+from pathlib import Path
+from typing import Any, Final
+
+import llama_cpp
+
+from worker.engine.interface import EngineError
+from worker.engine.library_log import listening
+from worker.engine.options import ModelOptions
+
+_SAMPLE_BYTES: Final = 1 << 20
+
+
+class ModelError(EngineError):
+    """A model cannot be loaded."""
+
+
+def load_model(path: Path, params: Any) -> Any:
+    """llama.cpp's handle of a model file.
+
+    Raises:
+        ModelError: it cannot be loaded.
+    """
+    with listening() as messages:
+        model = llama_cpp.llama_model_load_from_file(str(path).encode(), params)
+    if not model:
+        raise ModelError(f"{path}: llama.cpp cannot load this model: {messages.reason}")
+    return model
+
+
+def check_generates(model: Any, path: Path) -> None:
+    """See that a loaded model is one that text is generated with.
+
+    Raises:
+        ModelError: it is not; evaluating it would abort the process, or give nothing.
+    """
+    architecture = metadata(model, "general.architecture")
+    kind = None
+    if llama_cpp.llama_model_has_encoder(model):
+        kind = "translates between an encoder and a decoder"
+    elif (
+        not llama_cpp.llama_model_has_decoder(model)
+        or metadata(model, f"{architecture}.attention.causal") == "false"
+        or metadata(model, f"{architecture}.pooling_type") not in (None, "0")
+    ):
+        kind = "makes embeddings"
+    if kind is not None:
+        raise ModelError(
+            f"{path}: a model of this kind ({architecture}) {kind} and cannot chat; "
+            "PALAVER_MODEL_PATH must name one that generates text"
+        )
+
+
+def metadata(model: Any, key: str) -> str | None:
+    """What a model's file says under a key, as text."""
+    text = ctypes.create_string_buffer(256)
+    length = llama_cpp.llama_model_meta_val_str(model, key.encode(), text, len(text))
+    return text.value.decode("utf-8", "replace") if length >= 0 else None
+
+
+def cache_bytes(model: Any, options: ModelOptions) -> int:
+    """About what the KV cache takes: a key and a value of half floats for each layer and token.
+
+    Exact for dense models; those that keep less (a latent, a sliding window) take less.
+    """
+    heads = max(1, int(llama_cpp.llama_model_n_head(model)))
+    head_size = int(llama_cpp.llama_model_n_embd(model)) // heads
+    row = head_size * int(llama_cpp.llama_model_n_head_kv(model))
+    tokens = options.window * options.lanes
+    return tokens * int(llama_cpp.llama_model_n_layer(model)) * row * 2 * 2
+
+
+def fingerprint(path: Path) -> str:
+    """A short hash that tells model files apart: size, beginning and end."""
+    size = path.stat().st_size
+    digest = hashlib.sha256(str(size).encode())
+    with open(path, "rb") as file:
+        digest.update(file.read(_SAMPLE_BYTES))
+        file.seek(max(0, size - _SAMPLE_BYTES))
+        digest.update(file.read(_SAMPLE_BYTES))
+    return digest.hexdigest()[:16]
