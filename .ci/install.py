@@ -9,11 +9,12 @@ version or another build is asked for.
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from shutil import which
 
@@ -25,6 +26,8 @@ COMPILED = "llama-cpp-python"
 CPU = "cpu"
 BUILT = ".llama.json"
 """In the virtual environment: what llama-cpp-python was compiled for."""
+UNFINISHED = ""
+"""In place of a requirement: this build was wanted, and has not been finished."""
 STEP = re.compile(r"\[(\d+)/(\d+)\]")
 WORTH_SAYING = re.compile(r"error|Successfully installed|Downloading|Building wheel", re.IGNORECASE)
 FIRST_GUESS_S = 30.0
@@ -61,7 +64,7 @@ def main() -> None:
     pip = [str(python), "-m", "pip", "--disable-pip-version-check"]
     before = built(venv, pip)
     wanted = wanted_build(before)
-    if before != wanted:
+    if before != wanted or not loads(python):
         compile_llama(venv, pip, wanted)
     say("installing the other dependencies")
     extras = f"{ROOT}[local,dev]"
@@ -102,17 +105,25 @@ def pinned(package: str) -> str:
 
 def built(venv: Path, pip: list[str]) -> Wanted | None:
     """The build that is installed, if there is one."""
-    name, version = pinned(COMPILED).split("==")
+    name, _ = pinned(COMPILED).split("==")
     shown = subprocess.run([*pip, "show", name], capture_output=True, text=True, check=False)
     found = re.search(r"^Version: (\S+)$", shown.stdout, re.MULTILINE)
-    if found is None:
-        return None
+    requirement = f"{name}=={found[1]}" if found is not None else UNFINISHED
     try:
         record = Wanted(**json.loads((venv / BUILT).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
+        if found is None:
+            return None
         # Compiled before there were records, or by hand: it is taken for what it is.
-        record = Wanted(requirement=f"{name}=={version}", kind=gpu_libraries(venv) or CPU)
-    return record if record.requirement == f"{name}=={found[1]}" else None
+        return Wanted(requirement=requirement, kind=gpu_libraries(venv) or CPU)
+    is_finished = record.requirement != UNFINISHED
+    return replace(record, requirement=requirement if is_finished else UNFINISHED)
+
+
+def loads(python: Path) -> bool:
+    """Whether what is installed can be loaded: what a build needs may be gone since."""
+    command = [str(python), "-c", "import llama_cpp"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def gpu_libraries(venv: Path) -> str | None:
@@ -124,7 +135,8 @@ def gpu_libraries(venv: Path) -> str | None:
 
 def compile_llama(venv: Path, pip: list[str], wanted: Wanted) -> None:
     """Compile and install it, and remember what for."""
-    (venv / BUILT).unlink(missing_ok=True)
+    # Interrupted, it is still known what was wanted.
+    write_record(venv, replace(wanted, requirement=UNFINISHED))
     command = [*pip, "install", "-v", "--no-deps", "--force-reinstall", "-c", str(CONSTRAINTS)]
     anew = [*command, "--no-cache-dir", "--no-binary", COMPILED, wanted.requirement]
     if wanted.kind == CPU and not wanted.cmake_args:
@@ -137,15 +149,20 @@ def compile_llama(venv: Path, pip: list[str], wanted: Wanted) -> None:
             say("pip had a build for a GPU in its cache: compiling anew")
             compile_with_progress(anew, os.environ)
     else:
-        [site] = venv.glob("lib/python*/site-packages")
+        major, minor = sys.version_info[:2]
+        site = venv / "lib" / f"python{major}.{minor}" / "site-packages"
         build = build_of(wanted, site / "nvidia" / "cu13" / "lib")
         say(f"compiling {wanted.requirement} for {build.title}")
-        arguments = " ".join([*build.cmake_args, wanted.cmake_args])
+        arguments = f"{shlex.join(build.cmake_args)} {wanted.cmake_args}"
         compile_with_progress(anew, os.environ | {"CMAKE_ARGS": arguments})
         if build.runtime:
             say(f"installing {' and '.join(build.runtime)}, which it needs to run")
             run([*pip, "install", "-q", "--no-deps", *build.runtime])
-    (venv / BUILT).write_text(json.dumps(asdict(wanted)), encoding="utf-8")
+    write_record(venv, wanted)
+
+
+def write_record(venv: Path, record: Wanted) -> None:
+    (venv / BUILT).write_text(json.dumps(asdict(record)), encoding="utf-8")
 
 
 def build_of(wanted: Wanted, runtime_folder: Path) -> Build:

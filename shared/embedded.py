@@ -140,12 +140,21 @@ def prepare_folders(data_dir: Path) -> None:
 
 
 def make_private(folder: Path) -> None:
-    """Make a folder, or take one with all that lies in it, so that it is readable to us alone."""
-    folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o700)
-    for path in folder.rglob("*"):
-        if not path.is_symlink():
-            path.chmod(0o700 if path.is_dir() else 0o600)
+    """Make a folder, or take one with all that lies in it, so that it is readable to us alone.
+
+    Raises:
+        ConfigError: it is somebody else's.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
+        for path in folder.rglob("*"):
+            if not path.is_symlink():
+                path.chmod(0o700 if path.is_dir() else 0o600)
+    except OSError as error:
+        raise ConfigError(
+            f"{error.filename or folder}: cannot be made private to this user ({error.strerror})"
+        ) from None
 
 
 def check_private(folder: Path) -> None:

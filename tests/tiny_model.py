@@ -5,6 +5,7 @@ earlier length. With a sliding window old tokens leave the attention of some lay
 be saved of them.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import gguf
@@ -148,6 +149,33 @@ def write_without_weights(path: Path, architecture: str, **metadata: object) -> 
         add = writer.add_bool if isinstance(value, bool) else writer.add_uint32
         add(key, value)  # type: ignore[arg-type]
     _add_tokenizer(writer)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def write_vocabulary(path: Path, pieces: Sequence[str]) -> Path:
+    """A SentencePiece vocabulary and no weights: three control tokens, bytes, and pieces."""
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_block_count(1)
+    writer.add_context_length(64)
+    writer.add_embedding_length(_EMBEDDING)
+    writer.add_feed_forward_length(_FEED_FORWARD)
+    writer.add_head_count(_HEADS)
+    writer.add_layer_norm_rms_eps(1e-5)
+    kinds = [gguf.TokenType.UNKNOWN, gguf.TokenType.CONTROL, gguf.TokenType.CONTROL]
+    kinds += [gguf.TokenType.BYTE] * 256
+    kinds += [gguf.TokenType.NORMAL] * (len(pieces) - len(kinds))
+    writer.add_vocab_size(len(pieces))
+    writer.add_tokenizer_model("llama")
+    writer.add_token_list(list(pieces))
+    writer.add_token_scores([-float(number) for number in range(len(pieces))])
+    writer.add_token_types(kinds)
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    writer.add_add_space_prefix(True)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -30,7 +30,8 @@ def check() -> dict[str, Any]:
         "path": str(path),
         "bytes": path.stat().st_size,
         "weights": num_weights,
-        "gpus": [asdict(gpu) for gpu in gpus()],
+        "gpus": [asdict(gpu) for gpu in gpus()] if settings.gpu_layers else [],
+        "all_layers": settings.gpu_layers < 0,
         # Who asks for no layers on it does not miss it.
         "why_no_gpu": why_no_gpu() if settings.gpu_layers else None,
     }

@@ -166,10 +166,12 @@ def model_findings(found: dict[str, Any]) -> Iterator[Finding]:
         free, total = gpu["free_bytes"] // _MEBIBYTE, gpu["total_bytes"] // _MEBIBYTE
         text = f"{gpu['description']} ({gpu['name']}), {free:,} of {total:,} MiB free"
         needed = found["bytes"] // _MEBIBYTE
-        if needed > free:
-            yield Finding("bad", "GPU", f"{text}: the model has {needed:,} MiB")
-        else:
-            yield Finding("ok", "GPU", text)
+        is_too_small = found["all_layers"] and needed > total
+        if is_too_small or needed > free:
+            # It may be full of our own worker.
+            text = f"{text}: the model has {needed:,} MiB"
+        verdict: Verdict = "bad" if is_too_small else "note" if needed > free else "ok"
+        yield Finding(verdict, "GPU", text)
     if found["why_no_gpu"]:
         yield Finding("bad", "GPU", found["why_no_gpu"])
     elif not found["gpus"]:

@@ -15,6 +15,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from shared.requests import (
@@ -43,7 +44,7 @@ def asks_for_nothing(value: object) -> bool:
     """Whether a value says no more than leaving it out: null, or empty all the way down."""
     if isinstance(value, dict):
         return all(map(asks_for_nothing, value.values()))
-    return value is None or value == []
+    return value is None or value == [] or value == ""
 
 
 class Body(BaseModel):
@@ -60,12 +61,17 @@ class Body(BaseModel):
     def _without_nothing(cls, data: Any) -> Any:
         if not isinstance(data, dict):
             return data
-        known = {field.alias or name for name, field in cls.model_fields.items()}
+        fields = {field.alias or name: field for name, field in cls.model_fields.items()}
         return {
-            name: value
-            for name, value in data.items()
-            if value is not None and (name in known or not asks_for_nothing(value))
+            name: value for name, value in data.items() if not _is_needless(value, fields.get(name))
         }
+
+
+def _is_needless(value: object, field: FieldInfo | None) -> bool:
+    """Whether a value can be left out: of a field that is not known, or may be left out."""
+    if field is None:
+        return asks_for_nothing(value)
+    return value is None and not field.is_required()
 
 
 class TextPart(Body):

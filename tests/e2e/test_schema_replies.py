@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -12,9 +13,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from bench.comparison.models import vocabulary_of
 from tests.servers import make_settings
+from tests.tiny_model import write_vocabulary
 from worker.engine.batcher import Batcher
-from worker.engine.constraint import SchemaError
+from worker.engine.constraint import Constraints, SchemaError
 from worker.engine.interface import EngineError, GenerationRequest, Piece, SamplingOptions
 from worker.engine.model import LlamaModel
 from worker.engine.options import ModelOptions
@@ -203,3 +206,24 @@ def test_a_temperature_below_a_thousandth_is_greedy(model: LlamaModel, value: fl
     options = [SamplingOptions(temperature=0), SamplingOptions(temperature=value, seed=5)]
     greedy, cold = replies(model, options, 12)
     assert text_of(cold) == text_of(greedy)
+
+
+SENTENCE_PIECES = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
+SENTENCE_PIECES += ["▁", "▁name", "name", '▁"', '"', "a", "▁a"]
+
+
+def test_names_can_be_written_with_vocabularies_that_put_a_blank_before_everything(
+    tmp_path: Path,
+) -> None:
+    vocabulary = vocabulary_of(write_vocabulary(tmp_path / "spm.gguf", SENTENCE_PIECES))
+    assert (
+        b"".join(map(vocabulary.piece_of, vocabulary.tokenize("name", special=False))) == b" name"
+    )
+    schema = {"type": "object", "properties": {"name": {"const": "a"}}, "required": ["name"]}
+    constraint = Constraints(vocabulary).of(json.dumps(schema))
+    written = b""
+    while not constraint.is_complete:
+        token = int(constraint.allowed()[-1])
+        constraint.accept(token)
+        written += vocabulary.piece_of(token)
+    jsonschema.validate(json.loads(written), schema)

@@ -107,6 +107,16 @@ async def test_what_asks_for_something_that_is_not_there_is_refused_by_name(
     assert error["param"].startswith(param)
 
 
+async def test_metadata_is_cleared_by_null_and_kept_by_silence(settings: Settings) -> None:
+    async with running_stack(settings, ScriptedEngine()) as stack:
+        made = await stack.client.post("/v1/conversations", json={"metadata": {"a": "b"}})
+        path = f"/v1/conversations/{made.json()['id']}"
+        assert (await stack.client.post(path, json={})).status_code == 400
+        cleared = await stack.client.post(path, json={"metadata": None})
+    assert cleared.status_code == 200
+    assert cleared.json()["metadata"] == {}
+
+
 async def test_an_overflow_is_told_in_the_words_that_clients_look_for(settings: Settings) -> None:
     async with running_stack(settings, ScriptedEngine()) as stack:
         body = {"model": "any", "messages": [{"role": "user", "content": "x" * 10_000}]}

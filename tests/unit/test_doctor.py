@@ -25,12 +25,23 @@ HINT = "there is a GPU in this machine: `make install GPU=cuda`"
         ({"gpus": [GPU]}, ["✓ GPU       NVIDIA H100 (CUDA0), 80,896 of 81,920 MiB free"]),
         (
             {"gpus": [GPU | {"free_bytes": 2 * GIB}]},
-            ["✗ GPU       NVIDIA H100 (CUDA0), 2,048 of 81,920 MiB free: the model has 4,096 MiB"],
+            ["· GPU       NVIDIA H100 (CUDA0), 2,048 of 81,920 MiB free: the model has 4,096 MiB"],
+        ),
+        (
+            {"gpus": [GPU | {"free_bytes": 2 * GIB, "total_bytes": 3 * GIB}]},
+            ["✗ GPU       NVIDIA H100 (CUDA0), 2,048 of 3,072 MiB free: the model has 4,096 MiB"],
         ),
     ],
 )
 def test_gpus_are_told_of_with_their_memory(found: dict[str, Any], lines: list[str]) -> None:
-    model = {"path": "a.gguf", "bytes": 4 * GIB, "weights": 8e9, "why_no_gpu": None, **found}
+    model = {
+        "path": "a.gguf",
+        "bytes": 4 * GIB,
+        "weights": 8e9,
+        "why_no_gpu": None,
+        "all_layers": True,
+        **found,
+    }
     first, *rest = map(str, model_findings(model))
     assert first == "✓ model     a.gguf (8000 million weights, 4096 MiB)"
     assert rest == lines

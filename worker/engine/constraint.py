@@ -45,6 +45,10 @@ _OF_SCHEMAS: Final = frozenset({"properties", "patternProperties", "$defs", "def
 _CONSTANTS: Final = frozenset({"const", "enum"})
 _OF_VALUES: Final = _CONSTANTS | {"default", "examples", "required"}
 """Keywords whose contents are no schemas."""
+_BEFORE: Final = ("", "\n", "\x01")
+"""What a text may be tokenized behind, so that its own tokens are those of a text that goes on."""
+_MOST_BEFORE: Final = 8
+"""Tokens of that, and of a blank."""
 _LIMITS: Final = LLParserLimits(verbose_errors=False)
 
 
@@ -161,7 +165,9 @@ class _Tokens:
 
     def __init__(self, vocabulary: ModelVocabulary) -> None:
         pieces = [vocabulary.piece_of(token) for token in range(vocabulary.size)]
-        self.special_token_ids = [token for token, piece in enumerate(pieces) if not piece]
+        controls = (token for token, piece in enumerate(pieces) if not piece)
+        # A token that ends the reply is never text, whatever the file calls it.
+        self.special_token_ids = sorted({*controls, *vocabulary.eog_tokens})
         for token in self.special_token_ids:
             pieces[token] = vocabulary.piece_of(token, special=True)
         self.tokens = pieces
@@ -174,8 +180,15 @@ class _Tokens:
 
         llama.cpp leaves out bytes for which the vocabulary has no token.
         """
-        token_ids = self._vocabulary.tokenize(text.decode("utf-8", "replace"), special=False)
-        return token_ids if b"".join(map(self.tokens.__getitem__, token_ids)) == text else []
+        decoded = text.decode("utf-8", "replace")
+        for before in _BEFORE:
+            token_ids = self._vocabulary.tokenize(before + decoded, special=False)
+            pieces = [self.tokens[token] for token in token_ids]
+            # Some vocabularies put a blank in front of everything.
+            for skipped in range(min(len(pieces), _MOST_BEFORE) + 1):
+                if b"".join(pieces[skipped:]) == text:
+                    return token_ids[skipped:]
+        return []
 
 
 def grammar_of(schema: str) -> str:

@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 _FLASH_ATTENTION_ON: Final = "Flash Attention enabled"
 """What llama.cpp logs when it was left the choice."""
 _NO_SLOT: Final = 1
+_INVALID_BATCH: Final = -1
 _WARM_UP: Final = 32
 """Tokens: few, for machines that are slow."""
 
@@ -167,7 +168,9 @@ class LlamaModel:
             # pace and a hung device would show wherever its results are first looked at.
             llama_cpp.llama_synchronize(self.context)
         self.decode_s += time.monotonic() - began
-        self._copying.clear()
+        if status != _INVALID_BATCH:
+            # Copies are made before anything else.
+            self._copying.clear()
         if status == _NO_SLOT:
             raise NoRoom("the KV cache is full")
         if status != 0:

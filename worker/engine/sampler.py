@@ -132,7 +132,7 @@ class Sampler:
     def _allowed(self) -> npt.NDArray[np.intp]:
         assert self._constraint is not None
         allowed = self._constraint.allowed()
-        if self._never_ends:
+        if self._never_ends or not self._constraint.may_end:
             allowed = np.setdiff1d(allowed, self._vocabulary.eog_tokens, assume_unique=True)
         return allowed
 
