@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from api.cli.client import Client, ServerError, Unreachable
+from api.ops.figures import runs_on, worker_stats
 from api.server import check_bind
 from shared.boot import check_server
 from shared.config import Settings, load_settings
@@ -134,7 +135,9 @@ async def _workers(redis: Redis, settings: Settings) -> Finding:
     told, silence_s = await workers.all(), await workers.silence_s()
     if told:
         models = ", ".join(sorted({fields["model"] for fields in told.values()}))
-        return Finding("ok", "workers", f"{len(told)} at work, with {models}")
+        places = {runs_on(worker_stats(fields).get("placement") or {}) for fields in told.values()}
+        where = "".join(f", on {place}" for place in sorted(places) if place)
+        return Finding("ok", "workers", f"{len(told)} at work, with {models}{where}")
     if silence_s is None or silence_s > WORKER_SILENCE_S:
         return Finding("note", "workers", "none is running; `make run` starts one")
     return Finding("note", "workers", f"none now; the last was heard of {silence_s:.0f} s ago")

@@ -79,6 +79,12 @@ def _percentiles(grown: Counter[str]) -> dict[str, float | None]:
     return found
 
 
+def worker_stats(fields: Mapping[str, str]) -> dict[str, Any]:
+    """What a worker's engine has told last; nothing, if it tells nothing."""
+    stats: dict[str, Any] = orjson.loads(fields.get("stats") or "{}")
+    return stats
+
+
 def runs_on(placement: Mapping[str, Any]) -> str:
     """A worker's device, and how much of the model is on it; empty if it does not tell."""
     device, offloaded = str(placement.get("device", "")), placement.get("offloaded", 0)
@@ -90,7 +96,7 @@ def runs_on(placement: Mapping[str, Any]) -> str:
 
 def worker_row(name: str, fields: Mapping[str, str], samples: Sequence[Sample]) -> dict[str, Any]:
     """A worker as it told last, and the rate of its tokens over these looks."""
-    stats = orjson.loads(fields.get("stats") or "{}")
+    stats = worker_stats(fields)
     seconds = samples[-1].at - samples[0].at if samples else 0.0
     generated = sum(sample.by_worker.get(name, 0) for sample in samples[1:])
     return {
