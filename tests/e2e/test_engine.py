@@ -17,6 +17,7 @@ from worker.engine.interface import (
     Piece,
     PromptMessage,
     SamplingOptions,
+    UnusableRequest,
 )
 from worker.engine.model import LlamaModel
 from worker.settings import model_options, open_engine
@@ -228,10 +229,11 @@ async def test_a_schema_goes_on_where_another_attempt_was_lost(engine: LlamaEngi
 
 
 async def test_a_schema_that_cannot_be_followed_fails_alone(engine: LlamaEngine) -> None:
-    sampling = replace(GREEDY, json_schema='{"$ref": "#"}')
-    request = GenerationRequest("a", prompt(engine, "Hi"), 5, sampling=sampling)
-    with pytest.raises(EngineError, match="not supported"):
-        await generate(engine, request)
+    for schema, reason in (('{"$ref": "#"}', "no reply can follow"), ('{"not": {}}', "not")):
+        sampling = replace(GREEDY, json_schema=schema)
+        request = GenerationRequest("a", prompt(engine, "Hi"), 5, sampling=sampling)
+        with pytest.raises(UnusableRequest, match=reason):
+            await generate(engine, request)
 
 
 async def test_biases_forbid_and_force_tokens(engine: LlamaEngine) -> None:

@@ -105,6 +105,13 @@ class Constraints:
         matcher = LLMatcher(self._tokenizer, grammar, log_level=0, limits=_LIMITS)
         if matcher.is_error():
             raise SchemaError(_told(matcher.get_error()))
+        try:
+            # A reference that leads back to itself is no error until something is to be written.
+            nothing_can_begin = not len(Constraint(matcher.deep_copy(), self.size).allowed())
+        except EngineError:
+            nothing_can_begin = True
+        if nothing_can_begin:
+            raise SchemaError("no reply can follow this schema")
         return matcher
 
 
