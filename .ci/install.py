@@ -64,7 +64,7 @@ def main() -> None:
     pip = [str(python), "-m", "pip", "--disable-pip-version-check"]
     before = built(venv, pip)
     wanted = wanted_build(before)
-    if before != wanted or not loads(python):
+    if before != wanted or not loads(venv, python):
         compile_llama(venv, pip, wanted)
     say("installing the other dependencies")
     extras = f"{ROOT}[local,dev]"
@@ -120,9 +120,14 @@ def built(venv: Path, pip: list[str]) -> Wanted | None:
     return replace(record, requirement=requirement if is_finished else UNFINISHED)
 
 
-def loads(python: Path) -> bool:
-    """Whether what is installed can be loaded: what a build needs may be gone since."""
-    command = [str(python), "-c", "import llama_cpp"]
+def loads(venv: Path, python: Path) -> bool:
+    """Whether the library can be loaded: what a build needs may be gone since.
+
+    The bindings around it also need packages that may not be installed yet.
+    """
+    libraries = venv.glob("lib/python*/site-packages/llama_cpp/lib/libllama.*")
+    code = "import ctypes, sys; ctypes.CDLL(sys.argv[1])"
+    command = [str(python), "-c", code, *map(str, sorted(libraries)[:1])]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 

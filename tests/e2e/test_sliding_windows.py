@@ -55,8 +55,16 @@ def expected(model: LlamaModel, prompt: tuple[int, ...], count: int) -> list[int
 class Fleet:
     """Conversations on one batcher, each with its history."""
 
-    def __init__(self, path: Path, *, lanes: int, park_bytes: int = 1 << 24) -> None:
-        self.model = LlamaModel(ModelOptions(path, LANE, threads=1, lanes=lanes))
+    def __init__(
+        self,
+        path: Path,
+        *,
+        lanes: int,
+        device_copies: bool | None = None,
+        park_bytes: int = 1 << 24,
+    ) -> None:
+        options = ModelOptions(path, LANE, threads=1, lanes=lanes, device_copies=device_copies)
+        self.model = LlamaModel(options)
         pacer = PrefillPacer(self.model.batch_size, 2.0)
         self.batcher = Batcher(self.model, pacer, park_bytes=park_bytes, grid=GRID)
         self.histories: dict[str, tuple[int, ...]] = {}
@@ -98,11 +106,11 @@ def life(fleet: Fleet) -> None:
         fleet.say(sessions, rng, cut=rng.choice([None, None, None, 5, 40]) if number > 4 else None)
 
 
-@pytest.mark.parametrize("lanes", [2, 4])
+@pytest.mark.parametrize(("lanes", "device_copies"), [(2, None), (4, None), (2, False), (4, False)])
 def test_every_reply_is_that_of_a_fresh_evaluation(
-    path: Path, fresh: LlamaModel, lanes: int
+    path: Path, fresh: LlamaModel, lanes: int, device_copies: bool | None
 ) -> None:
-    fleet = Fleet(path, lanes=lanes)
+    fleet = Fleet(path, lanes=lanes, device_copies=device_copies)
     life(fleet)
     wrong = [
         number

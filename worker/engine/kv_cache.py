@@ -195,16 +195,16 @@ class KvCache:
 
     def _is_usable(self, source: _Source) -> bool:
         """Whether what is to be cut off can be, and everything that is left is there."""
+        place, first = source.place, 0
+        if self._window:
+            first = place.first if isinstance(place, Parked) else self._store.first(place.index)
         if source.is_whole:
-            return True
-        if not self._can_truncate:
-            return False
-        if self._window == 0:
-            return True
-        place = source.place
-        first = place.first if isinstance(place, Parked) else self._store.first(place.index)
-        # The next token looks back at so many, itself among them.
-        return first <= max(0, source.matched - self._window + 1)
+            return first < source.matched
+        return self._can_truncate and self._is_whole(first, source.matched)
+
+    def _is_whole(self, first: int, length: int) -> bool:
+        """Whether the next token finds all that it looks at: its window counts itself."""
+        return first <= max(0, length - self._window + 1)
 
     def _places(self, session: str) -> Iterator[tuple[Lane | Parked, bool]]:
         """Everything that has been evaluated; the conversation's own first."""
@@ -314,6 +314,9 @@ class KvCache:
             return
         if self._store.truncate(lane.index, length):
             del lane.token_ids[length:]
+            if not self._is_whole(self._store.first(lane.index) if self._window else 0, length):
+                # It came here through a saved state, which lacks what its window had passed.
+                self._clear(lane)
         else:
             self._can_truncate = False
             self._clear(lane)

@@ -245,7 +245,9 @@ class LlamaModel:
         raise EvaluationFailed("no lane has room left")
 
     def first(self, lane: int) -> int:
-        return max(0, int(llama_cpp.llama_memory_seq_pos_min(self._memory, lane)))
+        position = int(llama_cpp.llama_memory_seq_pos_min(self._memory, lane))
+        # Cut back behind its window, a saved state has nothing left: no length of it is whole.
+        return position if position >= 0 else self.lane_size
 
     def truncate(self, lane: int, length: int) -> bool:
         return bool(llama_cpp.llama_memory_seq_rm(self._memory, lane, length, -1))
