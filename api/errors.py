@@ -32,12 +32,16 @@ from shared.redis import AWAY, will_pass
 log = logging.getLogger(__name__)
 
 M = TypeVar("M", bound=BaseModel)
+Path = tuple[int | str, ...]
 
 PROBLEM_JSON: Final = "application/problem+json"
 
 _RETRY_AFTER_S: Final = 2
 _MOST_ERRORS: Final = 50
 """Wrong fields that one answer names; a body can have a hundred thousand."""
+UNKNOWN_FIELD: Final = "there is no such field"
+MISSING_FIELD: Final = "Field required"
+_WORDS: Final = {"extra_forbidden": UNKNOWN_FIELD, "missing": MISSING_FIELD}
 _TITLES: Final = {
     "invalid_body": "The body is not a JSON object",
     "invalid_request": "A field is wrong",
@@ -111,11 +115,16 @@ def field_problem(field: str, message: str) -> Problem:
     )
 
 
-def validation_problem(error: ValidationError) -> Problem:
-    """422 for everything that pydantic found."""
+def validation_problem(error: ValidationError, body: Any) -> Problem:
+    """422 for everything that pydantic found, each at the client's own path."""
+    found: dict[Path, str] = {}
+    for item in error.errors(include_url=False, include_input=False)[:_MOST_ERRORS]:
+        path = _client_path(item["loc"], body, is_missing=item["type"] == "missing")
+        found.setdefault(path, _message(item))
     errors = [
-        {"field": ".".join(map(str, item["loc"])), "message": _message(item)}
-        for item in error.errors(include_url=False, include_input=False)[:_MOST_ERRORS]
+        {"field": ".".join(map(str, path)), "message": message}
+        for path, message in found.items()
+        if not any(_is_within(other, path) for other in found)
     ]
     detail = "; ".join(
         f"{item['field']}: {item['message']}" if item["field"] else item["message"]
@@ -133,13 +142,37 @@ def parse(kind: type[M], body: Any, context: dict[str, Any] | None = None) -> M:
     try:
         return kind.model_validate(body, context=context)
     except ValidationError as error:
-        raise validation_problem(error) from None
+        raise validation_problem(error, body) from None
+
+
+def _client_path(loc: Path, body: Any, *, is_missing: bool) -> Path:
+    """A field's place in what the client sent: pydantic's names of a union's members are left out.
+
+    Such a name can equal a field's (`json_schema`): what is not there is stepped over.
+    """
+    path: list[int | str] = []
+    node = body
+    for position, step in enumerate(loc):
+        if _has(node, step):
+            node = node[step]
+        elif not (is_missing and position == len(loc) - 1):
+            continue
+        path.append(step)
+    return tuple(path)
+
+
+def _has(node: Any, step: int | str) -> bool:
+    if isinstance(step, int):
+        return isinstance(node, list) and step < len(node)
+    return isinstance(node, dict) and step in node
+
+
+def _is_within(path: Path, other: Path) -> bool:
+    return len(path) > len(other) and path[: len(other)] == other
 
 
 def _message(item: Any) -> str:
-    if item["type"] == "extra_forbidden":
-        return "there is no such field"
-    return str(item["msg"])
+    return _WORDS.get(item["type"]) or str(item["msg"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -94,7 +94,10 @@ class Intake:
         raise OutcomeUnknown(submission.job)
 
     def _validated(self, body: dict[str, Any]) -> ChatRequest:
-        limits = {"max_tokens_limit": self._settings.max_tokens_limit}
+        limits = {
+            "max_tokens_limit": self._settings.max_tokens_limit,
+            "window": self._settings.context_length,
+        }
         return parse(ChatRequest, body, limits)
 
 

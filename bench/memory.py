@@ -94,7 +94,9 @@ def completion(claim: Claim, reply: str, tokens: int, window: int) -> Completion
         numberOfTokens=total,
         finish_reason="stop",
         usage=Usage(total - reply_tokens, reply_tokens, total, PromptTokensDetails(tokens)),
-        window=WindowReceipt(window, total, number // 2 + 1, 0),
+        window=WindowReceipt(
+            budget=window, used=total, turns_kept=number // 2 + 1, turns_dropped=0
+        ),
         timings=Timings(2.0, 91.9, 546.3),
     )
     encoded = orjson.dumps(result)

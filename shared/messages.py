@@ -2,20 +2,25 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 from shared.schema import Role
+
+_ROLES: Final[dict[str, Role]] = {"s": "system", "u": "user", "a": "assistant"}
 
 
 @dataclass(frozen=True, slots=True)
 class StoredMessage:
     """One message of a conversation.
 
+    Those of the system are what a client put between turns; what stands in front of all of them is
+    the conversation's context.
+
     `token_ids` are set only where tokenizing `content` again would give other ids; they are those
-    of the model with the fingerprint `model`. `job` is empty for a reply that was read without the
-    prompt in front of it.
+    of the model with the fingerprint `model`. `job` is empty for what a client brought along, and
+    for a reply that was read without the prompt in front of it.
     """
 
     number: int
@@ -38,7 +43,7 @@ class StoredMessage:
             "t": self.timestamp_ms,
             "k": self.tokens,
         }
-        if self.role == "user":
+        if self.role != "assistant" or not self.job:
             fields["j"] = self.job
         if self.token_ids is not None:
             fields["i"], fields["f"] = self.token_ids, self.model
@@ -57,7 +62,7 @@ def decode_messages(texts: Iterable[str | bytes], number: int) -> tuple[StoredMe
         messages.append(
             StoredMessage(
                 number=number + len(messages),
-                role="user" if fields["r"] == "u" else "assistant",
+                role=_ROLES[fields["r"]],
                 content=fields["c"],
                 timestamp_ms=fields["t"],
                 tokens=fields["k"],

@@ -113,8 +113,10 @@ class Sampling(BaseModel):
     @field_validator("max_tokens")
     @classmethod
     def _within_limit(cls, value: int, info: ValidationInfo) -> int:
-        limit = (info.context or {}).get("max_tokens_limit")
-        if limit is not None and value > limit:
+        # What is above the window is cut to it, where the window is known.
+        context = info.context or {}
+        limit = context.get("max_tokens_limit")
+        if limit is not None and min(value, context.get("window", value)) > limit:
             raise PydanticCustomError(
                 "max_tokens", "must be at most {limit} on this server", {"limit": limit}
             )
@@ -124,7 +126,8 @@ class Sampling(BaseModel):
 class ChatRequest(Sampling):
     """The body of `POST /`: one prompt, to a new conversation or to an old one.
 
-    Validation context: `max_tokens_limit`, the most tokens this server lets one ask for.
+    Validation context: `max_tokens_limit`, the most tokens this server lets one ask for, and the
+    `window`, which bounds every reply, whatever was asked for.
     """
 
     model_config = ConfigDict(json_schema_extra={"dependentRequired": {"replace_from": ["id"]}})

@@ -12,7 +12,7 @@ from typing_extensions import TypedDict
 
 from shared.requests import Sampling
 
-Role = Literal["user", "assistant"]
+Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length"]
 JobStatus = Literal["queued", "in_progress", "completed", "failed", "cancelled"]
 
@@ -37,17 +37,18 @@ class Usage:
     prompt_tokens_details: PromptTokensDetails
 
 
-@dataclass(frozen=True, slots=True)
-class WindowReceipt:
+class WindowReceipt(TypedDict):
     """What of the conversation the model saw.
 
     `budget` and `used` count tokens (prompt and reply), `turns_kept` counts this turn too.
+    `max_tokens` is the longest reply that there was room for, where a longer one was asked for.
     """
 
     budget: int
     used: int
     turns_kept: int
     turns_dropped: int
+    max_tokens: NotRequired[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +201,7 @@ def reply_object(job: str, conversation: str, request: "TurnRequest", result: by
 class ChatMessage:
     """A message that a client sends along."""
 
-    role: Literal["system", "user", "assistant"]
+    role: Role
     content: str
 
 
@@ -209,10 +210,11 @@ class TurnRequest:
     """An accepted prompt as it is stored in its job.
 
     `context` is what the request said, if it did; `replace_from` a message number. A stateless turn
-    has the whole conversation in `messages`, and no `prompt`. `json_schema`, as JSON text, is what
-    the reply must follow; `logit_bias` is added to the logits of tokens. `instructions` hold in
-    place of the conversation's context for this turn alone; unless `truncate`, a conversation that
-    does not fit the window is an error. `echo` is what its API tells again; here it means nothing.
+    has the whole conversation in `messages`, and no `prompt`. `earlier` messages enter the
+    conversation in front of the prompt. `json_schema`, as JSON text, is what the reply must follow;
+    `logit_bias` is added to the logits of tokens. `instructions` hold for this turn alone, in front
+    of the conversation's context; unless `truncate`, a conversation that does not fit the window is
+    an error. `echo` is what its API tells again; here it means nothing.
     """
 
     prompt: str
@@ -220,6 +222,7 @@ class TurnRequest:
     replace_from: int | None
     sampling: Sampling
     messages: tuple[ChatMessage, ...] = ()
+    earlier: tuple[ChatMessage, ...] = ()
     json_schema: str | None = None
     logit_bias: tuple[tuple[int, float], ...] = ()
     instructions: str | None = None
@@ -235,6 +238,8 @@ class TurnRequest:
             fields["replace_from"] = self.replace_from
         if self.messages:
             fields["messages"] = [(one.role, one.content) for one in self.messages]
+        if self.earlier:
+            fields["earlier"] = [(one.role, one.content) for one in self.earlier]
         if self.json_schema is not None:
             fields["json_schema"] = self.json_schema
         if self.logit_bias:
@@ -260,6 +265,7 @@ class TurnRequest:
             context=fields.pop("context", None),
             replace_from=fields.pop("replace_from", None),
             messages=tuple(ChatMessage(*one) for one in fields.pop("messages", ())),
+            earlier=tuple(ChatMessage(*one) for one in fields.pop("earlier", ())),
             json_schema=fields.pop("json_schema", None),
             logit_bias=tuple((token, bias) for token, bias in fields.pop("logit_bias", ())),
             instructions=fields.pop("instructions", None),

@@ -181,8 +181,10 @@ class Emission:
 class Completion:
     """Everything a finished turn changes in its conversation.
 
-    `offset` and the messages' numbers are absolute; `result` is what the job keeps, `reply` what
-    its waiters get; `piece` is the end of the reply that has not been emitted yet.
+    `offset` and the messages' numbers are absolute; `earlier` messages stand in front of the
+    user's, and `context`, if there is one, becomes the conversation's. `result` is what the job
+    keeps, `reply` what its waiters get; `piece` is the end of the reply that has not been emitted
+    yet.
     """
 
     user: StoredMessage
@@ -193,6 +195,13 @@ class Completion:
     result: bytes
     reply: bytes
     piece: PieceRecord | None
+    earlier: tuple[StoredMessage, ...] = ()
+    context: str | None = None
+
+    @property
+    def number(self) -> int:
+        """Of the first message that it adds."""
+        return self.earlier[0].number if self.earlier else self.user.number
 
 
 _UNREAD: Final = TurnRequest("", None, None, Sampling())

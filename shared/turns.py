@@ -254,15 +254,20 @@ class Turns:
     async def commit(self, claim: Claim, completion: Completion) -> Outcome:
         """End the turn with its reply."""
         piece = completion.piece.arguments() if completion.piece is not None else {}
+        earlier = {
+            f"earlier{i}": message.encode() for i, message in enumerate(completion.earlier, start=1)
+        }
         answer = await self._call(
             "commit",
             job=claim.job,
             token=claim.token,
             conversation=claim.conversation,
-            number=completion.user.number,
+            number=completion.number,
+            earlier=len(earlier),
+            **earlier,
             user=completion.user.encode(),
             assistant=completion.assistant.encode(),
-            context=claim.request.context,
+            context=completion.context,
             history_limit=self._settings.history_limit,
             offset=completion.offset,
             tokens=completion.tokens,

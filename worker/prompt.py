@@ -1,14 +1,14 @@
 """From a conversation's history to the token ids of a prompt, trimmed to its window."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import dropwhile
+from itertools import dropwhile, takewhile
 from typing import Final
 
 from shared.errors import ContextLengthExceeded
 from shared.messages import StoredMessage
-from shared.schema import TurnRequest
+from shared.schema import ChatMessage, TurnRequest
 from shared.turn_values import Claim, History
 from worker.engine.interface import Engine, PromptMessage
 from worker.engine.prefixes import common_prefix
@@ -42,6 +42,9 @@ class Prompt:
         turns: earlier turns in view.
         user: the new prompt.
         number: what the new prompt is numbered.
+        earlier: messages that the request brought along and that are to be stored, in front of
+            the new prompt.
+        context: what becomes the conversation's; None if that stays.
     """
 
     token_ids: tuple[int, ...]
@@ -49,6 +52,8 @@ class Prompt:
     turns: tuple[Turn, ...]
     user: PromptMessage
     number: int
+    earlier: tuple[StoredMessage, ...] = ()
+    context: str | None = None
 
     @property
     def offset(self) -> int:
@@ -91,16 +96,28 @@ def build_prompt(engine: Engine, claim: Claim, history: History, budget: Budget)
             conversation does not fit and must not be cut.
     """
     request = claim.request
-    context = history.context if request.context is None else request.context
-    if request.instructions is not None:
-        context = request.instructions
-    system = (PromptMessage("system", tuple(engine.tokenize(context))),) if context else ()
+    context, brought_along = _new_context(request, history)
+    in_force = history.context if context is None else context
+    instructions = "\n\n".join(filter(None, (request.instructions, in_force)))
+    system = (
+        (PromptMessage("system", tuple(engine.tokenize(instructions))),) if instructions else ()
+    )
     user = PromptMessage("user", tuple(engine.tokenize(request.prompt)))
-    # An edit's view is cut to a number of messages, and may begin in mid-turn.
-    messages = dropwhile(lambda message: message.role != "user", history.messages)
+    earlier = tuple(
+        StoredMessage(
+            number=history.next_number + index,
+            role=message.role,
+            content=message.content,
+            timestamp_ms=claim.created_ms,
+            tokens=len(engine.tokenize(message.content)),
+            job="",
+        )
+        for index, message in enumerate(brought_along)
+    )
+    messages = [*_from_a_turn_on(history), *earlier]
     turns = tuple(
         Turn(turn[0].number, tuple(_content(engine, message) for message in turn))
-        for turn in split_turns(list(messages))
+        for turn in split_turns(messages)
     )
 
     @cache
@@ -108,10 +125,44 @@ def build_prompt(engine: Engine, claim: Claim, history: History, budget: Budget)
         return _render(engine, system, turns[dropped:], user)
 
     dropped = trim(len(turns), lambda k: len(rendered(k)), budget)
-    prompt = Prompt(tuple(rendered(dropped)), system, turns[dropped:], user, history.next_number)
+    prompt = Prompt(
+        token_ids=tuple(rendered(dropped)),
+        system=system,
+        turns=turns[dropped:],
+        user=user,
+        number=history.next_number + len(earlier),
+        earlier=earlier,
+        context=context,
+    )
     if prompt.turns_dropped and not request.truncate:
         raise ContextLengthExceeded(len(rendered(0)), budget.window)
     return prompt
+
+
+def _new_context(
+    request: TurnRequest, history: History
+) -> tuple[str | None, Sequence[ChatMessage]]:
+    """The context that a turn gives its conversation, if it does, and the rest of `earlier`.
+
+    Instructions in front of everything else become part of the context: they are never trimmed.
+    """
+    if history.next_number > 1:
+        return request.context, request.earlier
+    opening = list(takewhile(lambda message: message.role == "system", request.earlier))
+    if not opening:
+        return request.context, request.earlier
+    before = history.context if request.context is None else request.context
+    context = "\n\n".join(filter(None, (before, *(message.content for message in opening))))
+    return context, request.earlier[len(opening) :]
+
+
+def _from_a_turn_on(history: History) -> Iterator[StoredMessage]:
+    """The messages in view, from the beginning of a turn on.
+
+    An edit's view is cut to a number of messages, and may begin in mid-turn.
+    """
+    is_cut = history.offset > 1
+    return dropwhile(lambda one: is_cut and one.role == "assistant", history.messages)
 
 
 def build_stateless_prompt(engine: Engine, request: TurnRequest, budget: Budget) -> Prompt:

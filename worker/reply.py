@@ -183,7 +183,8 @@ class Replier:
         texts = (history.context, claim.request.context or "", claim.request.prompt)
         length = sum(map(len, texts))
         length += sum(len(message.content) for message in history.messages)
-        length += sum(len(message.content) for message in claim.request.messages)
+        brought_along = (*claim.request.messages, *claim.request.earlier)
+        length += sum(len(message.content) for message in brought_along)
 
         def build() -> Prompt:
             if claim.request.messages:
@@ -266,6 +267,8 @@ class Replier:
             result=encoded,
             reply=reply_object(claim.job, claim.conversation, claim.request, encoded),
             piece=rest,
+            earlier=prompt.earlier,
+            context=prompt.context,
         )
 
     def _result(
@@ -279,13 +282,25 @@ class Replier:
             numberOfTokens=total,
             finish_reason=end.reason,
             usage=Usage(prompt_tokens, reply_tokens, total, PromptTokensDetails(end.cached_tokens)),
-            window=WindowReceipt(self._window, total, prompt.turns_kept, prompt.turns_dropped),
+            window=self._receipt(claim, prompt, total),
             timings=Timings(
                 float(claim.started_ms - claim.created_ms),
                 round(end.prompt_ms, 1),
                 round(end.generation_ms, 1),
             ),
         )
+
+    def _receipt(self, claim: Claim, prompt: Prompt, used: int) -> WindowReceipt:
+        receipt: WindowReceipt = {
+            "budget": self._window,
+            "used": used,
+            "turns_kept": prompt.turns_kept,
+            "turns_dropped": prompt.turns_dropped,
+        }
+        room = self._window - len(prompt.token_ids)
+        if (claim.request.sampling.max_tokens or 0) > room:
+            receipt["max_tokens"] = room
+        return receipt
 
     def _content(self, reply: PieceRecord) -> tuple[int, ...]:
         """The reply as the next turn will see it."""

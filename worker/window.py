@@ -49,11 +49,12 @@ class Budget:
 def split_turns(messages: Sequence[StoredMessage]) -> list[tuple[StoredMessage, ...]]:
     """Group messages into turns: what a user wrote up to a reply, and the reply.
 
-    An edit can leave two messages of the user in a row; they belong to one turn.
+    An edit can leave two messages of the user in a row; they belong to one turn, as do instructions
+    in front of them.
     """
     turns: list[list[StoredMessage]] = []
     for message in messages:
-        if not turns or (message.role == "user" and turns[-1][-1].role == "assistant"):
+        if not turns or (message.role != "assistant" and turns[-1][-1].role == "assistant"):
             turns.append([])
         turns[-1].append(message)
     return [tuple(turn) for turn in turns]

@@ -12,10 +12,10 @@ import falcon
 import falcon.asgi
 import orjson
 from markdown_it import MarkdownIt
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from api.body import read_json_object
-from api.errors import validation_problem
+from api.errors import parse
 
 _SCHEMES: Final = ("http", "https", "mailto")
 _MOST_TEXTS: Final = 20
@@ -90,10 +90,7 @@ class MarkdownResource:
 
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         body = await read_json_object(req, self._max_bytes)
-        try:
-            texts = Texts.model_validate(body).texts
-        except ValidationError as error:
-            raise validation_problem(error) from None
+        texts = parse(Texts, body).texts
         # In a thread, and one: texts made to take long must not keep other requests waiting.
         async with self._one_at_a_time:
             html = await asyncio.to_thread(lambda: [to_html(text) for text in texts])

@@ -1,4 +1,5 @@
--- The turn completed: prompt and reply enter the conversation, with everything that the turn changes.
+-- The turn completed: prompt and reply enter the conversation, behind `earlier` messages that the request
+-- brought along, with everything that the turn changes. `number` is that of the first of them.
 -- Answers OK · DUP (this very commit was done before) · FENCED · GONE (the conversation was deleted)
 local job, conversation = arg.job, arg.conversation
 local f = job_fields(job, 'status', 'token', 'ended_by', 'owner', 'permit', 'conversation')
@@ -19,7 +20,12 @@ local function begins_turn(index)
   return is_reply(two[1]) and not is_reply(two[2])
 end
 
-redis.call('HSET', key.conversation(conversation), 'next', int(number + 2), 'offset', arg.offset,
+local added = {}
+for i = 1, tonumber(arg.earlier or 0) do added[i] = arg['earlier' .. i] end
+added[#added + 1] = arg.user
+added[#added + 1] = arg.assistant
+
+redis.call('HSET', key.conversation(conversation), 'next', int(number + #added), 'offset', arg.offset,
   'window', arg.window, 'updated', int(now_ms()))
 if arg.context then redis.call('HSET', key.conversation(conversation), 'context', arg.context) end
 if number < next_number then
@@ -34,8 +40,13 @@ if number < next_number then
     redis.call('LTRIM', key.messages(conversation), 0, number - first - 1)
   end
 end
-redis.call('RPUSH', key.messages(conversation), arg.user, arg.assistant)
-redis.call('HSET', key.conversation(conversation), 'turns', int(turns + 1))
+for i = 1, #added, 100 do
+  redis.call('RPUSH', key.messages(conversation), unpack(added, i, math.min(i + 99, #added)))
+end
+for _, message in ipairs(added) do
+  if is_reply(message) then turns = turns + 1 end
+end
+redis.call('HSET', key.conversation(conversation), 'turns', int(turns))
 -- The history limit counts messages; whole turns go, and nothing that the window still shows.
 local cut = redis.call('LLEN', key.messages(conversation)) - arg.history_limit
 local most = arg.offset - first
@@ -46,7 +57,7 @@ if tonumber(arg.history_limit) > 0 and cut > 0 and most > 0 then
   redis.call('HSET', key.conversation(conversation), 'first', int(first + cut))
 end
 redis.call('HINCRBY', key.conversation(conversation), 'tokens', arg.tokens)
-redis.call('HSET', key.job(job), 'number', arg.number)
+redis.call('HSET', key.job(job), 'number', int(number + #added - 2))
 use_tokens(f.owner, arg.tokens)
 if arg.piece then emit(job, 'token', arg.piece, arg.piece, 'i', arg.ids) end
 finish(job, f, 'completed', 'result', arg.result, arg.reply)

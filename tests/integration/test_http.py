@@ -38,7 +38,7 @@ async def test_openapi_describes_every_field_of_a_prompt(client: httpx.AsyncClie
         "top_k", "seed", "stop", "repeat_penalty", "presence_penalty", "frequency_penalty",
         "ignore_eos",
     }  # fmt: skip
-    assert properties["max_tokens"]["maximum"] == 3500
+    assert "maximum" not in properties["max_tokens"], "what is above the window is cut to it"
     references = [ref for ref in walk(document) if isinstance(ref, str) and ref.startswith("#/")]
     assert references
     for reference in references:
@@ -76,7 +76,7 @@ async def test_an_unknown_job_is_404(client: httpx.AsyncClient, job: str) -> Non
 
 
 async def test_every_wrong_field_is_named(client: httpx.AsyncClient) -> None:
-    body = {"prompt": " ", "temperature": 3, "top_k": -1, "surprise": 1, "max_tokens": 10**6}
+    body = {"prompt": " ", "temperature": 3, "top_k": -1, "surprise": 1, "max_tokens": 0}
     response = await client.post("/", json=body)
     assert response.status_code == 422
     named = {error["field"] for error in response.json()["errors"]}

@@ -209,9 +209,10 @@ def test_a_prompt_that_does_not_fit_tells_its_numbers() -> None:
 
 
 def test_wrong_fields_are_listed_with_their_names() -> None:
+    body = {"prompt": " ", "nonsense": "secret", "stop": ["", "x"]}
     with pytest.raises(ValidationError) as refusal:
-        ChatRequest.model_validate({"prompt": " ", "nonsense": "secret", "stop": ["", "x"]})
-    result = answer_to(validation_problem(refusal.value))
+        ChatRequest.model_validate(body)
+    result = answer_to(validation_problem(refusal.value, body))
     assert_problem(result, 422, "invalid_request")
     messages = {item["field"]: item["message"] for item in result.json["errors"]}
     assert set(messages) == {"prompt", "nonsense", "stop.0"}

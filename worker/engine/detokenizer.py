@@ -44,8 +44,11 @@ class Detokenizer:
         return self._take(len(self._held_text))
 
     def finish(self) -> Decoded:
-        """Everything still held back: no more tokens will come."""
-        self._held_text += self._decoder.decode(b"", final=True)
+        """Everything still held back: no more tokens will come.
+
+        A character that has only begun is left out, although its tokens are not.
+        """
+        self._decoder.reset()
         return self._take(len(self._held_text))
 
     def _take(self, length: int, *, stopped: bool = False) -> Decoded:
