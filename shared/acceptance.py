@@ -19,7 +19,7 @@ from shared.errors import (
 from shared.limits import Allowance, Limits
 from shared.turn_values import Submission
 
-_WITH_ALLOWANCE: Final = 4
+_WITH_ALLOWANCE: Final = 5
 
 IDEMPOTENCY_S: Final = 86400.0
 """How long an idempotency key is remembered at least."""
@@ -48,7 +48,7 @@ def allowance_of(answer: Sequence[str], limits: Limits) -> Allowance | None:
     """What is left of the requests a minute, if they are limited."""
     if limits.requests_per_minute is None or len(answer) < _WITH_ALLOWANCE:
         return None
-    return Allowance(limits.requests_per_minute, int(answer[2]), float(answer[3]) / 1000)
+    return Allowance(limits.requests_per_minute, int(answer[3]), float(answer[4]) / 1000)
 
 
 def refusal(answer: Sequence[str]) -> Refused:

@@ -31,6 +31,8 @@ class JobState:
     place: Place | None = None
     number: int | None = None
     """Of its prompt in the conversation, once it has completed."""
+    num_generated: int = 0
+    """Tokens of the reply that were reported so far."""
 
     @property
     def has_ended(self) -> bool:
@@ -95,4 +97,5 @@ class Jobs:
             error=fields.get("error"),
             place=place,
             number=int(fields["number"]) if "number" in fields else None,
+            num_generated=int(fields.get("progress", 0)),
         )

@@ -22,6 +22,10 @@ from pydantic_core import PydanticCustomError
 
 from shared.ids import MAX_CONVERSATION
 
+DEFAULT_TEMPERATURE = 0.8
+DEFAULT_TOP_P = 0.95
+"""What holds where a request is silent: llama.cpp's, as all other defaults of sampling."""
+
 _ID_PATTERN = r"^([1-9][0-9]{0,14}|[1-8][0-9]{15})$"
 
 

@@ -50,11 +50,15 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The job that answers a prompt, its conversation, and what its owner has left."""
+    """The job that answers a prompt, its conversation, and what its owner has left.
+
+    `created_ms`, since the epoch, is when it was accepted; 0 for the job of an idempotency key.
+    """
 
     job: str
     conversation: str
     allowance: Allowance | None = field(default=None, compare=False)
+    created_ms: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

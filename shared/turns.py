@@ -109,7 +109,7 @@ class Turns:
         match answer[0]:
             case "OK":
                 allowance = allowance_of(answer, submission.limits)
-                return Accepted(submission.job, answer[1], allowance)
+                return Accepted(submission.job, answer[1], allowance, int(answer[2]))
             case "SAME":
                 return Accepted(answer[1], answer[2])
             case "TAKEN":

@@ -12,7 +12,7 @@ from falcon.asgi import SSEvent
 
 from api.access import caller_of
 from api.body import read_json_object
-from api.errors import Problem, field_problem, parse
+from api.errors import Problem, parse
 from api.feed import EventFeed
 from api.intake import Intake
 from api.openai.errors import error_body
@@ -184,21 +184,15 @@ def _reply(accepted: Accepted, event: Event) -> dict[str, Any]:
 
 
 def turn_request(request: ChatCompletionRequest, max_tokens_limit: int) -> TurnRequest:
-    """What a worker is to do.
-
-    Raises:
-        Problem: it asks for more tokens than are allowed.
-    """
+    """What a worker is to do; a reply longer than this server allows is cut to what it allows."""
     schema = None
     if isinstance(request.response_format, ObjectFormat):
         schema = ANY_OBJECT
     elif isinstance(request.response_format, SchemaFormat):
         schema = orjson.dumps(request.response_format.json_schema.schema_).decode()
-    for name in ("max_tokens", "max_completion_tokens"):
-        if (getattr(request, name) or 0) > max_tokens_limit:
-            raise field_problem(name, f"must be at most {max_tokens_limit} here")
+    max_tokens = request.max_tokens or request.max_completion_tokens
     options = {
-        "max_tokens": request.max_tokens or request.max_completion_tokens,
+        "max_tokens": min(max_tokens, max_tokens_limit) if max_tokens is not None else None,
         "temperature": request.temperature,
         "top_p": request.top_p,
         "min_p": request.min_p,
@@ -211,7 +205,7 @@ def turn_request(request: ChatCompletionRequest, max_tokens_limit: int) -> TurnR
         "ignore_eos": request.ignore_eos,
     }
     said = {name: value for name, value in options.items() if value is not None}
-    sampling = parse(Sampling, said, {"max_tokens_limit": max_tokens_limit})
+    sampling = parse(Sampling, said)
     return TurnRequest(
         prompt="",
         context=None,

@@ -11,14 +11,12 @@ from api.body import read_json_object
 from api.errors import Problem, field_problem, parse
 from api.headroom import Headroom
 from api.openai.objects import CONVERSATION, item_of
-from api.openai.queries import Query
+from api.openai.queries import ItemQuery
 from api.openai.response_requests import ConversationUpdate, NewConversation
 from api.openai.responses import conversation_id, show_response
 from shared import ids
 from shared.conversations import Conversations
 
-_DEFAULT_LIMIT: Final = 20
-_LARGEST_LIMIT: Final = 100
 _READ_AT_ONCE: Final = 500
 _NO_METADATA: Final = "{}"
 
@@ -84,23 +82,10 @@ class ItemsResource:
     async def on_get(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, conversation: str
     ) -> None:
-        query = Query(req, "limit", "order", "after")
-        limit = query.number("limit", 1, _LARGEST_LIMIT)
-        order = query.text("order") or "desc"
-        if order not in ("asc", "desc"):
-            raise field_problem("order", "must be asc or desc")
-        limit, after = limit or _DEFAULT_LIMIT, query.text("after")
+        query = ItemQuery(req)
         name, owner = found(conversation), caller_of(req).owner
-        items = await self._items(name, owner, order, after, limit + 1)
-        page = items[:limit]
-        listed: dict[str, Any] = {
-            "object": "list",
-            "data": page,
-            "first_id": page[0]["id"] if page else None,
-            "last_id": page[-1]["id"] if page else None,
-            "has_more": len(page) < len(items),
-        }
-        show_response(listed, resp)
+        items = await self._items(name, owner, query.order, query.after, query.limit + 1)
+        show_response(query.page(items), resp)
 
     async def _items(
         self, conversation: str, owner: str, order: str, after: str | None, most: int
@@ -113,7 +98,7 @@ class ItemsResource:
             page = await self._conversations.page(conversation, owner, size, before)
             if page is None:
                 raise _not_found()
-            items += [item_of(message) for message in reversed(page.messages)]
+            items += [item_of(conversation, message) for message in reversed(page.messages)]
             before = page.next
             if order == "desc" and len(behind := _behind(items, after) or []) >= most:
                 return behind[:most]

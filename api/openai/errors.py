@@ -1,10 +1,11 @@
 """Our problems as OpenAI's error objects."""
 
+import re
 from typing import Any, Final
 
 import orjson
 
-from api.errors import Dialect, Problem
+from api.errors import MISSING_FIELD, UNKNOWN_FIELD, Dialect, Problem
 
 PREFIX: Final = "/v1/"
 
@@ -16,24 +17,50 @@ _TYPES: Final = {
     429: "rate_limit_error",
 }
 _CODES: Final = {"unauthorized": "invalid_api_key"}
+_FIELD_CODES: Final = {
+    UNKNOWN_FIELD: "unknown_parameter",
+    MISSING_FIELD: "missing_required_parameter",
+}
+_FIELD_WORDS: Final = {
+    UNKNOWN_FIELD: "Unknown parameter: '{param}'.",
+    MISSING_FIELD: "Missing required parameter: '{param}'.",
+}
+_INDEX: Final = re.compile(r"\.(\d+)(?=\.|$)")
 _FIRST_SERVER_ERROR: Final = 500
 
 
 def error_body(problem: Problem) -> bytes:
-    """`{"error": {message, type, param, code}}`, with the job where there is one."""
+    """`{"error": {message, type, param, code}}`, with the job where there is one.
+
+    Of several wrong fields it names the first, as OpenAI's API does.
+    """
     kind = _TYPES.get(problem.status, "invalid_request_error")
     if problem.status >= _FIRST_SERVER_ERROR:
         kind = "server_error"
     error: dict[str, Any] = {
-        "message": _message(problem),
+        "message": _overflow_message(problem),
         "type": kind,
-        "param": (problem.errors[0]["field"] or None) if problem.errors else None,
+        "param": None,
         "code": _CODES.get(problem.code, problem.code),
     }
+    if problem.errors:
+        error |= _of_field(problem.errors[0]["field"], problem.errors[0]["message"])
     return orjson.dumps({"error": error | problem.extra})
 
 
-def _message(problem: Problem) -> str:
+def _of_field(field: str, message: str) -> dict[str, Any]:
+    param = _INDEX.sub(r"[\1]", field)
+    words = _FIELD_WORDS.get(
+        message, "Invalid value for '{param}': {message}." if param else "{message}"
+    )
+    return {
+        "message": words.format(param=param, message=message),
+        "param": param or None,
+        "code": _FIELD_CODES.get(message, "invalid_value"),
+    }
+
+
+def _overflow_message(problem: Problem) -> str:
     """Clients tell an overflow of the window by these words."""
     if problem.code != "context_length_exceeded" or "budget" not in problem.extra:
         return problem.detail

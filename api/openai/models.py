@@ -34,13 +34,18 @@ class Models:
 
 
 class ModelsResource:
-    """Lists models."""
+    """Lists models.
 
-    def __init__(self, models: Models) -> None:
+    Args:
+        window: tokens of prompt and reply together.
+    """
+
+    def __init__(self, models: Models, window: int) -> None:
         self._models = models
+        self._window = window
 
     async def on_get(self, _req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
-        listed = [_model(name) for name in await self._models.names()]
+        listed = [_model(name, self._window) for name in await self._models.names()]
         resp.content_type = falcon.MEDIA_JSON
         resp.data = orjson.dumps({"object": "list", "data": listed})
 
@@ -48,8 +53,9 @@ class ModelsResource:
 class ModelResource:
     """Shows one model."""
 
-    def __init__(self, models: Models) -> None:
+    def __init__(self, models: Models, window: int) -> None:
         self._models = models
+        self._window = window
 
     async def on_get(
         self, _req: falcon.asgi.Request, resp: falcon.asgi.Response, model: str
@@ -57,8 +63,16 @@ class ModelResource:
         if model not in await self._models.names():
             raise Problem(404, "model_not_found", "no worker runs this model")
         resp.content_type = falcon.MEDIA_JSON
-        resp.data = orjson.dumps(_model(model))
+        resp.data = orjson.dumps(_model(model, self._window))
 
 
-def _model(name: str) -> dict[str, Any]:
-    return {"id": name, "object": "model", "created": 0, "owned_by": "palaver"}
+def _model(name: str, window: int) -> dict[str, Any]:
+    return {
+        "id": name,
+        "object": "model",
+        "created": 0,
+        "owned_by": "palaver",
+        # The names that clients of other servers look for.
+        "context_length": window,
+        "max_model_len": window,
+    }

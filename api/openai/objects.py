@@ -1,15 +1,17 @@
 """OpenAI's objects from ours: responses, their items and events."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import orjson
 
 from api.openai.response_requests import ResponsesRequest
-from shared.events import Event
+from shared.events import Event, order
 from shared.jobs import JobState
 from shared.messages import StoredMessage
+from shared.requests import DEFAULT_TEMPERATURE, DEFAULT_TOP_P
 from shared.schema import TurnRequest
 
 RESPONSE: Final = "resp_"
@@ -20,21 +22,98 @@ _ROLES: Final = {"user": "u", "assistant": "a"}
 
 def echo_of(request: ResponsesRequest) -> str:
     """What a response tells of its request, to be stored with the job."""
+    reasoning, sends_parallel = request.reasoning, request.parallel_tool_calls
     said = {
         "instructions": request.instructions,
         "previous_response_id": request.previous_response_id,
-        "in_conversation": request.conversation is not None,
         "store": request.is_stored,
         "background": bool(request.background),
         "truncation": request.truncation or "disabled",
         "metadata": request.metadata or {},
-        "format": request.text.format.model_dump(by_alias=True, exclude_none=True),
+        "text": {"format": request.format}
+        | ({"verbosity": request.text.verbosity} if request.text.verbosity else {}),
+        "reasoning": reasoning.model_dump() if reasoning is not None else _NO_REASONING,
+        "tool_choice": request.tool_choice or "auto",
+        "parallel_tool_calls": True if sends_parallel is None else sends_parallel,
+        "max_tool_calls": request.max_tool_calls,
+        "safety_identifier": request.safety_identifier,
+        "prompt_cache_key": request.prompt_cache_key,
         "user": request.user,
     }
     return orjson.dumps(said).decode()
 
 
-@dataclass(frozen=True, slots=True)
+_NO_REASONING: Final[dict[str, Any]] = {"effort": None, "summary": None}
+_DEFAULT_ECHO: Final[dict[str, Any]] = {
+    "text": {"format": {"type": "text"}},
+    "reasoning": _NO_REASONING,
+    "tool_choice": "auto",
+    "parallel_tool_calls": True,
+    "max_tool_calls": None,
+    "safety_identifier": None,
+    "prompt_cache_key": None,
+}
+"""For responses that an older version has stored."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """How a response ended.
+
+    Args:
+        text: of the reply, as far as it was written; None if there is none.
+        item_status: of the reply.
+        usage: in OpenAI's words.
+        window: the receipt of a reply.
+        error: why there is no reply.
+        completed_at: seconds since the epoch.
+    """
+
+    text: str | None = None
+    item_status: str = "completed"
+    usage: dict[str, Any] | None = None
+    window: dict[str, Any] | None = None
+    error: dict[str, str] | None = None
+    completed_at: int | None = None
+
+
+def end_with_reply(reply: Mapping[str, Any], finished_ms: int) -> tuple[str, End]:
+    """The status of a response that has this reply, and its end."""
+    status = "incomplete" if reply["finish_reason"] == "length" else "completed"
+    end = End(
+        text=reply["reply"],
+        item_status=status,
+        usage=_usage(reply["usage"]),
+        window=reply["window"],
+        completed_at=finished_ms // 1000,
+    )
+    return status, end
+
+
+def end_without_reply(error: Mapping[str, Any] | None, text: str, output_tokens: int) -> End:
+    """The end of a response that failed (with this error) or was cancelled.
+
+    Args:
+        text: what was written until then.
+        output_tokens: how many tokens that took.
+    """
+    usage = _usage(
+        {
+            "prompt_tokens": 0,
+            "completion_tokens": output_tokens,
+            "total_tokens": output_tokens,
+            "prompt_tokens_details": {"cached_tokens": 0},
+        }
+    )
+    return End(
+        text=text or None,
+        item_status="incomplete",
+        usage=usage if output_tokens else None,
+        error={"code": error["code"], "message": error["detail"]} if error else None,
+    )
+
+
+@dataclass(frozen=True)
 class ResponseShape:
     """What of a response is known before it has ended.
 
@@ -49,10 +128,16 @@ class ResponseShape:
     request: TurnRequest
     model: str
 
+    @cached_property
+    def echo(self) -> dict[str, Any]:
+        """What it tells of its request."""
+        said: dict[str, Any] = orjson.loads(self.request.echo)
+        return _DEFAULT_ECHO | said
+
     @property
     def is_stored(self) -> bool:
         """Whether it can be asked for later."""
-        return bool(orjson.loads(self.request.echo)["store"])
+        return bool(self.echo["store"])
 
     @property
     def message_id(self) -> str:
@@ -61,54 +146,64 @@ class ResponseShape:
     def to_wire(
         self,
         status: str,
-        result: dict[str, Any] | None = None,
-        error: dict[str, Any] | None = None,
+        end: End | None = None,
     ) -> dict[str, Any]:
-        """The response object."""
-        echo: dict[str, Any] = orjson.loads(self.request.echo)
-        sampling = self.request.sampling
-        cut_short = result is not None and result["finish_reason"] == "length"
+        """The response object; `end` once it has ended."""
+        echo, sampling = self.echo, self.request.sampling
+        end = end or End()
         return {
             "id": f"{RESPONSE}{self.job}",
             "object": "response",
             "created_at": self.created_ms // 1000,
-            "status": "incomplete" if cut_short else status,
+            "completed_at": end.completed_at if status == "completed" else None,
+            "status": status,
             "background": echo["background"],
-            "error": {"code": "server_error", "message": error["detail"]} if error else None,
-            "incomplete_details": {"reason": "max_output_tokens"} if cut_short else None,
+            "error": end.error,
+            "incomplete_details": {"reason": "max_output_tokens"}
+            if status == "incomplete"
+            else None,
             "instructions": echo["instructions"],
             "max_output_tokens": sampling.max_tokens,
+            "max_tool_calls": echo["max_tool_calls"],
             "model": self.model,
-            "output": [self.message(result["reply"])] if result is not None else [],
-            "parallel_tool_calls": False,
+            "output": [self.message(end.text, end.item_status)] if end.text is not None else [],
+            "parallel_tool_calls": echo["parallel_tool_calls"],
             "previous_response_id": echo["previous_response_id"],
-            "conversation": {"id": f"{CONVERSATION}{self.conversation}"}
-            if echo["in_conversation"]
-            else None,
+            "conversation": {"id": f"{CONVERSATION}{self.conversation}"} if echo["store"] else None,
             "store": echo["store"],
-            "temperature": sampling.temperature,
-            "text": {"format": echo["format"]},
-            "tool_choice": "none",
+            "temperature": _used(sampling.temperature, DEFAULT_TEMPERATURE),
+            "top_p": _used(sampling.top_p, DEFAULT_TOP_P),
+            "presence_penalty": _used(sampling.presence_penalty, 0.0),
+            "frequency_penalty": _used(sampling.frequency_penalty, 0.0),
+            "top_logprobs": 0,
+            "text": echo["text"],
+            "reasoning": echo["reasoning"],
+            "tool_choice": echo["tool_choice"],
             "tools": [],
-            "top_p": sampling.top_p,
             "truncation": echo["truncation"],
-            "usage": _usage(result["usage"]) if result is not None else None,
+            "usage": end.usage,
+            "service_tier": "default",
+            "safety_identifier": echo["safety_identifier"],
+            "prompt_cache_key": echo["prompt_cache_key"],
             "user": echo["user"],
             "metadata": echo["metadata"],
             # Ours: what of the conversation the model saw.
-            "window": result["window"] if result is not None else None,
+            "window": end.window,
         }
 
-    def message(self, text: str, status: str = "completed") -> dict[str, Any]:
-        """The reply as an output item."""
-        content = [output_text(text)] if status == "completed" else []
+    def message(self, text: str | None, status: str) -> dict[str, Any]:
+        """The reply as an output item; without text it has only begun."""
         return {
             "id": self.message_id,
             "type": "message",
             "status": status,
             "role": "assistant",
-            "content": content,
+            "content": [output_text(text)] if text is not None else [],
         }
+
+
+def _used(value: float | None, default: float) -> float:
+    return default if value is None else value
 
 
 def output_text(text: str) -> dict[str, Any]:
@@ -122,11 +217,16 @@ def shape_of(state: JobState, model: str) -> ResponseShape:
     return ResponseShape(state.job, state.conversation, state.created_ms, request, model)
 
 
-def response_of(state: JobState, model: str) -> dict[str, Any]:
-    """The response object of a job as it is now."""
-    result = orjson.loads(state.result) if state.result is not None else None
+def response_of(state: JobState, model: str, written: str) -> dict[str, Any]:
+    """The response object of a job as it is now; `written` is its reply so far, if it has none."""
+    shape, status = shape_of(state, model), state.status
+    if state.result is not None:
+        status, end = end_with_reply(orjson.loads(state.result), state.finished_ms or 0)
+        return shape.to_wire(status, end)
+    if not state.has_ended:
+        return shape.to_wire(status)
     error = orjson.loads(state.error)["error"] if state.error else None
-    return shape_of(state, model).to_wire(state.status, result, error)
+    return shape.to_wire(status, end_without_reply(error, written, state.num_generated))
 
 
 def _usage(usage: dict[str, Any]) -> dict[str, Any]:
@@ -139,16 +239,32 @@ def _usage(usage: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def item_of(message: StoredMessage) -> dict[str, Any]:
+def item_of(conversation: str, message: StoredMessage) -> dict[str, Any]:
     """A stored message as a conversation's item."""
-    part = {"type": "input_text", "text": message.content}
-    if message.role == "assistant":
-        part = output_text(message.content)
+    name = f"{MESSAGE}{conversation}n{message.number}"
+    if message.job:
+        name = f"{MESSAGE}{message.job}{_ROLES[message.role]}"
+    return _item(name, message.role, message.content)
+
+
+def input_items_of(state: JobState) -> list[dict[str, Any]]:
+    """What a response was asked, as items, oldest first."""
+    request = TurnRequest.decode(state.request)
+    brought_along = [
+        _item(f"{MESSAGE}{state.job}i{index}", message.role, message.content)
+        for index, message in enumerate(request.earlier)
+    ]
+    prompt = _item(f"{MESSAGE}{state.job}{_ROLES['user']}", "user", request.prompt)
+    return [*brought_along, prompt]
+
+
+def _item(name: str, role: str, text: str) -> dict[str, Any]:
+    part = output_text(text) if role == "assistant" else {"type": "input_text", "text": text}
     return {
-        "id": f"{MESSAGE}{message.job}{_ROLES[message.role]}",
+        "id": name,
         "type": "message",
         "status": "completed",
-        "role": message.role,
+        "role": role,
         "content": [part],
     }
 
@@ -163,66 +279,83 @@ class ResponseEvents:
         self._shape = shape
         self._number = 0
         self._text = ""
-        self._has_begun = False
         self._is_announced = False
+        self._is_started = False
+        self._is_open = False
 
-    def from_number(self, event: Event, begin: int) -> Iterator[dict[str, Any]]:
+    def from_number(
+        self, event: Event, begin: int, output_tokens: int = 0
+    ) -> Iterator[dict[str, Any]]:
         """What one entry of the log gives, numbered `begin` and above.
 
         The end is always told: once the log has expired, what is left of it has fewer events.
+
+        Args:
+            output_tokens: how many a turn that ended without a reply had written.
         """
         one: dict[str, Any] = {}
-        for one in self._of(event):
+        for one in self._of(event, output_tokens):
             if one["sequence_number"] >= begin:
                 yield one
         if event.is_terminal and one["sequence_number"] < begin:
             yield one | {"sequence_number": begin}
 
-    def _of(self, event: Event) -> Iterator[dict[str, Any]]:
+    def _of(self, event: Event, output_tokens: int) -> Iterator[dict[str, Any]]:
         if not self._is_announced:
             self._is_announced = True
             yield self._with_response("response.created", "queued")
             yield self._with_response("response.queued", "queued")
-        if event.kind in ("started", "token", "completed") and not self._has_begun:
-            yield from self._begin()
+        if event.kind in ("started", "token", "completed") and not self._is_started:
+            self._is_started = True
+            yield self._with_response("response.in_progress", "in_progress")
         if event.kind == "token":
-            yield self._delta(orjson.loads(event.data)["text"])
+            yield from self._delta(orjson.loads(event.data)["text"])
         elif event.kind == "completed":
-            yield from self._complete(orjson.loads(event.data))
+            yield from self._complete(orjson.loads(event.data), order(event.id)[0])
         elif event.is_terminal:
-            error = orjson.loads(event.data).get("error")
-            yield self._with_response("response.failed", event.kind, error=error)
+            yield from self._break_off(event, output_tokens)
 
-    def _begin(self) -> Iterator[dict[str, Any]]:
-        self._has_begun = True
-        yield self._with_response("response.in_progress", "in_progress")
-        item = self._shape.message("", "in_progress")
-        yield self._event("response.output_item.added", output_index=0, item=item)
-        yield self._part("response.content_part.added", part=output_text(""))
+    def _open(self) -> Iterator[dict[str, Any]]:
+        """The item, once there is something in it: a turn that fails before has none."""
+        if not self._is_open:
+            self._is_open = True
+            item = self._shape.message(None, "in_progress")
+            yield self._event("response.output_item.added", output_index=0, item=item)
+            yield self._part("response.content_part.added", part=output_text(""))
 
-    def _delta(self, text: str) -> dict[str, Any]:
+    def _delta(self, text: str) -> Iterator[dict[str, Any]]:
+        yield from self._open()
         self._text += text
-        return self._part("response.output_text.delta", delta=text, logprobs=[])
+        yield self._part("response.output_text.delta", delta=text, logprobs=[])
 
-    def _complete(self, reply: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        text = reply["reply"]
-        if not self._text and text:  # the log has expired
-            yield self._delta(text)
+    def _complete(self, reply: dict[str, Any], finished_ms: int) -> Iterator[dict[str, Any]]:
+        status, end = end_with_reply(reply, finished_ms)
+        if not self._text and end.text:  # the log has expired
+            yield from self._delta(end.text)
+        yield from self._open()
+        yield from self._close(reply["reply"], end.item_status)
+        yield self._with_response(f"response.{status}", status, end)
+
+    def _break_off(self, event: Event, output_tokens: int) -> Iterator[dict[str, Any]]:
+        """It failed or was cancelled: what was written until then is kept, and is all."""
+        end = end_without_reply(orjson.loads(event.data).get("error"), self._text, output_tokens)
+        if self._is_open:
+            yield from self._close(self._text, end.item_status)
+        kind = "response.failed" if event.kind == "failed" else "response.incomplete"
+        yield self._with_response(kind, event.kind, end)
+
+    def _close(self, text: str, status: str) -> Iterator[dict[str, Any]]:
         yield self._part("response.output_text.done", text=text, logprobs=[])
         yield self._part("response.content_part.done", part=output_text(text))
-        item = self._shape.message(text)
+        item = self._shape.message(text, status)
         yield self._event("response.output_item.done", output_index=0, item=item)
-        response = self._shape.to_wire("completed", reply)
-        yield self._event(f"response.{response['status']}", response=response)
 
     def _part(self, kind: str, **fields: Any) -> dict[str, Any]:
         where = {"item_id": self._shape.message_id, "output_index": 0, "content_index": 0}
         return self._event(kind, **where, **fields)
 
-    def _with_response(
-        self, kind: str, status: str, error: dict[str, Any] | None = None
-    ) -> dict[str, Any]:
-        return self._event(kind, response=self._shape.to_wire(status, error=error))
+    def _with_response(self, kind: str, status: str, end: End | None = None) -> dict[str, Any]:
+        return self._event(kind, response=self._shape.to_wire(status, end))
 
     def _event(self, kind: str, **fields: Any) -> dict[str, Any]:
         event = {"type": kind, "sequence_number": self._number, **fields}

@@ -1,10 +1,14 @@
 """Query parameters of OpenAI's API: those that are known, checked; others are refused by name."""
 
 import re
+from typing import Any, Final
 
 import falcon.asgi
 
 from api.errors import field_problem
+
+_DEFAULT_LIMIT: Final = 20
+_LARGEST_LIMIT: Final = 100
 
 
 class Query:
@@ -39,3 +43,44 @@ class Query:
         if not re.fullmatch("[0-9]{1,12}", said) or not lowest <= int(said) <= highest:
             raise field_problem(name, f"must be an integer from {lowest} to {highest}")
         return int(said)
+
+
+class ItemQuery:
+    """How a list of items is asked for: `limit`, `order`, `after`.
+
+    Raises:
+        Problem: 422, one of them is wrong or not known.
+    """
+
+    def __init__(self, req: falcon.asgi.Request) -> None:
+        query = Query(req, "limit", "order", "after")
+        self.limit = query.number("limit", 1, _LARGEST_LIMIT) or _DEFAULT_LIMIT
+        self.order = query.text("order") or "desc"
+        self.after = query.text("after")
+        if self.order not in ("asc", "desc"):
+            raise field_problem("order", "must be asc or desc")
+
+    def page(self, items: list[dict[str, Any]]) -> dict[str, Any]:
+        """A list of the first `limit` items; there are more if more are given."""
+        page = items[: self.limit]
+        return {
+            "object": "list",
+            "data": page,
+            "first_id": page[0]["id"] if page else None,
+            "last_id": page[-1]["id"] if page else None,
+            "has_more": len(page) < len(items),
+        }
+
+
+def behind(items: list[dict[str, Any]], after: str | None) -> list[dict[str, Any]]:
+    """What follows the item with this id.
+
+    Raises:
+        Problem: there is none.
+    """
+    if after is None:
+        return items
+    ids = [item["id"] for item in items]
+    if after not in ids:
+        raise field_problem("after", "is not the id of an item here")
+    return items[ids.index(after) + 1 :]

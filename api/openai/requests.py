@@ -26,11 +26,12 @@ from shared.requests import (
     Temperature,
     stop_list,
 )
-from shared.schema import ChatMessage
+from shared.schema import ChatMessage, Role
 
 MOST_MESSAGES: Final = 10_000
 MAX_SCHEMA_DEPTH: Final = 64
 ANY_OBJECT: Final = '{"type":"object"}'
+_TEXT_PARTS: Final = ("text", "input_text", "output_text")
 _LARGEST_BIAS: Final = 100.0
 _BIAS_SCHEMA: Final = {
     "type": "object",
@@ -74,11 +75,36 @@ def _is_needless(value: object, field: FieldInfo | None) -> bool:
     return value is None and not field.is_required()
 
 
-class TextPart(Body):
-    """A part of a message's content. Others than text are not supported."""
+def _text_part(value: object) -> object:
+    if value not in _TEXT_PARTS:
+        raise PydanticCustomError("part", "only text is supported here")
+    return value
 
-    type: Literal["text", "input_text", "output_text"]
+
+class TextPart(Body):
+    """A part of a message's content. Others than text are not supported.
+
+    What an answer's part had beside its text (annotations, logprobs) is passed over.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    type: Annotated[Literal["text", "input_text", "output_text"], BeforeValidator(_text_part)]
     text: StrictStr
+
+
+def _text_or_parts(value: object) -> object:
+    if not isinstance(value, str | list):
+        raise PydanticCustomError("content", "must be a string or a list of parts")
+    return value
+
+
+Content = Annotated[StrictStr | tuple[TextPart, ...], BeforeValidator(_text_or_parts)]
+
+
+def text_of(content: str | tuple[TextPart, ...]) -> str:
+    """A message's content in one piece."""
+    return content if isinstance(content, str) else "".join(part.text for part in content)
 
 
 def _nothing(value: object) -> tuple[()]:
@@ -101,7 +127,7 @@ class Message(Body):
     model_config = ConfigDict(extra="ignore")
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: StrictStr | tuple[TextPart, ...]
+    content: Content
     name: StrictStr | None = None
     tool_calls: Nothing = ()
     function_call: Nothing = ()
@@ -110,11 +136,8 @@ class Message(Body):
 
     def to_chat(self) -> ChatMessage:
         """With its text in one piece; a developer's is a system message."""
-        content = self.content
-        text = content if isinstance(content, str) else "".join(part.text for part in content)
-        role: Literal["system", "user", "assistant"]
-        role = "system" if self.role == "developer" else self.role
-        return ChatMessage(role, text)
+        role: Role = "system" if self.role == "developer" else self.role
+        return ChatMessage(role, text_of(self.content))
 
 
 def bounded_schema(schema: dict[str, Any]) -> dict[str, Any]:
@@ -196,6 +219,7 @@ class Bookkeeping(Body):
     prompt_cache_retention: StrictStr | None = None
     service_tier: StrictStr | None = None
     parallel_tool_calls: StrictBool | None = None
+    tools: Nothing = ()
 
 
 class ChatCompletionRequest(Bookkeeping):
@@ -226,10 +250,14 @@ class ChatCompletionRequest(Bookkeeping):
     ] = ()
     n: Literal[1] | None = None
     logprobs: Literal[False] | None = None
+    top_logprobs: Literal[0] | None = None
+    reasoning_effort: Literal["none"] | None = None
     store: StrictBool | None = None
     metadata: dict[str, str] | None = None
     modalities: tuple[Literal["text"], ...] | None = None
     tool_choice: Literal["none", "auto"] | None = None
+    functions: Nothing = ()
+    function_call: Literal["none", "auto"] | None = None
     verbosity: Literal["low", "medium", "high"] | None = None
     # Extensions, as on `POST /`.
     top_k: Annotated[StrictInt, Field(ge=0, le=2**31 - 1)] | None = None
@@ -246,7 +274,8 @@ class ChatCompletionRequest(Bookkeeping):
 
     @model_validator(mode="after")
     def _one_limit(self) -> "ChatCompletionRequest":
-        if self.max_tokens is not None and self.max_completion_tokens is not None:
+        limits = {self.max_tokens, self.max_completion_tokens} - {None}
+        if len(limits) > 1:
             raise PydanticCustomError(
                 "max_tokens", "max_tokens and max_completion_tokens are the same: send one"
             )

@@ -1,7 +1,6 @@
 """`/v1/responses`: turns of Palaver's conversations under OpenAI's names."""
 
 import re
-import time
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
@@ -23,16 +22,19 @@ from api.openai.objects import (
     ResponseEvents,
     ResponseShape,
     echo_of,
+    end_with_reply,
+    input_items_of,
     response_of,
     shape_of,
 )
-from api.openai.queries import Query
+from api.openai.queries import ItemQuery, Query, behind
 from api.openai.response_requests import ResponsesRequest
 from api.stream import events_or_pings, open_stream
 from api.waiting import first_terminal, tell_allowance, to_problem_of
 from shared import ids
 from shared.config import Settings
 from shared.conversations import Conversations
+from shared.events import EventLog, order
 from shared.jobs import Jobs, JobState
 from shared.limits import Caller
 from shared.requests import Sampling
@@ -110,13 +112,14 @@ class ResponsesResource:
             raise no_outcome(accepted, may_retry=submission.stateless)
         if event.kind != "completed":
             raise to_problem_of(accepted, event)
-        shape = _shape(submission, accepted, model)
-        show_response(shape.to_wire("completed", orjson.loads(event.data)), resp)
+        status, end = end_with_reply(orjson.loads(event.data), order(event.id)[0])
+        show_response(_shape(submission, accepted, model).to_wire(status, end), resp)
 
 
 def _shape(submission: Submission, accepted: Accepted, model: str) -> ResponseShape:
-    now_ms = time.time_ns() // 1_000_000
-    return ResponseShape(accepted.job, accepted.conversation, now_ms, submission.request, model)
+    return ResponseShape(
+        accepted.job, accepted.conversation, accepted.created_ms, submission.request, model
+    )
 
 
 def no_outcome(accepted: Accepted, *, may_retry: bool) -> Problem:
@@ -136,9 +139,15 @@ class ResponseResource:
     """Shows, streams and deletes a response."""
 
     def __init__(
-        self, jobs: Jobs, conversations: Conversations, streams: "ResponseStreams", models: Models
+        self,
+        jobs: Jobs,
+        events: EventLog,
+        conversations: Conversations,
+        streams: "ResponseStreams",
+        models: Models,
     ) -> None:
         self._jobs = jobs
+        self._events = events
         self._conversations = conversations
         self._streams = streams
         self._models = models
@@ -155,7 +164,8 @@ class ResponseResource:
             return self._streams.open(shape_of(state, model), state.owner, begin, resp)
         if after is not None:
             raise field_problem("starting_after", "needs stream=true")
-        return show_response(response_of(state, model), resp)
+        written = await written_by(self._events, state)
+        return show_response(response_of(state, model, written), resp)
 
     async def on_delete(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, response: str
@@ -170,8 +180,9 @@ class ResponseResource:
 class CancelResource:
     """Cancels a response that was begun in the background."""
 
-    def __init__(self, jobs: Jobs, turns: Turns, models: Models) -> None:
+    def __init__(self, jobs: Jobs, events: EventLog, turns: Turns, models: Models) -> None:
         self._jobs = jobs
+        self._events = events
         self._turns = turns
         self._models = models
 
@@ -182,15 +193,34 @@ class CancelResource:
         state = await stored(self._jobs, response, owner)
         await self._turns.cancel(state.job, owner)
         state = await stored(self._jobs, response, owner)
-        show_response(response_of(state, await self._models.name()), resp)
+        written = await written_by(self._events, state)
+        show_response(response_of(state, await self._models.name(), written), resp)
+
+
+class InputItemsResource:
+    """Lists what a response was asked."""
+
+    def __init__(self, jobs: Jobs) -> None:
+        self._jobs = jobs
+
+    async def on_get(
+        self, req: falcon.asgi.Request, resp: falcon.asgi.Response, response: str
+    ) -> None:
+        state = await stored(self._jobs, response, caller_of(req).owner)
+        query = ItemQuery(req)
+        items = input_items_of(state)
+        if query.order == "desc":
+            items.reverse()
+        show_response(query.page(behind(items, query.after)[: query.limit + 1]), resp)
 
 
 class ResponseStreams:
     """Responses as OpenAI's events."""
 
-    def __init__(self, feed: EventFeed, turns: Turns) -> None:
+    def __init__(self, feed: EventFeed, turns: Turns, jobs: Jobs) -> None:
         self._feed = feed
         self._turns = turns
+        self._jobs = jobs
 
     def open(
         self, shape: ResponseShape, owner: str, begin: int, resp: falcon.asgi.Response
@@ -209,7 +239,11 @@ class ResponseStreams:
                         yield None
                         continue
                     has_ended = event.is_terminal
-                    for one in told.from_number(event, begin):
+                    num_generated = 0
+                    if has_ended and event.kind != "completed":
+                        state = await self._jobs.get(shape.job, owner)
+                        num_generated = state.num_generated if state is not None else 0
+                    for one in told.from_number(event, begin, num_generated):
                         yield SSEvent(event=one["type"], data=orjson.dumps(one))
         finally:
             if not has_ended and not shape.is_stored:
@@ -218,17 +252,14 @@ class ResponseStreams:
 
 
 def turn_request(request: ResponsesRequest, max_tokens_limit: int) -> TurnRequest:
-    """What a worker is to do.
-
-    Raises:
-        Problem: it asks for more tokens than are allowed.
-    """
-    if (request.max_output_tokens or 0) > max_tokens_limit:
-        raise field_problem("max_output_tokens", f"must be at most {max_tokens_limit} here")
+    """What a worker is to do; a reply longer than this server allows is cut to what it allows."""
+    max_tokens = request.max_output_tokens
     options = {
-        "max_tokens": request.max_output_tokens,
+        "max_tokens": min(max_tokens, max_tokens_limit) if max_tokens is not None else None,
         "temperature": request.temperature,
         "top_p": request.top_p,
+        "presence_penalty": request.presence_penalty,
+        "frequency_penalty": request.frequency_penalty,
         "ignore_eos": request.ignore_eos,
     }
     said = {name: value for name, value in options.items() if value is not None}
@@ -236,12 +267,21 @@ def turn_request(request: ResponsesRequest, max_tokens_limit: int) -> TurnReques
         prompt=request.prompt,
         context=None,
         replace_from=None,
-        sampling=parse(Sampling, said, {"max_tokens_limit": max_tokens_limit}),
+        sampling=parse(Sampling, said),
+        earlier=request.earlier,
         json_schema=request.json_schema,
-        instructions=request.all_instructions,
+        instructions=request.instructions,
         truncate=request.truncation == "auto",
         echo=echo_of(request),
     )
+
+
+async def written_by(events: EventLog, state: JobState) -> str:
+    """What a cancelled or failed turn had written, as long as its log is kept."""
+    if not state.has_ended or state.result is not None:
+        return ""
+    log = await events.read(state.job)
+    return "".join(orjson.loads(one.data)["text"] for one in log if one.kind == "token")
 
 
 async def stored(jobs: Jobs, response: str, owner: str) -> JobState:

@@ -3,15 +3,15 @@
 -- idempotency key and body names the job that the first one made.
 -- Behind the turn of another job (`behind`) it goes on in that one's conversation if nothing came later there;
 -- else the new conversation gets everything up to that turn.
--- Answers {OK, conversation} · {SAME, job, conversation} · {REUSED} (the idempotency key with another body) ·
+-- Answers {OK, conversation, created} · {SAME, job, conversation} · {REUSED} (the idempotency key with another body) ·
 -- {GONE} (no such conversation of this owner) · {TAKEN} (the new id exists) · {BUSY} ·
 -- {REPLACE, next number} · {FULL, milliseconds until the next start} · {NO_WORKER} ·
 -- {LIMIT, which of the owner's limits, how much it allows, milliseconds until some of it is free}
 -- {UNKNOWN} (no such turn to go on behind)
 -- With a limit of prompts a minute OK tells what is left of it, too, and when all of it is there again.
 local job, conversation = arg.job, arg.conversation
-local accepted = redis.call('HGET', key.job(job), 'conversation')
-if accepted then return {'OK', accepted} end
+local accepted = redis.call('HMGET', key.job(job), 'conversation', 'created')
+if accepted[1] then return {'OK', accepted[1], accepted[2]} end
 
 if arg.idempotency then
   local first = redis.call('HMGET', key.idempotency(arg.idempotency), 'job', 'body', 'conversation')
@@ -138,6 +138,7 @@ if arg.new ~= '1' then
   redis.call('ZREMRANGEBYSCORE', key.jobs(conversation), '-inf',
     int(now - arg.timeout_ms - arg.job_ttl_ms))
 end
-if not arg.rate_limit then return {'OK', conversation} end
+if not arg.rate_limit then return {'OK', conversation, int(now)} end
 redis.call('SET', key.rate(arg.owner), string.format('%.3f', until_ms), 'PX', int(until_ms - now + 1))
-return {'OK', conversation, int(math.floor((now + 60000 - until_ms) * arg.rate_limit / 60000)), int(until_ms - now)}
+return {'OK', conversation, int(now), int(math.floor((now + 60000 - until_ms) * arg.rate_limit / 60000)),
+  int(until_ms - now)}

@@ -72,6 +72,32 @@ def test_chatml_is_exact() -> None:
     )
 
 
+LATER = (*TALK[:3], says("system", "Rhyme."), TALK[3])
+
+
+def test_later_instructions_stay_where_they_are_if_the_template_has_a_place_for_them() -> None:
+    assert "<|im_start|>system\nRhyme.<|im_end|>\n<|im_start|>user\nThree?" in rendered(
+        ChatTemplate(CHATML, tokenize), *LATER
+    )
+
+
+@pytest.mark.parametrize("source", [GEMMA_LIKE, SYSTEM_BEFORE_THE_LAST_PROMPT])
+def test_else_they_stand_in_front_of_the_next_prompt(source: str) -> None:
+    # The second one takes any role that is no user's for the assistant's: it must not be believed.
+    source = source.replace(
+        "{% else %}{{ m.content }}</s>",
+        ("{% elif m.role == 'system' %}{{ raise_exception('no') }}{% else %}{{ m.content }}</s>"),
+    )
+    text = rendered(ChatTemplate(source, tokenize), *LATER)
+    assert text.count("Rhyme.\n\nThree?") == 1
+
+
+def test_instructions_behind_an_unanswered_prompt_join_it_with_the_next() -> None:
+    messages = (says("user", "One?"), says("system", "Rhyme."), says("user", "Two?"))
+    text = rendered(ChatTemplate(GEMMA_LIKE, tokenize), *messages)
+    assert text == "[user]One?\n\nRhyme.\n\nTwo?</s>[assistant]"
+
+
 def test_the_scaffold_becomes_control_tokens() -> None:
     ids = ChatTemplate(CHATML, tokenize).render([says("user", "Hi")])
     start, end = FIRST_CONTROL, FIRST_CONTROL + 1

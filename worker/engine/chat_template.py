@@ -43,6 +43,7 @@ _PROBES: Final[tuple[tuple[Role, ...], ...]] = (
     ("system", "user"),
     ("system", "user", "assistant", "user"),
 )
+_LATER_SYSTEM: Final[tuple[Role, ...]] = ("system", "user", "assistant", "system", "user")
 
 Scaffold = tuple[tuple[int, ...], ...]
 """Token ids before the first content, between each two, and behind the last."""
@@ -89,7 +90,8 @@ class ChatTemplate:
         self._tokens = {"bos_token": bos, "eos_token": eos}
         self._leading = tuple(leading)
         self._newlines = tuple(tokenize("\n\n"))
-        self._fold_system = not all(map(self._takes, _PROBES))
+        self._folds_first = not all(map(self._takes, _PROBES))
+        self._folds_later = self._folds_first or not self._takes(_LATER_SYSTEM)
         self._scaffold = lru_cache(maxsize=512)(self._make_scaffold)
         for roles in _PROBES:
             self._scaffold(self._folded_roles(roles))
@@ -97,12 +99,9 @@ class ChatTemplate:
     def render(self, messages: Sequence[PromptMessage]) -> list[int]:
         """Token ids of the whole prompt, up to where the assistant's reply begins.
 
-        A template without system messages gets the instructions in front of the first prompt.
+        Where a template has no place for a system message, it stands in front of the next prompt.
         """
-        if self._fold_system and messages[0].role == "system":
-            system, user, *rest = messages
-            ids = (*system.token_ids, *self._newlines, *user.token_ids)
-            messages = [PromptMessage("user", ids), *rest]
+        messages = self._folded(messages)
         scaffold = self._scaffold(tuple(message.role for message in messages))
         prompt = list(scaffold[0])
         for message, after in zip(messages, scaffold[1:], strict=True):
@@ -110,8 +109,24 @@ class ChatTemplate:
             prompt += after
         return prompt
 
+    def _folded(self, messages: Sequence[PromptMessage]) -> list[PromptMessage]:
+        folded: list[PromptMessage] = []
+        instructions: tuple[int, ...] = ()
+        for message in messages:
+            if message.role == "system" and (self._folds_later if folded else self._folds_first):
+                instructions += (*message.token_ids, *self._newlines)
+            elif message.role == "user" and instructions:
+                ids = (*instructions, *message.token_ids)
+                if folded and folded[-1].role == "user":
+                    ids = (*folded.pop().token_ids, *self._newlines, *ids)
+                folded.append(PromptMessage("user", ids))
+                instructions = ()
+            else:
+                folded.append(message)
+        return folded
+
     def _folded_roles(self, roles: tuple[Role, ...]) -> tuple[Role, ...]:
-        return roles[1:] if self._fold_system and roles[0] == "system" else roles
+        return roles[1:] if self._folds_first and roles[0] == "system" else roles
 
     def _takes(self, roles: tuple[Role, ...]) -> bool:
         try:

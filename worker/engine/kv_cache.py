@@ -185,7 +185,8 @@ class KvCache:
             source = _Source(matched, place, is_own)
             if matched == 0 or not self._is_usable(source):
                 continue
-            if not is_own and matched < MIN_SHARED:
+            # A short prompt that is sent again costs nothing but its last token.
+            if not is_own and matched < min(MIN_SHARED, limit - limit % self._grid):
                 continue
             if best is None or source.worth > best.worth:
                 best = source

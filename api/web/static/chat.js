@@ -6,7 +6,7 @@ import { adopt, Conversation, describe } from "./conversation.js";
 import { announce, byId, confirmed, save } from "./dom.js";
 import { drawSidebar, firstPrompt, learnFromServer } from "./sidebar.js";
 import * as store from "./store.js";
-import { Thread } from "./thread.js";
+import { Thread, WHO } from "./thread.js";
 
 const DELAY_MS = 400;
 const HAS_KEYS = document.documentElement.dataset.keys === "on";
@@ -169,7 +169,7 @@ async function exportAs(type) {
     save(`${name}.json`, "application/json", JSON.stringify({ id, context, messages }, null, 2));
     return;
   }
-  const said = messages.map((one) => `## ${one.role === "user" ? "You" : "Bot"}\n\n${one.content}\n`);
+  const said = messages.map((one) => `## ${WHO[one.role]}\n\n${one.content}\n`);
   save(`${name}.md`, "text/markdown", [`# ${byId("title").textContent}\n`, `> ${(context ?? "").replaceAll("\n", "\n> ")}\n`, ...said].join("\n"));
 }
 

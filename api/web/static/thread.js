@@ -5,13 +5,15 @@ import { Growing, renderAll } from "./markdown.js";
 
 const NEAR_THE_END = 120;
 
+export const WHO = { system: "Instructions", user: "You", assistant: "Bot" };
+
 /** One message. `number` is null as long as it is not stored. */
 class Entry {
   constructor({ role, content, number = null, job = null }) {
     Object.assign(this, { role, content, number, job });
     this.text = element("div", { className: "text", textContent: content });
     this.actions = element("div", { className: "actions" });
-    const who = element("span", { className: "visually-hidden", textContent: role === "user" ? "You: " : "Bot: " });
+    const who = element("span", { className: "visually-hidden", textContent: `${WHO[role]}: ` });
     this.node = element("li", { className: `message ${role}` }, who, this.text, this.actions);
   }
 

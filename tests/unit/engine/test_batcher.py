@@ -97,6 +97,13 @@ def test_a_short_prefix_in_common_is_not_worth_a_copy() -> None:
     assert backend.num_saved == 0
 
 
+@pytest.mark.parametrize("length", [2, 20, 33])
+def test_a_prompt_that_is_sent_again_is_cached_however_short(length: int) -> None:
+    batcher = batcher_on(ScriptedBackend())
+    answer(batcher, text(1, length), "a")
+    assert answer(batcher, text(1, length), "b").num_cached == length - 1
+
+
 def test_an_edit_keeps_what_stands_before_it() -> None:
     backend = ScriptedBackend()
     batcher = batcher_on(backend)
