@@ -48,6 +48,10 @@ COMPLETIONS: Final[dict[str, dict[str, Any]]] = {
     "a router": {"service_tier": "auto", "store": True, "prompt_cache_key": "k"},
     "a guarded client": {"safety_identifier": "u1", "modalities": ["text"], "verbosity": "low"},
     "a reasoning client that does not": {"reasoning": {}, "reasoning_effort": None},
+    "a client without thoughts": {"reasoning_effort": "none", "top_logprobs": 0},
+    "an older client": {"functions": [], "function_call": "auto", "max_tokens": 5},
+    "a client that says a limit twice": {"max_tokens": 5, "max_completion_tokens": 5},
+    "a longer reply than the window has room for": {"max_completion_tokens": 128_000},
     "a nested nothing": {"prediction": None, "web_search_options": {"user_location": None}},
     "a Python framework's nested model": {"response_format": SCHEMA},
     "a text format": {"response_format": {"type": "text"}, "top_logprobs": None},
@@ -63,6 +67,43 @@ RESPONSES: Final[dict[str, dict[str, Any]]] = {
     },
     "bookkeeping": {"service_tier": "default", "safety_identifier": "u", "prompt_cache_key": "k"},
     "a tone": {"text": {"format": {"type": "text"}, "verbosity": "medium"}},
+    "a history that a client keeps": {
+        "input": [
+            {"role": "user", "content": "My name is Ada."},
+            {
+                "id": "msg_68e9",
+                "type": "message",
+                "status": "completed",
+                "role": "assistant",
+                "content": [
+                    {"type": "output_text", "text": "Hi.", "annotations": [], "logprobs": []}
+                ],
+            },
+            {"role": "user", "content": [{"type": "input_text", "text": "Who am I?"}]},
+        ]
+    },
+    "a history with the short form of an answer": {
+        "input": [USER, {"role": "assistant", "content": "Hi."}, USER]
+    },
+    "an answer with its phase": {
+        "input": [USER, {**ANSWER, "phase": "final_answer", "status": None}, USER]
+    },
+    "instructions as items": {
+        "input": [
+            {"role": "system", "content": "Be kind."},
+            {"role": "developer", "content": [{"type": "input_text", "text": "Be brief."}]},
+            USER,
+            {"role": "developer", "content": "Answer in English."},
+            USER,
+        ]
+    },
+    "several messages of the user in a row": {"input": [USER, USER, USER]},
+    "an answer in front": {"input": [{"role": "assistant", "content": "Welcome!"}, USER]},
+    "a tuned client": {"presence_penalty": 0.5, "frequency_penalty": 0, "top_logprobs": 0},
+    "a client without thoughts": {"reasoning": {"effort": "none", "summary": "auto"}},
+    "a stream without padding": {"stream_options": {"include_obfuscation": False}},
+    "a limit of calls without tools": {"max_tool_calls": 5, "tool_choice": "auto"},
+    "a longer reply than the window has room for": {"max_output_tokens": 32_000},
     "nulls all over": {"metadata": None, "previous_response_id": None, "max_tool_calls": None},
 }
 
@@ -93,10 +134,24 @@ async def test_bodies_that_ask_for_nothing_more_are_answered(
         ("chat/completions", {"modalities": ["text", "audio"]}, "modalities"),
         ("responses", {"include": ["file_search_call.results"]}, "include"),
         ("responses", {"input": None}, "input"),
+        ("chat/completions", {"messages": [{**USER, "role": "owner"}]}, "messages[0].role"),
+        ("chat/completions", {"messages": [USER, {"role": "user"}]}, "messages[1].content"),
+        (
+            "chat/completions",
+            {"messages": [{**USER, "content": [{"type": "image_url", "image_url": {}}]}]},
+            "messages[0].content[0].type",
+        ),
+        (
+            "chat/completions",
+            {"response_format": {"type": "json_schema", "json_schema": {"schema": {}}}},
+            "response_format.json_schema.name",
+        ),
+        ("chat/completions", {"response_format": {"type": "xml"}}, "response_format"),
+        ("chat/completions", {"max_tokens": 5, "max_completion_tokens": 6}, None),
     ],
 )
 async def test_what_asks_for_something_that_is_not_there_is_refused_by_name(
-    settings: Settings, path: str, fields: dict[str, Any], param: str
+    settings: Settings, path: str, fields: dict[str, Any], param: str | None
 ) -> None:
     async with running_stack(settings, ScriptedEngine()) as stack:
         body = {"model": "any", "messages": [USER]} if path.startswith("chat") else {"input": "Hi"}
@@ -104,7 +159,8 @@ async def test_what_asks_for_something_that_is_not_there_is_refused_by_name(
     assert answer.status_code == 400
     error = answer.json()["error"]
     assert error["type"] == "invalid_request_error"
-    assert error["param"].startswith(param)
+    assert error["param"] == param or error["param"].startswith(f"{param}[")
+    assert error["code"] in ("unknown_parameter", "missing_required_parameter", "invalid_value")
 
 
 async def test_metadata_is_cleared_by_null_and_kept_by_silence(settings: Settings) -> None:

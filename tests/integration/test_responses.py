@@ -379,8 +379,8 @@ async def test_a_reply_is_never_longer_than_the_window_and_the_receipt_tells(
     async with running_stack(settings, engine) as stack:
         native = await stack.ask("Hello", max_tokens=10**6)
         response = await respond(stack, input="Hello", max_output_tokens=10**6)
-        body = {"model": "any", "messages": [item("user", "Hi")], "max_tokens": 10**6}
-        body["messages"][0].pop("type")
+        said = [{"role": "user", "content": "Hi"}]
+        body = {"model": "any", "messages": said, "max_tokens": 10**6}
         completion = await stack.client.post("/v1/chat/completions", json=body)
     for answer, used in ((native, "prompt_tokens"), (response, "input_tokens")):
         room = settings.context_length - answer["usage"][used]
