@@ -108,6 +108,7 @@ def completion(claim: Claim, reply: str, tokens: int, window: int) -> Completion
         window=orjson.dumps(result.window),
         result=encoded,
         reply=reply_object(job, claim.conversation, claim.request, encoded),
+        context=claim.request.context,
         piece=None,
     )
 

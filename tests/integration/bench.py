@@ -103,5 +103,6 @@ def completion(claim: Claim, number: int = 1, reply: str = "Hi", **fields: Any) 
         window=b"{}",
         result=b'{"reply":"Hi"}',
         reply=b'{"reply":"Hi","whole":true}',
+        context=claim.request.context,
         piece=fields.get("piece"),
     )
