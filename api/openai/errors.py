@@ -1,6 +1,7 @@
 """Our problems as OpenAI's error objects."""
 
 import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 import orjson
@@ -38,7 +39,7 @@ def error_body(problem: Problem) -> bytes:
     if problem.status >= _FIRST_SERVER_ERROR:
         kind = "server_error"
     error: dict[str, Any] = {
-        "message": _overflow_message(problem),
+        "message": message_of(problem.code, problem.detail, problem.extra),
         "type": kind,
         "param": None,
         "code": _CODES.get(problem.code, problem.code),
@@ -60,12 +61,11 @@ def _of_field(field: str, message: str) -> dict[str, Any]:
     }
 
 
-def _overflow_message(problem: Problem) -> str:
-    """Clients tell an overflow of the window by these words."""
-    if problem.code != "context_length_exceeded" or "budget" not in problem.extra:
-        return problem.detail
-    limit = problem.extra["budget"]
-    return f"Input tokens exceed the configured limit of {limit} tokens: {problem.detail}"
+def message_of(code: str, detail: str, numbers: Mapping[str, Any]) -> str:
+    """What is told of a failure: clients recognise an overflow of the window by these words."""
+    if code != "context_length_exceeded" or "budget" not in numbers:
+        return detail
+    return f"Input tokens exceed the configured limit of {numbers['budget']} tokens: {detail}"
 
 
 DIALECT: Final = Dialect(body=error_body, statuses={422: 400})

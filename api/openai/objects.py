@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import orjson
 
+from api.openai.errors import message_of
 from api.openai.response_requests import ResponsesRequest
 from shared.events import Event, order
 from shared.jobs import JobState
@@ -109,8 +110,13 @@ def end_without_reply(error: Mapping[str, Any] | None, text: str, output_tokens:
         text=text or None,
         item_status="incomplete",
         usage=usage if output_tokens else None,
-        error={"code": error["code"], "message": error["detail"]} if error else None,
+        error=_error(error) if error else None,
     )
+
+
+def _error(error: Mapping[str, Any]) -> dict[str, str]:
+    code = error["code"]
+    return {"code": code, "message": message_of(code, error["detail"], error)}
 
 
 @dataclass(frozen=True)

@@ -295,6 +295,7 @@ async def test_a_failed_response_opens_no_item_and_names_its_reason(valkey: Valk
         assert events[-1]["response"]["error"]["code"] == code
         assert events[-1]["response"]["output"] == []
     assert found["error"] == streams[0][-1]["response"]["error"]
+    assert found["error"]["message"].startswith("Input tokens exceed the configured limit of 200")
 
 
 @pytest.mark.parametrize(
