@@ -1,8 +1,7 @@
-"""Tiny models with random weights, for what chat models of their kinds ask of an engine.
+"""Tiny model files: a hybrid with random weights, and files without any.
 
 A hybrid has convolutions that remember, beside attention: its memory cannot be cut back to an
-earlier length. With a sliding window old tokens leave the attention of some layers, and so what can
-be saved of them.
+earlier length. Models of other kinds: `tests/tiny_architectures.py`.
 """
 
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ _EMBEDDING = 64
 _FEED_FORWARD = 96
 _HEADS = 4
 _SPECIAL = ("<unk>", "<s>", "</s>")
+VOCABULARY_SIZE = len(_SPECIAL) + 256
 
 
 def write_hybrid(path: Path, *, sliding_window: int | None = None) -> Path:
@@ -34,7 +34,7 @@ def write_hybrid(path: Path, *, sliding_window: int | None = None) -> Path:
     writer.add_shortconv_l_cache(3)
     if sliding_window is not None:
         writer.add_sliding_window(sliding_window)
-    _add_tokenizer(writer)
+    add_tokenizer(writer)
     _add_weights(writer)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
@@ -43,7 +43,7 @@ def write_hybrid(path: Path, *, sliding_window: int | None = None) -> Path:
     return path
 
 
-def _add_tokenizer(writer: gguf.GGUFWriter) -> None:
+def add_tokenizer(writer: gguf.GGUFWriter) -> None:
     tokens = [*_SPECIAL, *(f"<0x{byte:02X}>" for byte in range(256))]
     kinds = [gguf.TokenType.UNKNOWN, gguf.TokenType.CONTROL, gguf.TokenType.CONTROL]
     kinds += [gguf.TokenType.BYTE] * 256
@@ -66,7 +66,7 @@ def _add_weights(writer: gguf.GGUFWriter) -> None:
         writer.add_tensor(name, weights.astype(np.float32))
 
     head = _EMBEDDING // _HEADS
-    add("token_embd.weight", len(_SPECIAL) + 256, _EMBEDDING)
+    add("token_embd.weight", VOCABULARY_SIZE, _EMBEDDING)
     add("token_embd_norm.weight", _EMBEDDING)
     for i in range(_NUM_LAYERS):
         block = f"blk.{i}"
@@ -88,52 +88,6 @@ def _add_weights(writer: gguf.GGUFWriter) -> None:
             add(f"{block}.shortconv.out_proj.weight", _EMBEDDING, _EMBEDDING)
 
 
-def write_sliding(path: Path, *, window: int | None) -> Path:
-    """A model like Gemma 3: five layers of six see no further than the window, if there is one."""
-    head, layers, kv_heads = 16, 6, 2
-    writer = gguf.GGUFWriter(path, "gemma3")
-    writer.add_block_count(layers)
-    writer.add_context_length(4096)
-    writer.add_embedding_length(_EMBEDDING)
-    writer.add_feed_forward_length(_FEED_FORWARD)
-    writer.add_head_count(_HEADS)
-    writer.add_head_count_kv(kv_heads)
-    writer.add_key_length(head)
-    writer.add_value_length(head)
-    writer.add_layer_norm_rms_eps(1e-6)
-    writer.add_rope_freq_base(10_000.0)
-    if window is not None:
-        writer.add_sliding_window(window)
-    _add_tokenizer(writer)
-    random = np.random.default_rng(2)
-
-    def add(name: str, *shape: int) -> None:
-        is_norm = name.endswith("norm.weight")
-        weights = np.ones(shape) if is_norm else random.normal(0, 2 * shape[-1] ** -0.5, shape)
-        writer.add_tensor(name, weights.astype(np.float32))
-
-    add("token_embd.weight", len(_SPECIAL) + 256, _EMBEDDING)
-    add("output_norm.weight", _EMBEDDING)
-    for i in range(layers):
-        block = f"blk.{i}"
-        for norm in ("attn_norm", "post_attention_norm", "ffn_norm", "post_ffw_norm"):
-            add(f"{block}.{norm}.weight", _EMBEDDING)
-        for norm in ("attn_q_norm", "attn_k_norm"):
-            add(f"{block}.{norm}.weight", head)
-        add(f"{block}.attn_q.weight", _HEADS * head, _EMBEDDING)
-        add(f"{block}.attn_k.weight", kv_heads * head, _EMBEDDING)
-        add(f"{block}.attn_v.weight", kv_heads * head, _EMBEDDING)
-        add(f"{block}.attn_output.weight", _EMBEDDING, _HEADS * head)
-        add(f"{block}.ffn_gate.weight", _FEED_FORWARD, _EMBEDDING)
-        add(f"{block}.ffn_up.weight", _FEED_FORWARD, _EMBEDDING)
-        add(f"{block}.ffn_down.weight", _EMBEDDING, _FEED_FORWARD)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return path
-
-
 def write_without_weights(path: Path, architecture: str, **metadata: object) -> Path:
     """A file that tells what kind of model it is, and holds nothing else."""
     writer = gguf.GGUFWriter(path, architecture)
@@ -148,7 +102,7 @@ def write_without_weights(path: Path, architecture: str, **metadata: object) -> 
     for key, value in metadata.items():
         add = writer.add_bool if isinstance(value, bool) else writer.add_uint32
         add(key, value)  # type: ignore[arg-type]
-    _add_tokenizer(writer)
+    add_tokenizer(writer)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
