@@ -48,6 +48,10 @@ class _Model:
         self.random("token_embd.weight", VOCABULARY_SIZE, _WIDTH, spread=embedding)
         self.ones("output_norm.weight")
 
+    def add_output(self) -> None:
+        """What logits are made with, if not with the embeddings."""
+        self.random("output.weight", VOCABULARY_SIZE, _WIDTH)
+
     def random(self, name: str, *shape: int, spread: float = 2.0) -> None:
         """A matrix of normal numbers, or a vector of them."""
         weights = self._random.normal(0, spread * shape[-1] ** -0.5, shape)
@@ -140,6 +144,7 @@ class _Model:
 
 def _llama(path: Path) -> Path:
     model = _Model(path, "llama", layers=3, seed=11)
+    model.add_output()
     model.add_heads()
     for i in model.layers:
         block = f"blk.{i}"
@@ -152,6 +157,7 @@ def _llama(path: Path) -> Path:
 
 def _qwen3(path: Path) -> Path:
     model = _Model(path, "qwen3", layers=3, seed=12)
+    model.add_output()
     model.add_heads()
     for i in model.layers:
         block = f"blk.{i}"
@@ -164,6 +170,7 @@ def _qwen3(path: Path) -> Path:
 
 def _qwen3moe(path: Path) -> Path:
     model = _Model(path, "qwen3moe", layers=3, seed=13)
+    model.add_output()
     model.add_heads()
     model.add_experts()
     for i in model.layers:
@@ -180,7 +187,7 @@ def _gpt_oss(path: Path, window: int | None) -> Path:
     model.add_heads()
     model.add_experts()
     model.add_window(window)
-    model.random("output.weight", VOCABULARY_SIZE, _WIDTH)
+    model.add_output()
     for i in model.layers:
         block = f"blk.{i}"
         model.ones(f"{block}.attn_norm.weight")
@@ -221,6 +228,7 @@ def _cohere2(path: Path, window: int | None) -> Path:
 
 def _mamba(path: Path) -> Path:
     model = _Model(path, "mamba", layers=3, seed=17)
+    model.add_output()
     model.add_states()
     for i in model.layers:
         block = f"blk.{i}"
@@ -231,6 +239,7 @@ def _mamba(path: Path) -> Path:
 
 def _jamba(path: Path) -> Path:
     model = _Model(path, "jamba", layers=4, seed=18)
+    model.add_output()
     model.add_heads([0, _KV_HEADS, 0, 0])
     model.add_states()
     model.add_experts()

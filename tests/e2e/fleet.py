@@ -67,9 +67,12 @@ class Talk:
     token_ids: list[int] = field(default_factory=list)
     generation: Generation | None = None
     has_ended: bool = False
+    error: EngineError | None = None
 
     def take(self, item: Piece | EngineError) -> None:
-        assert isinstance(item, Piece), item
+        if isinstance(item, EngineError):
+            self.error, self.has_ended = item, True
+            return
         self.token_ids.extend(item.token_ids)
         self.has_ended = item.end is not None
 
@@ -110,6 +113,7 @@ class Fleet:
         self.personas = [self._words(random.Random(n), lengths.persona) for n in range(personas)]
         self.histories: dict[str, tuple[int, ...]] = {}
         self.prompts: dict[str, tuple[int, ...]] = {}
+        self.last_starts: dict[str, int] = {}
         self.homes: dict[str, int] = {}
         self.drawn: list[Drawn] = []
         self.rng = rng
@@ -134,6 +138,10 @@ class Fleet:
             *self.trimmed(session, history),
             *self._words(self.rng, self.rng.randint(*self._lengths.prompt)),
         )
+
+    def last_turn(self, session: str) -> int:
+        """Length of the newest words and their reply: what an edit of them cuts off."""
+        return len(self.histories.get(session, ())) - self.last_starts.get(session, 0)
 
     def trimmed(self, session: str, history: tuple[int, ...]) -> tuple[int, ...]:
         """A history without its oldest turns, if there is no room for them."""
@@ -162,6 +170,7 @@ class Fleet:
         while not all(talk.has_ended for talk in talks):
             self.tick()
         for talk in talks:
+            assert talk.error is None, talk.error
             self.drawn.append(talk.drawn)
             self.prompts[talk.session] = talk.request.prompt
             self.histories[talk.session] = (*talk.drawn.before, *talk.token_ids)
@@ -189,12 +198,19 @@ class Fleet:
             model.close()
 
 
-def go_on_for(fleet: Fleet, sessions: Sequence[str], rounds: int, *, together: int = 3) -> None:
-    """Ordinary life: some conversations at a time go on, windows are evaluated ahead."""
+def go_on_for(
+    fleet: Fleet, sessions: Sequence[str], rounds: int, *, together: int = 3, edited: float = 0
+) -> None:
+    """Ordinary life: some conversations at a time go on, windows are evaluated ahead.
+
+    Args:
+        edited: share of turns that replace the one before.
+    """
     for _ in range(rounds):
         talks = []
         for session in fleet.rng.sample(sessions, together):
-            talks.append(fleet.submit(session, fleet.next_prompt(session)))
+            cut = fleet.last_turn(session) if fleet.rng.random() < edited else 0
+            talks.append(fleet.submit(session, fleet.next_prompt(session, cut)))
             fleet.tick(fleet.rng.randint(0, 3))
         fleet.finish(talks)
         for session in (talk.session for talk in talks):

@@ -22,6 +22,10 @@ class EvaluationFailed(EngineError):
     """A step failed; what its lanes hold is unknown."""
 
 
+class NotFinite(EngineError):
+    """What was computed for a reply are no numbers that a token can be drawn from."""
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """What one lane does in a step.
@@ -94,6 +98,14 @@ class LaneStore(Protocol):
         """Empty a lane."""
         ...
 
+    def wipe(self) -> None:
+        """Empty all lanes, and overwrite what was in them.
+
+        A lane's buffer is read as a whole: what is no number (NaN) in it reaches whatever is
+        evaluated in the lane later, although nothing looks at its place.
+        """
+        ...
+
 
 class Backend(Vocabulary, LaneStore, Protocol):
     """A model with several lanes.
@@ -143,6 +155,7 @@ class Backend(Vocabulary, LaneStore, Protocol):
         """Draw behind the `output`-th sampled part of the last step.
 
         Raises:
+            NotFinite: something in its lane is no number.
             EngineError: this reply cannot go on.
         """
         ...

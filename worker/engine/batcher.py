@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from worker.engine.backend import Backend, EvaluationFailed, NoRoom, Part, TokenSampler
+from worker.engine.backend import Backend, EvaluationFailed, NoRoom, NotFinite, Part, TokenSampler
 from worker.engine.interface import EngineError, GenerationRequest
 from worker.engine.kv_cache import MIN_SHARED, KvCache, Lane
 from worker.engine.pacer import PrefillPacer
@@ -249,6 +249,7 @@ class Batcher:
 
     def _advance(self, works: list[Work], parts: list[Part]) -> None:
         outputs = 0
+        spoilt: list[tuple[Sequence, NotFinite]] = []
         for work, part in zip(works, parts, strict=True):
             sequence, lane = work.sequence, work.sequence.lane
             assert lane is not None
@@ -256,18 +257,29 @@ class Batcher:
                 self._evaluated += len(part.token_ids)
             lane.token_ids.extend(part.token_ids)
             if part.sampled and sequence.sampler is not None:
-                self._draw(sequence, sequence.sampler, outputs)
+                try:
+                    self._draw(sequence, sequence.sampler, outputs)
+                except NotFinite as error:
+                    spoilt.append((sequence, error))
                 outputs += 1
             elif sequence.num_remaining == 0:
                 self._leave(sequence)
         if outputs:
             self._decoding_passes += 1
             self._decoded += outputs
+        if spoilt:
+            self._try_again(spoilt)
 
     def _draw(self, sequence: Sequence, sampler: TokenSampler, output: int) -> None:
-        """A reply's next token; if there is none to be had, that is this reply's end alone."""
+        """A reply's next token; if there is none to be had, that is this reply's end alone.
+
+        Raises:
+            NotFinite: what was computed for it are no numbers.
+        """
         try:
             token = self._backend.sample(output, sampler)
+        except NotFinite:
+            raise
         except EngineError as error:
             self._fail(sequence, error)
             return
@@ -328,6 +340,19 @@ class Batcher:
         log.warning("a step of %d sequences failed (%s); trying each alone", len(works), error)
         for work in works:
             self._evaluate([work])
+
+    def _try_again(self, spoilt: list[tuple[Sequence, NotFinite]]) -> None:
+        """Evaluate replies afresh, in clean lanes: they may be spoilt by what was there before.
+
+        Whose prompt gives no numbers again fails.
+        """
+        self._cache.scrub([_lane_of(sequence) for sequence, _ in spoilt])
+        for sequence, error in spoilt:
+            if sequence.is_second_try:
+                self._fail(sequence, error)
+            else:
+                log.warning("%s; its reply is evaluated once more", error)
+                sequence.is_second_try = True
 
     def _fail(self, sequence: Sequence, error: EngineError) -> None:
         self._leave(sequence)

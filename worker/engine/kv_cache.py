@@ -137,6 +137,21 @@ class KvCache:
             self._clear(lane)
         return len(lane.token_ids)
 
+    def scrub(self, spoilt: Sequence[Lane]) -> None:
+        """Empty busy lanes that hold what is no number, so that it reaches nobody.
+
+        What begins as they do may hold it, too, and is forgotten. Idle conversations are parked.
+        """
+        self.park_idle()
+        for lane in spoilt:
+            self.parking.forget(lane.token_ids, MIN_SHARED)
+            lane.token_ids = []
+        states = [(lane, self._store.save(lane.index)) for lane in self.lanes if lane.token_ids]
+        self._store.wipe()
+        for lane, state in states:
+            if not self._store.load(lane.index, state):
+                lane.token_ids = []
+
     def park_idle(self) -> bool:
         """Empty the lanes of idle conversations; False if there were none."""
         idle = [lane for lane in self.lanes if not lane.is_busy and lane.token_ids]

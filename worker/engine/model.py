@@ -5,7 +5,6 @@ The only file that decodes. Nothing here is safe to call from two threads, excep
 
 import ctypes
 import logging
-import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from worker.engine.backend import EvaluationFailed, NoRoom, Part, State, TokenSa
 from worker.engine.batch import Batch
 from worker.engine.constraint import Constraints
 from worker.engine.devices import CPU, Device, devices, gpus
-from worker.engine.interface import EngineError, SamplingOptions
+from worker.engine.interface import SamplingOptions
 from worker.engine.library_log import listening
 from worker.engine.model_file import ModelError, cache_bytes, check_generates, load_model
 from worker.engine.options import ModelOptions, context_params, model_params
@@ -179,13 +178,8 @@ class LlamaModel:
     def sample(self, output: int, sampler: TokenSampler) -> int:
         assert isinstance(sampler, Sampler)
         row = self.logits()[output]
-        # What is no number is so for all tokens: a look at one of them is enough.
-        if not math.isfinite(row[0]):
-            raise EngineError("the model computes nothing that can be drawn from (NaN)")
         with self._native():
-            if sampler.needs_logits:
-                return sampler.draw(row)
-            return sampler.sample(self.context, self._batch.outputs[output])
+            return sampler.draw(row, self.context, self._batch.outputs[output])
 
     @property
     def outputs(self) -> list[int]:
@@ -254,6 +248,11 @@ class LlamaModel:
 
     def clear(self, lane: int) -> None:
         llama_cpp.llama_memory_seq_rm(self._memory, lane, -1, -1)
+
+    def wipe(self) -> None:
+        with self._native():
+            llama_cpp.llama_memory_clear(self._memory, True)
+        self._copying.clear()
 
     @contextmanager
     def _native(self) -> Iterator[None]:

@@ -1,11 +1,12 @@
 """Contents of lanes in host memory: conversations that idle, and prefixes that many share."""
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count, islice
 
 from worker.engine.backend import State
+from worker.engine.prefixes import common_prefix
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,12 @@ class Parking:
         """Forget a conversation's state, if there is one."""
         if _session_key(session) in self._entries:
             self._remove(_session_key(session))
+
+    def forget(self, token_ids: Sequence[int], shared: int) -> None:
+        """Forget all states that have at least so many first tokens in common with these."""
+        for key, parked in list(self._entries.items()):
+            if common_prefix(parked.token_ids, token_ids) >= shared:
+                self._remove(key)
 
     def touch(self, parked: Parked) -> None:
         """A state was used just now."""

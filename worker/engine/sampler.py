@@ -9,6 +9,7 @@ import llama_cpp
 import numpy as np
 import numpy.typing as npt
 
+from worker.engine.backend import NotFinite
 from worker.engine.constraint import Constraint
 from worker.engine.interface import EngineError, SamplingOptions, UnusableRequest
 from worker.engine.vocabulary import NO_TOKEN, ModelVocabulary
@@ -17,6 +18,8 @@ _PENALTY_LAST_N: Final = 64
 _LEAST: Final = 1e-3
 """A lower temperature is greedy, and a lower penalty of repetition counts as this: dividing by less
 makes numbers that nothing can be drawn from."""
+_LARGEST: Final = 1e30
+"""Logits beyond this are no numbers any more once they are divided by what is least, twice."""
 _RANDOM_SEED: Final = 0xFFFFFFFF
 """llama.cpp takes this value to mean "choose one"."""
 
@@ -81,31 +84,44 @@ class Sampler:
             raise EngineError("llama.cpp refuses a sampling option")
         llama_cpp.llama_sampler_chain_add(self._chain, sampler)
 
-    @property
-    def needs_logits(self) -> bool:
-        """Whether it draws from logits (`draw`) instead of from a context (`sample`)."""
-        return self._is_argmax or self._constraint is not None
+    def draw(self, logits: npt.NDArray[np.float32], context: Any, position: int) -> int:
+        """Draw a token, and remember it; `NO_TOKEN` if nothing may follow.
 
-    def sample(self, context: Any, position: int) -> int:
-        """Draw behind a position of the last batch, and remember it for the penalties."""
-        return int(llama_cpp.llama_sampler_sample(self._chain, context, position))
-
-    def draw(self, logits: npt.NDArray[np.float32]) -> int:
-        """Draw from a row of logits, and remember it; `NO_TOKEN` if nothing may follow.
-
-        With a constraint first what is drawn from all tokens is looked at: asking which of them
-        may follow takes longer, and is seldom needed.
+        Args:
+            logits: the row that was computed.
+            context: of the last step; llama.cpp finds the same row in it.
+            position: where in its batch.
 
         Raises:
+            NotFinite: the row holds no numbers that can be drawn from.
             EngineError: nothing can follow, and the reply does not follow its schema yet.
         """
-        if self._constraint is None:
-            return int(logits.argmax())
-        if self._constraint.is_complete:
+        best = int(logits.argmax())
+        # It is the first NaN, if there is one. The library ends the process over such rows.
+        if not abs(logits[best]) <= _LARGEST:
+            raise NotFinite("the model computed numbers that nothing can be drawn from (NaN)")
+        if self._never_ends and self._vocabulary.is_end(best) and not self._has_others(logits):
+            return self._end_of_reply()
+        if self._constraint is not None:
+            return self._draw_allowed(self._constraint, logits)
+        if self._is_argmax:
+            return best
+        return int(llama_cpp.llama_sampler_sample(self._chain, context, position))
+
+    def _has_others(self, logits: npt.NDArray[np.float32]) -> bool:
+        """Whether anything can be drawn that does not end the reply."""
+        others = np.delete(logits, self._vocabulary.eog_tokens)
+        return bool(others.max(initial=-np.inf) >= -_LARGEST)
+
+    def _draw_allowed(self, constraint: Constraint, logits: npt.NDArray[np.float32]) -> int:
+        """What is drawn from all tokens is looked at first: asking which of them may follow takes
+        longer, and is seldom needed.
+        """
+        if constraint.is_complete:
             return NO_TOKEN
         token = self._drawn(logits)
         if not self._is_allowed(token):
-            allowed = self._allowed()
+            allowed = self._allowed(logits)
             if not len(allowed):
                 return self._end_of_reply()
             token = self._drawn(logits[allowed], allowed)
@@ -129,16 +145,16 @@ class Sampler:
             return self._constraint.may_end and not self._never_ends
         return self._constraint.allows(token)
 
-    def _allowed(self) -> npt.NDArray[np.intp]:
+    def _allowed(self, logits: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
         assert self._constraint is not None
         allowed = self._constraint.allowed()
+        allowed = allowed[logits[allowed] >= -_LARGEST]
         if self._never_ends or not self._constraint.may_end:
             allowed = np.setdiff1d(allowed, self._vocabulary.eog_tokens, assume_unique=True)
         return allowed
 
     def _end_of_reply(self) -> int:
-        assert self._constraint is not None
-        if self._constraint.may_end:
+        if self._constraint is None or self._constraint.may_end:
             return NO_TOKEN
         raise EngineError("the model has no token that can follow under this schema")
 

@@ -38,6 +38,8 @@ class Sequence:
         self.num_cached: int | None = None
         self.border: int | None = None
         """Length at which others wait to share what is evaluated."""
+        self.is_second_try = False
+        """Whether all of it is evaluated once more: what was computed first were no numbers."""
         self.num_waits = 0
         """Steps since it last got a part of one."""
         self.cancelled = threading.Event()

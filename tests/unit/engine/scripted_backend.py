@@ -7,10 +7,12 @@ replies with `reply_to` finds any mistake in the cache.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from worker.engine.backend import EvaluationFailed, NoRoom, Part, State, TokenSampler
+from worker.engine.backend import EvaluationFailed, NoRoom, NotFinite, Part, State, TokenSampler
 from worker.engine.interface import EngineError, GenerationRequest, Piece, SamplingOptions
 
 END = 0
+POISON = 99_999
+"""A token behind which nothing is a number."""
 BYTES_PER_TOKEN = 10
 
 Fault = Callable[[Sequence[Part]], EngineError | None]
@@ -74,6 +76,8 @@ class ScriptedBackend:
         self.window = window
         self.firsts = [0] * num_lanes
         self.content: list[list[int]] = [[] for _ in range(num_lanes)]
+        self.spoilt: set[int] = set()
+        """Lanes whose buffers hold what is no number, also where nothing looks at."""
         self.steps: list[list[Part]] = []
         self.samplers: list[Silent] = []
         self.num_saved = self.num_loaded = self.num_copied = 0
@@ -113,12 +117,15 @@ class ScriptedBackend:
             raise error
         for part in parts:
             self.content[part.lane] += part.token_ids
+            self._spoil(part.lane)
         self.steps.append(list(parts))
         self._outputs = [part.lane for part in parts if part.sampled]
 
     def sample(self, output: int, sampler: TokenSampler) -> int:
         assert isinstance(sampler, Silent)
         assert not sampler.is_closed
+        if self._outputs[output] in self.spoilt:
+            raise NotFinite("no number")
         return next_token(self.content[self._outputs[output]])
 
     def save(self, lane: int) -> State:
@@ -136,7 +143,12 @@ class ScriptedBackend:
             int.from_bytes(state[at : at + BYTES_PER_TOKEN])
             for at in range(0, len(state), BYTES_PER_TOKEN)
         )
+        self._spoil(lane)
         return True
+
+    def _spoil(self, lane: int) -> None:
+        if POISON in self.content[lane]:
+            self.spoilt.add(lane)
 
     def first(self, lane: int) -> int:
         return self.firsts[lane]
@@ -146,6 +158,7 @@ class ScriptedBackend:
         self.num_copied += 1
         self.content[target] = list(self.content[source])
         self.firsts[target] = self.firsts[source]
+        self.spoilt |= {target} if source in self.spoilt else set()
         return True
 
     def truncate(self, lane: int, length: int) -> bool:
@@ -157,6 +170,11 @@ class ScriptedBackend:
     def clear(self, lane: int) -> None:
         self.content[lane].clear()
         self.firsts[lane] = 0
+
+    def wipe(self) -> None:
+        for lane in range(self.num_lanes):
+            self.clear(lane)
+        self.spoilt.clear()
 
     @property
     def evaluated(self) -> int:

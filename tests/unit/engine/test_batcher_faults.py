@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from itertools import islice
 
 from tests.unit.engine.batching import answer, ask, batcher_on, drain, talkative, text
-from tests.unit.engine.scripted_backend import ScriptedBackend, reply_to
-from worker.engine.backend import EvaluationFailed, NoRoom, Part
-from worker.engine.interface import EngineError
+from tests.unit.engine.scripted_backend import POISON, Received, ScriptedBackend, reply_to
+from worker.engine.backend import EvaluationFailed, NoRoom, NotFinite, Part
+from worker.engine.interface import EngineError, GenerationRequest
 
 
 def test_only_who_fails_alone_fails() -> None:
@@ -85,3 +85,31 @@ def test_when_all_is_lost_everybody_hears_of_it() -> None:
     assert [str(one.error) for one in received] == ["gone", "gone"]
     assert backend.content == [[]]
     answer(batcher, text(1, 20))
+
+
+def test_no_numbers_fail_one_reply_by_name_and_reach_nobody_else() -> None:
+    backend = ScriptedBackend(num_lanes=3)
+    batcher = batcher_on(backend)
+    neighbours = [ask(batcher, text(n, 20), f"{n}", 20) for n in range(2)]
+    poisoned = ask(batcher, (*text(3, 20), POISON), "poisoned")
+    drain(batcher)
+    assert isinstance(poisoned.error, NotFinite)
+    assert poisoned.token_ids == []
+    for one in neighbours:
+        assert one.token_ids == reply_to(one.request)
+    for n in range(3):
+        answer(batcher, text(10 + n, 20), f"after {n}")
+
+
+def test_who_follows_in_a_spoilt_lane_is_answered() -> None:
+    backend = ScriptedBackend(num_lanes=1)
+    batcher = batcher_on(backend)
+    cancelled = Received(GenerationRequest("a", (*text(1, 30), POISON, *text(2, 90)), 5))
+    generation = batcher.submit(cancelled.request, cancelled)
+    assert generation is not None
+    batcher.tick()
+    generation.cancelled.set()
+    drain(batcher)
+    assert backend.spoilt == {0}
+    answer(batcher, text(3, 20), "b")
+    assert not backend.spoilt

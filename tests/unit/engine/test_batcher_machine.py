@@ -7,8 +7,8 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from tests.unit.engine.scripted_backend import Received, ScriptedBackend, reply_to
-from worker.engine.backend import EvaluationFailed, NoRoom, Part
+from tests.unit.engine.scripted_backend import POISON, Received, ScriptedBackend, reply_to
+from worker.engine.backend import EvaluationFailed, NoRoom, NotFinite, Part
 from worker.engine.batcher import Batcher
 from worker.engine.interface import EngineError, GenerationRequest
 from worker.engine.pacer import PrefillPacer
@@ -52,6 +52,7 @@ class BatcherMachine(RuleBasedStateMachine):
         max_tokens=st.integers(1, 30),
         emitted=st.integers(0, 4),
         alone_for=st.sampled_from([0, 0, 0, 3]),
+        poisoned=st.sampled_from([False] * 7 + [True]),
     )
     def turn(
         self,
@@ -61,11 +62,14 @@ class BatcherMachine(RuleBasedStateMachine):
         max_tokens: int,
         emitted: int,
         alone_for: int,
+        poisoned: bool,
     ) -> None:
         """A conversation's next turn, or its first; perhaps a second attempt, perhaps alone."""
         if session in self.running:
             return
         prompt = (*self.history.get(session, PERSONAS[persona]), *new)[:250]
+        if poisoned:
+            prompt = (*prompt[:-1], POISON)
         request = GenerationRequest(session, prompt, max_tokens)
         begun = tuple(reply_to(request)[: min(emitted, max_tokens - 1)])
         request = GenerationRequest(
@@ -113,10 +117,13 @@ class BatcherMachine(RuleBasedStateMachine):
     def collect(self) -> None:
         for session, (received, _) in list(self.running.items()):
             if received.has_ended:
+                del self.running[session]
+                if POISON in received.request.prompt:
+                    assert isinstance(received.error, NotFinite)
+                    continue
                 assert received.error is None, received.error
                 assert received.token_ids == reply_to(received.request)
                 self.history[session] = (*received.request.prompt, *received.token_ids)
-                del self.running[session]
 
     @invariant()
     def lanes_hold_what_the_cache_believes(self) -> None:
