@@ -11,6 +11,7 @@ from api.errors import Problem, field_problem
 from shared.conversations import Conversations
 
 _ID = re.compile(r"[1-9][0-9]{0,15}")
+_PLACE = re.compile(r"([0-9]{1,15}-)?[1-9][0-9]{0,15}")
 _DEFAULT_LIMIT = 50
 _LARGEST_LIMIT = 500
 _LARGEST_NUMBER = 2**53
@@ -28,11 +29,9 @@ class ConversationsResource:
             raise Problem(404, "not_found", "without API keys conversations are not listed")
         limit = _number(req, "limit", 1, _LARGEST_LIMIT) or _DEFAULT_LIMIT
         before = req.get_param("before")
-        if before is not None and not _ID.fullmatch(before):
-            raise field_problem("before", "is not the id of a conversation")
+        if before is not None and not _PLACE.fullmatch(before):
+            raise field_problem("before", "is not the `next` of a page")
         listed = await self._conversations.list(caller_of(req).owner, limit, before)
-        if listed is None:
-            raise field_problem("before", "is not one of your conversations (any more)")
         resp.content_type = falcon.MEDIA_JSON
         resp.data = orjson.dumps(listed)
 

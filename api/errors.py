@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 from shared.errors import (
     ConversationBusy,
     IdempotencyKeyReused,
+    IdempotencyKeySpent,
     InvalidReplaceFrom,
     LimitReached,
     MemoryShort,
@@ -25,6 +26,9 @@ from shared.errors import (
     OutcomeUnknown,
     PalaverError,
     QueueFull,
+    StillInUse,
+    TurnInProgress,
+    TurnWithoutReply,
 )
 from shared.limits import Allowance
 from shared.redis import AWAY, will_pass
@@ -200,6 +204,12 @@ def to_problem(error: PalaverError) -> Problem:
             return Problem(404, "not_found", detail)
         case NoSuchTurn():
             return Problem(404, "previous_response_not_found", detail)
+        case TurnInProgress():
+            return Problem(409, "response_in_progress", detail, retry_after_s=_RETRY_AFTER_S)
+        case TurnWithoutReply():
+            return Problem(422, f"previous_response_{error.status}", detail)
+        case StillInUse():
+            return _in_use(error)
         case ConversationBusy():
             return Problem(409, "conversation_busy", detail, retry_after_s=_RETRY_AFTER_S)
         case InvalidReplaceFrom():
@@ -208,6 +218,8 @@ def to_problem(error: PalaverError) -> Problem:
             return Problem(503, "queue_full", detail, retry_after_s=max(1, math.ceil(error.wait_s)))
         case IdempotencyKeyReused():
             return Problem(422, "idempotency_key_reused", detail)
+        case IdempotencyKeySpent():
+            return Problem(410, "idempotency_key_spent", detail, extra={"job": error.job})
         case MemoryShort():
             return Problem(503, "memory_short", detail, retry_after_s=_RETRY_AFTER_S)
         case LimitReached():
@@ -224,6 +236,16 @@ def to_problem(error: PalaverError) -> Problem:
             )
         case _:
             return Problem(500, "internal_error", "something went wrong here")
+
+
+def _in_use(error: StillInUse) -> Problem:
+    return Problem(
+        409,
+        "response_in_use",
+        str(error),
+        extra={"conversation": f"conv_{error.conversation}"},
+        headers={"x-should-retry": "false"},
+    )
 
 
 def _limit_problem(error: LimitReached) -> Problem:

@@ -8,6 +8,7 @@ from shared.config import Settings
 from shared.errors import (
     ConversationBusy,
     IdempotencyKeyReused,
+    IdempotencyKeySpent,
     InvalidReplaceFrom,
     LimitReached,
     NoSuchConversation,
@@ -15,8 +16,12 @@ from shared.errors import (
     NoWorker,
     QueueFull,
     Refused,
+    TurnInProgress,
+    TurnWithoutReply,
 )
 from shared.limits import Allowance, Limits
+from shared.schema import ENDED
+from shared.scripts import milliseconds
 from shared.turn_values import Submission
 
 _WITH_ALLOWANCE: Final = 5
@@ -26,22 +31,23 @@ IDEMPOTENCY_S: Final = 86400.0
 
 
 def idempotency_arguments(submission: Submission, settings: Settings) -> dict[str, Any]:
-    """The script's arguments for a submission's idempotency key; none without a key.
-
-    The record lives as long as the longer of a day and the job.
-    """
+    """The script's arguments for a submission's idempotency key; none without a key."""
     key = submission.idempotency_key
     if key is None:
         return {}
     # Hashed: a client's key is of any content, and a body may be long.
     digest = hashlib.sha256(f"{submission.owner}\0{key}".encode()).hexdigest()[:32]
     said = [submission.request.encode(), None if submission.new else submission.conversation]
-    lifetime_s = max(IDEMPOTENCY_S, settings.job_timeout + settings.job_ttl)
     return {
         "idempotency": digest,
         "body": hashlib.sha256(repr(said).encode()).hexdigest()[:32],
-        "idempotency_ms": round(lifetime_s * 1000),
+        "idempotency_ms": milliseconds(idempotency_lifetime_s(settings)),
     }
+
+
+def idempotency_lifetime_s(settings: Settings) -> float:
+    """How long an idempotency key is remembered: a day, or as long as its job if that is longer."""
+    return max(IDEMPOTENCY_S, settings.job_timeout + settings.job_ttl)
 
 
 def allowance_of(answer: Sequence[str], limits: Limits) -> Allowance | None:
@@ -57,7 +63,13 @@ def refusal(answer: Sequence[str]) -> Refused:
         case "GONE":
             return NoSuchConversation("there is no such conversation")
         case "UNKNOWN":
-            return NoSuchTurn("there is no such response")
+            return NoSuchTurn("there is no such response, or its conversation was deleted")
+        case "REPLACED":
+            return NoSuchTurn("another turn stands in the place of that response")
+        case "NO_REPLY":
+            if answer[1] in ENDED:
+                return TurnWithoutReply(answer[1])
+            return TurnInProgress("that response has not ended yet: wait for it, then go on")
         case "BUSY":
             return ConversationBusy("the conversation has too many unfinished turns")
         case "REPLACE":
@@ -68,5 +80,7 @@ def refusal(answer: Sequence[str]) -> Refused:
             return LimitReached(answer[1], int(answer[2]), float(answer[3]) / 1000)
         case "REUSED":
             return IdempotencyKeyReused("the key was used with another body")
+        case "SPENT":
+            return IdempotencyKeySpent(answer[1])
         case _:
             return NoWorker("no worker has been heard of lately")

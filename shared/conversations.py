@@ -7,8 +7,11 @@ from typing import Any, Final
 import orjson
 from redis.asyncio import Redis
 
+from shared.acceptance import allowance_of, refusal
 from shared.config import Settings
+from shared.errors import StillInUse
 from shared.keys import Keys
+from shared.limits import Allowance, Caller
 from shared.messages import StoredMessage, decode_messages
 from shared.schema import MessageObject, rfc3339
 from shared.scripts import Scripts
@@ -28,33 +31,59 @@ class Page:
         return {"messages": [_message(one) for one in self.messages], "next": self.next}
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A new conversation, and what its owner has left."""
+
+    conversation: str
+    allowance: Allowance | None
+
+
 class Conversations:
-    """Reads and deletes; everything answers None or False for what is not this owner's."""
+    """Begins, reads and deletes; everything answers None or False for what is not this owner's."""
 
     def __init__(self, redis: Redis, keys: Keys, settings: Settings) -> None:
         self._call = Scripts(redis, keys, "show", "page", "delete", "list", *_FOR_RESPONSES).call
         self._expiries = expiries(settings)
+        self._queue_limit = settings.queue_limit
 
     async def show(self, conversation: str, owner: str) -> dict[str, Any] | None:
         """The conversation object."""
         found = await self._call("show", conversation=conversation, owner=owner)
         return _conversation(conversation, *found) if found is not None else None
 
-    async def forget_job(self, job: str, owner: str) -> bool:
-        """Remove a job; what it added to its conversation stays."""
-        answer = await self._call("forget", job=job, owner=owner, **self._expiries)
-        return bool(answer == "OK")
+    async def forget_response(self, job: str, owner: str) -> bool:
+        """Remove a response: its job, its turn, and its conversation if it began that one.
 
-    async def begin(self, conversation: str, owner: str, metadata: str) -> bool:
-        """An empty conversation; False if the id is taken."""
+        Raises:
+            StillInUse: something stands on it; nothing was removed.
+        """
+        answer = await self._call("forget", job=job, owner=owner, **self._expiries)
+        if answer[0] == "IN_USE":
+            raise StillInUse(answer[1])
+        return bool(answer[0] == "OK")
+
+    async def begin(self, conversation: str, caller: Caller, metadata: str) -> Begun | None:
+        """An empty conversation, which counts as a prompt; None if the id is taken.
+
+        Raises:
+            LimitReached, QueueFull: nothing was stored.
+        """
         answer = await self._call(
             "begin",
             conversation=conversation,
-            owner=owner,
+            owner=caller.owner,
             metadata=metadata,
+            queue_limit=self._queue_limit,
+            **caller.limits.arguments(),
             **self._expiries,
         )
-        return bool(answer == "OK")
+        match answer[0]:
+            case "OK":
+                return Begun(conversation, allowance_of(answer, caller.limits))
+            case "TAKEN":
+                return None
+        raise refusal(answer)
 
     async def label(
         self, conversation: str, owner: str, metadata: str | None = None
@@ -63,16 +92,21 @@ class Conversations:
         found = await self._call("label", conversation=conversation, owner=owner, metadata=metadata)
         return None if found is None else (int(found[0]), found[1])
 
-    async def list(self, owner: str, limit: int, before: str | None) -> dict[str, Any] | None:
-        """The newest `limit` conversations of an owner, behind `before`; None if that is gone."""
-        answer = await self._call("list", owner=owner, limit=limit, before=before)
-        if answer is None:
-            return None
-        found, more = answer
-        return {
-            "conversations": [_conversation(*one) for one in found],
-            "next": int(more) if more else None,
-        }
+    async def list(self, owner: str, limit: int, before: str | None) -> dict[str, Any]:
+        """The newest `limit` conversations of an owner, behind the place `before`.
+
+        A place is when a conversation was made, and its id, with a hyphen between; it outlives the
+        conversation. An id alone is one only as long as the conversation exists: then none follow.
+        """
+        created, _, conversation = (before or "").rpartition("-")
+        found, more = await self._call(
+            "list",
+            owner=owner,
+            limit=limit,
+            before=conversation or None,
+            created=created or None,
+        )
+        return {"conversations": [_conversation(*one) for one in found], "next": more or None}
 
     async def page(self, conversation: str, owner: str, limit: int, before: int) -> Page | None:
         """The newest `limit` messages numbered below `before` (0: all)."""

@@ -5,13 +5,17 @@ PalaverError
 ├── Refused                 a prompt was not accepted, nothing was stored
 │   ├── NoSuchConversation
 │   ├── NoSuchTurn
+│   ├── TurnInProgress
+│   ├── TurnWithoutReply
 │   ├── ConversationBusy
 │   ├── InvalidReplaceFrom
 │   ├── QueueFull
 │   ├── IdempotencyKeyReused
+│   ├── IdempotencyKeySpent
 │   ├── MemoryShort
 │   ├── LimitReached
 │   └── NoWorker
+├── StillInUse              a response is not deleted: others stand on it
 ├── OutcomeUnknown          Redis went away while a prompt was being accepted
 └── TurnFailed              an accepted turn ended without a reply
 """
@@ -24,6 +28,8 @@ _LIMIT_NAMES: Final = {
     "queued": "waiting prompts",
     "tokens": "tokens a day",
 }
+
+_PERFECT: Final = {"failed": "failed", "cancelled": "been cancelled"}
 
 EX_CONFIG: Final = 78
 """Exit status of a process that must not be started again as it is (sysexits.h)."""
@@ -47,6 +53,18 @@ class NoSuchConversation(Refused):
 
 class NoSuchTurn(Refused):
     """There is no such turn to go on behind, or it is not the caller's."""
+
+
+class TurnInProgress(Refused):
+    """The turn to go on behind has not ended yet."""
+
+
+class TurnWithoutReply(Refused):
+    """The turn to go on behind has ended without a reply: `status` is `failed` or `cancelled`."""
+
+    def __init__(self, status: str) -> None:
+        super().__init__(f"there is no reply to go on behind: that response has {_PERFECT[status]}")
+        self.status = status
 
 
 class ConversationBusy(Refused):
@@ -77,6 +95,17 @@ class IdempotencyKeyReused(Refused):
     """The idempotency key stands for another body."""
 
 
+class IdempotencyKeySpent(Refused):
+    """The prompt of this idempotency key has run, and its job `job` is not kept any more."""
+
+    def __init__(self, job: str) -> None:
+        super().__init__(
+            "the prompt was run under this key, and its job is not kept any more; it is not run "
+            "again: use another key for that"
+        )
+        self.job = job
+
+
 class MemoryShort(Refused):
     """Redis has only the room left that turns under way need."""
 
@@ -96,6 +125,16 @@ class LimitReached(Refused):
 
 class NoWorker(Refused):
     """No worker has been heard of for too long."""
+
+
+class StillInUse(PalaverError):
+    """A response stays: in `conversation` something stands on it."""
+
+    def __init__(self, conversation: str) -> None:
+        super().__init__(
+            "later turns or copies stand on this response: delete those first, or the conversation"
+        )
+        self.conversation = conversation
 
 
 class OutcomeUnknown(PalaverError):

@@ -40,6 +40,8 @@ _PATTERNS: Final = {
     "claims": "claims",
     # Which job an Idempotency-Key of an owner stands for.
     "idempotency": "idempotency:{}",
+    # Conversations that were copied from one another.
+    "family": "family:{}",
     # One turn's job: state, log, liveness; all that have not ended, by deadline.
     "job": "job:{}",
     "events": "job:{}:events",

@@ -19,8 +19,8 @@ class StoredMessage:
     the conversation's context.
 
     `token_ids` are set only where tokenizing `content` again would give other ids; they are those
-    of the model with the fingerprint `model`. `job` is empty for what a client brought along, and
-    for a reply that was read without the prompt in front of it.
+    of the model with the fingerprint `model`. `job` is empty for a reply that was read without the
+    prompt in front of it. A message that a client brought along has its `place` among those.
     """
 
     number: int
@@ -31,6 +31,7 @@ class StoredMessage:
     job: str
     token_ids: tuple[int, ...] | None = None
     model: str = ""
+    place: int | None = None
 
     def encode(self) -> bytes:
         """Compact JSON with short names, because there are millions of these.
@@ -43,8 +44,10 @@ class StoredMessage:
             "t": self.timestamp_ms,
             "k": self.tokens,
         }
-        if self.role != "assistant" or not self.job:
+        if self.role != "assistant" or self.place is not None:
             fields["j"] = self.job
+        if self.place is not None:
+            fields["b"] = self.place
         if self.token_ids is not None:
             fields["i"], fields["f"] = self.token_ids, self.model
         return orjson.dumps(fields)
@@ -69,6 +72,7 @@ def decode_messages(texts: Iterable[str | bytes], number: int) -> tuple[StoredMe
                 job=job,
                 token_ids=tuple(fields["i"]) if "i" in fields else None,
                 model=fields.get("f", ""),
+                place=fields.get("b"),
             )
         )
     return tuple(messages)

@@ -161,10 +161,13 @@ class ConversationObject(TypedDict):
 
 
 class ConversationList(TypedDict):
-    """Conversations, the newest first; `next` is the `before` of the next page, or null."""
+    """Conversations, the newest first; `next` is the `before` of the next page, or null.
+
+    It says where that page begins, also when the conversations there have been deleted.
+    """
 
     conversations: list[ConversationObject]
-    next: int | None
+    next: str | None
 
 
 class FieldError(TypedDict):

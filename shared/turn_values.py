@@ -31,8 +31,9 @@ class Submission:
 
     `new` conversations start with `instructions`; the job's end goes to the inbox of the process
     `api`, too, if it is set. With an `idempotency_key` the first job it made stands for all others.
-    Of a `stateless` turn no conversation is left. A turn `behind` that of another job goes on in
-    its conversation if nothing came later there, else in the new one, which gets a copy.
+    Of a `stateless` turn no conversation is left. A turn that is a `response` is asked for by
+    itself: it is kept also when it ends without a reply. A turn `behind` that of another job goes
+    on in its conversation if nothing came later there, else in the new one, which gets a copy.
     """
 
     job: str
@@ -45,6 +46,7 @@ class Submission:
     idempotency_key: str | None = None
     limits: Limits = NO_LIMITS
     stateless: bool = False
+    response: bool = False
     behind: str | None = None
 
 
@@ -79,12 +81,14 @@ class History:
     """A conversation as a turn sees it.
 
     `messages` start at the absolute number `offset`; `next_number` is what the turn's prompt gets.
+    `turns` have a reply and stand before it, those that are not in view included.
     """
 
     context: str
     next_number: int
     offset: int
     messages: tuple[StoredMessage, ...]
+    turns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,12 +177,16 @@ class Emitted:
 
 @dataclass(frozen=True, slots=True)
 class Emission:
-    """A piece to be emitted under a turn's token; `at` counts the token ids emitted before it."""
+    """A piece to be emitted under a turn's token; `at` counts the token ids emitted before it.
+
+    `evaluated` tokens of the prompt were not in a cache.
+    """
 
     job: str
     token: str
     at: int
     piece: PieceRecord
+    evaluated: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +245,6 @@ def decode_claim(answer: Sequence[Any]) -> Claim:
 
 
 def _history(view: Sequence[Any]) -> History:
-    context, next_number, offset, messages = view
+    context, next_number, offset, messages, turns = view
     decoded = decode_messages(messages, int(offset))
-    return History(context, int(next_number), int(offset), decoded)
+    return History(context, int(next_number), int(offset), decoded, int(turns))

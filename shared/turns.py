@@ -6,6 +6,7 @@ writes is compared with the token it was given (the fence), so that one who was 
 changes nothing any more.
 """
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -13,7 +14,12 @@ import orjson
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from shared.acceptance import allowance_of, idempotency_arguments, refusal
+from shared.acceptance import (
+    allowance_of,
+    idempotency_arguments,
+    idempotency_lifetime_s,
+    refusal,
+)
 from shared.config import Settings
 from shared.errors import (
     DeadlineExceeded,
@@ -21,6 +27,7 @@ from shared.errors import (
     WorkerLost,
 )
 from shared.keys import WORKER_GROUP, Keys
+from shared.redis import AWAY
 from shared.scripts import Scripts, milliseconds
 from shared.turn_values import (
     Accepted,
@@ -40,7 +47,7 @@ _TOKENS_PER_MESSAGE: Final = 4
 """No message takes less of a window, scaffold included; bounds how many an edit looks at."""
 
 _SCRIPTS: Final = (
-    "cancel", "places", "shield",
+    "cancel", "places", "shield", "settle",
     "submit", "claim", "beat", "emit", "commit", "fail", "hand_over", "reclaim", "sweep",
 )  # fmt: skip
 
@@ -96,13 +103,14 @@ class Turns:
             replace_from=submission.request.replace_from,
             api=submission.api,
             stateless=1 if submission.stateless else None,
+            response=1 if submission.response else None,
             behind=submission.behind,
             reach=reach(self._settings),
             **idempotency_arguments(submission, self._settings),
             pending_limit=self._settings.pending_turns,
             queue_limit=self._settings.queue_limit,
             timeout_ms=milliseconds(self._settings.job_timeout),
-            job_ttl_ms=milliseconds(self._settings.job_ttl),
+            jobs_ttl_ms=expiries(self._settings)["jobs_ttl_ms"],
             silence_ms=milliseconds(WORKER_SILENCE_S),
             **submission.limits.arguments(),
         )
@@ -213,6 +221,7 @@ class Turns:
                 "token": emission.token,
                 "at": emission.at,
                 "count": len(emission.piece.token_ids),
+                "evaluated": emission.evaluated,
                 **emission.piece.arguments(),
             }
             fields |= {f"{name}{i}": value for name, value in said.items()}
@@ -279,21 +288,35 @@ class Turns:
         )
         return Outcome(answer)
 
-    async def fail(self, claim: Claim, error: TurnFailed) -> Outcome:
-        """End the turn without a reply."""
+    async def fail(self, claim: Claim, error: TurnFailed, spent: int = 0) -> Outcome:
+        """End the turn without a reply; `spent` tokens were evaluated and generated for it."""
         answer = await self._call(
             "fail",
             job=claim.job,
             token=claim.token,
             status="failed",
             error=error_data(error),
+            spent=spent,
             **self._ttls,
         )
+        return Outcome(answer)
+
+    async def settle(self, claim: Claim, spent: int) -> Outcome:
+        """Tell what a turn cost that was ended elsewhere; a repetition costs nothing more."""
+        answer = await self._call("settle", job=claim.job, token=claim.token, spent=spent)
         return Outcome(answer)
 
     async def hand_over(self, claim: Claim) -> Outcome:
         """Give the turn back, at its place in the queue, without charging an attempt."""
         return Outcome(await self._call("hand_over", job=claim.job, token=claim.token))
+
+    async def discard(self, job: str) -> None:
+        """Keep nothing of a stateless turn that has ended and been told of.
+
+        Without Redis it is kept until it expires.
+        """
+        with contextlib.suppress(*AWAY):
+            await self._redis.delete(self._keys.job(job), self._keys.events(job))
 
     async def sweep(self) -> int:
         """Repair what was lost; returns how many turns past their deadline were ended."""
@@ -313,8 +336,10 @@ def reach(settings: Settings) -> int:
 
 def expiries(settings: Settings) -> dict[str, int]:
     """How long what an ended turn leaves behind is kept."""
+    named_s = max(settings.job_ttl, idempotency_lifetime_s(settings))
     return {
         "job_ttl_ms": milliseconds(settings.job_ttl),
+        "jobs_ttl_ms": milliseconds(named_s),
         "events_ttl_ms": milliseconds(min(settings.events_ttl, settings.job_ttl)),
         "conversation_ttl_ms": milliseconds(settings.conversation_ttl),
     }

@@ -104,6 +104,7 @@ class ScriptedEngine:
         self.prompts.append(prompt)
         self.requests.append(request)
         self.running += 1
+        request.meter.evaluated = len(request.prompt)
         try:
             reply = self.tokenize(self._script(prompt))
             reason: FinishReason = "length" if len(reply) > request.max_tokens else "stop"

@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 
 from shared.turn_values import Claim, Emission, Outcome, PieceRecord
 from shared.turns import Turns
-from worker.engine.interface import Piece
+from worker.engine.interface import Meter, Piece
 from worker.persistence import persist
 
 _INTERVAL_S: Final = 0.04
@@ -26,13 +26,20 @@ class Outlet:
     Args:
         wake: called when there is something to send, and whether it is urgent.
         already: how many token ids earlier starts have emitted.
+        meter: counts the prompt's tokens that are evaluated.
         fenced: called when the turn turns out to be somebody else's.
     """
 
     def __init__(
-        self, claim: Claim, already: int, wake: Callable[[bool], None], fenced: Callable[[], None]
+        self,
+        claim: Claim,
+        already: int,
+        meter: Meter,
+        wake: Callable[[bool], None],
+        fenced: Callable[[], None],
     ) -> None:
         self._claim = claim
+        self._meter = meter
         self._at = already
         self._wake = wake
         self._fenced = fenced
@@ -71,7 +78,8 @@ class Outlet:
         if record is None:
             return None
         self._idle.clear()
-        return Emission(self._claim.job, self._claim.token, self._at, record)
+        claim, evaluated = self._claim, self._meter.evaluated
+        return Emission(claim.job, claim.token, self._at, record, evaluated)
 
     def arrived(self, emission: Emission, outcome: Outcome) -> None:
         """An emission was answered."""
@@ -103,9 +111,9 @@ class Emitter:
         self._something = asyncio.Event()
         self._urgent = asyncio.Event()
 
-    def open(self, claim: Claim, already: int, fenced: Callable[[], None]) -> Outlet:
+    def open(self, claim: Claim, already: int, meter: Meter, fenced: Callable[[], None]) -> Outlet:
         """An outlet for one start of a turn."""
-        outlet = Outlet(claim, already, self._wake, fenced)
+        outlet = Outlet(claim, already, meter, self._wake, fenced)
         self._outlets.add(outlet)
         return outlet
 

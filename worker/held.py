@@ -1,11 +1,12 @@
 """The turns a worker holds right now, and why one of them is being given up."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final
 
 from shared.turn_values import Claim
+from worker.engine.interface import Meter
 
 _AGAIN_S: Final = 1.0
 
@@ -24,15 +25,23 @@ class Held:
     """One claim and how far it is.
 
     `generating` is true while the engine works on it; `progress_seen` is how far the engine was at
-    the last heartbeat; `has_let_go` is true once nothing more is generated for it.
+    the last heartbeat; `has_let_go` is true once nothing more is generated for it. The reply has
+    `generated` tokens, and `meter` counts those of the prompt that were evaluated.
     """
 
     claim: Claim
     task: "asyncio.Task[None] | None" = None
     generating: bool = False
+    generated: int = 0
+    meter: Meter = field(default_factory=Meter)
     progress_seen: int = -1
     given_up: GivenUp | None = None
     has_let_go: bool = False
+
+    @property
+    def spent(self) -> int:
+        """Tokens evaluated and generated so far."""
+        return self.meter.evaluated + self.generated
 
     def give_up(self, reason: GivenUp) -> None:
         """Cancel the turn, or keep it from beginning; the first reason counts."""

@@ -8,7 +8,7 @@ from typing import Final
 
 from shared.errors import ContextLengthExceeded
 from shared.messages import StoredMessage
-from shared.schema import ChatMessage, TurnRequest
+from shared.schema import TurnRequest
 from shared.turn_values import Claim, History
 from worker.engine.interface import Engine, PromptMessage
 from worker.engine.prefixes import common_prefix
@@ -42,8 +42,9 @@ class Prompt:
         turns: earlier turns in view.
         user: the new prompt.
         number: what the new prompt is numbered.
-        earlier: messages that the request brought along and that are to be stored, in front of
-            the new prompt.
+        earlier: turns with a reply that stand before it, in view or not.
+        brought_along: messages that the request brought along and that are to be stored, in front
+            of the new prompt.
         context: what becomes the conversation's; None if that stays.
     """
 
@@ -52,7 +53,8 @@ class Prompt:
     turns: tuple[Turn, ...]
     user: PromptMessage
     number: int
-    earlier: tuple[StoredMessage, ...] = ()
+    earlier: int
+    brought_along: tuple[StoredMessage, ...] = ()
     context: str | None = None
 
     @property
@@ -68,8 +70,8 @@ class Prompt:
 
     @property
     def turns_dropped(self) -> int:
-        """Earlier turns no longer in view; they are two messages, but an edit may leave half."""
-        return self.offset // 2
+        """Earlier turns no longer in view. (Message numbers would not tell: edits leave halves.)"""
+        return self.earlier - sum(turn.is_answered for turn in self.turns)
 
     def answered(self, reply: tuple[int, ...]) -> tuple[Turn, ...]:
         """The turns in view once this one has its reply."""
@@ -96,25 +98,27 @@ def build_prompt(engine: Engine, claim: Claim, history: History, budget: Budget)
             conversation does not fit and must not be cut.
     """
     request = claim.request
-    context, brought_along = _new_context(request, history)
+    context, num_opening = _new_context(request, history)
     in_force = history.context if context is None else context
     instructions = "\n\n".join(filter(None, (request.instructions, in_force)))
     system = (
         (PromptMessage("system", tuple(engine.tokenize(instructions))),) if instructions else ()
     )
     user = PromptMessage("user", tuple(engine.tokenize(request.prompt)))
-    earlier = tuple(
+    brought_along = tuple(
         StoredMessage(
-            number=history.next_number + index,
+            number=history.next_number + place - num_opening,
             role=message.role,
             content=message.content,
             timestamp_ms=claim.created_ms,
             tokens=len(engine.tokenize(message.content)),
-            job="",
+            job=claim.job,
+            place=place,
         )
-        for index, message in enumerate(brought_along)
+        for place, message in enumerate(request.earlier)
+        if place >= num_opening
     )
-    messages = [*_from_a_turn_on(history), *earlier]
+    messages = [*_from_a_turn_on(history), *brought_along]
     turns = tuple(
         Turn(turn[0].number, tuple(_content(engine, message) for message in turn))
         for turn in split_turns(messages)
@@ -130,30 +134,27 @@ def build_prompt(engine: Engine, claim: Claim, history: History, budget: Budget)
         system=system,
         turns=turns[dropped:],
         user=user,
-        number=history.next_number + len(earlier),
-        earlier=earlier,
+        number=history.next_number + len(brought_along),
+        earlier=history.turns + sum(one.role == "assistant" for one in brought_along),
+        brought_along=brought_along,
         context=context,
     )
-    if prompt.turns_dropped and not request.truncate:
+    if prompt.offset > 1 and not request.truncate:
         raise ContextLengthExceeded(len(rendered(0)), budget.window)
     return prompt
 
 
-def _new_context(
-    request: TurnRequest, history: History
-) -> tuple[str | None, Sequence[ChatMessage]]:
-    """The context that a turn gives its conversation, if it does, and the rest of `earlier`.
+def _new_context(request: TurnRequest, history: History) -> tuple[str | None, int]:
+    """What becomes the context of the conversation, if anything, and how many of `earlier` that is.
 
     Instructions in front of everything else become part of the context: they are never trimmed.
     """
-    if history.next_number > 1:
-        return request.context, request.earlier
     opening = list(takewhile(lambda message: message.role == "system", request.earlier))
-    if not opening:
-        return request.context, request.earlier
+    if history.next_number > 1 or not opening:
+        return request.context, 0
     before = history.context if request.context is None else request.context
     context = "\n\n".join(filter(None, (before, *(message.content for message in opening))))
-    return context, request.earlier[len(opening) :]
+    return context, len(opening)
 
 
 def _from_a_turn_on(history: History) -> Iterator[StoredMessage]:
@@ -177,7 +178,7 @@ def build_stateless_prompt(engine: Engine, request: TurnRequest, budget: Budget)
     token_ids = engine.render(_alternating(engine, messages))
     if len(token_ids) > budget.prompt_limit:
         raise ContextLengthExceeded(len(token_ids), budget.window)
-    return Prompt(tuple(token_ids), (), (), messages[-1], 1)
+    return Prompt(tuple(token_ids), (), (), messages[-1], 1, 0)
 
 
 def look_ahead(

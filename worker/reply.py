@@ -103,6 +103,8 @@ class Replier:
             if held.given_up is None:
                 raise
         held.has_let_go = True
+        if held.given_up is GivenUp.FENCED and held.spent:
+            await self._settle(held)
         if held.given_up is GivenUp.DRAIN:
             # If it has ended all the same, this is refused.
             outcome = await persist("hand over", lambda: self._turns.hand_over(held.claim))
@@ -116,32 +118,42 @@ class Replier:
             async with asyncio.timeout(claim.remaining_s):
                 async with self._quarantine.admit(held) as trial:
                     done = await self._complete(held, trial)
-            await self._commit(claim, done)
+            await self._commit(held, done)
             if done.ahead is not None:
                 self._engine.warm(claim.conversation, done.ahead.token_ids)
         except TimeoutError:
-            await self._fail(claim, DeadlineExceeded("the turn did not end within its time"))
+            await self._fail(held, DeadlineExceeded("the turn did not end within its time"))
         except TurnFailed as error:
-            await self._fail(claim, error)
+            await self._fail(held, error)
         except UnusableRequest as error:
-            await self._fail(claim, UnusableOptions(str(error)))
+            await self._fail(held, UnusableOptions(str(error)))
         except EngineError as error:
-            await self._fail(claim, TurnFailed(f"the engine failed: {error}"))
+            await self._fail(held, TurnFailed(f"the engine failed: {error}"))
         except Exception:
             log.exception("job %s failed", claim.job)
-            await self._fail(claim, TurnFailed("the worker failed on this turn"))
+            await self._fail(held, TurnFailed("the worker failed on this turn"))
 
-    async def _commit(self, claim: Claim, done: Done) -> None:
+    async def _commit(self, held: Held, done: Done) -> None:
+        claim = held.claim
         outcome = await persist("commit", lambda: self._turns.commit(claim, done.completion))
         self._metrics.ended(outcome, "completed")
         if outcome in (Outcome.OK, Outcome.DUP) and claim.starts == 1:
             self._metrics.took(done.result.timings, done.result.usage.completion_tokens)
         log.info("job %s completed: %s", claim.job, outcome, extra=_figures(done.result))
+        if outcome in (Outcome.FENCED, Outcome.GONE):
+            await self._settle(held)
 
-    async def _fail(self, claim: Claim, error: TurnFailed) -> None:
-        outcome = await persist("fail", lambda: self._turns.fail(claim, error))
+    async def _fail(self, held: Held, error: TurnFailed) -> None:
+        claim = held.claim
+        outcome = await persist("fail", lambda: self._turns.fail(claim, error, held.spent))
+        if outcome is not Outcome.OK:
+            await self._settle(held)
         self._metrics.ended(outcome, error.code)
         log.info("job %s failed (%s): %s", claim.job, error.code, outcome)
+
+    async def _settle(self, held: Held) -> None:
+        """Somebody else has ended the turn, without knowing what it cost."""
+        await persist("settle", lambda: self._turns.settle(held.claim, held.spent))
 
     async def _complete(self, held: Held, trial: Trial | None) -> Done:
         """Generate the reply.
@@ -168,8 +180,12 @@ class Replier:
             stop=claim.request.sampling.stop,
             sampling=sampling_options(claim.request),
             alone_until=len(emitted.token_ids) + MARGIN if trial is not None else 0,
+            meter=held.meter,
         )
-        outlet = self._emitter.open(claim, num_logged, lambda: held.give_up(GivenUp.FENCED))
+        held.generated = len(emitted.token_ids)
+        outlet = self._emitter.open(
+            claim, num_logged, held.meter, lambda: held.give_up(GivenUp.FENCED)
+        )
         reply, rest, end = await self._generate(held, request, emitted, outlet, trial)
         ahead = None
         if claim.request.truncate and not claim.request.messages:
@@ -219,6 +235,7 @@ class Replier:
                 async for piece in pieces:
                     texts.append(piece.text)
                     token_ids += piece.token_ids
+                    held.generated = len(token_ids)
                     end = piece.end
                     if piece.text or piece.token_ids:
                         outlet.add(piece)
@@ -267,7 +284,7 @@ class Replier:
             result=encoded,
             reply=reply_object(claim.job, claim.conversation, claim.request, encoded),
             piece=rest,
-            earlier=prompt.earlier,
+            earlier=prompt.brought_along,
             context=prompt.context,
         )
 

@@ -146,6 +146,17 @@ class Chat:
         except KeyboardInterrupt:
             self._client.delete(f"/jobs/{job}")
             self._say("\n(stopped; it is not part of the conversation)")
+            self._leave_if_gone()
+
+    def _leave_if_gone(self) -> None:
+        """A conversation whose first turn came to nothing is gone: next time another begins."""
+        try:
+            self._client.get(f"/conversations/{self._conversation}")
+        except ServerError as error:
+            if error.status != 404:
+                raise
+            self._conversation = None
+            self._last.write(None)
 
     def _tell(self, kind: str, data: Mapping[str, Any]) -> None:
         match kind:
@@ -162,8 +173,10 @@ class Chat:
                 self._say(f"\n({dropped} turns are no longer in view)" if dropped else "")
             case "failed":
                 self._say(f"\n(this did not work: {data['error']['detail']})")
+                self._leave_if_gone()
             case "cancelled":
                 self._say("\n(stopped; it is not part of the conversation)")
+                self._leave_if_gone()
 
     def _show(self, limit: int | None) -> None:
         for message in self._messages(limit):

@@ -130,6 +130,7 @@ class ChatCompletionsResource:
             # Nobody can ask for it later: whoever wants it sends it again.
             await self._turns.cancel(accepted.job, submission.owner)
             raise Problem(503, "no_outcome", "this server stops; try again", retry_after_s=1)
+        await self._turns.discard(accepted.job)
         reply = _reply(accepted, event)
         resp.content_type = falcon.MEDIA_JSON
         resp.data = asked.whole(reply)
@@ -161,7 +162,9 @@ class ChatCompletionsResource:
                             yield last
                         return
         finally:
-            if not has_ended:
+            if has_ended:
+                await self._turns.discard(accepted.job)
+            else:
                 await self._turns.cancel(accepted.job, owner)
 
     def _last(self, asked: Asked, accepted: Accepted, event: Event) -> list[SSEvent]:

@@ -10,10 +10,11 @@ from api.access import caller_of
 from api.body import read_json_object
 from api.errors import Problem, field_problem, parse
 from api.headroom import Headroom
-from api.openai.objects import CONVERSATION, item_of
+from api.openai.objects import CONVERSATION, is_item, item_of, item_order
 from api.openai.queries import ItemQuery
 from api.openai.response_requests import ConversationUpdate, NewConversation
 from api.openai.responses import conversation_id, show_response
+from api.waiting import tell_allowance
 from shared import ids
 from shared.conversations import Conversations
 
@@ -35,12 +36,13 @@ class NewConversationResource:
         body = await read_json_object(req, self._max_body_bytes)
         request = parse(NewConversation, body)
         self._headroom.check()
-        owner = caller_of(req).owner
+        caller = caller_of(req)
         metadata = orjson.dumps(request.metadata or {}).decode()
-        conversation = ids.new_conversation()
-        while not await self._conversations.begin(conversation, owner, metadata):
-            conversation = ids.new_conversation()
-        show_response(await shown(self._conversations, conversation, owner), resp)
+        begun = None
+        while begun is None:
+            begun = await self._conversations.begin(ids.new_conversation(), caller, metadata)
+        tell_allowance(begun.allowance, resp)
+        show_response(await shown(self._conversations, begun.conversation, caller.owner), resp)
 
 
 class OpenAiConversationResource:
@@ -83,6 +85,8 @@ class ItemsResource:
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, conversation: str
     ) -> None:
         query = ItemQuery(req)
+        if query.after is not None and not is_item(query.after):
+            raise field_problem("after", "is not the id of an item (msg_…)")
         name, owner = found(conversation), caller_of(req).owner
         items = await self._items(name, owner, query.order, query.after, query.limit + 1)
         show_response(query.page(items), resp)
@@ -98,24 +102,24 @@ class ItemsResource:
             page = await self._conversations.page(conversation, owner, size, before)
             if page is None:
                 raise _not_found()
-            items += [item_of(conversation, message) for message in reversed(page.messages)]
+            items += [item_of(message) for message in reversed(page.messages)]
             before = page.next
-            if order == "desc" and len(behind := _behind(items, after) or []) >= most:
+            if order == "desc" and len(behind := _behind(items, after, order)) >= most:
                 return behind[:most]
         if order == "asc":
             items.reverse()
-        found = _behind(items, after)
-        if found is None:
-            raise field_problem("after", "is not the id of an item of this conversation")
-        return found[:most]
+        return _behind(items, after, order)[:most]
 
 
-def _behind(items: list[dict[str, Any]], after: str | None) -> list[dict[str, Any]] | None:
-    """What follows an item; None if it is not among them."""
+def _behind(items: list[dict[str, Any]], after: str | None, order: str) -> list[dict[str, Any]]:
+    """What follows an item; of one that is gone, what would: ids begin with their turn's time."""
     if after is None:
         return items
     ids = [item["id"] for item in items]
-    return items[ids.index(after) + 1 :] if after in ids else None
+    if after in ids:
+        return items[ids.index(after) + 1 :]
+    place = item_order(after)
+    return [item for item in items if (item_order(item["id"]) > place) == (order == "asc")]
 
 
 def found(conversation: str) -> str:

@@ -1,5 +1,6 @@
 """OpenAI's objects from ours: responses, their items and events."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +19,8 @@ from shared.schema import TurnRequest
 RESPONSE: Final = "resp_"
 CONVERSATION: Final = "conv_"
 MESSAGE: Final = "msg_"
+_HEAD: Final = len(MESSAGE) + 32
+_ITEM_ID: Final = re.compile(MESSAGE + "[0-9a-f]{32}([ua]|i[0-9]{4})")
 _ROLES: Final = {"user": "u", "assistant": "a"}
 
 
@@ -245,20 +248,29 @@ def _usage(usage: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def item_of(conversation: str, message: StoredMessage) -> dict[str, Any]:
+def item_of(message: StoredMessage) -> dict[str, Any]:
     """A stored message as a conversation's item."""
-    name = f"{MESSAGE}{conversation}n{message.number}"
-    if message.job:
-        name = f"{MESSAGE}{message.job}{_ROLES[message.role]}"
-    return _item(name, message.role, message.content)
+    suffix = _ROLES[message.role] if message.place is None else f"i{message.place:04}"
+    return _item(f"{MESSAGE}{message.job}{suffix}", message.role, message.content)
+
+
+def is_item(name: str) -> bool:
+    """Whether something looks like the id of an item."""
+    return _ITEM_ID.fullmatch(name) is not None
+
+
+def item_order(name: str) -> tuple[str, int, str]:
+    """Of an item's id: by the time of its turn, and in it what was brought along, prompt, reply."""
+    head, suffix = name[:_HEAD], name[_HEAD:]
+    return head, "iua".index(suffix[0]), suffix
 
 
 def input_items_of(state: JobState) -> list[dict[str, Any]]:
     """What a response was asked, as items, oldest first."""
     request = TurnRequest.decode(state.request)
     brought_along = [
-        _item(f"{MESSAGE}{state.job}i{index}", message.role, message.content)
-        for index, message in enumerate(request.earlier)
+        _item(f"{MESSAGE}{state.job}i{place:04}", message.role, message.content)
+        for place, message in enumerate(request.earlier)
     ]
     prompt = _item(f"{MESSAGE}{state.job}{_ROLES['user']}", "user", request.prompt)
     return [*brought_along, prompt]

@@ -98,6 +98,7 @@ class ResponsesResource:
             api=self._intake.api,
             limits=caller.limits,
             stateless=not request.is_stored,
+            response=request.is_stored,
             behind=behind,
         )
 
@@ -110,6 +111,8 @@ class ResponsesResource:
             if submission.stateless:
                 await self._turns.cancel(accepted.job, submission.owner)
             raise no_outcome(accepted, may_retry=submission.stateless)
+        if submission.stateless:
+            await self._turns.discard(accepted.job)
         if event.kind != "completed":
             raise to_problem_of(accepted, event)
         status, end = end_with_reply(orjson.loads(event.data), order(event.id)[0])
@@ -172,7 +175,7 @@ class ResponseResource:
     ) -> None:
         owner = caller_of(req).owner
         state = await stored(self._jobs, response, owner)
-        if not await self._conversations.forget_job(state.job, owner):
+        if not await self._conversations.forget_response(state.job, owner):
             raise Problem(404, "not_found", _NOT_STORED)
         show_response({"id": response, "object": "response", "deleted": True}, resp)
 
@@ -246,8 +249,10 @@ class ResponseStreams:
                     for one in told.from_number(event, begin, num_generated):
                         yield SSEvent(event=one["type"], data=orjson.dumps(one))
         finally:
-            if not has_ended and not shape.is_stored:
-                # Nobody else can read it.
+            # Nobody else can read what is not stored.
+            if has_ended and not shape.is_stored:
+                await self._turns.discard(shape.job)
+            elif not shape.is_stored:
                 await self._turns.cancel(shape.job, owner)
 
 

@@ -1,11 +1,18 @@
--- A conversation without any turn. Answers OK · TAKEN
+-- A conversation without any turn. It counts as a prompt, and what is stored as tokens of four bytes.
+-- Answers {OK, …} (lib.lua, charge_minute) · {TAKEN} · {FULL, …} · {LIMIT, …} (as of submit.lua)
 local name = key.conversation(arg.conversation)
-if redis.call('EXISTS', name) == 1 then return 'TAKEN' end
+if redis.call('EXISTS', name) == 1 then return {'TAKEN'} end
+if redis.call('ZCARD', key.open_jobs) >= tonumber(arg.queue_limit) then
+  return {'FULL', int(pace().ms or 1000)}
+end
+local limit, until_ms = limit_reached(arg.owner)
+if limit then return {'LIMIT', unpack(limit)} end
 redis.call('HSET', name, 'owner', arg.owner, 'context', '', 'created', int(now_ms()),
   'updated', int(now_ms()), 'first', '1', 'next', '1', 'offset', '1', 'turns', '0', 'tokens', '0',
   'metadata', arg.metadata)
 if arg.owner ~= default_owner then
   redis.call('ZADD', key.owned(arg.owner), int(now_ms()), arg.conversation)
 end
+use_tokens(arg.owner, int(math.ceil(#arg.metadata / 4)))
 if tonumber(arg.conversation_ttl_ms) > 0 then redis.call('PEXPIRE', name, arg.conversation_ttl_ms) end
-return 'OK'
+return charge_minute(arg.owner, until_ms, arg.conversation)

@@ -2,16 +2,14 @@
 -- brought along, with everything that the turn changes. `number` is that of the first of them.
 -- Answers OK · DUP (this very commit was done before) · FENCED · GONE (the conversation was deleted)
 local job, conversation = arg.job, arg.conversation
-local f = job_fields(job, 'status', 'token', 'ended_by', 'owner', 'permit', 'conversation')
+local f = job_fields(job, 'status', 'token', 'ended_by', 'owner', 'permit', 'conversation', 'response')
 if not f.status then return 'GONE' end
 if f.status == 'completed' and f.ended_by == arg.token then return 'DUP' end
-local numbers = redis.call('HMGET', key.conversation(conversation), 'first', 'next', 'turns')
+local numbers = redis.call('HMGET', key.conversation(conversation), 'first', 'next', 'turns', 'begun')
 if not numbers[1] then return 'GONE' end
 if f.token ~= arg.token then return 'FENCED' end
 local first, next_number, number = tonumber(numbers[1]), tonumber(numbers[2]), tonumber(arg.number)
 local turns = numbers[3]
-
-local function is_reply(message) return string.find(message, '"r":"a"', 1, true) ~= nil end
 
 -- Whether the message at this index of the list is the first of a turn: a prompt behind a reply. (An edit
 -- can leave several prompts in a row.)
@@ -27,13 +25,18 @@ added[#added + 1] = arg.assistant
 
 redis.call('HSET', key.conversation(conversation), 'next', int(number + #added), 'offset', arg.offset,
   'window', arg.window, 'updated', int(now_ms()))
-if arg.context then redis.call('HSET', key.conversation(conversation), 'context', arg.context) end
+if arg.context then
+  if f.response then
+    redis.call('HSET', key.job(job), 'context', redis.call('HGET', key.conversation(conversation), 'context'))
+  end
+  redis.call('HSET', key.conversation(conversation), 'context', arg.context)
+end
+if numbers[4] and number < tonumber(numbers[4]) then
+  redis.call('HSET', key.conversation(conversation), 'begun', arg.number)
+end
 if number < next_number then
   -- `replace_from`: what stands from this number on makes room, and its replies count no longer.
-  local removed = redis.call('LRANGE', key.messages(conversation), number - first, -1)
-  for _, message in ipairs(removed) do
-    if is_reply(message) then turns = turns - 1 end
-  end
+  turns = turns - replies_from(conversation, number - first)
   if number <= first then
     redis.call('DEL', key.messages(conversation))
   else
@@ -57,7 +60,8 @@ if tonumber(arg.history_limit) > 0 and cut > 0 and most > 0 then
   redis.call('HSET', key.conversation(conversation), 'first', int(first + cut))
 end
 redis.call('HINCRBY', key.conversation(conversation), 'tokens', arg.tokens)
-redis.call('HSET', key.job(job), 'number', int(number + #added - 2))
+-- What a response brought along goes with it (forget.lua).
+redis.call('HSET', key.job(job), 'number', int(number + #added - 2), 'brought', #added - 2)
 use_tokens(f.owner, arg.tokens)
 if arg.piece then emit(job, 'token', arg.piece, arg.piece, 'i', arg.ids) end
 finish(job, f, 'completed', 'result', arg.result, arg.reply)

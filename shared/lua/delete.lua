@@ -1,20 +1,21 @@
 -- A conversation goes, and everything of it: its pending turns are cancelled, the last one first, so
--- that none is promoted; messages and finished jobs are gone. Answers OK · GONE
+-- that none is promoted; messages, finished jobs and idempotency keys are gone. Answers OK · GONE
 local conversation = arg.conversation
 if redis.call('HGET', key.conversation(conversation), 'owner') ~= arg.owner then return 'GONE' end
 local pending = redis.call('LRANGE', key.pending(conversation), 0, -1)
+local listed = redis.call('ZRANGE', key.jobs(conversation), 0, -1)
 local cancelled = {}
 for i = #pending, 1, -1 do
-  local job = pending[i]
-  local f = job_fields(job, 'token', 'owner', 'permit', 'conversation', 'worker')
-  finish(job, f, 'cancelled', 'request', '', '{}')
-  if f.worker then redis.call('PUBLISH', key.losses(f.worker), job) end
-  cancelled[job] = true
+  abandon(pending[i])
+  cancelled[pending[i]] = true
 end
-for _, job in ipairs(redis.call('ZRANGE', key.jobs(conversation), 0, -1)) do
-  if not cancelled[job] then redis.call('DEL', key.job(job), key.events(job)) end
+for _, name in ipairs(listed) do
+  local idempotency = string.match(name, '^key (.+)')
+  if idempotency then
+    redis.call('DEL', key.idempotency(idempotency))
+  elseif not cancelled[name] then
+    redis.call('DEL', key.job(name), key.events(name))
+  end
 end
-redis.call('ZREM', key.owned(arg.owner), conversation)
-redis.call('DEL', key.conversation(conversation), key.messages(conversation),
-  key.pending(conversation), key.jobs(conversation))
+drop(conversation, arg.owner)
 return 'OK'

@@ -1,11 +1,43 @@
--- A job goes, with its log; what it added to its conversation stays there. One that has not ended is
--- cancelled. Answers OK · GONE
-local f = job_fields(arg.job, 'status', 'token', 'owner', 'permit', 'conversation', 'worker')
-if f.owner ~= arg.owner then return 'GONE' end
+-- A response goes, with its text: its turn leaves the conversation, if it is the last one there and no copy of the
+-- conversation has it. One that has not ended is cancelled.
+-- Answers {OK} · {GONE} · {IN_USE, the conversation where something stands on it}
+local job = arg.job
+local f = job_fields(job, 'status', 'owner', 'conversation', 'number', 'request', 'brought', 'context')
+if f.owner ~= arg.owner or f.request == '' then return {'GONE'} end
+local conversation, number = f.conversation, f.number
 if f.status == 'queued' or f.status == 'in_progress' then
-  finish(arg.job, f, 'cancelled', 'error', '', '{}')
-  if f.worker then redis.call('PUBLISH', key.losses(f.worker), arg.job) end
+  abandon(job)
+  redis.call('ZREM', key.jobs(conversation), job)
+  return {'OK'}
 end
-redis.call('DEL', key.job(arg.job), key.events(arg.job))
-redis.call('ZREM', key.jobs(f.conversation), arg.job)
-return 'OK'
+
+local c = redis.call('HMGET', key.conversation(conversation), 'first', 'next', 'begun', 'offset', 'turns', 'family')
+local has_turn = number and stands(conversation, number, job)
+if has_turn and (tonumber(c[2]) ~= number + 2 or redis.call('LLEN', key.pending(conversation)) > 0) then
+  return {'IN_USE', conversation}
+end
+for _, copy in ipairs(number and c[6] and redis.call('SMEMBERS', key.family(c[6])) or {}) do
+  if copy ~= conversation and stands(copy, number, job) then return {'IN_USE', copy} end
+end
+
+redis.call('DEL', key.job(job), key.events(job))
+redis.call('ZREM', key.jobs(conversation), job)
+if not has_turn then return {'OK'} end
+-- What its request brought along stands in front of its prompt.
+local begin = int(number - (f.brought or 0))
+if c[3] and tonumber(begin) <= tonumber(c[3]) then
+  -- It was the first of a conversation that it began.
+  drop(conversation, arg.owner)
+  return {'OK'}
+end
+local index = math.max(0, begin - c[1])
+local turns = c[5] - replies_from(conversation, index)
+if index == 0 then
+  redis.call('DEL', key.messages(conversation))
+else
+  redis.call('LTRIM', key.messages(conversation), 0, index - 1)
+end
+redis.call('HSET', key.conversation(conversation), 'next', begin, 'turns', int(turns), 'window', '',
+  'offset', int(math.min(c[4], begin)), 'updated', int(now_ms()))
+if f.context then redis.call('HSET', key.conversation(conversation), 'context', f.context) end
+return {'OK'}

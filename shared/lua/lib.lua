@@ -5,6 +5,9 @@
 -- them before anything else is changed, and acknowledgements last. Ids pass through as strings: Lua's
 -- numbers would garble the larger ones. JSON is built in Python and opaque here.
 
+-- What is left of the request of a turn whose text is gone.
+local no_request = '{"prompt":""}'
+
 local arg = {}
 for i = 2, #ARGV, 2 do arg[ARGV[i]] = ARGV[i + 1] end
 
@@ -170,12 +173,107 @@ local function use_tokens(owner, tokens)
   redis.call('PEXPIRE', usage, 2 * DAY_MS)
 end
 
+-- The first of an owner's limits that is reached: {which, how much it allows, milliseconds until some of it is
+-- free}; or false, and until when its prompts of a minute are then used. Each costs its share of a minute; a
+-- whole minute may be owed.
+local function limit_reached(owner)
+  local now = now_ms()
+  local until_ms = math.max(now, tonumber(redis.call('GET', key.rate(owner)) or now))
+  if arg.rate_limit then
+    until_ms = until_ms + 60000 / arg.rate_limit
+    if until_ms > now + 60000 then
+      return {'requests', arg.rate_limit, int(math.ceil(until_ms - now - 60000))}
+    end
+  end
+  if arg.in_flight_limit and redis.call('SCARD', key.open(owner)) >= tonumber(arg.in_flight_limit) then
+    return {'in_flight', arg.in_flight_limit, int(pace().ms or 1000)}
+  end
+  if arg.queued_limit and redis.call('ZCARD', key.waiting(owner)) >= tonumber(arg.queued_limit) then
+    return {'queued', arg.queued_limit, int(pace().ms or 1000)}
+  end
+  if arg.tokens_limit then
+    local used = tonumber(redis.call('GET', key.usage(owner .. ':' .. day())) or 0)
+    if used >= tonumber(arg.tokens_limit) then
+      return {'tokens', arg.tokens_limit, int((day() + 1) * DAY_MS - now)}
+    end
+  end
+  return false, until_ms
+end
+
+-- What was accepted for an owner, who has used its minute until then: {OK, conversation, now}, and, if its prompts of a
+-- minute are limited, what is left of them and the milliseconds until all of it is there again.
+local function charge_minute(owner, until_ms, conversation)
+  if not arg.rate_limit then return {'OK', conversation, int(now_ms())} end
+  local owed = until_ms - now_ms()
+  redis.call('SET', key.rate(owner), string.format('%.3f', until_ms), 'PX', int(owed + 1))
+  return {'OK', conversation, int(now_ms()), int(math.floor((60000 - owed) * arg.rate_limit / 60000)), int(owed)}
+end
+
+-- The message at a number of a conversation is the prompt of this job.
+local function stands(conversation, number, job)
+  local first = redis.call('HGET', key.conversation(conversation), 'first')
+  if not first or tonumber(number) < tonumber(first) then return false end
+  local prompt = redis.call('LINDEX', key.messages(conversation), number - first)
+  return prompt and string.find(prompt, '"j":"' .. job .. '"', 1, true) ~= nil
+end
+
+local function is_reply(message) return string.find(message, '"r":"a"', 1, true) ~= nil end
+
+-- How many replies stand from an index of a conversation's list on.
+local function replies_from(conversation, index)
+  local count = 0
+  for _, message in ipairs(redis.call('LRANGE', key.messages(conversation), index, -1)) do
+    if is_reply(message) then count = count + 1 end
+  end
+  return count
+end
+
+-- A conversation goes. Of the copies that know of each other (`family`) a last one alone is none.
+local function drop(conversation, owner)
+  local family = redis.call('HGET', key.conversation(conversation), 'family')
+  redis.call('DEL', key.conversation(conversation), key.messages(conversation),
+    key.pending(conversation), key.jobs(conversation))
+  redis.call('ZREM', key.owned(owner), conversation)
+  if not family then return end
+  redis.call('SREM', key.family(family), conversation)
+  if redis.call('SCARD', key.family(family)) > 1 then return end
+  for _, last in ipairs(redis.call('SMEMBERS', key.family(family))) do
+    redis.call('HDEL', key.conversation(last), 'family')
+  end
+  redis.call('DEL', key.family(family))
+end
+
+-- What a job says of its course stays, what was generated goes. (Deleted one by one, entries of a stream would
+-- still take their place in it.)
+local function forget_text(job)
+  local log = redis.call('XRANGE', key.events(job), '-', '+')
+  local ttl = redis.call('PTTL', key.events(job))
+  redis.call('DEL', key.events(job))
+  for _, entry in ipairs(log) do
+    if entry[2][2] ~= 'token' then redis.call('XADD', key.events(job), entry[1], unpack(entry[2])) end
+  end
+  if ttl > 0 then redis.call('PEXPIRE', key.events(job), ttl) end
+end
+
+-- Tokens that an ended turn without a reply has cost its owner, who pays for those that it has not paid for yet.
+local function settle(job, owner, tokens)
+  local paid = tonumber(redis.call('HGET', key.job(job), 'paid') or 0)
+  if tonumber(tokens) <= paid then return end
+  redis.call('HSET', key.job(job), 'paid', int(tokens))
+  use_tokens(owner, int(tokens - paid))
+end
+
 -- Every end of a turn: its state and last event, its successor, its expiries, and everything that
--- kept its place. `f` holds the job's conversation, owner, permit and token.
+-- kept its place. `f` holds the job's conversation, owner, permit and token. A turn without a reply leaves no
+-- prompt (unless it is a response, which is asked for by itself), and no conversation that has none but such.
 local function finish(job, f, status, field, value, published)
   local conversation = f.conversation
   redis.call('HSET', key.job(job), 'status', status, 'finished', int(now_ms()),
     'ended_by', f.token or '', field, value)
+  local own = job_fields(job, 'stateless', 'response', 'evaluated', 'progress', 'request')
+  if own.stateless or (status ~= 'completed' and not own.response and own.request ~= '') then
+    redis.call('HSET', key.job(job), 'request', no_request)
+  end
   emit(job, status, '', published)
   local was_head = redis.call('LINDEX', key.pending(conversation), 0) == job
   redis.call('LREM', key.pending(conversation), 1, job)
@@ -186,18 +284,23 @@ local function finish(job, f, status, field, value, published)
   end
   redis.call('PEXPIRE', key.job(job), arg.job_ttl_ms)
   redis.call('PEXPIRE', key.events(job), arg.events_ttl_ms)
-  -- Every job that the list names is gone by then.
-  if not head then redis.call('PEXPIRE', key.jobs(conversation), arg.job_ttl_ms) end
+  -- Everything that the list names is gone by then.
+  if not head then redis.call('PEXPIRE', key.jobs(conversation), arg.jobs_ttl_ms) end
   if not head and tonumber(arg.conversation_ttl_ms) > 0 then
     redis.call('PEXPIRE', key.conversation(conversation), arg.conversation_ttl_ms)
     redis.call('PEXPIRE', key.messages(conversation), arg.conversation_ttl_ms)
-    if tonumber(arg.conversation_ttl_ms) < tonumber(arg.job_ttl_ms) then
+    if tonumber(arg.conversation_ttl_ms) < tonumber(arg.jobs_ttl_ms) then
       redis.call('PEXPIRE', key.jobs(conversation), arg.conversation_ttl_ms)
+    end
+    local family = redis.call('HGET', key.conversation(conversation), 'family')
+    if family then
+      redis.call('SADD', key.family(family), conversation)
+      redis.call('PEXPIRE', key.family(family), arg.conversation_ttl_ms)
     end
   end
   -- A reply that is broken off shortly before its end was given nearly whole.
   if status ~= 'completed' then
-    use_tokens(f.owner, redis.call('HGET', key.job(job), 'progress') or 0)
+    settle(job, f.owner, math.max(arg.spent or 0, (own.evaluated or 0) + (own.progress or 0)))
   end
   redis.call('ZREM', key.open_jobs, job)
   redis.call('SREM', key.open(f.owner), job)
@@ -206,25 +309,44 @@ local function finish(job, f, status, field, value, published)
   if f.permit then free_permit(f.permit) end
   redis.call('DEL', key.lease(job))
   redis.call('HDEL', key.job(job), 'token', 'permit', 'worker', 'shielded', 'suspect')
-  if redis.call('HGET', key.job(job), 'stateless') then
+  if own.stateless then
     -- Nobody asks for it later.
-    redis.call('DEL', key.conversation(conversation), key.messages(conversation),
-      key.pending(conversation), key.jobs(conversation))
+    drop(conversation, f.owner)
     redis.call('PEXPIRE', key.job(job), arg.events_ttl_ms)
+    if status ~= 'completed' then forget_text(job) end
+  elseif not head and status ~= 'completed' then
+    local c = redis.call('HMGET', key.conversation(conversation), 'begun', 'next')
+    if c[1] and tonumber(c[2]) <= tonumber(c[1]) then
+      -- None of its own turns ever completed.
+      for _, name in ipairs(redis.call('ZRANGE', key.jobs(conversation), 0, -1)) do
+        if not redis.call('HGET', key.job(name), 'response') then forget_text(name) end
+      end
+      drop(conversation, f.owner)
+    end
   end
 end
 
--- A conversation as a turn needs it: {context, next, offset, messages}, or false if it is gone.
+-- A turn that has not ended is given up, and nothing that was said in it is kept. Its job tells for a while that it
+-- was cancelled, to who waits for it.
+local function abandon(job)
+  local f = job_fields(job, 'token', 'owner', 'permit', 'conversation', 'worker')
+  finish(job, f, 'cancelled', 'request', '', '{}')
+  if f.worker then redis.call('PUBLISH', key.losses(f.worker), job) end
+  forget_text(job)
+end
+
+-- A conversation as a turn needs it: {context, next, offset, messages, turns}, or false if it is gone.
 -- The messages are those from the window's offset on; in front of `replace_from`, if that lies before
 -- the offset, at most `arg.reach` of them, because the window then starts anew. `next` is the number
--- that the turn's prompt gets.
+-- that the turn's prompt gets; `turns` how many have completed and stand before it.
 local function view(conversation, replace_from)
   local f = redis.call('HMGET', key.conversation(conversation),
-    'context', 'first', 'next', 'offset')
+    'context', 'first', 'next', 'offset', 'turns')
   if not f[1] then return false end
-  local first, number, offset = tonumber(f[2]), tonumber(f[3]), tonumber(f[4])
+  local first, number, offset, turns = tonumber(f[2]), tonumber(f[3]), tonumber(f[4]), tonumber(f[5])
   if replace_from and tonumber(replace_from) < number then
     number = math.max(first, tonumber(replace_from))
+    turns = turns - replies_from(conversation, number - first)
     if number <= offset then offset = number - arg.reach end
   end
   offset = math.max(offset, first)
@@ -232,7 +354,7 @@ local function view(conversation, replace_from)
   if number > offset then
     messages = redis.call('LRANGE', key.messages(conversation), offset - first, number - 1 - first)
   end
-  return {f[1], int(number), int(offset), messages}
+  return {f[1], int(number), int(offset), messages, int(turns)}
 end
 
 -- What a worker is told about a turn it holds: the job, and its conversation.

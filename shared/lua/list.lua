@@ -1,10 +1,24 @@
--- An owner's conversations, the newest first, `limit` of them behind the one named by `before`: {id, context,
--- created, updated, turns, tokens, window, pending} each, and the `before` of the next page or ''. Those
--- that have expired are forgotten on the way. False if `before` is not there (any more).
+-- An owner's conversations, the newest first, `limit` of them behind the place named by `before`: when the last one was
+-- made, and its id, which need not be there any more. Each is {id, context, created, updated, turns, tokens, window,
+-- pending}; with them comes the `before` of the next page, or ''. Those that have expired are forgotten on the way.
 local owned, found = key.owned(arg.owner), {}
-local rank = arg.before and redis.call('ZREVRANK', owned, arg.before)
-local at = rank and rank + 1 or 0
-if arg.before and not rank then return false end
+
+-- How many conversations are as new as that place, or newer.
+local function number_above(created, conversation)
+  local count = redis.call('ZCOUNT', owned, '(' .. created, '+inf')
+  for _, twin in ipairs(redis.call('ZRANGEBYSCORE', owned, created, created)) do
+    if twin >= conversation then count = count + 1 end
+  end
+  return count
+end
+
+local at = 0
+if arg.before then
+  local created = arg.created or redis.call('ZSCORE', owned, arg.before)
+  -- An id alone says nothing about its place once it is gone.
+  if not created then return {found, ''} end
+  at = number_above(created, arg.before)
+end
 while #found < tonumber(arg.limit) do
   local some = redis.call('ZREVRANGE', owned, at, at + 99)
   if #some == 0 then return {found, ''} end
@@ -22,4 +36,4 @@ while #found < tonumber(arg.limit) do
 end
 local last = found[#found][1]
 local more = redis.call('ZREVRANK', owned, last) + 1 < redis.call('ZCARD', owned)
-return {found, more and last or ''}
+return {found, more and redis.call('ZSCORE', owned, last) .. '-' .. last or ''}

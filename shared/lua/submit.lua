@@ -3,11 +3,13 @@
 -- idempotency key and body names the job that the first one made.
 -- Behind the turn of another job (`behind`) it goes on in that one's conversation if nothing came later there;
 -- else the new conversation gets everything up to that turn.
--- Answers {OK, conversation, created} · {SAME, job, conversation} · {REUSED} (the idempotency key with another body) ·
+-- Answers {OK, conversation, created} · {SAME, job, conversation} · {REUSED} (the idempotency key with another
+-- body) · {SPENT, job} (the idempotency key's job is gone: it ran, and is not run again) ·
 -- {GONE} (no such conversation of this owner) · {TAKEN} (the new id exists) · {BUSY} ·
 -- {REPLACE, next number} · {FULL, milliseconds until the next start} · {NO_WORKER} ·
 -- {LIMIT, which of the owner's limits, how much it allows, milliseconds until some of it is free}
--- {UNKNOWN} (no such turn to go on behind)
+-- {UNKNOWN} (no such turn to go on behind) · {NO_REPLY, its status} (it has none, or none yet) ·
+-- {REPLACED} (another turn stands in its place)
 -- With a limit of prompts a minute OK tells what is left of it, too, and when all of it is there again.
 local job, conversation = arg.job, arg.conversation
 local accepted = redis.call('HMGET', key.job(job), 'conversation', 'created')
@@ -17,6 +19,7 @@ if arg.idempotency then
   local first = redis.call('HMGET', key.idempotency(arg.idempotency), 'job', 'body', 'conversation')
   if first[1] then
     if first[2] ~= arg.body then return {'REUSED'} end
+    if redis.call('EXISTS', key.job(first[1])) == 0 then return {'SPENT', first[1]} end
     return {'SAME', first[1], first[3]}
   end
 end
@@ -24,14 +27,14 @@ end
 -- What has to be copied: {conversation, its first number, the number behind the last that is copied}.
 local source
 if arg.behind then
-  local f = job_fields(arg.behind, 'status', 'owner', 'conversation', 'number')
-  if f.owner ~= arg.owner or f.status ~= 'completed' or not f.number then return {'UNKNOWN'} end
+  local f = job_fields(arg.behind, 'status', 'owner', 'conversation', 'number', 'stateless', 'request')
+  if f.owner ~= arg.owner or f.stateless or f.request == '' then return {'UNKNOWN'} end
+  if f.status ~= 'completed' then return {'NO_REPLY', f.status} end
   local c = redis.call('HMGET', key.conversation(f.conversation), 'first', 'next')
-  local first, behind = tonumber(c[1]), tonumber(f.number) + 2
-  if not first or behind - 2 < first then return {'UNKNOWN'} end
+  if not c[1] or not f.number then return {'UNKNOWN'} end
   -- An edit may have put another turn in its place.
-  local prompt = redis.call('LINDEX', key.messages(f.conversation), behind - 2 - first)
-  if not prompt or not string.find(prompt, '"j":"' .. arg.behind .. '"', 1, true) then return {'UNKNOWN'} end
+  if not stands(f.conversation, f.number, arg.behind) then return {'REPLACED'} end
+  local first, behind = tonumber(c[1]), tonumber(f.number) + 2
   local is_last = behind == tonumber(c[2]) and redis.call('LLEN', key.pending(f.conversation)) == 0
   if is_last and not arg.stateless then
     conversation = f.conversation
@@ -60,27 +63,8 @@ end
 local heard = redis.call('ZRANGE', key.workers, -1, -1, 'WITHSCORES')[2]
 if not heard or tonumber(heard) < now - arg.silence_ms then return {'NO_WORKER'} end
 
--- The owner's limits. Prompts a minute: each costs its share of a minute; a whole minute may be owed.
-local until_ms = math.max(now, tonumber(redis.call('GET', key.rate(arg.owner)) or now))
-if arg.rate_limit then
-  until_ms = until_ms + 60000 / arg.rate_limit
-  if until_ms > now + 60000 then
-    return {'LIMIT', 'requests', arg.rate_limit, int(math.ceil(until_ms - now - 60000))}
-  end
-end
-local in_flight = arg.in_flight_limit and redis.call('SCARD', key.open(arg.owner)) or 0
-if arg.in_flight_limit and in_flight >= tonumber(arg.in_flight_limit) then
-  return {'LIMIT', 'in_flight', arg.in_flight_limit, int(pace().ms or 1000)}
-end
-if arg.queued_limit and redis.call('ZCARD', key.waiting(arg.owner)) >= tonumber(arg.queued_limit) then
-  return {'LIMIT', 'queued', arg.queued_limit, int(pace().ms or 1000)}
-end
-if arg.tokens_limit then
-  local used = tonumber(redis.call('GET', key.usage(arg.owner .. ':' .. day())) or 0)
-  if used >= tonumber(arg.tokens_limit) then
-    return {'LIMIT', 'tokens', arg.tokens_limit, int((day() + 1) * DAY_MS - now)}
-  end
-end
+local limit, until_ms = limit_reached(arg.owner)
+if limit then return {'LIMIT', unpack(limit)} end
 
 local sequence = redis.call('INCR', key.sequence)
 redis.call('HSET', key.job(job), 'conversation', conversation, 'owner', arg.owner,
@@ -90,22 +74,30 @@ if arg.stateless then
   redis.call('HSET', key.job(job), 'stateless', '1')
   redis.call('HSET', key.conversation(conversation), 'stateless', '1')
 end
+if arg.response then redis.call('HSET', key.job(job), 'response', '1') end
 if arg.api then redis.call('HSET', key.job(job), 'api', arg.api) end
 if arg.replace_from then redis.call('HSET', key.job(job), 'replace_from', arg.replace_from) end
 if arg.new == '1' then
   redis.call('HSET', key.conversation(conversation), 'owner', arg.owner, 'context', arg.context,
-    'created', int(now), 'updated', int(now), 'first', '1', 'next', '1', 'offset', '1',
+    'created', int(now), 'updated', int(now), 'first', '1', 'next', '1', 'begun', '1', 'offset', '1',
     'turns', '0', 'tokens', '0')
 elseif source then
   local from, first, behind = source[1], source[2], source[3]
-  local f = redis.call('HMGET', key.conversation(from), 'context', 'offset', 'metadata')
+  local f = redis.call('HMGET', key.conversation(from), 'context', 'offset', 'metadata', 'turns', 'family')
   redis.call('HSET', key.conversation(conversation), 'owner', arg.owner, 'context', f[1],
-    'created', int(now), 'updated', int(now), 'first', int(first), 'next', int(behind),
+    'created', int(now), 'updated', int(now), 'first', int(first), 'next', int(behind), 'begun', int(behind),
     'offset', int(math.max(first, math.min(tonumber(f[2]), behind - arg.reach))),
-    'turns', int(math.floor((behind - first) / 2)), 'tokens', '0', 'metadata', f[3] or '{}')
+    'turns', int(f[4] - replies_from(from, behind - first)), 'tokens', '0', 'metadata', f[3] or '{}')
   for at = 0, behind - 1 - first, 100 do
     local some = redis.call('LRANGE', key.messages(from), at, math.min(at + 99, behind - 1 - first))
     redis.call('RPUSH', key.messages(conversation), unpack(some))
+  end
+  if not arg.stateless then
+    -- The same text stands in both from now on: neither is forgotten as long as the other is not.
+    local family = f[5] or sequence
+    redis.call('HSET', key.conversation(from), 'family', family)
+    redis.call('HSET', key.conversation(conversation), 'family', family)
+    redis.call('SADD', key.family(family), from, conversation)
   end
 end
 if (arg.new == '1' or source) and arg.owner ~= default_owner and not arg.stateless then
@@ -126,6 +118,8 @@ if arg.idempotency then
   redis.call('HSET', key.idempotency(arg.idempotency), 'job', job, 'body', arg.body,
     'conversation', conversation)
   redis.call('PEXPIRE', key.idempotency(arg.idempotency), arg.idempotency_ms)
+  -- To be deleted with the conversation. It is no name of a job.
+  redis.call('ZADD', key.jobs(conversation), int(now), 'key ' .. arg.idempotency)
 end
 local position, eta_ms = place(job, arg.owner)
 emit(job, 'queued', string.format('{"job":"%s","id":%s,"position":%d,"eta_seconds":%.1f}',
@@ -136,9 +130,6 @@ if arg.new ~= '1' then
   redis.call('PERSIST', key.messages(conversation))
   redis.call('PERSIST', key.jobs(conversation))
   redis.call('ZREMRANGEBYSCORE', key.jobs(conversation), '-inf',
-    int(now - arg.timeout_ms - arg.job_ttl_ms))
+    int(now - arg.timeout_ms - arg.jobs_ttl_ms))
 end
-if not arg.rate_limit then return {'OK', conversation, int(now)} end
-redis.call('SET', key.rate(arg.owner), string.format('%.3f', until_ms), 'PX', int(until_ms - now + 1))
-return {'OK', conversation, int(now), int(math.floor((now + 60000 - until_ms) * arg.rate_limit / 60000)),
-  int(until_ms - now)}
+return charge_minute(arg.owner, until_ms, conversation)

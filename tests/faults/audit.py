@@ -128,8 +128,10 @@ class Audit:
                 self._found.left_over.append(f"{talk.name} was deleted: {key}")
         for turn in talk.turns:
             self._found.outcomes["deleted"] += 1
-            # One that was pending then tells that it was cancelled.
-            if self._jobs.get(str(turn.job), {"status": "cancelled"})["status"] != "cancelled":
+            # One that was pending then tells that it was cancelled; and if all came to nothing, the
+            # conversation was gone before it was deleted, and its jobs tell why.
+            kept = ("cancelled",) if talk.has_said_something else ("cancelled", "failed")
+            if self._jobs.get(str(turn.job), {"status": "cancelled"})["status"] not in kept:
                 self._found.left_over.append(f"{talk.name} was deleted: job {turn.job}")
 
     def _check_no_strangers(self) -> None:

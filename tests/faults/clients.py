@@ -48,7 +48,7 @@ class Client:
         number = 0
         try:
             while number < num_turns:
-                at_once = 2 if number and self._random.random() < 0.15 else 1
+                at_once = 2 if self._talk.id is not None and self._random.random() < 0.15 else 1
                 turns = [
                     self._next_turn(number + n) for n in range(min(at_once, num_turns - number))
                 ]
@@ -61,6 +61,9 @@ class Client:
                         raise outcome
                 if self._talk.is_deleted:
                     return
+                if not self._talk.has_said_something:
+                    # A conversation whose first turn came to nothing is gone.
+                    self._talk.id = None
         except Gone:
             assert self._talk.is_deleted, "a conversation vanished"
 

@@ -44,6 +44,11 @@ class Talk:
     id: int | None = None
     is_deleted: bool = False
 
+    @property
+    def has_said_something(self) -> bool:
+        """Whether any of its turns has got a reply."""
+        return any(turn.status == "completed" for turn in self.turns)
+
 
 @dataclass
 class Ledger:

@@ -115,9 +115,16 @@ class Model(RuleBasedStateMachine):
         return sorted((j for j in self.jobs.values() if j.is_open), key=lambda job: job.order)
 
     def ended(self, job: Job, status: str) -> None:
-        self.conversations[job.submission.conversation].pending.remove(job)
+        one = self.conversations[job.submission.conversation]
+        one.pending.remove(job)
         job.status, job.ended_by, job.token, job.lease = status, job.token or "", None, False
         job.idle = False
+        if status != "completed" and not one.pending and not one.messages:
+            # Nothing was ever said in it: it is gone, and so is what was being written.
+            one.exists = False
+            for turn in self.jobs.values():
+                if turn.submission.conversation == one.id:
+                    turn.token_ids = []
 
     def held(self, pick: int, zombie: bool) -> tuple[Held, Claim, Job, bool]:
         """One that was given a turn, its claim, the job, and whether it still holds it."""
@@ -146,6 +153,8 @@ class Model(RuleBasedStateMachine):
         shown = conversation.messages[history.offset - 1 : history.next_number - 1]
         assert list(history.messages) == shown
         assert claim.crashes == job.crashes
+        before = conversation.messages[: history.next_number - 1]
+        assert history.turns == len([one for one in before if one.role == "assistant"])
 
     def unchanged(self, awaitable: Coroutine[Any, Any, Any]) -> Any:
         """The call's answer; it may write nothing."""

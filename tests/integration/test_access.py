@@ -12,6 +12,7 @@ import pytest
 
 from api.keys import KeyFile
 from shared.limits import NO_LIMITS, Limits
+from shared.redis import connect
 from tests.scripted import ScriptedEngine
 from tests.servers import Stack, Valkey, make_settings, running_stack
 
@@ -169,15 +170,42 @@ async def test_own_conversations_are_listed_in_pages(valkey: Valkey, tmp_path: P
         seen, before = [], None
         while True:
             params = {"limit": "2"} | ({"before": str(before)} if before else {})
-            page = (await client.get("/conversations", params=params, headers=headers)).json()
+            answer = await client.get("/conversations", params=params, headers=headers)
+            assert answer.status_code == 200
+            page = answer.json()
             seen += [one["id"] for one in page["conversations"]]
             before = page["next"]
             if before is None:
                 break
-        gone = {"before": str(made[2])}
-        refused = await client.get("/conversations", params=gone, headers=headers)
-    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "before")
+            # A page goes on where it was, also when what stood there is gone.
+            await client.delete(f"/conversations/{seen[-1]}", headers=headers)
+        gone = await client.get(f"/conversations?before={made[2]}", headers=headers)
+        wrong = await client.get("/conversations?before=1-2-3", headers=headers)
     assert seen == [made[4], made[3], made[1], made[0]]
+    assert (gone.status_code, gone.json()["conversations"]) == (200, [])
+    assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (422, "before")
+
+
+async def test_conversations_of_one_moment_are_listed_once_each(
+    valkey: Valkey, tmp_path: Path
+) -> None:
+    async with running_guarded(valkey, tmp_path) as guarded:
+        client, headers = guarded.stack.client, guarded.headers("a")
+        made = [(await guarded.ask(headers, f"Number {n}.")).json()["id"] for n in range(6)]
+        async with connect(guarded.stack.settings) as redis:
+            [owned] = [
+                name
+                async for name in redis.scan_iter(f"{guarded.stack.settings.namespace}:owned:*")
+            ]
+            await redis.zadd(owned, dict.fromkeys(map(str, made), 1_700_000_000_000))
+        seen: list[int] = []
+        before: str | None = ""
+        while before is not None:
+            page = (await client.get(f"/conversations?limit=1{before}", headers=headers)).json()
+            seen += [one["id"] for one in page["conversations"]]
+            await client.delete(f"/conversations/{seen[-1]}", headers=headers)
+            before = f"&before={page['next']}" if page["next"] else None
+    assert sorted(seen) == sorted(made)
 
 
 async def test_without_keys_conversations_are_not_listed(valkey: Valkey) -> None:

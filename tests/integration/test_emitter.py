@@ -10,7 +10,7 @@ from redis.exceptions import ResponseError
 from shared.turn_values import Claim
 from tests.integration.bench import Bench
 from worker.emitter import Emitter
-from worker.engine.interface import Piece
+from worker.engine.interface import Meter, Piece
 
 
 def never() -> None:
@@ -37,7 +37,7 @@ async def claims(bench: Bench, number: int) -> list[Claim]:
 async def test_pieces_of_many_replies_arrive_in_order(bench: Bench) -> None:
     held = await claims(bench, 3)
     async with running(bench) as emitter:
-        outlets = [emitter.open(claim, 0, never) for claim in held]
+        outlets = [emitter.open(claim, 0, Meter(), never) for claim in held]
         for step in range(40):
             for number, outlet in enumerate(outlets):
                 outlet.add(Piece(f"{number}:{step} ", (step,)))
@@ -54,7 +54,10 @@ async def test_who_lost_its_turn_hears_of_it_and_the_others_go_on(bench: Bench) 
     lost, kept = await claims(bench, 2)
     fenced = asyncio.Event()
     async with running(bench) as emitter:
-        gone, here = emitter.open(lost, 0, fenced.set), emitter.open(kept, 0, never)
+        gone, here = (
+            emitter.open(lost, 0, Meter(), fenced.set),
+            emitter.open(kept, 0, Meter(), never),
+        )
         await bench.turns.cancel(lost.job, "default")
         gone.add(Piece("lost", (1,)))
         here.add(Piece("kept", (2,)))
@@ -68,7 +71,7 @@ async def test_a_piece_that_is_refused_for_good_fails_its_reply(bench: Bench) ->
     (claim,) = await claims(bench, 1)
     await bench.redis.hset(bench.keys.job(claim.job), "progress", "not a number")
     async with running(bench) as emitter:
-        outlet = emitter.open(claim, 0, never)
+        outlet = emitter.open(claim, 0, Meter(), never)
         outlet.add(Piece("text", (1,)))
         while not outlet.is_closed:
             await asyncio.sleep(0.005)
@@ -79,7 +82,10 @@ async def test_a_piece_that_is_refused_for_good_fails_its_reply(bench: Bench) ->
 async def test_nothing_is_emitted_behind_a_cancel(bench: Bench) -> None:
     held, other = await claims(bench, 2)
     async with running(bench) as emitter:
-        outlet, probe = emitter.open(held, 0, never), emitter.open(other, 0, never)
+        outlet, probe = (
+            emitter.open(held, 0, Meter(), never),
+            emitter.open(other, 0, Meter(), never),
+        )
         outlet.cancel()
         outlet.add(Piece("too late", (1,)))
         probe.add(Piece("probe", (1,)))

@@ -148,9 +148,10 @@ async def test_a_cancelled_turn_that_runs_stops_and_frees_its_place(settings: Se
         job = await running_job(stack)
         await stack.client.delete(f"/jobs/{job}")
         refused = await waiting
-        conversation = refused.json()["id"]
-        answer = await stack.ask("next", id=conversation)
+        left = await stack.client.get(f"/conversations/{refused.json()['id']}")
+        answer = await stack.ask("next")
     assert (refused.status_code, refused.json()["code"]) == (409, "job_cancelled")
+    assert left.status_code == 404
     assert refused.headers["x-should-retry"] == "false"
     assert engine.running == 0
     assert answer["window"]["turns_kept"] == 1

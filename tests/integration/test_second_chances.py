@@ -71,7 +71,8 @@ async def test_an_abandoned_turn_that_no_permit_names_ends_at_its_deadline(bench
     await bench.redis.delete(bench.keys.lease(claim.job))
     assert await bench.turns.sweep() == 1
     assert (await bench.kinds(submission.job))[-1] == "failed"
-    assert await bench.turns.commit(claim, completion(claim)) is Outcome.FENCED
+    # Its conversation went with it.
+    assert await bench.turns.commit(claim, completion(claim)) is Outcome.GONE
 
 
 async def test_short_memory_refuses_new_prompts_and_loses_no_running_one() -> None:

@@ -81,12 +81,18 @@ class Machine(Model):
             assert self.unchanged(self.resources.delete(one.id, "eve")) is False
             return
         assert self.run(self.resources.delete(one.id, one.owner)) is one.exists
+        if not one.exists:
+            return
         for job in self.jobs.values():
-            if job.submission.conversation == one.id and not job.is_open and one.exists:
+            if job.submission.conversation == one.id and not job.is_open:
                 job.removed = True
         for job in list(one.pending):
             self.ended(job, "cancelled")
+            job.token_ids = []
         one.exists, one.messages = False, []
+        for key, known in list(self.idempotent.items()):
+            if known[1] == one.id:
+                del self.idempotent[key]
 
     # Workers.
 

@@ -25,6 +25,7 @@ from shared.errors import (
     ConversationBusy,
     DeadlineExceeded,
     IdempotencyKeyReused,
+    IdempotencyKeySpent,
     InvalidReplaceFrom,
     LimitReached,
     MemoryShort,
@@ -35,7 +36,10 @@ from shared.errors import (
     PalaverError,
     QueueFull,
     Refused,
+    StillInUse,
     TurnFailed,
+    TurnInProgress,
+    TurnWithoutReply,
     UnusableOptions,
     WorkerLost,
 )
@@ -53,6 +57,9 @@ REFUSALS: Mapping[type[PalaverError], tuple[PalaverError, int, str]] = {
     MemoryShort: (MemoryShort("Redis is short of memory"), 503, "memory_short"),
     LimitReached: (LimitReached("requests", 3, 2.5), 429, "limit_requests"),
     NoWorker: (NoWorker("no worker"), 503, "no_worker"),
+    TurnInProgress: (TurnInProgress("not yet"), 409, "response_in_progress"),
+    TurnWithoutReply: (TurnWithoutReply("failed"), 422, "previous_response_failed"),
+    IdempotencyKeySpent: (IdempotencyKeySpent(JOB), 410, "idempotency_key_spent"),
     IdempotencyKeyReused: (IdempotencyKeyReused("used"), 422, "idempotency_key_reused"),
 }
 
@@ -113,6 +120,13 @@ def test_a_refusal_has_its_documented_status(kind: type[PalaverError]) -> None:
     result = answer_to(error)
     assert_problem(result, status, code)
     assert str(error) in result.json["detail"]
+
+
+def test_what_stands_on_a_response_is_told() -> None:
+    result = answer_to(StillInUse("50"))
+    assert_problem(result, 409, "response_in_use")
+    assert result.json["conversation"] == "conv_50"
+    assert result.headers["x-should-retry"] == "false"
 
 
 def test_no_refusal_is_forgotten() -> None:

@@ -52,7 +52,9 @@ def message(
 def history(*messages: StoredMessage, context: str = "", offset: int = 1) -> History:
     """A conversation whose messages in view are these."""
     next_number = messages[-1].number + 1 if messages else offset
-    return History(context, next_number, offset, messages)
+    before = (messages[0].number if messages else offset) // 2
+    turns = before + sum(message.role == "assistant" for message in messages)
+    return History(context, next_number, offset, messages, turns)
 
 
 def dialogue(*contents: str, first: int = 1) -> list[StoredMessage]:

@@ -255,7 +255,7 @@ class Batcher:
             assert lane is not None
             if sequence.num_generated == 0 or len(part.token_ids) > 1:
                 self._evaluated += len(part.token_ids)
-            lane.token_ids.extend(part.token_ids)
+            sequence.advance(lane, part.token_ids)
             if part.sampled and sequence.sampler is not None:
                 try:
                     self._draw(sequence, sequence.sampler, outputs)

@@ -52,6 +52,13 @@ class SamplingOptions:
     logit_bias: tuple[tuple[int, float], ...] = ()
 
 
+@dataclass(slots=True)
+class Meter:
+    """The prompt's tokens that an engine has evaluated so far; cached ones were not."""
+
+    evaluated: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
     """One reply to generate.
@@ -63,6 +70,7 @@ class GenerationRequest:
         max_tokens: length of the whole reply in tokens, `emitted` included.
         stop: strings that end the reply and do not belong to it.
         alone_until: nothing else is evaluated before the reply has so many tokens.
+        meter: counts what the prompt costs, also if the reply does not come to its end.
     """
 
     session: str
@@ -72,6 +80,7 @@ class GenerationRequest:
     stop: tuple[str, ...] = ()
     sampling: SamplingOptions = field(default_factory=SamplingOptions)
     alone_until: int = 0
+    meter: Meter = field(default_factory=Meter, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from worker.engine.backend import TokenSampler, Vocabulary
@@ -88,6 +88,14 @@ class Sequence:
         self.lane = lane
         if self.num_cached is None:
             self.num_cached = min(num_cached, len(self.request.prompt))
+
+    def advance(self, lane: Lane, token_ids: Iterable[int]) -> None:
+        """Its next tokens have been evaluated in its lane."""
+        prompt, before = len(self.request.prompt), len(lane.token_ids)
+        lane.token_ids.extend(token_ids)
+        new = max(0, min(len(lane.token_ids), prompt) - before)
+        # A reply that had to make room is evaluated anew, which is not its owner's doing.
+        self.request.meter.evaluated = min(prompt, self.request.meter.evaluated + new)
 
     def take(self, token: int) -> bool:
         """Add a token that was drawn; returns whether the reply ends with it."""

@@ -58,6 +58,10 @@ const view = {
     history.replaceState(null, "", `#${current.id}`);
     draw();
   },
+  gone() {
+    history.replaceState(null, "", location.pathname);
+    draw();
+  },
   status: (text) => { byId("status").textContent = text; },
   edit,
   again: (prompt, context, from) => { if (isFree()) say(prompt, context, from); },
@@ -108,6 +112,9 @@ async function open(id) {
   } catch (error) {
     if (error.name === "AbortError" || opened !== current) return;
     if (error instanceof Problem && error.status === 404) {
+      // A prompt that came to nothing is stored nowhere else.
+      const [unsaid] = opened.ours();
+      if (unsaid?.body.prompt && store.draft() === "") store.keepDraft(unsaid.body.prompt);
       store.forget(id);
       openNew();
       showConnection("That conversation does not exist any more.", "gone");

@@ -227,9 +227,11 @@ export class Conversation {
         await this.complete(data, turn, live);
         return true;
       case "failed":
+        await this.lookWhetherGone();
         this.giveUp(turn, live, `This did not work: ${data.error.detail}`, true);
         return true;
       default:
+        await this.lookWhetherGone();
         this.giveUp(turn, live, "Stopped. It is not part of the conversation.", false);
         return true;
     }
@@ -252,6 +254,20 @@ export class Conversation {
     }
     this.thread.settle(live, newest);
     this.thread.markWindow(this.window);
+  }
+
+  /** A conversation whose first turn came to nothing is gone: what is said next begins another. */
+  async lookWhetherGone() {
+    if (this.thread.lastNumber > 0) return;
+    try {
+      await this.get("");
+    } catch (error) {
+      if (error.name === "AbortError") throw error;
+      if (!(error instanceof Problem) || error.status !== 404) return;
+      store.forget(this.id);
+      this.id = this.context = this.window = null;
+      this.view.gone();
+    }
   }
 
   /** It was accepted, and now nobody tells what becomes of it. */
