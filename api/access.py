@@ -1,5 +1,6 @@
 """In whose name a request is made: by its API key, or by nobody's where there are none."""
 
+import re
 import time
 from collections import OrderedDict
 from typing import Any, Final
@@ -15,16 +16,18 @@ _OPEN: Final = frozenset({"/healthz", "/health", "/readyz", "/openapi.json"})
 _OPEN_TO_GET: Final = frozenset({"/", "/ops"})
 """Of these the operations page asks for a key itself."""
 _CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="palaver"'}
-_OF_IDS: Final = ("/jobs/", "/conversations/", "/v1/responses/", "/v1/conversations/")
+_NAMES_OF_IDS: Final = ("job", "conversation", "response")
+_ID = re.compile(r"(conv_)?[1-9][0-9]{0,15}|(resp_)?[0-9a-f]{32}")
 _MISSES_A_MINUTE: Final = 120
 _PEERS: Final = 10_000
 
 
 class Misses:
-    """Guesses of ids and keys: each guesser has so many a minute, then nothing more is looked up.
+    """Guesses of ids and keys: each guesser has so many a minute.
 
-    A guesser is a key's owner, or an address where no valid key was shown. Kept in this process; of
-    those that missed longest ago nothing is known any more.
+    A guesser is a key's owner, or an address where no valid key was shown. What exists is found
+    also by who has none left: behind a proxy all share one address. Kept in this process; of those
+    that missed longest ago nothing is known any more.
     """
 
     def __init__(self, a_minute: int = _MISSES_A_MINUTE) -> None:
@@ -32,7 +35,7 @@ class Misses:
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def check(self, req: falcon.asgi.Request) -> None:
-        """Before something is looked up by an id or a key.
+        """Before a miss is told as one.
 
         Raises:
             Problem: 429, there were too many guesses.
@@ -86,14 +89,27 @@ class Access:
         if req.method == "OPTIONS":
             return
         req.context.caller = self.identify(req)
-        if req.path.startswith(_OF_IDS):
-            self.misses.check(req)
+
+    async def process_resource(
+        self, req: falcon.asgi.Request, _resp: Any, _resource: Any, params: dict[str, Any]
+    ) -> None:
+        """Note whether the path names something by an id."""
+        if any(_ID.fullmatch(str(params.get(name, ""))) for name in _NAMES_OF_IDS):
+            names_an_id(req)
 
     async def process_response(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, _resource: Any, _ok: bool
     ) -> None:
-        """Count what was asked for and does not exist."""
-        if resp.status_code in (401, 404) and req.path not in _OPEN:
+        """Count ids and keys that do not exist; nothing else that is not there.
+
+        Raises:
+            Problem: 429 in place of a 404, there were too many.
+        """
+        guess = getattr(req.context, "guess", None)
+        if guess == "key":
+            self.misses.count(req)
+        elif guess == "id" and resp.status_code == 404:
+            self.misses.check(req)
             self.misses.count(req)
 
     def identify(self, req: falcon.asgi.Request) -> Caller:
@@ -109,11 +125,12 @@ class Access:
         if key is not None:
             req.context.guesser = key.id
             return Caller(key.id, key.limits)
-        # Who has a key is not kept out by others at the same address who have none.
-        self.misses.check(req)
         if scheme.lower() != "bearer" or not secret.strip():
             detail = "an API key is needed: Authorization: Bearer …"
             raise Problem(401, "unauthorized", detail, headers=_CHALLENGE)
+        # Who has a key is not kept out by others at the same address who have none.
+        self.misses.check(req)
+        req.context.guess = "key"
         raise Problem(401, "unauthorized", "there is no such API key", headers=_CHALLENGE)
 
 
@@ -121,6 +138,11 @@ def caller_of(req: falcon.asgi.Request) -> Caller:
     """Who makes this request."""
     caller: Caller = req.context.caller
     return caller
+
+
+def names_an_id(req: falcon.asgi.Request) -> None:
+    """Something is looked up by a well-formed id: if it is not there, that was a guess."""
+    req.context.guess = "id"
 
 
 def _is_open_to_get(path: str) -> bool:

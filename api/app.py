@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import falcon.asgi
+import falcon.routing
 from redis.asyncio import Redis
 
 from api.access import Access, Misses
-from api.body import noting_disconnects
 from api.chat import ChatResource
 from api.conversations import ConversationResource, ConversationsResource, MessagesResource
 from api.errors import install_error_handlers
@@ -18,6 +18,7 @@ from api.feed import EventFeed
 from api.guards import Guards
 from api.headroom import Headroom
 from api.health import HealthResource, Readiness, ReadyResource, StaticJson
+from api.incoming import Incoming
 from api.intake import Intake
 from api.jobs import JobEventsResource, JobResource
 from api.keys import KeyRing
@@ -30,7 +31,7 @@ from api.ops.history import History
 from api.ops.resource import OpsData, OpsPage
 from api.parts import Parts
 from api.places import Places
-from api.stream import EventStream
+from api.stream import EventStream, LiveStreams
 from api.tracing import Tracing
 from api.waiting import Waiting
 from api.web.markdown import MarkdownResource
@@ -46,10 +47,25 @@ from shared.workers import Workers
 
 
 class Application(falcon.asgi.App[Any, Any]):
-    """A falcon application that can tell a whole body from one that was cut off."""
+    """A falcon application that waits for no client for ever."""
+
+    def __init__(self, middleware: list[Any]) -> None:
+        super().__init__(middleware=middleware, router=HeadsToo())
+        self.req_options.strip_url_path_trailing_slash = True
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # type: ignore[override]
-        await super().__call__(scope, noting_disconnects(scope, receive), send)
+        if scope["type"] == "http":
+            receive = Incoming(receive, scope)
+        await super().__call__(scope, receive, send)
+
+
+class HeadsToo(falcon.routing.CompiledRouter):
+    """Whatever answers GET answers HEAD: the same headers, and falcon sends no body."""
+
+    def map_http_methods(self, resource: object, **options: Any) -> Any:
+        """As falcon's."""
+        methods: dict[str, Any] = dict(super().map_http_methods(resource, **options))
+        return {"HEAD": methods["GET"], **methods} if "GET" in methods else methods
 
 
 class HomeResource:
@@ -93,7 +109,7 @@ async def create_api(settings: Settings, redis: Redis) -> AsyncIterator[Api]:
     headroom = Headroom(redis)
     headroom.looking.start()
     access = Access(open_keys(settings), Misses())
-    intake = Intake(settings, turns, headroom, access.misses, feed.api)
+    intake = Intake(settings, turns, headroom, feed.api)
     workers, queue = Workers(redis, keys), Queue(redis, keys)
     history = History(workers, queue, settings.heartbeat)
     history.looking.start()
@@ -148,7 +164,14 @@ def create_app(parts: Parts) -> Application:
     version = importlib.metadata.version("palaver")
     http_metrics = HttpMetrics()
     app = Application(
-        middleware=[Tracing(), http_metrics, PageHeaders(), Guards(settings), parts.access]
+        middleware=[
+            Tracing(),
+            http_metrics,
+            PageHeaders(),
+            LiveStreams(),
+            Guards(settings),
+            parts.access,
+        ]
     )
     install_error_handlers(app, {openai_errors.PREFIX: openai_errors.DIALECT})
     home = {

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import falcon.asgi
 
-from api.access import Misses, caller_of
+from api.access import caller_of, names_an_id
 from api.body import read_json_object
 from api.errors import field_problem, parse
 from api.headroom import Headroom
@@ -35,10 +35,7 @@ class Intake:
         api: whose inbox hears of the jobs' ends.
     """
 
-    def __init__(
-        self, settings: Settings, turns: Turns, headroom: Headroom, misses: Misses, api: str
-    ) -> None:
-        self.misses = misses
+    def __init__(self, settings: Settings, turns: Turns, headroom: Headroom, api: str) -> None:
         self.headroom = headroom
         self._settings = settings
         self._turns = turns
@@ -54,7 +51,7 @@ class Intake:
         request = self._validated(body)
         new, caller = request.id is None, caller_of(req)
         if not new:
-            self.misses.check(req)
+            names_an_id(req)
         instructions = request.context
         if instructions is None:
             instructions = self._settings.default_context

@@ -2,10 +2,15 @@
 
 import re
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
+import falcon
 import falcon.asgi
+from falcon import mediatypes
 
+_MOST_RANGES: Final = 32
+"""More than any client names; falcon keeps those that it has parsed."""
+_LONGEST_RANGE: Final = 100
 _WAIT = re.compile(r"wait\s*=\s*(\d{1,9})", re.IGNORECASE)
 
 
@@ -40,5 +45,37 @@ class Preference:
 
 
 def wants_events(req: falcon.asgi.Request) -> bool:
-    """Whether the client asks for server-sent events by name."""
-    return "text/event-stream" in (req.get_header("Accept") or "").lower()
+    """Whether the client would rather have server-sent events than JSON."""
+    return prefers(req, "text/event-stream")
+
+
+def prefers(req: falcon.asgi.Request, media_type: str) -> bool:
+    """Whether this type suits better than JSON, or as well and is asked for by name."""
+    ranges = _ranges(req)
+    wanted, json = (_quality(kind, ranges) for kind in (media_type, falcon.MEDIA_JSON))
+    is_named = any(one.partition(";")[0].strip() == media_type for one in ranges)
+    return wanted > 0 and (wanted > json or (wanted == json and is_named))
+
+
+def accepts(req: falcon.asgi.Request, media_type: str) -> bool:
+    """Whether the client takes an answer of this type."""
+    return _quality(media_type, _ranges(req)) > 0
+
+
+def _ranges(req: falcon.asgi.Request) -> list[str]:
+    ranges = req.accept.lower().split(",", _MOST_RANGES)[:_MOST_RANGES]
+    return [one.strip() for one in ranges if one.strip() and len(one) <= _LONGEST_RANGE]
+
+
+def _quality(media_type: str, ranges: list[str]) -> float:
+    """As RFC 9110 has it: the most specific range counts; what is none is passed over."""
+    valid = [one for one in ranges if _is_valid(one)]
+    return mediatypes.quality(media_type, ",".join(valid)) if valid else 0.0
+
+
+def _is_valid(media_range: str) -> bool:
+    try:
+        mediatypes.quality(falcon.MEDIA_JSON, media_range)
+    except falcon.InvalidMediaRange:
+        return False
+    return True

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 import resource
 import socket
@@ -18,7 +17,7 @@ from api.app import Api, create_api
 from api.connections import BoundedProtocol
 from api.watch import FeedLost
 from shared.boot import check_server
-from shared.config import Settings, fail_start, settings_or_exit
+from shared.config import Settings, fail_start, is_loopback, settings_or_exit
 from shared.errors import ConfigError
 from shared.keys import Keys
 from shared.logs import configure_logging
@@ -55,13 +54,9 @@ def check_bind(settings: Settings) -> None:
     Raises:
         ConfigError: `HOST` is not loopback and nobody said that this is wanted.
     """
-    if settings.allow_open or settings.api_keys_file is not None or settings.host == "localhost":
+    if settings.allow_open or settings.api_keys_file is not None:
         return
-    try:
-        loopback = ipaddress.ip_address(settings.host).is_loopback
-    except ValueError:
-        loopback = False
-    if not loopback:
+    if not is_loopback(settings.host):
         raise ConfigError(
             f"HOST={settings.host}: without API keys only a loopback address is allowed, "
             "unless PALAVER_ALLOW_OPEN=1 says that everybody may use this server"
@@ -99,8 +94,13 @@ def connect_api(settings: Settings, **options: Any) -> Redis:
     return connect(settings, max_connections=_REDIS_CONNECTIONS, **options)
 
 
-async def serve(settings: Settings, listener: socket.socket) -> None:
+async def serve(
+    settings: Settings, listener: socket.socket, http: type[BoundedProtocol] = BoundedProtocol
+) -> None:
     """Serve until told to stop, then answer everybody who waits and end.
+
+    Args:
+        http: how patient it is with its clients.
 
     Raises:
         ExceptionGroup: with a `ConfigError` if Redis refuses our credentials.
@@ -111,7 +111,8 @@ async def serve(settings: Settings, listener: socket.socket) -> None:
     async with create_api(settings, redis) as api, asyncio.TaskGroup() as group:
         config = uvicorn.Config(
             api.app,
-            http=BoundedProtocol,
+            http=http,
+            ws="none",
             log_config=None,
             access_log=False,
             lifespan="off",

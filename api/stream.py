@@ -3,13 +3,14 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import Any, Final
 
 import falcon.asgi
 from falcon.asgi import SSEvent
 
 from api.errors import Problem, field_problem
 from api.feed import EventFeed
+from api.incoming import Incoming
 from api.places import Places
 from api.watch import Watch
 from shared import ids
@@ -63,7 +64,43 @@ def open_stream(resp: falcon.asgi.Response, events: AsyncIterator[SSEvent | None
     """Answer with events as they come: nothing on the way may keep or collect them."""
     resp.set_header("Cache-Control", "no-store")
     resp.set_header("X-Accel-Buffering", "no")
+    resp.content_type = "text/event-stream"
     resp.sse = events
+
+
+class LiveStreams:
+    """Middleware: a stream ends as soon as its client has left, not with its next event."""
+
+    async def process_response(
+        self, req: falcon.asgi.Request, resp: falcon.asgi.Response, _resource: Any, _ok: bool
+    ) -> None:
+        """Wrap the stream, if there is one."""
+        events = resp.sse
+        if events is None:
+            return
+        if req.method == "HEAD":
+            # A body of unknown length, of which nothing is sent.
+            resp.sse, resp.stream = None, _nothing()
+        else:
+            resp.sse = _until_left(events, Incoming.of(req))
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    return
+    yield b""
+
+
+async def _until_left(
+    events: AsyncIterator[SSEvent | None], incoming: Incoming
+) -> AsyncIterator[SSEvent | None]:
+    """Events as long as somebody reads them; falcon itself watches for the client's leaving."""
+    try:
+        while True:
+            async with incoming.waiting():
+                event = await anext(events)
+            yield event
+    except (StopAsyncIteration, TimeoutError):
+        return
 
 
 async def events_or_pings(watch: Watch) -> AsyncIterator[Event | None]:

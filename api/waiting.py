@@ -10,6 +10,7 @@ import orjson
 
 from api.errors import Problem, job_problem, rate_limit_headers
 from api.feed import EventFeed
+from api.incoming import Incoming
 from api.watch import FeedLost, Watch
 from shared.errors import OutcomeUnknown
 from shared.events import Event, EventLog
@@ -19,6 +20,13 @@ from shared.redis import AWAY
 from shared.turn_values import Accepted
 
 RETRY_AFTER_S: Final = 1
+
+
+class ClientLeft(Problem):
+    """Nobody hears this; the log and the figures tell it from an error of ours."""
+
+    def __init__(self) -> None:
+        super().__init__(499, "client_left", "the client has left")
 
 
 class Waiting:
@@ -103,13 +111,28 @@ def to_problem_of(accepted: Accepted, event: Event) -> Problem:
     return job_problem(accepted.job, accepted.conversation, error)
 
 
-async def first_terminal(watch: Watch, wait_s: float) -> Event | None:
-    """The terminal event, or None when it does not come while we can wait."""
+async def first_terminal(
+    watch: Watch, wait_s: float, only_reader: Incoming | None = None
+) -> Event | None:
+    """The terminal event, or None when it does not come while we can wait.
+
+    Raises:
+        ClientLeft: the only one who could read it has gone.
+    """
     try:
         async with asyncio.timeout(wait_s):
-            while True:
-                last = (await watch.events())[-1]
-                if last.is_terminal:
-                    return last
+            if only_reader is None:
+                return await _terminal(watch)
+            async with only_reader.watched():
+                return await _terminal(watch)
     except (TimeoutError, FeedLost):
+        if only_reader is not None and only_reader.has_left:
+            raise ClientLeft from None
         return None
+
+
+async def _terminal(watch: Watch) -> Event:
+    while True:
+        last = (await watch.events())[-1]
+        if last.is_terminal:
+            return last

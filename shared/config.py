@@ -1,5 +1,6 @@
 """Settings from the environment and `.env`; every wrong one is named before anything starts."""
 
+import ipaddress
 import os
 import re
 import sys
@@ -204,6 +205,16 @@ def _describe(item: Any) -> str:
         return str(item["msg"]).removeprefix("Value error, ")
     name = item["loc"][0]
     return f"{name}={item['input']}: {item['msg']}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address (`HOST`)."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def settings_or_exit(**overrides: Any) -> Settings:

@@ -14,6 +14,7 @@ from api.access import caller_of
 from api.body import read_json_object
 from api.errors import Problem, parse
 from api.feed import EventFeed
+from api.incoming import Incoming
 from api.intake import Intake
 from api.openai.errors import error_body
 from api.openai.models import Models
@@ -24,7 +25,7 @@ from api.openai.requests import (
     SchemaFormat,
 )
 from api.stream import events_or_pings, open_stream
-from api.waiting import first_terminal, tell_allowance, to_problem_of
+from api.waiting import ClientLeft, first_terminal, tell_allowance, to_problem_of
 from shared import ids
 from shared.config import Settings
 from shared.events import Event
@@ -103,7 +104,7 @@ class ChatCompletionsResource:
             tell_allowance(accepted.allowance, resp)
             open_stream(resp, self._stream(asked, accepted, submission.owner))
         else:
-            await self._whole(asked, submission, resp)
+            await self._whole(asked, submission, req, resp)
 
     def _submission(self, req: falcon.asgi.Request, request: ChatCompletionRequest) -> Submission:
         caller = caller_of(req)
@@ -120,12 +121,21 @@ class ChatCompletionsResource:
         )
 
     async def _whole(
-        self, asked: Asked, submission: Submission, resp: falcon.asgi.Response
+        self,
+        asked: Asked,
+        submission: Submission,
+        req: falcon.asgi.Request,
+        resp: falcon.asgi.Response,
     ) -> None:
         async with self._feed.watch_new(submission.job) as watch:
             accepted = await self._intake.submit(submission)
             tell_allowance(accepted.allowance, resp)
-            event = await first_terminal(watch, self._settings.job_timeout + ENDS_WITHIN_S)
+            try:
+                wait_s = self._settings.job_timeout + ENDS_WITHIN_S
+                event = await first_terminal(watch, wait_s, Incoming.of(req))
+            except ClientLeft:
+                await self._turns.cancel(accepted.job, submission.owner)
+                raise
         if event is None:
             # Nobody can ask for it later: whoever wants it sends it again.
             await self._turns.cancel(accepted.job, submission.owner)

@@ -9,10 +9,11 @@ import falcon.asgi
 import orjson
 from falcon.asgi import SSEvent
 
-from api.access import caller_of
+from api.access import caller_of, names_an_id
 from api.body import read_json_object
 from api.errors import Problem, field_problem, parse
 from api.feed import EventFeed
+from api.incoming import Incoming
 from api.intake import Intake
 from api.openai.completions import ENDS_WITHIN_S
 from api.openai.models import Models
@@ -30,7 +31,7 @@ from api.openai.objects import (
 from api.openai.queries import ItemQuery, Query, behind
 from api.openai.response_requests import ResponsesRequest
 from api.stream import events_or_pings, open_stream
-from api.waiting import first_terminal, tell_allowance, to_problem_of
+from api.waiting import ClientLeft, first_terminal, tell_allowance, to_problem_of
 from shared import ids
 from shared.config import Settings
 from shared.conversations import Conversations
@@ -71,11 +72,11 @@ class ResponsesResource:
         request = parse(ResponsesRequest, body)
         submission = self._submission(caller_of(req), request)
         if not submission.new:
-            self._intake.misses.check(req)
+            names_an_id(req)
         # Asked before it is accepted: what fails afterwards makes clients repeat it.
         model = await self._models.name()
         if not (request.stream or request.background):
-            return await self._wait(submission, model, resp)
+            return await self._wait(submission, model, req, resp)
         accepted = await self._intake.submit(submission)
         tell_allowance(accepted.allowance, resp)
         shape = _shape(submission, accepted, model)
@@ -102,11 +103,23 @@ class ResponsesResource:
             behind=behind,
         )
 
-    async def _wait(self, submission: Submission, model: str, resp: falcon.asgi.Response) -> None:
+    async def _wait(
+        self,
+        submission: Submission,
+        model: str,
+        req: falcon.asgi.Request,
+        resp: falcon.asgi.Response,
+    ) -> None:
         async with self._feed.watch_new(submission.job) as watch:
             accepted = await self._intake.submit(submission)
             tell_allowance(accepted.allowance, resp)
-            event = await first_terminal(watch, self._settings.job_timeout + ENDS_WITHIN_S)
+            try:
+                wait_s = self._settings.job_timeout + ENDS_WITHIN_S
+                only_reader = Incoming.of(req) if submission.stateless else None
+                event = await first_terminal(watch, wait_s, only_reader)
+            except ClientLeft:
+                await self._turns.cancel(accepted.job, submission.owner)
+                raise
         if event is None:
             if submission.stateless:
                 await self._turns.cancel(accepted.job, submission.owner)

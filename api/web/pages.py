@@ -7,9 +7,12 @@ from typing import Any, Final
 import falcon
 import falcon.asgi
 
+from api.preferences import prefers
+
 STATIC: Final = Path(__file__).parent / "static"
 FILES: Final = "/web/"
 """Where scripts, styles and pictures are; nothing of anybody's is in them."""
+PAGES: Final = frozenset({"/", "/ops"})
 
 _HTML: Final = "text/html"
 _POLICY: Final = "; ".join(
@@ -38,12 +41,8 @@ _HEADERS: Final[Mapping[str, str]] = {
 
 
 def wants_page(req: falcon.asgi.Request) -> bool:
-    """Whether the client names `text/html`, as browsers do and no program does by chance."""
-    for one in req.accept.split(","):
-        kind, *parameters = (part.strip().lower() for part in one.split(";"))
-        if kind == _HTML:
-            return not any(weight in ("q=0", "q=0.0") for weight in parameters)
-    return False
+    """Whether the client would rather have HTML than JSON, as browsers would and programs not."""
+    return prefers(req, _HTML)
 
 
 class Page:

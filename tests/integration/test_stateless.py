@@ -57,7 +57,7 @@ async def test_a_client_that_leaves_a_stream_cancels_it(
             async for line in response.aiter_lines():
                 if '"content":"Y"' in line:
                     break
-        [job] = await redis.zrange(keys.open_jobs, 0, -1)
+            [job] = await redis.zrange(keys.open_jobs, 0, -1)
         # What comes next is what nobody can be told any more.
         second.set_result(None)
         async with asyncio.timeout(30):

@@ -1,0 +1,188 @@
+"""The way out of a connection: how long, and how much, an answer may wait for its reader."""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+_AT_ONCE: Final = struct.pack("ii", 1, 0)
+"""`SO_LINGER`: what the system still holds for the client goes with the connection."""
+_STALE_S: Final = 2.0
+"""Who has been behind for less is not cut off for the sake of others: it may be reading."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutgoingLimits:
+    """How patient a connection is with its client.
+
+    Args:
+        unread_s: within this time a client that is behind takes `unread_bytes`, or is cut off.
+        all_unread_bytes: of all clients of this process together; above it the worst are cut off.
+        linger_s: how long a closing connection waits for more of a request that is not whole.
+        linger_total_s: how long it waits in all.
+        linger_bytes: how much it throws away.
+    """
+
+    unread_s: float = 15.0
+    unread_bytes: int = 65_536
+    all_unread_bytes: int = 32 << 20
+    linger_s: float = 2.0
+    linger_total_s: float = 30.0
+    linger_bytes: int = 8 << 20
+
+
+class Backlog:
+    """What the clients of a process have not read yet, all together."""
+
+    def __init__(self) -> None:
+        self._behind: set[Outgoing] = set()
+        self._most_since_counted = 0
+
+    def add(self, outgoing: "Outgoing", size: int, most: int) -> None:
+        """So much was written; cuts clients off if there is too much by now."""
+        self._behind.add(outgoing)
+        self._most_since_counted += size
+        if self._most_since_counted > most:
+            self._cut(most)
+
+    def remove(self, outgoing: "Outgoing") -> None:
+        """Everything was read, or the connection is gone."""
+        self._behind.discard(outgoing)
+
+    def _cut(self, most: int) -> None:
+        worst = sorted(self._behind, key=lambda one: one.get_write_buffer_size(), reverse=True)
+        total = sum(one.get_write_buffer_size() for one in worst)
+        for one in worst:
+            if total <= most // 2:
+                break
+            if one.is_stale:
+                total -= one.get_write_buffer_size()
+                one.abort()
+        # Not counted again for every write, even if nobody could be cut off.
+        self._most_since_counted = min(total, most - most // 4)
+
+
+class Outgoing(asyncio.Transport):
+    """A connection's transport as uvicorn sees it.
+
+    A client that does not read is cut off. Closing before the request was whole first says that
+    nothing more comes, and for a moment throws away what still arrives: a connection that is closed
+    while its client sends is reset, and the answer lost with it.
+
+    Args:
+        request_is_whole: whether the client has nothing more to send.
+    """
+
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        loop: asyncio.AbstractEventLoop,
+        limits: OutgoingLimits,
+        backlog: Backlog,
+        request_is_whole: Callable[[], bool],
+    ) -> None:
+        super().__init__()
+        self._transport = transport
+        self._loop = loop
+        self._limits = limits
+        self._backlog = backlog
+        self._request_is_whole = request_is_whole
+        self._reading: asyncio.TimerHandle | None = None
+        self._written = self._taken = 0
+        self._behind_since = 0.0
+        self.is_lingering = False
+        self._lingering: asyncio.TimerHandle | None = None
+        self._linger_until = 0.0
+        self._discarded = self._discarded_before = 0
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether its client has been behind for longer than it takes to read."""
+        return self._loop.time() - self._behind_since > _STALE_S
+
+    def write(self, data: Any) -> None:
+        """Send; nothing, if the connection is closing."""
+        if self.is_closing():
+            return
+        self._transport.write(data)
+        self._written += len(data)
+        if self._reading is None:
+            self._behind_since = self._loop.time()
+            self._taken = self._written - len(data)
+            self._reading = self._loop.call_later(self._limits.unread_s, self._look)
+        self._backlog.add(self, len(data), self._limits.all_unread_bytes)
+
+    def _look(self) -> None:
+        """Whether the client has read enough since the last time."""
+        self._reading = None
+        unread = self._transport.get_write_buffer_size()
+        taken = self._written - unread
+        if not unread:
+            self._backlog.remove(self)
+        elif taken - self._taken < self._limits.unread_bytes:
+            self.abort()
+        else:
+            self._taken = taken
+            self._reading = self._loop.call_later(self._limits.unread_s, self._look)
+
+    def close(self) -> None:
+        """End the connection in good order."""
+        if self.is_closing():
+            return
+        if self._request_is_whole():
+            self._transport.close()
+            return
+        self.is_lingering = True
+        self._linger_until = self._loop.time() + self._limits.linger_total_s
+        self._transport.write_eof()
+        self._transport.resume_reading()
+        self._lingering = self._loop.call_later(self._limits.linger_s, self._look_for_more)
+
+    def discard(self, size: int) -> None:
+        """So much came after the answer."""
+        self._discarded += size
+        if self._discarded > self._limits.linger_bytes:
+            self._transport.close()
+
+    def _look_for_more(self) -> None:
+        if self._discarded == self._discarded_before or self._loop.time() > self._linger_until:
+            self._transport.close()
+        else:
+            self._discarded_before = self._discarded
+            self._lingering = self._loop.call_later(self._limits.linger_s, self._look_for_more)
+
+    def abort(self) -> None:
+        """End the connection at once, with everything that was not read."""
+        with_socket = self._transport.get_extra_info("socket")
+        if with_socket is not None and not self._transport.is_closing():
+            with_socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+        self._transport.abort()
+
+    def gone(self) -> None:
+        """The connection has ended."""
+        self._backlog.remove(self)
+        for timer in (self._reading, self._lingering):
+            if timer is not None:
+                timer.cancel()
+
+    def is_closing(self) -> bool:
+        """Whether nothing more can be sent."""
+        return self.is_lingering or self._transport.is_closing()
+
+    def pause_reading(self) -> None:
+        """As the transport's."""
+        self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """As the transport's."""
+        self._transport.resume_reading()
+
+    def get_write_buffer_size(self) -> int:
+        """As the transport's."""
+        return self._transport.get_write_buffer_size()
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """As the transport's."""
+        return self._transport.get_extra_info(name, default)
