@@ -96,8 +96,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._part, self._message = Part.HEAD, 0
         self._timed: tuple[Part, int] = (Part.NOTHING, 0)
         self._timer: asyncio.TimerHandle | None = None
-        self._overhead = self._head_length = 0
-        self._is_silent, self._is_deaf = True, False
+        self._overhead = self._head_length = self._beginning = 0
+        self._is_silent, self._is_deaf, self._is_between = True, False, True
         self._refusal: Refusal | None = None
         self._is_continued = False
         self._answering: RequestResponseCycle | None = None
@@ -123,6 +123,7 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         self._is_silent = False
         self._overhead += len(data)
+        self._beginning = len(data) if self._is_between else 0
         self._parse(data)
         if data.endswith(b"\n") and self._is_without_version():
             self._refusal = self._refusal or _VERSION
@@ -173,7 +174,9 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         self._part = Part.HEAD
         self._message += 1
-        self._overhead = self._head_length = 0
+        self._is_between = False
+        # Of what came with the end of another request, only whole headers are counted.
+        self._overhead, self._beginning, self._head_length = self._beginning, 0, 0
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
@@ -230,7 +233,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if not self._is_continued and self.parser.should_upgrade() and self._has_body():
             return  # It comes behind this.
         self._is_continued = False
-        self._part, self._overhead = Part.NOTHING, 0
+        self._part, self._overhead, self._is_between = Part.NOTHING, 0, True
         super().on_message_complete()
 
     def _has_body(self) -> bool:

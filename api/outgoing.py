@@ -9,8 +9,6 @@ from typing import Any, Final
 
 _AT_ONCE: Final = struct.pack("ii", 1, 0)
 """`SO_LINGER`: what the system still holds for the client goes with the connection."""
-_STALE_S: Final = 2.0
-"""Who has been behind for less is not cut off for the sake of others: it may be reading."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +18,7 @@ class OutgoingLimits:
     Args:
         unread_s: within this time a client that is behind takes `unread_bytes`, or is cut off.
         all_unread_bytes: of all clients of this process together; above it the worst are cut off.
+        stale_s: a client that has been behind for less may be reading: it is spared then.
         linger_s: how long a closing connection waits for more of a request that is not whole.
         linger_total_s: how long it waits in all.
         linger_bytes: how much it throws away.
@@ -28,6 +27,7 @@ class OutgoingLimits:
     unread_s: float = 15.0
     unread_bytes: int = 65_536
     all_unread_bytes: int = 32 << 20
+    stale_s: float = 2.0
     linger_s: float = 2.0
     linger_total_s: float = 30.0
     linger_bytes: int = 8 << 20
@@ -100,7 +100,7 @@ class Outgoing(asyncio.Transport):
     @property
     def is_stale(self) -> bool:
         """Whether its client has been behind for longer than it takes to read."""
-        return self._loop.time() - self._behind_since > _STALE_S
+        return self._loop.time() - self._behind_since > self._limits.stale_s
 
     def write(self, data: Any) -> None:
         """Send; nothing, if the connection is closing."""

@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+import orjson
+import pytest
 from redis.asyncio import Redis
 
 from shared.config import Settings
@@ -56,8 +58,8 @@ async def test_a_client_that_leaves_a_stream_cancels_it(
         async with stack.client.stream("POST", path, json=body) as response:
             async for line in response.aiter_lines():
                 if '"content":"Y"' in line:
+                    job = orjson.loads(line.removeprefix("data: "))["id"].removeprefix("chatcmpl-")
                     break
-            [job] = await redis.zrange(keys.open_jobs, 0, -1)
         # What comes next is what nobody can be told any more.
         second.set_result(None)
         async with asyncio.timeout(30):
@@ -65,6 +67,64 @@ async def test_a_client_that_leaves_a_stream_cancels_it(
                 await asyncio.sleep(0.01)
         status: Any = await redis.hget(keys.job(job), "status")  # type: ignore[misc]  # redis-py types both clients as one
     assert status == "cancelled"
+
+
+def held(position: int) -> "asyncio.Future[None] | None":
+    """A step that gives one piece and then never another."""
+    return None if position == 0 else asyncio.get_running_loop().create_future()
+
+
+async def leave(stack: Stack, path: str, body: dict[str, Any], redis: Redis, keys: Keys) -> str:
+    """Ask, and leave once a worker is at it; the job that was begun."""
+    port = stack.client.base_url.port
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    data = orjson.dumps(body)
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(data)}\r\n\r\n"
+    writer.write(head.encode() + data)
+    async with asyncio.timeout(30):
+        while not (jobs := await redis.zrange(keys.open_jobs, 0, -1)):
+            await asyncio.sleep(0.005)
+    writer.close()
+    return str(jobs[0])
+
+
+NOBODY_ELSE = [
+    ("/v1/chat/completions", {"model": "any", "messages": MESSAGES}),
+    ("/v1/chat/completions", {"model": "any", "messages": MESSAGES, "stream": True}),
+    ("/v1/responses", {"input": "?", "store": False}),
+    ("/v1/responses", {"input": "?", "store": False, "stream": True}),
+]
+
+
+@pytest.mark.parametrize(("path", "body"), NOBODY_ELSE)
+async def test_a_client_that_leaves_ends_what_nobody_else_can_read(
+    settings: Settings, redis: Redis, keys: Keys, path: str, body: dict[str, Any]
+) -> None:
+    engine = ScriptedEngine(piece_length=1, step=held)
+    async with running_stack(settings, engine) as stack:
+        job = await leave(stack, path, body, redis, keys)
+        async with asyncio.timeout(10):
+            while await redis.zcard(keys.open_jobs) or engine.running:
+                await asyncio.sleep(0.005)
+        status: Any = await redis.hget(keys.job(job), "status")  # type: ignore[misc]  # redis-py types both clients as one
+    assert status == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [("/", {"prompt": "?"}), ("/v1/responses", {"input": "?"})],
+)
+async def test_a_client_that_leaves_ends_nothing_that_is_kept(
+    settings: Settings, redis: Redis, keys: Keys, path: str, body: dict[str, Any]
+) -> None:
+    gate = asyncio.get_running_loop().create_future()
+    async with running_stack(settings, ScriptedEngine(step=lambda _: gate)) as stack:
+        job = await leave(stack, path, body, redis, keys)
+        # Its connection has ended before this one is answered.
+        await stack.client.get("/healthz")
+        gate.set_result(None)
+        state = (await stack.client.get(f"/jobs/{job}", params={"wait": 30})).json()
+    assert state["status"] == "completed"
 
 
 async def respond(stack: Stack, said: str, **fields: Any) -> dict[str, Any]:

@@ -17,7 +17,7 @@ class Anything:
     async def on_get(self, _req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         resp.media = {"reached": True}
 
-    on_post = on_get
+    on_head = on_post = on_get
 
 
 def guarded(**variables: Any) -> testing.TestClient:
@@ -26,7 +26,7 @@ def guarded(**variables: Any) -> testing.TestClient:
         middleware=[Guards(make_settings("unix:///unused", **variables))]
     )
     install_error_handlers(app)
-    for path in ("/", "/healthz", "/readyz"):
+    for path in ("/", "/data", "/healthz", "/readyz"):
         app.add_route(path, Anything())
     return testing.TestClient(app)
 
@@ -283,3 +283,114 @@ def test_a_refused_stranger_does_not_learn_which_paths_exist(client: testing.Tes
     assert result.status_code == 403
     assert result.headers["content-type"] == "application/problem+json"
     assert "access-control-allow-origin" not in result.headers
+
+
+@pytest.mark.parametrize("host", ["10.0.0.1", "192.168.1.20:3000", "[fd00::1]:3000", "8.8.8.8"])
+def test_on_a_network_addresses_are_hosts_and_names_are_not(host: str) -> None:
+    client = guarded(HOST="0.0.0.0", PALAVER_ALLOW_OPEN="1")
+    assert refusal(client, host=host) is None
+    assert refusal(client, host=host, Origin=f"http://{host}") is None
+    assert refusal(client, host=host, Origin="http://evil.example") == "origin_refused"
+    assert refusal(guarded(), host=host) == "host_refused"
+    for name in ("evil.example", "10.0.0.1.evil.example", "10.0.0", "0x0a.1", "1.2.3.4.5"):
+        assert refusal(client, host=name) == "host_refused", name
+
+
+LINK = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+HTML = {"Accept": "text/html,*/*;q=0.8"}
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_link_on_another_site_leads_to_a_page(client: testing.TestClient, method: str) -> None:
+    result = client.simulate_request(method, "/", host="localhost", headers=LINK | HTML)
+    assert result.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers"),
+    [
+        ("POST", "/", LINK | HTML),
+        ("GET", "/", LINK),
+        ("GET", "/", LINK | {"Accept": "application/json"}),
+        ("GET", "/data", LINK | HTML),
+        ("GET", "/", LINK | HTML | {"Sec-Fetch-Dest": "iframe"}),
+        ("GET", "/", LINK | HTML | {"Sec-Fetch-Mode": "no-cors"}),
+        ("GET", "/", {"Sec-Fetch-Site": "cross-site"} | HTML),
+        ("GET", "/", LINK | HTML | {"Origin": "https://evil.example"}),
+        ("GET", "/", LINK | HTML | {"Host": "evil.example"}),
+    ],
+)
+def test_nothing_else_of_another_site_does(
+    client: testing.TestClient, method: str, path: str, headers: dict[str, str]
+) -> None:
+    result = client.simulate_request(method, path, headers={"Host": "localhost"} | headers)
+    assert result.status_code == 403
+
+
+def test_a_browser_under_a_refused_name_is_told_what_to_set(client: testing.TestClient) -> None:
+    result = client.simulate_get("/", host="chat.example", headers=HTML)
+    assert result.status_code == 403
+    assert result.headers["content-type"].startswith("text/html")
+    assert "<code>PALAVER_ALLOWED_HOSTS=chat.example</code>" in result.text
+    assert client.simulate_get("/", host="chat.example").json["code"] == "host_refused"
+    assert client.simulate_post("/", host="chat.example", headers=HTML).json
+
+
+def test_what_a_browser_is_told_is_escaped(client: testing.TestClient) -> None:
+    result = client.simulate_get("/", host="<script>alert(1)<.example", headers=HTML)
+    assert "&lt;script&gt;alert(1)&lt;" in result.text
+    assert "<script" not in result.text
+
+
+ALLOWED = "https://chat.example.com"
+
+
+@pytest.fixture(scope="module")
+def sharing() -> testing.TestClient:
+    return guarded(PALAVER_ALLOWED_ORIGINS=ALLOWED)
+
+
+def test_a_preflight_allows_what_it_asks_for(sharing: testing.TestClient) -> None:
+    asked = "authorization, content-type, x-stainless-os, x-stainless-retry-count"
+    headers = {
+        "Origin": ALLOWED,
+        "Access-Control-Request-Method": "DELETE",
+        "Access-Control-Request-Headers": asked,
+    }
+    told = sharing.simulate_options("/", host="localhost", headers=headers).headers
+    assert told["access-control-allow-origin"] == ALLOWED
+    assert told["access-control-allow-headers"] == asked
+    assert told["access-control-allow-methods"] == "DELETE"
+    assert told["access-control-max-age"] == "86400"
+    assert "Origin" in told["vary"]
+
+
+def test_a_preflight_echoes_names_only(sharing: testing.TestClient) -> None:
+    headers = {"Origin": ALLOWED, "Access-Control-Request-Headers": "a b: <c>"}
+    told = sharing.simulate_options("/", host="localhost", headers=headers).headers
+    assert "access-control-allow-headers" not in told
+
+
+@pytest.mark.parametrize("path", ["/", "/nowhere"])
+def test_answers_and_errors_are_shared_with_allowed_origins(
+    sharing: testing.TestClient, path: str
+) -> None:
+    told = sharing.simulate_get(path, host="localhost", headers={"Origin": ALLOWED}).headers
+    assert told["access-control-allow-origin"] == ALLOWED
+    exposed = told["access-control-expose-headers"].lower().split(", ")
+    assert {"x-request-id", "retry-after", "location", "preference-applied"} <= set(exposed)
+    assert "x-ratelimit-remaining-requests" in exposed
+    assert told["vary"] == "Origin"
+
+
+def test_others_are_told_that_it_depends_and_nothing_more(sharing: testing.TestClient) -> None:
+    for headers in ({}, {"Origin": "https://evil.example"}):
+        told = sharing.simulate_get("/", host="localhost", headers=headers).headers
+        assert told["vary"] == "Origin"
+        assert not [name for name in told if name.startswith("access-control")]
+
+
+def test_a_refused_request_of_an_allowed_origin_can_be_read(sharing: testing.TestClient) -> None:
+    result = sharing.simulate_get("/", host="evil.example", headers={"Origin": ALLOWED})
+    assert result.status_code == 403
+    assert result.headers["access-control-allow-origin"] == ALLOWED
