@@ -252,7 +252,7 @@ class BoundedProtocol(HttpToolsProtocol):
         return self._answering is not None and not self._answering.response_complete
 
     def _request_is_whole(self) -> bool:
-        return self._part is Part.NOTHING
+        return self._part is Part.NOTHING or self._is_silent
 
     def _time(self) -> None:
         """See to it that the part that is being sent has its time, and only that."""

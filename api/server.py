@@ -168,7 +168,12 @@ def allow_many_connections() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def main() -> None:
+def main(http: type[BoundedProtocol] = BoundedProtocol) -> None:
+    """Run an API process.
+
+    Args:
+        http: how patient it is with its clients.
+    """
     settings = settings_or_exit()
     configure_logging(settings.log_level, settings.log_format)
     allow_many_connections()
@@ -176,7 +181,7 @@ def main() -> None:
     try:
         check_bind(settings)
         listener = bind(settings)
-        uvloop.run(serve(settings, listener))
+        uvloop.run(serve(settings, listener, http))
     except* ConfigError as errors:
         fail_start(ConfigError("\n".join(map(str, errors.exceptions))))
 

@@ -278,6 +278,60 @@ async def test_guessing_ids_comes_to_an_end(valkey: Valkey) -> None:
     assert new.status_code == 200
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/nowhere",
+        "/favicon.ico",
+        "/jobs/unknown",
+        "/conversations/none",
+        "/v1/responses/resp_x",
+        "/v1/models/other",
+        "/conversations",
+    ],
+)
+async def test_what_is_no_guess_of_an_id_does_not_count(valkey: Valkey, path: str) -> None:
+    async with running_stack(make_settings(valkey.url), ScriptedEngine()) as stack:
+        answers = [await stack.client.get(path) for _ in range(130)]
+        guess = await stack.client.get(f"/jobs/{'0' * 32}")
+    assert {answer.status_code for answer in answers} == {404}
+    assert guess.status_code == 404
+
+
+async def test_a_stranger_behind_the_same_proxy_locks_nobody_out(valkey: Valkey) -> None:
+    async with running_stack(make_settings(valkey.url), ScriptedEngine()) as stack:
+        client, mine = stack.client, await stack.ask("Hello.")
+        response = (await client.post("/v1/responses", json={"input": "Hi."})).json()
+        for number in range(1, 140):
+            last = await client.get(f"/jobs/{number:032x}")
+        assert last.status_code == 429
+        existing = [
+            f"/jobs/{mine['job']}",
+            f"/jobs/{mine['job']}/events",
+            f"/conversations/{mine['id']}/messages",
+            f"/v1/conversations/conv_{mine['id']}",
+            f"/v1/responses/{response['id']}",
+        ]
+        for path in existing:
+            assert (await client.get(path)).status_code == 200, path
+        assert (await stack.ask("And on.", id=mine["id"]))["window"]["turns_kept"] == 2
+        more = {"input": "And on.", "previous_response_id": response["id"]}
+        assert (await client.post("/v1/responses", json=more)).status_code == 200
+        unknown = {"input": "?", "conversation": "conv_7"}
+        assert (await client.post("/v1/responses", json=unknown)).status_code == 429
+
+
+async def test_who_shows_no_key_is_not_taken_for_a_guesser(valkey: Valkey, tmp_path: Path) -> None:
+    async with running_guarded(valkey, tmp_path) as guarded:
+        client, wrong = guarded.stack.client, {"Authorization": "Bearer plv_wrong"}
+        without = [(await client.get("/jobs/x")).status_code for _ in range(130)]
+        guesses = [(await client.get("/jobs/x", headers=wrong)).status_code for _ in range(130)]
+        right = await guarded.ask(guarded.headers("late"), "Hello.")
+    assert set(without) == {401}
+    assert (guesses[0], guesses[-1]) == (401, 429)
+    assert right.status_code == 200
+
+
 @pytest.mark.parametrize("header", ["Forwarded", "Via", "X-Forwarded-For"])
 async def test_with_keys_a_proxy_may_stand_in_front(
     valkey: Valkey, tmp_path: Path, header: str

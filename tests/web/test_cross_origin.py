@@ -14,6 +14,7 @@ from tests.scripted import ScriptedEngine
 from tests.servers import running_stack
 
 PAGE = """<!doctype html><title>evil</title><body><pre id="seen"></pre>
+<a id="link" href="{target}/">a link</a>
 <iframe name="hidden"></iframe>
 <form id="form" method="post" enctype="text/plain" target="hidden" action="{target}/">
 <input name='{{"prompt": "posted by a form", "stop": ["' value='"]}}'></form>
@@ -81,3 +82,16 @@ async def test_a_page_of_another_origin_cannot_post_a_prompt(
         # The same server answers those who may.
         assert (await stack.ask("Hello."))["reply"] == "You said: Hello."
     assert len(engine.prompts) == 1
+
+
+async def test_a_link_on_another_site_opens_the_chat_page(
+    context: BrowserContext, settings: Settings
+) -> None:
+    async with running_stack(settings, ScriptedEngine()) as stack:
+        target = str(stack.client.base_url).rstrip("/")
+        with serving(PAGE.format(target=target)) as port:
+            page = await context.new_page()
+            await page.goto(f"http://evil.localhost:{port}/")
+            await page.locator("#link").click()
+            await expect(page).to_have_url(f"{target}/")
+            await expect(page.get_by_role("textbox").first).to_be_visible()
