@@ -1,9 +1,10 @@
 """A job's events as server-sent events, from the beginning or from where a client left off."""
 
 import asyncio
+import contextlib
 import re
-from collections.abc import AsyncIterator
-from typing import Any, Final
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Any, Final, cast
 
 import falcon.asgi
 from falcon.asgi import SSEvent
@@ -94,13 +95,18 @@ async def _until_left(
     events: AsyncIterator[SSEvent | None], incoming: Incoming
 ) -> AsyncIterator[SSEvent | None]:
     """Events as long as somebody reads them; falcon itself watches for the client's leaving."""
-    try:
+    async with contextlib.aclosing(cast(AsyncGenerator[SSEvent | None, None], events)):
         while True:
-            async with incoming.waiting():
-                event = await anext(events)
+            try:
+                async with incoming.waiting():
+                    event = await anext(events)
+            except StopAsyncIteration:
+                return
+            except TimeoutError:
+                if incoming.has_left:
+                    return
+                raise
             yield event
-    except (StopAsyncIteration, TimeoutError):
-        return
 
 
 async def events_or_pings(watch: Watch) -> AsyncIterator[Event | None]:
