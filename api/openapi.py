@@ -90,7 +90,7 @@ def _chat_paths() -> dict[str, Any]:
             },
         },
         "202": _json("Accepted; the reply is not there yet", _ref("Job")),
-        **_problems("400", "404", "406", "408", "409", "413", "422", "500", "503", "504"),
+        **_problems("400", "404", "406", "408", "409", "413", "415", "422", "500", "503", "504"),
     }
     return {
         "/": {
