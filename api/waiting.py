@@ -1,7 +1,7 @@
 """Waiting for a job's end, and telling of it."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import falcon
@@ -20,6 +20,8 @@ from shared.redis import AWAY
 from shared.turn_values import Accepted
 
 RETRY_AFTER_S: Final = 1
+_STATUS_WITHIN_S: Final = 2.0
+"""How long a stream's status waits for its first piece."""
 
 
 class ClientLeft(Problem):
@@ -119,20 +121,51 @@ async def first_terminal(
     Raises:
         ClientLeft: the only one who could read it has gone.
     """
+    return await _first(watch, lambda event: event.is_terminal, wait_s, only_reader)
+
+
+async def raise_early_failure(
+    feed: EventFeed, accepted: Accepted, only_reader: Incoming | None = None
+) -> None:
+    """Wait for a turn's first piece, but not long, before a stream of it is opened.
+
+    Once a stream has begun its status is 200, whatever becomes of the turn: what fails at once, as
+    a prompt does that is too long, is better told by the status.
+
+    Raises:
+        Problem: the turn ended without a reply before it had written anything.
+        ClientLeft: the only one who could read it has gone.
+    """
+    async with feed.watch(accepted.job) as watch:
+        first = await _first(watch, _says_how_it_goes, _STATUS_WITHIN_S, only_reader)
+    if first is not None and first.is_terminal and first.kind != "completed":
+        raise to_problem_of(accepted, first)
+
+
+def _says_how_it_goes(event: Event) -> bool:
+    return event.kind == "token" or event.is_terminal
+
+
+async def _first(
+    watch: Watch,
+    is_wanted: Callable[[Event], bool],
+    wait_s: float,
+    only_reader: Incoming | None,
+) -> Event | None:
     try:
         async with asyncio.timeout(wait_s):
             if only_reader is None:
-                return await _terminal(watch)
+                return await _next(watch, is_wanted)
             async with only_reader.watched():
-                return await _terminal(watch)
+                return await _next(watch, is_wanted)
     except (TimeoutError, FeedLost):
         if only_reader is not None and only_reader.has_left:
             raise ClientLeft from None
         return None
 
 
-async def _terminal(watch: Watch) -> Event:
+async def _next(watch: Watch, is_wanted: Callable[[Event], bool]) -> Event:
     while True:
-        last = (await watch.events())[-1]
-        if last.is_terminal:
-            return last
+        for event in await watch.events():
+            if is_wanted(event):
+                return event

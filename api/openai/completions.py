@@ -25,7 +25,13 @@ from api.openai.requests import (
     SchemaFormat,
 )
 from api.stream import events_or_pings, open_stream
-from api.waiting import ClientLeft, first_terminal, tell_allowance, to_problem_of
+from api.waiting import (
+    ClientLeft,
+    first_terminal,
+    raise_early_failure,
+    tell_allowance,
+    to_problem_of,
+)
 from shared import ids
 from shared.config import Settings
 from shared.events import Event
@@ -102,6 +108,14 @@ class ChatCompletionsResource:
         if request.stream:
             accepted = await self._intake.submit(submission)
             tell_allowance(accepted.allowance, resp)
+            try:
+                await raise_early_failure(self._feed, accepted, Incoming.of(req))
+            except ClientLeft:
+                await self._turns.cancel(accepted.job, submission.owner)
+                raise
+            except Problem:
+                await self._turns.discard(accepted.job)
+                raise
             open_stream(resp, self._stream(asked, accepted, submission.owner))
         else:
             await self._whole(asked, submission, req, resp)

@@ -31,7 +31,13 @@ from api.openai.objects import (
 from api.openai.queries import ItemQuery, Query, behind
 from api.openai.response_requests import ResponsesRequest
 from api.stream import events_or_pings, open_stream
-from api.waiting import ClientLeft, first_terminal, tell_allowance, to_problem_of
+from api.waiting import (
+    ClientLeft,
+    first_terminal,
+    raise_early_failure,
+    tell_allowance,
+    to_problem_of,
+)
 from shared import ids
 from shared.config import Settings
 from shared.conversations import Conversations
@@ -81,8 +87,23 @@ class ResponsesResource:
         tell_allowance(accepted.allowance, resp)
         shape = _shape(submission, accepted, model)
         if request.stream:
+            await self._until_it_goes(submission, accepted, req)
             return self._streams.open(shape, submission.owner, 0, resp)
         return show_response(shape.to_wire("queued"), resp)
+
+    async def _until_it_goes(
+        self, submission: Submission, accepted: Accepted, req: falcon.asgi.Request
+    ) -> None:
+        only_reader = Incoming.of(req) if submission.stateless else None
+        try:
+            await raise_early_failure(self._feed, accepted, only_reader)
+        except ClientLeft:
+            await self._turns.cancel(accepted.job, submission.owner)
+            raise
+        except Problem:
+            if submission.stateless:
+                await self._turns.discard(accepted.job)
+            raise
 
     def _submission(self, caller: Caller, request: ResponsesRequest) -> Submission:
         named, previous = request.conversation_id, request.previous_response_id

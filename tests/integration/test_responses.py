@@ -298,6 +298,29 @@ async def test_a_failed_response_opens_no_item_and_names_its_reason(valkey: Valk
     assert found["error"]["message"].startswith("Input tokens exceed the configured limit of 200")
 
 
+@pytest.mark.parametrize("store", [True, False])
+@pytest.mark.parametrize("path", ["responses", "chat/completions"])
+async def test_what_fails_before_its_first_piece_fails_with_a_status_streamed_or_not(
+    valkey: Valkey, path: str, store: bool
+) -> None:
+    settings = make_settings(valkey.url, PALAVER_CONTEXT_LENGTH="200")
+    async with running_stack(settings, ScriptedEngine(failing)) as stack:
+        for stream in (False, True):
+            for text, status, code in (
+                ("x" * 300, 400, "context_length_exceeded"),
+                ("Hello", 500, "generation_failed"),
+            ):
+                said = {"input": text} if path == "responses" else {"messages": [user(text)]}
+                body = {"model": "any", "stream": stream, "store": store, **said}
+                answer = await stack.client.post(f"/v1/{path}", json=body)
+                assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+                assert answer.headers["content-type"] == "application/json"
+
+
+def user(text: str) -> dict[str, str]:
+    return {"role": "user", "content": text}
+
+
 @pytest.mark.parametrize(
     ("fields", "param", "code"),
     [
