@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 from api.app import Api, create_api
 from api.connections import BoundedProtocol
 from api.watch import FeedLost
-from shared.boot import check_server
+from shared.boot import check_server, until_alike
 from shared.config import Settings, fail_start, is_loopback, settings_or_exit
 from shared.errors import ConfigError
 from shared.keys import Keys
@@ -24,6 +24,7 @@ from shared.logs import configure_logging
 from shared.redis import AWAY, connect, wait_until_up, will_pass
 from shared.supervisor import stop_on_signals
 from shared.tasks import end
+from shared.workers import Workers
 
 _BACKLOG: Final = 2048
 _REDIS_CONNECTIONS: Final = 9
@@ -142,6 +143,8 @@ async def _greet_when_ready(
     while await wait_until_up(redis, draining):
         try:
             await check_server(redis, Keys(settings.namespace), settings)
+            if not await _is_alike(settings, redis, draining):
+                return
             break
         except (RedisError, OSError) as error:
             if not will_pass(error):
@@ -159,6 +162,20 @@ async def _greet_when_ready(
         f'  curl {address} -d \'{{"prompt": "Who are you?"}}\'\n',
         flush=True,
     )
+
+
+async def _is_alike(settings: Settings, redis: Redis, draining: asyncio.Event) -> bool:
+    """Wait until living workers have the window that we are told of; False if we are to stop.
+
+    Raises:
+        ConfigError: one has another, and goes on living.
+    """
+    length = settings.context_length
+    if "context_length" not in settings.model_fields_set:
+        # Workers elsewhere may be told of one that nobody tells us.
+        return True
+    workers = Workers(redis, Keys(settings.namespace))
+    return await until_alike(lambda: workers.of_other_length(length), length, draining)
 
 
 def allow_many_connections() -> None:

@@ -1,6 +1,10 @@
-"""What must be right about a Redis server before anything is kept there."""
+"""What must be right before anything is kept on a Redis server: the server, and who works there."""
 
+import asyncio
+import contextlib
 import logging
+import time
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from redis.asyncio import Redis
@@ -8,6 +12,7 @@ from redis.asyncio import Redis
 from shared.config import Settings
 from shared.errors import ConfigError
 from shared.keys import Keys
+from shared.turn_values import OtherWorker
 
 log = logging.getLogger(__name__)
 
@@ -15,6 +20,42 @@ SCHEMA: Final = "1"
 """Changes when a version could not read what another one wrote."""
 
 OLDEST_SERVER: Final = (6, 2)
+
+
+_ASK_AGAIN_S: Final = 1.0
+
+
+async def until_alike(
+    find: Callable[[], Awaitable[OtherWorker | None]],
+    context_length: int,
+    stopping: asyncio.Event,
+) -> bool:
+    """Wait until no living worker has another model or window; False if told to stop before.
+
+    Args:
+        find: returns one that has.
+        context_length: our own `PALAVER_CONTEXT_LENGTH`.
+
+    Raises:
+        ConfigError: one has, and goes on living.
+    """
+    deadline: float | None = None
+    while not stopping.is_set():
+        other = await find()
+        if other is None:
+            return True
+        if deadline is None:
+            # It may be gone already, and not yet forgotten.
+            deadline = time.monotonic() + other.known_for_s + _ASK_AGAIN_S
+            log.warning("%s: waiting", other.described(context_length))
+        elif time.monotonic() > deadline:
+            raise ConfigError(
+                f"{other.described(context_length)} on this queue; all must have the same: stop it "
+                "first, or give this one another PALAVER_NAMESPACE"
+            )
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stopping.wait(), _ASK_AGAIN_S)
+    return False
 
 
 async def check_server(redis: Redis, keys: Keys, settings: Settings) -> None:

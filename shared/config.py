@@ -27,6 +27,9 @@ from shared.supervisor import RELOAD_VARIABLE
 _REDIS_SCHEMES = ("redis", "rediss", "unix", "sentinel", "sentinels")
 _PREFIX = "PALAVER_"
 DEFAULT_PORT = 3000
+DEFAULT_WINDOW = 3500
+"""Tokens."""
+_SMALLEST_WINDOW = 64
 CLIENT_KEY_VARIABLE = "PALAVER_API_KEY"
 """The key that clients show, in their own environment; no setting of the server."""
 BUILD_VARIABLE = "PALAVER_CUDA_ARCHITECTURES"
@@ -91,7 +94,7 @@ class Settings(BaseSettings):
 
     model_path: Path | None = _env("PALAVER_MODEL_PATH", None)
     chat_template: Path | None = _env("PALAVER_CHAT_TEMPLATE", None)
-    context_length: int = _env("PALAVER_CONTEXT_LENGTH", 3500, ge=64, le=10_000_000)
+    context_length: int = _env("PALAVER_CONTEXT_LENGTH", DEFAULT_WINDOW, ge=0, le=10_000_000)
     trim_to: float = _env("PALAVER_TRIM_TO", 0.6, gt=0, le=1)
     max_tokens: int = _env("PALAVER_MAX_TOKENS", 512, ge=1, le=1_000_000)
     default_context: str = _env(_CONTEXT_VARIABLE, "You are a helpful, concise assistant.")
@@ -128,15 +131,26 @@ class Settings(BaseSettings):
         return self.heartbeat_setting or self.lease / 3
 
     @property
+    def window(self) -> int:
+        """Tokens of a window; the model's own, if that is asked for, is known to workers only."""
+        return self.context_length or DEFAULT_WINDOW
+
+    @property
     def max_tokens_limit(self) -> int:
         """The most tokens a request may ask for."""
-        return min(self.max_tokens * 8, self.context_length)
+        most = self.max_tokens * 8
+        return min(most, self.context_length) if self.context_length else most
 
     @model_validator(mode="after")
     def _check_together(self) -> "Settings":
         if self.redis_url is not None and _scheme(self.redis_url) not in _REDIS_SCHEMES:
             raise ValueError(
                 f"REDIS_URL: allowed are {', '.join(s + '://' for s in _REDIS_SCHEMES)}"
+            )
+        if 0 < self.context_length < _SMALLEST_WINDOW:
+            raise ValueError(
+                f"PALAVER_CONTEXT_LENGTH={self.context_length}: allowed are 0 (the model's own) "
+                f"and {_SMALLEST_WINDOW} or more"
             )
         if self.heartbeat > self.lease / 2:
             raise ValueError(

@@ -47,9 +47,10 @@ _PATTERNS: Final = {
     "events": "job:{}:events",
     "lease": "lease:{}",
     "open_jobs": "jobs:open",
-    # Workers: what each is, and when each was last heard of.
+    # Workers: what each is, and when each was last heard of; the window that all of them have.
     "worker": "worker:{}",
     "workers": "workers",
+    "window": "window",
     # Pub/sub channels that ring for every event: of one job; of the jobs of one API process. And
     # one for each worker, to which the jobs go that it has lost.
     "doorbell": "doorbell:{}",
@@ -123,6 +124,10 @@ class Keys:
     @property
     def workers(self) -> str:
         return self._name("workers")
+
+    @property
+    def window(self) -> str:
+        return self._name("window")
 
 
 def lua_table() -> str:

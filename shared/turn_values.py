@@ -130,6 +130,7 @@ class WorkerState:
     """What a worker tells of itself: its model, its slots and how many run, its engine's steps.
 
     `stats` are the engine's figures, `turns` what became of its turns, both as JSON.
+    `context_length` is what `PALAVER_CONTEXT_LENGTH` says, `window` what came of it, in tokens.
     """
 
     model: str
@@ -139,15 +140,33 @@ class WorkerState:
     steps: int
     stats: bytes = b"{}"
     turns: bytes = b"{}"
+    context_length: int = 0
+    window: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class OtherModel:
-    """A living worker of another model, and how long it is known for without another word."""
+class OtherWorker:
+    """A living worker beside which a process must not start.
+
+    Args:
+        differs: what it has otherwise: its `model`, or its `context_length`.
+        value: the model's name, or the setting.
+        known_for_s: how long it counts as living without another word.
+    """
 
     worker: str
-    model: str
+    differs: str
+    value: str
     known_for_s: float
+
+    def described(self, context_length: int) -> str:
+        """What it has otherwise; `context_length` is ours."""
+        if self.differs == "model":
+            return f"worker {self.worker} runs another model ({self.value})"
+        return (
+            f"worker {self.worker} has PALAVER_CONTEXT_LENGTH={self.value}, this process has "
+            f"{context_length}"
+        )
 
 
 @dataclass(frozen=True, slots=True)

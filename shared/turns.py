@@ -43,9 +43,6 @@ from shared.turn_values import (
 )
 from shared.workers import WORKER_SILENCE_S
 
-_TOKENS_PER_MESSAGE: Final = 4
-"""No message takes less of a window, scaffold included; bounds how many an edit looks at."""
-
 _SCRIPTS: Final = (
     "cancel", "places", "shield", "settle",
     "submit", "claim", "beat", "emit", "commit", "fail", "hand_over", "reclaim", "sweep",
@@ -58,9 +55,12 @@ class Turns:
     Args:
         redis: decodes responses to `str`.
         settings: times and limits.
+        window: tokens of a window, for whoever knows better than the settings.
     """
 
-    def __init__(self, redis: Redis, keys: Keys, settings: Settings) -> None:
+    def __init__(
+        self, redis: Redis, keys: Keys, settings: Settings, *, window: int | None = None
+    ) -> None:
         self._redis = redis
         self._keys = keys
         self._settings = settings
@@ -71,7 +71,7 @@ class Turns:
         }
         self._start = {
             "lease_ms": milliseconds(settings.lease),
-            "reach": reach(settings),
+            "window": settings.window if window is None else window,
         }
 
     async def ensure_group(self) -> None:
@@ -105,7 +105,7 @@ class Turns:
             stateless=1 if submission.stateless else None,
             response=1 if submission.response else None,
             behind=submission.behind,
-            reach=reach(self._settings),
+            window=self._settings.window,
             **idempotency_arguments(submission, self._settings),
             pending_limit=self._settings.pending_turns,
             queue_limit=self._settings.queue_limit,
@@ -327,11 +327,6 @@ def error_data(error: TurnFailed) -> bytes:
     """A failed turn's event data."""
     body = {"code": error.code, "detail": str(error), **error.details}
     return orjson.dumps({"error": body})
-
-
-def reach(settings: Settings) -> int:
-    """The most messages that a window can show."""
-    return settings.context_length // _TOKENS_PER_MESSAGE
 
 
 def expiries(settings: Settings) -> dict[str, int]:

@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 
 from shared.keys import Keys
 from shared.scripts import Scripts, milliseconds
-from shared.turn_values import OtherModel, WorkerState
+from shared.turn_values import OtherWorker, WorkerState
 
 WORKER_SILENCE_S: Final = 60.0
 """After this long without any worker's sign of life, prompts are refused."""
@@ -21,15 +21,29 @@ class Workers:
         self._keys = keys
         self._call = Scripts(redis, keys, "announce", "silence").call
 
-    async def register(self, worker: str, state: WorkerState, ttl_s: float) -> OtherModel | None:
-        """A worker begins; returns who keeps it from it, because it runs another model."""
+    async def register(self, worker: str, state: WorkerState, ttl_s: float) -> OtherWorker | None:
+        """A worker begins; returns who keeps it from it, having another model or window."""
         answer = await self._call(
             "announce", register=1, worker=worker, ttl_ms=milliseconds(ttl_s), **asdict(state)
         )
         if answer == "OK":
             return None
-        _, other, model, left_ms = answer
-        return OtherModel(other, model, max(0, int(left_ms)) / 1000)
+        _, other, differs, value, left_ms = answer
+        return OtherWorker(other, differs, value, max(0, int(left_ms)) / 1000)
+
+    async def of_other_length(self, context_length: int) -> OtherWorker | None:
+        """A living worker with another `PALAVER_CONTEXT_LENGTH`; the one that is known longest."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for worker in (workers := await self._redis.zrange(self._keys.workers, 0, -1)):
+                pipe.hget(self._keys.worker(worker), "context_length")
+                pipe.pttl(self._keys.worker(worker))
+            told = await pipe.execute()
+        others = [
+            OtherWorker(worker, "context_length", length, max(0, left_ms) / 1000)
+            for worker, length, left_ms in zip(workers, told[::2], told[1::2], strict=True)
+            if length is not None and length != str(context_length)
+        ]
+        return max(others, key=lambda other: other.known_for_s, default=None)
 
     async def announce(self, worker: str, state: WorkerState, ttl_s: float) -> None:
         """A worker is there; it is forgotten after `ttl_s` without another word."""

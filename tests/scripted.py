@@ -60,9 +60,11 @@ class ScriptedEngine:
         piece_length: int = 0,
         step: Callable[[int], "asyncio.Future[None] | None"] | None = None,
         fingerprint: str = "scripted",
+        window: int = 1 << 20,
     ) -> None:
         self.model = ModelInfo("scripted", fingerprint)
         self.slots = slots
+        self.window = window
         self.steps = 0
         self.prompts: list[str] = []
         self.requests: list[GenerationRequest] = []

@@ -4,8 +4,9 @@ A hybrid has convolutions that remember, beside attention: its memory cannot be 
 earlier length. Models of other kinds: `tests/tiny_architectures.py`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import gguf
 import numpy as np
@@ -92,16 +93,22 @@ def write_without_weights(path: Path, architecture: str, **metadata: object) -> 
     """A file that tells what kind of model it is, and holds nothing else."""
     writer = gguf.GGUFWriter(path, architecture)
     writer.add_block_count(1)
-    writer.add_context_length(64)
+    if f"{architecture}.context_length" not in metadata:
+        writer.add_context_length(64)
     writer.add_embedding_length(_EMBEDDING)
     writer.add_feed_forward_length(_FEED_FORWARD)
     writer.add_head_count(_HEADS)
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_layer_norm_eps(1e-5)
     writer.add_relative_attn_buckets_count(8)
+    adders: dict[type, Callable[[str, Any], None]] = {
+        bool: writer.add_bool,
+        int: writer.add_uint32,
+        float: writer.add_float32,
+        str: writer.add_string,
+    }
     for key, value in metadata.items():
-        add = writer.add_bool if isinstance(value, bool) else writer.add_uint32
-        add(key, value)  # type: ignore[arg-type]
+        adders[type(value)](key, value)
     add_tokenizer(writer)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()

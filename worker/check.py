@@ -11,8 +11,8 @@ from worker.engine.interface import EngineError
 
 
 def check() -> dict[str, Any]:
-    """The model's path, size in bytes and number of weights; the GPUs that can be used, and why
-    there are none if somebody may expect one.
+    """The model's path, size in bytes and number of weights, and what a worker would warn of; the
+    GPUs that can be used, and why there are none if somebody may expect one.
 
     Raises:
         ConfigError, EngineError: there is no usable model.
@@ -21,6 +21,7 @@ def check() -> dict[str, Any]:
     # Only here, so that it can be told well.
     from worker.engine.conversion import weights_of  # noqa: PLC0415
     from worker.engine.devices import gpus, why_no_gpu  # noqa: PLC0415
+    from worker.engine.loading import remarks  # noqa: PLC0415
     from worker.settings import model_path  # noqa: PLC0415
 
     settings = load_settings(PORT=DEFAULT_PORT)
@@ -31,6 +32,9 @@ def check() -> dict[str, Any]:
         "bytes": path.stat().st_size,
         "weights": num_weights,
         "gpus": [asdict(gpu) for gpu in gpus()] if settings.gpu_layers else [],
+        "remarks": remarks(
+            path, window=settings.context_length, template_path=settings.chat_template
+        ),
         "all_layers": settings.gpu_layers < 0,
         # Who asks for no layers on it does not miss it.
         "why_no_gpu": why_no_gpu() if settings.gpu_layers else None,

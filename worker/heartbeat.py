@@ -9,7 +9,7 @@ from typing import Final, NoReturn
 import orjson
 from redis.exceptions import RedisError
 
-from shared.turn_values import OtherModel, Outcome, WorkerState
+from shared.turn_values import OtherWorker, Outcome, WorkerState
 from shared.turns import Turns
 from shared.workers import Workers
 from worker.engine.interface import Engine
@@ -33,6 +33,8 @@ class Heartbeat:
 
     Args:
         interval_s: between two beats.
+        context_length: what `PALAVER_CONTEXT_LENGTH` says.
+        window: tokens of prompt and reply together.
         stuck: called when the engine's step takes far too long.
     """
 
@@ -46,6 +48,8 @@ class Heartbeat:
         *,
         worker_id: str,
         interval_s: float,
+        context_length: int,
+        window: int,
         stuck: Callable[[], None] = exit_stuck,
     ) -> None:
         self._turns = turns
@@ -55,6 +59,8 @@ class Heartbeat:
         self._metrics = metrics
         self._worker_id = worker_id
         self._interval_s = interval_s
+        self._context_length = context_length
+        self._window = window
         self._stuck = stuck
 
     async def run(self) -> None:
@@ -75,8 +81,8 @@ class Heartbeat:
         except (RedisError, OSError) as error:
             log.warning("heartbeat: %s", error)
 
-    async def register(self) -> OtherModel | None:
-        """Tell for the first time; returns who runs another model, if somebody does."""
+    async def register(self) -> OtherWorker | None:
+        """Tell for the first time; returns who has another model or window, if somebody does."""
         return await self._workers.register(self._worker_id, self._state(), self._ttl_s)
 
     async def announce(self) -> None:
@@ -97,6 +103,8 @@ class Heartbeat:
             engine.steps,
             orjson.dumps(engine.stats()),
             orjson.dumps(self._metrics.to_json()),
+            self._context_length,
+            self._window,
         )
 
     async def _beat(self, held: Held) -> None:

@@ -6,15 +6,14 @@ import logging
 import os
 import secrets
 import socket
-import time
 from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from typing import Any, Final
 
 from redis.asyncio import Redis
 
-from shared.boot import check_server
+from shared.boot import check_server, until_alike
 from shared.config import Settings
-from shared.errors import ConfigError
 from shared.keys import Keys
 from shared.redis import AWAY, connect, wait_until_up
 from shared.tasks import end
@@ -34,7 +33,6 @@ from worker.turn_metrics import TurnMetrics
 
 log = logging.getLogger(__name__)
 
-_REGISTER_AGAIN_S: Final = 1.0
 _HAND_OVER_S: Final = 3.0
 """Time for the last writes of a process that stops."""
 
@@ -60,9 +58,10 @@ async def run_worker(settings: Settings, engine: Engine, stopping: asyncio.Event
 
 
 async def _run(settings: Settings, redis: Redis, engine: Engine, stopping: asyncio.Event) -> None:
+    window = min(settings.context_length or engine.window, engine.window)
     keys = Keys(settings.namespace)
     await persist("check", lambda: check_server(redis, keys, settings))
-    turns, workers = Turns(redis, keys, settings), Workers(redis, keys)
+    turns, workers = Turns(redis, keys, settings, window=window), Workers(redis, keys)
     await persist("group", turns.ensure_group)
     emitter = Emitter(turns)
     holdings: Holdings = {}
@@ -78,7 +77,7 @@ async def _run(settings: Settings, redis: Redis, engine: Engine, stopping: async
             emitter,
             quarantine,
             metrics,
-            window=settings.context_length,
+            window=window,
             trim_to=settings.trim_to,
             max_tokens=settings.max_tokens,
         ),
@@ -96,6 +95,8 @@ async def _run(settings: Settings, redis: Redis, engine: Engine, stopping: async
         metrics,
         worker_id=worker.worker_id,
         interval_s=settings.heartbeat,
+        context_length=settings.context_length,
+        window=window,
     )
     losses = Losses(redis, keys, turns, holdings, worker.worker_id)
     recovery = Recovery(redis, turns, worker, metrics, lease_s=settings.lease)
@@ -105,34 +106,10 @@ async def _run(settings: Settings, redis: Redis, engine: Engine, stopping: async
         "losses": losses.run,
         "permits": worker.async_run,
     }
-    if await _register(heartbeat, stopping):
+    register = partial(persist, "register", heartbeat.register)
+    if await until_alike(register, settings.context_length, stopping):
         log.info("worker %s is ready", worker.worker_id)
         await _serve(worker, workers, recovery, parts, stopping, settings.grace)
-
-
-async def _register(heartbeat: Heartbeat, stopping: asyncio.Event) -> bool:
-    """Begin, once no living worker runs another model; False if we are told to stop before.
-
-    Raises:
-        ConfigError: one does, and goes on living.
-    """
-    deadline: float | None = None
-    while not stopping.is_set():
-        other = await persist("register", heartbeat.register)
-        if other is None:
-            return True
-        if deadline is None:
-            # It may be gone already, and not yet forgotten.
-            deadline = time.monotonic() + other.known_for_s + _REGISTER_AGAIN_S
-            log.warning("worker %s runs another model (%s): waiting", other.worker, other.model)
-        elif time.monotonic() > deadline:
-            raise ConfigError(
-                f"worker {other.worker} runs another model ({other.model}) on this queue; stop it "
-                "first, or give this one another PALAVER_NAMESPACE"
-            )
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stopping.wait(), _REGISTER_AGAIN_S)
-    return False
 
 
 async def _serve(

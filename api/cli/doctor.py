@@ -133,6 +133,12 @@ async def _describe(redis: Redis) -> Finding:
 async def _workers(redis: Redis, settings: Settings) -> Finding:
     workers = Workers(redis, Keys(settings.namespace))
     told, silence_s = await workers.all(), await workers.silence_s()
+    length = settings.context_length
+    if "context_length" in settings.model_fields_set:
+        other = await workers.of_other_length(length)
+        if other is not None:
+            text = f"{other.described(length)}; all must have the same"
+            return Finding("bad", "workers", text)
     if told:
         models = ", ".join(sorted({fields["model"] for fields in told.values()}))
         places = {runs_on(worker_stats(fields).get("placement") or {}) for fields in told.values()}
@@ -165,6 +171,8 @@ def model_findings(found: dict[str, Any]) -> Iterator[Finding]:
     """What `worker.check` found, of the model and what it would run on."""
     size = f"{found['weights'] / 1e6:.0f} million weights, {found['bytes'] // _MEBIBYTE} MiB"
     yield Finding("ok", "model", f"{found['path']} ({size})")
+    for remark in found["remarks"]:
+        yield Finding("note", "model", remark)
     for gpu in found["gpus"]:
         free, total = gpu["free_bytes"] // _MEBIBYTE, gpu["total_bytes"] // _MEBIBYTE
         text = f"{gpu['description']} ({gpu['name']}), {free:,} of {total:,} MiB free"

@@ -335,9 +335,15 @@ local function abandon(job)
   forget_text(job)
 end
 
+-- The most messages that a window can show: none takes less of it than four tokens, scaffold included.
+-- Workers say how large it is; until one has, what the process that asks takes it for (`arg.window`).
+local function reach()
+  return math.floor(tonumber(redis.call('GET', key.window) or arg.window) / 4)
+end
+
 -- A conversation as a turn needs it: {context, next, offset, messages, turns}, or false if it is gone.
 -- The messages are those from the window's offset on; in front of `replace_from`, if that lies before
--- the offset, at most `arg.reach` of them, because the window then starts anew. `next` is the number
+-- the offset, at most `reach` of them, because the window then starts anew. `next` is the number
 -- that the turn's prompt gets; `turns` how many have completed and stand before it.
 local function view(conversation, replace_from)
   local f = redis.call('HMGET', key.conversation(conversation),
@@ -347,7 +353,7 @@ local function view(conversation, replace_from)
   if replace_from and tonumber(replace_from) < number then
     number = math.max(first, tonumber(replace_from))
     turns = turns - replies_from(conversation, number - first)
-    if number <= offset then offset = number - arg.reach end
+    if number <= offset then offset = number - reach() end
   end
   offset = math.max(offset, first)
   local messages = {}

@@ -66,7 +66,7 @@ class Process:
             self._process = subprocess.Popen(
                 self._command,
                 cwd=ROOT,
-                env=environment(**self._variables, **variables),
+                env=environment(**self._variables | variables),
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 preexec_fn=lambda: die_with_parent(parent, signal.SIGKILL),

@@ -77,6 +77,41 @@ async def test_another_model_on_the_same_queue_is_refused_while_one_lives() -> N
         await change_model(cluster, first, second)
 
 
+async def test_another_window_on_the_same_queue_is_refused_while_a_worker_lives() -> None:
+    async with running_cluster(workers=2, lease_s=1) as cluster, cluster.client() as client:
+        [api], (first, second) = cluster.apis, cluster.workers
+        assert await second.stop() == 0
+        second.start(PALAVER_CONTEXT_LENGTH="5000")
+        assert await second.ended() == EX_CONFIG
+        assert "has PALAVER_CONTEXT_LENGTH=100000, this process has 5000" in second.output
+        assert_completed(await ended(client, (await post_job(client, "Still there?"))["job"]),
+                         "Still there?")  # fmt: skip
+
+        assert await api.stop() == 0
+        api.start(PALAVER_CONTEXT_LENGTH="5000")
+        assert await api.ended() == EX_CONFIG
+        assert "has PALAVER_CONTEXT_LENGTH=100000, this process has 5000" in api.output
+
+        # Of a worker that was killed nothing is heard any more: then it may be changed.
+        first.kill()
+        second.start(PALAVER_CONTEXT_LENGTH="5000")
+        async with asyncio.timeout(20), cluster.redis() as redis:
+            while await redis.get(KEYS.window) != "5000":
+                await asyncio.sleep(0.05)
+                assert second.is_running, second.output
+        api.start(PALAVER_CONTEXT_LENGTH="5000")
+        await cluster.ready(workers=1)
+
+
+async def test_an_api_that_is_told_of_no_window_takes_the_workers() -> None:
+    """Workers may be elsewhere, and their settings with them."""
+    async with running_cluster(workers=1) as cluster:
+        [api] = cluster.apis
+        assert await api.stop() == 0
+        api.start(PALAVER_CONTEXT_LENGTH="")
+        await cluster.ready()
+
+
 async def change_model(cluster: Cluster, old: Process, new: Process) -> None:
     """Of a worker that was killed nothing is heard any more: soon another model may begin."""
     old.kill()

@@ -32,6 +32,31 @@ async def test_every_prompt_begins_with_what_was_evaluated_ahead(valkey: Valkey)
     assert len(whole.json()["messages"]) == 2 * (TURNS + 2), "trimming deletes nothing"
 
 
+async def test_a_window_may_be_what_the_model_was_made_for(valkey: Valkey) -> None:
+    """Then workers know its size, and nobody else."""
+    settings = make_settings(valkey.url, PALAVER_CONTEXT_LENGTH=0, PALAVER_MAX_TOKENS=10)
+    engine = ScriptedEngine(reply, window=100)
+    async with running_stack(settings, engine) as stack:
+        answer = await stack.ask(PROMPT, context="Be")
+        receipts = [answer["window"]]
+        for _ in range(TURNS):
+            answer = await stack.ask(PROMPT, id=answer["id"])
+            receipts.append(answer["window"])
+        # An edit looks back at no more messages than this window can show: 25.
+        await stack.ask("again", id=answer["id"], replace_from=21)
+    assert {receipt["budget"] for receipt in receipts} == {100}
+    assert max(receipt["used"] for receipt in receipts) <= 100
+    assert receipts[-1]["turns_dropped"] > 0
+    assert "again" in engine.prompts[-1]
+
+
+async def test_an_engine_has_no_longer_window_than_its_model(valkey: Valkey) -> None:
+    settings = make_settings(valkey.url, PALAVER_CONTEXT_LENGTH=5000)
+    async with running_stack(settings, ScriptedEngine(reply, window=100)) as stack:
+        answer = await stack.ask(PROMPT)
+    assert answer["window"]["budget"] == 100
+
+
 async def test_the_receipt_adds_up_and_the_window_is_never_exceeded(valkey: Valkey) -> None:
     engine = ScriptedEngine(reply)
     async with running_stack(narrow(valkey), engine) as stack:

@@ -38,6 +38,7 @@ def test_gpus_are_told_of_with_their_memory(found: dict[str, Any], lines: list[s
         "path": "a.gguf",
         "bytes": 4 * GIB,
         "weights": 8e9,
+        "remarks": [],
         "why_no_gpu": None,
         "all_layers": True,
         **found,

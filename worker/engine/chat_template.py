@@ -25,6 +25,7 @@ CHATML: Final = (
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 """For models that bring no template of their own."""
+CHATML_TOKENS: Final = ("<|im_start|>", "<|im_end|>")
 
 
 class _Generation(Extension):

@@ -21,7 +21,13 @@ from typing import Final
 import llama_cpp
 
 from worker.engine.devices import gpus
-from worker.engine.model_file import ModelError, check_generates, fingerprint, load_model, metadata
+from worker.engine.model_file import (
+    ModelError,
+    check_generates,
+    fingerprint,
+    metadata,
+    without_weights,
+)
 
 log = logging.getLogger(__name__)
 
@@ -124,16 +130,11 @@ def weights_of(path: Path) -> tuple[int | None, int]:
     Raises:
         ModelError: it is not a model, or none that generates text.
     """
-    params = llama_cpp.llama_model_default_params()
-    params.vocab_only = True
-    model = load_model(path, params)
-    try:
+    with without_weights(path) as model:
         check_generates(model, path)
         # llama_model_ftype knows it only once all weights are loaded.
         ftype = metadata(model, "general.file_type") or ""
         num_weights = int(llama_cpp.llama_model_n_params(model))
-    finally:
-        llama_cpp.llama_model_free(model)
     return (int(ftype) if ftype.isdigit() else None), num_weights
 
 

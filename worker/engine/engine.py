@@ -70,6 +70,7 @@ class LlamaEngine:
     ) -> None:
         self.model = info
         self.slots = model.num_lanes
+        self.window = model.lane_size
         self._llama = model
         self._template = template
         self._watchdog = Watchdog(stuck_after_s)

@@ -129,6 +129,11 @@ class Engine(Protocol):
         ...
 
     @property
+    def window(self) -> int:
+        """Tokens of prompt and reply together, at most."""
+        ...
+
+    @property
     def steps(self) -> int:
         """Steps done so far."""
         ...

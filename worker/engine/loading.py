@@ -1,16 +1,57 @@
-"""Put an engine together from a model file."""
+"""An engine from a model file, and what is to be said of the file beforehand."""
 
 import logging
 from pathlib import Path
 
-from worker.engine.chat_template import CHATML, ChatTemplate, TemplateError
+from worker.engine.chat_template import CHATML, CHATML_TOKENS, ChatTemplate, TemplateError
 from worker.engine.engine import LlamaEngine
 from worker.engine.interface import ModelInfo
 from worker.engine.model import LlamaModel
-from worker.engine.model_file import ModelError
+from worker.engine.model_file import ModelError, window_of, without_weights
 from worker.engine.options import ModelOptions
+from worker.engine.vocabulary import ModelVocabulary
 
 log = logging.getLogger(__name__)
+
+
+def template_source(
+    vocabulary: ModelVocabulary, path: Path, template_path: Path | None
+) -> tuple[str, str | None]:
+    """The chat template of a model's file, or the one that replaces it, and what has to be said.
+
+    Raises:
+        ModelError: it cannot be read.
+    """
+    try:
+        source = (
+            template_path.read_text(encoding="utf-8") if template_path else vocabulary.chat_template
+        )
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(f"the chat template cannot be read: {error}") from None
+    if source is not None:
+        return source, None
+    missing = [text for text in CHATML_TOKENS if len(vocabulary.tokenize(text, special=True)) != 1]
+    warning = f"{path.name} has no chat template; ChatML is used"
+    if missing:
+        warning += (
+            f", although its vocabulary has no {' and no '.join(missing)}: replies will hardly be "
+            "any good; PALAVER_CHAT_TEMPLATE names a template"
+        )
+    return CHATML, warning
+
+
+def remarks(path: Path, *, window: int, template_path: Path | None) -> list[str]:
+    """What a worker would warn of at its start, found without loading weights.
+
+    Raises:
+        ModelError: the model cannot be used.
+    """
+    with without_weights(path) as model:
+        found = [
+            window_of(model, window)[1],
+            template_source(ModelVocabulary(model), path, template_path)[1],
+        ]
+    return [remark for remark in found if remark is not None]
 
 
 def load_engine(
@@ -34,15 +75,9 @@ def load_engine(
     model = LlamaModel(options)
     log.info("%s runs on %s", info.name, model.placement)
     vocabulary = model.vocabulary
-    try:
-        source = (
-            template_path.read_text(encoding="utf-8") if template_path else vocabulary.chat_template
-        )
-    except (OSError, UnicodeDecodeError) as error:
-        raise ModelError(f"the chat template cannot be read: {error}") from None
-    if source is None:
-        log.warning("%s has no chat template; ChatML is used", options.path.name)
-        source = CHATML
+    source, warning = template_source(vocabulary, options.path, template_path)
+    if warning is not None:
+        log.warning("%s", warning)
     try:
         template = ChatTemplate(
             source,

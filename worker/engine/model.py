@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Final
 
 import llama_cpp
@@ -20,7 +21,13 @@ from worker.engine.constraint import Constraints
 from worker.engine.devices import CPU, Device, devices, gpus
 from worker.engine.interface import SamplingOptions
 from worker.engine.library_log import listening
-from worker.engine.model_file import ModelError, cache_bytes, check_generates, load_model
+from worker.engine.model_file import (
+    ModelError,
+    cache_bytes,
+    check_generates,
+    load_model,
+    window_of,
+)
 from worker.engine.options import ModelOptions, context_params, model_params
 from worker.engine.placement import Placement
 from worker.engine.sampler import Sampler
@@ -45,7 +52,6 @@ class LlamaModel:
 
     def __init__(self, options: ModelOptions) -> None:
         self.num_lanes = options.lanes
-        self.lane_size = options.window
         self.batch_size = options.step_tokens
         self.packed = not options.unified
         self.native_s = 0.0
@@ -55,7 +61,10 @@ class LlamaModel:
         found = gpus()
         self._model = load_model(options.path, model_params(options, found))
         check_generates(self._model, options.path)
-        self._warn_of_long_window(options)
+        self.lane_size, warning = window_of(self._model, options.window)
+        if warning is not None:
+            log.warning("%s", warning)
+        options = replace(options, window=self.lane_size)
         self.context = self._make_context(options, found)
         self.placement = self._find_placement(options, found)
         self._memory = llama_cpp.llama_get_memory(self.context)
@@ -69,12 +78,6 @@ class LlamaModel:
         self._copying: set[int] = set()
         self._batch = Batch(self.batch_size)
         self._logits: npt.NDArray[np.float32] | None = None
-
-    def _warn_of_long_window(self, options: ModelOptions) -> None:
-        trained = llama_cpp.llama_model_n_ctx_train(self._model)
-        if options.window > trained:
-            log.warning("the window of %d tokens is longer than the model was trained for (%d)",
-                        options.window, trained)  # fmt: skip
 
     def _make_context(self, options: ModelOptions, found: Sequence[Device]) -> Any:
         params = context_params(options, found)

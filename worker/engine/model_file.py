@@ -1,7 +1,10 @@
 """Model files: loading one, what it says of itself, and whether it can chat."""
 
+import contextlib
 import ctypes
 import hashlib
+import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +32,22 @@ def load_model(path: Path, params: Any) -> Any:
     if not model:
         raise ModelError(f"{path}: llama.cpp cannot load this model: {messages.reason}")
     return model
+
+
+@contextlib.contextmanager
+def without_weights(path: Path) -> Iterator[Any]:
+    """A model's handle with its vocabulary, and what its file says, alone.
+
+    Raises:
+        ModelError: it cannot be loaded.
+    """
+    params = llama_cpp.llama_model_default_params()
+    params.vocab_only = True
+    model = load_model(path, params)
+    try:
+        yield model
+    finally:
+        llama_cpp.llama_model_free(model)
 
 
 def check_generates(model: Any, path: Path) -> None:
@@ -59,6 +78,52 @@ def metadata(model: Any, key: str) -> str | None:
     text = ctypes.create_string_buffer(256)
     length = llama_cpp.llama_model_meta_val_str(model, key.encode(), text, len(text))
     return text.value.decode("utf-8", "replace") if length >= 0 else None
+
+
+def longest_window(model: Any) -> int | None:
+    """Tokens that a model was trained for, or can be stretched to as its file says; None if it
+    tells neither.
+
+    llama.cpp stretches by what the file says of RoPE: nothing has to be asked for.
+    """
+    architecture = metadata(model, "general.architecture")
+    scaling = f"{architecture}.rope.scaling"
+    trained = _number(model, f"{architecture}.context_length")
+    if metadata(model, f"{scaling}.type") == "none":
+        return int(trained) or None
+    original = _number(model, f"{scaling}.original_context_length") or trained
+    return int(max(trained, original * _number(model, f"{scaling}.factor"))) or None
+
+
+def window_of(model: Any, asked: int) -> tuple[int, str | None]:
+    """The window to use, and what has to be said of it.
+
+    Args:
+        asked: tokens; 0 is what the model was made for.
+
+    Raises:
+        ModelError: that is asked for, and the file does not tell.
+    """
+    longest = longest_window(model)
+    if not asked:
+        if longest is None:
+            raise ModelError(
+                "PALAVER_CONTEXT_LENGTH=0: the model's file does not tell what it was trained for"
+            )
+        return longest, None
+    if longest is None or asked <= longest:
+        return asked, None
+    return longest, (
+        f"PALAVER_CONTEXT_LENGTH={asked} is more than the model was trained for: the window has "
+        f"{longest} tokens"
+    )
+
+
+def _number(model: Any, key: str) -> float:
+    """What a file says under a key; 0 if nothing, or nothing finite."""
+    text = metadata(model, key)
+    number = float(text) if text is not None else 0.0
+    return number if math.isfinite(number) else 0.0
 
 
 def cache_bytes(model: Any, options: ModelOptions) -> int:

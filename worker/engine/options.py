@@ -16,7 +16,8 @@ class ModelOptions:
 
     Args:
         path: the GGUF file.
-        window: tokens of prompt and reply together: the size of a lane.
+        window: tokens of prompt and reply together: the size of a lane. 0 is what the model was
+            trained for; it is never more than that.
         threads: for evaluation on the CPU.
         lanes: conversations in the KV cache together.
         gpu_layers: layers to put on the GPU; -1 is all. Without a GPU build it has no effect.
