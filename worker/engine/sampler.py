@@ -110,8 +110,8 @@ class Sampler:
 
     def _has_others(self, logits: npt.NDArray[np.float32]) -> bool:
         """Whether anything can be drawn that does not end the reply."""
-        others = np.delete(logits, self._vocabulary.eog_tokens)
-        return bool(others.max(initial=-np.inf) >= -_LARGEST)
+        others = (logit for token, logit in enumerate(logits) if not self._vocabulary.is_end(token))
+        return any(logit >= -_LARGEST for logit in others)  # mostly the first one is
 
     def _draw_allowed(self, constraint: Constraint, logits: npt.NDArray[np.float32]) -> int:
         """What is drawn from all tokens is looked at first: asking which of them may follow takes
