@@ -216,6 +216,9 @@ def test_the_limit_of_max_tokens_is_eight_times_the_default_within_the_window(
     assert load_settings().max_tokens_limit == 800
     set_env(PALAVER_CONTEXT_LENGTH="500")
     assert load_settings().max_tokens_limit == 500
+    # How large the model's own window is only workers know.
+    set_env(PALAVER_CONTEXT_LENGTH="0")
+    assert load_settings().max_tokens_limit == 800
 
 
 def test_the_env_file_keeps_spaces_and_number_signs_in_quotes(tmp_path: Path) -> None:

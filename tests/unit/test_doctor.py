@@ -1,4 +1,4 @@
-"""What the doctor says of a machine's GPUs."""
+"""What the doctor says of the model and of a machine's GPUs."""
 
 from typing import Any
 
@@ -46,3 +46,17 @@ def test_gpus_are_told_of_with_their_memory(found: dict[str, Any], lines: list[s
     first, *rest = map(str, model_findings(model))
     assert first == "✓ model     a.gguf (8000 million weights, 4096 MiB)"
     assert rest == lines
+
+
+def test_what_a_worker_would_warn_of_is_told_with_the_model() -> None:
+    found = {
+        "path": "a.gguf",
+        "bytes": GIB,
+        "weights": 1e9,
+        "remarks": ["the window has 2048 tokens"],
+        "gpus": [],
+        "all_layers": True,
+        "why_no_gpu": None,
+    }
+    lines = [str(finding) for finding in model_findings(found)]
+    assert lines[1] == "· model     the window has 2048 tokens"
