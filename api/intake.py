@@ -91,10 +91,9 @@ class Intake:
         raise OutcomeUnknown(submission.job)
 
     def _validated(self, body: dict[str, Any]) -> ChatRequest:
-        limits = {
-            "max_tokens_limit": self._settings.max_tokens_limit,
-            "window": self._settings.context_length,
-        }
+        limits = {"max_tokens_limit": self._settings.max_tokens_limit}
+        if self._settings.context_length:
+            limits["window"] = self._settings.context_length
         return parse(ChatRequest, body, limits)
 
 

@@ -38,7 +38,7 @@ def openapi_document(settings: Settings, version: str) -> dict[str, Any]:
         schemas |= schema.pop("$defs", {})
         schemas[name] = schema
     _without_nulls(schemas["ChatRequest"])
-    if settings.max_tokens_limit < settings.context_length:
+    if settings.max_tokens_limit != settings.context_length:
         schemas["ChatRequest"]["properties"]["max_tokens"]["maximum"] = settings.max_tokens_limit
     return {
         "openapi": "3.1.0",

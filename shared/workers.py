@@ -56,14 +56,14 @@ class Workers:
             pipe.zrem(self._keys.workers, worker)
             await pipe.execute()
 
-    async def models(self) -> list[str]:
-        """The names of the models that living workers run."""
+    async def models(self) -> dict[str, int]:
+        """The models that living workers run, by name, and the window that they run them with."""
         workers = await self._redis.zrange(self._keys.workers, 0, -1)
         async with self._redis.pipeline(transaction=False) as pipe:
             for worker in workers:
-                pipe.hget(self._keys.worker(worker), "model")
-            names = await pipe.execute()
-        return sorted({name for name in names if name})
+                pipe.hmget(self._keys.worker(worker), ["model", "window"])
+            told = await pipe.execute()
+        return {name: int(window or 0) for name, window in sorted(told, key=str) if name}
 
     async def all(self) -> dict[str, dict[str, str]]:
         """What each living worker has told last, by its id."""

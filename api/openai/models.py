@@ -1,6 +1,7 @@
 """`/v1/models`: what the living workers run."""
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import falcon
@@ -17,11 +18,11 @@ class Models:
     def __init__(self, workers: Workers, *, every_s: float = 2.0) -> None:
         self._workers = workers
         self._every_s = every_s
-        self._known: list[str] = []
+        self._known: dict[str, int] = {}
         self._looked_at = float("-inf")
 
-    async def names(self) -> list[str]:
-        """The models of all living workers; normally one."""
+    async def known(self) -> Mapping[str, int]:
+        """The models of all living workers, normally one, and their windows in tokens."""
         if time.monotonic() - self._looked_at > self._every_s:
             self._known = await self._workers.models()
             self._looked_at = time.monotonic()
@@ -29,23 +30,17 @@ class Models:
 
     async def name(self) -> str:
         """The model that answers; empty while no worker lives."""
-        names = await self.names()
-        return names[0] if names else ""
+        return next(iter(await self.known()), "")
 
 
 class ModelsResource:
-    """Lists models.
+    """Lists models."""
 
-    Args:
-        window: tokens of prompt and reply together.
-    """
-
-    def __init__(self, models: Models, window: int) -> None:
+    def __init__(self, models: Models) -> None:
         self._models = models
-        self._window = window
 
     async def on_get(self, _req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
-        listed = [_model(name, self._window) for name in await self._models.names()]
+        listed = [_model(*one) for one in (await self._models.known()).items()]
         resp.content_type = falcon.MEDIA_JSON
         resp.data = orjson.dumps({"object": "list", "data": listed})
 
@@ -53,17 +48,17 @@ class ModelsResource:
 class ModelResource:
     """Shows one model."""
 
-    def __init__(self, models: Models, window: int) -> None:
+    def __init__(self, models: Models) -> None:
         self._models = models
-        self._window = window
 
     async def on_get(
         self, _req: falcon.asgi.Request, resp: falcon.asgi.Response, model: str
     ) -> None:
-        if model not in await self._models.names():
+        known = await self._models.known()
+        if model not in known:
             raise Problem(404, "model_not_found", "no worker runs this model")
         resp.content_type = falcon.MEDIA_JSON
-        resp.data = orjson.dumps(_model(model, self._window))
+        resp.data = orjson.dumps(_model(model, known[model]))
 
 
 def _model(name: str, window: int) -> dict[str, Any]:

@@ -31,8 +31,8 @@ def add_openai_routes(app: "falcon.asgi.App[Any, Any]", parts: Parts) -> None:
     responses = ResponsesResource(settings, parts.intake, parts.turns, streams, feed, models)
     response = ResponseResource(jobs, parts.events, conversations, streams, models)
     most = settings.max_body_bytes
-    app.add_route("/v1/models", ModelsResource(models, settings.context_length))
-    app.add_route("/v1/models/{model}", ModelResource(models, settings.context_length))
+    app.add_route("/v1/models", ModelsResource(models))
+    app.add_route("/v1/models/{model}", ModelResource(models))
     app.add_route("/v1/chat/completions", completions)
     app.add_route("/v1/responses", responses)
     app.add_route("/v1/responses/{response}", response)
