@@ -31,6 +31,7 @@ from api.ops.history import History
 from api.ops.resource import OpsData, OpsPage
 from api.parts import Parts
 from api.places import Places
+from api.revocations import Revocations
 from api.stream import EventStream, LiveStreams
 from api.tracing import Tracing
 from api.waiting import Waiting
@@ -99,6 +100,7 @@ async def create_api(settings: Settings, redis: Redis) -> AsyncIterator[Api]:
 
     It serves from the start: as long as Redis is away, prompts are answered with 503.
     """
+    ring = open_keys(settings)
     keys = Keys(settings.namespace)
     events = EventLog(redis, keys)
     feed = EventFeed(redis, keys, events)
@@ -108,7 +110,9 @@ async def create_api(settings: Settings, redis: Redis) -> AsyncIterator[Api]:
     places.looking.start()
     headroom = Headroom(redis)
     headroom.looking.start()
-    access = Access(open_keys(settings), Misses())
+    access = Access(ring, Misses())
+    revocations = Revocations(ring, turns)
+    revocations.looking.start()
     intake = Intake(settings, turns, headroom, feed.api)
     workers, queue = Workers(redis, keys), Queue(redis, keys)
     history = History(workers, queue, settings.heartbeat)
@@ -137,6 +141,7 @@ async def create_api(settings: Settings, redis: Redis) -> AsyncIterator[Api]:
         )
         yield Api(app, readiness, feed)
     finally:
+        await revocations.looking.close()
         await history.looking.close()
         await headroom.looking.close()
         await places.looking.close()

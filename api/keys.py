@@ -16,13 +16,14 @@ import os
 import secrets
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
+from api.key_entries import ApiKey, EntryRefused, name_of
 from shared.config import fail_start, settings_or_exit
 from shared.errors import ConfigError
 from shared.limits import Limits
@@ -34,23 +35,16 @@ _SECRET_BYTES: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
-class ApiKey:
-    """One key. `id` is the owner of everything that is made with it."""
+class Contents:
+    """What stands in a file of keys.
 
-    id: str
-    name: str
-    sha256: str
-    created_at: str
-    limits: Limits
+    `refused` names every entry that is no key, and why; `owners` are the ids in all entries, for
+    what somebody mistyped is not revoked.
+    """
 
-    def to_json(self) -> dict[str, Any]:
-        limits = {k: v for k, v in dataclasses.asdict(self.limits).items() if v is not None}
-        return {**dataclasses.asdict(self), "limits": limits}
-
-    @classmethod
-    def from_json(cls, fields: Any) -> "ApiKey":
-        """Raises: TypeError, KeyError: it is not one."""
-        return cls(**{**fields, "limits": Limits(**fields["limits"])})
+    keys: tuple[ApiKey, ...]
+    refused: tuple[str, ...]
+    owners: frozenset[str]
 
 
 def digest_of(secret: str) -> str:
@@ -64,19 +58,38 @@ class KeyFile:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def read(self) -> list[ApiKey]:
-        """All keys.
+    def read(self) -> Contents:
+        """All keys. An entry that is none is refused, and the others are keys all the same.
 
         Raises:
             ConfigError: the file cannot be read, or is no file of keys.
         """
+        keys: dict[str, ApiKey] = {}
+        refused: list[str] = []
+        entries = self._document()["keys"]
+        for number, entry in enumerate(entries, start=1):
+            try:
+                key = ApiKey.from_json(entry)
+                if key.sha256 in keys:
+                    raise EntryRefused(f"it has the secret of {keys[key.sha256].name!r}")
+                keys[key.sha256] = key
+            except EntryRefused as error:
+                refused.append(f"API key {name_of(entry, number)} is refused: {error}")
+        ids = (entry.get("id") for entry in entries if isinstance(entry, dict))
+        owners = frozenset(name for name in ids if isinstance(name, str))
+        return Contents(tuple(keys.values()), tuple(refused), owners)
+
+    def _document(self) -> dict[str, Any]:
         try:
-            return [ApiKey.from_json(one) for one in orjson.loads(self._path.read_bytes())["keys"]]
-        except (OSError, ValueError, TypeError, KeyError) as error:
+            document = orjson.loads(self._path.read_bytes())
+            if not isinstance(document, dict) or not isinstance(document.get("keys"), list):
+                raise ValueError("it has no list of `keys`")
+        except (OSError, ValueError) as error:
             raise ConfigError(
                 f"PALAVER_API_KEYS_FILE={self._path}: not a file of API keys ({error}); make one "
                 "with: python -m api.keys create NAME"
             ) from None
+        return document
 
     def create(self, name: str, limits: Limits) -> str:
         """A new key; returns its secret, which is kept nowhere.
@@ -86,10 +99,15 @@ class KeyFile:
         """
         secret = _PREFIX + secrets.token_urlsafe(_SECRET_BYTES)
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        with self._changing() as keys:
-            if any(key.name == name for key in keys):
+        key = ApiKey(secrets.token_hex(8), name, digest_of(secret), now, limits)
+        try:
+            ApiKey.from_json(key.to_json())
+        except EntryRefused as error:
+            raise ConfigError(str(error)) from None
+        with self._changing() as entries:
+            if any(_is_named(entry, name) for entry in entries):
                 raise ConfigError(f"there is a key named {name!r} already")
-            keys.append(ApiKey(secrets.token_hex(8), name, digest_of(secret), now, limits))
+            entries.append(key.to_json())
         return secret
 
     def revoke(self, name: str) -> None:
@@ -98,32 +116,37 @@ class KeyFile:
         Raises:
             ConfigError: there is no such key.
         """
-        with self._changing() as keys:
-            left = [key for key in keys if key.name != name]
-            if len(left) == len(keys):
+        with self._changing() as entries:
+            left = [entry for entry in entries if not _is_named(entry, name)]
+            if len(left) == len(entries):
                 raise ConfigError(f"there is no key named {name!r}")
-            keys[:] = left
+            entries[:] = left
 
     @contextlib.contextmanager
-    def _changing(self) -> Iterator[list[ApiKey]]:
-        """The keys, to be changed in place; nobody else changes them meanwhile."""
+    def _changing(self) -> Iterator[list[Any]]:
+        """The entries, to be changed in place; nobody else changes them meanwhile.
+
+        Those that are no keys stay: whoever wrote them may mend them.
+        """
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with open(f"{self._path}.lock", "w", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            keys = self.read() if self._path.exists() else []
-            yield keys
-            self._write(keys)
+            document = self._document() if self._path.exists() else {"keys": []}
+            yield document["keys"]
+            self._write(document)
 
-    def _write(self, keys: Sequence[ApiKey]) -> None:
+    def _write(self, document: dict[str, Any]) -> None:
         # Readers see the old file or the new one, never half of it; it is created for us alone.
         descriptor, temporary = tempfile.mkstemp(dir=self._path.parent)
         with open(descriptor, "wb") as file:
-            file.write(
-                orjson.dumps({"keys": [key.to_json() for key in keys]}, option=orjson.OPT_INDENT_2)
-            )
+            file.write(orjson.dumps(document, option=orjson.OPT_INDENT_2))
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, self._path)
+
+
+def _is_named(entry: Any, name: str) -> bool:
+    return isinstance(entry, dict) and entry.get("name") == name
 
 
 class KeyRing:
@@ -133,7 +156,8 @@ class KeyRing:
         self._path = path
         self._file = KeyFile(path)
         self._seen: tuple[int, int, int] | None = None
-        self._keys: list[ApiKey] = []
+        self._contents = Contents((), (), frozenset())
+        self._seen_owners: set[str] = set()
         self.error: ConfigError | None = None
 
     def load(self) -> None:
@@ -142,27 +166,35 @@ class KeyRing:
         Raises:
             ConfigError: it cannot be read.
         """
-        self._refresh()
+        self.refresh()
         if self.error is not None:
             raise self.error
 
+    @property
+    def revoked(self) -> frozenset[str]:
+        """Who had a key since this process has begun, and has none any more."""
+        return frozenset(self._seen_owners - self._contents.owners)
+
     def find(self, secret: str) -> ApiKey | None:
         """The key with this secret, if there is one."""
-        self._refresh()
+        self.refresh()
         digest, found = digest_of(secret), None
-        for key in self._keys:  # all of them, so that the time says nothing
+        for key in self._contents.keys:  # all of them, so that the time says nothing
             if hmac.compare_digest(key.sha256, digest):
                 found = key
         return found
 
-    def _refresh(self) -> None:
+    def refresh(self) -> None:
         """Read the file again if it is another; one that cannot be read changes nothing."""
         try:
             status = self._path.stat()
             seen = (status.st_ino, status.st_mtime_ns, status.st_size)
             if seen != self._seen:
                 self._seen = seen
-                self._keys, self.error = self._file.read(), None
+                self._contents, self.error = self._file.read(), None
+                self._seen_owners |= self._contents.owners
+                for refusal in self._contents.refused:
+                    log.error("%s; the other keys hold", refusal)
         except ConfigError as error:
             self._broken(error)
         except OSError as error:
@@ -202,7 +234,9 @@ def _run(options: argparse.Namespace, path: Path) -> None:
             print(file.create(options.name, _limits(options)))
             print("Keep it: it is shown this once only.", file=sys.stderr)
         case "list":
-            for key in file.read():
+            contents = file.read()
+            print(*contents.refused, sep="\n", end="\n" * bool(contents.refused), file=sys.stderr)
+            for key in contents.keys:
                 limits = " ".join(f"{k}={v}" for k, v in key.to_json()["limits"].items())
                 print(f"{key.name}\t{key.id}\t{key.created_at}\t{limits or 'no limits'}")
         case "revoke":

@@ -80,6 +80,9 @@ class Keys:
     def ready(self, owner: str) -> str:
         return self._name("ready", owner)
 
+    def open(self, owner: str) -> str:
+        return self._name("open", owner)
+
     def job(self, job: str) -> str:
         return self._name("job", job)
 

@@ -128,6 +128,15 @@ class Turns:
         """End a turn that is not wanted any more; `GONE` if it is not this owner's."""
         return Outcome(await self._call("cancel", job=job, owner=owner, **self._ttls))
 
+    async def cancel_all(self, owner: str) -> int:
+        """End all of an owner's turns; returns how many there were."""
+        jobs = await self._redis.smembers(  # type: ignore[misc]  # redis-py types both clients as one
+            self._keys.open(owner)
+        )
+        for job in jobs:
+            await self.cancel(job, owner)
+        return len(jobs)
+
     async def places(self, jobs: Sequence[str]) -> list[Place | None]:
         """Where turns stand in the queue, some hundred at most; None for those that do not wait."""
         answer = await self._call("places", jobs=" ".join(jobs))
@@ -310,13 +319,14 @@ class Turns:
         """Give the turn back, at its place in the queue, without charging an attempt."""
         return Outcome(await self._call("hand_over", job=claim.job, token=claim.token))
 
-    async def discard(self, job: str) -> None:
-        """Keep nothing of a stateless turn that has ended and been told of.
+    async def release(self, job: str, owner: str) -> None:
+        """Nobody reads a stateless turn any more: end it, and keep nothing of what was said.
 
-        Without Redis it is kept until it expires.
+        While Redis is away it is left to its deadline and its expiry.
         """
         with contextlib.suppress(*AWAY):
-            await self._redis.delete(self._keys.job(job), self._keys.events(job))
+            if await self.cancel(job, owner) is Outcome.DUP:
+                await self._redis.delete(self._keys.job(job), self._keys.events(job))
 
     async def sweep(self) -> int:
         """Repair what was lost; returns how many turns past their deadline were ended."""

@@ -110,11 +110,8 @@ class ChatCompletionsResource:
             tell_allowance(accepted.allowance, resp)
             try:
                 await raise_early_failure(self._feed, accepted, Incoming.of(req))
-            except ClientLeft:
-                await self._turns.cancel(accepted.job, submission.owner)
-                raise
             except Problem:
-                await self._turns.discard(accepted.job)
+                await self._turns.release(accepted.job, submission.owner)
                 raise
             open_stream(resp, self._stream(asked, accepted, submission.owner))
         else:
@@ -154,7 +151,7 @@ class ChatCompletionsResource:
             # Nobody can ask for it later: whoever wants it sends it again.
             await self._turns.cancel(accepted.job, submission.owner)
             raise Problem(503, "no_outcome", "this server stops; try again", retry_after_s=1)
-        await self._turns.discard(accepted.job)
+        await self._turns.release(accepted.job, submission.owner)
         reply = _reply(accepted, event)
         resp.content_type = falcon.MEDIA_JSON
         resp.data = asked.whole(reply)
@@ -166,7 +163,7 @@ class ChatCompletionsResource:
 
         The first one comes with the first token: that is what clients take it for.
         """
-        has_ended = has_begun = False
+        has_begun = False
         try:
             async with self._feed.watch(accepted.job) as watch:
                 yield None
@@ -181,15 +178,11 @@ class ChatCompletionsResource:
                     if event.kind == "token":
                         yield asked.chunk({"content": orjson.loads(event.data)["text"]})
                     elif event.is_terminal:
-                        has_ended = True
                         for last in self._last(asked, accepted, event):
                             yield last
                         return
         finally:
-            if has_ended:
-                await self._turns.discard(accepted.job)
-            else:
-                await self._turns.cancel(accepted.job, owner)
+            await self._turns.release(accepted.job, owner)
 
     def _last(self, asked: Asked, accepted: Accepted, event: Event) -> list[SSEvent]:
         try:

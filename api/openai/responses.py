@@ -97,12 +97,9 @@ class ResponsesResource:
         only_reader = Incoming.of(req) if submission.stateless else None
         try:
             await raise_early_failure(self._feed, accepted, only_reader)
-        except ClientLeft:
-            await self._turns.cancel(accepted.job, submission.owner)
-            raise
         except Problem:
             if submission.stateless:
-                await self._turns.discard(accepted.job)
+                await self._turns.release(accepted.job, submission.owner)
             raise
 
     def _submission(self, caller: Caller, request: ResponsesRequest) -> Submission:
@@ -146,7 +143,7 @@ class ResponsesResource:
                 await self._turns.cancel(accepted.job, submission.owner)
             raise no_outcome(accepted, may_retry=submission.stateless)
         if submission.stateless:
-            await self._turns.discard(accepted.job)
+            await self._turns.release(accepted.job, submission.owner)
         if event.kind != "completed":
             raise to_problem_of(accepted, event)
         status, end = end_with_reply(orjson.loads(event.data), order(event.id)[0])
@@ -268,26 +265,23 @@ class ResponseStreams:
     async def _emit(
         self, shape: ResponseShape, owner: str, begin: int
     ) -> AsyncIterator[SSEvent | None]:
-        told, has_ended = ResponseEvents(shape), False
+        told = ResponseEvents(shape)
         try:
             async with self._feed.watch(shape.job) as watch:
                 async for event in events_or_pings(watch):
                     if event is None:
                         yield None
                         continue
-                    has_ended = event.is_terminal
                     num_generated = 0
-                    if has_ended and event.kind != "completed":
+                    if event.is_terminal and event.kind != "completed":
                         state = await self._jobs.get(shape.job, owner)
                         num_generated = state.num_generated if state is not None else 0
                     for one in told.from_number(event, begin, num_generated):
                         yield SSEvent(event=one["type"], data=orjson.dumps(one))
         finally:
-            # Nobody else can read what is not stored.
-            if has_ended and not shape.is_stored:
-                await self._turns.discard(shape.job)
-            elif not shape.is_stored:
-                await self._turns.cancel(shape.job, owner)
+            if not shape.is_stored:
+                # Nobody else can read it.
+                await self._turns.release(shape.job, owner)
 
 
 def turn_request(request: ResponsesRequest, max_tokens_limit: int) -> TurnRequest:

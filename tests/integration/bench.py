@@ -36,6 +36,7 @@ class Bench:
             conversation=conversation or ids.new_conversation(),
             owner=fields.pop("owner", "default"),
             new=conversation is None,
+            behind=fields.pop("behind", None),
             instructions="Persona.",
             request=TurnRequest(
                 fields.pop("prompt", "Hello"),

@@ -1,13 +1,17 @@
 """API keys: made, shown once, revoked, found."""
 
+import re
+import socket
 import stat
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import orjson
 import pytest
 
-from api.keys import KeyFile, KeyRing
+from api.keys import KeyFile, KeyRing, digest_of
 from shared.errors import ConfigError
 from shared.limits import Limits
 from tests.servers import environment
@@ -103,3 +107,125 @@ def test_the_command_line(path: Path) -> None:
     assert run(path, "revoke", "alice").returncode == 0
     assert KeyRing(path).find(secret) is None
     assert run(path, "revoke", "alice").returncode == 78
+
+
+def good(name: str, **fields: Any) -> dict[str, Any]:
+    entry = {"id": name, "name": name, "created_at": "2026-01-01", "limits": {}}
+    return entry | {"sha256": digest_of(f"secret of {name}")} | fields
+
+
+WRONG: dict[str, Any] = {
+    "no object": "plv_a-key-that-stands-alone",
+    "a number for the hash": good("bob", sha256=5),
+    "a short hash": good("bob", sha256="abc"),
+    "no hash": {name: value for name, value in good("bob").items() if name != "sha256"},
+    "null for the id": good("bob", id=None),
+    "the id of everybody": good("bob", id="default"),
+    "an id that would name other keys": good("bob", id="bob:1\n"),
+    "a list for the name": good("bob") | {"name": ["bob"]},
+    "a number for the time": good("bob", created_at=5),
+    "a text for the limits": good("bob", limits="none"),
+    "a negative limit": good("bob", limits={"in_flight": -1}),
+    "no limit at all": good("bob", limits={"in_flight": 0}),
+    "a limit that is a text": good("bob", limits={"in_flight": "5"}),
+    "a limit that is a boolean": good("bob", limits={"in_flight": True}),
+    "a limit with a fraction": good("bob", limits={"in_flight": 1.5}),
+    "a limit beyond counting": good("bob", limits={"in_flight": 10**17}),
+    "an unknown limit": good("bob", limits={"per_year": 5}),
+    "an unknown field": good("bob", role="operator"),
+    "a hash for a name": good(digest_of("secret of bob"), limits=None),
+    "another one's secret": good("bob", sha256=digest_of("secret of alice")),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_an_entry_that_is_no_key_is_refused_by_name_and_the_others_hold(
+    path: Path, what: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    wrong = WRONG[what]
+    path.write_bytes(orjson.dumps({"keys": [good("alice"), wrong, good("carol")]}))
+    ring = KeyRing(path)
+    ring.load()
+    for name in ("alice", "carol"):
+        found = ring.find(f"secret of {name}")
+        assert found is not None
+        assert found.name == name
+    assert ring.find("secret of bob") is None
+    [told] = [record.getMessage() for record in caplog.records]
+    is_named = isinstance(wrong, dict) and wrong["name"] == "bob"
+    assert ("'bob'" if is_named else "number 2") in told
+    assert "plv_" not in told
+    assert not re.search("[0-9a-f]{64}", told)
+
+
+def test_a_refused_entry_is_told_of_once_and_keeps_its_owner(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path.write_bytes(orjson.dumps({"keys": [good("bob", limits={"queued": -1})]}))
+    ring = KeyRing(path)
+    ring.load()
+    for _ in range(5):
+        assert ring.find("secret of bob") is None
+    assert len(caplog.records) == 1
+    assert "limits.queued" in caplog.text
+    path.write_bytes(orjson.dumps({"keys": [good("bob", limits={"queued": True})]}))
+    ring.refresh()
+    assert ring.revoked == set(), "what is mistyped is not revoked"
+
+
+def test_who_had_a_key_and_has_none_is_revoked_until_there_is_one_again(path: Path) -> None:
+    path.write_bytes(orjson.dumps({"keys": [good("alice"), good("bob")]}))
+    ring = KeyRing(path)
+    ring.load()
+    path.write_bytes(orjson.dumps({"keys": [good("alice")]}))
+    ring.refresh()
+    assert ring.revoked == {"bob"}
+    path.write_text("damaged")
+    ring.refresh()
+    assert ring.revoked == {"bob"}
+    path.write_bytes(orjson.dumps({"keys": [good("bob")]}))
+    ring.refresh()
+    assert ring.revoked == {"alice"}
+
+
+def test_making_and_revoking_keys_leaves_entries_that_are_none(path: Path) -> None:
+    wrong = good("bob", limits={"queued": -1})
+    path.write_bytes(orjson.dumps({"keys": [wrong, good("alice")], "note": "by hand"}))
+    file = KeyFile(path)
+    file.create("carol", LIMITS)
+    file.revoke("alice")
+    document = orjson.loads(path.read_bytes())
+    assert document["note"] == "by hand"
+    assert document["keys"][0] == wrong
+    assert [key.name for key in file.read().keys] == ["carol"]
+    with pytest.raises(ConfigError, match="already"):
+        file.create("bob", LIMITS)
+    file.revoke("bob")
+    assert file.read().refused == ()
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"{}", b'{"keys": {}}', b'{"keys": 5}', b"\xff\xfe", b'{"keys": [']
+)
+def test_a_file_that_does_not_load_stops_the_start_in_one_sentence(
+    path: Path, content: bytes
+) -> None:
+    path.write_bytes(content)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    started = subprocess.run(
+        [sys.executable, "-m", "api"],
+        env=environment(
+            PALAVER_API_KEYS_FILE=str(path),
+            PORT=str(port),
+            PALAVER_DATA_DIR=str(path.parent),
+        ),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert started.returncode == 78
+    [line] = started.stderr.strip().splitlines()
+    assert "not a file of API keys" in line
