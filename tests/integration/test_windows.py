@@ -1,5 +1,7 @@
 """Long conversations: what the model sees of them, told truly, and made ready beforehand."""
 
+import random
+
 from shared.config import Settings
 from tests.scripted import ScriptedEngine
 from tests.servers import Valkey, make_settings, running_stack
@@ -70,6 +72,41 @@ async def test_the_receipt_adds_up_and_the_window_is_never_exceeded(valkey: Valk
             dropped.append(window["turns_dropped"])
     assert dropped == sorted(dropped)
     assert len(set(dropped)) < len(dropped) / 2, "trimmed by several turns at once, and seldom"
+
+
+async def test_the_receipt_adds_up_after_edits_of_prompts_and_replies(valkey: Valkey) -> None:
+    engine, chance = ScriptedEngine(reply), random.Random(13)
+    async with running_stack(narrow(valkey), engine) as stack:
+        answer = await stack.ask(PROMPT, context="Be")
+        path = f"/conversations/{answer['id']}"
+        numbers = []
+        for _ in range(80):
+            last = (await stack.client.get(f"{path}/messages?limit=1")).json()["messages"][0]
+            edit = {}
+            if chance.random() < 0.4:
+                edit = {"replace_from": max(1, last["number"] - chance.randrange(8))}
+                numbers.append(edit["replace_from"])
+            answer = await stack.ask(PROMPT, id=answer["id"], **edit)
+            shown = (await stack.client.get(path)).json()
+            window = answer["window"]
+            assert window["turns_kept"] == engine.prompts[-1].count("<assistant>")
+            assert window["turns_kept"] + window["turns_dropped"] == shown["turns"]
+    assert any(number % 2 == 0 for number in numbers)
+
+
+async def test_a_copy_of_edited_turns_counts_them_as_they_are(valkey: Valkey) -> None:
+    async with running_stack(narrow(valkey), ScriptedEngine(reply)) as stack:
+        conversation = (await stack.client.post("/v1/conversations", json={})).json()["id"]
+        number = int(conversation.removeprefix("conv_"))
+        await stack.ask(PROMPT, id=number)
+        await stack.ask(PROMPT, id=number, replace_from=2)
+        body = {"input": PROMPT, "conversation": conversation, "truncation": "auto"}
+        root = (await stack.client.post("/v1/responses", json=body)).json()
+        await stack.ask(PROMPT, id=number)
+        body = {"input": PROMPT, "previous_response_id": root["id"], "truncation": "auto"}
+        fork = (await stack.client.post("/v1/responses", json=body)).json()
+    # The two prompts in a row are one turn, then come the root and the fork.
+    assert fork["window"]["turns_kept"] + fork["window"]["turns_dropped"] == 3
 
 
 async def test_an_edit_of_what_was_trimmed_ahead_sees_what_stands_before_it(

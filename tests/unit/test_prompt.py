@@ -1,6 +1,7 @@
 """From a conversation to the exact prompt of its next turn."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -14,7 +15,7 @@ from shared.turn_values import Claim, History
 from tests.scripted import ScriptedEngine
 from worker.engine.interface import PromptMessage
 from worker.prompt import Prompt, build_prompt, look_ahead
-from worker.window import Budget
+from worker.window import Budget, split_turns
 
 WIDE = Budget(window=10_000, max_tokens=100, trim_to=0.6)
 ENGINE = ScriptedEngine()
@@ -235,6 +236,29 @@ def test_the_view_is_the_newest_turns_whole_and_in_order(past: list[str], window
     assert list(built.token_ids) == ENGINE.render([*expected, new])
     assert built.turns_kept == len(in_view) // 2 + 1
     assert built.turns_kept + built.turns_dropped == len(messages) // 2 + 1
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 40), texts), max_size=20),
+    st.integers(64, 400),
+    st.integers(0, 20),
+)
+def test_after_any_edits_every_turn_is_in_view_or_dropped(
+    edits: list[tuple[int, str]], window: int, earlier_cut: int
+) -> None:
+    """Each edit takes the place of what stands from a number on, be it a prompt or a reply."""
+    said: list[StoredMessage] = []
+    for number, text in edits:
+        kept = said[: number - 1]
+        said = [*kept, *dialogue(text, "Reply.", first=len(kept) + 1)]
+    turns = split_turns(said)
+    in_sight = turns[min(earlier_cut, len(turns)) :]
+    view = [one for turn in in_sight for one in turn]
+    past = History("", len(said) + 1, view[0].number if view else len(said) + 1, tuple(view), 0)
+    past = replace(past, turns=len(turns))
+    built = build_prompt(ENGINE, claim("Hi"), past, Budget(window, 16, 0.6))
+    assert built.turns_dropped == len([t for t in turns if t[-1].number < built.offset])
+    assert built.turns_kept + built.turns_dropped == len(turns) + 1
 
 
 # The next turn's window, ahead of it.
