@@ -27,6 +27,9 @@ _SCHEMAS: Final[dict[str, Any]] = {
     "Problem": ProblemObject,
     **openai.SCHEMAS,
 }
+_REFUSALS: Final = (
+    "400", "404", "406", "408", "409", "410", "413", "415", "422", "500", "503", "504",
+)  # fmt: skip
 _REF: Final = "#/components/schemas/{model}"
 
 
@@ -90,7 +93,7 @@ def _chat_paths() -> dict[str, Any]:
             },
         },
         "202": _json("Accepted; the reply is not there yet", _ref("Job")),
-        **_problems("400", "404", "406", "408", "409", "413", "415", "422", "500", "503", "504"),
+        **_problems(*_REFUSALS),
     }
     return {
         "/": {
@@ -150,7 +153,7 @@ def _job_paths() -> dict[str, Any]:
 
 def _conversation_paths() -> dict[str, Any]:
     conversation = _path("id", {"type": "string", "pattern": r"^[1-9][0-9]{0,15}$"})
-    before = {"type": "string", "pattern": r"^[1-9][0-9]{0,15}$"}
+    before = {"type": "string", "pattern": r"^([0-9]{1,15}-)?[1-9][0-9]{0,15}$"}
     return {
         "/conversations": {
             "get": _operation(

@@ -48,7 +48,7 @@ def openai_paths() -> dict[str, Any]:
         },
         "/v1/responses/{response}": {
             "get": _operation("A response", *_NOWHERE, "400", parameters=[response]),
-            "delete": _operation("Delete a response", *_NOWHERE, parameters=[response]),
+            "delete": _operation("Delete a response", *_NOWHERE, "409", parameters=[response]),
         },
         "/v1/responses/{response}/cancel": {
             "post": _operation("Cancel a response", *_NOWHERE, parameters=[response])
