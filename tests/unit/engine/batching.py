@@ -49,4 +49,5 @@ def answer(
     received = ask(batcher, prompt, session, max_tokens)
     drain(batcher)
     assert received.token_ids == reply_to(received.request)
+    assert received.request.meter.evaluated == len(prompt) - received.num_cached
     return received

@@ -169,6 +169,22 @@ def test_what_cannot_be_done_fails_alone(
     answer(batcher, text(2, 20), "b")
 
 
+def test_a_prompt_is_metered_as_far_as_it_was_evaluated() -> None:
+    backend = ScriptedBackend()
+    batcher = batcher_on(backend)
+    first = answer(batcher, text(1, 60))
+    request = GenerationRequest("a", (*first.request.prompt, *text(2, 600)), 5)
+    sequence = batcher.submit(request, Received(request))
+    assert sequence is not None
+    assert request.meter.evaluated == 0
+    before = backend.evaluated
+    batcher.tick()
+    sequence.cancelled.set()
+    drain(batcher)
+    assert request.meter.evaluated == backend.evaluated - before > 0
+    assert request.meter.evaluated <= 600
+
+
 def test_a_cancelled_reply_leaves_at_the_next_tick() -> None:
     backend = ScriptedBackend(num_lanes=1)
     batcher = batcher_on(backend)
