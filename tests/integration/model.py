@@ -33,7 +33,10 @@ workers = st.sampled_from(["w1", "w2", "w3"])
 
 @dataclass
 class Job:
-    """A turn: `token` while it is held; `tracked` while its permit's entry is in the stream."""
+    """A turn: `token` while it is held; `tracked` while its permit's entry is in the stream.
+
+    It is `listed` as long as it would be removed with its conversation.
+    """
 
     submission: Submission
     order: int
@@ -48,6 +51,9 @@ class Job:
     idle: bool = False
     tracked: bool = True
     removed: bool = False
+    listed: bool = True
+    wordless: bool = False
+    """It was given up with its conversation or response: only that it was cancelled is left."""
 
     @property
     def is_open(self) -> bool:
@@ -96,6 +102,8 @@ class Model(RuleBasedStateMachine):
         self.jobs: dict[str, Job] = {}
         self.submissions: list[Submission] = []
         self.idempotent: dict[tuple[str, str], tuple[str, str, Any]] = {}
+        self.spent: set[tuple[str, str]] = set()
+        """Idempotency keys that outlive their conversation."""
         self.read: list[Held] = []
         self.claims: list[Held] = []
         self.numbers = count(1)
@@ -121,10 +129,20 @@ class Model(RuleBasedStateMachine):
         job.idle = False
         if status != "completed" and not one.pending and not one.messages:
             # Nothing was ever said in it: it is gone, and so is what was being written.
-            one.exists = False
-            for turn in self.jobs.values():
-                if turn.submission.conversation == one.id:
-                    turn.token_ids = []
+            for turn in self.listed(one):
+                turn.token_ids = []
+            self.gone(one)
+
+    def listed(self, one: Conversation) -> list[Job]:
+        jobs = self.jobs.values()
+        return [job for job in jobs if job.listed and job.submission.conversation == one.id]
+
+    def gone(self, one: Conversation) -> None:
+        """Its jobs and idempotency keys are what they are from now on."""
+        one.exists, one.messages = False, []
+        for job in self.listed(one):
+            job.listed = False
+        self.spent |= {key for key, known in self.idempotent.items() if known[1] == one.id}
 
     def held(self, pick: int, zombie: bool) -> tuple[Held, Claim, Job, bool]:
         """One that was given a turn, its claim, the job, and whether it still holds it."""
@@ -179,6 +197,8 @@ class Model(RuleBasedStateMachine):
             return Accepted(new.job, new.conversation)
         first = self.idempotent.get((new.owner, new.idempotency_key or ""))
         if first is not None:
+            if self.jobs[first[0]].removed:
+                return REFUSED
             return Accepted(*first[:2]) if first[2] == body else REFUSED
         next_number = len(known.messages) + 1 + 2 * len(known.pending)
         if (

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -11,7 +12,7 @@ from hypothesis.stateful import (
 )
 
 from shared import ids
-from shared.errors import TurnFailed
+from shared.errors import StillInUse, TurnFailed
 from shared.keys import WORKER_GROUP
 from shared.requests import Sampling
 from shared.schema import TurnRequest
@@ -83,16 +84,39 @@ class Machine(Model):
         assert self.run(self.resources.delete(one.id, one.owner)) is one.exists
         if not one.exists:
             return
-        for job in self.jobs.values():
-            if job.submission.conversation == one.id and not job.is_open:
-                job.removed = True
+        for job in self.listed(one):
+            job.removed = not job.is_open
         for job in list(one.pending):
             self.ended(job, "cancelled")
-            job.token_ids = []
-        one.exists, one.messages = False, []
+            job.token_ids, job.wordless = [], True
         for key, known in list(self.idempotent.items()):
-            if known[1] == one.id:
+            if known[1] == one.id and key not in self.spent:
                 del self.idempotent[key]
+        self.gone(one)
+
+    @precondition(lambda self: self.jobs)
+    @rule(pick=picks)
+    def forget(self, pick: int) -> None:
+        job = list(self.jobs.values())[pick % len(self.jobs)]
+        one, name = self.conversations[job.submission.conversation], job.submission.job
+        call = self.resources.forget_response(name, job.submission.owner)
+        prompts = [m.number for m in one.messages if (m.role, m.job) == ("user", name)]
+        if job.removed or job.wordless:
+            assert self.unchanged(call) is False
+        elif job.is_open:
+            assert self.run(call) is True
+            self.ended(job, "cancelled")
+            job.token_ids, job.wordless, job.listed = [], True, False
+        elif prompts and (one.pending or prompts[0] + 1 != len(one.messages)):
+            with pytest.raises(StillInUse):
+                self.unchanged(call)
+        else:
+            assert self.run(call) is True
+            job.removed = True
+            if prompts:
+                one.messages = one.messages[: prompts[0] - 1]
+            if prompts and not one.messages:
+                self.gone(one)
 
     # Workers.
 
