@@ -315,8 +315,7 @@ def _fitting(cycle: RequestResponseCycle, app: Any) -> Any:
             if message["type"] == "http.response.start":
                 if cycle.more_body:
                     cycle.keep_alive = False
-                names = [name.lower() for name, _ in message.get("headers", ())]
-                if scope["http_version"] == "1.0" and b"content-length" not in names:
+                if scope["http_version"] == "1.0" and not _has_length(message):
                     ends_with_connection = True
                     cycle.chunked_encoding = False
             elif ends_with_connection:
@@ -326,3 +325,7 @@ def _fitting(cycle: RequestResponseCycle, app: Any) -> Any:
         await app(scope, receive, send_fitting)
 
     return answer
+
+
+def _has_length(message: Any) -> bool:
+    return any(name.lower() == b"content-length" for name, _ in message.get("headers", ()))

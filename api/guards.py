@@ -60,7 +60,7 @@ class Guards:
         self._check_origin(req)
         if not self._behind_proxy:
             self._check_proxy_headers(req)
-        if req.path.startswith("//"):
+        if req.scope["path"].startswith("//"):
             # The router would take it for the same path with one slash; nothing else here does.
             raise Problem(404, "not_found", "there is nothing here")
         if not _is_page(req) and not any(accepts(req, answer) for answer in _ANSWERS):

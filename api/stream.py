@@ -70,20 +70,23 @@ def open_stream(resp: falcon.asgi.Response, events: AsyncIterator[SSEvent | None
 
 
 class LiveStreams:
-    """Middleware: a stream ends as soon as its client has left, not with its next event."""
+    """Middleware: a stream ends as soon as its client has left, not with its next event.
+
+    One that nobody asked to read (HEAD) does not begin.
+    """
 
     async def process_response(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, _resource: Any, _ok: bool
     ) -> None:
         """Wrap the stream, if there is one."""
-        events = resp.sse
-        if events is None:
-            return
-        if req.method == "HEAD":
+        if req.method != "HEAD":
+            if resp.sse is not None:
+                resp.sse = _until_left(resp.sse, Incoming.of(req))
+        elif resp.sse is not None:
             # A body of unknown length, of which nothing is sent.
             resp.sse, resp.stream = None, _nothing()
-        else:
-            resp.sse = _until_left(events, Incoming.of(req))
+        elif (close := getattr(resp.stream, "close", None)) is not None:
+            await close()  # A file; falcon closes those only that it sends.
 
 
 async def _nothing() -> AsyncIterator[bytes]:

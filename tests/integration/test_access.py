@@ -302,9 +302,8 @@ async def test_a_stranger_behind_the_same_proxy_locks_nobody_out(valkey: Valkey)
     async with running_stack(make_settings(valkey.url), ScriptedEngine()) as stack:
         client, mine = stack.client, await stack.ask("Hello.")
         response = (await client.post("/v1/responses", json={"input": "Hi."})).json()
-        for number in range(1, 140):
-            last = await client.get(f"/jobs/{number:032x}")
-        assert last.status_code == 429
+        guesses = [(await client.get(f"/jobs/{n:032x}")).status_code for n in range(300)]
+        assert set(guesses) == {404, 429}
         existing = [
             f"/jobs/{mine['job']}",
             f"/jobs/{mine['job']}/events",
@@ -318,17 +317,19 @@ async def test_a_stranger_behind_the_same_proxy_locks_nobody_out(valkey: Valkey)
         more = {"input": "And on.", "previous_response_id": response["id"]}
         assert (await client.post("/v1/responses", json=more)).status_code == 200
         unknown = {"input": "?", "conversation": "conv_7"}
-        assert (await client.post("/v1/responses", json=unknown)).status_code == 429
+        refused = [(await client.post("/v1/responses", json=unknown)) for _ in range(30)]
+        assert {answer.status_code for answer in refused} >= {429}
 
 
 async def test_who_shows_no_key_is_not_taken_for_a_guesser(valkey: Valkey, tmp_path: Path) -> None:
     async with running_guarded(valkey, tmp_path) as guarded:
         client, wrong = guarded.stack.client, {"Authorization": "Bearer plv_wrong"}
         without = [(await client.get("/jobs/x")).status_code for _ in range(130)]
-        guesses = [(await client.get("/jobs/x", headers=wrong)).status_code for _ in range(130)]
+        guesses = [(await client.get("/jobs/x", headers=wrong)).status_code for _ in range(300)]
         right = await guarded.ask(guarded.headers("late"), "Hello.")
     assert set(without) == {401}
-    assert (guesses[0], guesses[-1]) == (401, 429)
+    assert guesses[0] == 401
+    assert set(guesses) == {401, 429}
     assert right.status_code == 200
 
 
