@@ -43,6 +43,7 @@ from shared.events import EventLog
 from shared.jobs import Jobs
 from shared.keys import Keys
 from shared.queue import Queue
+from shared.tasks import Background
 from shared.turns import Turns
 from shared.workers import Workers
 
@@ -87,11 +88,13 @@ class HomeResource:
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """What a server needs: the application, whether prompts get answers, and who waits for some."""
+    """What a server needs: the application, whether prompts get answers, who waits for some, and
+    whether all of its parts live."""
 
     app: Application
     readiness: Readiness
     feed: EventFeed
+    background: Background
 
 
 @contextlib.asynccontextmanager
@@ -104,22 +107,21 @@ async def create_api(settings: Settings, redis: Redis) -> AsyncIterator[Api]:
     keys = Keys(settings.namespace)
     events = EventLog(redis, keys)
     feed = EventFeed(redis, keys, events)
-    feed.start()
     turns = Turns(redis, keys, settings)
-    places = Places(turns)
-    places.looking.start()
-    headroom = Headroom(redis)
-    headroom.looking.start()
+    places, headroom = Places(turns), Headroom(redis, keys)
     access = Access(ring, Misses())
-    revocations = Revocations(ring, turns)
-    revocations.looking.start()
     intake = Intake(settings, turns, headroom, feed.api)
     workers, queue = Workers(redis, keys), Queue(redis, keys)
     history = History(workers, queue, settings.heartbeat)
-    history.looking.start()
-    readiness, models = Readiness(workers, feed), Models(workers)
+    readiness, models = Readiness(workers, feed, headroom), Models(workers)
     jobs = Jobs(redis, keys, turns)
     conversations = Conversations(redis, keys, settings)
+    background = Background()
+    feed.start(background)
+    for name, part in (("places", places), ("headroom", headroom), ("history", history)):
+        background.start(name, part.run)
+    if ring is not None:
+        background.start("revocations", Revocations(ring, turns).run)
     try:
         app = create_app(
             Parts(
@@ -137,14 +139,12 @@ async def create_api(settings: Settings, redis: Redis) -> AsyncIterator[Api]:
                 workers=workers,
                 queue=queue,
                 history=history,
+                background=background,
             )
         )
-        yield Api(app, readiness, feed)
+        yield Api(app, readiness, feed, background)
     finally:
-        await revocations.looking.close()
-        await history.looking.close()
-        await headroom.looking.close()
-        await places.looking.close()
+        await background.close()
         await feed.close()
         await redis.aclose(close_connection_pool=True)
 
@@ -203,8 +203,8 @@ def create_app(parts: Parts) -> Application:
     app.add_route("/conversations/{conversation}", ConversationResource(conversations))
     app.add_route("/conversations/{conversation}/messages", MessagesResource(conversations))
     add_openai_routes(app, parts)
-    app.add_route("/healthz", HealthResource())
-    app.add_route("/health", HealthResource())
+    app.add_route("/healthz", HealthResource(parts.background))
+    app.add_route("/health", HealthResource(parts.background))
     app.add_route("/readyz", ReadyResource(parts.readiness))
     app.add_route("/metrics", MetricsResource(http_metrics, parts.workers, parts.queue))
     app.add_route("/ops", OpsPage(Page("ops.html", asks_for_key=has_keys), parts.access))

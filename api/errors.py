@@ -26,12 +26,13 @@ from shared.errors import (
     OutcomeUnknown,
     PalaverError,
     QueueFull,
+    ReadOnlyRedis,
     StillInUse,
     TurnInProgress,
     TurnWithoutReply,
 )
 from shared.limits import Allowance
-from shared.redis import AWAY, will_pass
+from shared.redis import AWAY, trouble, will_pass
 
 log = logging.getLogger(__name__)
 
@@ -222,6 +223,8 @@ def to_problem(error: PalaverError) -> Problem:
             return Problem(410, "idempotency_key_spent", detail, extra={"job": error.job})
         case MemoryShort():
             return Problem(503, "memory_short", detail, retry_after_s=_RETRY_AFTER_S)
+        case ReadOnlyRedis():
+            return Problem(503, "redis_away", detail, retry_after_s=_RETRY_AFTER_S)
         case LimitReached():
             return _limit_problem(error)
         case NoWorker():
@@ -312,7 +315,7 @@ def install_error_handlers(
         await problem(req, resp, to_problem(error), params)
 
     async def redis_away(req: Any, resp: Any, error: Exception, params: Any) -> None:
-        log.warning("Redis is away: %s", error)
+        trouble.met(error)
         answer = Problem(503, "redis_away", "Redis cannot be reached", retry_after_s=_RETRY_AFTER_S)
         await problem(req, resp, answer, params)
 
@@ -329,7 +332,7 @@ def install_error_handlers(
     async def refused(req: Any, resp: Any, error: RedisError, params: Any) -> None:
         if not will_pass(error):
             return await unexpected(req, resp, error, params)
-        log.warning("Redis refuses: %s", error)
+        trouble.met(error)
         detail = "Redis takes nothing new at the moment"
         answer = Problem(503, "memory_short", detail, retry_after_s=_RETRY_AFTER_S)
         return await problem(req, resp, answer, params)

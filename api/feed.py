@@ -22,8 +22,8 @@ from redis.exceptions import ConnectionError
 from api.watch import Watch
 from shared.events import Event, EventLog
 from shared.keys import Keys
-from shared.redis import AWAY
-from shared.tasks import end
+from shared.redis import AWAY, trouble
+from shared.tasks import Background
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +35,8 @@ _CONFIRM_S: Final = 5.0
 _LOOK_S: Final = 5.0
 _TOGETHER: Final = 250
 """Jobs of one look-up."""
+_PART: Final = "event feed"
+"""What it is called among the parts that may have trouble."""
 
 
 class EventFeed:
@@ -53,12 +55,11 @@ class EventFeed:
         self._watches: defaultdict[str, set[Watch]] = defaultdict(set)
         self._connected = asyncio.Event()
         self._stopped = False
-        self._tasks: list[asyncio.Task[None]] = []
 
-    def start(self) -> None:
+    def start(self, background: Background) -> None:
         """Listen; connects as soon as Redis is there."""
-        for part in (self._listen, self._look_for_lost):
-            self._tasks.append(asyncio.create_task(part(), name=f"event feed: {part.__name__}"))
+        background.start("event feed", self._listen)
+        background.start("lost jobs", self._look_for_lost)
 
     @property
     def is_connected(self) -> bool:
@@ -66,8 +67,7 @@ class EventFeed:
         return self._connected.is_set()
 
     async def close(self) -> None:
-        """Stop listening."""
-        await end(*self._tasks)
+        """Give the connection up, once nothing runs any more that was started."""
         with contextlib.suppress(*AWAY):
             await self._pubsub.aclose()  # type: ignore[no-untyped-call]
 
@@ -160,13 +160,18 @@ class EventFeed:
             try:
                 await self._hear()
             except AWAY as error:
-                log.warning("event feed: Redis is away (%s)", type(error).__name__)
+                trouble.met(error, _PART)
             except Exception:
                 log.exception("event feed")
             self._connected.clear()
+            await self._disconnect()
+            await asyncio.sleep(_PAUSE_S)
+
+    async def _disconnect(self) -> None:
+        # What has failed here is forgotten with the connection: the next one is another.
+        with contextlib.suppress(*AWAY):
             if self._pubsub.connection is not None:
                 await self._pubsub.connection.disconnect()
-            await asyncio.sleep(_PAUSE_S)
 
     async def _look_for_lost(self) -> None:
         """Nobody rings for a job that vanished with Redis's data: look whether they exist."""
@@ -221,6 +226,7 @@ class EventFeed:
         """A subscription holds: for the first time, or after the connection was made anew."""
         if channel == self._inbox:
             self._connected.set()
+            trouble.over(_PART)
             for watch in self._all_watches():
                 watch.ring(None)
         for watch in self._watches.get(channel, ()):

@@ -1,14 +1,15 @@
-"""Room in Redis: prompts are refused while what was accepted can still be written."""
+"""Whether Redis takes prompts: they are refused while what was accepted can still be written."""
 
 import asyncio
 import logging
-from typing import Final
+from typing import Final, Literal
 
 from redis.asyncio import Redis
+from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 
-from shared.errors import MemoryShort
+from shared.errors import MemoryShort, ReadOnlyRedis, Refused
+from shared.keys import Keys
 from shared.redis import AWAY
-from shared.tasks import Background
 
 log = logging.getLogger(__name__)
 
@@ -17,6 +18,15 @@ _SHARE: Final = 0.05
 _LEAST_BYTES: Final = 16 << 20
 _MOST_SHARE: Final = 0.25
 
+Lack = Literal["memory", "disk", "primary", "replicas"]
+
+_TEXTS: Final[dict[Lack, str]] = {
+    "memory": "Redis is short of memory",
+    "disk": "Redis cannot write to its disk",
+    "primary": "Redis is a read-only replica",
+    "replicas": "Redis has too few replicas to take writes",
+}
+
 
 def reserve(max_bytes: int) -> int:
     """Bytes kept for turns under way: 5 % of the limit or 16 MiB, of a small limit a quarter."""
@@ -24,33 +34,79 @@ def reserve(max_bytes: int) -> int:
 
 
 class Headroom:
-    """Looks every second how much memory Redis has left."""
+    """Asks every second whether Redis would take a write, and how much memory it has left.
 
-    def __init__(self, redis: Redis, *, every_s: float = _EVERY_S) -> None:
+    The intake and `/readyz` go by the same answer.
+    """
+
+    def __init__(self, redis: Redis, keys: Keys, *, every_s: float = _EVERY_S) -> None:
         self._redis = redis
+        self._probe = keys.probe
         self._every_s = every_s
-        self._is_short = False
-        self.looking = Background(self._run, "headroom")
+        self.lack: Lack | None = None
+        """Why prompts are refused, if they are."""
 
     def check(self) -> None:
-        """Raises: MemoryShort, what is left is kept for turns that were accepted before."""
-        if self._is_short:
-            raise MemoryShort("Redis is short of memory")
+        """See that a prompt may be submitted.
 
-    async def _run(self) -> None:
+        Raises:
+            MemoryShort: what is left is kept for turns that were accepted before.
+            ReadOnlyRedis: nothing can be written at all.
+        """
+        if (error := self.refusal) is not None:
+            raise error
+
+    @property
+    def refusal(self) -> Refused | None:
+        """What a prompt is told, if it is refused."""
+        if self.lack is None:
+            return None
+        kind = MemoryShort if self.lack in ("memory", "disk") else ReadOnlyRedis
+        return kind(_TEXTS[self.lack])
+
+    async def run(self) -> None:
+        """Look until cancelled."""
         while True:
             try:
-                await self._look()
+                await self.look()
             except AWAY as error:
                 log.debug("headroom: Redis is away (%s)", type(error).__name__)
-            except Exception:
-                log.exception("headroom")
+            except RedisError as error:
+                log.warning("headroom: %s", error)
             await asyncio.sleep(self._every_s)
 
-    async def _look(self) -> None:
+    async def look(self) -> None:
+        """Judge anew.
+
+        Raises:
+            RedisError: Redis does not answer.
+        """
+        lack = await self._write_refused() or await self._memory_short()
+        if lack is not None and lack != self.lack:
+            log.warning("%s: new prompts are refused", _TEXTS[lack])
+        if lack is None and self.lack is not None:
+            log.warning("Redis takes prompts again")
+        self.lack = lack
+
+    async def _write_refused(self) -> Lack | None:
+        """By a write that changes nothing, and is refused whenever a prompt's would be.
+
+        It makes no key, and nothing of it reaches the append-only file.
+        """
+        try:
+            await self._redis.setrange(self._probe, 0, "")
+        except OutOfMemoryError:
+            return "memory"
+        except ReadOnlyError:
+            return "primary"
+        except ResponseError as error:
+            first_word = str(error).partition(" ")[0]
+            reasons: dict[str, Lack] = {"MISCONF": "disk", "NOREPLICAS": "replicas"}
+            return reasons.get(first_word)
+        return None
+
+    async def _memory_short(self) -> Lack | None:
         memory = await self._redis.info("memory")
         limit = int(memory.get("maxmemory", 0))
         is_short = limit > 0 and int(memory["used_memory"]) > limit - reserve(limit)
-        if is_short and not self._is_short:
-            log.warning("Redis is short of memory: new prompts are refused")
-        self._is_short = is_short
+        return "memory" if is_short else None

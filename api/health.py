@@ -10,40 +10,59 @@ from redis.exceptions import RedisError
 
 from api.errors import Problem
 from api.feed import EventFeed
+from api.headroom import Headroom
+from shared.tasks import Background
 from shared.workers import WORKER_SILENCE_S, Workers
 
 _PING_TIMEOUT_S: Final = 2.0
 
 
 class Readiness:
-    """Whether a prompt would be answered."""
+    """Whether a prompt would be answered.
 
-    def __init__(self, workers: Workers, feed: EventFeed) -> None:
+    A full queue is no reason: it passes as fast as turns end, and who asks for results, or waits in
+    that queue, is to be let through meanwhile.
+    """
+
+    def __init__(self, workers: Workers, feed: EventFeed, headroom: Headroom) -> None:
         self._workers = workers
         self._feed = feed
+        self._headroom = headroom
+        self.is_starting = False
+        """Set by a process that has not yet seen what kind of server Redis is."""
 
-    async def missing(self) -> str | None:
-        """What is missing: `redis`, `worker`, or None."""
+    async def missing(self) -> tuple[str, str] | None:
+        """What is missing, as a word (`redis`, `worker`, or what `Headroom` says) and in a
+        sentence; None if a prompt would be taken."""
         try:
             async with asyncio.timeout(_PING_TIMEOUT_S):
                 silence_s = await self._workers.silence_s()
         except (RedisError, OSError):
-            return "redis"
-        if not self._feed.is_connected:
-            return "redis"
-        return "worker" if silence_s is None or silence_s > WORKER_SILENCE_S else None
+            return "redis", "Redis does not answer"
+        if self.is_starting or not self._feed.is_connected:
+            return "redis", "Redis does not answer"
+        if self._headroom.lack is not None:
+            return self._headroom.lack, str(self._headroom.refusal)
+        if silence_s is None or silence_s > WORKER_SILENCE_S:
+            return "worker", "no worker is ready"
+        return None
 
 
 class HealthResource:
-    """The process lives."""
+    """The process lives, with all its parts."""
+
+    def __init__(self, background: Background) -> None:
+        self._background = background
 
     async def on_get(self, _req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
+        if (failure := self._background.failure) is not None:
+            raise Problem(503, "not_healthy", str(failure), extra={"task": failure.name})
         resp.content_type = falcon.MEDIA_JSON
         resp.data = orjson.dumps({"status": "ok"})
 
 
 class ReadyResource:
-    """Redis answers and a worker is there."""
+    """A prompt would be taken and answered."""
 
     def __init__(self, readiness: Readiness) -> None:
         self._readiness = readiness
@@ -51,8 +70,8 @@ class ReadyResource:
     async def on_get(self, _req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         missing = await self._readiness.missing()
         if missing is not None:
-            detail = "Redis does not answer" if missing == "redis" else "no worker is ready"
-            raise Problem(503, "not_ready", detail, retry_after_s=1, extra={"missing": missing})
+            word, detail = missing
+            raise Problem(503, "not_ready", detail, retry_after_s=1, extra={"missing": word})
         resp.content_type = falcon.MEDIA_JSON
         resp.data = orjson.dumps({"status": "ready"})
 

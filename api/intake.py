@@ -2,7 +2,6 @@
 
 import asyncio
 import dataclasses
-import logging
 from typing import Any, Final
 
 import falcon.asgi
@@ -15,13 +14,11 @@ from shared import ids
 from shared.config import Settings
 from shared.errors import OutcomeUnknown
 from shared.logs import add_context
-from shared.redis import AWAY
+from shared.redis import AWAY, trouble
 from shared.requests import ChatRequest
 from shared.schema import TurnRequest
 from shared.turn_values import Accepted, Submission
 from shared.turns import Turns
-
-log = logging.getLogger(__name__)
 
 _SUBMIT_TRIES: Final = 3
 _SUBMIT_PAUSE_S: Final = 0.2
@@ -86,7 +83,7 @@ class Intake:
                 add_context(job=accepted.job, conversation=accepted.conversation)
                 return accepted
             except AWAY as error:
-                log.warning("job %s: submit got no answer (%s)", submission.job, error)
+                trouble.met(error)
                 await asyncio.sleep(_SUBMIT_PAUSE_S)
         raise OutcomeUnknown(submission.job)
 

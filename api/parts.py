@@ -14,6 +14,7 @@ from shared.conversations import Conversations
 from shared.events import EventLog
 from shared.jobs import Jobs
 from shared.queue import Queue
+from shared.tasks import Background
 from shared.turns import Turns
 from shared.workers import Workers
 
@@ -36,3 +37,4 @@ class Parts:
     workers: Workers
     queue: Queue
     history: History
+    background: Background

@@ -9,7 +9,6 @@ from typing import Final
 
 from api.watch import Watch
 from shared.redis import AWAY
-from shared.tasks import Background
 from shared.turn_values import Place
 from shared.turns import Turns
 
@@ -30,7 +29,6 @@ class Places:
         self._every_s = every_s
         self._watches: defaultdict[str, set[Watch]] = defaultdict(set)
         self._wanted = asyncio.Event()
-        self.looking = Background(self._run, "places")
 
     @contextlib.contextmanager
     def following(self, watch: Watch) -> Iterator[None]:
@@ -52,7 +50,8 @@ class Places:
         if not self._watches:
             self._wanted.clear()
 
-    async def _run(self) -> None:
+    async def run(self) -> None:
+        """Look until cancelled."""
         while True:
             await self._wanted.wait()
             try:

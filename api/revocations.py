@@ -5,9 +5,10 @@ import logging
 import time
 from typing import Final
 
+from redis.exceptions import RedisError
+
 from api.keys import KeyRing
-from shared.redis import AWAY
-from shared.tasks import Background
+from shared.redis import AWAY, trouble
 from shared.turns import Turns
 
 log = logging.getLogger(__name__)
@@ -22,26 +23,24 @@ class Revocations:
 
     A stream or a POST that waits ends with its turn, on whichever API process it is. Each of these
     looks by itself: to cancel twice is harmless.
-
-    Args:
-        keys: None where there are none.
     """
 
-    def __init__(self, keys: KeyRing | None, turns: Turns, *, every_s: float = _EVERY_S) -> None:
+    def __init__(self, keys: KeyRing, turns: Turns, *, every_s: float = _EVERY_S) -> None:
         self._keys = keys
         self._turns = turns
         self._every_s = every_s
         self._until: dict[str, float | None] = {}
         """How long to look after an owner's turns; None once that is over."""
-        self.looking = Background(self._run, "revocations")
 
-    async def _run(self) -> None:
-        while self._keys is not None:
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
             try:
                 self._keys.refresh()
                 await self._cancel(self._keys.revoked)
-            except AWAY as error:
-                log.debug("revocations: Redis is away (%s)", type(error).__name__)
+                trouble.over("revocations")
+            except (*AWAY, RedisError) as error:
+                trouble.met(error, "revocations")
             except Exception:
                 log.exception("revocations")
             await asyncio.sleep(self._every_s)

@@ -5,23 +5,23 @@ import contextlib
 import logging
 import resource
 import socket
+import sys
 from collections.abc import Iterator
 from typing import Any, Final
 
 import uvicorn
 import uvloop
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from api.app import Api, create_api
 from api.connections import BoundedProtocol
 from api.watch import FeedLost
-from shared.boot import check_server, until_alike
+from shared.boot import until_alike, until_usable
 from shared.config import Settings, fail_start, is_loopback, settings_or_exit
-from shared.errors import ConfigError
+from shared.errors import EX_SOFTWARE, ConfigError, TaskEnded
 from shared.keys import Keys
 from shared.logs import configure_logging
-from shared.redis import AWAY, connect, wait_until_up, will_pass
+from shared.redis import AWAY, connect, trouble
 from shared.supervisor import stop_on_signals
 from shared.tasks import end
 from shared.workers import Workers
@@ -104,7 +104,8 @@ async def serve(
         http: how patient it is with its clients.
 
     Raises:
-        ExceptionGroup: with a `ConfigError` if Redis refuses our credentials.
+        ExceptionGroup: with a `ConfigError` if Redis cannot be used as it is, or a `TaskEnded` if
+            a part of this process has died; who waited has been answered.
     """
     draining = asyncio.Event()
     stop_on_signals(draining)
@@ -122,16 +123,22 @@ async def serve(
             timeout_graceful_shutdown=int(_DRAIN_S),
         )
         server = Server(config)
+        api.readiness.is_starting = True
         helpers = [
             group.create_task(_stop_when(draining, server, api)),
             group.create_task(_greet_when_ready(settings, api, redis, draining)),
         ]
         await server.serve(sockets=[listener])
         await end(*helpers)
+        if api.background.failure is not None:
+            raise api.background.failure
 
 
 async def _stop_when(draining: asyncio.Event, server: Server, api: Api) -> None:
-    await draining.wait()
+    told = asyncio.create_task(draining.wait(), name="told to stop")
+    failing = asyncio.create_task(api.background.until_failed(), name="a part has died")
+    await asyncio.wait({told, failing}, return_when=asyncio.FIRST_COMPLETED)
+    await end(told, failing)
     api.feed.stop_readers()
     server.should_exit = True
 
@@ -140,18 +147,11 @@ async def _greet_when_ready(
     settings: Settings, api: Api, redis: Redis, draining: asyncio.Event
 ) -> None:
     """Print the address and something to try once a prompt would be answered."""
-    while await wait_until_up(redis, draining):
-        try:
-            await check_server(redis, Keys(settings.namespace), settings)
-            if not await _is_alike(settings, redis, draining):
-                return
-            break
-        except (RedisError, OSError) as error:
-            if not will_pass(error):
-                raise
-            await asyncio.sleep(_READY_POLL_S)
-    else:
+    if not await until_usable(redis, Keys(settings.namespace), settings, draining):
         return
+    if not await _is_alike(settings, redis, draining):
+        return
+    api.readiness.is_starting = False
     while await api.readiness.missing() is not None:  # noqa: ASYNC110 - Redis has no event for it
         await asyncio.sleep(_READY_POLL_S)
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
@@ -175,7 +175,13 @@ async def _is_alike(settings: Settings, redis: Redis, draining: asyncio.Event) -
         # Workers elsewhere may be told of one that nobody tells us.
         return True
     workers = Workers(redis, Keys(settings.namespace))
-    return await until_alike(lambda: workers.of_other_length(length), length, draining)
+    while not draining.is_set():
+        try:
+            return await until_alike(lambda: workers.of_other_length(length), length, draining)
+        except AWAY as error:
+            trouble.met(error)
+            await asyncio.sleep(_READY_POLL_S)
+    return False
 
 
 def allow_many_connections() -> None:
@@ -191,6 +197,7 @@ def main(http: type[BoundedProtocol] = BoundedProtocol) -> None:
     Args:
         http: how patient it is with its clients.
     """
+    status = 0
     settings = settings_or_exit()
     configure_logging(settings.log_level, settings.log_format)
     allow_many_connections()
@@ -201,6 +208,9 @@ def main(http: type[BoundedProtocol] = BoundedProtocol) -> None:
         uvloop.run(serve(settings, listener, http))
     except* ConfigError as errors:
         fail_start(ConfigError("\n".join(map(str, errors.exceptions))))
+    except* TaskEnded:
+        status = EX_SOFTWARE  # the log has said why
+    sys.exit(status)
 
 
 if __name__ == "__main__":

@@ -13,10 +13,12 @@ PalaverError
 │   ├── IdempotencyKeyReused
 │   ├── IdempotencyKeySpent
 │   ├── MemoryShort
+│   ├── ReadOnlyRedis
 │   ├── LimitReached
 │   └── NoWorker
 ├── StillInUse              a response is not deleted: others stand on it
 ├── OutcomeUnknown          Redis went away while a prompt was being accepted
+├── TaskEnded               a part of the process has ended, and so must the process
 └── TurnFailed              an accepted turn ended without a reply
 """
 
@@ -33,6 +35,9 @@ _PERFECT: Final = {"failed": "failed", "cancelled": "been cancelled"}
 
 EX_CONFIG: Final = 78
 """Exit status of a process that must not be started again as it is (sysexits.h)."""
+
+EX_SOFTWARE: Final = 70
+"""Exit status of a process that gives up because a part of it failed, and may be started again."""
 
 
 class PalaverError(Exception):
@@ -107,7 +112,11 @@ class IdempotencyKeySpent(Refused):
 
 
 class MemoryShort(Refused):
-    """Redis has only the room left that turns under way need."""
+    """Redis has only the room left that turns under way need, in memory or on its disk."""
+
+
+class ReadOnlyRedis(Refused):
+    """Redis is a replica, or has lost its replicas, and takes no writes."""
 
 
 class LimitReached(Refused):
@@ -143,6 +152,14 @@ class OutcomeUnknown(PalaverError):
     def __init__(self, job: str) -> None:
         super().__init__("the connection to Redis was lost while the prompt was being accepted")
         self.job = job
+
+
+class TaskEnded(PalaverError):
+    """A task that runs as long as its process has ended; why is its cause."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the task {name!r} has ended")
+        self.name = name
 
 
 class TurnFailed(PalaverError):

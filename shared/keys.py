@@ -14,6 +14,8 @@ WORKER_GROUP: Final = "workers"
 _PATTERNS: Final = {
     # The format of everything below.
     "schema": "schema",
+    # Never written: what asks whether Redis would take a write.
+    "probe": "probe",
     # One conversation: what it is, every message, the turns not yet ended, all jobs by time.
     "conversation": "conv:{}",
     "messages": "conv:{}:messages",
@@ -107,6 +109,10 @@ class Keys:
     @property
     def schema(self) -> str:
         return self._name("schema")
+
+    @property
+    def probe(self) -> str:
+        return self._name("probe")
 
     @property
     def permits(self) -> str:

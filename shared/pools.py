@@ -1,4 +1,4 @@
-"""Connection pools that are bounded: who finds no connection free waits in turn."""
+"""Connection pools that are bounded, and connections whose end nobody has to wait for."""
 
 import asyncio
 from typing import Any
@@ -6,6 +6,31 @@ from typing import Any
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.exceptions import ConnectionError
+
+
+class _CutConnection(AbstractConnection):
+    """A connection that is cut instead of closed.
+
+    Closing waits for the other side's farewell under TLS, and for what was not sent yet: a server
+    that hangs gives neither. Whoever disconnects wants no further answer.
+    """
+
+    async def disconnect(self, nowait: bool = False) -> None:  # noqa: ARG002 - never waits
+        writer = self._writer
+        # Without waiting for the end, which cannot fail.
+        await super().disconnect(nowait=True)
+        if writer is not None:
+            writer.transport.abort()
+
+
+def cut(kind: type[AbstractConnection]) -> type[AbstractConnection]:
+    """This kind of connection (TCP, TLS, a socket, by a Sentinel), cut when it is disconnected."""
+    if kind not in _cut_kinds:
+        _cut_kinds[kind] = type(f"Cut{kind.__name__}", (_CutConnection, kind), {})
+    return _cut_kinds[kind]
+
+
+_cut_kinds: dict[type[AbstractConnection], type[AbstractConnection]] = {}
 
 
 class BoundedPool(ConnectionPool):

@@ -23,9 +23,13 @@ from redis.exceptions import (
 from shared.config import Settings
 from shared.embedded import check_private, socket_path
 from shared.errors import ConfigError
-from shared.pools import BoundedPool, BoundedSentinelPool
+from shared.logs import Trouble
+from shared.pools import BoundedPool, BoundedSentinelPool, cut
 
 log = logging.getLogger(__name__)
+
+trouble = Trouble(log, "Redis")
+"""Where all parts of a process tell that a call has failed, and will be repeated."""
 
 AWAY = (
     ConnectionError,
@@ -52,6 +56,29 @@ def will_pass(error: Exception) -> bool:
     if isinstance(error, (*AWAY, OutOfMemoryError)):
         return True
     return isinstance(error, ResponseError) and str(error).startswith(_PASSING)
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether the server has answered, and will answer the same however often it is asked."""
+    if isinstance(error.__cause__, RedisError):  # so it comes from a connection by a socket
+        return is_refusal(error.__cause__)
+    if isinstance(error, AuthenticationError):
+        return True
+    return isinstance(error, ResponseError) and not will_pass(error)
+
+
+def refusal(error: BaseException) -> ConfigError:
+    """What keeps us from starting, in a sentence."""
+    if isinstance(error.__cause__, RedisError):
+        return refusal(error.__cause__)
+    if isinstance(error, AuthenticationError):
+        return ConfigError(f"REDIS_URL: the server refuses the credentials: {error}")
+    if str(error).startswith(("MOVED", "ASK", "CLUSTERDOWN", "CROSSSLOT")):
+        return ConfigError(
+            f"REDIS_URL: the server is part of a Redis Cluster ({error}); needed is a single "
+            "primary"
+        )
+    return ConfigError(f"REDIS_URL: the server refuses what Palaver needs: {error}")
 
 
 def redis_url(settings: Settings) -> str:
@@ -82,6 +109,9 @@ def connect(settings: Settings, *, max_connections: int | None = None, **options
         "socket_connect_timeout": _CONNECT_TIMEOUT_S,
         "socket_timeout": _REPLY_TIMEOUT_S,
         "health_check_interval": 0,
+        # Not told: a server that refuses us would say so to this, and close.
+        "lib_name": None,
+        "lib_version": None,
         **options,
     }
     pools: tuple[type[ConnectionPool], type[SentinelConnectionPool]]
@@ -96,6 +126,7 @@ def connect(settings: Settings, *, max_connections: int | None = None, **options
         if urlsplit(url).scheme.startswith("sentinel"):
             return _from_sentinel(url, pools[1], options)
         pool = pools[0].from_url(url, **options)
+        pool.connection_class = cut(pool.connection_class)
         # Options that do not exist are found only when a connection is made.
         pool.make_connection()  # type: ignore[no-untyped-call]
     except (ValueError, TypeError, RedisError) as error:
@@ -133,7 +164,10 @@ def _from_sentinel(url: str, pool: type[SentinelConnectionPool], options: dict[s
     user, _, password = credentials.partition(":")
     if user or password:
         options |= {"username": unquote(user) or None, "password": unquote(password) or None}
-    sentinel_options: dict[str, Any] = {"socket_connect_timeout": _CONNECT_TIMEOUT_S}
+    sentinel_options: dict[str, Any] = {
+        "socket_connect_timeout": _CONNECT_TIMEOUT_S,
+        "socket_timeout": _CONNECT_TIMEOUT_S,
+    }
     if parts.scheme == "sentinels":
         options["ssl"] = sentinel_options["ssl"] = True
     addresses = [_address(host) for host in hosts.split(",")]
@@ -150,6 +184,8 @@ def _from_sentinel(url: str, pool: type[SentinelConnectionPool], options: dict[s
         db=int(db),
         **options,
     )
+    for one in (client, *sentinel.sentinels):
+        one.connection_pool.connection_class = cut(one.connection_pool.connection_class)
     client.watchers = sentinel
     return client
 
@@ -163,26 +199,28 @@ def _address(text: str) -> tuple[str, int]:
 
 
 async def wait_until_up(client: Redis, stopping: asyncio.Event) -> bool:
-    """Return when the server answers; says once that it is being waited for.
+    """Return when the server answers; says that it is being waited for.
 
     Returns:
         False if we were told to stop before it did.
 
     Raises:
-        ConfigError: the server answers, but refuses the credentials.
+        ConfigError: the server answers, but refuses us.
     """
-    pause_s, told = _FIRST_PAUSE_S, False
-    while not stopping.is_set():
-        try:
-            await client.ping()
-            return True
-        except AuthenticationError as error:
-            raise ConfigError(f"REDIS_URL: the server refuses the credentials: {error}") from None
-        except AWAY as error:
-            if pause_s >= _LONGEST_PAUSE_S and not told:
-                told = True
-                log.warning("waiting for Redis: %s", error)
-            with contextlib.suppress(builtins.TimeoutError):
-                await asyncio.wait_for(stopping.wait(), pause_s)
-            pause_s = min(_LONGEST_PAUSE_S, pause_s * 1.5)
-    return False
+    pause_s = _FIRST_PAUSE_S
+    try:
+        while not stopping.is_set():
+            try:
+                await client.ping()
+                return True
+            except (RedisError, OSError) as error:
+                if is_refusal(error):
+                    raise refusal(error) from None
+                if pause_s >= _LONGEST_PAUSE_S:
+                    trouble.met(error, "waiting")
+                with contextlib.suppress(builtins.TimeoutError):
+                    await asyncio.wait_for(stopping.wait(), pause_s)
+                pause_s = min(_LONGEST_PAUSE_S, pause_s * 1.5)
+        return False
+    finally:
+        trouble.over("waiting")

@@ -1,16 +1,28 @@
 """The Lua scripts as calls with named arguments."""
 
+import hashlib
+from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.commands.core import AsyncScript
+from redis.exceptions import NoScriptError
 
 from shared.keys import Keys, lua_table
 
 FOLDER: Traversable = resources.files("shared").joinpath("lua")
 """Where the scripts are read from."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Script:
+    text: str
+    sha: str
+
+    @classmethod
+    def of(cls, text: str) -> "_Script":
+        return cls(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
 class Scripts:
@@ -23,17 +35,24 @@ class Scripts:
     def __init__(self, redis: Redis, keys: Keys, *names: str) -> None:
         prelude = lua_table() + _source("lib")
         self._namespace = keys.namespace
-        self._scripts: dict[str, AsyncScript] = {
-            name: redis.register_script(prelude + _source(name)) for name in names
-        }
+        self._redis: Any = redis
+        self._scripts = {name: _Script.of(prelude + _source(name)) for name in names}
 
     async def call(self, script: str, **arguments: Any) -> Any:
-        """Run a script; arguments that are None are left out."""
+        """Run a script; arguments that are None are left out.
+
+        A server that does not know it (restarted, failed over, told to forget) is sent its text,
+        which runs it in the same step: loaded first, it could be forgotten again before the call.
+        """
         flat: list[Any] = [self._namespace]
         for name, value in arguments.items():
             if value is not None:
                 flat += (name, value)
-        return await self._scripts[script](args=flat)
+        known = self._scripts[script]
+        try:
+            return await self._redis.evalsha(known.sha, 0, *flat)
+        except NoScriptError:
+            return await self._redis.eval(known.text, 0, *flat)
 
 
 def _source(name: str) -> str:

@@ -1,10 +1,17 @@
 """Tasks in the background, and how they end."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
+from shared.errors import TaskEnded
+
+log = logging.getLogger(__name__)
+
 _AGAIN_S: Final = 0.1
+
+Endless = Callable[[], Coroutine[Any, Any, None]]
 
 
 async def end(*tasks: "asyncio.Task[Any]") -> None:
@@ -22,22 +29,50 @@ async def end(*tasks: "asyncio.Task[Any]") -> None:
 
 
 class Background:
-    """One task that runs from `start` to `close`.
+    """The tasks that run as long as their process: if one of them ends, the process must.
 
-    Args:
-        run: what it does; on its own it does not end.
+    A part that has died silently is worse than a process that ends, which is started again.
     """
 
-    def __init__(self, run: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
-        self._run = run
-        self._name = name
-        self._task: asyncio.Task[None] | None = None
+    def __init__(self) -> None:
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._ended = asyncio.Event()
+        self._may_end = False
+        self.failure: TaskEnded | None = None
+        """Which task has ended, if one has."""
 
-    def start(self) -> None:
-        """Begin."""
-        self._task = asyncio.create_task(self._run(), name=self._name)
+    def start(self, name: str, run: Endless) -> None:
+        """Run a task that does not end by itself."""
+        task = asyncio.create_task(run(), name=name)
+        task.add_done_callback(self._task_ended)
+        self._tasks[name] = task
+
+    def _task_ended(self, task: "asyncio.Task[None]") -> None:
+        # A cancellation that nobody asked for is an end like any other.
+        error = None if task.cancelled() else task.exception()
+        if self._may_end or self.failure is not None:
+            return
+        name = task.get_name()
+        log.critical("the task %r has ended, and this process ends with it", name, exc_info=error)
+        self.failure = TaskEnded(name)
+        self.failure.__cause__ = error
+        self._ended.set()
+
+    async def until_failed(self) -> TaskEnded:
+        """Return when a task has ended."""
+        await self._ended.wait()
+        assert self.failure is not None
+        return self.failure
+
+    def let_end(self) -> None:
+        """The process stops: from now on a task's end is no failure."""
+        self._may_end = True
+
+    async def ended(self, name: str) -> None:
+        """Return when this task has ended by itself."""
+        await asyncio.wait({self._tasks[name]})
 
     async def close(self) -> None:
-        """End it; nothing is done if it was not begun."""
-        if self._task is not None:
-            await end(self._task)
+        """End all of them."""
+        self.let_end()
+        await end(*self._tasks.values())

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import uvloop
 
 from shared.config import DEFAULT_PORT, Settings, fail_start, settings_or_exit
-from shared.errors import ConfigError
+from shared.errors import EX_SOFTWARE, ConfigError, TaskEnded
 from shared.logs import configure_logging
 from shared.supervisor import stop_on_signals
 from worker.engine.interface import Engine, EngineError
@@ -51,6 +51,8 @@ def main() -> None:
         uvloop.run(_work(settings, _load_library()))
     except ConfigError as error:
         fail_start(error)
+    except TaskEnded:
+        sys.exit(EX_SOFTWARE)  # the log has said why
 
 
 if __name__ == "__main__":

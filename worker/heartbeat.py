@@ -9,6 +9,8 @@ from typing import Final, NoReturn
 import orjson
 from redis.exceptions import RedisError
 
+from shared.errors import EX_SOFTWARE
+from shared.redis import trouble
 from shared.turn_values import OtherWorker, Outcome, WorkerState
 from shared.turns import Turns
 from shared.workers import Workers
@@ -18,14 +20,13 @@ from worker.turn_metrics import TurnMetrics
 
 log = logging.getLogger(__name__)
 
-EX_STUCK: Final = 70
 _MISSED_BEATS: Final = 3
 """A worker is forgotten after this many."""
 
 
 def exit_stuck() -> NoReturn:
     """End the process at once, native threads included; the supervisor starts a new one."""
-    os._exit(EX_STUCK)
+    os._exit(EX_SOFTWARE)
 
 
 class Heartbeat:
@@ -70,16 +71,18 @@ class Heartbeat:
                 log.critical("the engine is stuck in a step; this process gives up")
                 self._stuck()
             # Each by itself: while memory is short, leases can be renewed and nothing else written.
-            for held in list(self._holdings.values()):
-                await self._tried(self._beat(held))
-            await self._tried(self.announce())
+            signs = [self._beat(held) for held in list(self._holdings.values())]
+            if all([await self._tried(sign) for sign in (*signs, self.announce())]):
+                trouble.over("heartbeat")
             await asyncio.sleep(self._interval_s)
 
-    async def _tried(self, sign: Awaitable[None]) -> None:
+    async def _tried(self, sign: Awaitable[None]) -> bool:
         try:
             await sign
         except (RedisError, OSError) as error:
-            log.warning("heartbeat: %s", error)
+            trouble.met(error, "heartbeat")
+            return False
+        return True
 
     async def register(self) -> OtherWorker | None:
         """Tell for the first time; returns who has another model or window, if somebody does."""

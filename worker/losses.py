@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from shared.keys import Keys
+from shared.redis import trouble
 from shared.turns import Turns
 from worker.held import GivenUp, Held, Holdings
 
@@ -38,8 +39,9 @@ class Losses:
                         # A job's name, or silence: in both cases all are looked at.
                         await pubsub.get_message(timeout=_POLL_S)
                         await self._give_up_lost()
+                        trouble.over("losses")
             except (RedisError, OSError) as error:
-                log.warning("watching for losses: %s", error)
+                trouble.met(error, "losses")
                 await asyncio.sleep(_PAUSE_S)
 
     async def _give_up_lost(self) -> None:

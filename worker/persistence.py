@@ -1,15 +1,12 @@
 """Writes that must arrive: repeated while Redis is away or short of memory."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 from redis.exceptions import RedisError
 
-from shared.redis import will_pass
-
-log = logging.getLogger(__name__)
+from shared.redis import trouble, will_pass
 
 T = TypeVar("T")
 
@@ -20,12 +17,15 @@ _LONGEST_PAUSE_S: Final = 2.0
 async def persist(what: str, call: Callable[[], Awaitable[T]]) -> T:
     """Repeat an idempotent call until Redis has answered it; generation goes on meanwhile."""
     pause_s = _FIRST_PAUSE_S
-    while True:
-        try:
-            return await call()
-        except (RedisError, OSError) as error:
-            if not will_pass(error):
-                raise
-            log.warning("%s: %s; trying again", what, error)
-            await asyncio.sleep(pause_s)
-            pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
+    try:
+        while True:
+            try:
+                return await call()
+            except (RedisError, OSError) as error:
+                if not will_pass(error):
+                    raise
+                trouble.met(error, what)
+                await asyncio.sleep(pause_s)
+                pause_s = min(_LONGEST_PAUSE_S, pause_s * 2)
+    finally:
+        trouble.over(what)

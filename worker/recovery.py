@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from shared.errors import DeadlineExceeded, WorkerLost
-from shared.redis import AWAY
+from shared.redis import AWAY, trouble
 from shared.turns import Turns
 from worker.stream_worker import StreamWorker
 from worker.turn_metrics import TurnMetrics
@@ -52,11 +52,12 @@ class Recovery:
         while not self._stopping.is_set():
             try:
                 await self._round()
+                trouble.over("recovery")
             except AWAY as error:
-                log.warning("recovery: Redis is away (%s)", type(error).__name__)
+                trouble.met(error, "recovery")
                 self._quiet_until = time.monotonic() + self._lease_s
             except RedisError as error:
-                log.warning("recovery: %s", error)
+                trouble.met(error, "recovery")
                 await self._ensure_group()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), self._pause_s)
@@ -89,4 +90,4 @@ class Recovery:
         try:
             await self._turns.ensure_group()
         except RedisError as error:
-            log.warning("recovery: %s", error)
+            trouble.met(error, "recovery")

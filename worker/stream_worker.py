@@ -20,7 +20,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from shared.errors import TurnFailed
 from shared.keys import WORKER_GROUP, Keys
-from shared.redis import AWAY
+from shared.redis import AWAY, trouble
 from shared.turn_values import Claim
 from shared.turns import Turns
 from worker.arq_records import ArqRecords
@@ -149,7 +149,7 @@ class StreamWorker(Worker):
             try:
                 return await super().main()
             except AWAY as error:
-                log.warning("Redis is away (%s); beginning again", type(error).__name__)
+                trouble.met(error, "permits")
                 await asyncio.sleep(_PAUSE_S)
 
     async def _poll_iteration(self) -> None:
@@ -161,8 +161,9 @@ class StreamWorker(Worker):
         self._reading = True
         try:
             await self._take_turn()
+            trouble.over("permits")
         except AWAY as error:
-            log.warning("Redis is away (%s); reading again", type(error).__name__)
+            trouble.met(error, "permits")
             self._connection_id = None
             await asyncio.sleep(_PAUSE_S)
         except ResponseError as error:
@@ -237,7 +238,7 @@ class StreamWorker(Worker):
 
     async def _repair_group(self, error: ResponseError) -> None:
         if "NOGROUP" not in str(error):
-            log.error("reading permits: %s", error)
+            trouble.met(error, "permits")
             await asyncio.sleep(_PAUSE_S)
         await persist("group", self._turns.ensure_group)
 

@@ -12,11 +12,11 @@ from typing import Any, Final
 
 from redis.asyncio import Redis
 
-from shared.boot import check_server, until_alike
+from shared.boot import refusals_end_the_start, until_alike, until_usable
 from shared.config import Settings
 from shared.keys import Keys
-from shared.redis import AWAY, connect, wait_until_up
-from shared.tasks import end
+from shared.redis import AWAY, connect
+from shared.tasks import Background, end
 from shared.turns import Turns
 from shared.workers import Workers
 from worker.emitter import Emitter
@@ -50,19 +50,21 @@ async def run_worker(settings: Settings, engine: Engine, stopping: asyncio.Event
     """
     redis = connect(settings)
     try:
-        if await wait_until_up(redis, stopping):
-            await _run(settings, redis, engine, stopping)
+        keys = Keys(settings.namespace)
+        if await until_usable(redis, keys, settings, stopping):
+            await _run(settings, redis, keys, engine, stopping)
     finally:
         await engine.close()
         await redis.aclose(close_connection_pool=True)
 
 
-async def _run(settings: Settings, redis: Redis, engine: Engine, stopping: asyncio.Event) -> None:
+async def _run(
+    settings: Settings, redis: Redis, keys: Keys, engine: Engine, stopping: asyncio.Event
+) -> None:
     window = min(settings.context_length or engine.window, engine.window)
-    keys = Keys(settings.namespace)
-    await persist("check", lambda: check_server(redis, keys, settings))
     turns, workers = Turns(redis, keys, settings, window=window), Workers(redis, keys)
-    await persist("group", turns.ensure_group)
+    with refusals_end_the_start():
+        await persist("group", turns.ensure_group)
     emitter = Emitter(turns)
     holdings: Holdings = {}
     quarantine = Quarantine(turns, holdings)
@@ -107,7 +109,9 @@ async def _run(settings: Settings, redis: Redis, engine: Engine, stopping: async
         "permits": worker.async_run,
     }
     register = partial(persist, "register", heartbeat.register)
-    if await until_alike(register, settings.context_length, stopping):
+    with refusals_end_the_start():
+        is_registered = await until_alike(register, settings.context_length, stopping)
+    if is_registered:
         log.info("worker %s is ready", worker.worker_id)
         await _serve(worker, workers, recovery, parts, stopping, settings.grace)
 
@@ -120,28 +124,35 @@ async def _serve(
     stopping: asyncio.Event,
     grace_s: float,
 ) -> None:
-    """Run until told to stop; a part that fails ends the process with its error.
+    """Run until told to stop.
+
+    Raises:
+        TaskEnded: a part has died.
 
     Either way the turns that still run are handed over.
     """
-    recovering = asyncio.create_task(recovery.run(), name="recovery")
-    running = [asyncio.create_task(part(), name=name) for name, part in parts.items()]
-    running.append(recovering)
-    told = asyncio.create_task(stopping.wait(), name="stopping")
+    background = Background()
+    background.start("recovery", recovery.run)
+    for name, part in parts.items():
+        background.start(name, part)
+    told = asyncio.create_task(stopping.wait(), name="told to stop")
+    failing = asyncio.create_task(background.until_failed(), name="a part has died")
     try:
-        done, _ = await asyncio.wait({told, *running}, return_when=asyncio.FIRST_COMPLETED)
-        if told not in done:
-            raise next(iter(done)).exception() or RuntimeError("a part of the worker ended")
+        await asyncio.wait({told, failing}, return_when=asyncio.FIRST_COMPLETED)
     finally:
+        await end(told, failing)
+        background.let_end()
         log.info("stopping with %d turns", len(worker.holdings))
         recovery.stop()
         with contextlib.suppress(TimeoutError, *AWAY):
             # The heart beats on until everything is handed over.
             async with asyncio.timeout(grace_s + _HAND_OVER_S):
-                await asyncio.wait({recovering})
+                await background.ended("recovery")
                 await worker.drain(grace_s)
-        await end(told, *running)
+        await background.close()
         with contextlib.suppress(TimeoutError, *AWAY):
             async with asyncio.timeout(_HAND_OVER_S):
                 await workers.leave(worker.worker_id)
                 await worker.close()
+    if background.failure is not None:
+        raise background.failure

@@ -12,7 +12,6 @@ from api.ops.samples import Sample
 from api.ops.totals import Growth, figures_of
 from shared.queue import Queue
 from shared.redis import AWAY
-from shared.tasks import Background
 from shared.workers import Workers
 
 log = logging.getLogger(__name__)
@@ -39,14 +38,14 @@ class History:
         self._workers = workers
         self._queue = queue
         self._growth = Growth()
-        self.looking = Background(self._run, "history")
 
     @property
     def lately(self) -> list[Sample]:
         """The last looks, over which rates are taken."""
         return list(self.samples)[-1 - max(1, round(_SMOOTH_S / self.period_s)) :]
 
-    async def _run(self) -> None:
+    async def run(self) -> None:
+        """Look until cancelled."""
         while True:
             try:
                 self.samples.append(await self._look())

@@ -4,6 +4,7 @@ import asyncio
 import signal
 from collections import Counter
 
+from shared.errors import EX_SOFTWARE
 from tests.faults.cluster import running_cluster
 from tests.faults.helpers import (
     assert_completed,
@@ -16,7 +17,6 @@ from tests.faults.helpers import (
 )
 from tests.faults.script import HANG, POISON
 from tests.sse import all_events, text_of
-from worker.heartbeat import EX_STUCK
 
 SLOW_S = 0.05
 """Between two pieces: a reply takes a second or two."""
@@ -82,7 +82,7 @@ async def test_a_stuck_engine_ends_its_process_and_its_neighbours_go_on_elsewher
         for number, job in enumerate(neighbours):
             assert_completed(await ended(client, job), f"Beside {number}")
     assert (state["status"], state["error"]["code"]) == ("failed", "worker_lost")
-    assert statuses == [EX_STUCK] * 2
+    assert statuses == [EX_SOFTWARE] * 2
 
 
 async def test_of_eight_in_a_batch_a_poison_prompt_takes_nobody_along() -> None:

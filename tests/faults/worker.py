@@ -9,6 +9,7 @@ model's fingerprint; with `shifted` its token ids are others, too.
 
 import asyncio
 import os
+import sys
 import tempfile
 import time
 from collections.abc import AsyncGenerator, Sequence
@@ -18,7 +19,7 @@ import uvloop
 
 from shared import scripts
 from shared.config import fail_start, settings_or_exit
-from shared.errors import ConfigError
+from shared.errors import EX_SOFTWARE, ConfigError, TaskEnded
 from shared.logs import configure_logging
 from shared.supervisor import stop_on_signals
 from shared.turn_values import Claim
@@ -113,6 +114,8 @@ def main() -> None:
         uvloop.run(work())
     except ConfigError as error:
         fail_start(error)
+    except TaskEnded:
+        sys.exit(EX_SOFTWARE)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from api.watch import Watch
 from shared.config import Settings
 from shared.keys import Keys
 from shared.redis import connect
+from shared.tasks import Background
 from shared.turn_values import Outcome, PieceRecord
 from tests.integration.bench import Bench, completion
 from tests.servers import Valkey, make_settings, running_server, running_valkey
@@ -93,8 +94,10 @@ async def a_bench_of_its_own() -> AsyncIterator[tuple[Bench, Valkey]]:
 @contextlib.asynccontextmanager
 async def running_feed(bench: Bench) -> AsyncIterator[EventFeed]:
     feed = EventFeed(bench.redis, bench.keys, bench.events)
-    feed.start()
+    background = Background()
+    feed.start(background)
     yield feed
+    await background.close()
     await feed.close()
 
 

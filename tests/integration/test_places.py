@@ -15,6 +15,7 @@ from shared.errors import QueueFull
 from shared.events import Event
 from shared.keys import Keys
 from shared.redis import AWAY, connect, wait_until_up
+from shared.tasks import Background
 from shared.turn_values import Place, Submission
 from shared.turns import Turns
 from tests.integration.bench import Bench
@@ -133,9 +134,10 @@ class Watchers:
 @asynccontextmanager
 async def watchers(bench: Bench, settings: Settings) -> AsyncIterator[Watchers]:
     here = Watchers(bench, settings)
-    here.places.looking.start()
+    background = Background()
+    background.start("places", here.places.run)
     yield here
-    await here.places.looking.close()
+    await background.close()
 
 
 async def told(watch: Watch) -> Event:
