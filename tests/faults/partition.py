@@ -2,33 +2,32 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 _CHUNK = 65536
 
 
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
 class Partition:
     """Passes everything on, as long as it is whole.
 
     Args:
-        path: the socket that clients connect to.
-        upstream: the server's socket.
+        connect: opens a connection to the server.
     """
 
-    def __init__(self, path: Path, upstream: Path) -> None:
-        self.path = path
-        self._upstream = upstream
+    def __init__(self, connect: Callable[[], Awaitable[Streams]]) -> None:
+        self.url = ""
+        """Where clients connect to."""
+        self._connect = connect
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._is_cut = False
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-
-    @property
-    def url(self) -> str:
-        return f"unix://{self.path}"
 
     def cut(self) -> None:
         """Close every connection, and refuse new ones."""
@@ -64,7 +63,7 @@ class Partition:
         try:
             if self._is_cut:
                 return
-            answers, requests = await asyncio.open_unix_connection(self._upstream)
+            answers, requests = await self._connect()
             writers.append(requests)
             self._writers.add(requests)
             if not self._is_cut:
@@ -76,9 +75,7 @@ class Partition:
                 self._writers.discard(one)
                 one.transport.abort()
 
-    async def _pass_both_ways(
-        self, *ways: tuple[asyncio.StreamReader, asyncio.StreamWriter]
-    ) -> None:
+    async def _pass_both_ways(self, *ways: Streams) -> None:
         """Until one side has ended."""
         tasks = [asyncio.ensure_future(self._pass(*way)) for way in ways]
         try:
@@ -99,7 +96,8 @@ class Partition:
 @asynccontextmanager
 async def running_partition(path: Path, upstream: Path) -> AsyncIterator[Partition]:
     """A proxy on a socket of its own."""
-    partition = Partition(path, upstream)
+    partition = Partition(lambda: asyncio.open_unix_connection(upstream))
+    partition.url = f"unix://{path}"
     async with await asyncio.start_unix_server(partition.accept, path) as server:
         try:
             yield partition
