@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
-from redis.exceptions import ConnectionError
+from redis.exceptions import ConnectionError, RedisError
 
 from api.watch import Watch
 from shared.events import Event, EventLog
@@ -161,6 +161,8 @@ class EventFeed:
                 await self._hear()
             except AWAY as error:
                 trouble.met(error, _PART)
+            except RedisError as error:
+                trouble.met(error, _PART)
             except Exception:
                 log.exception("event feed")
             self._connected.clear()
@@ -185,6 +187,8 @@ class EventFeed:
                 earlier = now
             except AWAY as error:
                 log.debug("event feed: Redis is away (%s)", type(error).__name__)
+            except RedisError as error:
+                trouble.met(error)
             except Exception:
                 log.exception("event feed")
 

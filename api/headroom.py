@@ -9,7 +9,7 @@ from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError, Respon
 
 from shared.errors import MemoryShort, ReadOnlyRedis, Refused
 from shared.keys import Keys
-from shared.redis import AWAY
+from shared.redis import AWAY, trouble
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class Headroom:
             except AWAY as error:
                 log.debug("headroom: Redis is away (%s)", type(error).__name__)
             except RedisError as error:
-                log.warning("headroom: %s", error)
+                trouble.met(error)
             await asyncio.sleep(self._every_s)
 
     async def look(self) -> None:

@@ -7,8 +7,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Final
 
+from redis.exceptions import RedisError
+
 from api.watch import Watch
-from shared.redis import AWAY
+from shared.redis import AWAY, trouble
 from shared.turn_values import Place
 from shared.turns import Turns
 
@@ -58,6 +60,8 @@ class Places:
                 await self._look()
             except AWAY as error:
                 log.debug("places: Redis is away (%s)", type(error).__name__)
+            except RedisError as error:
+                trouble.met(error)
             except Exception:
                 log.exception("places")
             await asyncio.sleep(self._every_s)

@@ -71,3 +71,48 @@ async def running_proxy(
     async with await asyncio.start_unix_server(proxy.accept, path):
         yield f"unix://{path}", proxy
         await proxy.close()
+
+
+class ForgetfulServer:
+    """Passes everything on to a server that is told to forget its scripts before each request."""
+
+    def __init__(self, upstream: Path) -> None:
+        self._upstream = upstream
+        self._connections: set[asyncio.Task[None]] = set()
+
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """A client has connected."""
+        self._connections.add(asyncio.create_task(self._serve(reader, writer)))
+
+    async def close(self) -> None:
+        """Return when every connection has ended."""
+        await asyncio.gather(*self._connections)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        answers, requests = await asyncio.open_unix_connection(self._upstream)
+
+        async def pass_requests() -> None:
+            while data := await reader.read(_CHUNK):
+                forgot, forget = await asyncio.open_unix_connection(self._upstream)
+                forget.write(b"SCRIPT FLUSH\r\n")
+                await forgot.readline()
+                forget.close()
+                requests.write(data)
+            requests.close()
+
+        async def pass_answers() -> None:
+            while data := await answers.read(_CHUNK):
+                writer.write(data)
+            writer.close()
+
+        with contextlib.suppress(ConnectionError):
+            await asyncio.gather(pass_requests(), pass_answers())
+
+
+@contextlib.asynccontextmanager
+async def running_forgetful_server(folder: Path, upstream: Path) -> AsyncIterator[str]:
+    """Yields its address."""
+    server, path = ForgetfulServer(upstream), folder / "forgetful"
+    async with await asyncio.start_unix_server(server.accept, path):
+        yield f"unix://{path}"
+        await server.close()

@@ -7,6 +7,8 @@ from collections import Counter, deque
 from collections.abc import Mapping
 from typing import Any, Final
 
+from redis.exceptions import RedisError
+
 from api.ops.figures import point
 from api.ops.samples import Sample
 from api.ops.totals import Growth, figures_of
@@ -58,8 +60,9 @@ class History:
     async def _look(self) -> Sample:
         try:
             told, queue = await self._workers.all(), await self._queue.state()
-        except AWAY as error:
-            log.debug("history: Redis is away (%s)", type(error).__name__)
+        except (*AWAY, RedisError) as error:
+            # Others tell of it.
+            log.debug("history: %s (%s)", error, type(error).__name__)
             return Sample(time.time(), None, Counter(), {})
         self.told = told
         figures = {worker: figures_of(fields) for worker, fields in told.items()}

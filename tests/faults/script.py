@@ -13,6 +13,7 @@ from tests.scripted import last_prompt
 
 POISON = "POISON"
 HANG = "HANG"
+BREAK = "BREAK"
 _SHORTEST, _SPREAD = 10, 60
 
 

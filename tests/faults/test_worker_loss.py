@@ -15,7 +15,7 @@ from tests.faults.helpers import (
     restarting,
     running_jobs,
 )
-from tests.faults.script import HANG, POISON
+from tests.faults.script import BREAK, HANG, POISON
 from tests.sse import all_events, text_of
 
 SLOW_S = 0.05
@@ -105,3 +105,16 @@ async def test_of_eight_in_a_batch_a_poison_prompt_takes_nobody_along() -> None:
     assert state["attempts"] >= 3
     assert statuses == [-signal.SIGKILL] * 3
     assert_completed(after, "And now?")
+
+
+async def test_a_worker_ends_with_its_parts_and_hands_over() -> None:
+    """A bug in the heartbeat: silent, the worker would lose its turns one after the other."""
+    async with running_cluster(workers=1, lease_s=1, piece_s=0.2) as cluster:
+        [worker] = cluster.workers
+        async with cluster.client() as client:
+            job = (await post_job(client, f"{BREAK} it."))["job"]
+            assert await worker.ended() == EX_SOFTWARE
+            state = (await client.get(f"/jobs/{job}")).json()
+        assert "the task 'heartbeat' has ended" in worker.output
+        assert "a bug in the heartbeat" in worker.output
+    assert (state["status"], state["attempts"]) == ("queued", 0)

@@ -47,7 +47,7 @@ async def running_tls(certificate: Certificate, upstream: Path) -> AsyncIterator
 async def running_tls_partition(
     certificate: Certificate, upstream: Path
 ) -> AsyncIterator[Partition]:
-    """A way by TLS that can be cut, or hang in whatever it was about: handshake, words, farewell."""
+    """A way by TLS that can be cut, or hang in the handshake, in mid-word, in the farewell."""
     async with running_tls(certificate, upstream) as inner:
         partition = Partition(lambda: asyncio.open_connection("127.0.0.1", inner))
         async with await asyncio.start_server(partition.accept, "127.0.0.1", 0) as server:

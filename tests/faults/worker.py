@@ -24,7 +24,7 @@ from shared.logs import configure_logging
 from shared.supervisor import stop_on_signals
 from shared.turn_values import Claim
 from shared.turns import Turns
-from tests.faults.script import HANG, deadly, die
+from tests.faults.script import BREAK, HANG, deadly, die
 from tests.scripted import ScriptedEngine, control, last_prompt
 from worker.engine.interface import GenerationRequest, Piece
 from worker.wiring import run_worker
@@ -61,17 +61,22 @@ def take_the_fence_away() -> None:
 
 
 class HangingEngine(ScriptedEngine):
-    """Gets stuck in a step when a prompt says so; its event loop lives on."""
+    """Gets stuck in a step, or has a bug, when a prompt says so; its event loop lives on."""
 
     _hangs_since: float | None = None
+    _is_broken = False
 
     def stuck_for(self) -> float:
+        if self._is_broken:
+            raise ValueError("a bug in the heartbeat")
         if self._hangs_since is None:
             return 0.0
         return max(0.0, time.monotonic() - self._hangs_since - LONGEST_STEP_S)
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Piece, None]:
-        if HANG in last_prompt(self.detokenize(request.prompt)):
+        prompt = last_prompt(self.detokenize(request.prompt))
+        self._is_broken = BREAK in prompt
+        if HANG in prompt:
             self._hangs_since = time.monotonic()
             await asyncio.Event().wait()
         async for piece in super().generate(request):
