@@ -21,6 +21,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.errors import EX_CONFIG, ConfigError
+from shared.lifeline import SUPERVISOR_VARIABLE
 from shared.logs import LogFormat
 from shared.supervisor import RELOAD_VARIABLE
 
@@ -209,7 +210,7 @@ def unknown_settings() -> list[str]:
         if isinstance(field.validation_alias, AliasChoices)
         for choice in field.validation_alias.choices
     }
-    known |= {RELOAD_VARIABLE, CLIENT_KEY_VARIABLE, BUILD_VARIABLE}
+    known |= {RELOAD_VARIABLE, SUPERVISOR_VARIABLE, CLIENT_KEY_VARIABLE, BUILD_VARIABLE}
     named = {*os.environ, *dotenv_values(".env")}
     return sorted(name for name in named if name.startswith(_PREFIX) and name not in known)
 

@@ -1,8 +1,8 @@
 """The embedded Valkey server: `python -m shared.embedded` is the Procfile's `redis:` line.
 
-It listens on a unix socket only, keeps an append-only file in the data folder, and outlives the
-API and the workers by a moment, so that their last writes arrive. With `REDIS_URL` set the line
-idles instead of ending, because honcho stops everything when one line ends.
+It listens on a unix socket only and keeps an append-only file in the data folder. The line
+supervises `shared.keeper`, which keeps the server. With `REDIS_URL` set it idles instead of ending,
+because honcho stops everything when one line ends.
 """
 
 import asyncio
@@ -16,15 +16,12 @@ import tempfile
 from pathlib import Path
 from typing import IO
 
-from shared.config import DEFAULT_PORT, Settings, fail_start, settings_or_exit
+from shared.config import DEFAULT_PORT, settings_or_exit
 from shared.errors import ConfigError
 from shared.supervisor import Supervisor, stop_on_signals
 
 _MAX_SOCKET_PATH = 100
 """Bytes; the kernel's limit is about 107."""
-
-_LINGER_S = 3.0
-"""How long the server waits for its last client; honcho kills 5 s after the first exit."""
 
 
 def runtime_dir(data_dir: Path) -> Path:
@@ -172,23 +169,6 @@ def check_private(folder: Path) -> None:
         raise ConfigError(f"{folder}: not a private folder of this user; remove it")
 
 
-async def _wait_for_last_client(path: Path) -> None:
-    """Return when nobody but us is connected, at the latest after `_LINGER_S`."""
-    try:
-        async with asyncio.timeout(_LINGER_S):
-            reader, writer = await asyncio.open_unix_connection(str(path))
-            while True:
-                writer.write(b"INFO clients\r\n")
-                header = await reader.readline()
-                body = await reader.readexactly(int(header[1:]) + 2)
-                if b"connected_clients:1\r" in body:
-                    break
-                await asyncio.sleep(0.02)
-            writer.close()
-    except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError):
-        return
-
-
 async def _idle() -> int:
     stopping = asyncio.Event()
     stop_on_signals(stopping)
@@ -196,35 +176,15 @@ async def _idle() -> int:
     return 0
 
 
-async def serve(settings: Settings) -> int:
-    """Run the embedded server until stopped; returns the exit status."""
-    binary = server_binary()
-    lock = DataLock(settings.data_dir)
-    lock.acquire()
-    try:
-        prepare_folders(settings.data_dir)
-        # The server's files are made by its child.
-        os.umask(0o077)
-        path = socket_path(settings.data_dir)
-        return await Supervisor(
-            [str(binary), "-"],
-            name="redis",
-            death_signal=signal.SIGTERM,  # it flushes its append-only file, then ends
-            stdin=server_config(settings.data_dir).encode(),
-            before_stop=lambda: _wait_for_last_client(path),
-        ).run()
-    finally:
-        lock.release()
-
-
 def main() -> int:
     settings = settings_or_exit(PORT=DEFAULT_PORT)  # honcho numbers ports for us, too
     if settings.redis_url is not None:
         return asyncio.run(_idle())
-    try:
-        return asyncio.run(serve(settings))
-    except ConfigError as error:
-        fail_start(error)
+    # Of this line's end the keeper is told as it is of ours: it lets the server's clients finish.
+    supervisor = Supervisor(
+        [sys.executable, "-m", "shared.keeper"], name="redis", death_signal=signal.SIGTERM
+    )
+    return asyncio.run(supervisor.run())
 
 
 if __name__ == "__main__":

@@ -7,6 +7,9 @@ import signal
 import sys
 from collections.abc import Callable
 
+SUPERVISOR_VARIABLE = "PALAVER_SUPERVISOR"
+"""Not a setting: a supervisor's process id, for its child."""
+
 _PR_SET_PDEATHSIG = 1
 _POLL_S = 1.0
 
@@ -22,14 +25,25 @@ def die_with_parent(parent: int, signum: int = signal.SIGKILL) -> None:
             os.kill(os.getpid(), signum)
 
 
+def ignores_hangups() -> bool:
+    """Whether we were started with `nohup`."""
+    return signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+
 def watch_ancestors(loop: asyncio.AbstractEventLoop, gone: Callable[[], None]) -> None:
     """Call `gone` when an ancestor that we were started by has ended.
 
     Watched are the parent and, under honcho (which starts each line through a helper process of
     its own), the parent's parent. The first process of a container, or one that was started into
     it, has a parent outside, which there is no way to watch and no need to.
+    With `nohup` a parent that is neither honcho's nor a supervisor is a shell, which may end.
     """
     ancestors = [os.getppid()]
+    is_ours = "HONCHO_PROCESS_NAME" in os.environ or (
+        os.environ.get(SUPERVISOR_VARIABLE) == str(ancestors[0])
+    )
+    if ignores_hangups() and not is_ours:
+        return
     if "HONCHO_PROCESS_NAME" in os.environ and (grandparent := _parent_of(ancestors[0])):
         ancestors.append(grandparent)
     for pid in ancestors:

@@ -11,10 +11,16 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 from shared.errors import EX_CONFIG
-from shared.lifeline import die_with_parent, watch_ancestors
+from shared.lifeline import (
+    SUPERVISOR_VARIABLE,
+    die_with_parent,
+    ignores_hangups,
+    watch_ancestors,
+)
+from shared.logs import Repeated
 
 RELOAD_VARIABLE = "PALAVER_RELOAD"
 """Not a setting: how `make dev` tells the supervisors to restart on changes."""
@@ -22,8 +28,6 @@ RELOAD_VARIABLE = "PALAVER_RELOAD"
 _BACKOFF_S = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
 _STABLE_S = 30.0
 """A child that ran this long starts again at once."""
-
-PreStop = Callable[[], Awaitable[None]]
 
 
 class Supervisor:
@@ -33,8 +37,6 @@ class Supervisor:
         command: the child's argument vector.
         name: what the messages call it.
         death_signal: what the kernel sends the child if this process is killed.
-        stdin: bytes that the child reads from its standard input, if any.
-        before_stop: awaited between SIGTERM to us and SIGTERM to the child.
         reload: whether `make dev` restarts the child when sources change.
     """
 
@@ -44,15 +46,12 @@ class Supervisor:
         *,
         name: str,
         death_signal: int = signal.SIGKILL,
-        stdin: bytes | None = None,
-        before_stop: PreStop | None = None,
         reload: bool = False,
     ) -> None:
         self._command = command
         self._name = name
         self._death_signal = death_signal
-        self._stdin = stdin
-        self._before_stop = before_stop
+        self._repeated = Repeated()
         self._reload = reload
         self._child: asyncio.subprocess.Process | None = None
         self._stopping = asyncio.Event()
@@ -80,7 +79,9 @@ class Supervisor:
                 continue
             failures = 0 if time.monotonic() - started > _STABLE_S else failures + 1
             pause_s = _BACKOFF_S[min(max(failures - 1, 0), len(_BACKOFF_S) - 1)]
-            self._say(f"ended with status {status}; starting again in {pause_s:g} s")
+            line = f"ended with status {status}; starting again in {pause_s:g} s"
+            if times := self._repeated.due(line):
+                self._say(line if times == 1 else f"{line} ({times} times since this was said)")
             await self._sleep(pause_s)
         return 0
 
@@ -90,28 +91,18 @@ class Supervisor:
         parent = os.getpid()
         self._child = child = await asyncio.create_subprocess_exec(
             *self._command,
-            stdin=asyncio.subprocess.PIPE
-            if self._stdin is not None
-            else asyncio.subprocess.DEVNULL,
+            stdin=asyncio.subprocess.DEVNULL,
+            env={**os.environ, SUPERVISOR_VARIABLE: str(parent)},
             process_group=0,
             preexec_fn=lambda: die_with_parent(parent, self._death_signal),
         )
-        if child.stdin is not None and self._stdin is not None:
-            child.stdin.write(self._stdin)
-            child.stdin.close()
         ended = asyncio.ensure_future(child.wait())
         stopping = asyncio.ensure_future(self._stopping.wait())
         await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         if not ended.done():
-            await self._stop_child(child)
-        return await ended
-
-    async def _stop_child(self, child: asyncio.subprocess.Process) -> None:
-        if self._before_stop is not None:
-            await self._before_stop()
-        if child.returncode is None:
             child.send_signal(signal.SIGTERM)
+        return await ended
 
     async def _sleep(self, seconds: float) -> None:
         try:
@@ -138,10 +129,14 @@ class Supervisor:
 
 
 def stop_on_signals(stopping: asyncio.Event) -> None:
-    """Set `stopping` when we are told to end, or what started us has ended."""
+    """Set `stopping` when we are told to end, or what started us has ended.
+
+    Where hang-ups are ignored (`nohup`), the end of the terminal is none of ours.
+    """
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        loop.add_signal_handler(signum, stopping.set)
+        if signum != signal.SIGHUP or not ignores_hangups():
+            loop.add_signal_handler(signum, stopping.set)
     watch_ancestors(loop, stopping.set)
 
 

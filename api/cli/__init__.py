@@ -1,1 +1,1 @@
-"""`palaver` on the command line: `chat`, `doctor`, `bench`."""
+"""`palaver` on the command line: `chat`, `doctor`, `bench`, `repair`."""

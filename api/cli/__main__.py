@@ -7,10 +7,6 @@ from typing import Final
 
 from dotenv import dotenv_values
 
-from api.cli.bench import bench
-from api.cli.chat import chat
-from api.cli.client import Client
-from api.cli.doctor import doctor
 from shared.config import CLIENT_KEY_VARIABLE, DEFAULT_PORT
 
 _BENCH_PATIENCE_S: Final = 30.0
@@ -20,11 +16,24 @@ def main() -> int:
     """Run one of the commands; returns the exit status."""
     arguments = parser().parse_args()
     try:
+        # Each command loads what it needs.
         if arguments.command == "doctor":
+            from api.cli.doctor import doctor  # noqa: PLC0415
+
             return doctor()
+        if arguments.command == "repair":
+            from api.cli.repair import repair  # noqa: PLC0415
+
+            return repair()
+        from api.cli.client import Client  # noqa: PLC0415
+
         if arguments.command == "chat":
+            from api.cli.chat import chat  # noqa: PLC0415
+
             client = Client(arguments.url, arguments.key, _tell)
             return chat(client, arguments.id, arguments.context, new=arguments.new)
+        from api.cli.bench import bench  # noqa: PLC0415
+
         client = Client(arguments.url, arguments.key, _tell, _BENCH_PATIENCE_S)
         return bench(client, arguments.users, arguments.seconds, arguments.tokens)
     except KeyboardInterrupt:
@@ -37,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
     main = argparse.ArgumentParser(prog="palaver", description="A chat in the terminal, and more.")
     commands = main.add_subparsers(dest="command", required=True)
     commands.add_parser("doctor", help="look for what would keep Palaver from running well")
+    commands.add_parser("repair", help="mend a damaged append-only file, after a copy")
     talk = _with_server(commands.add_parser("chat", help="a conversation in the terminal"))
     talk.add_argument("--id", type=int, help="go on with this conversation")
     talk.add_argument("--context", help="begin a new one with these instructions for the bot")

@@ -44,6 +44,28 @@ async def test_while_redis_is_gone_generation_goes_on_and_ends_are_kept() -> Non
     assert text_of(events) == state["result"]["reply"]
 
 
+async def test_that_redis_is_away_is_told_once_by_each_process() -> None:
+    async with (
+        running_cluster(lease_s=LEASE_S, piece_s=SLOW_S) as cluster,
+        cluster.client() as client,
+    ):
+        job = (await post_job(client, "Quiet, please."))["job"]
+        await holder(cluster, job, at_least=4)
+        cluster.valkey.kill()
+        await asyncio.sleep(5)
+        cluster.valkey.start()
+        await ended(client, job)
+        outputs: list[str] = []
+        async with asyncio.timeout(10):
+            while not (outputs and all("well again" in output for output in outputs)):
+                await asyncio.sleep(0.05)
+                outputs = [one.output for one in (*cluster.apis, *cluster.workers)]
+    for output in outputs:
+        lines = [line for line in output.splitlines() if '"warning"' in line]
+        # Refused, and lost in the middle of a command; and that it is back.
+        assert 2 <= len(lines) <= 4, "\n".join(lines)
+
+
 async def test_a_hanging_redis_is_waited_for() -> None:
     async with (
         running_cluster(lease_s=LEASE_S, piece_s=SLOW_S) as cluster,

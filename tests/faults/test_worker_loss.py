@@ -117,4 +117,4 @@ async def test_a_worker_ends_with_its_parts_and_hands_over() -> None:
             state = (await client.get(f"/jobs/{job}")).json()
         assert "the task 'heartbeat' has ended" in worker.output
         assert "a bug in the heartbeat" in worker.output
-    assert (state["status"], state["attempts"]) == ("queued", 0)
+    assert (state["status"], state["attempts"]) == ("queued", 1), "nothing is charged"

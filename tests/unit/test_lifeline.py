@@ -37,6 +37,14 @@ child.wait()
 signal.pause()
 """
 
+# The same, and says to its child that it supervises it.
+SUPERVISING_PARENT = """
+import os, signal, subprocess, sys
+from shared.lifeline import SUPERVISOR_VARIABLE
+subprocess.Popen(sys.argv[1:], env={**os.environ, SUPERVISOR_VARIABLE: str(os.getpid())})
+signal.pause()
+"""
+
 MORTAL_PARENT = """
 import os, signal, subprocess, sys
 from shared.lifeline import die_with_parent
@@ -126,6 +134,24 @@ def test_without_honcho_the_grandparent_may_end(start: Start) -> None:
     for _ in range(2):
         os.kill(watcher, signal.SIGUSR1)
         assert family.line() == "watching"
+
+
+def test_with_nohup_the_shell_may_end(start: Start) -> None:
+    nohup = ["nohup", *watched_by(1)]
+    family = start(nohup, "watching")
+    family.oldest.kill()
+    family.oldest.wait()
+    *_, watcher = family.pids
+    for _ in range(2):
+        os.kill(watcher, signal.SIGUSR1)
+        assert family.line() == "watching"
+
+
+def test_with_nohup_the_end_of_a_supervisor_is_noticed(start: Start) -> None:
+    child = [sys.executable, "-c", WATCHER]
+    family = start(["nohup", sys.executable, "-c", SUPERVISING_PARENT, *child], "watching")
+    family.oldest.kill()
+    assert family.line() == "gone"
 
 
 def test_a_process_may_ask_to_die_with_its_parent(start: Start) -> None:

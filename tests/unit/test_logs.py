@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from shared.logs import HumanLines, JsonLines, about, add_context, configure_logging
+from shared.logs import HumanLines, JsonLines, Trouble, about, add_context, configure_logging
 
 
 def record(message: str, **fields: object) -> logging.LogRecord:
@@ -78,3 +78,42 @@ def test_the_format_follows_the_terminal(
     finally:
         root.handlers, root.level = handlers, level
     assert output.getvalue().startswith(expected)
+
+
+class Clock:
+    """A clock that is set."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_trouble_is_told_once_then_once_a_minute_then_when_it_is_over(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    clock = Clock()
+    trouble = Trouble(logging.getLogger("test"), "Redis", clock=clock)
+    for second in range(150):
+        clock.now = second
+        for part in ("permits", "losses"):
+            trouble.met(ConnectionError("refused"), part)
+    trouble.over("permits")
+    trouble.over("permits")
+    assert [record.getMessage() for record in caplog.records] == [
+        "Redis: ConnectionError: refused",
+        "Redis: ConnectionError: refused, 120 times",
+        "Redis: ConnectionError: refused, 120 times",
+    ]
+    trouble.over("losses")
+    assert caplog.messages[3:] == ["Redis: well again after 149.0 s and 300 failures"]
+    trouble.met(ConnectionError("refused"), "losses")
+    assert caplog.messages[4:] == ["Redis: ConnectionError: refused"]
+
+
+def test_another_kind_of_trouble_is_told_at_once(caplog: pytest.LogCaptureFixture) -> None:
+    trouble = Trouble(logging.getLogger("test"), "Redis", clock=Clock())
+    trouble.met(ConnectionError("refused"), "permits")
+    trouble.met(TimeoutError("silent"), "permits")
+    trouble.met(ConnectionError("refused"), "permits")
+    assert caplog.messages == ["Redis: ConnectionError: refused", "Redis: TimeoutError: silent"]

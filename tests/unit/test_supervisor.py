@@ -6,13 +6,14 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO
 
 import pytest
 
 from shared.errors import EX_CONFIG
-from tests.servers import environment, is_alive, process_tree
+from shared.logs import Repeated
+from tests.servers import as_in_a_terminal, environment, is_alive, process_tree
 
 TIMEOUT_S = 10.0
 
@@ -22,15 +23,7 @@ SUPERVISE = """
 import asyncio, sys
 from shared.supervisor import Supervisor
 
-async def before_stop():
-    print("before stop", flush=True)
-
-supervisor = Supervisor(
-    [sys.executable, "-u", "-c", sys.argv[1]],
-    name="test",
-    stdin=sys.argv[2].encode() if sys.argv[2] else None,
-    before_stop=before_stop if sys.argv[3] else None,
-)
+supervisor = Supervisor([sys.executable, "-u", "-c", sys.argv[1]], name="test")
 sys.exit(asyncio.run(supervisor.run()))
 """
 
@@ -51,9 +44,9 @@ class Supervised:
     """A supervisor in a process (and process group) of its own."""
 
     def __init__(
-        self, child: str, *, stdin: str = "", before_stop: bool = False, **variables: str
+        self, child: str, *, before: Callable[[], None] = as_in_a_terminal, **variables: str
     ) -> None:
-        command = [sys.executable, "-c", SUPERVISE, child, stdin, "yes" if before_stop else ""]
+        command = [sys.executable, "-c", SUPERVISE, child]
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -62,6 +55,7 @@ class Supervised:
             text=True,
             env=environment(**variables),
             process_group=0,
+            preexec_fn=before,
         )
         assert self.process.stdout is not None
         self.stdout: IO[str] = self.process.stdout
@@ -171,17 +165,6 @@ def test_the_child_is_told_once_and_waited_for(
     assert supervised.end() == (0, "stopped\n", "")
 
 
-def test_before_the_child_is_told_its_clients_may_leave(running: list[Supervised]) -> None:
-    child = (
-        "import signal; signal.signal(signal.SIGTERM, lambda *_: exit(print('told to stop')));"
-        "print('ready'); signal.pause()"
-    )
-    supervised = start(running, Supervised(child, before_stop=True))
-    assert supervised.line() == "ready"
-    supervised.tell(signal.SIGTERM)
-    assert supervised.end() == (0, "before stop\ntold to stop\n", "")
-
-
 def test_a_stop_while_waiting_to_start_again_is_obeyed(running: list[Supervised]) -> None:
     supervised = start(running, Supervised("raise SystemExit(3)"))
     assert supervised.process.stderr is not None
@@ -211,12 +194,28 @@ def test_the_child_has_a_process_group_of_its_own(running: list[Supervised]) -> 
     assert os.getpgid(supervised.process.pid) != child
 
 
-def test_standard_input_is_passed_whole_and_every_time(running: list[Supervised]) -> None:
-    child = "import sys; print(repr(sys.stdin.read()))"
-    supervised = start(running, Supervised(child, stdin="port 0\ndir /a b\n"))
-    assert [supervised.line(), supervised.line()] == [repr("port 0\ndir /a b\n")] * 2
-
-
 def test_without_standard_input_the_child_reads_nothing(running: list[Supervised]) -> None:
     supervised = start(running, Supervised("import sys; print(repr(sys.stdin.read()))"))
     assert supervised.line() == "''"
+
+
+def ignore_hangups() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+
+def test_a_hang_up_that_is_ignored_stays_ignored(running: list[Supervised]) -> None:
+    supervised = start(running, Supervised(ENDLESS, before=ignore_hangups))
+    child = int(supervised.line())
+    for pid in (child, supervised.process.pid):
+        os.kill(pid, signal.SIGHUP)
+    # Were it followed, it would be before what comes later.
+    supervised.tell(signal.SIGTERM)
+    status, _, messages = supervised.end()
+    assert (status, messages) == (0, ""), "the child lived until it was told"
+
+
+def test_what_fails_again_and_again_is_told_once_a_minute() -> None:
+    moments = iter(range(0, 130, 10))
+    repeated = Repeated(clock=lambda: next(moments))
+    told = [repeated.due("ended with status 1; starting again in 10 s") for _ in range(13)]
+    assert told == [1, 0, 0, 0, 0, 0, 6, 0, 0, 0, 0, 0, 6]
