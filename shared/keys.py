@@ -14,6 +14,8 @@ WORKER_GROUP: Final = "workers"
 _PATTERNS: Final = {
     # The format of everything below.
     "schema": "schema",
+    # How often the server's clock was stepped while turns were under way.
+    "steps": "steps",
     # Never written: what asks whether Redis would take a write.
     "probe": "probe",
     # One conversation: what it is, every message, the turns not yet ended, all jobs by time.

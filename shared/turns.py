@@ -29,6 +29,7 @@ from shared.errors import (
 from shared.keys import WORKER_GROUP, Keys
 from shared.redis import AWAY
 from shared.scripts import Scripts, milliseconds
+from shared.server_clock import ServerClock
 from shared.turn_values import (
     Accepted,
     Claim,
@@ -56,15 +57,23 @@ class Turns:
         redis: decodes responses to `str`.
         settings: times and limits.
         window: tokens of a window, for whoever knows better than the settings.
+        clock: of the server, in place of one of our own.
     """
 
     def __init__(
-        self, redis: Redis, keys: Keys, settings: Settings, *, window: int | None = None
+        self,
+        redis: Redis,
+        keys: Keys,
+        settings: Settings,
+        *,
+        window: int | None = None,
+        clock: ServerClock | None = None,
     ) -> None:
         self._redis = redis
         self._keys = keys
         self._settings = settings
         self._call = Scripts(redis, keys, *_SCRIPTS).call
+        self.clock = clock or ServerClock(redis, keys, lease_s=settings.lease)
         self._ttls = {
             **expiries(settings),
             "deadline_error": error_data(DeadlineExceeded("the turn did not end within its time")),
@@ -158,7 +167,8 @@ class Turns:
         Repeating it with the same random `nonce` gives the same answer. `model` is the fingerprint
         of what the worker runs; a turn that starts `shielded` is not evaluated yet (`shield`).
         """
-        answer = await self._call(
+        answer = await self.clock.call(
+            self._call,
             "claim",
             permit=permit,
             worker=worker,
@@ -193,7 +203,8 @@ class Turns:
         `PALAVER_MAX_ATTEMPTS` times ends as failed, which `on_lost` is told.
         """
         while True:
-            answer = await self._call(
+            answer = await self.clock.call(
+                self._call,
                 "reclaim",
                 worker=worker,
                 nonce=nonce,
@@ -330,7 +341,9 @@ class Turns:
 
     async def sweep(self) -> int:
         """Repair what was lost; returns how many turns past their deadline were ended."""
-        return int(await self._call("sweep", **self._ttls))
+        await self.clock.look()
+        [ended] = await self.clock.call(self._call, "sweep", **self._ttls)
+        return int(ended)
 
 
 def error_data(error: TurnFailed) -> bytes:

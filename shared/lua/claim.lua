@@ -1,5 +1,6 @@
 -- Bind a permit to the next ready turn. Answers {CLAIMED, …} (lib.lua, start) · {EXPIRED, job} (its
--- deadline had passed: it ended) · {NOTHING} (none was ready: the permit is forgotten)
+-- deadline had passed: it ended) · {NOTHING} (none was ready: the permit is forgotten) · {OFF} (the clock)
+if clock_is_off() then return {'OFF'} end
 local bound = redis.call('HGET', key.claims, arg.permit)
 if bound then
   -- The answer was lost, and we are asked again; or the permit serves somebody's turn already and was

@@ -21,6 +21,12 @@ local function now_ms()
   return moment
 end
 
+-- Whether the server's clock is not where its caller, whose own clock cannot be set, expects it: it was
+-- stepped, and what is stored says nothing until it has moved along (shift.lua).
+local function clock_is_off()
+  return arg.earliest and (now_ms() < tonumber(arg.earliest) or now_ms() > tonumber(arg.latest))
+end
+
 local function int(n) return string.format('%.0f', n) end
 
 -- Days since the epoch, UTC.
@@ -175,10 +181,10 @@ end
 
 -- The first of an owner's limits that is reached: {which, how much it allows, milliseconds until some of it is
 -- free}; or false, and until when its prompts of a minute are then used. Each costs its share of a minute; a
--- whole minute may be owed.
+-- whole minute may be owed. (More is owed only if the clock was set back.)
 local function limit_reached(owner)
   local now = now_ms()
-  local until_ms = math.max(now, tonumber(redis.call('GET', key.rate(owner)) or now))
+  local until_ms = math.max(now, math.min(now + 60000, tonumber(redis.call('GET', key.rate(owner)) or now)))
   if arg.rate_limit then
     until_ms = until_ms + 60000 / arg.rate_limit
     if until_ms > now + 60000 then

@@ -1,7 +1,8 @@
 -- Take over one turn of a worker that is gone: its permit has been idle for a lease, and its lease ran
 -- out. Ownership moves only here, after everything that can refuse. Its worker may have died of this turn:
 -- it is suspected, unless it was shielded, because only another one was being evaluated there.
--- Answers {CLAIMED, …} · {FREED} (a turn ended, or a permit was nobody's: look again) · {NOTHING}
+-- Answers {CLAIMED, …} · {FREED} (a turn ended, or a permit was nobody's: look again) · {NOTHING} · {OFF} (the clock)
+if clock_is_off() then return {'OFF'} end
 local own = redis.call('XPENDING', key.permits, group, '-', '+', 1000, arg.worker)
 for _, entry in ipairs(own) do
   -- The answer was lost, and we are asked again.

@@ -1,6 +1,7 @@
 -- Repair what a lost write or a lost server may have left: end turns past their deadline that wait or
 -- that nobody holds any more, give every ready turn a permit, forget workers that are gone.
--- Answers the number of turns it ended.
+-- Answers {the number of turns it ended} · {OFF} (the clock)
+if clock_is_off() then return {'OFF'} end
 local ended = 0
 local late = redis.call('ZRANGEBYSCORE', key.open_jobs, '-inf', int(now_ms()), 'LIMIT', 0, 100)
 for _, job in ipairs(late) do
@@ -28,4 +29,4 @@ for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', key.permits, group)) 
   end
 end
 redis.call('ZREMRANGEBYSCORE', key.workers, '-inf', int(now_ms() - 300000))
-return ended
+return {ended}

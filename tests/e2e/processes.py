@@ -26,16 +26,17 @@ class Palaver:
 
     Args:
         data_dir: the data folder.
-        variables: further settings.
+        variables: further settings; `BEFORE` is a command that starts it.
     """
 
     def __init__(self, data_dir: Path, workers: int = 1, **variables: str) -> None:
+        before = [variables.pop("BEFORE")] if "BEFORE" in variables else []
         self.port = int(variables.pop("PORT", "") or free_port())
         self.data_dir = data_dir
         self.output: list[str] = []
         self._changed = threading.Condition()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "shared.launch", "--workers", str(workers)],
+            [*before, sys.executable, "-m", "shared.launch", "--workers", str(workers)],
             cwd=ROOT,
             env=environment(
                 PORT=str(self.port),

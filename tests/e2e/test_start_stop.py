@@ -5,6 +5,7 @@ import signal
 import socket
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -67,6 +68,80 @@ def test_ctrl_c_in_mid_reply_answers_and_loses_nothing(data_dir: Path) -> None:
             time.sleep(0.05)
     assert state["attempts"] == 1
     assert state["result"]["usage"]["completion_tokens"] == 400
+
+
+def begin_long_reply(palaver: Palaver) -> str:
+    """The path of a job that is being answered."""
+    body = {"prompt": "Tell me a long story.", "max_tokens": 400, "ignore_eos": True}
+    with palaver.client() as client:
+        job = client.post("/jobs", json=body).json()["links"]["self"]
+        deadline = time.monotonic() + 30
+        while client.get(job).json()["status"] != "in_progress":
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    return str(job)
+
+
+def until_completed(palaver: Palaver, job: str) -> dict[str, Any]:
+    with palaver.client() as client:
+        deadline = time.monotonic() + 60
+        while (state := client.get(job).json())["status"] != "completed":
+            assert time.monotonic() < deadline, state
+            time.sleep(0.05)
+    assert state["result"]["usage"]["completion_tokens"] == 400
+    return dict(state)
+
+
+def test_a_stop_of_all_processes_at_once_charges_nothing(data_dir: Path) -> None:
+    """As systemd does it: the server is told, too, while the worker has yet to hand over."""
+    with running_palaver(data_dir, workers=2) as palaver:
+        job, pids = begin_long_reply(palaver), palaver.processes()
+        for pid in reversed(pids):
+            os.kill(pid, signal.SIGTERM)
+        palaver.wait()
+        assert wait_until_gone(pids) == []
+    with running_palaver(data_dir) as palaver:
+        assert until_completed(palaver, job)["attempts"] == 1
+
+
+def test_the_server_goes_after_its_clients_when_its_supervisor_is_killed(data_dir: Path) -> None:
+    with running_palaver(data_dir) as palaver:
+        job, pids = begin_long_reply(palaver), palaver.processes()
+        (supervisor,) = children_named(palaver, "-m shared.embedded")
+        os.kill(supervisor, signal.SIGKILL)
+        palaver.wait()
+        assert wait_until_gone(pids) == []
+    with running_palaver(data_dir) as palaver:
+        assert until_completed(palaver, job)["attempts"] == 1
+
+
+def test_a_killed_supervisor_takes_its_child_along(data_dir: Path) -> None:
+    with running_palaver(data_dir, PALAVER_LEASE="2") as palaver:
+        job, pids = begin_long_reply(palaver), palaver.processes()
+        (supervisor, *_) = children_named(palaver, "-m worker")
+        (child,) = children_named(palaver, "-m worker.child")
+        os.kill(supervisor, signal.SIGKILL)
+        assert wait_until_gone([child]) == []
+        palaver.wait()
+        assert wait_until_gone(pids) == []
+    with running_palaver(data_dir, PALAVER_LEASE="2") as palaver:
+        until_completed(palaver, job)
+
+
+def test_nohup_is_respected(data_dir: Path) -> None:
+    palaver = Palaver(data_dir, BEFORE="nohup")
+    try:
+        palaver.wait_until_ready()
+        pids = palaver.processes()
+        palaver.signal(signal.SIGHUP)
+        for pid in pids:
+            os.kill(pid, signal.SIGHUP)
+        with palaver.client() as client:
+            answer = client.post("/", json={"prompt": "Still there?", "max_tokens": 4})
+        assert answer.status_code == 200
+        assert palaver.processes() == pids
+    finally:
+        palaver.stop()
 
 
 def test_a_killed_worker_takes_nothing_else_down(data_dir: Path) -> None:

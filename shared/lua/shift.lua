@@ -1,0 +1,35 @@
+-- The server's clock was stepped by `by` milliseconds, at most `since` milliseconds ago: every moment that is
+-- stored of a turn under way moves along, so that it has the time left that it had. Whoever was alive then
+-- gets a whole lease to be heard of. Every worker notices; it is done once, because `steps` is compared.
+-- Answers OK · DONE (somebody else did it)
+if (redis.call('GET', key.steps) or '0') ~= arg.steps then return 'DONE' end
+redis.call('INCR', key.steps)
+local now, by, since = now_ms(), arg.by, tonumber(arg.since)
+
+local function move(name, ...)
+  for _, field in ipairs({...}) do
+    if redis.call('HEXISTS', name, field) == 1 then redis.call('HINCRBY', name, field, by) end
+  end
+end
+
+for _, job in ipairs(redis.call('ZRANGE', key.open_jobs, 0, -1)) do
+  local f = job_fields(job, 'status', 'created', 'worker')
+  local created = tonumber(f.created)
+  -- Those that were accepted since the step were so by the new clock.
+  if created and not (created >= now - since and created <= now) then
+    move(key.job(job), 'created', 'started', 'deadline')
+    redis.call('ZINCRBY', key.open_jobs, by, job)
+  end
+  if f.status == 'in_progress' then redis.call('SET', key.lease(job), f.worker, 'PX', arg.lease_ms) end
+end
+for _, entry in ipairs(redis.call('XPENDING', key.permits, group, '-', '+', 10000)) do
+  redis.call('XCLAIM', key.permits, group, entry[2], 0, entry[1], 'JUSTID')
+end
+for _, worker in ipairs(redis.call('ZRANGE', key.workers, 0, -1)) do
+  redis.call('ZADD', key.workers, 'XX', int(now), worker)
+  if redis.call('PTTL', key.worker(worker)) > tonumber(arg.lease_ms) then
+    redis.call('PEXPIRE', key.worker(worker), arg.lease_ms)
+  end
+end
+move(key.pace, 'last')
+return 'OK'

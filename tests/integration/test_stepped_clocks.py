@@ -1,0 +1,197 @@
+"""A server's clock that is set changes no deadline of a turn under way, and takes no turn away.
+
+Redis's own clock cannot be set here. What a step looks like can: everything that is stored moves
+the other way, and so does the clock of the worker.
+"""
+
+import dataclasses
+import secrets
+from typing import Any
+
+import pytest
+
+from shared import ids
+from shared.errors import LimitReached
+from shared.keys import WORKER_GROUP
+from shared.limits import Limits
+from shared.server_clock import ServerClock, steady_s
+from shared.turn_values import Claim, Outcome
+from shared.turns import Turns
+from tests.integration.bench import Bench, completion
+
+TWO_HOURS_S = 7200
+LEASE_MS = 30_000
+
+
+class SteadyClock:
+    """A worker's own clock."""
+
+    set_back_s = 0.0
+
+    def __call__(self) -> float:
+        return steady_s() - self.set_back_s
+
+
+class Worker:
+    """The scripts, as one worker with a clock of its own calls them."""
+
+    def __init__(self, bench: Bench, name: str) -> None:
+        self.name = name
+        self.steady = SteadyClock()
+        self._bench = bench
+        keys, settings = bench.keys, bench.settings
+        clock = ServerClock(bench.redis, keys, lease_s=settings.lease, steady=self.steady)
+        self.turns = Turns(bench.redis, keys, settings, clock)
+
+    async def claim(self) -> Claim | None:
+        permit = await self._bench.permit(self.name)
+        assert permit is not None
+        return await self.turns.claim(permit, self.name, secrets.token_hex(8))
+
+    async def reclaim(self) -> Claim | None:
+        return await self.turns.reclaim(self.name, secrets.token_hex(8))
+
+
+@pytest.fixture
+def workers(bench: Bench) -> list[Worker]:
+    return [Worker(bench, name) for name in ("w1", "w2")]
+
+
+async def step(bench: Bench, workers: list[Worker], by_s: float) -> None:
+    """Set the server's clock forward, or back: what it was is `by_s` ago."""
+    redis, keys = bench.redis, bench.keys
+    for worker in workers:
+        worker.steady.set_back_s += by_s
+    for job in await redis.zrange(keys.open_jobs, 0, -1):
+        for field in ("created", "started", "deadline"):
+            if (value := await redis.hget(keys.job(job), field)) is not None:
+                await redis.hset(keys.job(job), field, int(value) - int(by_s * 1000))
+        await redis.zincrby(keys.open_jobs, -by_s * 1000, job)
+        if (left := await redis.pttl(keys.lease(job))) > 0:
+            await redis.pexpire(keys.lease(job), max(1, left - int(by_s * 1000)))
+            if by_s > 0:
+                await redis.delete(keys.lease(job))
+    now_s, _ = await redis.time()
+    for entry in await redis.xpending_range(keys.permits, WORKER_GROUP, "-", "+", 100):
+        await redis.execute_command(
+            "XCLAIM", keys.permits, WORKER_GROUP, entry["consumer"], 0, entry["message_id"],
+            "TIME", int((now_s - by_s) * 1000), "JUSTID",
+        )  # fmt: skip
+
+
+async def deadline(bench: Bench, job: str) -> float:
+    """Seconds from now by the server's clock."""
+    seconds, micros = await bench.redis.time()
+    stored = await bench.redis.hget(bench.keys.job(job), "deadline")
+    score = await bench.redis.zscore(bench.keys.open_jobs, job)
+    assert int(stored) == int(score)
+    return float(int(stored) / 1000 - seconds - micros / 1e6)
+
+
+@pytest.mark.parametrize("by_s", [TWO_HOURS_S, -TWO_HOURS_S, 120, -120])
+async def test_a_running_turn_goes_on_where_it_runs(
+    bench: Bench, workers: list[Worker], by_s: int
+) -> None:
+    alive, other = workers
+    submission = await bench.submit()
+    claim = await alive.claim()
+    assert claim is not None
+    assert await other.turns.sweep() == 0
+    left_s = await deadline(bench, submission.job)
+    await step(bench, workers, by_s)
+    for _ in range(2):
+        assert await other.turns.sweep() == 0
+        assert await other.reclaim() is None
+        assert await alive.turns.sweep() == 0
+    assert await alive.turns.beat(claim, alive.name) is Outcome.OK
+    assert 0 < await bench.redis.pttl(bench.keys.lease(claim.job)) <= LEASE_MS
+    assert await deadline(bench, submission.job) == pytest.approx(left_s, abs=5)
+    assert await alive.turns.commit(claim, completion(claim)) is Outcome.OK
+    job = await bench.redis.hgetall(bench.keys.job(claim.job))
+    assert (job["status"], job["crashes"]) == ("completed", "0")
+
+
+@pytest.mark.parametrize("by_s", [TWO_HOURS_S, -TWO_HOURS_S])
+async def test_a_waiting_turn_has_the_time_left_that_it_had(
+    bench: Bench, workers: list[Worker], by_s: int
+) -> None:
+    worker, other = workers
+    await bench.submit()
+    for one in workers:
+        await one.turns.sweep()
+    await step(bench, workers, by_s)
+    later = await bench.submit(prompt="Accepted by the new clock.")
+    first = await worker.claim()
+    second = await other.claim()
+    assert first is not None
+    assert second is not None
+    assert second.job == later.job
+    for claim in (first, second):
+        assert claim.remaining_s == pytest.approx(bench.settings.job_timeout, abs=10)
+
+
+async def test_a_step_is_made_up_for_once(
+    bench: Bench, workers: list[Worker], caplog: pytest.LogCaptureFixture
+) -> None:
+    submission = await bench.submit()
+    for one in workers:
+        await one.turns.sweep()
+    for _ in range(2):
+        await step(bench, workers, TWO_HOURS_S)
+        for one in workers:
+            assert await one.turns.sweep() == 0
+    assert await deadline(bench, submission.job) == pytest.approx(
+        bench.settings.job_timeout, abs=10
+    )
+    assert await bench.redis.get(f"{bench.keys.namespace}:steps") == "2"
+    assert "stepped by 7200" in caplog.text
+
+
+async def test_the_turn_of_a_dead_worker_is_taken_over_after_a_step_back(
+    bench: Bench, workers: list[Worker]
+) -> None:
+    dead, other = workers
+    await bench.submit()
+    claim = await dead.claim()
+    assert claim is not None
+    await other.turns.sweep()
+    await step(bench, workers, -TWO_HOURS_S)
+    await other.turns.sweep()
+    assert 0 < await bench.redis.pttl(bench.keys.lease(claim.job)) <= LEASE_MS
+    await bench.crash(claim)  # as it is a lease later
+    assert await other.reclaim() is not None
+
+
+async def test_a_slow_answer_is_no_step(bench: Bench) -> None:
+    """The script runs long after it was sent: by then it is later than its worker said."""
+    worker = Worker(bench, "w1")
+    await worker.turns.sweep()
+    await bench.submit()
+    calls = 0
+
+    async def late(*names: str, **arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            arguments["latest"] = arguments["earliest"]
+        return await bench.turns._call(*names, **arguments)
+
+    assert await worker.turns.clock.call(late, "sweep", **bench.turns._ttls) == [0]
+    assert calls == 2
+    assert not await bench.redis.exists(f"{bench.keys.namespace}:steps")
+
+
+async def test_what_an_owner_owes_is_no_more_than_a_minute_after_a_step_back(bench: Bench) -> None:
+    submission = await bench.submit(owner="ada")
+    now_s, _ = await bench.redis.time()
+    rate = f"{bench.keys.namespace}:rate:ada"
+    await bench.redis.set(rate, (now_s + TWO_HOURS_S) * 1000)
+    limited = dataclasses.replace(
+        submission,
+        job=ids.new_job(),
+        conversation=ids.new_conversation(),
+        limits=Limits(requests_per_minute=6),
+    )
+    with pytest.raises(LimitReached) as refused:
+        await bench.turns.submit(limited)
+    assert refused.value.wait_s <= 10
