@@ -48,6 +48,9 @@ class Valkey:
         command += ["--dir", str(self.folder), "--save", "", "--loglevel", "warning"]
         command += ["--appendonly", "yes", *self._options]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        self._wait_until_it_listens()
+
+    def _wait_until_it_listens(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
         with socket.socket(socket.AF_UNIX) as probe:
             while probe.connect_ex(str(self.socket)) != 0:

@@ -29,11 +29,12 @@ class Findings:
     unended: list[str] = field(default_factory=list)
     different: list[str] = field(default_factory=list)
     left_over: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
 
     @property
     def complaints(self) -> dict[str, list[str]]:
         """Everything that is wrong, by kind."""
-        kinds = ("lost", "doubled", "disordered", "unended", "different", "left_over")
+        kinds = ("lost", "doubled", "disordered", "unended", "different", "left_over", "kept")
         return {kind: found for kind in kinds if (found := getattr(self, kind))}
 
 
@@ -64,6 +65,7 @@ class Audit:
                 await self._check(talk)
         self._check_no_strangers()
         await self._check_nothing_left()
+        self._found.kept = self._ledger.kept
         return self._found
 
     async def _read_jobs(self) -> None:

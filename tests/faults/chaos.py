@@ -3,9 +3,9 @@
     python -m tests.faults.chaos --jobs 10000 --faults 200     # make chaos
 
 Three workers with a scripted engine and two APIs, each a process of its own with its own way to
-one Valkey; clients that vanish, resume, repeat, cancel and delete; faults one after the other. At
-the end everything that clients saw is compared with everything that is stored. The report goes to
-`docs/reliability.md`.
+one Valkey (some by TLS); clients that vanish, resume, repeat, cancel and delete; faults one after
+the other. At the end everything that clients saw is compared with everything that is stored. The
+report goes to `docs/reliability.md`.
 """
 
 import argparse
@@ -78,6 +78,7 @@ async def storm(plan: Plan) -> Outcome:
             PALAVER_SLOTS="4",
             # A storm kills workers that are not to blame.
             PALAVER_MAX_ATTEMPTS="100",
+            like_a_service=True,
             FAULTS_UNFENCED=str(int(plan.unfenced)),
         ) as cluster,
     ):
@@ -121,6 +122,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--outage", type=float, default=60, help="seconds without Redis, once")
     parser.add_argument("--limit", type=float, default=3000, help="seconds until it is given up")
+    parser.add_argument("--only", action="append", help="this kind of fault (several: again)")
     parser.add_argument("--output", type=Path, help="where the report goes, as Markdown")
     options = parser.parse_args()
     # Some of the turns are never sent, because their conversation was deleted before.
@@ -128,6 +130,7 @@ def main() -> int:
         seed=options.seed,
         jobs=int(options.jobs * 1.05),
         faults=options.faults,
+        only=frozenset(options.only) if options.only else None,
         outage_s=options.outage,
         limit_s=options.limit,
     )

@@ -10,14 +10,17 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import httpx
 from redis.asyncio import Redis
+from redis.exceptions import BusyLoadingError
 
 from shared.keys import Keys
 from shared.lifeline import die_with_parent
+from tests.faults.kept import KeptValkey
 from tests.faults.partition import Partition, running_partition
+from tests.faults.tls import make_certificate, running_tls_partition
 from tests.servers import Valkey, environment, free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -139,8 +142,25 @@ class Cluster:
             await asyncio.sleep(0.02)
 
     @property
+    def processes(self) -> list[Process]:
+        return [*self.apis, *self.workers]
+
+    @property
     def output(self) -> str:
-        return "".join(one.output for one in (*self.apis, *self.workers))
+        return "".join(one.output for one in self.processes)
+
+    async def held_by(self, workers: set[int]) -> list[str]:
+        """The turns that these processes hold; waits for a server that loads its data."""
+        held = []
+        async with self.redis() as redis:
+            while await _is_loading(redis):
+                await asyncio.sleep(0.02)
+            for job in await redis.zrange(self.keys.open_jobs, 0, -1):
+                fields: Any = redis.hmget(self.keys.job(job), ["status", "worker"])
+                status, worker = await fields
+                if status == "in_progress" and int(worker.split(":")[1]) in workers:
+                    held.append(f"job {job} of {worker}")
+        return held
 
     async def _is_ready(self, workers: int) -> bool:
         async with self.redis() as redis:
@@ -158,6 +178,14 @@ class Cluster:
         return False
 
 
+async def _is_loading(redis: Redis) -> bool:
+    try:
+        await redis.ping()
+    except BusyLoadingError:
+        return True
+    return False
+
+
 @asynccontextmanager
 async def running_cluster(
     *,
@@ -166,11 +194,17 @@ async def running_cluster(
     lease_s: float = 2.0,
     piece_s: float = 0.005,
     valkey_options: tuple[str, ...] = (),
+    like_a_service: bool = False,
     **variables: str,
 ) -> AsyncIterator[Cluster]:
-    """A cluster that is ready; everything of it ends with the context."""
-    valkey = Valkey(*valkey_options)
+    """A cluster that is ready; everything of it ends with the context.
+
+    `like_a_service`: the server is kept as the embedded one is, and the last API and the last
+    worker come to it by TLS.
+    """
+    valkey = KeptValkey() if like_a_service else Valkey(*valkey_options)
     valkey.start()
+    certificate = make_certificate(valkey.folder) if like_a_service else None
     folder = valkey.folder
     settings = {
         "PALAVER_NAMESPACE": NAMESPACE,
@@ -185,8 +219,10 @@ async def running_cluster(
         async with contextlib.AsyncExitStack() as stack:
 
             async def process(module: str, name: str, **more: str) -> Process:
-                path = folder / f"{name}.sock"
-                partition = await stack.enter_async_context(running_partition(path, valkey.socket))
+                way = running_partition(folder / f"{name}.sock", valkey.socket)
+                if certificate is not None and name in (f"a{apis - 1}", f"w{workers - 1}"):
+                    way = running_tls_partition(certificate, valkey.socket)
+                partition = await stack.enter_async_context(way)
                 environ = settings | more | {"REDIS_URL": partition.url}
                 one = Process(module, partition, environ, folder / f"{name}.log")
                 # Before its way to Redis closes: it would come back at once.

@@ -57,6 +57,8 @@ class Ledger:
     talks: list[Talk] = field(default_factory=list)
     faults: dict[str, int] = field(default_factory=dict)
     refusals: dict[str, int] = field(default_factory=dict)
+    kept: list[str] = field(default_factory=list)
+    """Turns that a worker kept to itself when everybody was told to stop."""
 
     @property
     def turns(self) -> list[Turn]:

@@ -29,6 +29,10 @@ class Partition:
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
+    @property
+    def is_tls(self) -> bool:
+        return self.url.startswith("rediss")
+
     def cut(self) -> None:
         """Close every connection, and refuse new ones."""
         self._is_cut = True

@@ -18,14 +18,15 @@ to disprove it:
     {command}
 
 Three workers with a scripted engine and two APIs, each a process of its own with its own way to
-one Valkey with an append-only file; leases of 2 s, 4 turns at a time in each worker, 100 attempts
-for each turn, because no turn is to blame for what kills the workers here. Clients send
-every prompt under an idempotency key until somebody names its job, to any of the APIs; they wait,
-stream, vanish and resume elsewhere, repeat requests in parallel, cancel, and delete conversations
-in the middle of a turn. Meanwhile one fault follows the other. At the end everything that the
-clients saw is compared with everything that is stored; each reply names its turn's number, which
-is right only if its prompt held every turn before it, once. The same storm with the fence of the
-workers taken away finds corruption (`tests/faults/test_chaos.py`): it can fail.
+one Valkey with an append-only file, one API and one worker by TLS; leases of 2 s, 4 turns at a
+time in each worker, 100 attempts for each turn, because no turn is to blame for what kills the
+workers here. Clients send every prompt under an idempotency key until somebody names its job, to
+any of the APIs; they wait, stream, vanish and resume elsewhere, repeat requests in parallel,
+cancel, and delete conversations in the middle of a turn. Meanwhile one fault follows the other. At
+the end everything that the clients saw is compared with everything that is stored; each reply
+names its turn's number, which is right only if its prompt held every turn before it, once. The
+same storm with the fence of the workers taken away finds corruption
+(`tests/faults/test_chaos.py`): it can fail.
 """
 
 
@@ -57,6 +58,7 @@ def report(
         "without a terminal state": findings.unended,
         "seen otherwise than stored": findings.different,
         "keys left over": findings.left_over,
+        "not handed over by a stop": findings.kept,
     }
     parts = [
         _INTRODUCTION.format(command=command),

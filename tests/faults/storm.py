@@ -7,10 +7,14 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from tests.faults.cluster import Cluster, Process
+from tests.faults.kept import KeptValkey
 from tests.faults.ledger import Ledger
 
 _CALM_S: Final = 0.8
 """Between two faults, on average."""
+
+_LONG_HANG_S: Final = 20.0
+_FLUSHES: Final = 50
 
 Fault = Callable[[], Awaitable[None]]
 
@@ -50,6 +54,9 @@ class Storm:
             "API cut off": (self._api_cut_off, 1),
             "Redis killed": (self._redis_killed, 2),
             "Redis paused": (self._redis_paused, 1),
+            "TLS hangs": (self._tls_hangs, 2),
+            "scripts forgotten": (self._scripts_forgotten, 2),
+            "all told to stop": (self._all_told_to_stop, 2),
         }
         self._kinds = {k: v for k, v in kinds.items() if only is None or k in only}
 
@@ -129,6 +136,35 @@ class Storm:
         self._cluster.valkey.kill()
         await self._pause(1.5)
         await asyncio.to_thread(self._cluster.valkey.start)
+
+    async def _tls_hangs(self) -> None:
+        """In whatever it was about; mostly longer than answers and connections may take."""
+        partitions = [one.partition for one in self._cluster.processes if one.partition.is_tls]
+        partition = self._random.choice(partitions)
+        partition.stall()
+        await self._pause(_LONG_HANG_S)
+        partition.heal()
+
+    async def _scripts_forgotten(self) -> None:
+        async with self._cluster.redis() as redis:
+            for _ in range(_FLUSHES):
+                await redis.script_flush()
+                await asyncio.sleep(self._random.uniform(0, 0.02))
+
+    async def _all_told_to_stop(self) -> None:
+        """At once, the server included: nobody keeps a turn, so that nothing is charged."""
+        workers = {one.pid for one in self._cluster.workers if one.is_running}
+        valkey = self._cluster.valkey
+        assert isinstance(valkey, KeptValkey)
+        valkey.tell()
+        for process in self._cluster.processes:
+            process.send(signal.SIGTERM)
+        await asyncio.gather(*map(self._stop, self._cluster.processes))
+        await asyncio.to_thread(valkey.wait)
+        await asyncio.to_thread(valkey.start)
+        self._ledger.kept += await self._cluster.held_by(workers)
+        for process in self._cluster.processes:
+            process.start()
 
     async def _outage(self) -> None:
         self._ledger.count(f"Redis gone for {self._outage_s:g} s")

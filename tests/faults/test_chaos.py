@@ -1,8 +1,12 @@
 """A small storm in every run of the tests; `make chaos` is the large one."""
 
+import shutil
+
 import pytest
 
 from tests.faults.chaos import Plan, storm
+
+pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
 
 
 @pytest.mark.timeout(300)
@@ -11,6 +15,14 @@ async def test_a_storm_loses_doubles_and_disorders_nothing() -> None:
     assert outcome.findings.complaints == {}
     assert outcome.findings.outcomes["completed"] >= 250
     assert sum(outcome.ledger.faults.values()) >= 12
+
+
+@pytest.mark.timeout(300)
+async def test_stops_of_everything_forgotten_scripts_and_hanging_tls_do_no_harm() -> None:
+    only = frozenset({"all told to stop", "scripts forgotten", "TLS hangs"})
+    outcome = await storm(Plan(seed=2, jobs=200, faults=6, only=only))
+    assert outcome.findings.complaints == {}
+    assert outcome.ledger.faults.keys() == only
 
 
 @pytest.mark.timeout(300)
