@@ -41,7 +41,7 @@ class Worker:
         self._bench = bench
         keys, settings = bench.keys, bench.settings
         clock = ServerClock(bench.redis, keys, lease_s=settings.lease, steady=self.steady)
-        self.turns = Turns(bench.redis, keys, settings, clock)
+        self.turns = Turns(bench.redis, keys, settings, clock=clock)
 
     async def claim(self) -> Claim | None:
         permit = await self._bench.permit(self.name)
