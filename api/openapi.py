@@ -206,9 +206,9 @@ def _service_paths() -> dict[str, Any]:
         return {"get": _operation(summary, {"200": _json("So it is", _object())}, *problems)}
 
     return {
-        "/healthz": get("The process lives"),
-        "/health": get("The process lives, under the name that other servers use"),
-        "/readyz": get("A prompt would be answered", "503"),
+        "/healthz": get("The process lives, with all its parts", "503"),
+        "/health": get("The same, under the name that other servers use", "503"),
+        "/readyz": get("A prompt would be taken and answered", "503"),
         "/openapi.json": get("This document"),
         "/ops": {
             "get": _operation(

@@ -28,7 +28,8 @@ class Damage:
 
     Args:
         file: the first file in which something is wrong.
-        whole: so many of its bytes can be kept; None for a snapshot, which is whole or nothing.
+        whole: so many of its bytes can be kept; None if it is all or nothing (a snapshot, the
+            manifest, a file that is gone).
         later: files behind it, which say nothing without it.
         lost_bytes: of all of them.
         lost_commands: that can still be made out in what would be lost.
@@ -60,9 +61,15 @@ def find_damage(data_dir: Path) -> Damage | None:
     Raises:
         OSError: the files cannot be read.
     """
-    files = list(_files(append_only_folder(data_dir)))
+    folder = append_only_folder(data_dir)
+    try:
+        files = list(_files(folder))
+    except ValueError:
+        return _damage(folder / _MANIFEST, None, ())
     for number, (file, is_base) in enumerate(files):
         later = tuple(path for path, _ in files[number + 1 :])
+        if not file.exists():
+            return _damage(file, None, later)
         if is_base and file.read_bytes()[: len(_SNAPSHOTS[1])].startswith(_SNAPSHOTS):
             if not _is_whole_snapshot(file):
                 return _damage(file, None, later)
@@ -74,7 +81,8 @@ def find_damage(data_dir: Path) -> Damage | None:
 
 
 def _damage(file: Path, whole: int | None, later: tuple[Path, ...]) -> Damage:
-    lost = [file.read_bytes()[whole or 0 :], *(path.read_bytes() for path in later)]
+    lost = [file.read_bytes()[whole or 0 :] if file.exists() else b""]
+    lost += [path.read_bytes() for path in later if path.exists()]
     return Damage(
         file=file,
         whole=whole,
@@ -85,16 +93,22 @@ def _damage(file: Path, whole: int | None, later: tuple[Path, ...]) -> Damage:
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, bool]]:
-    """The base, and what came after it, in order."""
+    """The base, and what came after it, in order.
+
+    Raises:
+        ValueError: the manifest is damaged.
+    """
     manifest = folder / _MANIFEST
     if not manifest.exists():
         return
     entries = [line.split() for line in manifest.read_text(encoding="utf-8").splitlines()]
-    listed = [dict(zip(words[::2], words[1::2], strict=False)) for words in entries]
+    listed = [dict(zip(words[::2], words[1::2], strict=True)) for words in entries]
+    if any(not {"file", "seq", "type"} <= entry.keys() for entry in listed):
+        raise ValueError("the manifest lists something else than files")
     for kind in ("b", "i"):
-        for entry in sorted(listed, key=lambda one: int(one.get("seq", 0))):
-            if entry.get("type") == kind and (path := folder / entry["file"]).exists():
-                yield path, kind == "b"
+        for entry in sorted(listed, key=lambda one: int(one["seq"])):
+            if entry["type"] == kind:
+                yield folder / entry["file"], kind == "b"
 
 
 def _is_whole_snapshot(file: Path) -> bool:
@@ -164,8 +178,14 @@ def check_append_only(data_dir: Path) -> None:
         damage = find_damage(data_dir)
     except OSError:
         return
-    if damage is not None:
+    if damage is None:
+        return
+    if damage.whole is None:
         raise ConfigError(
-            f"{damage.file}: the append-only file is damaged; `palaver repair` copies it, keeps "
-            "what can be read, and says what is lost (or bring a backup back)"
+            f"{damage.file} is damaged, and all that came later builds on it: bring a backup of "
+            f"{data_dir / 'redis'} back"
         )
+    raise ConfigError(
+        f"{damage.file}: the append-only file is damaged; `palaver repair` copies it, keeps what "
+        "can be read, and says what is lost (or bring a backup back)"
+    )

@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 
 from shared.embedded import server_binary
 from shared.errors import ConfigError
+from tests.faults.tls import make_certificate
 from tests.scripted import ScriptedEngine
 from tests.servers import Stack, free_port, make_settings, running_stack, running_worker
 
@@ -54,12 +55,7 @@ def certificate(tmp_path: Path) -> Path:
     """A self-signed certificate for localhost, with its key beside it."""
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not installed: no certificate")
-    path, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
-    command += ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
-    command += ["-keyout", str(key), "-out", str(path)]
-    subprocess.run(command, check=True, capture_output=True)
-    return path
+    return make_certificate(tmp_path).path
 
 
 @pytest.fixture

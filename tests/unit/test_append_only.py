@@ -76,6 +76,27 @@ def test_a_damaged_snapshot_is_all_or_nothing(tmp_path: Path) -> None:
     assert damage is not None
     assert (damage.file.name, damage.whole) == ("base", None)
 
+    with pytest.raises(ConfigError, match="backup"):
+        check_append_only(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["nonsense", "file a seq", "file a seq x type i", "\xff"])
+def test_a_damaged_manifest_is_damage(tmp_path: Path, text: str) -> None:
+    write(tmp_path, base=ONE, first=ONE)
+    manifest = append_only_folder(tmp_path) / "appendonly.aof.manifest"
+    manifest.write_bytes(text.encode("latin-1"))
+    damage = find_damage(tmp_path)
+    assert damage is not None
+    assert (damage.file, damage.whole) == (manifest, None)
+
+
+def test_a_file_that_is_gone_is_damage(tmp_path: Path) -> None:
+    write(tmp_path, base=ONE, first=ONE, second=TWO)
+    (append_only_folder(tmp_path) / "first").unlink()
+    damage = find_damage(tmp_path)
+    assert damage is not None
+    assert (damage.file.name, damage.whole, damage.lost_commands) == ("first", None, 1)
+
 
 def test_without_files_there_is_no_damage(tmp_path: Path) -> None:
     check_append_only(tmp_path)
