@@ -46,7 +46,13 @@ _MOST_ERRORS: Final = 50
 """Wrong fields that one answer names; a body can have a hundred thousand."""
 UNKNOWN_FIELD: Final = "there is no such field"
 MISSING_FIELD: Final = "Field required"
-_WORDS: Final = {"extra_forbidden": UNKNOWN_FIELD, "missing": MISSING_FIELD}
+_WORDS: Final = {
+    "extra_forbidden": UNKNOWN_FIELD,
+    "missing": MISSING_FIELD,
+    "model_type": "must be an object",
+    "dict_type": "must be an object",
+    "tuple_type": "must be a list",
+}
 _TITLES: Final = {
     "invalid_body": "The body is not a JSON object",
     "invalid_request": "A field is wrong",
@@ -177,6 +183,11 @@ def _is_within(path: Path, other: Path) -> bool:
 
 
 def _message(item: Any) -> str:
+    match item["type"]:
+        case "too_short":
+            return f"must have at least {item['ctx']['min_length']} entries"
+        case "too_long":
+            return f"must have at most {item['ctx']['max_length']} entries"
     return _WORDS.get(item["type"]) or str(item["msg"])
 
 

@@ -179,16 +179,32 @@ class ContextLengthExceeded(TurnFailed):
     code = "context_length_exceeded"
 
     def __init__(self, prompt_tokens: int, budget: int) -> None:
-        super().__init__(
-            f"the instructions and this prompt are {prompt_tokens} tokens; with room for a reply "
-            f"they exceed the window of {budget} tokens"
-        )
+        super().__init__(self._describe(prompt_tokens, budget))
         self.prompt_tokens = prompt_tokens
         self.budget = budget
 
     @property
     def details(self) -> dict[str, int]:
         return {"prompt_tokens": self.prompt_tokens, "budget": self.budget}
+
+    @classmethod
+    def _describe(cls, prompt_tokens: int, budget: int) -> str:
+        return (
+            f"the instructions and this prompt are {prompt_tokens} tokens; with room for a reply "
+            f"they exceed the window of {budget} tokens"
+        )
+
+
+class ConversationTooLong(ContextLengthExceeded):
+    """A conversation that must not be cut does not fit the window."""
+
+    @classmethod
+    def _describe(cls, prompt_tokens: int, budget: int) -> str:
+        return (
+            f"the conversation, of which {prompt_tokens} tokens were looked at, does not fit the "
+            f"window of {budget} tokens with room for a reply; with truncation auto its oldest "
+            "turns are left out"
+        )
 
 
 class UnusableOptions(TurnFailed):

@@ -31,8 +31,12 @@ class JobState:
     place: Place | None = None
     number: int | None = None
     """Of its prompt in the conversation, once it has completed."""
-    num_generated: int = 0
-    """Tokens of the reply that were reported so far."""
+    prompt_tokens: int = 0
+    """Once something of its reply was reported."""
+    evaluated_tokens: int = 0
+    """Those of its prompt that were in no cache."""
+    reply_tokens: int = 0
+    """Those that were reported so far."""
 
     @property
     def has_ended(self) -> bool:
@@ -97,5 +101,7 @@ class Jobs:
             error=fields.get("error"),
             place=place,
             number=int(fields["number"]) if "number" in fields else None,
-            num_generated=int(fields.get("progress", 0)),
+            prompt_tokens=int(fields.get("prompt", 0)),
+            evaluated_tokens=int(fields.get("evaluated", 0)),
+            reply_tokens=int(fields.get("progress", 0)),
         )

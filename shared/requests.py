@@ -65,7 +65,7 @@ Probability = Annotated[float, Field(ge=0, le=1), _A_NUMBER]
 Penalty = Annotated[float, Field(ge=-2, le=2), _A_NUMBER]
 Temperature = Annotated[float, Field(ge=0, le=2), _A_NUMBER]
 RepeatPenalty = Annotated[float, Field(gt=0, le=2), _A_NUMBER]
-_AN_INTEGER = BeforeValidator(_integer)
+AN_INTEGER = BeforeValidator(_integer)
 StopString = Annotated[StrictStr, Field(min_length=1, max_length=64)]
 _STOP_SCHEMA = {
     "anyOf": [
@@ -90,12 +90,12 @@ class Sampling(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    max_tokens: Annotated[StrictInt, Field(ge=1), _AN_INTEGER] | None = None
+    max_tokens: Annotated[StrictInt, Field(ge=1), AN_INTEGER] | None = None
     temperature: Temperature | None = None
     top_p: Probability | None = None
     min_p: Probability | None = None
-    top_k: Annotated[StrictInt, Field(ge=0, le=2**31 - 1), _AN_INTEGER] | None = None
-    seed: Annotated[StrictInt, Field(ge=-(2**53), le=2**53), _AN_INTEGER] | None = None
+    top_k: Annotated[StrictInt, Field(ge=0, le=2**31 - 1), AN_INTEGER] | None = None
+    seed: Annotated[StrictInt, Field(ge=-(2**53), le=2**53), AN_INTEGER] | None = None
     stop: Annotated[
         tuple[StopString, ...],
         BeforeValidator(stop_list),
@@ -151,7 +151,7 @@ class ChatRequest(Sampling):
         | None
     ) = None
     context: StrictStr | None = None
-    replace_from: Annotated[StrictInt, Field(ge=1, le=2**53), _AN_INTEGER] | None = None
+    replace_from: Annotated[StrictInt, Field(ge=1, le=2**53), AN_INTEGER] | None = None
 
     @field_validator("replace_from")
     @classmethod

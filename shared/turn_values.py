@@ -198,7 +198,7 @@ class Emitted:
 class Emission:
     """A piece to be emitted under a turn's token; `at` counts the token ids emitted before it.
 
-    `evaluated` tokens of the prompt were not in a cache.
+    `evaluated` of the prompt's tokens were not in a cache.
     """
 
     job: str
@@ -206,6 +206,7 @@ class Emission:
     at: int
     piece: PieceRecord
     evaluated: int = 0
+    prompt_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,6 +110,7 @@ class Turns:
             context=submission.instructions if submission.new else None,
             request=submission.request.encode(),
             replace_from=submission.request.replace_from,
+            brought=len(submission.request.earlier) or None,
             api=submission.api,
             stateless=1 if submission.stateless else None,
             response=1 if submission.response else None,
@@ -242,6 +243,7 @@ class Turns:
                 "at": emission.at,
                 "count": len(emission.piece.token_ids),
                 "evaluated": emission.evaluated,
+                "prompt": emission.prompt_tokens,
                 **emission.piece.arguments(),
             }
             fields |= {f"{name}{i}": value for name, value in said.items()}

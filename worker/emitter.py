@@ -27,6 +27,7 @@ class Outlet:
         wake: called when there is something to send, and whether it is urgent.
         already: how many token ids earlier starts have emitted.
         meter: counts the prompt's tokens that are evaluated.
+        prompt_tokens: all of them.
         fenced: called when the turn turns out to be somebody else's.
     """
 
@@ -35,11 +36,13 @@ class Outlet:
         claim: Claim,
         already: int,
         meter: Meter,
+        prompt_tokens: int,
         wake: Callable[[bool], None],
         fenced: Callable[[], None],
     ) -> None:
         self._claim = claim
         self._meter = meter
+        self._prompt_tokens = prompt_tokens
         self._at = already
         self._wake = wake
         self._fenced = fenced
@@ -78,8 +81,14 @@ class Outlet:
         if record is None:
             return None
         self._idle.clear()
-        claim, evaluated = self._claim, self._meter.evaluated
-        return Emission(claim.job, claim.token, self._at, record, evaluated)
+        return Emission(
+            self._claim.job,
+            self._claim.token,
+            self._at,
+            record,
+            self._meter.evaluated,
+            self._prompt_tokens,
+        )
 
     def arrived(self, emission: Emission, outcome: Outcome) -> None:
         """An emission was answered."""
@@ -111,9 +120,16 @@ class Emitter:
         self._something = asyncio.Event()
         self._urgent = asyncio.Event()
 
-    def open(self, claim: Claim, already: int, meter: Meter, fenced: Callable[[], None]) -> Outlet:
+    def open(
+        self,
+        claim: Claim,
+        already: int,
+        meter: Meter,
+        prompt_tokens: int,
+        fenced: Callable[[], None],
+    ) -> Outlet:
         """An outlet for one start of a turn."""
-        outlet = Outlet(claim, already, meter, self._wake, fenced)
+        outlet = Outlet(claim, already, meter, prompt_tokens, self._wake, fenced)
         self._outlets.add(outlet)
         return outlet
 

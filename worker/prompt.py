@@ -6,11 +6,11 @@ from functools import cache
 from itertools import dropwhile, takewhile
 from typing import Final
 
-from shared.errors import ContextLengthExceeded
+from shared.errors import ContextLengthExceeded, ConversationTooLong
 from shared.messages import StoredMessage
 from shared.schema import TurnRequest
 from shared.turn_values import Claim, History
-from worker.engine.interface import Engine, PromptMessage
+from worker.engine.interface import Engine, PromptMessage, UnusableRequest
 from worker.engine.prefixes import common_prefix
 from worker.window import Budget, split_turns, trim
 
@@ -30,6 +30,11 @@ class Turn:
     def is_answered(self) -> bool:
         """Whether it ends with a reply; an edit can leave a prompt without one."""
         return self.contents[-1].role == "assistant"
+
+    @property
+    def pending(self) -> tuple[PromptMessage, ...]:
+        """What no reply stands behind."""
+        return () if self.is_answered else self.contents
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +99,8 @@ def build_prompt(engine: Engine, claim: Claim, history: History, budget: Budget)
     """Assemble instructions, the turns in view and the new prompt.
 
     Raises:
-        ContextLengthExceeded: instructions and prompt alone leave no room for a reply, or the
-            conversation does not fit and must not be cut.
+        ContextLengthExceeded: instructions and prompt alone leave no room for a reply.
+        ConversationTooLong: the conversation does not fit and must not be cut.
     """
     request = claim.request
     context, num_opening = _new_context(request, history)
@@ -128,7 +133,9 @@ def build_prompt(engine: Engine, claim: Claim, history: History, budget: Budget)
     def rendered(dropped: int) -> list[int]:
         return _render(engine, system, turns[dropped:], user)
 
-    dropped = trim(len(turns), lambda k: len(rendered(k)), budget)
+    # Instructions that stand right in front of the prompt stay there.
+    num_pinned = int(bool(turns) and any(one.role == "system" for one in turns[-1].pending))
+    dropped = trim(len(turns) - num_pinned, lambda k: len(rendered(k)), budget)
     prompt = Prompt(
         token_ids=tuple(rendered(dropped)),
         system=system,
@@ -140,7 +147,7 @@ def build_prompt(engine: Engine, claim: Claim, history: History, budget: Budget)
         context=context,
     )
     if prompt.offset > 1 and not request.truncate:
-        raise ContextLengthExceeded(len(rendered(0)), budget.window)
+        raise ConversationTooLong(len(rendered(0)), budget.window)
     return prompt
 
 
@@ -201,7 +208,7 @@ def look_ahead(
 
     try:
         dropped = trim(len(turns), measured, budget)
-    except ContextLengthExceeded:
+    except (ContextLengthExceeded, UnusableRequest):
         return None
     if dropped == 0:
         return None

@@ -184,7 +184,11 @@ class Replier:
         )
         held.generated = len(emitted.token_ids)
         outlet = self._emitter.open(
-            claim, num_logged, held.meter, lambda: held.give_up(GivenUp.FENCED)
+            claim,
+            num_logged,
+            held.meter,
+            len(prompt.token_ids),
+            lambda: held.give_up(GivenUp.FENCED),
         )
         reply, rest, end = await self._generate(held, request, emitted, outlet, trial)
         ahead = None

@@ -69,20 +69,21 @@ async def _run(
     holdings: Holdings = {}
     quarantine = Quarantine(turns, holdings)
     metrics = TurnMetrics()
+    replier = Replier(
+        turns,
+        engine,
+        emitter,
+        quarantine,
+        metrics,
+        window=window,
+        trim_to=settings.trim_to,
+        max_tokens=settings.max_tokens,
+    )
     worker = StreamWorker(
         redis=redis,
         keys=keys,
         turns=turns,
-        replier=Replier(
-            turns,
-            engine,
-            emitter,
-            quarantine,
-            metrics,
-            window=window,
-            trim_to=settings.trim_to,
-            max_tokens=settings.max_tokens,
-        ),
+        replier=replier,
         quarantine=quarantine,
         holdings=holdings,
         worker_id=new_worker_id(),
@@ -108,12 +109,16 @@ async def _run(
         "losses": losses.run,
         "permits": worker.async_run,
     }
-    register = partial(persist, "register", heartbeat.register)
-    with refusals_end_the_start():
-        is_registered = await until_alike(register, settings.context_length, stopping)
-    if is_registered:
+    if await _is_registered(heartbeat, settings, stopping):
         log.info("worker %s is ready", worker.worker_id)
         await _serve(worker, workers, recovery, parts, stopping, settings.grace)
+
+
+async def _is_registered(heartbeat: Heartbeat, settings: Settings, stopping: asyncio.Event) -> bool:
+    """Register once no worker of another model or window lives; False if told to stop before."""
+    register = partial(persist, "register", heartbeat.register)
+    with refusals_end_the_start():
+        return await until_alike(register, settings.context_length, stopping)
 
 
 async def _serve(

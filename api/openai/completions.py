@@ -42,6 +42,7 @@ from shared.turns import Turns
 
 ENDS_WITHIN_S: Final = 15.0
 """A turn that has passed its deadline is ended by its worker, or by the next sweep."""
+_SEEDS: Final = 2**53
 _DONE: Final = SSEvent(data=b"[DONE]")
 
 
@@ -217,7 +218,7 @@ def turn_request(request: ChatCompletionRequest, max_tokens_limit: int) -> TurnR
         "top_p": request.top_p,
         "min_p": request.min_p,
         "top_k": request.top_k,
-        "seed": request.seed,
+        "seed": request.seed if request.seed is None else request.seed % _SEEDS,
         "stop": request.stop,
         "repeat_penalty": request.repeat_penalty,
         "presence_penalty": request.presence_penalty,

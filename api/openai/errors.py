@@ -18,6 +18,7 @@ _TYPES: Final = {
     429: "rate_limit_error",
 }
 _CODES: Final = {"unauthorized": "invalid_api_key"}
+_PARAMS: Final = {"previous_response_not_found": "previous_response_id"}
 _FIELD_CODES: Final = {
     UNKNOWN_FIELD: "unknown_parameter",
     MISSING_FIELD: "missing_required_parameter",
@@ -41,7 +42,7 @@ def error_body(problem: Problem) -> bytes:
     error: dict[str, Any] = {
         "message": message_of(problem.code, problem.detail, problem.extra),
         "type": kind,
-        "param": None,
+        "param": _PARAMS.get(problem.code),
         "code": _CODES.get(problem.code, problem.code),
     }
     if problem.errors:

@@ -94,26 +94,35 @@ def end_with_reply(reply: Mapping[str, Any], finished_ms: int) -> tuple[str, End
     return status, end
 
 
-def end_without_reply(error: Mapping[str, Any] | None, text: str, output_tokens: int) -> End:
+def end_without_reply(
+    error: Mapping[str, Any] | None, text: str, usage: dict[str, Any] | None
+) -> End:
     """The end of a response that failed (with this error) or was cancelled.
 
     Args:
         text: what was written until then.
-        output_tokens: how many tokens that took.
+        usage: what that took, if it is known.
     """
-    usage = _usage(
-        {
-            "prompt_tokens": 0,
-            "completion_tokens": output_tokens,
-            "total_tokens": output_tokens,
-            "prompt_tokens_details": {"cached_tokens": 0},
-        }
-    )
     return End(
         text=text or None,
         item_status="incomplete",
-        usage=usage if output_tokens else None,
+        usage=usage,
         error=_error(error) if error else None,
+    )
+
+
+def usage_so_far(state: JobState | None) -> dict[str, Any] | None:
+    """What a turn has taken that has no reply; None before anything was written."""
+    if state is None or not state.prompt_tokens:
+        return None
+    cached = max(0, state.prompt_tokens - state.evaluated_tokens)
+    return _usage(
+        {
+            "prompt_tokens": state.prompt_tokens,
+            "completion_tokens": state.reply_tokens,
+            "total_tokens": state.prompt_tokens + state.reply_tokens,
+            "prompt_tokens_details": {"cached_tokens": cached},
+        }
     )
 
 
@@ -235,7 +244,7 @@ def response_of(state: JobState, model: str, written: str) -> dict[str, Any]:
     if not state.has_ended:
         return shape.to_wire(status)
     error = orjson.loads(state.error)["error"] if state.error else None
-    return shape.to_wire(status, end_without_reply(error, written, state.num_generated))
+    return shape.to_wire(status, end_without_reply(error, written, usage_so_far(state)))
 
 
 def _usage(usage: dict[str, Any]) -> dict[str, Any]:
@@ -302,23 +311,25 @@ class ResponseEvents:
         self._is_open = False
 
     def from_number(
-        self, event: Event, begin: int, output_tokens: int = 0
+        self, event: Event, begin: int, usage: dict[str, Any] | None = None
     ) -> Iterator[dict[str, Any]]:
         """What one entry of the log gives, numbered `begin` and above.
 
-        The end is always told: once the log has expired, what is left of it has fewer events.
+        Once the log has expired, its last entry is all that is left and gives fewer events than
+        there were: then the end is told in any case.
 
         Args:
-            output_tokens: how many a turn that ended without a reply had written.
+            usage: of a turn that ended without a reply.
         """
+        has_expired = event.is_terminal and not self._is_announced
         one: dict[str, Any] = {}
-        for one in self._of(event, output_tokens):
+        for one in self._of(event, usage):
             if one["sequence_number"] >= begin:
                 yield one
-        if event.is_terminal and one["sequence_number"] < begin:
+        if has_expired and one["sequence_number"] < begin:
             yield one | {"sequence_number": begin}
 
-    def _of(self, event: Event, output_tokens: int) -> Iterator[dict[str, Any]]:
+    def _of(self, event: Event, usage: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
         if not self._is_announced:
             self._is_announced = True
             yield self._with_response("response.created", "queued")
@@ -331,7 +342,7 @@ class ResponseEvents:
         elif event.kind == "completed":
             yield from self._complete(orjson.loads(event.data), order(event.id)[0])
         elif event.is_terminal:
-            yield from self._break_off(event, output_tokens)
+            yield from self._break_off(event, usage)
 
     def _open(self) -> Iterator[dict[str, Any]]:
         """The item, once there is something in it: a turn that fails before has none."""
@@ -354,9 +365,9 @@ class ResponseEvents:
         yield from self._close(reply["reply"], end.item_status)
         yield self._with_response(f"response.{status}", status, end)
 
-    def _break_off(self, event: Event, output_tokens: int) -> Iterator[dict[str, Any]]:
+    def _break_off(self, event: Event, usage: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
         """It failed or was cancelled: what was written until then is kept, and is all."""
-        end = end_without_reply(orjson.loads(event.data).get("error"), self._text, output_tokens)
+        end = end_without_reply(orjson.loads(event.data).get("error"), self._text, usage)
         if self._is_open:
             yield from self._close(self._text, end.item_status)
         kind = "response.failed" if event.kind == "failed" else "response.incomplete"

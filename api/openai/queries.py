@@ -21,8 +21,9 @@ class Query:
     def __init__(self, req: falcon.asgi.Request, *known: str) -> None:
         self._req = req
         for name in req.params:
-            if name not in known:
-                raise field_problem(name, "is not supported")
+            # Lists are sent as `include[]`.
+            if (plain := name.removesuffix("[]")) not in known:
+                raise field_problem(plain, "is not supported")
 
     def text(self, name: str) -> str | None:
         """As it was sent."""

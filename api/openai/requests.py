@@ -7,10 +7,12 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
     StrictBool,
     StrictInt,
     StrictStr,
+    Tag,
     WithJsonSchema,
     field_validator,
     model_validator,
@@ -19,6 +21,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from shared.requests import (
+    AN_INTEGER,
     Penalty,
     Probability,
     RepeatPenalty,
@@ -41,11 +44,21 @@ _BIAS_SCHEMA: Final = {
 }
 
 
+def is_absent(value: object) -> bool:
+    """Whether a value says no more than leaving it out: null, or null and empty all the way down.
+
+    Some languages write an empty object as an empty list.
+    """
+    if isinstance(value, dict):
+        return all(map(is_absent, value.values()))
+    return value is None or value == []
+
+
 def asks_for_nothing(value: object) -> bool:
-    """Whether a value says no more than leaving it out: null, or empty all the way down."""
+    """Whether the value of a field that is not known can be passed over."""
     if isinstance(value, dict):
         return all(map(asks_for_nothing, value.values()))
-    return value is None or value == [] or value == ""
+    return is_absent(value) or value == ""
 
 
 class Body(BaseModel):
@@ -72,7 +85,7 @@ def _is_needless(value: object, field: FieldInfo | None) -> bool:
     """Whether a value can be left out: of a field that is not known, or may be left out."""
     if field is None:
         return asks_for_nothing(value)
-    return value is None and not field.is_required()
+    return is_absent(value) and not field.is_required()
 
 
 def _text_part(value: object) -> object:
@@ -92,14 +105,32 @@ class TextPart(Body):
     type: Annotated[Literal["text", "input_text", "output_text"], BeforeValidator(_text_part)]
     text: StrictStr
 
+    @model_validator(mode="before")
+    @classmethod
+    def _refusal_is_text(cls, data: Any) -> Any:
+        """An answer that was refused by another server is what that server said."""
+        if isinstance(data, dict) and data.get("type") == "refusal":
+            return {"type": "output_text", "text": data.get("refusal")}
+        return data
 
-def _text_or_parts(value: object) -> object:
-    if not isinstance(value, str | list):
-        raise PydanticCustomError("content", "must be a string or a list of parts")
-    return value
+
+def text_or_list(value: object) -> str:
+    """Which of the two a value is, as the name of a union's member: no field is called so."""
+    return (
+        "<text>" if isinstance(value, str) else "<list>" if isinstance(value, list) else "<other>"
+    )
 
 
-Content = Annotated[StrictStr | tuple[TextPart, ...], BeforeValidator(_text_or_parts)]
+TEXT_OR_LIST: Final = Discriminator(
+    text_or_list,
+    custom_error_type="text_or_list",
+    custom_error_message="must be a string or a list",
+)
+
+Content = Annotated[
+    Annotated[StrictStr, Tag("<text>")] | Annotated[tuple[TextPart, ...], Tag("<list>")],
+    TEXT_OR_LIST,
+]
 
 
 def text_of(content: str | tuple[TextPart, ...]) -> str:
@@ -186,6 +217,19 @@ class SchemaFormat(Body):
     json_schema: JsonSchema
 
 
+def tag_of_format(value: object) -> str:
+    """The type of a form as the name of a union's member: no field is called so."""
+    kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
+    return f"<{kind}>"
+
+
+FORMAT_TYPE: Final = Discriminator(
+    tag_of_format,
+    custom_error_type="format",
+    custom_error_message="its type must be text, json_object or json_schema",
+)
+
+
 class StreamOptions(Body):
     """What else a stream tells; flags that are not known change nothing in it."""
 
@@ -210,6 +254,21 @@ def _biases(value: object) -> object:
     return tuple(pairs)
 
 
+def _without_nulls(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: one for name, one in value.items() if one is not None}
+    return value
+
+
+MetadataValue = Annotated[StrictStr, Field(max_length=512)]
+MetadataName = Annotated[StrictStr, Field(max_length=64)]
+Metadata = Annotated[
+    dict[MetadataName, MetadataValue], BeforeValidator(_without_nulls), Field(max_length=16)
+]
+
+TokenCount = Annotated[StrictInt, Field(ge=1), AN_INTEGER]
+
+
 class Bookkeeping(Body):
     """What is for the client's own books, or asks for what happens anyway."""
 
@@ -229,18 +288,24 @@ class ChatCompletionRequest(Bookkeeping):
     messages: Annotated[tuple[Message, ...], Field(min_length=1, max_length=MOST_MESSAGES)]
     stream: StrictBool | None = None
     stream_options: StreamOptions | None = None
-    max_tokens: Annotated[StrictInt, Field(ge=1)] | None = None
-    max_completion_tokens: Annotated[StrictInt, Field(ge=1)] | None = None
+    max_tokens: TokenCount | None = None
+    max_completion_tokens: TokenCount | None = None
     temperature: Temperature | None = None
     top_p: Probability | None = None
     presence_penalty: Penalty | None = None
     frequency_penalty: Penalty | None = None
-    seed: Annotated[StrictInt, Field(ge=-(2**53), le=2**53)] | None = None
+    seed: Annotated[StrictInt, Field(ge=-(2**63), le=2**63 - 1), AN_INTEGER] | None = None
     stop: (
         Annotated[tuple[StopString, ...], BeforeValidator(stop_list), Field(max_length=8)] | None
     ) = None
     response_format: (
-        Annotated[TextFormat | ObjectFormat | SchemaFormat, Field(discriminator="type")] | None
+        Annotated[
+            Annotated[TextFormat, Tag("<text>")]
+            | Annotated[ObjectFormat, Tag("<json_object>")]
+            | Annotated[SchemaFormat, Tag("<json_schema>")],
+            FORMAT_TYPE,
+        ]
+        | None
     ) = None
     logit_bias: Annotated[
         tuple[tuple[int, float], ...],
@@ -253,7 +318,7 @@ class ChatCompletionRequest(Bookkeeping):
     top_logprobs: Literal[0] | None = None
     reasoning_effort: Literal["none"] | None = None
     store: StrictBool | None = None
-    metadata: dict[str, str] | None = None
+    metadata: Metadata | None = None
     modalities: tuple[Literal["text"], ...] | None = None
     tool_choice: Literal["none", "auto"] | None = None
     functions: Nothing = ()
@@ -267,9 +332,11 @@ class ChatCompletionRequest(Bookkeeping):
 
     @field_validator("messages")
     @classmethod
-    def _ends_with_user(cls, messages: tuple[Message, ...]) -> tuple[Message, ...]:
-        if messages[-1].role != "user":
-            raise PydanticCustomError("messages", "the last message must be the user's")
+    def _asks_for_an_answer(cls, messages: tuple[Message, ...]) -> tuple[Message, ...]:
+        if messages[-1].role == "assistant":
+            raise PydanticCustomError(
+                "messages", "going on with an assistant's message is not supported here"
+            )
         return messages
 
     @model_validator(mode="after")

@@ -1,5 +1,6 @@
 """What OpenAI's clients send to the stateful part of its API."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal
 
 import orjson
@@ -8,8 +9,8 @@ from pydantic import (
     ConfigDict,
     Field,
     StrictBool,
-    StrictInt,
     StrictStr,
+    Tag,
     field_validator,
     model_validator,
 )
@@ -17,13 +18,18 @@ from pydantic_core import PydanticCustomError
 
 from api.openai.requests import (
     ANY_OBJECT,
+    FORMAT_TYPE,
+    TEXT_OR_LIST,
     Body,
     Bookkeeping,
     Content,
+    Metadata,
+    Nothing,
     ObjectFormat,
     Schema,
     StreamOptions,
     TextFormat,
+    TokenCount,
     text_of,
 )
 from shared.requests import Penalty, Probability, Temperature
@@ -75,7 +81,10 @@ class TextOptions(Body):
     """The reply's form."""
 
     format: Annotated[
-        TextFormat | ObjectFormat | ResponseSchemaFormat, Field(discriminator="type")
+        Annotated[TextFormat, Tag("<text>")]
+        | Annotated[ObjectFormat, Tag("<json_object>")]
+        | Annotated[ResponseSchemaFormat, Tag("<json_schema>")],
+        FORMAT_TYPE,
     ] = TextFormat(type="text")
     verbosity: Literal["low", "medium", "high"] | None = None
 
@@ -88,31 +97,37 @@ class Reasoning(Body):
 
 
 class ConversationRef(Body):
-    """A conversation by its id."""
+    """A conversation by its id, which may stand by itself."""
 
     id: StrictStr
 
-
-MetadataValue = Annotated[StrictStr, Field(max_length=512)]
-MetadataName = Annotated[StrictStr, Field(max_length=64)]
-Metadata = Annotated[dict[MetadataName, MetadataValue], Field(max_length=16)]
+    @model_validator(mode="before")
+    @classmethod
+    def _from_name(cls, data: Any) -> Any:
+        return {"id": data} if isinstance(data, str) else data
 
 
 class ResponsesRequest(Bookkeeping):
     """The body of `POST /v1/responses`. `model` may be any: there is one."""
 
     model: StrictStr = ""
-    input: StrictStr | Annotated[tuple[InputItem, ...], Field(min_length=1, max_length=MOST_ITEMS)]
+    input: Annotated[
+        Annotated[StrictStr, Tag("<text>")]
+        | Annotated[
+            tuple[InputItem, ...], Field(min_length=1, max_length=MOST_ITEMS), Tag("<list>")
+        ],
+        TEXT_OR_LIST,
+    ]
     instructions: StrictStr | None = None
     previous_response_id: StrictStr | None = None
-    conversation: StrictStr | ConversationRef | None = None
+    conversation: ConversationRef | None = None
     store: StrictBool | None = None
     background: StrictBool | None = None
     stream: StrictBool | None = None
     stream_options: StreamOptions | None = None
     truncation: Literal["auto", "disabled"] | None = None
     metadata: Metadata | None = None
-    max_output_tokens: Annotated[StrictInt, Field(ge=1)] | None = None
+    max_output_tokens: TokenCount | None = None
     temperature: Temperature | None = None
     top_p: Probability | None = None
     presence_penalty: Penalty | None = None
@@ -120,7 +135,8 @@ class ResponsesRequest(Bookkeeping):
     text: TextOptions = TextOptions()
     reasoning: Reasoning | None = None
     tool_choice: Literal["none", "auto"] | None = None
-    max_tool_calls: Annotated[StrictInt, Field(ge=1)] | None = None
+    max_tool_calls: TokenCount | None = None
+    include: Nothing = ()
     top_logprobs: Literal[0] | None = None
     ignore_eos: StrictBool = False
 
@@ -130,8 +146,7 @@ class ResponsesRequest(Bookkeeping):
 
     @property
     def conversation_id(self) -> str | None:
-        named = self.conversation
-        return named.id if isinstance(named, ConversationRef) else named
+        return self.conversation.id if self.conversation is not None else None
 
     @model_validator(mode="after")
     def _fits_together(self) -> "ResponsesRequest":
@@ -145,23 +160,29 @@ class ResponsesRequest(Bookkeeping):
 
     @field_validator("input")
     @classmethod
-    def _ends_with_a_prompt(cls, value: str | tuple[InputItem, ...]) -> str | tuple[InputItem, ...]:
-        if not isinstance(value, str) and value[-1].role != "user":
-            raise PydanticCustomError("input", "the last item must be a message of the user")
-        prompt = value if isinstance(value, str) else text_of(value[-1].content)
+    def _asks_for_an_answer(cls, value: str | tuple[InputItem, ...]) -> str | tuple[InputItem, ...]:
+        if not isinstance(value, str):
+            roles = [one.role for one in value]
+            if "user" not in roles or roles[-1] == "assistant":
+                raise PydanticCustomError("input", "must end with a message of the user")
+        prompt = value if isinstance(value, str) else text_of(value[_prompt_of(value)].content)
         if not prompt.strip():
             raise PydanticCustomError("input", "must not be blank")
         return value
 
     @property
     def prompt(self) -> str:
-        """What the user says."""
-        return self.input if isinstance(self.input, str) else text_of(self.input[-1].content)
+        """What the user says last."""
+        said = self.input
+        return said if isinstance(said, str) else text_of(said[_prompt_of(said)].content)
 
     @property
     def earlier(self) -> tuple[ChatMessage, ...]:
-        """The messages in front of the prompt."""
-        return () if isinstance(self.input, str) else tuple(i.to_chat() for i in self.input[:-1])
+        """All other messages; instructions behind the prompt stand in front of it as well."""
+        if isinstance(self.input, str):
+            return ()
+        at = _prompt_of(self.input)
+        return tuple(one.to_chat() for one in (*self.input[:at], *self.input[at + 1 :]))
 
     @property
     def json_schema(self) -> str | None:
@@ -176,6 +197,11 @@ class ResponsesRequest(Bookkeeping):
         """The reply's form with all its members."""
         form = self.text.format.model_dump(by_alias=True)
         return form | {"strict": bool(form["strict"])} if "strict" in form else form
+
+
+def _prompt_of(items: Sequence[InputItem]) -> int:
+    """Where the last message of the user stands."""
+    return max(at for at, one in enumerate(items) if one.role == "user")
 
 
 class NewItems(Body):

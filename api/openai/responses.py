@@ -27,6 +27,7 @@ from api.openai.objects import (
     input_items_of,
     response_of,
     shape_of,
+    usage_so_far,
 )
 from api.openai.queries import ItemQuery, Query, behind
 from api.openai.response_requests import ResponsesRequest
@@ -191,7 +192,8 @@ class ResponseResource:
     ) -> None:
         state = await stored(self._jobs, response, caller_of(req).owner)
         model = await self._models.name()
-        query = Query(req, "stream", "starting_after")
+        # No padding is sent, whether it is asked for or not.
+        query = Query(req, "stream", "starting_after", "include_obfuscation")
         after = query.number("starting_after", 0, _LARGEST_NUMBER)
         if query.flag("stream"):
             begin = 0 if after is None else after + 1
@@ -272,11 +274,10 @@ class ResponseStreams:
                     if event is None:
                         yield None
                         continue
-                    num_generated = 0
+                    usage = None
                     if event.is_terminal and event.kind != "completed":
-                        state = await self._jobs.get(shape.job, owner)
-                        num_generated = state.num_generated if state is not None else 0
-                    for one in told.from_number(event, begin, num_generated):
+                        usage = usage_so_far(await self._jobs.get(shape.job, owner))
+                    for one in told.from_number(event, begin, usage):
                         yield SSEvent(event=one["type"], data=orjson.dumps(one))
         finally:
             if not shape.is_stored:

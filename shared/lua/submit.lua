@@ -32,8 +32,10 @@ if arg.behind then
   if f.status ~= 'completed' then return {'NO_REPLY', f.status} end
   local c = redis.call('HMGET', key.conversation(f.conversation), 'first', 'next')
   if not c[1] or not f.number then return {'UNKNOWN'} end
-  -- An edit may have put another turn in its place.
+  -- An edit may have put another turn in its place, or in that of its reply.
   if not stands(f.conversation, f.number, arg.behind) then return {'REPLACED'} end
+  local reply = redis.call('LINDEX', key.messages(f.conversation), f.number + 1 - c[1])
+  if not reply or not is_reply(reply) then return {'REPLACED'} end
   local first, behind = tonumber(c[1]), tonumber(f.number) + 2
   local is_last = behind == tonumber(c[2]) and redis.call('LLEN', key.pending(f.conversation)) == 0
   if is_last and not arg.stateless then
@@ -53,8 +55,12 @@ end
 local pending = redis.call('LLEN', key.pending(conversation))
 if pending >= tonumber(arg.pending_limit) then return {'BUSY'} end
 if arg.replace_from then
-  -- Every turn before this one adds a prompt and a reply; replacing the next number is appending.
+  -- Every turn before this one adds a prompt and a reply, and what it brings along; replacing the next
+  -- number is appending.
   local next_number = (tonumber(known[2]) or 1) + 2 * pending
+  for _, other in ipairs(redis.call('LRANGE', key.pending(conversation), 0, -1)) do
+    next_number = next_number + (redis.call('HGET', key.job(other), 'brought') or 0)
+  end
   if tonumber(arg.replace_from) > next_number then return {'REPLACE', int(next_number)} end
 end
 if redis.call('ZCARD', key.open_jobs) >= tonumber(arg.queue_limit) then
@@ -74,6 +80,7 @@ if arg.stateless then
   redis.call('HSET', key.job(job), 'stateless', '1')
   redis.call('HSET', key.conversation(conversation), 'stateless', '1')
 end
+if arg.brought then redis.call('HSET', key.job(job), 'brought', arg.brought) end
 if arg.response then redis.call('HSET', key.job(job), 'response', '1') end
 if arg.api then redis.call('HSET', key.job(job), 'api', arg.api) end
 if arg.replace_from then redis.call('HSET', key.job(job), 'replace_from', arg.replace_from) end

@@ -48,6 +48,22 @@ COMPLETIONS: Final[dict[str, dict[str, Any]]] = {
     "a router": {"service_tier": "auto", "store": True, "prompt_cache_key": "k"},
     "a guarded client": {"safety_identifier": "u1", "modalities": ["text"], "verbosity": "low"},
     "a reasoning client that does not": {"reasoning": {}, "reasoning_effort": None},
+    "a language without empty objects": {
+        "metadata": [],
+        "logit_bias": [],
+        "stream_options": [],
+        "response_format": [],
+        "tool_choice": [],
+        "store": [],
+    },
+    "empty objects": {"response_format": {}, "tool_choice": {}, "stop": {}, "user": {}},
+    "a null in its books": {"metadata": {"a": None, "b": "c"}},
+    "whole numbers with a point": {"max_tokens": 100.0, "seed": 7.0},
+    "a large seed": {"seed": 2**63 - 1},
+    "a title": {"messages": [{"role": "system", "content": "A title for: Hello"}]},
+    "a reminder behind the prompt": {
+        "messages": [USER, {"role": "developer", "content": "Rhyme."}]
+    },
     "a client without thoughts": {"reasoning_effort": "none", "top_logprobs": 0},
     "an older client": {"functions": [], "function_call": "auto", "max_tokens": 5},
     "a client that says a limit twice": {"max_tokens": 5, "max_completion_tokens": 5},
@@ -99,6 +115,23 @@ RESPONSES: Final[dict[str, dict[str, Any]]] = {
     },
     "several messages of the user in a row": {"input": [USER, USER, USER]},
     "an answer in front": {"input": [{"role": "assistant", "content": "Welcome!"}, USER]},
+    "a reminder behind the prompt": {"input": [USER, {"role": "developer", "content": "Rhyme."}]},
+    "a refusal in a history": {
+        "input": [
+            USER,
+            {"role": "assistant", "content": [{"type": "refusal", "refusal": "I cannot."}]},
+            USER,
+        ]
+    },
+    "a language without empty objects": {
+        "metadata": [],
+        "text": [],
+        "reasoning": [],
+        "conversation": [],
+        "instructions": [],
+        "stream_options": [],
+    },
+    "whole numbers with a point": {"max_output_tokens": 100.0},
     "a tuned client": {"presence_penalty": 0.5, "frequency_penalty": 0, "top_logprobs": 0},
     "a client without thoughts": {"reasoning": {"effort": "none", "summary": "auto"}},
     "a stream without padding": {"stream_options": {"include_obfuscation": False}},
@@ -147,6 +180,14 @@ async def test_bodies_that_ask_for_nothing_more_are_answered(
             "response_format.json_schema.name",
         ),
         ("chat/completions", {"response_format": {"type": "xml"}}, "response_format"),
+        (
+            "chat/completions",
+            {"response_format": {**SCHEMA, "strict": True}},
+            "response_format.strict",
+        ),
+        ("chat/completions", {"messages": "hi"}, "messages"),
+        ("chat/completions", {"messages": ["hi"]}, "messages"),
+        ("chat/completions", {"messages": [USER, ANSWER]}, "messages"),
         ("chat/completions", {"max_tokens": 5, "max_completion_tokens": 6}, None),
     ],
 )

@@ -37,7 +37,7 @@ async def claims(bench: Bench, number: int) -> list[Claim]:
 async def test_pieces_of_many_replies_arrive_in_order(bench: Bench) -> None:
     held = await claims(bench, 3)
     async with running(bench) as emitter:
-        outlets = [emitter.open(claim, 0, Meter(), never) for claim in held]
+        outlets = [emitter.open(claim, 0, Meter(), 9, never) for claim in held]
         for step in range(40):
             for number, outlet in enumerate(outlets):
                 outlet.add(Piece(f"{number}:{step} ", (step,)))
@@ -55,8 +55,8 @@ async def test_who_lost_its_turn_hears_of_it_and_the_others_go_on(bench: Bench) 
     fenced = asyncio.Event()
     async with running(bench) as emitter:
         gone, here = (
-            emitter.open(lost, 0, Meter(), fenced.set),
-            emitter.open(kept, 0, Meter(), never),
+            emitter.open(lost, 0, Meter(), 9, fenced.set),
+            emitter.open(kept, 0, Meter(), 9, never),
         )
         await bench.turns.cancel(lost.job, "default")
         gone.add(Piece("lost", (1,)))
@@ -71,7 +71,7 @@ async def test_a_piece_that_is_refused_for_good_fails_its_reply(bench: Bench) ->
     (claim,) = await claims(bench, 1)
     await bench.redis.hset(bench.keys.job(claim.job), "progress", "not a number")
     async with running(bench) as emitter:
-        outlet = emitter.open(claim, 0, Meter(), never)
+        outlet = emitter.open(claim, 0, Meter(), 9, never)
         outlet.add(Piece("text", (1,)))
         while not outlet.is_closed:
             await asyncio.sleep(0.005)
@@ -83,8 +83,8 @@ async def test_nothing_is_emitted_behind_a_cancel(bench: Bench) -> None:
     held, other = await claims(bench, 2)
     async with running(bench) as emitter:
         outlet, probe = (
-            emitter.open(held, 0, Meter(), never),
-            emitter.open(other, 0, Meter(), never),
+            emitter.open(held, 0, Meter(), 9, never),
+            emitter.open(other, 0, Meter(), 9, never),
         )
         outlet.cancel()
         outlet.add(Piece("too late", (1,)))

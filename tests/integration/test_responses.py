@@ -1,32 +1,15 @@
-"""`/v1/responses` as its clients see it: histories, every member, every end, every refusal."""
+"""`/v1/responses` as its clients see it: every member, every end, every refusal."""
 
 import asyncio
 from typing import Any, Final
 
-import httpx
 import orjson
 import pytest
 
 from shared.config import Settings
+from tests.integration.responding import SENT_BACK, events_of, item, respond
 from tests.scripted import ScriptedEngine, failing
-from tests.servers import Stack, Valkey, make_settings, running_stack
-
-SENT_BACK: Final = {
-    "type": "message",
-    "id": "msg_0123",
-    "status": "completed",
-    "role": "assistant",
-    "phase": "final_answer",
-    "content": [
-        {
-            "type": "output_text",
-            "text": "Hello Alice!",
-            "annotations": [{"type": "url_citation", "url": "x", "title": "y"}],
-            "logprobs": [],
-        }
-    ],
-}
-"""An output item as a client keeps it and sends it back."""
+from tests.servers import Valkey, make_settings, running_stack
 
 MEMBERS: Final[dict[str, type | tuple[type, ...]]] = {
     "id": str,
@@ -66,107 +49,15 @@ MEMBERS: Final[dict[str, type | tuple[type, ...]]] = {
 """What the Open Responses specification (2026-04-24) requires, and `conversation`."""
 
 
-def item(role: str, text: str) -> dict[str, Any]:
-    return {"type": "message", "role": role, "content": text}
-
-
-async def respond(stack: Stack, **fields: Any) -> dict[str, Any]:
-    answer = await stack.client.post("/v1/responses", json={"model": "any", **fields})
-    assert answer.status_code == 200, answer.text
-    return dict(answer.json())
-
-
-def events_of(answer: httpx.Response) -> list[dict[str, Any]]:
-    lines = [line for line in answer.text.splitlines() if line.startswith("data: ")]
-    return [orjson.loads(line.removeprefix("data: ")) for line in lines]
-
-
-async def test_a_whole_history_enters_the_conversation(settings: Settings) -> None:
-    engine = ScriptedEngine()
-    async with running_stack(settings, engine) as stack:
-        history = [item("user", "My name is Alice."), SENT_BACK, item("user", "What is my name?")]
-        first = await respond(stack, input=history)
-        await respond(stack, input="And now?", previous_response_id=first["id"])
-        conversation = first["conversation"]["id"]
-        items = await stack.client.get(f"/v1/conversations/{conversation}/items?order=asc")
-        shown = await stack.client.get(f"/conversations/{conversation.removeprefix('conv_')}")
-    prompt = "<user>My name is Alice.<end><assistant>Hello Alice!<end><user>What is my name?<end>"
-    assert engine.prompts[0] == f"{prompt}<assistant>"
-    reply = "<assistant>You said: What is my name?<end>"
-    assert engine.prompts[1] == f"{prompt}{reply}<user>And now?<end><assistant>"
-    listed = items.json()["data"]
-    assert [one["content"][0]["text"] for one in listed][:3] == [
-        "My name is Alice.",
-        "Hello Alice!",
-        "What is my name?",
-    ]
-    assert [one["role"] for one in listed] == ["user", "assistant"] * 3
-    assert len({one["id"] for one in listed}) == 6
-    assert shown.json()["turns"] == 3
-
-
-async def test_what_the_system_says_in_an_input_stays_and_instructions_go(
-    settings: Settings,
-) -> None:
-    engine = ScriptedEngine()
-    async with running_stack(settings, engine) as stack:
-        opening = [item("system", "Be kind."), item("developer", "Be brief."), item("user", "A")]
-        first = await respond(stack, input=opening, instructions="Whisper.")
-        second = await respond(stack, input="B", previous_response_id=first["id"])
-        third = [item("developer", "Rhyme."), item("user", "C")]
-        last = await respond(stack, input=third, previous_response_id=second["id"])
-        conversation = last["conversation"]["id"]
-        await respond(stack, input="D", conversation=conversation, instructions="Shout.")
-        fork = await respond(stack, input="E", previous_response_id=first["id"])
-    kept = "Be kind.\n\nBe brief."
-    first_turn = "<user>A<end><assistant>You said: A<end>"
-    second_turn = "<user>B<end><assistant>You said: B<end>"
-    third_turn = "<system>Rhyme.<end><user>C<end><assistant>You said: C<end>"
-    assert engine.prompts == [
-        f"<system>Whisper.\n\n{kept}<end><user>A<end><assistant>",
-        f"<system>{kept}<end>{first_turn}<user>B<end><assistant>",
-        f"<system>{kept}<end>{first_turn}{second_turn}<system>Rhyme.<end><user>C<end><assistant>",
-        f"<system>Shout.\n\n{kept}<end>{first_turn}{second_turn}{third_turn}<user>D<end><assistant>",
-        f"<system>{kept}<end>{first_turn}<user>E<end><assistant>",
-    ]
-    assert fork["conversation"]["id"] != conversation
-
-
-async def test_an_opening_of_an_empty_conversation_stays_when_the_window_is_full(
-    valkey: Valkey,
-) -> None:
-    engine = ScriptedEngine(lambda _: "ok")
-    settings = make_settings(valkey.url, PALAVER_CONTEXT_LENGTH="200", PALAVER_MAX_TOKENS="20")
-    async with running_stack(settings, engine) as stack:
-        made = await stack.client.post("/v1/conversations", json={})
-        conversation = made.json()["id"]
-        opening = [item("developer", "Be kind."), item("user", "first")]
-        await respond(stack, input=opening, conversation=conversation)
-        for _ in range(4):
-            last = await respond(
-                stack, input="x" * 60, conversation=conversation, truncation="auto"
-            )
-    assert last["window"]["turns_dropped"] > 0
-    assert engine.prompts[-1].startswith("<system>Be kind.<end><user>xxx")
-
-
-async def test_a_history_longer_than_the_window_is_cut_or_refused_as_asked(
-    valkey: Valkey,
-) -> None:
-    engine = ScriptedEngine(lambda _: "ok")
-    settings = make_settings(valkey.url, PALAVER_CONTEXT_LENGTH="200", PALAVER_MAX_TOKENS="20")
-    history = [item(role, role[0] * 40) for role in ("user", "assistant") * 4]
-    async with running_stack(settings, engine) as stack:
-        body = {"model": "any", "input": [*history, item("user", "Now?")]}
-        refused = await stack.client.post("/v1/responses", json=body)
-        cut = await respond(stack, input=body["input"], truncation="auto")
-        again = await respond(
-            stack, input="Go on.", previous_response_id=cut["id"], truncation="auto"
-        )
-    assert refused.status_code == 400
-    assert refused.json()["error"]["code"] == "context_length_exceeded"
-    assert cut["window"]["turns_dropped"] > 0
-    assert again["window"]["turns_dropped"] >= cut["window"]["turns_dropped"]
+async def test_a_stream_that_was_read_to_its_end_has_nothing_more(settings: Settings) -> None:
+    async with running_stack(settings, ScriptedEngine()) as stack:
+        made = await respond(stack, input="Hello")
+        path = f"/v1/responses/{made['id']}?stream=true&include_obfuscation=false"
+        last = events_of(await stack.client.get(path))[-1]["sequence_number"]
+        before = events_of(await stack.client.get(f"{path}&starting_after={last - 1}"))
+        behind = events_of(await stack.client.get(f"{path}&starting_after={last}"))
+    assert [event["sequence_number"] for event in before] == [last]
+    assert behind == []
 
 
 async def test_every_required_member_is_there_and_typed(settings: Settings) -> None:
@@ -275,6 +166,7 @@ async def test_a_cancelled_stream_ends_in_order(settings: Settings) -> None:
         assert ended["output"][0]["content"][0]["text"] == "one "
         assert ended["output"][0]["status"] == "incomplete"
         assert ended["usage"]["output_tokens"] == 4
+        assert ended["usage"]["input_tokens"] == len("Hello") + 3
         assert ended["error"] is None
 
 
@@ -327,6 +219,18 @@ def user(text: str) -> dict[str, str]:
         ({"surprise": 1}, "surprise", "unknown_parameter"),
         ({"input": None}, "input", "invalid_value"),
         ({"input": []}, "input", "invalid_value"),
+        ({"input": {}}, "input", "invalid_value"),
+        ({"input": ["hi"]}, "input[0]", "invalid_value"),
+        ({"input": [item("user", "a")] * 1001}, "input", "invalid_value"),
+        ({"input": [item("developer", "a")]}, "input", "invalid_value"),
+        ({"include": ["file_search_call.results"]}, "include", "invalid_value"),
+        ({"text": "plain"}, "text", "invalid_value"),
+        ({"text": {"format": {"type": "xml"}}}, "text.format", "invalid_value"),
+        (
+            {"text": {"format": {"type": "json_schema", "name": "a", "json_schema": {}}}},
+            "text.format.schema",
+            "missing_required_parameter",
+        ),
         ({"input": " "}, "input", "invalid_value"),
         ({"input": [item("user", "a"), item("assistant", "b")]}, "input", "invalid_value"),
         ({"input": [item("owner", "a")]}, "input[0].role", "invalid_value"),
@@ -357,7 +261,7 @@ async def test_one_wrong_field_is_named_by_the_clients_own_path(
     assert error["param"] == param, error
     assert code in (None, error["code"])
     assert error["message"].count(param) <= 1
-    for word in ("tuple", "function-", "InputItem", "ConversationRef", "Literal"):
+    for word in ("uple", "function-", "instance of", "discriminator", "Literal", "<"):
         assert word not in error["message"]
     if code == "unknown_parameter":
         assert error["message"] == f"Unknown parameter: '{param}'."

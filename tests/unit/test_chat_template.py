@@ -203,7 +203,7 @@ def test_what_a_template_raises_is_told() -> None:
 def test_roles_that_a_template_refuses_later_are_an_error_of_the_template() -> None:
     template = ChatTemplate(GEMMA_LIKE, tokenize)
     with pytest.raises(TemplateError, match="must alternate"):
-        template.render([says("user", "One?"), says("user", "Two?")])
+        template.render([says("assistant", "One."), says("user", "Two?")])
 
 
 def test_leading_tokens_stand_before_everything() -> None:

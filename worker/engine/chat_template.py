@@ -115,16 +115,28 @@ class ChatTemplate:
         instructions: tuple[int, ...] = ()
         for message in messages:
             if message.role == "system" and (self._folds_later if folded else self._folds_first):
-                instructions += (*message.token_ids, *self._newlines)
-            elif message.role == "user" and instructions:
-                ids = (*instructions, *message.token_ids)
-                if folded and folded[-1].role == "user":
-                    ids = (*folded.pop().token_ids, *self._newlines, *ids)
-                folded.append(PromptMessage("user", ids))
-                instructions = ()
-            else:
-                folded.append(message)
+                instructions = self._joined(instructions, message.token_ids)
+                continue
+            if instructions and message.role == "user":
+                message = PromptMessage("user", self._joined(instructions, message.token_ids))
+            elif instructions:
+                self._add(folded, PromptMessage("user", instructions))
+            self._add(folded, message)
+            instructions = ()
+        if instructions:
+            self._add(folded, PromptMessage("user", instructions))
         return folded
+
+    def _add(self, folded: list[PromptMessage], message: PromptMessage) -> None:
+        """Neighbours of one role, which folding can make, become one."""
+        if folded and folded[-1].role == message.role:
+            message = PromptMessage(
+                message.role, self._joined(folded.pop().token_ids, message.token_ids)
+            )
+        folded.append(message)
+
+    def _joined(self, first: tuple[int, ...], second: tuple[int, ...]) -> tuple[int, ...]:
+        return (*first, *self._newlines, *second) if first else second
 
     def _folded_roles(self, roles: tuple[Role, ...]) -> tuple[Role, ...]:
         return roles[1:] if self._folds_first and roles[0] == "system" else roles

@@ -9,13 +9,14 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import replace
 
 from worker.engine.batcher import Batcher
-from worker.engine.chat_template import ChatTemplate
+from worker.engine.chat_template import ChatTemplate, TemplateError
 from worker.engine.interface import (
     EngineError,
     GenerationRequest,
     ModelInfo,
     Piece,
     PromptMessage,
+    UnusableRequest,
 )
 from worker.engine.model import LlamaModel
 from worker.engine.pacer import PrefillPacer
@@ -106,7 +107,10 @@ class LlamaEngine:
         return b"".join(map(self._llama.piece_of, token_ids)).decode("utf-8", "replace")
 
     def render(self, messages: Sequence[PromptMessage]) -> list[int]:
-        return self._template.render(messages)
+        try:
+            return self._template.render(messages)
+        except TemplateError as error:
+            raise UnusableRequest(f"the model's chat template: {error}") from None
 
     def warm(self, session: str, token_ids: Sequence[int]) -> None:
         self._inbox.put(lambda: self._batcher.warm(session, tuple(token_ids)))

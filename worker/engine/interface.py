@@ -159,7 +159,11 @@ class Engine(Protocol):
         ...
 
     def render(self, messages: Sequence[PromptMessage]) -> list[int]:
-        """The whole prompt: contents within the chat template's scaffold, ready for a reply."""
+        """The whole prompt: contents within the chat template's scaffold, ready for a reply.
+
+        Raises:
+            UnusableRequest: the template has no place for messages in this order.
+        """
         ...
 
     def generate(self, request: GenerationRequest) -> AsyncGenerator[Piece, None]:
