@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.processes import Palaver, running_palaver, wait_until_gone
-from tests.servers import process_tree, running_valkey
+from tests.servers import is_alive, process_tree, running_valkey
 
 
 @pytest.fixture
@@ -96,7 +96,11 @@ def test_a_stop_of_all_processes_at_once_charges_nothing(data_dir: Path) -> None
     """As systemd does it: the server is told, too, while the worker has yet to hand over."""
     with running_palaver(data_dir, workers=2) as palaver:
         job, pids = begin_long_reply(palaver), palaver.processes()
-        for pid in reversed(pids):
+        (server,) = children_named(palaver, "valkey-server")
+        os.kill(server, signal.SIGTERM)
+        time.sleep(0.5)  # it looks for signals ten times a second
+        assert is_alive(server), "it does not go before its clients"
+        for pid in pids:
             os.kill(pid, signal.SIGTERM)
         palaver.wait()
         assert wait_until_gone(pids) == []
