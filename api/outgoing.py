@@ -11,6 +11,10 @@ _AT_ONCE: Final = struct.pack("ii", 1, 0)
 """`SO_LINGER`: what the system still holds for the client goes with the connection."""
 
 
+_PACE_S: Final = 0.05
+"""Between two pieces of what is thrown away: who floods us must not cost the others much."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutgoingLimits:
     """How patient a connection is with its client.
@@ -96,6 +100,7 @@ class Outgoing(asyncio.Transport):
         self._lingering: asyncio.TimerHandle | None = None
         self._linger_until = 0.0
         self._discarded = self._discarded_before = 0
+        self._pacing: asyncio.TimerHandle | None = None
 
     @property
     def is_stale(self) -> bool:
@@ -145,6 +150,14 @@ class Outgoing(asyncio.Transport):
         self._discarded += size
         if self._discarded > self._limits.linger_bytes:
             self._transport.close()
+        elif self._pacing is None and not self._transport.is_closing():
+            self._transport.pause_reading()
+            self._pacing = self._loop.call_later(_PACE_S, self._read_on)
+
+    def _read_on(self) -> None:
+        self._pacing = None
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def _look_for_more(self) -> None:
         if self._discarded == self._discarded_before or self._loop.time() > self._linger_until:
@@ -163,7 +176,7 @@ class Outgoing(asyncio.Transport):
     def gone(self) -> None:
         """The connection has ended."""
         self._backlog.remove(self)
-        for timer in (self._reading, self._lingering):
+        for timer in (self._reading, self._lingering, self._pacing):
             if timer is not None:
                 timer.cancel()
 

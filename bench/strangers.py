@@ -1,10 +1,11 @@
 """What broken, slow and hostile clients do to the others.
 
-    python -m bench.strangers [--clients 2400 --together 150 --rounds 3]
+    python -m bench.strangers [--clients 2400 --a-second 40 --together 150 --rounds 3]
 
 An API with a scripted engine and a Valkey as real processes; the strangers are those of
 `tests/faults/raw_clients.py`, in a process of their own. One ordinary client asks again and again
-all the time, in rounds without them and with them.
+all the time, in rounds without them and with them. `--a-second 0` lets them come as fast as two
+processors can make them: then they also take the time of everything else on the machine.
 """
 
 import argparse
@@ -27,8 +28,8 @@ PAUSE_S = 0.01
 QUIET_S = 15.0
 
 
-def bother(port: int, clients: int, together: int) -> None:
-    asyncio.run(storm(port, clients, together=together, limit_s=LIFETIME_S))
+def bother(port: int, clients: int, together: int, a_second: float) -> None:
+    asyncio.run(storm(port, clients, together=together, limit_s=LIFETIME_S, a_second=a_second))
 
 
 async def ask(client: httpx.AsyncClient, until: Callable[[], bool]) -> list[float]:
@@ -50,7 +51,8 @@ async def quiet(client: httpx.AsyncClient, _api: Process, _args: argparse.Namesp
 async def bothered(
     client: httpx.AsyncClient, api: Process, args: argparse.Namespace
 ) -> list[float]:
-    others = multiprocessing.Process(target=bother, args=(api.port, args.clients, args.together))
+    how = (api.port, args.clients, args.together, args.a_second)
+    others = multiprocessing.Process(target=bother, args=how)
     others.start()
     try:
         return await ask(client, lambda: not others.is_alive())
@@ -80,6 +82,7 @@ async def measure(args: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="What strangers do to the others.")
     parser.add_argument("--clients", type=int, default=2400)
+    parser.add_argument("--a-second", type=float, default=40.0)
     parser.add_argument("--together", type=int, default=150)
     parser.add_argument("--rounds", type=int, default=3)
     asyncio.run(measure(parser.parse_args()))

@@ -171,12 +171,16 @@ async def send(plan: Plan, client: socket.socket) -> None:
             await asyncio.sleep(plan.pause_s)
 
 
-async def storm(port: int, count: int, *, together: int, limit_s: float, seed: int = 1) -> Seen:
-    """So many clients of all kinds, some at a time."""
+async def storm(
+    port: int, count: int, *, together: int, limit_s: float, seed: int = 1, a_second: float = 0.0
+) -> Seen:
+    """So many clients of all kinds, some at a time; so many `a_second` begin, or as many as can."""
     rng, seen = random.Random(seed), Seen()
     kinds, places = plans(rng), asyncio.Semaphore(together)
 
     async def one(number: int) -> None:
+        if a_second:
+            await asyncio.sleep(number / a_second)
         async with places:
             plan = kinds[number % len(kinds)]()
             try:
