@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any, Final
 
 import orjson
@@ -17,7 +18,7 @@ from shared.schema import MessageObject, rfc3339
 from shared.scripts import Scripts
 from shared.turns import expiries
 
-_FOR_RESPONSES: Final = ("forget", "begin", "label")
+_FOR_RESPONSES: Final = ("forget", "begin", "append", "label")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A new conversation, and what its owner has left."""
+    """A conversation that was given something, and what its owner has left."""
 
     conversation: str
     allowance: Allowance | None
@@ -63,8 +64,14 @@ class Conversations:
             raise StillInUse(answer[1])
         return bool(answer[0] == "OK")
 
-    async def begin(self, conversation: str, caller: Caller, metadata: str) -> Begun | None:
-        """An empty conversation, which counts as a prompt; None if the id is taken.
+    async def begin(
+        self,
+        conversation: str,
+        caller: Caller,
+        metadata: str,
+        messages: Sequence[StoredMessage] = (),
+    ) -> Begun | None:
+        """A conversation without a turn, which counts as a prompt; None if the id is taken.
 
         Raises:
             LimitReached, QueueFull: nothing was stored.
@@ -75,6 +82,7 @@ class Conversations:
             owner=caller.owner,
             metadata=metadata,
             queue_limit=self._queue_limit,
+            **_added(messages),
             **caller.limits.arguments(),
             **self._expiries,
         )
@@ -84,6 +92,26 @@ class Conversations:
             case "TAKEN":
                 return None
         raise refusal(answer)
+
+    async def add(
+        self, conversation: str, caller: Caller, messages: Sequence[StoredMessage]
+    ) -> Begun:
+        """Add messages without a turn, which counts as a prompt.
+
+        Raises:
+            NoSuchConversation, ConversationBusy, LimitReached: nothing was stored.
+        """
+        answer = await self._call(
+            "append",
+            conversation=conversation,
+            owner=caller.owner,
+            **_added(messages),
+            **caller.limits.arguments(),
+            **self._expiries,
+        )
+        if answer[0] != "OK":
+            raise refusal(answer)
+        return Begun(conversation, allowance_of(answer, caller.limits))
 
     async def label(
         self, conversation: str, owner: str, metadata: str | None = None
@@ -125,6 +153,14 @@ class Conversations:
             "delete", conversation=conversation, owner=owner, **self._expiries
         )
         return bool(answer == "OK")
+
+
+def _added(messages: Sequence[StoredMessage]) -> dict[str, Any]:
+    """Messages as the scripts take them (lib.lua, add_messages)."""
+    opening = list(takewhile(lambda message: message.role == "system", messages))
+    encoded = {f"message{at}": message.encode() for at, message in enumerate(messages, start=1)}
+    text = "\n\n".join(message.content for message in opening)
+    return {"messages": len(messages), **encoded, "opening": len(opening), "instructions": text}
 
 
 def _conversation(

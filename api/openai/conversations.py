@@ -8,17 +8,15 @@ import orjson
 
 from api.access import caller_of
 from api.body import read_json_object
-from api.errors import Problem, field_problem, parse
+from api.errors import Problem, parse
 from api.headroom import Headroom
-from api.openai.objects import CONVERSATION, is_item, item_of, item_order
-from api.openai.queries import ItemQuery
-from api.openai.response_requests import ConversationUpdate, NewConversation
+from api.openai.objects import CONVERSATION
+from api.openai.response_requests import ConversationUpdate, NewConversation, brought_along
 from api.openai.responses import conversation_id, show_response
 from api.waiting import tell_allowance
 from shared import ids
 from shared.conversations import Conversations
 
-_READ_AT_ONCE: Final = 500
 _NO_METADATA: Final = "{}"
 
 
@@ -38,9 +36,12 @@ class NewConversationResource:
         self._headroom.check()
         caller = caller_of(req)
         metadata = orjson.dumps(request.metadata or {}).decode()
+        messages = brought_along(request.items or ())
         begun = None
         while begun is None:
-            begun = await self._conversations.begin(ids.new_conversation(), caller, metadata)
+            begun = await self._conversations.begin(
+                ids.new_conversation(), caller, metadata, messages
+            )
         tell_allowance(begun.allowance, resp)
         show_response(await shown(self._conversations, begun.conversation, caller.owner), resp)
 
@@ -70,56 +71,9 @@ class OpenAiConversationResource:
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, conversation: str
     ) -> None:
         if not await self._conversations.delete(found(conversation), caller_of(req).owner):
-            raise _not_found()
+            raise no_conversation()
         gone = {"id": conversation, "object": "conversation.deleted", "deleted": True}
         show_response(gone, resp)
-
-
-class ItemsResource:
-    """Lists a conversation's messages as items."""
-
-    def __init__(self, conversations: Conversations) -> None:
-        self._conversations = conversations
-
-    async def on_get(
-        self, req: falcon.asgi.Request, resp: falcon.asgi.Response, conversation: str
-    ) -> None:
-        query = ItemQuery(req)
-        if query.after is not None and not is_item(query.after):
-            raise field_problem("after", "is not the id of an item (msg_…)")
-        name, owner = found(conversation), caller_of(req).owner
-        items = await self._items(name, owner, query.order, query.after, query.limit + 1)
-        show_response(query.page(items), resp)
-
-    async def _items(
-        self, conversation: str, owner: str, order: str, after: str | None, most: int
-    ) -> list[dict[str, Any]]:
-        """The first `most` items behind `after`; the newest first reads no more than it must."""
-        items: list[dict[str, Any]] = []
-        before: int | None = 0
-        while before is not None:
-            size = most if after is None and order == "desc" else _READ_AT_ONCE
-            page = await self._conversations.page(conversation, owner, size, before)
-            if page is None:
-                raise _not_found()
-            items += [item_of(message) for message in reversed(page.messages)]
-            before = page.next
-            if order == "desc" and len(behind := _behind(items, after, order)) >= most:
-                return behind[:most]
-        if order == "asc":
-            items.reverse()
-        return _behind(items, after, order)[:most]
-
-
-def _behind(items: list[dict[str, Any]], after: str | None, order: str) -> list[dict[str, Any]]:
-    """What follows an item; of one that is gone, what would: ids begin with their turn's time."""
-    if after is None:
-        return items
-    ids = [item["id"] for item in items]
-    if after in ids:
-        return items[ids.index(after) + 1 :]
-    place = item_order(after)
-    return [item for item in items if (item_order(item["id"]) > place) == (order == "asc")]
 
 
 def found(conversation: str) -> str:
@@ -131,7 +85,7 @@ def found(conversation: str) -> str:
     try:
         return conversation_id(conversation)
     except Problem:
-        raise _not_found() from None
+        raise no_conversation() from None
 
 
 async def shown(
@@ -144,7 +98,7 @@ async def shown(
     """
     label = await conversations.label(conversation, owner, metadata)
     if label is None:
-        raise _not_found()
+        raise no_conversation()
     created_ms, labels = label
     return {
         "id": f"{CONVERSATION}{conversation}",
@@ -154,5 +108,6 @@ async def shown(
     }
 
 
-def _not_found() -> Problem:
+def no_conversation() -> Problem:
+    """There is none of this owner with this id."""
     return Problem(404, "not_found", "there is no such conversation")

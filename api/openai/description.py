@@ -6,12 +6,19 @@ from api.openai.requests import ChatCompletionRequest
 from api.openai.response_requests import (
     ConversationUpdate,
     NewConversation,
+    NewItems,
     ResponsesRequest,
 )
 
 SCHEMAS: Final[dict[str, Any]] = {
     kind.__name__: kind
-    for kind in (ChatCompletionRequest, ResponsesRequest, NewConversation, ConversationUpdate)
+    for kind in (
+        ChatCompletionRequest,
+        ResponsesRequest,
+        NewConversation,
+        NewItems,
+        ConversationUpdate,
+    )
 }
 
 _ERROR: Final = {
@@ -53,6 +60,9 @@ def openai_paths() -> dict[str, Any]:
         "/v1/responses/{response}/cancel": {
             "post": _operation("Cancel a response", *_NOWHERE, parameters=[response])
         },
+        "/v1/responses/{response}/input_items": {
+            "get": _operation("What it was asked", *_NOWHERE, "400", parameters=[response])
+        },
         **_conversation_paths(),
     }
 
@@ -75,7 +85,19 @@ def _conversation_paths() -> dict[str, Any]:
             "delete": _operation("Delete it", *_NOWHERE, parameters=[conversation]),
         },
         "/v1/conversations/{conversation}/items": {
-            "get": _operation("Its messages", *_NOWHERE, "400", parameters=[conversation])
+            "get": _operation("Its messages", *_NOWHERE, "400", parameters=[conversation]),
+            "post": _operation(
+                "Add messages without a turn",
+                *_BODY,
+                "404",
+                parameters=[conversation],
+                requestBody=_body("NewItems"),
+            ),
+        },
+        "/v1/conversations/{conversation}/items/{item}": {
+            "get": _operation(
+                "One message", *_NOWHERE, "400", parameters=[conversation, _path("item", ".+")]
+            )
         },
     }
 

@@ -1,5 +1,6 @@
 """What OpenAI's clients send to the stateful part of its API."""
 
+import time
 from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal
 
@@ -32,6 +33,8 @@ from api.openai.requests import (
     TokenCount,
     text_of,
 )
+from shared import ids
+from shared.messages import StoredMessage
 from shared.requests import Penalty, Probability, Temperature
 from shared.schema import ChatMessage, Role
 
@@ -202,6 +205,18 @@ class ResponsesRequest(Bookkeeping):
 def _prompt_of(items: Sequence[InputItem]) -> int:
     """Where the last message of the user stands."""
     return max(at for at, one in enumerate(items) if one.role == "user")
+
+
+def brought_along(items: Sequence[InputItem]) -> tuple[StoredMessage, ...]:
+    """Items to be stored without a turn; where they will stand is not known yet.
+
+    How many tokens they are is not known either: that is the workers' to say.
+    """
+    batch, now_ms = ids.new_job(), time.time_ns() // 1_000_000
+    return tuple(
+        StoredMessage(0, chat.role, chat.content, now_ms, 0, batch, place=place)
+        for place, chat in enumerate(one.to_chat() for one in items)
+    )
 
 
 class NewItems(Body):

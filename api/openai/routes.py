@@ -7,10 +7,10 @@ import falcon.asgi
 from api.errors import Problem
 from api.openai.completions import ChatCompletionsResource
 from api.openai.conversations import (
-    ItemsResource,
     NewConversationResource,
     OpenAiConversationResource,
 )
+from api.openai.items import ItemResource, ItemsResource
 from api.openai.models import ModelResource, ModelsResource
 from api.openai.responses import (
     CancelResource,
@@ -46,7 +46,9 @@ def add_openai_routes(app: "falcon.asgi.App[Any, Any]", parts: Parts) -> None:
     )
     one = OpenAiConversationResource(conversations, most)
     app.add_route("/v1/conversations/{conversation}", one)
-    app.add_route("/v1/conversations/{conversation}/items", ItemsResource(conversations))
+    items = ItemsResource(conversations, parts.intake.headroom, most)
+    app.add_route("/v1/conversations/{conversation}/items", items)
+    app.add_route("/v1/conversations/{conversation}/items/{item}", ItemResource(conversations))
 
 
 class NotHereResource:

@@ -1,4 +1,5 @@
--- A conversation without any turn. It counts as a prompt, and what is stored as tokens of four bytes.
+-- A conversation without any turn, but maybe with messages. It counts as a prompt, and what is stored as tokens of
+-- four bytes.
 -- Answers {OK, …} (lib.lua, charge_minute) · {TAKEN} · {FULL, …} · {LIMIT, …} (as of submit.lua)
 local name = key.conversation(arg.conversation)
 if redis.call('EXISTS', name) == 1 then return {'TAKEN'} end
@@ -13,6 +14,10 @@ redis.call('HSET', name, 'owner', arg.owner, 'context', '', 'created', int(now_m
 if arg.owner ~= default_owner then
   redis.call('ZADD', key.owned(arg.owner), int(now_ms()), arg.conversation)
 end
-use_tokens(arg.owner, int(math.ceil(#arg.metadata / 4)))
-if tonumber(arg.conversation_ttl_ms) > 0 then redis.call('PEXPIRE', name, arg.conversation_ttl_ms) end
+local bytes = add_messages(arg.conversation)
+use_tokens(arg.owner, int(math.ceil((#arg.metadata + bytes) / 4)))
+if tonumber(arg.conversation_ttl_ms) > 0 then
+  redis.call('PEXPIRE', name, arg.conversation_ttl_ms)
+  redis.call('PEXPIRE', key.messages(arg.conversation), arg.conversation_ttl_ms)
+end
 return charge_minute(arg.owner, until_ms, arg.conversation)

@@ -234,6 +234,27 @@ local function replies_from(conversation, index)
   return count
 end
 
+-- Add the messages that a client brings without a turn: `messages` of them, message1, message2, … The first `opening`
+-- ones are instructions: in an empty conversation they become its context (`instructions`). Returns their bytes.
+local function add_messages(conversation)
+  local name, list = key.conversation(conversation), key.messages(conversation)
+  local c = redis.call('HMGET', name, 'next', 'context', 'turns')
+  local number, turns, bytes, begin = tonumber(c[1]), tonumber(c[3]), 0, 1
+  if number == 1 and tonumber(arg.opening) > 0 then
+    begin = arg.opening + 1
+    redis.call('HSET', name, 'context', c[2] == '' and arg.instructions or c[2] .. '\n\n' .. arg.instructions)
+    bytes = #arg.instructions
+  end
+  for i = begin, tonumber(arg.messages) do
+    local message = arg['message' .. i]
+    redis.call('RPUSH', list, message)
+    if is_reply(message) then turns = turns + 1 end
+    number, bytes = number + 1, bytes + #message
+  end
+  redis.call('HSET', name, 'next', int(number), 'turns', int(turns))
+  return bytes
+end
+
 -- A conversation goes. Of the copies that know of each other (`family`) a last one alone is none.
 local function drop(conversation, owner)
   local family = redis.call('HGET', key.conversation(conversation), 'family')

@@ -20,7 +20,9 @@ from tests.scripted import ScriptedEngine, failing
 from tests.servers import Stack, Valkey, make_settings, running_stack
 
 SECRET = "xyzzy-plugh"
-GENERAL = {"permits", "sequence", "schema", "pace", "clock", "tags", "workers", "owners"}
+GENERAL = {
+    "permits", "sequence", "schema", "pace", "clock", "tags", "workers", "owners", "window",
+}  # fmt: skip
 """Names that are of no conversation and of no turn."""
 
 

@@ -1,0 +1,16 @@
+-- Messages enter a conversation without a turn. That counts as a prompt, and what is stored as tokens of four bytes.
+-- Answers {OK, …} (lib.lua, charge_minute) · {GONE} · {BUSY} (a turn is under way: who comes first would be
+-- chance) · {LIMIT, …} (as of submit.lua)
+local conversation = arg.conversation
+local known = redis.call('HMGET', key.conversation(conversation), 'owner', 'stateless')
+if known[1] ~= arg.owner or known[2] then return {'GONE'} end
+if redis.call('LLEN', key.pending(conversation)) > 0 then return {'BUSY'} end
+local limit, until_ms = limit_reached(arg.owner)
+if limit then return {'LIMIT', unpack(limit)} end
+use_tokens(arg.owner, int(math.ceil(add_messages(conversation) / 4)))
+redis.call('HSET', key.conversation(conversation), 'updated', int(now_ms()))
+if tonumber(arg.conversation_ttl_ms) > 0 then
+  redis.call('PEXPIRE', key.conversation(conversation), arg.conversation_ttl_ms)
+  redis.call('PEXPIRE', key.messages(conversation), arg.conversation_ttl_ms)
+end
+return charge_minute(arg.owner, until_ms, conversation)
