@@ -367,8 +367,8 @@ async def test_a_completion_whose_client_left(settings: Settings) -> None:
         async with stack.client.stream("POST", "/v1/chat/completions", json=body) as answer:
             async for line in answer.aiter_lines():
                 if "You " in line:
+                    assert await space.said()
                     break
-        assert await space.said()
         gate.open()
         async with asyncio.timeout(30):
             while await space.said():
