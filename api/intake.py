@@ -2,7 +2,8 @@
 
 import asyncio
 import dataclasses
-from typing import Any, Final
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, TypeVar
 
 import falcon.asgi
 
@@ -20,9 +21,26 @@ from shared.schema import TurnRequest
 from shared.turn_values import Accepted, Submission
 from shared.turns import Turns
 
+T = TypeVar("T")
+
 _SUBMIT_TRIES: Final = 3
 _SUBMIT_PAUSE_S: Final = 0.2
 _KEY_LENGTH: Final = range(16, 256)
+
+
+async def asked_again(call: Callable[[], Awaitable[T]]) -> T:
+    """Repeat what may be repeated while its answer gets lost.
+
+    Raises:
+        redis.exceptions.ConnectionError: Redis does not answer; it may have been done.
+    """
+    for _ in range(_SUBMIT_TRIES - 1):
+        try:
+            return await call()
+        except AWAY as error:
+            trouble.met(error)
+            await asyncio.sleep(_SUBMIT_PAUSE_S)
+    return await call()
 
 
 class Intake:

@@ -47,6 +47,7 @@ class Conversations:
         self._call = Scripts(redis, keys, "show", "page", "delete", "list", *_FOR_RESPONSES).call
         self._expiries = expiries(settings)
         self._queue_limit = settings.queue_limit
+        self._view = {"window": settings.context_length, "history_limit": settings.history_limit}
 
     async def show(self, conversation: str, owner: str) -> dict[str, Any] | None:
         """The conversation object."""
@@ -69,9 +70,12 @@ class Conversations:
         conversation: str,
         caller: Caller,
         metadata: str,
+        batch: str,
         messages: Sequence[StoredMessage] = (),
     ) -> Begun | None:
         """A conversation without a turn, which counts as a prompt; None if the id is taken.
+
+        Repeating it with the same `batch`, an id as of a job, is safe.
 
         Raises:
             LimitReached, QueueFull: nothing was stored.
@@ -82,7 +86,9 @@ class Conversations:
             owner=caller.owner,
             metadata=metadata,
             queue_limit=self._queue_limit,
+            batch=batch,
             **_added(messages),
+            **self._view,
             **caller.limits.arguments(),
             **self._expiries,
         )
@@ -94,9 +100,11 @@ class Conversations:
         raise refusal(answer)
 
     async def add(
-        self, conversation: str, caller: Caller, messages: Sequence[StoredMessage]
+        self, conversation: str, caller: Caller, batch: str, messages: Sequence[StoredMessage]
     ) -> Begun:
-        """Add messages without a turn, which counts as a prompt.
+        """Add the messages of a batch without a turn, which counts as a prompt.
+
+        Repeating it before anything else is added is safe.
 
         Raises:
             NoSuchConversation, ConversationBusy, LimitReached: nothing was stored.
@@ -105,7 +113,9 @@ class Conversations:
             "append",
             conversation=conversation,
             owner=caller.owner,
+            batch=batch,
             **_added(messages),
+            **self._view,
             **caller.limits.arguments(),
             **self._expiries,
         )

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from shared.config import DEFAULT_PORT, settings_or_exit
-from shared.errors import ConfigError
+from shared.errors import ConfigError, DataFolderTaken
 from shared.supervisor import Supervisor, stop_on_signals
 
 _MAX_SOCKET_PATH = 100
@@ -52,7 +52,8 @@ class DataLock:
         """Take the lock.
 
         Raises:
-            ConfigError: another process holds it, or the folder cannot be written.
+            DataFolderTaken: another process holds it.
+            ConfigError: the folder cannot be written.
         """
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -65,7 +66,7 @@ class DataLock:
             file.seek(0)
             holder = file.read().strip() or "unknown"
             file.close()
-            raise ConfigError(
+            raise DataFolderTaken(
                 f"PALAVER_DATA_DIR={self._path.parent}: another Palaver (process {holder}) is "
                 "running on this data folder; stop it, or give this one another folder"
             ) from None
@@ -73,6 +74,11 @@ class DataLock:
         file.write(str(os.getpid()))
         file.flush()
         self._file = file
+
+    def fileno(self) -> int:
+        """The descriptor that holds the lock, for a process that is to hold it, too."""
+        assert self._file is not None
+        return self._file.fileno()
 
     def release(self) -> None:
         """Let others have the folder."""

@@ -48,6 +48,10 @@ class ConfigError(PalaverError):
     """A setting is wrong; the text names it, its value and what is allowed."""
 
 
+class DataFolderTaken(ConfigError):
+    """Another process works on this data folder."""
+
+
 class Refused(PalaverError):
     """A prompt was not accepted; nothing of it was stored."""
 

@@ -10,6 +10,7 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Final
 
@@ -22,13 +23,17 @@ from shared.embedded import (
     server_config,
     socket_path,
 )
-from shared.errors import ConfigError
+from shared.errors import ConfigError, DataFolderTaken
 from shared.lifeline import die_with_parent
 from shared.supervisor import stop_on_signals
 
 _LINGER_S: Final = 7.0
 """How long clients may take, beside a worker's grace, to hand over and to leave."""
 _LOOK_S: Final = 0.02
+_ENDS_WITHIN_S: Final = 15.0
+_AGAIN_S: Final = 0.1
+_REFUSED: Final = 1
+"""The server's exit status when it cannot read its files, among others."""
 
 
 async def serve(settings: Settings) -> int:
@@ -39,20 +44,32 @@ async def serve(settings: Settings) -> int:
     """
     binary = server_binary()
     lock = DataLock(settings.data_dir)
-    lock.acquire()
+    await _acquire(lock)
     try:
         prepare_folders(settings.data_dir)
         # The server's files are made by its process.
         os.umask(0o077)
-        return await _run(binary, settings)
+        return await _run(binary, settings, lock)
     finally:
         lock.release()
 
 
-async def _run(binary: Path, settings: Settings) -> int:
+async def _acquire(lock: DataLock) -> None:
+    """Take the lock; a server whose keeper was killed has it until it has ended, too."""
+    deadline = time.monotonic() + _ENDS_WITHIN_S
+    while True:
+        try:
+            return lock.acquire()
+        except DataFolderTaken:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(_AGAIN_S)
+
+
+async def _run(binary: Path, settings: Settings, lock: DataLock) -> int:
     stopping = asyncio.Event()
     stop_on_signals(stopping)
-    server = await _start(binary, server_config(settings.data_dir))
+    server = await _start(binary, server_config(settings.data_dir), lock)
     ended = asyncio.ensure_future(server.wait())
     told = asyncio.ensure_future(stopping.wait())
     await asyncio.wait({ended, told}, return_when=asyncio.FIRST_COMPLETED)
@@ -63,11 +80,12 @@ async def _run(binary: Path, settings: Settings) -> int:
             server.send_signal(signal.SIGINT)
         await ended
         return 0
-    check_append_only(settings.data_dir)
+    if server.returncode == _REFUSED:
+        check_append_only(settings.data_dir)
     return server.returncode or 1
 
 
-async def _start(binary: Path, config: str) -> asyncio.subprocess.Process:
+async def _start(binary: Path, config: str, lock: DataLock) -> asyncio.subprocess.Process:
     keeper = os.getpid()
 
     def before_exec() -> None:
@@ -79,6 +97,8 @@ async def _start(binary: Path, config: str) -> asyncio.subprocess.Process:
         "-",
         stdin=asyncio.subprocess.PIPE,
         process_group=0,
+        # It holds the lock as well: should we be killed, none starts before it has ended.
+        pass_fds=(lock.fileno(),),
         preexec_fn=before_exec,
     )
     assert server.stdin is not None

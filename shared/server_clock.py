@@ -21,6 +21,10 @@ _TOLERANCE_MS: Final = 2000
 """Clocks that are slewed differ by less between two looks."""
 
 
+_PROMPT_MS: Final = 1000
+"""An answer within this time is wrong by half of it at most."""
+
+
 def steady_s() -> float:
     """Seconds that go on through a suspend, as the clocks of other machines do."""
     clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
@@ -77,9 +81,7 @@ class ServerClock:
         Raises:
             RedisError: Redis does not answer.
         """
-        asked_s = self._steady()
-        now, steps = await self._call("clock")
-        heard_s = self._steady()
+        asked_s, heard_s, now, steps = await self._asked()
         offset_ms = int(now) - (asked_s + heard_s) / 2 * 1000
         if self._offset_ms is not None:
             earliest = self._offset_ms + asked_s * 1000 - _TOLERANCE_MS
@@ -91,6 +93,19 @@ class ServerClock:
                 return
         self._offset_ms, self._steps = offset_ms, steps
         self._looked_at_s = time.monotonic()
+
+    async def _asked(self) -> tuple[float, float, str, str]:
+        """When it was asked and heard what the server's clock says, and how often that was stepped.
+
+        An answer that was long on its way, or waited for a busy process, says nothing of when it
+        was given.
+        """
+        while True:
+            asked_s = self._steady()
+            now, steps = await self._call("clock")
+            heard_s = self._steady()
+            if (heard_s - asked_s) * 1000 <= _PROMPT_MS:
+                return asked_s, heard_s, now, steps
 
     async def _shift(self, by_ms: int) -> None:
         log.warning("the clock of Redis was stepped by %.1f s", by_ms / 1000)

@@ -1,9 +1,9 @@
 """From a conversation's history to the token ids of a prompt, trimmed to its window."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import dropwhile, takewhile
+from itertools import takewhile
 from typing import Final
 
 from shared.errors import ContextLengthExceeded, ConversationTooLong
@@ -30,11 +30,6 @@ class Turn:
     def is_answered(self) -> bool:
         """Whether it ends with a reply; an edit can leave a prompt without one."""
         return self.contents[-1].role == "assistant"
-
-    @property
-    def pending(self) -> tuple[PromptMessage, ...]:
-        """What no reply stands behind."""
-        return () if self.is_answered else self.contents
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,22 +64,24 @@ class Prompt:
 
     @property
     def turns_kept(self) -> int:
-        """Turns in view, the new one included; it belongs to one that has no reply."""
-        unanswered = bool(self.turns) and not self.turns[-1].is_answered
-        return len(self.turns) + (0 if unanswered else 1)
+        """Turns in view, the new one included; what has no reply belongs to it."""
+        return sum(turn.is_answered for turn in self.turns) + 1
 
     @property
     def turns_dropped(self) -> int:
         """Earlier turns no longer in view. (Message numbers would not tell: edits leave halves.)"""
-        return self.earlier - sum(turn.is_answered for turn in self.turns)
+        return self.earlier - sum(
+            message.role == "assistant" for turn in self.turns for message in turn.contents
+        )
 
     def answered(self, reply: tuple[int, ...]) -> tuple[Turn, ...]:
         """The turns in view once this one has its reply."""
-        contents = (self.user, PromptMessage("assistant", reply))
-        if self.turns and not self.turns[-1].is_answered:
-            *earlier, last = self.turns
-            return (*earlier, Turn(last.number, (*last.contents, *contents)))
-        return (*self.turns, Turn(self.number, contents))
+        answered = [turn for turn in self.turns if turn.is_answered]
+        pending = self.turns[len(answered) :]
+        contents = [message for turn in pending for message in turn.contents]
+        number = pending[0].number if pending else self.number
+        own = Turn(number, (*contents, self.user, PromptMessage("assistant", reply)))
+        return (*answered, own)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,18 +120,17 @@ def build_prompt(engine: Engine, claim: Claim, history: History, budget: Budget)
         for place, message in enumerate(request.earlier)
         if place >= num_opening
     )
-    messages = [*_from_a_turn_on(history), *brought_along]
     turns = tuple(
         Turn(turn[0].number, tuple(_content(engine, message) for message in turn))
-        for turn in split_turns(messages)
+        for turn in split_turns([*history.messages, *brought_along])
     )
+    # Instructions that stand right in front of the prompt stay there.
+    turns, num_pinned = _with_its_instructions(turns)
 
     @cache
     def rendered(dropped: int) -> list[int]:
         return _render(engine, system, turns[dropped:], user)
 
-    # Instructions that stand right in front of the prompt stay there.
-    num_pinned = int(bool(turns) and any(one.role == "system" for one in turns[-1].pending))
     dropped = trim(len(turns) - num_pinned, lambda k: len(rendered(k)), budget)
     prompt = Prompt(
         token_ids=tuple(rendered(dropped)),
@@ -164,13 +160,17 @@ def _new_context(request: TurnRequest, history: History) -> tuple[str | None, in
     return context, len(opening)
 
 
-def _from_a_turn_on(history: History) -> Iterator[StoredMessage]:
-    """The messages in view, from the beginning of a turn on.
-
-    An edit's view is cut to a number of messages, and may begin in mid-turn.
-    """
-    is_cut = history.offset > 1
-    return dropwhile(lambda one: is_cut and one.role == "assistant", history.messages)
+def _with_its_instructions(turns: tuple[Turn, ...]) -> tuple[tuple[Turn, ...], int]:
+    """The turns, and how many of them at the end are instructions right in front of the prompt."""
+    if not turns or turns[-1].is_answered:
+        return turns, 0
+    *earlier, last = turns
+    instructions = list(takewhile(lambda one: one.role == "system", reversed(last.contents)))
+    split = len(last.contents) - len(instructions)
+    parts = (last.contents[:split], last.contents[split:])
+    numbers = (last.number, last.number + split)
+    apart = [Turn(number, part) for number, part in zip(numbers, parts, strict=True) if part]
+    return (*earlier, *apart), int(bool(instructions))
 
 
 def build_stateless_prompt(engine: Engine, request: TurnRequest, budget: Budget) -> Prompt:

@@ -1,5 +1,6 @@
 """`/v1/conversations`: the same conversations as under `/conversations`."""
 
+from functools import partial
 from typing import Any, Final
 
 import falcon
@@ -10,6 +11,7 @@ from api.access import caller_of
 from api.body import read_json_object
 from api.errors import Problem, parse
 from api.headroom import Headroom
+from api.intake import asked_again
 from api.openai.objects import CONVERSATION
 from api.openai.response_requests import ConversationUpdate, NewConversation, brought_along
 from api.openai.responses import conversation_id, show_response
@@ -36,12 +38,12 @@ class NewConversationResource:
         self._headroom.check()
         caller = caller_of(req)
         metadata = orjson.dumps(request.metadata or {}).decode()
-        messages = brought_along(request.items or ())
+        batch = ids.new_job()
+        messages = brought_along(batch, request.items or ())
         begun = None
         while begun is None:
-            begun = await self._conversations.begin(
-                ids.new_conversation(), caller, metadata, messages
-            )
+            begin = partial(self._conversations.begin, ids.new_conversation(), caller)
+            begun = await asked_again(partial(begin, metadata, batch, messages))
         tell_allowance(begun.allowance, resp)
         show_response(await shown(self._conversations, begun.conversation, caller.owner), resp)
 

@@ -9,12 +9,14 @@ from api.access import caller_of
 from api.body import read_json_object
 from api.errors import Problem, field_problem, parse
 from api.headroom import Headroom
+from api.intake import asked_again
 from api.openai.conversations import found, no_conversation
 from api.openai.objects import is_item, item_of, item_order
 from api.openai.queries import ItemQuery, Query
 from api.openai.response_requests import NewItems, brought_along
 from api.openai.responses import show_response
 from api.waiting import tell_allowance
+from shared import ids
 from shared.conversations import Conversations
 
 _READ_AT_ONCE: Final = 500
@@ -44,9 +46,10 @@ class ItemsResource:
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, conversation: str
     ) -> None:
         body = await read_json_object(req, self._max_body_bytes)
-        messages = brought_along(parse(NewItems, body).items)
+        batch, name, caller = ids.new_job(), found(conversation), caller_of(req)
+        messages = brought_along(batch, parse(NewItems, body).items)
         self._headroom.check()
-        added = await self._conversations.add(found(conversation), caller_of(req), messages)
+        added = await asked_again(lambda: self._conversations.add(name, caller, batch, messages))
         tell_allowance(added.allowance, resp)
         items = [item_of(message) for message in messages]
         listed = {

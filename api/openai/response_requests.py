@@ -33,7 +33,6 @@ from api.openai.requests import (
     TokenCount,
     text_of,
 )
-from shared import ids
 from shared.messages import StoredMessage
 from shared.requests import Penalty, Probability, Temperature
 from shared.schema import ChatMessage, Role
@@ -207,12 +206,15 @@ def _prompt_of(items: Sequence[InputItem]) -> int:
     return max(at for at, one in enumerate(items) if one.role == "user")
 
 
-def brought_along(items: Sequence[InputItem]) -> tuple[StoredMessage, ...]:
+def brought_along(batch: str, items: Sequence[InputItem]) -> tuple[StoredMessage, ...]:
     """Items to be stored without a turn; where they will stand is not known yet.
 
     How many tokens they are is not known either: that is the workers' to say.
+
+    Args:
+        batch: an id as of a job, by which their own are made.
     """
-    batch, now_ms = ids.new_job(), time.time_ns() // 1_000_000
+    now_ms = time.time_ns() // 1_000_000
     return tuple(
         StoredMessage(0, chat.role, chat.content, now_ms, 0, batch, place=place)
         for place, chat in enumerate(one.to_chat() for one in items)

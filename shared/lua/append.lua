@@ -4,6 +4,9 @@
 local conversation = arg.conversation
 local known = redis.call('HMGET', key.conversation(conversation), 'owner', 'stateless')
 if known[1] ~= arg.owner or known[2] then return {'GONE'} end
+-- A repetition, because the answer was lost.
+local last = redis.call('LINDEX', key.messages(conversation), -1)
+if last and string.find(last, '"j":"' .. arg.batch .. '"', 1, true) then return {'OK', conversation, int(now_ms())} end
 if redis.call('LLEN', key.pending(conversation)) > 0 then return {'BUSY'} end
 local limit, until_ms = limit_reached(arg.owner)
 if limit then return {'LIMIT', unpack(limit)} end

@@ -2,7 +2,10 @@
 -- four bytes.
 -- Answers {OK, …} (lib.lua, charge_minute) · {TAKEN} · {FULL, …} · {LIMIT, …} (as of submit.lua)
 local name = key.conversation(arg.conversation)
-if redis.call('EXISTS', name) == 1 then return {'TAKEN'} end
+local known = redis.call('HMGET', name, 'owner', 'batch')
+-- A repetition, because the answer was lost.
+if known[2] == arg.batch and known[1] == arg.owner then return {'OK', arg.conversation, int(now_ms())} end
+if known[1] then return {'TAKEN'} end
 if redis.call('ZCARD', key.open_jobs) >= tonumber(arg.queue_limit) then
   return {'FULL', int(pace().ms or 1000)}
 end
@@ -10,7 +13,7 @@ local limit, until_ms = limit_reached(arg.owner)
 if limit then return {'LIMIT', unpack(limit)} end
 redis.call('HSET', name, 'owner', arg.owner, 'context', '', 'created', int(now_ms()),
   'updated', int(now_ms()), 'first', '1', 'next', '1', 'offset', '1', 'turns', '0', 'tokens', '0',
-  'metadata', arg.metadata)
+  'metadata', arg.metadata, 'batch', arg.batch)
 if arg.owner ~= default_owner then
   redis.call('ZADD', key.owned(arg.owner), int(now_ms()), arg.conversation)
 end

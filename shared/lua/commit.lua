@@ -11,13 +11,6 @@ if f.token ~= arg.token then return 'FENCED' end
 local first, next_number, number = tonumber(numbers[1]), tonumber(numbers[2]), tonumber(arg.number)
 local turns = numbers[3]
 
--- Whether the message at this index of the list is the first of a turn: a prompt behind a reply. (An edit
--- can leave several prompts in a row.)
-local function begins_turn(index)
-  local two = redis.call('LRANGE', key.messages(conversation), index - 1, index)
-  return is_reply(two[1]) and not is_reply(two[2])
-end
-
 local added = {}
 for i = 1, tonumber(arg.earlier or 0) do added[i] = arg['earlier' .. i] end
 added[#added + 1] = arg.user
@@ -50,15 +43,7 @@ for _, message in ipairs(added) do
   if is_reply(message) then turns = turns + 1 end
 end
 redis.call('HSET', key.conversation(conversation), 'turns', int(turns))
--- The history limit counts messages; whole turns go, and nothing that the window still shows.
-local cut = redis.call('LLEN', key.messages(conversation)) - arg.history_limit
-local most = arg.offset - first
-if tonumber(arg.history_limit) > 0 and cut > 0 and most > 0 then
-  while cut < most and not begins_turn(cut) do cut = cut + 1 end
-  cut = math.min(cut, most)
-  redis.call('LTRIM', key.messages(conversation), cut, -1)
-  redis.call('HSET', key.conversation(conversation), 'first', int(first + cut))
-end
+keep_limit(conversation, first, tonumber(arg.offset))
 redis.call('HINCRBY', key.conversation(conversation), 'tokens', arg.tokens)
 -- What a response brought along goes with it (forget.lua).
 redis.call('HSET', key.job(job), 'number', int(number + #added - 2), 'brought', #added - 2)

@@ -24,7 +24,8 @@ redis.call('DEL', key.job(job), key.events(job))
 redis.call('ZREM', key.jobs(conversation), job)
 if not has_turn then return {'OK'} end
 -- What its request brought along stands in front of its prompt.
-local begin = int(number - (f.brought or 0))
+-- (The history limit may have taken some of it.)
+local begin = int(math.max(number - (f.brought or 0), c[1]))
 if c[3] and tonumber(begin) <= tonumber(c[3]) then
   -- It was the first of a conversation that it began.
   drop(conversation, arg.owner)

@@ -225,20 +225,53 @@ end
 
 local function is_reply(message) return string.find(message, '"r":"a"', 1, true) ~= nil end
 
--- How many replies stand from an index of a conversation's list on.
+-- How many replies stand from an index of a conversation's list on. (In blocks: all at once would take their place in
+-- memory a second time.)
 local function replies_from(conversation, index)
   local count = 0
-  for _, message in ipairs(redis.call('LRANGE', key.messages(conversation), index, -1)) do
-    if is_reply(message) then count = count + 1 end
+  for from = index, redis.call('LLEN', key.messages(conversation)) - 1, 100 do
+    for _, message in ipairs(redis.call('LRANGE', key.messages(conversation), from, from + 99)) do
+      if is_reply(message) then count = count + 1 end
+    end
   end
   return count
+end
+
+-- Whether the message at an index of a conversation's list is the first of a turn: none, or a reply, stands before it,
+-- and it is none. (An edit can leave several prompts in a row.)
+local function begins_turn(conversation, index)
+  if index <= 0 then return true end
+  local two = redis.call('LRANGE', key.messages(conversation), index - 1, index)
+  return not two[2] or (is_reply(two[1]) and not is_reply(two[2]))
+end
+
+-- The first number from `number` on at which a turn begins; `first` is that of the list's first message.
+local function turn_from(conversation, first, number)
+  while not begins_turn(conversation, number - first) do number = number + 1 end
+  return number
+end
+
+-- Of a conversation that starts at `first`, `history_limit` messages stay, and everything from `offset` on, which the
+-- window may show. Whole turns go.
+local function keep_limit(conversation, first, offset)
+  local cut = redis.call('LLEN', key.messages(conversation)) - arg.history_limit
+  if tonumber(arg.history_limit) <= 0 or cut <= 0 or offset <= first then return end
+  cut = math.min(turn_from(conversation, first, first + cut), offset) - first
+  redis.call('LTRIM', key.messages(conversation), cut, -1)
+  redis.call('HSET', key.conversation(conversation), 'first', int(first + cut))
+end
+
+-- The most messages that a window can show: none takes less of it than four tokens, scaffold included.
+-- Workers say how large it is; until one has, what the process that asks takes it for (`arg.window`).
+local function reach()
+  return math.floor(tonumber(redis.call('GET', key.window) or arg.window) / 4)
 end
 
 -- Add the messages that a client brings without a turn: `messages` of them, message1, message2, … The first `opening`
 -- ones are instructions: in an empty conversation they become its context (`instructions`). Returns their bytes.
 local function add_messages(conversation)
   local name, list = key.conversation(conversation), key.messages(conversation)
-  local c = redis.call('HMGET', name, 'next', 'context', 'turns')
+  local c = redis.call('HMGET', name, 'next', 'context', 'turns', 'first', 'offset')
   local number, turns, bytes, begin = tonumber(c[1]), tonumber(c[3]), 0, 1
   if number == 1 and tonumber(arg.opening) > 0 then
     begin = arg.opening + 1
@@ -251,7 +284,11 @@ local function add_messages(conversation)
     if is_reply(message) then turns = turns + 1 end
     number, bytes = number + 1, bytes + #message
   end
-  redis.call('HSET', name, 'next', int(number), 'turns', int(turns))
+  -- Only a turn's end moves the window: what could never be in it is passed over by now.
+  local first, offset = tonumber(c[4]), tonumber(c[5])
+  if number - reach() > offset then offset = turn_from(conversation, first, math.max(first, number - reach())) end
+  redis.call('HSET', name, 'next', int(number), 'turns', int(turns), 'offset', int(offset))
+  keep_limit(conversation, first, offset)
   return bytes
 end
 
@@ -362,12 +399,6 @@ local function abandon(job)
   forget_text(job)
 end
 
--- The most messages that a window can show: none takes less of it than four tokens, scaffold included.
--- Workers say how large it is; until one has, what the process that asks takes it for (`arg.window`).
-local function reach()
-  return math.floor(tonumber(redis.call('GET', key.window) or arg.window) / 4)
-end
-
 -- A conversation as a turn needs it: {context, next, offset, messages, turns}, or false if it is gone.
 -- The messages are those from the window's offset on; in front of `replace_from`, if that lies before
 -- the offset, at most `reach` of them, because the window then starts anew. `next` is the number
@@ -380,7 +411,9 @@ local function view(conversation, replace_from)
   if replace_from and tonumber(replace_from) < number then
     number = math.max(first, tonumber(replace_from))
     turns = turns - replies_from(conversation, number - first)
-    if number <= offset then offset = number - reach() end
+    if number <= offset then
+      offset = math.min(number, turn_from(conversation, first, math.max(first, number - reach())))
+    end
   end
   offset = math.max(offset, first)
   local messages = {}

@@ -93,7 +93,7 @@ elseif source then
   local f = redis.call('HMGET', key.conversation(from), 'context', 'offset', 'metadata', 'turns', 'family')
   redis.call('HSET', key.conversation(conversation), 'owner', arg.owner, 'context', f[1],
     'created', int(now), 'updated', int(now), 'first', int(first), 'next', int(behind), 'begun', int(behind),
-    'offset', int(math.max(first, math.min(tonumber(f[2]), behind - reach()))),
+    'offset', int(math.min(behind, turn_from(from, first, math.max(first, math.min(tonumber(f[2]), behind - reach()))))),
     'turns', int(f[4] - replies_from(from, behind - first)), 'tokens', '0', 'metadata', f[3] or '{}')
   for at = 0, behind - 1 - first, 100 do
     local some = redis.call('LRANGE', key.messages(from), at, math.min(at + 99, behind - 1 - first))

@@ -5,10 +5,16 @@ from typing import Any
 
 import pytest
 
+from shared import ids
 from shared.config import Settings
+from shared.conversations import Conversations
+from shared.keys import Keys
+from shared.limits import Caller
+from shared.messages import StoredMessage
+from shared.redis import connect
 from tests.integration.responding import SENT_BACK, item, respond
 from tests.scripted import ScriptedEngine
-from tests.servers import Stack, running_stack
+from tests.servers import Stack, Valkey, make_settings, running_stack
 
 
 async def begin(stack: Stack, *items: dict[str, Any]) -> str:
@@ -101,3 +107,84 @@ async def test_a_response_is_forgotten_with_what_it_brought_along(settings: Sett
     assert early.status_code == 409
     assert left == [["A", "Hello Alice!", "B", "You said: B"], []]
     assert engine.prompts[-1] == "<user>E<end><assistant>"
+
+
+async def test_many_items_do_not_pile_up_in_front_of_a_turn(valkey: Valkey) -> None:
+    """A window of 200 tokens shows fifty messages at most; the history keeps eighty."""
+    settings = make_settings(
+        valkey.url, PALAVER_CONTEXT_LENGTH=200, PALAVER_MAX_TOKENS=20, PALAVER_HISTORY_LIMIT=80
+    )
+    engine = ScriptedEngine(lambda _: "ok")
+    batch = [item(role, "x") for role in ("user", "assistant") * 10]
+    async with running_stack(settings, engine) as stack:
+        conversation = await begin(stack)
+        path = f"/v1/conversations/{conversation}/items"
+        for _ in range(10):
+            assert (await stack.client.post(path, json={"items": batch})).status_code == 200
+        redis: Any = connect(settings)
+        async with redis:
+            name = conversation.removeprefix("conv_")
+            stored = await redis.hgetall(f"{settings.namespace}:conv:{name}")
+            length = await redis.llen(f"{settings.namespace}:conv:{name}:messages")
+        made = await respond(stack, input="Hi", conversation=conversation, truncation="auto")
+    assert (stored["next"], stored["offset"], stored["turns"]) == ("201", "151", "100")
+    assert (stored["first"], length) == ("121", 80)
+    assert made["window"]["turns_kept"] + made["window"]["turns_dropped"] == 101
+
+
+async def test_a_batch_whose_answer_was_lost_is_not_added_twice(settings: Settings) -> None:
+    redis: Any = connect(settings)
+    async with redis:
+        conversations = Conversations(redis, Keys(settings.namespace), settings)
+        caller, batch = Caller(), ids.new_job()
+        messages = [StoredMessage(0, "user", "Hi", 1, 0, batch, place=0)]
+        for _ in range(2):
+            assert await conversations.begin("7", caller, "{}", batch, messages)
+        assert await conversations.begin("7", caller, "{}", ids.new_job()) is None
+        more = [StoredMessage(0, "assistant", "Ho", 1, 0, (second := ids.new_job()), place=0)]
+        for _ in range(2):
+            await conversations.add("7", caller, second, more)
+        page = await conversations.page("7", caller.owner, 10, 0)
+    assert page is not None
+    assert [message.content for message in page.messages] == ["Hi", "Ho"]
+
+
+async def test_a_note_between_messages_does_not_pin_what_stands_before_it(valkey: Valkey) -> None:
+    settings = make_settings(valkey.url, PALAVER_CONTEXT_LENGTH=200, PALAVER_MAX_TOKENS=20)
+    engine = ScriptedEngine(lambda _: "ok")
+    async with running_stack(settings, engine) as stack:
+        conversation = await begin(stack, item("user", "u" * 190))
+        path = f"/v1/conversations/{conversation}/items"
+        await stack.client.post(path, json={"items": [item("system", "Be brief.")]})
+        await respond(stack, input="Hi", conversation=conversation, truncation="auto")
+    assert engine.prompts == ["<system>Be brief.<end><user>Hi<end><assistant>"]
+
+
+async def test_a_reply_that_was_added_is_seen_and_counted(settings: Settings) -> None:
+    engine = ScriptedEngine(lambda _: "ok")
+    async with running_stack(settings, engine) as stack:
+        conversation = await begin(stack, item("user", "A"), item("assistant", "B"))
+        path = f"/v1/conversations/{conversation}/items"
+        await stack.client.post(path, json={"items": [item("assistant", "C")]})
+        made = await respond(stack, input="D", conversation=conversation)
+    assert engine.prompts[-1].startswith("<user>A<end><assistant>B\n\nC<end><user>D")
+    assert made["window"] == made["window"] | {"turns_kept": 2, "turns_dropped": 0}
+
+
+async def test_what_the_history_limit_took_is_not_missed_when_a_response_goes(
+    valkey: Valkey,
+) -> None:
+    settings = make_settings(
+        valkey.url, PALAVER_CONTEXT_LENGTH=200, PALAVER_MAX_TOKENS=20, PALAVER_HISTORY_LIMIT=2
+    )
+    async with running_stack(settings, ScriptedEngine(lambda _: "ok")) as stack:
+        conversation = await begin(stack)
+        await respond(stack, input="one", conversation=conversation)
+        brought = [item("user", "u" * 70), item("assistant", "a" * 70), item("user", "two")]
+        more = {"conversation": conversation, "truncation": "auto"}
+        second = await respond(stack, input=brought, **more)
+        gone = await stack.client.delete(f"/v1/responses/{second['id']}")
+        await respond(stack, input="three", **more)
+        items = await listed(stack, conversation)
+    assert gone.status_code == 200
+    assert texts(items)[-2:] == ["three", "ok"]

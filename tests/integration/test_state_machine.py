@@ -86,12 +86,12 @@ class Machine(Model):
             return
         for job in self.listed(one):
             job.removed = not job.is_open
-        for job in list(one.pending):
-            self.ended(job, "cancelled")
-            job.token_ids, job.wordless = [], True
         for key, known in list(self.idempotent.items()):
             if known[1] == one.id and key not in self.spent:
                 del self.idempotent[key]
+        for job in list(one.pending):
+            self.ended(job, "cancelled")
+            job.token_ids, job.wordless = [], True
         self.gone(one)
 
     @precondition(lambda self: self.jobs)

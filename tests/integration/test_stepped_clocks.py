@@ -4,6 +4,7 @@ Redis's own clock cannot be set here. What a step looks like can: everything tha
 the other way, and so does the clock of the worker.
 """
 
+import asyncio
 import dataclasses
 import secrets
 from typing import Any
@@ -12,12 +13,14 @@ import pytest
 
 from shared import ids
 from shared.errors import LimitReached
-from shared.keys import WORKER_GROUP
+from shared.keys import WORKER_GROUP, Keys
 from shared.limits import Limits
+from shared.redis import connect
 from shared.server_clock import ServerClock, steady_s
 from shared.turn_values import Claim, Outcome
 from shared.turns import Turns
 from tests.integration.bench import Bench, completion
+from tests.servers import make_settings, running_valkey
 
 TWO_HOURS_S = 7200
 LEASE_MS = 30_000
@@ -195,3 +198,20 @@ async def test_what_an_owner_owes_is_no_more_than_a_minute_after_a_step_back(ben
     with pytest.raises(LimitReached) as refused:
         await bench.turns.submit(limited)
     assert refused.value.wait_s <= 10
+
+
+async def test_a_server_that_hangs_has_not_set_its_clock() -> None:
+    with running_valkey() as server:
+        settings = make_settings(server.url)
+        redis: Any = connect(settings)
+        async with redis:
+            keys = Keys(settings.namespace)
+            clock = ServerClock(redis, keys, lease_s=settings.lease)
+            await clock.look()
+            server.hang()
+            looking = asyncio.create_task(clock.look())
+            await asyncio.sleep(5)  # what passes is what is looked at
+            server.go_on()
+            await looking
+            await clock.look()
+            assert not await redis.exists(f"{settings.namespace}:steps")

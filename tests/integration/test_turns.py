@@ -253,3 +253,17 @@ async def test_a_job_that_ends_while_its_log_is_read_keeps_its_pieces(bench: Ben
     seen = (await bench.events.read(submission.job))[-1].id
     events = await EndingLog(bench, claim).read(submission.job, seen)
     assert [event.kind for event in events] == ["token", "completed"]
+
+
+async def test_an_edits_view_begins_with_a_turn(bench: Bench) -> None:
+    await bench.redis.set(bench.keys.window, 44)  # at most eleven messages: from a reply on
+    submission = await bench.submit()
+    for number in range(1, 40, 2):
+        claim = await bench.claim()
+        done = completion(claim, number, offset=number)
+        assert await bench.turns.commit(claim, done) is Outcome.OK
+        await bench.submit(submission.conversation, replace_from=31 if number == 39 else None)
+    history = (await bench.claim()).history
+    assert history is not None
+    assert (history.offset, history.next_number) == (21, 31)
+    assert history.messages[0].role == "user"

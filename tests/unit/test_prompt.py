@@ -198,12 +198,6 @@ class Strict(ScriptedEngine):
         return super().render(messages)
 
 
-def test_a_view_that_begins_with_a_reply_leaves_it_out() -> None:
-    past = [message(4, "assistant", "Two."), *dialogue("Three?", "Four.", first=5)]
-    prompt = build_prompt(Strict(), claim("Hi"), history(*past, offset=4), WIDE)
-    assert text_of(prompt) == "<user>Three?<end><assistant>Four.<end><user>Hi<end><assistant>"
-
-
 @given(
     st.lists(st.tuples(st.sampled_from(["user", "assistant"]), texts), max_size=12),
     texts,
