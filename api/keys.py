@@ -14,6 +14,7 @@ import hmac
 import logging
 import os
 import secrets
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -140,6 +141,12 @@ class KeyFile:
         descriptor, temporary = tempfile.mkstemp(dir=self._path.parent)
         with open(descriptor, "wb") as file:
             file.write(orjson.dumps(document, option=orjson.OPT_INDENT_2))
+            if self._path.exists():
+                # Whoever could read it still can: the command may be run by somebody else.
+                old = self._path.stat()
+                os.fchmod(file.fileno(), stat.S_IMODE(old.st_mode))
+                with contextlib.suppress(PermissionError):
+                    os.fchown(file.fileno(), old.st_uid, old.st_gid)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, self._path)
@@ -155,7 +162,7 @@ class KeyRing:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = KeyFile(path)
-        self._seen: tuple[int, int, int] | None = None
+        self._seen: tuple[int, ...] | None = None
         self._contents = Contents((), (), frozenset())
         self._seen_owners: set[str] = set()
         self.error: ConfigError | None = None
@@ -188,10 +195,11 @@ class KeyRing:
         """Read the file again if it is another; one that cannot be read changes nothing."""
         try:
             status = self._path.stat()
-            seen = (status.st_ino, status.st_mtime_ns, status.st_size)
+            # The time of its last change covers owner and mode: a file may become readable.
+            seen = (status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size)
             if seen != self._seen:
-                self._seen = seen
                 self._contents, self.error = self._file.read(), None
+                self._seen = seen
                 self._seen_owners |= self._contents.owners
                 for refusal in self._contents.refused:
                     log.error("%s; the other keys hold", refusal)

@@ -1,5 +1,6 @@
 """API keys: made, shown once, revoked, found."""
 
+import os
 import re
 import socket
 import stat
@@ -229,3 +230,26 @@ def test_a_file_that_does_not_load_stops_the_start_in_one_sentence(
     assert started.returncode == 78
     [line] = started.stderr.strip().splitlines()
     assert "not a file of API keys" in line
+
+
+def test_who_could_read_the_file_still_can_when_it_has_changed(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    file = KeyFile(path)
+    file.create("alice", Limits())
+    path.chmod(0o640)
+    file.create("bob", Limits())
+    file.revoke("alice")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+def test_a_file_that_could_not_be_read_is_read_once_it_can_be(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    ring, file = KeyRing(path), KeyFile(path)
+    secret = file.create("alice", Limits())
+    whole = path.read_bytes()
+    path.write_bytes(b"{")
+    assert ring.find(secret) is None
+    status = path.stat()
+    path.write_bytes(whole)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert ring.find(secret) is not None
