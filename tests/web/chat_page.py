@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 import httpx
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Locator, Page, Route, expect
 
 from tests.e2e.processes import Palaver
 
@@ -35,6 +35,18 @@ class ChatPage:
         await self.prompt.fill(prompt)
         await self.prompt.press("Enter")
         await expect(self.users.last).to_have_text(prompt)
+
+    async def ask_for_a_long_reply(self) -> None:
+        """Ask for one that the model, which may stop after a sentence, cannot end by itself."""
+
+        async def without_an_end(route: Route) -> None:
+            body = route.request.post_data_json
+            if isinstance(body, dict) and body.get("prompt") == LONG:
+                return await route.continue_(post_data=body | {"ignore_eos": True})
+            return await route.continue_()
+
+        await self.page.route("**/jobs", without_an_end)
+        await self.ask(LONG)
 
     async def until_idle(self) -> None:
         """Return when nothing is being written any more."""

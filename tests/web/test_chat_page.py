@@ -70,7 +70,7 @@ async def test_a_reply_is_stopped(context: BrowserContext, palaver: Palaver) -> 
     async with open_tab(context, palaver.url) as tab:
         chat = ChatPage(tab.page)
         await chat.answer("Hello.")
-        await chat.ask(LONG)
+        await chat.ask_for_a_long_reply()
         await chat.until_writing()
         await chat.stop.click()
         await chat.until_idle()
@@ -89,7 +89,7 @@ async def test_a_reply_is_stopped(context: BrowserContext, palaver: Palaver) -> 
 async def test_a_reload_in_mid_reply_goes_on(context: BrowserContext, palaver: Palaver) -> None:
     async with open_tab(context, palaver.url) as tab:
         chat = ChatPage(tab.page)
-        await chat.ask(LONG)
+        await chat.ask_for_a_long_reply()
         begun = await chat.until_writing()
         await tab.page.reload()
         await chat.until_writing()
@@ -125,7 +125,7 @@ async def test_a_worker_is_killed_while_it_writes(
     async with open_tab(context, palaver.url) as tab:
         chat = ChatPage(tab.page)
         await until_running(palaver, 0)
-        await chat.ask(LONG)
+        await chat.ask_for_a_long_reply()
         await chat.until_writing()
         [worker] = await until_running(palaver, 1)
         os.kill(worker, signal.SIGKILL)
@@ -248,7 +248,7 @@ async def test_several_conversations_stand_side_by_side(
 ) -> None:
     async with open_tab(context, palaver.url) as tab:
         chat = ChatPage(tab.page)
-        await chat.ask(LONG)
+        await chat.ask_for_a_long_reply()
         await chat.until_writing()
         await tab.page.get_by_role("button", name="New chat").click()
         await expect(chat.users).to_have_count(0)
