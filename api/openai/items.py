@@ -12,7 +12,7 @@ from api.headroom import Headroom
 from api.intake import asked_again
 from api.openai.conversations import found, no_conversation
 from api.openai.objects import is_item, item_of, item_order
-from api.openai.queries import ItemQuery, Query
+from api.openai.queries import ItemQuery, Query, listed
 from api.openai.response_requests import NewItems, brought_along
 from api.openai.responses import show_response
 from api.waiting import tell_allowance
@@ -51,15 +51,7 @@ class ItemsResource:
         self._headroom.check()
         added = await asked_again(lambda: self._conversations.add(name, caller, batch, messages))
         tell_allowance(added.allowance, resp)
-        items = [item_of(message) for message in messages]
-        listed = {
-            "object": "list",
-            "data": items,
-            "first_id": items[0]["id"],
-            "last_id": items[-1]["id"],
-            "has_more": False,
-        }
-        show_response(listed, resp)
+        show_response(listed([item_of(message) for message in messages]), resp)
 
     async def _items(
         self, conversation: str, owner: str, order: str, after: str | None, most: int

@@ -63,14 +63,18 @@ class ItemQuery:
 
     def page(self, items: list[dict[str, Any]]) -> dict[str, Any]:
         """A list of the first `limit` items; there are more if more are given."""
-        page = items[: self.limit]
-        return {
-            "object": "list",
-            "data": page,
-            "first_id": page[0]["id"] if page else None,
-            "last_id": page[-1]["id"] if page else None,
-            "has_more": len(page) < len(items),
-        }
+        return listed(items[: self.limit], has_more=len(items) > self.limit)
+
+
+def listed(items: list[dict[str, Any]], *, has_more: bool = False) -> dict[str, Any]:
+    """Items as a list object."""
+    return {
+        "object": "list",
+        "data": items,
+        "first_id": items[0]["id"] if items else None,
+        "last_id": items[-1]["id"] if items else None,
+        "has_more": has_more,
+    }
 
 
 def behind(items: list[dict[str, Any]], after: str | None) -> list[dict[str, Any]]:
