@@ -12,10 +12,10 @@ help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
 run: install ## start everything (WORKERS=n workers)
-	@PALAVER_GRACE=$${PALAVER_GRACE:-0} $(PY) -m shared.launch --workers $(WORKERS) || test $$? -eq 130
+	@PALAVER_GRACE=$${PALAVER_GRACE:-0} $(PY) -m shared.process.launch --workers $(WORKERS) || test $$? -eq 130
 
 dev: install ## start everything; API and worker restart when sources change
-	@PALAVER_GRACE=$${PALAVER_GRACE:-0} $(PY) -m shared.launch --workers $(WORKERS) --reload || test $$? -eq 130
+	@PALAVER_GRACE=$${PALAVER_GRACE:-0} $(PY) -m shared.process.launch --workers $(WORKERS) --reload || test $$? -eq 130
 
 install: $(STAMP) ## create .venv and install the pinned dependencies (GPU=cuda|vulkan|hip|metal|cpu)
 

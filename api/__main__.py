@@ -2,6 +2,6 @@
 
 import sys
 
-from shared.supervisor import supervise_module
+from shared.process.supervisor import supervise_module
 
 sys.exit(supervise_module("api.server", name="api"))

@@ -10,42 +10,46 @@ import falcon.asgi
 import falcon.routing
 from redis.asyncio import Redis
 
-from api.access import Access, Misses
-from api.chat import ChatResource
-from api.conversations import ConversationResource, ConversationsResource, MessagesResource
-from api.errors import install_error_handlers
-from api.feed import EventFeed
-from api.guards import Guards
-from api.headroom import Headroom
-from api.health import HealthResource, Readiness, ReadyResource, StaticJson
-from api.incoming import Incoming
-from api.intake import Intake
-from api.jobs import JobEventsResource, JobResource
-from api.keys import KeyRing
-from api.metrics import HttpMetrics, MetricsResource
+from api.conversations.chat import ChatResource
+from api.conversations.conversations import (
+    ConversationResource,
+    ConversationsResource,
+    MessagesResource,
+)
+from api.conversations.jobs import JobEventsResource, JobResource
+from api.http.access import Access, Misses
+from api.http.errors import install_error_handlers
+from api.http.guards import Guards
+from api.http.incoming import Incoming
+from api.http.keys import KeyRing
+from api.http.tracing import Tracing
+from api.live.feed import EventFeed
+from api.live.headroom import Headroom
+from api.live.intake import Intake
+from api.live.places import Places
+from api.live.revocations import Revocations
+from api.live.stream import EventStream, LiveStreams
+from api.live.waiting import Waiting
 from api.openai import errors as openai_errors
 from api.openai.models import Models
 from api.openai.routes import add_openai_routes
 from api.openapi import openapi_document
+from api.ops.health import HealthResource, Readiness, ReadyResource, StaticJson
 from api.ops.history import History
+from api.ops.metrics import HttpMetrics, MetricsResource
 from api.ops.resource import OpsData, OpsPage
 from api.parts import Parts
-from api.places import Places
-from api.revocations import Revocations
-from api.stream import EventStream, LiveStreams
-from api.tracing import Tracing
-from api.waiting import Waiting
 from api.web.markdown import MarkdownResource
 from api.web.pages import FILES, STATIC, Page, PageHeaders, wants_page
 from shared.config import Settings
-from shared.conversations import Conversations
-from shared.events import EventLog
-from shared.jobs import Jobs
-from shared.keys import Keys
-from shared.queue import Queue
-from shared.tasks import Background
-from shared.turns import Turns
-from shared.workers import Workers
+from shared.process.tasks import Background
+from shared.store.conversations import Conversations
+from shared.store.event_log import EventLog
+from shared.store.jobs import Jobs
+from shared.store.keys import Keys
+from shared.store.queue import Queue
+from shared.store.turns import Turns
+from shared.store.workers import Workers
 
 
 class Application(falcon.asgi.App[Any, Any]):

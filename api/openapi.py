@@ -4,11 +4,11 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from api.errors import PROBLEM_JSON
+from api.http.errors import PROBLEM_JSON
 from api.openai import description as openai
 from shared.config import Settings
-from shared.requests import ChatRequest
-from shared.schema import (
+from shared.wire.requests import ChatRequest
+from shared.wire.schema import (
     ConversationList,
     ConversationObject,
     JobObject,

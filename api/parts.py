@@ -2,21 +2,21 @@
 
 from dataclasses import dataclass
 
-from api.access import Access
-from api.feed import EventFeed
-from api.health import Readiness
-from api.intake import Intake
+from api.http.access import Access
+from api.live.feed import EventFeed
+from api.live.intake import Intake
+from api.live.places import Places
 from api.openai.models import Models
+from api.ops.health import Readiness
 from api.ops.history import History
-from api.places import Places
 from shared.config import Settings
-from shared.conversations import Conversations
-from shared.events import EventLog
-from shared.jobs import Jobs
-from shared.queue import Queue
-from shared.tasks import Background
-from shared.turns import Turns
-from shared.workers import Workers
+from shared.process.tasks import Background
+from shared.store.conversations import Conversations
+from shared.store.event_log import EventLog
+from shared.store.jobs import Jobs
+from shared.store.queue import Queue
+from shared.store.turns import Turns
+from shared.store.workers import Workers
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,17 +14,17 @@ import uvloop
 from redis.asyncio import Redis
 
 from api.app import Api, create_api
-from api.connections import BoundedProtocol
-from api.watch import FeedLost
-from shared.boot import until_alike, until_usable
+from api.http.connections import BoundedProtocol
+from api.live.watch import FeedLost
 from shared.config import Settings, fail_start, is_loopback, settings_or_exit
 from shared.errors import EX_SOFTWARE, ConfigError, TaskEnded
-from shared.keys import Keys
-from shared.logs import configure_logging
-from shared.redis import AWAY, connect, trouble
-from shared.supervisor import stop_on_signals
-from shared.tasks import end
-from shared.workers import Workers
+from shared.process.logs import configure_logging
+from shared.process.supervisor import stop_on_signals
+from shared.process.tasks import end
+from shared.store.boot import until_alike, until_usable
+from shared.store.connection import AWAY, connect, trouble
+from shared.store.keys import Keys
+from shared.store.workers import Workers
 
 _BACKLOG: Final = 2048
 _REDIS_CONNECTIONS: Final = 9

@@ -24,12 +24,14 @@ import uvloop
 
 from shared import ids
 from shared.config import Settings
-from shared.keys import WORKER_GROUP, Keys
-from shared.limits import DEFAULT_OWNER
-from shared.messages import StoredMessage
-from shared.redis import connect
-from shared.requests import Sampling
-from shared.schema import (
+from shared.store.connection import connect
+from shared.store.keys import WORKER_GROUP, Keys
+from shared.store.turns import Turns
+from shared.store.workers import Workers
+from shared.wire.limits import DEFAULT_OWNER
+from shared.wire.messages import StoredMessage
+from shared.wire.requests import Sampling
+from shared.wire.schema import (
     PromptTokensDetails,
     Timings,
     TurnRequest,
@@ -39,9 +41,7 @@ from shared.schema import (
     reply_object,
     rfc3339,
 )
-from shared.turn_values import Claim, Completion, Outcome, PieceRecord, Submission, WorkerState
-from shared.turns import Turns
-from shared.workers import Workers
+from shared.wire.turn import Claim, Completion, Outcome, PieceRecord, Submission, WorkerState
 from tests.servers import make_settings, running_valkey
 
 Item = TypeVar("Item")

@@ -29,14 +29,14 @@ from arq.worker import Worker, func
 from api.server import bind, serve
 from shared import ids
 from shared.config import Settings
-from shared.keys import Keys
-from shared.limits import DEFAULT_OWNER
-from shared.redis import connect
-from shared.requests import Sampling
-from shared.schema import TurnRequest
-from shared.turn_values import Submission, WorkerState
-from shared.turns import Turns
-from shared.workers import WORKER_SILENCE_S, Workers
+from shared.store.connection import connect
+from shared.store.keys import Keys
+from shared.store.turns import Turns
+from shared.store.workers import WORKER_SILENCE_S, Workers
+from shared.wire.limits import DEFAULT_OWNER
+from shared.wire.requests import Sampling
+from shared.wire.schema import TurnRequest
+from shared.wire.turn import Submission, WorkerState
 from tests.scripted import ScriptedEngine
 from tests.servers import free_port, make_settings, running_valkey, until_ready
 from worker.wiring import run_worker

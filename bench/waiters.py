@@ -32,14 +32,14 @@ import uvloop
 from bench.overhead import api_process, running, until_up
 from shared import ids
 from shared.config import Settings
-from shared.keys import WORKER_GROUP, Keys
-from shared.limits import DEFAULT_OWNER
-from shared.redis import connect
-from shared.requests import Sampling
-from shared.schema import TurnRequest
-from shared.turn_values import Claim, Outcome, PieceRecord, Submission, WorkerState
-from shared.turns import Turns
-from shared.workers import Workers
+from shared.store.connection import connect
+from shared.store.keys import WORKER_GROUP, Keys
+from shared.store.turns import Turns
+from shared.store.workers import Workers
+from shared.wire.limits import DEFAULT_OWNER
+from shared.wire.requests import Sampling
+from shared.wire.schema import TurnRequest
+from shared.wire.turn import Claim, Outcome, PieceRecord, Submission, WorkerState
 from tests.servers import free_port, make_settings, running_valkey
 
 WORKER: Final = "bench"

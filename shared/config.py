@@ -21,9 +21,9 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.errors import EX_CONFIG, ConfigError
-from shared.lifeline import SUPERVISOR_VARIABLE
-from shared.logs import LogFormat
-from shared.supervisor import RELOAD_VARIABLE
+from shared.process.lifeline import SUPERVISOR_VARIABLE
+from shared.process.logs import LogFormat
+from shared.process.supervisor import RELOAD_VARIABLE
 
 _REDIS_SCHEMES = ("redis", "rediss", "unix", "sentinel", "sentinels")
 _PREFIX = "PALAVER_"

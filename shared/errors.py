@@ -1,4 +1,4 @@
-"""Everything that can go wrong, in one tree; `api/errors.py` translates it to HTTP.
+"""Everything that can go wrong, in one tree; `api/http/errors.py` translates it to HTTP.
 
 PalaverError
 ├── ConfigError             a setting is wrong: the start stops

@@ -6,8 +6,8 @@ from hypothesis import settings as hypothesis_settings
 from redis.asyncio import Redis
 
 from shared.config import Settings
-from shared.keys import Keys
-from shared.redis import connect
+from shared.store.connection import connect
+from shared.store.keys import Keys
 from tests.servers import Valkey, make_settings, running_valkey
 
 # How long an example takes says nothing on a shared machine.

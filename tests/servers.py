@@ -19,10 +19,10 @@ import httpx
 import uvicorn
 
 from api.app import Api, create_api
-from api.connections import BoundedProtocol
+from api.http.connections import BoundedProtocol
 from api.server import connect_api
 from shared.config import Settings
-from shared.embedded import server_binary
+from shared.process.embedded import server_binary
 from worker.engine.interface import Engine
 from worker.wiring import run_worker
 

@@ -8,8 +8,8 @@ import uvloop
 
 from shared.config import DEFAULT_PORT, Settings, fail_start, settings_or_exit
 from shared.errors import EX_SOFTWARE, ConfigError, TaskEnded
-from shared.logs import configure_logging
-from shared.supervisor import stop_on_signals
+from shared.process.logs import configure_logging
+from shared.process.supervisor import stop_on_signals
 from worker.engine.interface import Engine, EngineError
 from worker.wiring import run_worker
 

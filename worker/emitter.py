@@ -11,8 +11,8 @@ from typing import Final
 
 from redis.exceptions import RedisError
 
-from shared.turn_values import Claim, Emission, Outcome, PieceRecord
-from shared.turns import Turns
+from shared.store.turns import Turns
+from shared.wire.turn import Claim, Emission, Outcome, PieceRecord
 from worker.engine.interface import Meter, Piece
 from worker.persistence import persist
 

@@ -10,10 +10,10 @@ import orjson
 from redis.exceptions import RedisError
 
 from shared.errors import EX_SOFTWARE
-from shared.redis import trouble
-from shared.turn_values import OtherWorker, Outcome, WorkerState
-from shared.turns import Turns
-from shared.workers import Workers
+from shared.store.connection import trouble
+from shared.store.turns import Turns
+from shared.store.workers import Workers
+from shared.wire.turn import OtherWorker, Outcome, WorkerState
 from worker.engine.interface import Engine
 from worker.held import GivenUp, Held, Holdings
 from worker.turn_metrics import TurnMetrics

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final
 
-from shared.turn_values import Claim
+from shared.wire.turn import Claim
 from worker.engine.interface import Meter
 
 _AGAIN_S: Final = 1.0
@@ -50,7 +50,7 @@ class Held:
             self._cancel()
 
     def _cancel(self) -> None:
-        """Until it is heard: `shared.tasks.end` says how a cancellation gets lost."""
+        """Until it is heard: `shared.process.tasks.end` says how a cancellation gets lost."""
         if self.task is not None and not self.has_let_go and not self.task.done():
             self.task.cancel()
             asyncio.get_running_loop().call_later(_AGAIN_S, self._cancel)

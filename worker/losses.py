@@ -7,9 +7,9 @@ from typing import Final
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from shared.keys import Keys
-from shared.redis import trouble
-from shared.turns import Turns
+from shared.store.connection import trouble
+from shared.store.keys import Keys
+from shared.store.turns import Turns
 from worker.held import GivenUp, Held, Holdings
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 
 from redis.exceptions import RedisError
 
-from shared.redis import trouble, will_pass
+from shared.store.connection import trouble, will_pass
 
 T = TypeVar("T")
 

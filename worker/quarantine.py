@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from shared.turn_values import Claim
-from shared.turns import Turns
+from shared.store.turns import Turns
+from shared.wire.turn import Claim
 from worker.held import Held, Holdings
 from worker.persistence import persist
 

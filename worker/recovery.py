@@ -10,8 +10,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from shared.errors import DeadlineExceeded, WorkerLost
-from shared.redis import AWAY, trouble
-from shared.turns import Turns
+from shared.store.connection import AWAY, trouble
+from shared.store.turns import Turns
 from worker.stream_worker import StreamWorker
 from worker.turn_metrics import TurnMetrics
 

@@ -10,9 +10,10 @@ from typing import Any, Final
 import orjson
 
 from shared.errors import DeadlineExceeded, TurnFailed, UnusableOptions
-from shared.logs import about, add_context
-from shared.messages import StoredMessage
-from shared.schema import (
+from shared.process.logs import about, add_context
+from shared.store.turns import Turns
+from shared.wire.messages import StoredMessage
+from shared.wire.schema import (
     PromptTokensDetails,
     Timings,
     TurnRequest,
@@ -22,8 +23,7 @@ from shared.schema import (
     reply_object,
     rfc3339,
 )
-from shared.turn_values import Claim, Completion, History, Outcome, PieceRecord
-from shared.turns import Turns
+from shared.wire.turn import Claim, Completion, History, Outcome, PieceRecord
 from worker.emitter import Emitter, Outlet
 from worker.engine.interface import (
     End,
@@ -35,10 +35,10 @@ from worker.engine.interface import (
 )
 from worker.held import GivenUp, Held
 from worker.persistence import persist
-from worker.prompt import Ahead, Prompt, build_prompt, build_stateless_prompt, look_ahead
+from worker.prompt.build import Ahead, Prompt, build_prompt, build_stateless_prompt, look_ahead
+from worker.prompt.window import Budget
 from worker.quarantine import MARGIN, Quarantine, Trial
 from worker.turn_metrics import TurnMetrics
-from worker.window import Budget
 
 log = logging.getLogger(__name__)
 

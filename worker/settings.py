@@ -8,7 +8,7 @@ from pathlib import Path
 
 from shared.config import Settings
 from shared.errors import ConfigError
-from shared.machine import usable_cores, usable_memory
+from shared.process.machine import usable_cores, usable_memory
 from worker.engine.conversion import fast_on_this_machine
 from worker.engine.devices import why_no_gpu
 from worker.engine.engine import LlamaEngine

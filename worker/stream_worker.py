@@ -19,10 +19,10 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from shared.errors import TurnFailed
-from shared.keys import WORKER_GROUP, Keys
-from shared.redis import AWAY, trouble
-from shared.turn_values import Claim
-from shared.turns import Turns
+from shared.store.connection import AWAY, trouble
+from shared.store.keys import WORKER_GROUP, Keys
+from shared.store.turns import Turns
+from shared.wire.turn import Claim
 from worker.arq_records import ArqRecords
 from worker.held import GivenUp, Held, Holdings
 from worker.persistence import persist

@@ -3,9 +3,9 @@
 from collections import Counter
 from typing import Any
 
-from shared.histograms import Histogram
-from shared.schema import Timings
-from shared.turn_values import Claim, Outcome
+from shared.wire.histograms import Histogram
+from shared.wire.schema import Timings
+from shared.wire.turn import Claim, Outcome
 
 
 class TurnMetrics:

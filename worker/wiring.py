@@ -12,13 +12,13 @@ from typing import Any, Final
 
 from redis.asyncio import Redis
 
-from shared.boot import refusals_end_the_start, until_alike, until_usable
 from shared.config import Settings
-from shared.keys import Keys
-from shared.redis import AWAY, connect
-from shared.tasks import Background, end
-from shared.turns import Turns
-from shared.workers import Workers
+from shared.process.tasks import Background, end
+from shared.store.boot import refusals_end_the_start, until_alike, until_usable
+from shared.store.connection import AWAY, connect
+from shared.store.keys import Keys
+from shared.store.turns import Turns
+from shared.store.workers import Workers
 from worker.emitter import Emitter
 from worker.engine.interface import Engine
 from worker.heartbeat import Heartbeat

@@ -10,12 +10,20 @@ import falcon.asgi
 import orjson
 from falcon.asgi import SSEvent
 
-from api.access import caller_of
-from api.body import read_json_object
-from api.errors import Problem, parse
-from api.feed import EventFeed
-from api.incoming import Incoming
-from api.intake import Intake
+from api.http.access import caller_of
+from api.http.body import read_json_object
+from api.http.errors import Problem, parse
+from api.http.incoming import Incoming
+from api.live.feed import EventFeed
+from api.live.intake import Intake
+from api.live.stream import events_or_pings, open_stream
+from api.live.waiting import (
+    ClientLeft,
+    first_terminal,
+    raise_early_failure,
+    tell_allowance,
+    to_problem_of,
+)
 from api.openai.errors import error_body
 from api.openai.models import Models
 from api.openai.requests import (
@@ -24,21 +32,13 @@ from api.openai.requests import (
     ObjectFormat,
     SchemaFormat,
 )
-from api.stream import events_or_pings, open_stream
-from api.waiting import (
-    ClientLeft,
-    first_terminal,
-    raise_early_failure,
-    tell_allowance,
-    to_problem_of,
-)
 from shared import ids
 from shared.config import Settings
-from shared.events import Event
-from shared.requests import Sampling
-from shared.schema import TurnRequest
-from shared.turn_values import Accepted, Submission
-from shared.turns import Turns
+from shared.store.event_log import Event
+from shared.store.turns import Turns
+from shared.wire.requests import Sampling
+from shared.wire.schema import TurnRequest
+from shared.wire.turn import Accepted, Submission
 
 ENDS_WITHIN_S: Final = 15.0
 """A turn that has passed its deadline is ended by its worker, or by the next sweep."""

@@ -7,17 +7,17 @@ import falcon
 import falcon.asgi
 import orjson
 
-from api.access import caller_of
-from api.body import read_json_object
-from api.errors import Problem, parse
-from api.headroom import Headroom
-from api.intake import asked_again
+from api.http.access import caller_of
+from api.http.body import read_json_object
+from api.http.errors import Problem, parse
+from api.live.headroom import Headroom
+from api.live.intake import asked_again
+from api.live.waiting import tell_allowance
 from api.openai.objects import CONVERSATION
 from api.openai.response_requests import ConversationUpdate, NewConversation, brought_along
 from api.openai.responses import conversation_id, show_response
-from api.waiting import tell_allowance
 from shared import ids
-from shared.conversations import Conversations
+from shared.store.conversations import Conversations
 
 _NO_METADATA: Final = "{}"
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import orjson
 
-from api.errors import MISSING_FIELD, UNKNOWN_FIELD, Dialect, Problem
+from api.http.errors import MISSING_FIELD, UNKNOWN_FIELD, Dialect, Problem
 
 PREFIX: Final = "/v1/"
 

@@ -5,19 +5,19 @@ from typing import Any, Final
 import falcon
 import falcon.asgi
 
-from api.access import caller_of
-from api.body import read_json_object
-from api.errors import Problem, field_problem, parse
-from api.headroom import Headroom
-from api.intake import asked_again
+from api.http.access import caller_of
+from api.http.body import read_json_object
+from api.http.errors import Problem, field_problem, parse
+from api.live.headroom import Headroom
+from api.live.intake import asked_again
+from api.live.waiting import tell_allowance
 from api.openai.conversations import found, no_conversation
 from api.openai.objects import is_item, item_of, item_order
 from api.openai.queries import ItemQuery, Query, listed
 from api.openai.response_requests import NewItems, brought_along
 from api.openai.responses import show_response
-from api.waiting import tell_allowance
 from shared import ids
-from shared.conversations import Conversations
+from shared.store.conversations import Conversations
 
 _READ_AT_ONCE: Final = 500
 

@@ -8,8 +8,8 @@ import falcon
 import falcon.asgi
 import orjson
 
-from api.errors import Problem
-from shared.workers import Workers
+from api.http.errors import Problem
+from shared.store.workers import Workers
 
 
 class Models:

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import falcon.asgi
 
-from api.errors import field_problem
+from api.http.errors import field_problem
 
 _DEFAULT_LIMIT: Final = 20
 _LARGEST_LIMIT: Final = 100

@@ -20,7 +20,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
-from shared.requests import (
+from shared.wire.requests import (
     AN_INTEGER,
     Penalty,
     Probability,
@@ -29,7 +29,7 @@ from shared.requests import (
     Temperature,
     stop_list,
 )
-from shared.schema import ChatMessage, Role
+from shared.wire.schema import ChatMessage, Role
 
 MOST_MESSAGES: Final = 10_000
 MAX_SCHEMA_DEPTH: Final = 64

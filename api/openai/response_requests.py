@@ -33,9 +33,9 @@ from api.openai.requests import (
     TokenCount,
     text_of,
 )
-from shared.messages import StoredMessage
-from shared.requests import Penalty, Probability, Temperature
-from shared.schema import ChatMessage, Role
+from shared.wire.messages import StoredMessage
+from shared.wire.requests import Penalty, Probability, Temperature
+from shared.wire.schema import ChatMessage, Role
 
 MOST_ITEMS: Final = 1000
 MOST_ADDED: Final = 20

@@ -9,12 +9,20 @@ import falcon.asgi
 import orjson
 from falcon.asgi import SSEvent
 
-from api.access import caller_of, names_an_id
-from api.body import read_json_object
-from api.errors import Problem, field_problem, parse
-from api.feed import EventFeed
-from api.incoming import Incoming
-from api.intake import Intake
+from api.http.access import caller_of, names_an_id
+from api.http.body import read_json_object
+from api.http.errors import Problem, field_problem, parse
+from api.http.incoming import Incoming
+from api.live.feed import EventFeed
+from api.live.intake import Intake
+from api.live.stream import events_or_pings, open_stream
+from api.live.waiting import (
+    ClientLeft,
+    first_terminal,
+    raise_early_failure,
+    tell_allowance,
+    to_problem_of,
+)
 from api.openai.completions import ENDS_WITHIN_S
 from api.openai.models import Models
 from api.openai.objects import (
@@ -31,24 +39,16 @@ from api.openai.objects import (
 )
 from api.openai.queries import ItemQuery, Query, behind
 from api.openai.response_requests import ResponsesRequest
-from api.stream import events_or_pings, open_stream
-from api.waiting import (
-    ClientLeft,
-    first_terminal,
-    raise_early_failure,
-    tell_allowance,
-    to_problem_of,
-)
 from shared import ids
 from shared.config import Settings
-from shared.conversations import Conversations
-from shared.events import EventLog, order
-from shared.jobs import Jobs, JobState
-from shared.limits import Caller
-from shared.requests import Sampling
-from shared.schema import TurnRequest
-from shared.turn_values import Accepted, Submission
-from shared.turns import Turns
+from shared.store.conversations import Conversations
+from shared.store.event_log import EventLog, order
+from shared.store.jobs import Jobs, JobState
+from shared.store.turns import Turns
+from shared.wire.limits import Caller
+from shared.wire.requests import Sampling
+from shared.wire.schema import TurnRequest
+from shared.wire.turn import Accepted, Submission
 
 _CONVERSATION_ID = re.compile(CONVERSATION + r"([1-9][0-9]{0,15})")
 _LARGEST_NUMBER: Final = 10**9

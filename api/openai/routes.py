@@ -4,7 +4,7 @@ from typing import Any
 
 import falcon.asgi
 
-from api.errors import Problem
+from api.http.errors import Problem
 from api.openai.completions import ChatCompletionsResource
 from api.openai.conversations import (
     NewConversationResource,

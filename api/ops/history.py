@@ -12,9 +12,9 @@ from redis.exceptions import RedisError
 from api.ops.figures import point
 from api.ops.samples import Sample
 from api.ops.totals import Growth, figures_of
-from shared.queue import Queue
-from shared.redis import AWAY
-from shared.workers import Workers
+from shared.store.connection import AWAY
+from shared.store.queue import Queue
+from shared.store.workers import Workers
 
 log = logging.getLogger(__name__)
 

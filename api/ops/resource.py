@@ -6,8 +6,8 @@ import falcon
 import falcon.asgi
 import orjson
 
-from api.access import Access
-from api.errors import Problem
+from api.http.access import Access
+from api.http.errors import Problem
 from api.ops.figures import minutes, worker_row
 from api.ops.history import History
 from api.web.pages import Page, wants_page

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from api.ops.totals import Figures
-from shared.histograms import Histogram
-from shared.queue import QueueState
+from shared.store.queue import QueueState
+from shared.wire.histograms import Histogram
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Any, Final
 import falcon
 import falcon.asgi
 
-from api.preferences import prefers
+from api.http.preferences import prefers
 
 STATIC: Final = Path(__file__).parent / "static"
 FILES: Final = "/web/"

@@ -18,8 +18,8 @@ from redis import Redis
 
 from bench.comparison.build import BUILD, Peers
 from bench.comparison.dialogues import CompletionsDialogue, MakeDialogue, PalaverDialogue
-from shared.keys import Keys
-from shared.lifeline import die_with_parent
+from shared.process.lifeline import die_with_parent
+from shared.store.keys import Keys
 from tests.e2e.processes import running_palaver
 from tests.servers import environment, free_port
 from worker.engine.vocabulary import ModelVocabulary

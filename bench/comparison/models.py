@@ -6,7 +6,7 @@ from typing import Final
 import llama_cpp
 
 from shared.config import Settings
-from shared.machine import usable_memory
+from shared.process.machine import usable_memory
 from worker.engine.conversion import BF16, Q8_0, convert, fast_on_this_machine
 from worker.engine.model_file import load_model
 from worker.engine.vocabulary import ModelVocabulary

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 
-from shared.embedded import socket_path
+from shared.process.embedded import socket_path
 from tests.servers import as_in_a_terminal, environment, free_port, is_alive, process_tree
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,7 +36,7 @@ class Palaver:
         self.output: list[str] = []
         self._changed = threading.Condition()
         self._process = subprocess.Popen(
-            [*before, sys.executable, "-m", "shared.launch", "--workers", str(workers)],
+            [*before, sys.executable, "-m", "shared.process.launch", "--workers", str(workers)],
             cwd=ROOT,
             env=environment(
                 PORT=str(self.port),

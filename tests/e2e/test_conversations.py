@@ -14,7 +14,7 @@ import orjson
 import pytest
 from redis import Redis
 
-from shared.keys import Keys
+from shared.store.keys import Keys
 from tests.e2e.processes import Palaver
 
 KEYS = Keys("palaver")

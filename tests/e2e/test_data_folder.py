@@ -32,7 +32,7 @@ def test_a_torn_tail_of_the_append_only_file_is_cut_off_with_a_message(tmp_path:
 
 def repair(data_dir: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "api.cli", "repair"],
+        [sys.executable, "-m", "cli", "repair"],
         cwd=ROOT,
         env=environment(PALAVER_DATA_DIR=str(data_dir), **variables),
         capture_output=True,

@@ -111,7 +111,7 @@ def test_a_stop_of_all_processes_at_once_charges_nothing(data_dir: Path) -> None
 def test_the_server_goes_after_its_clients_when_its_supervisor_is_killed(data_dir: Path) -> None:
     with running_palaver(data_dir) as palaver:
         job, pids = begin_long_reply(palaver), palaver.processes()
-        (supervisor,) = children_named(palaver, "-m shared.embedded")
+        (supervisor,) = children_named(palaver, "-m shared.process.embedded")
         os.kill(supervisor, signal.SIGKILL)
         palaver.wait()
         assert wait_until_gone(pids) == []

@@ -9,7 +9,7 @@ from typing import Any, Final
 import orjson
 from redis.asyncio import Redis
 
-from shared.keys import Keys
+from shared.store.keys import Keys
 from tests.faults.ledger import Ledger, Talk, Turn
 from tests.faults.script import reply_to
 

@@ -16,8 +16,8 @@ import httpx
 from redis.asyncio import Redis
 from redis.exceptions import BusyLoadingError
 
-from shared.keys import Keys
-from shared.lifeline import die_with_parent
+from shared.process.lifeline import die_with_parent
+from shared.store.keys import Keys
 from tests.faults.kept import KeptValkey
 from tests.faults.partition import Partition, running_partition
 from tests.faults.tls import make_certificate, running_tls_partition

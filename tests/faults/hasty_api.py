@@ -7,8 +7,8 @@ import asyncio
 import socket
 from typing import Any
 
-from api.connections import BoundedProtocol
-from api.outgoing import OutgoingLimits
+from api.http.connections import BoundedProtocol
+from api.http.outgoing import OutgoingLimits
 from api.server import main
 
 

@@ -1,4 +1,4 @@
-"""The embedded server as Palaver runs it: by `shared.keeper`, which lets its clients finish."""
+"""The embedded server as Palaver runs it: kept by `shared.process.keeper`."""
 
 import os
 import shutil
@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from shared.embedded import socket_path
+from shared.process.embedded import socket_path
 from tests.servers import START_TIMEOUT_S, Valkey, environment, process_tree
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,7 +26,7 @@ class KeptValkey(Valkey):
     def start(self) -> None:
         with open(self.folder / "keeper.log", "ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "shared.keeper"],
+                [sys.executable, "-m", "shared.process.keeper"],
                 cwd=ROOT,
                 env=environment(PALAVER_DATA_DIR=str(self.folder), PALAVER_GRACE="0"),
                 stdout=log,

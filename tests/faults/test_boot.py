@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from shared.boot import SCHEMA
 from shared.errors import EX_CONFIG
-from shared.keys import Keys
+from shared.store.boot import SCHEMA
+from shared.store.keys import Keys
 from tests.faults.cluster import NAMESPACE, Cluster, Process, running_cluster
 from tests.faults.helpers import assert_completed, ended, holder, post_job
 from tests.faults.partition import running_partition

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from shared.redis import AWAY, connect
+from shared.store.connection import AWAY, connect
 from tests.faults.partition import Partition
 from tests.faults.tls import make_certificate, running_tls_partition
 from tests.scripted import ScriptedEngine

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import httpx
 
-from api.keys import KeyFile
-from shared.limits import NO_LIMITS
+from api.http.keys import KeyFile
+from shared.wire.limits import NO_LIMITS
 from tests.faults.cluster import running_cluster
 from tests.faults.helpers import ended, holder, post_job
 

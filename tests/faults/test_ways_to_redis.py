@@ -13,8 +13,8 @@ import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 
-from shared.embedded import server_binary
 from shared.errors import ConfigError
+from shared.process.embedded import server_binary
 from tests.faults.tls import make_certificate
 from tests.scripted import ScriptedEngine
 from tests.servers import Stack, free_port, make_settings, running_stack, running_worker

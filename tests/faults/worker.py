@@ -17,13 +17,13 @@ from pathlib import Path
 
 import uvloop
 
-from shared import scripts
 from shared.config import fail_start, settings_or_exit
 from shared.errors import EX_SOFTWARE, ConfigError, TaskEnded
-from shared.logs import configure_logging
-from shared.supervisor import stop_on_signals
-from shared.turn_values import Claim
-from shared.turns import Turns
+from shared.process.logs import configure_logging
+from shared.process.supervisor import stop_on_signals
+from shared.store import scripts
+from shared.store.turns import Turns
+from shared.wire.turn import Claim
 from tests.faults.script import BREAK, HANG, deadly, die
 from tests.scripted import ScriptedEngine, control, last_prompt
 from worker.engine.interface import GenerationRequest, Piece

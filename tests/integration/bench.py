@@ -7,14 +7,14 @@ from redis.asyncio import Redis
 
 from shared import ids
 from shared.config import Settings
-from shared.events import EventLog
-from shared.jobs import Jobs
-from shared.keys import WORKER_GROUP, Keys
-from shared.messages import StoredMessage, decode_messages
-from shared.requests import Sampling
-from shared.schema import TurnRequest
-from shared.turn_values import Claim, Completion, Submission
-from shared.turns import Turns
+from shared.store.event_log import EventLog
+from shared.store.jobs import Jobs
+from shared.store.keys import WORKER_GROUP, Keys
+from shared.store.turns import Turns
+from shared.wire.messages import StoredMessage, decode_messages
+from shared.wire.requests import Sampling
+from shared.wire.schema import TurnRequest
+from shared.wire.turn import Claim, Completion, Submission
 
 LEASE_MS = 30_000
 

@@ -4,7 +4,7 @@ import pytest
 from redis.asyncio import Redis
 
 from shared.config import Settings
-from shared.keys import Keys
+from shared.store.keys import Keys
 from tests.integration.bench import Bench
 
 

@@ -12,13 +12,13 @@ from hypothesis.stateful import (
     invariant,
 )
 
-from shared.conversations import Conversations
 from shared.errors import Refused
-from shared.keys import Keys
-from shared.messages import StoredMessage, decode_messages
-from shared.redis import connect
-from shared.schema import ENDED
-from shared.turn_values import Accepted, Claim, Submission
+from shared.store.connection import connect
+from shared.store.conversations import Conversations
+from shared.store.keys import Keys
+from shared.wire.messages import StoredMessage, decode_messages
+from shared.wire.schema import ENDED
+from shared.wire.turn import Accepted, Claim, Submission
 from tests.integration.bench import Bench
 from tests.servers import make_settings
 

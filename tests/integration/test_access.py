@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from api.keys import KeyFile
-from shared.limits import NO_LIMITS, Limits
-from shared.redis import connect
+from api.http.keys import KeyFile
+from shared.store.connection import connect
+from shared.wire.limits import NO_LIMITS, Limits
 from tests.scripted import ScriptedEngine
 from tests.servers import Stack, Valkey, make_settings, running_stack
 

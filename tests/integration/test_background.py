@@ -9,7 +9,7 @@ import pytest
 from api.server import serve
 from shared.config import Settings
 from shared.errors import TaskEnded
-from shared.tasks import Background, Endless
+from shared.process.tasks import Background, Endless
 from tests.servers import running_server
 
 

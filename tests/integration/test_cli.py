@@ -67,7 +67,7 @@ class Command:
 @asynccontextmanager
 async def palaver(folder: Path, *arguments: str, **variables: str) -> AsyncIterator[Command]:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "api.cli", *arguments,
+        sys.executable, "-m", "cli", *arguments,
         cwd=ROOT,
         env=environment(XDG_STATE_HOME=str(folder), PYTHONUNBUFFERED="1", **variables),
         stdin=asyncio.subprocess.PIPE,

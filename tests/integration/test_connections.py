@@ -11,13 +11,13 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError
 
+from api.live.watch import Watch
 from api.server import connect_api
-from api.watch import Watch
 from shared.config import Settings
-from shared.embedded import server_binary
-from shared.events import Event, EventLog
-from shared.pools import BoundedPool
-from shared.redis import connect, wait_until_up
+from shared.process.embedded import server_binary
+from shared.store.connection import connect, wait_until_up
+from shared.store.event_log import Event, EventLog
+from shared.store.pool import BoundedPool
 from tests.integration.bench import Bench
 from tests.integration.test_jobs import Gate, submit
 from tests.scripted import ScriptedEngine

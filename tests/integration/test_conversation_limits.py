@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.limits import Limits
-from shared.redis import connect
+from shared.store.connection import connect
+from shared.wire.limits import Limits
 from tests.integration.test_access import running_guarded
 from tests.integration.test_jobs import Gate, submit
 from tests.scripted import ScriptedEngine

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from shared.config import Settings
-from shared.keys import Keys
-from shared.redis import connect
+from shared.store.connection import connect
+from shared.store.keys import Keys
 from tests.integration.test_jobs import Gate, ended, submit
 from tests.scripted import ScriptedEngine
 from tests.servers import Stack, Valkey, make_settings, running_stack

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 from redis.exceptions import ResponseError
 
-from shared.turn_values import Claim
+from shared.wire.turn import Claim
 from tests.integration.bench import Bench
 from worker.emitter import Emitter
 from worker.engine.interface import Meter, Piece

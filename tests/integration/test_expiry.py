@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from shared.conversations import Conversations
 from shared.errors import NoSuchConversation, TurnFailed
-from shared.keys import Keys
-from shared.messages import StoredMessage
-from shared.turn_values import Claim, Outcome, PieceRecord
+from shared.store.conversations import Conversations
+from shared.store.keys import Keys
+from shared.wire.messages import StoredMessage
+from shared.wire.turn import Claim, Outcome, PieceRecord
 from tests.integration.bench import Bench, completion
 from tests.servers import Valkey, make_settings
 

@@ -3,9 +3,9 @@
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shared.keys import Keys
-from shared.redis import connect
-from shared.turn_values import Place
+from shared.store.connection import connect
+from shared.store.keys import Keys
+from shared.wire.turn import Place
 from tests.integration.bench import Bench
 from tests.servers import Valkey, make_settings
 

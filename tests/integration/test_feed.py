@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator, Callable
 import httpx
 import pytest
 
-from api.feed import EventFeed
-from api.watch import Watch
+from api.live.feed import EventFeed
+from api.live.watch import Watch
 from shared.config import Settings
-from shared.keys import Keys
-from shared.redis import connect
-from shared.tasks import Background
-from shared.turn_values import Outcome, PieceRecord
+from shared.process.tasks import Background
+from shared.store.connection import connect
+from shared.store.keys import Keys
+from shared.wire.turn import Outcome, PieceRecord
 from tests.integration.bench import Bench, completion
 from tests.servers import Valkey, make_settings, running_server, running_valkey
 from tests.sse import all_events, received, text_of

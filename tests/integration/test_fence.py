@@ -5,8 +5,8 @@ import asyncio
 from shared.errors import (
     TurnFailed,
 )
-from shared.keys import WORKER_GROUP
-from shared.turn_values import Outcome, PieceRecord
+from shared.store.keys import WORKER_GROUP
+from shared.wire.turn import Outcome, PieceRecord
 from tests.integration.bench import Bench, completion
 
 

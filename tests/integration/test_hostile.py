@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from shared.config import Settings
-from shared.keys import Keys
+from shared.store.keys import Keys
 from tests.scripted import ScriptedEngine
 from tests.servers import Stack, running_stack
 

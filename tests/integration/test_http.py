@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from shared.config import Settings
-from shared.keys import Keys
-from shared.redis import connect
+from shared.store.connection import connect
+from shared.store.keys import Keys
 from tests.scripted import ScriptedEngine
 from tests.servers import Valkey, make_settings, running_api, running_server, running_stack
 

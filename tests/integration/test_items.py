@@ -7,11 +7,11 @@ import pytest
 
 from shared import ids
 from shared.config import Settings
-from shared.conversations import Conversations
-from shared.keys import Keys
-from shared.limits import Caller
-from shared.messages import StoredMessage
-from shared.redis import connect
+from shared.store.connection import connect
+from shared.store.conversations import Conversations
+from shared.store.keys import Keys
+from shared.wire.limits import Caller
+from shared.wire.messages import StoredMessage
 from tests.integration.responding import SENT_BACK, item, respond
 from tests.scripted import ScriptedEngine
 from tests.servers import Stack, Valkey, make_settings, running_stack

@@ -8,9 +8,9 @@ from redis.exceptions import OutOfMemoryError
 from shared.errors import (
     TurnFailed,
 )
-from shared.keys import Keys
-from shared.redis import connect
-from shared.turn_values import Outcome, PieceRecord
+from shared.store.connection import connect
+from shared.store.keys import Keys
+from shared.wire.turn import Outcome, PieceRecord
 from tests.integration.bench import Bench, completion
 from tests.servers import make_settings, running_valkey
 

@@ -10,10 +10,10 @@ import pytest
 
 from shared import ids
 from shared.config import Settings
-from shared.conversations import Conversations
 from shared.errors import TurnFailed
-from shared.redis import connect
-from shared.turn_values import Outcome, PieceRecord
+from shared.store.connection import connect
+from shared.store.conversations import Conversations
+from shared.wire.turn import Outcome, PieceRecord
 from tests.integration.bench import Bench, completion
 from tests.integration.test_jobs import Gate
 from tests.scripted import ScriptedEngine, failing

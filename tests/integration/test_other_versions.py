@@ -7,8 +7,8 @@ import pytest
 from redis.asyncio import Redis
 
 from shared.config import Settings
-from shared.keys import Keys
-from shared.schema import TurnRequest
+from shared.store.keys import Keys
+from shared.wire.schema import TurnRequest
 from tests.scripted import ScriptedEngine
 from tests.servers import running_stack
 

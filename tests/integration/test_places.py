@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from api.places import Places
-from api.watch import Watch
+from api.live.places import Places
+from api.live.watch import Watch
 from shared.config import Settings
 from shared.errors import QueueFull
-from shared.events import Event
-from shared.keys import Keys
-from shared.redis import AWAY, connect, wait_until_up
-from shared.tasks import Background
-from shared.turn_values import Place, Submission
-from shared.turns import Turns
+from shared.process.tasks import Background
+from shared.store.connection import AWAY, connect, wait_until_up
+from shared.store.event_log import Event
+from shared.store.keys import Keys
+from shared.store.turns import Turns
+from shared.wire.turn import Place, Submission
 from tests.integration.bench import Bench
 from tests.servers import Valkey, make_settings, running_valkey
 

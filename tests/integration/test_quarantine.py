@@ -3,9 +3,9 @@
 import asyncio
 from typing import Any
 
-from shared.keys import Keys
-from shared.redis import connect
-from shared.turn_values import Claim
+from shared.store.connection import connect
+from shared.store.keys import Keys
+from shared.wire.turn import Claim
 from tests.integration.bench import Bench
 from tests.scripted import ScriptedEngine, echo
 from tests.servers import Valkey, make_settings, running_stack

@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from api.connections import BoundedProtocol
-from api.outgoing import OutgoingLimits
+from api.http.connections import BoundedProtocol
+from api.http.outgoing import OutgoingLimits
 from tests.servers import make_settings, running_api
 
 LIMIT_S = 10.0

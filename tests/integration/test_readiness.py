@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.redis import connect
+from shared.store.connection import connect
 from tests.scripted import ScriptedEngine
 from tests.servers import Stack, Valkey, free_port, make_settings, running_stack, running_valkey
 

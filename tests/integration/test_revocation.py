@@ -6,9 +6,9 @@ from typing import Any
 
 import httpx
 
-from shared.keys import Keys
-from shared.limits import NO_LIMITS
-from shared.redis import connect
+from shared.store.connection import connect
+from shared.store.keys import Keys
+from shared.wire.limits import NO_LIMITS
 from tests.integration.test_access import Guarded, running_guarded
 from tests.integration.test_jobs import Gate
 from tests.scripted import ScriptedEngine

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from shared.keys import Keys
-from shared.redis import connect, wait_until_up
-from shared.turn_values import Outcome
+from shared.store.connection import connect, wait_until_up
+from shared.store.keys import Keys
+from shared.wire.turn import Outcome
 from tests.integration.bench import Bench, completion
 from tests.proxy import LossyProxy, running_proxy
 from tests.scripted import ScriptedEngine

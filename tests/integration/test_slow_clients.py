@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from api.connections import BoundedProtocol
+from api.http.connections import BoundedProtocol
 from shared.config import Settings
 from tests.servers import running_api
 

@@ -13,10 +13,10 @@ from hypothesis.stateful import (
 
 from shared import ids
 from shared.errors import StillInUse, TurnFailed
-from shared.keys import WORKER_GROUP
-from shared.requests import Sampling
-from shared.schema import TurnRequest
-from shared.turn_values import Outcome, PieceRecord, Submission
+from shared.store.keys import WORKER_GROUP
+from shared.wire.requests import Sampling
+from shared.wire.schema import TurnRequest
+from shared.wire.turn import Outcome, PieceRecord, Submission
 from tests.integration.bench import completion
 from tests.integration.model import (
     MAX_ATTEMPTS,

@@ -8,8 +8,8 @@ import pytest
 from redis.asyncio import Redis
 
 from shared.config import Settings
-from shared.keys import Keys
-from shared.redis import connect
+from shared.store.connection import connect
+from shared.store.keys import Keys
 from tests.scripted import ScriptedEngine
 from tests.servers import Stack, running_stack
 

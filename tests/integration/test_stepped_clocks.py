@@ -13,12 +13,12 @@ import pytest
 
 from shared import ids
 from shared.errors import LimitReached
-from shared.keys import WORKER_GROUP, Keys
-from shared.limits import Limits
-from shared.redis import connect
-from shared.server_clock import ServerClock, steady_s
-from shared.turn_values import Claim, Outcome
-from shared.turns import Turns
+from shared.store.connection import connect
+from shared.store.keys import WORKER_GROUP, Keys
+from shared.store.server_clock import ServerClock, steady_s
+from shared.store.turns import Turns
+from shared.wire.limits import Limits
+from shared.wire.turn import Claim, Outcome
 from tests.integration.bench import Bench, completion
 from tests.servers import make_settings, running_valkey
 

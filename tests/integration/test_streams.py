@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from shared.config import Settings
-from shared.keys import Keys
-from shared.redis import connect
+from shared.store.connection import connect
+from shared.store.keys import Keys
 from tests.integration.test_jobs import Gate, submit
 from tests.scripted import ScriptedEngine
 from tests.servers import make_settings, running_api, running_server, running_stack, running_valkey

@@ -6,7 +6,7 @@ from redis.asyncio import Redis
 
 from api.server import connect_api
 from shared.config import Settings
-from shared.tasks import end
+from shared.process.tasks import end
 
 STEPS = 40
 """Of the event loop; a first command has been sent and answered by then."""

@@ -15,9 +15,9 @@ from shared.errors import (
     QueueFull,
     TurnFailed,
 )
-from shared.events import Event, EventLog
-from shared.keys import Keys
-from shared.turn_values import Claim, Outcome, PieceRecord
+from shared.store.event_log import Event, EventLog
+from shared.store.keys import Keys
+from shared.wire.turn import Claim, Outcome, PieceRecord
 from tests.integration.bench import Bench, completion
 from tests.servers import Valkey, make_settings
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from shared.errors import TurnFailed
-from shared.limits import Limits
-from shared.turn_values import Emission, Outcome, PieceRecord
+from shared.wire.limits import Limits
+from shared.wire.turn import Emission, Outcome, PieceRecord
 from tests.integration.bench import Bench
 from tests.integration.test_access import running_guarded
 from tests.scripted import ScriptedEngine, failing

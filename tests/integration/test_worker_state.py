@@ -5,8 +5,8 @@ from typing import Any
 import orjson
 
 from shared.config import Settings
-from shared.keys import Keys
-from shared.redis import connect
+from shared.store.connection import connect
+from shared.store.keys import Keys
 from tests.scripted import ScriptedEngine
 from tests.servers import make_settings, running_stack, running_valkey
 

@@ -4,8 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from shared.append_only import append_only_folder, check_append_only, find_damage, whole_commands
 from shared.errors import ConfigError
+from shared.process.append_only import (
+    append_only_folder,
+    check_append_only,
+    find_damage,
+    whole_commands,
+)
 
 
 def command(*words: str) -> bytes:

@@ -9,7 +9,7 @@ import pytest
 
 from shared.config import Settings, load_settings, settings_or_exit, unknown_settings
 from shared.errors import EX_CONFIG, ConfigError
-from shared.redis import connect
+from shared.store.connection import connect
 
 SetEnv = Callable[..., None]
 

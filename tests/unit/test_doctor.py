@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from api.cli.doctor import model_findings
+from cli.doctor import model_findings
 
 GIB = 1 << 30
 GPU = {

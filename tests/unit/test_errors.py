@@ -11,7 +11,7 @@ import redis.exceptions
 from falcon import testing
 from pydantic import ValidationError
 
-from api.errors import (
+from api.http.errors import (
     PROBLEM_JSON,
     Problem,
     install_error_handlers,
@@ -44,8 +44,8 @@ from shared.errors import (
     UnusableOptions,
     WorkerLost,
 )
-from shared.requests import ChatRequest
-from shared.turns import error_data
+from shared.store.turns import error_data
+from shared.wire.requests import ChatRequest
 
 JOB = "0190a0b0c0d0e0f0a1b2c3d4e5f60718"
 

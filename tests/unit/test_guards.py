@@ -6,8 +6,8 @@ import falcon.asgi
 import pytest
 from falcon import testing
 
-from api.errors import install_error_handlers
-from api.guards import Guards
+from api.http.errors import install_error_handlers
+from api.http.guards import Guards
 from tests.servers import make_settings
 
 

@@ -12,7 +12,7 @@ PACKAGES = ("api", "worker", "shared")
 SOURCES = sorted(
     str(file.relative_to(ROOT)) for package in PACKAGES for file in (ROOT / package).rglob("*.py")
 )
-SCRIPTS = sorted(str(file.relative_to(ROOT)) for file in (ROOT / "shared/lua").glob("*.lua"))
+SCRIPTS = sorted(str(file.relative_to(ROOT)) for file in (ROOT / "shared/store/lua").glob("*.lua"))
 LLAMA = {
     f"worker/engine/{name}.py"
     for name in (
@@ -87,7 +87,7 @@ def read(path: str) -> str:
 
 def test_there_is_something_to_judge() -> None:
     assert set(SOURCES) > LLAMA
-    assert "shared/lua/lib.lua" in SCRIPTS
+    assert "shared/store/lua/lib.lua" in SCRIPTS
 
 
 @pytest.mark.parametrize("path", SOURCES)
@@ -95,7 +95,7 @@ def test_imports_run_from_api_and_worker_to_shared(path: str) -> None:
     assert strangers(read(path), path) == []
 
 
-@pytest.mark.parametrize("path", [path for path in SOURCES if path != "shared/keys.py"])
+@pytest.mark.parametrize("path", [path for path in SOURCES if path != "shared/store/keys.py"])
 def test_key_names_stand_in_one_file(path: str) -> None:
     assert key_names(read(path)) == []
 
@@ -106,20 +106,20 @@ def test_scripts_take_key_names_from_their_table(path: str) -> None:
 
 
 def test_key_names_are_where_they_belong() -> None:
-    assert len(key_names(read("shared/keys.py"))) > 5
+    assert len(key_names(read("shared/store/keys.py"))) > 5
 
 
 @pytest.mark.parametrize(
     ("path", "source"),
     [
-        ("api/chat.py", "import worker"),
-        ("api/chat.py", "from worker.window import trim"),
-        ("api/chat.py", "def f():\n    from ..worker import window"),
+        ("api/conversations/chat.py", "import worker"),
+        ("api/conversations/chat.py", "from worker.prompt.window import trim"),
+        ("api/conversations/chat.py", "def f():\n    from ...worker import window"),
         ("worker/reply.py", "from api import app"),
-        ("shared/turns.py", "import worker.window, os"),
-        ("shared/turns.py", "from api.app import create_app"),
+        ("shared/store/turns.py", "import worker.prompt.window, os"),
+        ("shared/store/turns.py", "from api.app import create_app"),
         ("worker/engine/engine.py", "from shared.errors import PalaverError"),
-        ("worker/engine/engine.py", "from worker.window import trim"),
+        ("worker/engine/engine.py", "from worker.prompt.window import trim"),
         ("worker/engine/engine.py", "from worker import window"),
         ("worker/engine/engine.py", "import llama_cpp"),
         ("worker/settings.py", "from llama_cpp import llama_chat_format"),

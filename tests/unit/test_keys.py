@@ -12,9 +12,9 @@ from typing import Any
 import orjson
 import pytest
 
-from api.keys import KeyFile, KeyRing, digest_of
+from api.http.keys import KeyFile, KeyRing, digest_of
 from shared.errors import ConfigError
-from shared.limits import Limits
+from shared.wire.limits import Limits
 from tests.servers import environment
 
 LIMITS = Limits(requests_per_minute=60, tokens_per_day=1000)

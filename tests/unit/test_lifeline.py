@@ -15,7 +15,7 @@ from tests.servers import environment, is_alive, process_tree
 # signal, that it watches.
 WATCHER = """
 import asyncio, signal
-from shared.lifeline import watch_ancestors
+from shared.process.lifeline import watch_ancestors
 
 async def main():
     gone = asyncio.Event()
@@ -40,14 +40,14 @@ signal.pause()
 # The same, and says to its child that it supervises it.
 SUPERVISING_PARENT = """
 import os, signal, subprocess, sys
-from shared.lifeline import SUPERVISOR_VARIABLE
+from shared.process.lifeline import SUPERVISOR_VARIABLE
 subprocess.Popen(sys.argv[1:], env={**os.environ, SUPERVISOR_VARIABLE: str(os.getpid())})
 signal.pause()
 """
 
 MORTAL_PARENT = """
 import os, signal, subprocess, sys
-from shared.lifeline import die_with_parent
+from shared.process.lifeline import die_with_parent
 me = os.getpid()
 subprocess.Popen(
     [sys.executable, "-c", sys.argv[1]], preexec_fn=lambda: die_with_parent(me, signal.SIGTERM)
@@ -191,7 +191,7 @@ def test_where_descriptors_are_refused_only_a_process_that_is_gone_is_gone() -> 
 def test_the_first_process_of_a_container_goes_on() -> None:
     """In a namespace of its own a process has the number 1, and a parent that is not there."""
     code = (
-        "import asyncio, os; from shared.lifeline import watch_ancestors\n"
+        "import asyncio, os; from shared.process.lifeline import watch_ancestors\n"
         "async def main():\n"
         "    gone = asyncio.Event()\n"
         "    watch_ancestors(asyncio.get_running_loop(), gone.set)\n"

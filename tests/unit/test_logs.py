@@ -8,7 +8,14 @@ import sys
 
 import pytest
 
-from shared.logs import HumanLines, JsonLines, Trouble, about, add_context, configure_logging
+from shared.process.logs import (
+    HumanLines,
+    JsonLines,
+    Trouble,
+    about,
+    add_context,
+    configure_logging,
+)
 
 
 def record(message: str, **fields: object) -> logging.LogRecord:

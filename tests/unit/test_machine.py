@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.machine import usable_cores, usable_memory
+from shared.process.machine import usable_cores, usable_memory
 
 AFFINITY = len(os.sched_getaffinity(0))
 PHYSICAL = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -5,8 +5,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.messages import StoredMessage, decode_messages
-from shared.schema import Role
+from shared.wire.messages import StoredMessage, decode_messages
+from shared.wire.schema import Role
 
 texts = st.text(st.characters(codec="utf-8"))
 

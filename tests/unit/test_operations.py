@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from api.metrics import Families, HttpMetrics, queue_families, worker_families
-from shared.queue import QueueState
+from api.ops.metrics import Families, HttpMetrics, queue_families, worker_families
+from shared.store.queue import QueueState
 from worker.turn_metrics import TurnMetrics
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "operations"

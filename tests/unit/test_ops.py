@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from api.ops.figures import worker_row
 from api.ops.samples import histogram
 from api.ops.totals import STARTS, Growth, figures_of
-from shared.histograms import SECONDS, Histogram
+from shared.wire.histograms import SECONDS, Histogram
 
 
 def test_a_worker_of_another_version_may_tell_less() -> None:

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from api.outgoing import Backlog, Outgoing, OutgoingLimits
+from api.http.outgoing import Backlog, Outgoing, OutgoingLimits
 
 HASTY = OutgoingLimits(unread_s=0.02, unread_bytes=100, stale_s=-1, linger_s=0.02, linger_bytes=50)
 

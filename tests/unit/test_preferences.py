@@ -3,7 +3,7 @@
 import pytest
 from falcon import testing
 
-from api.preferences import accepts, wants_events
+from api.http.preferences import accepts, wants_events
 from api.web.pages import wants_page
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from shared.embedded import make_private
+from shared.process.embedded import make_private
 
 
 def mode(path: Path) -> int:

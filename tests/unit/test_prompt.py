@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import ContextLengthExceeded
-from shared.messages import StoredMessage
-from shared.requests import Sampling
-from shared.schema import Role, TurnRequest
-from shared.turn_values import Claim, History
+from shared.wire.messages import StoredMessage
+from shared.wire.requests import Sampling
+from shared.wire.schema import Role, TurnRequest
+from shared.wire.turn import Claim, History
 from tests.scripted import ScriptedEngine
 from worker.engine.interface import PromptMessage
-from worker.prompt import Prompt, build_prompt, look_ahead
-from worker.window import Budget, split_turns
+from worker.prompt.build import Prompt, build_prompt, look_ahead
+from worker.prompt.window import Budget, split_turns
 
 WIDE = Budget(window=10_000, max_tokens=100, trim_to=0.6)
 ENGINE = ScriptedEngine()

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from shared.ids import MAX_CONVERSATION
-from shared.requests import ChatRequest, Sampling
-from shared.schema import TurnRequest, reply_object, rfc3339
+from shared.wire.requests import ChatRequest, Sampling
+from shared.wire.schema import TurnRequest, reply_object, rfc3339
 
 texts = st.text(st.characters(codec="utf-8"))
 optional_texts = st.none() | texts

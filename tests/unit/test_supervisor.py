@@ -12,7 +12,7 @@ from typing import IO
 import pytest
 
 from shared.errors import EX_CONFIG
-from shared.logs import Repeated
+from shared.process.logs import Repeated
 from tests.servers import as_in_a_terminal, environment, is_alive, process_tree
 
 TIMEOUT_S = 10.0
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.timeout(30)
 
 SUPERVISE = """
 import asyncio, sys
-from shared.supervisor import Supervisor
+from shared.process.supervisor import Supervisor
 
 supervisor = Supervisor([sys.executable, "-u", "-c", sys.argv[1]], name="test")
 sys.exit(asyncio.run(supervisor.run()))

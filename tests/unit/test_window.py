@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import ContextLengthExceeded
-from shared.messages import StoredMessage
-from shared.schema import Role
-from worker.window import Budget, split_turns, trim
+from shared.wire.messages import StoredMessage
+from shared.wire.schema import Role
+from worker.prompt.window import Budget, split_turns, trim
 
 budgets = st.builds(
     Budget,

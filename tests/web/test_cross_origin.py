@@ -9,7 +9,7 @@ from playwright.async_api import BrowserContext, expect
 from redis.asyncio import Redis
 
 from shared.config import Settings
-from shared.keys import Keys
+from shared.store.keys import Keys
 from tests.scripted import ScriptedEngine
 from tests.servers import running_stack
 

@@ -11,9 +11,9 @@ import httpx
 import pytest
 from playwright.async_api import BrowserContext, Page, expect
 
-from api.keys import KeyFile
+from api.http.keys import KeyFile
 from shared.config import Settings
-from shared.limits import NO_LIMITS
+from shared.wire.limits import NO_LIMITS
 from tests.e2e.processes import Palaver
 from tests.scripted import ScriptedEngine, last_prompt
 from tests.servers import Valkey, make_settings, running_stack

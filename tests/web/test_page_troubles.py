@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from playwright.async_api import BrowserContext, Route, expect
 
-from api.keys import KeyFile
+from api.http.keys import KeyFile
 from shared.config import Settings
-from shared.limits import NO_LIMITS, Limits
+from shared.wire.limits import NO_LIMITS, Limits
 from tests.scripted import ScriptedEngine
 from tests.servers import Stack, Valkey, make_settings, running_stack
 from tests.web.browser import open_tab

@@ -1,0 +1,97 @@
+"""`/conversations/{id}` and its messages."""
+
+import re
+
+import falcon
+import falcon.asgi
+import orjson
+
+from api.http.access import caller_of
+from api.http.errors import Problem, field_problem
+from shared.store.conversations import Conversations
+
+_ID = re.compile(r"[1-9][0-9]{0,15}")
+_PLACE = re.compile(r"([0-9]{1,15}-)?[1-9][0-9]{0,15}")
+_DEFAULT_LIMIT = 50
+_LARGEST_LIMIT = 500
+_LARGEST_NUMBER = 2**53
+
+
+class ConversationsResource:
+    """Lists the caller's own conversations; only where there are API keys."""
+
+    def __init__(self, conversations: Conversations, *, is_open: bool) -> None:
+        self._conversations = conversations
+        self._is_open = is_open
+
+    async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
+        if self._is_open:
+            raise Problem(404, "not_found", "without API keys conversations are not listed")
+        limit = _number(req, "limit", 1, _LARGEST_LIMIT) or _DEFAULT_LIMIT
+        before = req.get_param("before")
+        if before is not None and not _PLACE.fullmatch(before):
+            raise field_problem("before", "is not the `next` of a page")
+        listed = await self._conversations.list(caller_of(req).owner, limit, before)
+        resp.content_type = falcon.MEDIA_JSON
+        resp.data = orjson.dumps(listed)
+
+
+class ConversationResource:
+    """Shows and deletes a conversation."""
+
+    def __init__(self, conversations: Conversations) -> None:
+        self._conversations = conversations
+
+    async def on_get(
+        self, req: falcon.asgi.Request, resp: falcon.asgi.Response, conversation: str
+    ) -> None:
+        found = await self._conversations.show(_checked(conversation), caller_of(req).owner)
+        if found is None:
+            raise _not_found()
+        resp.content_type = falcon.MEDIA_JSON
+        resp.data = orjson.dumps(found)
+
+    async def on_delete(
+        self, req: falcon.asgi.Request, resp: falcon.asgi.Response, conversation: str
+    ) -> None:
+        if not await self._conversations.delete(_checked(conversation), caller_of(req).owner):
+            raise _not_found()
+        resp.status = 204
+
+
+class MessagesResource:
+    """Pages through a conversation's messages."""
+
+    def __init__(self, conversations: Conversations) -> None:
+        self._conversations = conversations
+
+    async def on_get(
+        self, req: falcon.asgi.Request, resp: falcon.asgi.Response, conversation: str
+    ) -> None:
+        limit = _number(req, "limit", 1, _LARGEST_LIMIT) or _DEFAULT_LIMIT
+        before = _number(req, "before", 1, _LARGEST_NUMBER) or 0
+        owner = caller_of(req).owner
+        page = await self._conversations.page(_checked(conversation), owner, limit, before)
+        if page is None:
+            raise _not_found()
+        resp.content_type = falcon.MEDIA_JSON
+        resp.data = orjson.dumps(page.to_wire())
+
+
+def _checked(conversation: str) -> str:
+    if not _ID.fullmatch(conversation):
+        raise _not_found()
+    return conversation
+
+
+def _not_found() -> Problem:
+    return Problem(404, "not_found", "there is no such conversation")
+
+
+def _number(req: falcon.asgi.Request, name: str, lowest: int, highest: int) -> int | None:
+    said = req.get_param(name)
+    if said is None:
+        return None
+    if not re.fullmatch("[0-9]{1,17}", said) or not lowest <= int(said) <= highest:
+        raise field_problem(name, f"must be an integer from {lowest} to {highest}")
+    return int(said)

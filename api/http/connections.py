@@ -1,0 +1,331 @@
+"""HTTP connections: what a client may send, and how long it may take, before, in and behind a body.
+
+uvicorn reads whatever is sent for as long as somebody sends it. Here everything that is no body
+counts against one budget of bytes, every part of a request has its time, and what is unusual enough
+to be read differently by a proxy in front is refused.
+"""
+
+import asyncio
+import enum
+import logging
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from api.http.incoming import BODY_TIMEOUT, BODY_TIMEOUT_S
+from api.http.outgoing import Backlog, Outgoing, OutgoingLimits
+
+log = logging.getLogger(__name__)
+
+_FRAMING: Final = 8
+"""Bytes that each byte of a body may have around it: chunks may be as small as one."""
+_GRACE_S: Final = 2.0
+"""A body that is late is answered by who reads it; after this much more the connection ends."""
+_VERSIONS: Final = ("1.0", "1.1")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What a client is told before its connection ends."""
+
+    status: int
+    reason: str
+    code: str
+    detail: str
+
+    def to_bytes(self) -> bytes:
+        """The whole answer."""
+        body = (
+            f'{{"type":"urn:palaver:problem:{self.code}","title":"{self.reason}",'
+            f'"status":{self.status},"detail":"{self.detail}","code":"{self.code}"}}'
+        )
+        return (
+            f"HTTP/1.1 {self.status} {self.reason}\r\nContent-Type: application/problem+json\r\n"
+            f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}"
+        ).encode()
+
+
+def _bad(detail: str, code: str = "invalid_http") -> Refusal:
+    return Refusal(400, "Bad Request", code, detail)
+
+
+_MALFORMED: Final = _bad("this is no HTTP request")
+_VERSION: Final = _bad("HTTP/1.1 and HTTP/1.0 are spoken here")
+_HOSTS: Final = _bad("there is more than one Host header", "host_refused")
+_OTHER_HOST: Final = _bad("the target names another host than the Host header", "host_refused")
+_BAD_FRAMING: Final = _bad("there is too much around the body", "framing_too_large")
+_PIPELINED: Final = _bad("too many requests came before their answers", "pipelined")
+_SLOW_HEAD: Final = Refusal(
+    408, "Request Timeout", "headers_timeout", "the headers were not sent in time"
+)
+_SLOW_BODY: Final = Refusal(408, "Request Timeout", "body_timeout", "the body was not sent in time")
+_LONG_HEAD: Final = Refusal(
+    431, "Request Header Fields Too Large", "headers_too_large", "the headers are too long"
+)
+
+
+class Refused(Exception):
+    """Raised in the middle of parsing: nothing more of it is looked at."""
+
+
+class Part(enum.Enum):
+    """What of a request is being sent."""
+
+    NOTHING = enum.auto()
+    HEAD = enum.auto()
+    BODY = enum.auto()
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """uvicorn's, with limits on the time and the size of everything that a client sends."""
+
+    head_timeout_s: ClassVar[float] = 15.0
+    head_bytes: ClassVar[int] = 65_536
+    head_fields: ClassVar[int] = 100
+    body_timeout_s: ClassVar[float] = BODY_TIMEOUT_S
+    most_pipelined: ClassVar[int] = 16
+    outgoing: ClassVar[OutgoingLimits] = OutgoingLimits()
+    backlog: ClassVar[Backlog] = Backlog()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
+        self._out = Outgoing(
+            transport, self.loop, self.outgoing, self.backlog, self._request_is_whole
+        )
+        self._part, self._message = Part.HEAD, 0
+        self._timed: tuple[Part, int] = (Part.NOTHING, 0)
+        self._timer: asyncio.TimerHandle | None = None
+        self._overhead = self._head_length = self._beginning = 0
+        self._is_silent, self._is_deaf, self._is_between = True, False, True
+        self._refusal: Refusal | None = None
+        self._is_continued = False
+        self._answering: RequestResponseCycle | None = None
+        super().connection_made(self._out)
+        self._time()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._part = Part.NOTHING
+        self._time()
+        self._out.gone()
+        # uvicorn tells only the last of several requests.
+        for cycle in (self._answering, *(cycle for cycle, _ in self.pipeline)):
+            if cycle is not None:
+                cycle.disconnected = True
+                cycle.message_event.set()
+        self.pipeline.clear()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        if self._is_deaf or self._out.is_closing():
+            self._out.discard(len(data))
+            return
+        self._is_silent = False
+        self._overhead += len(data)
+        self._beginning = len(data) if self._is_between else 0
+        self._parse(data)
+        if data.endswith(b"\n") and self._is_without_version():
+            self._refusal = self._refusal or _VERSION
+        if self._overhead > self.head_bytes and self._refusal is None:
+            self._refusal = _BAD_FRAMING if self._part is Part.BODY else _LONG_HEAD
+        if self._refusal is not None:
+            self._refuse(self._refusal)
+        elif self._part is Part.NOTHING and not self._is_answering:
+            # Something that begins no request: it has ended the time that an idle connection has.
+            self._part = Part.HEAD
+        self._time()
+
+    def _parse(self, data: bytes) -> None:
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._go_on(data[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            self._refusal = self._refusal or _MALFORMED
+
+    def _is_without_version(self) -> bool:
+        """Whether a first line ended after its target (HTTP/0.9): there are no headers to await."""
+        is_in_head = self._part is Part.HEAD and self._message > 0 and bool(self.url)
+        return is_in_head and self.parser.get_http_version().startswith("0.")
+
+    def _go_on(self, rest: bytes) -> None:
+        """Behind a request that would rather speak another protocol.
+
+        It is answered in this one, but the parser takes no body from it. So it is given the rest as
+        if a request with the same body began there.
+        """
+        framing = [
+            b"%s: %s\r\n" % field
+            for field in self.headers
+            if field[0] in (b"content-length", b"transfer-encoding")
+        ]
+        if framing:
+            self._is_continued = True
+            rest = b"POST / HTTP/1.1\r\n" + b"".join(framing) + b"\r\n" + rest
+        if rest:
+            self._parse(rest)
+
+    def _should_upgrade(self) -> bool:
+        return False
+
+    def on_message_begin(self) -> None:
+        if self._is_continued:
+            return
+        self._part = Part.HEAD
+        self._message += 1
+        self._is_between = False
+        # Of what came with the end of another request, only whole headers are counted.
+        self._overhead, self._beginning, self._head_length = self._beginning, 0, 0
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        if self._is_continued:
+            return
+        self._count_head(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._is_continued:
+            return
+        self._count_head(len(name) + len(value) + len(": \r\n"))
+        if self._part is Part.BODY:
+            return  # A trailer: its name may be that of a header that has been judged already.
+        super().on_header(name, value)
+        if len(self.headers) > self.head_fields:
+            self._stop(_LONG_HEAD)
+
+    def _count_head(self, length: int) -> None:
+        self._head_length += length
+        if self._head_length > self.head_bytes:
+            self._stop(_LONG_HEAD)
+
+    def on_headers_complete(self) -> None:
+        if self._is_continued:
+            return
+        if self.parser.get_http_version() not in _VERSIONS:
+            self._stop(_VERSION)
+        if len(self.pipeline) >= self.most_pipelined:
+            self._stop(_PIPELINED)
+        self._check_target()
+        self._part = Part.BODY
+        self.scope[BODY_TIMEOUT] = self.body_timeout_s  # type: ignore[typeddict-unknown-key]  # ours
+        super().on_headers_complete()
+
+    def _check_target(self) -> None:
+        """A request that names two hosts is read differently by different readers."""
+        hosts = [value for name, value in self.headers if name == b"host"]
+        if len(hosts) > 1:
+            self._stop(_HOSTS)
+        if self.url.startswith((b"/", b"*")):
+            return
+        target = httptools.parse_url(self.url)
+        authority = self.url.partition(b"//")[2].partition(b"/")[0].partition(b"?")[0]
+        if target.schema is None or [authority.lower()] != [host.lower() for host in hosts]:
+            self._stop(_OTHER_HOST)
+        self.url = (target.path or b"/") + (b"?" + target.query if target.query else b"")
+
+    def on_body(self, body: bytes) -> None:
+        self._overhead -= (1 + _FRAMING) * len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        if not self._is_continued and self.parser.should_upgrade() and self._has_body():
+            return  # It comes behind this.
+        self._is_continued = False
+        self._part, self._overhead, self._is_between = Part.NOTHING, 0, True
+        super().on_message_complete()
+
+    def _has_body(self) -> bool:
+        return any(name in (b"content-length", b"transfer-encoding") for name, _ in self.headers)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, _fitting(cycle, app))
+
+    def _stop(self, refusal: Refusal) -> None:
+        self._refusal = refusal
+        raise Refused
+
+    @property
+    def _is_answering(self) -> bool:
+        return self._answering is not None and not self._answering.response_complete
+
+    def _request_is_whole(self) -> bool:
+        return self._part is Part.NOTHING or self._is_silent
+
+    def _time(self) -> None:
+        """See to it that the part that is being sent has its time, and only that."""
+        now = (self._part, self._message)
+        if now == self._timed:
+            return
+        self._timed = now
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._part is Part.HEAD:
+            self._timer = self.loop.call_later(self.head_timeout_s, self._late)
+        elif self._part is Part.BODY:
+            self._timer = self.loop.call_later(self.body_timeout_s + _GRACE_S, self._late)
+
+    def _late(self) -> None:
+        if self.flow.read_paused:  # By us: it cannot be sent any faster.
+            self._timed = (Part.NOTHING, 0)
+            self._time()
+        elif self._is_silent:
+            self._out.close()
+        else:
+            self._refuse(_SLOW_HEAD if self._part is Part.HEAD else _SLOW_BODY)
+
+    def _refuse(self, refusal: Refusal) -> None:
+        log.debug("a connection is refused: %s", refusal.code)
+        self._is_deaf = True
+        if not self._can_be_told():
+            # It would stand in the middle of another answer, or before one: that is the last.
+            last = self.pipeline[0][0] if self.pipeline else self._answering
+            assert last is not None
+            last.keep_alive = False
+            return
+        if self._answering is not None:
+            self._answering.disconnected = True
+            self._answering.message_event.set()
+        self._out.write(refusal.to_bytes())
+        self._out.close()
+
+    def _can_be_told(self) -> bool:
+        answering = self._answering
+        if answering is None or answering.response_complete:
+            return True
+        is_its_own = self._part is Part.BODY and answering is self.cycle
+        return is_its_own and not answering.response_started
+
+
+def _fitting(cycle: RequestResponseCycle, app: Any) -> Any:
+    """An application whose answers fit what the client can read, and has sent.
+
+    To one that speaks HTTP/1.0 an answer of unknown length ends with its connection, not with a
+    last chunk. A connection on which a request is answered before it was whole is not kept.
+    """
+
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        ends_with_connection = False
+
+        async def send_fitting(message: Any) -> None:
+            nonlocal ends_with_connection
+            if message["type"] == "http.response.start":
+                if cycle.more_body:
+                    cycle.keep_alive = False
+                if scope["http_version"] == "1.0" and not _has_length(message):
+                    ends_with_connection = True
+                    cycle.chunked_encoding = False
+            elif ends_with_connection:
+                cycle.expected_content_length = len(message.get("body", b""))
+            await send(message)
+
+        await app(scope, receive, send_fitting)
+
+    return answer
+
+
+def _has_length(message: Any) -> bool:
+    return any(name.lower() == b"content-length" for name, _ in message.get("headers", ()))

@@ -1,0 +1,364 @@
+"""Shared errors as HTTP: RFC 9457 problem objects, in one place."""
+
+import logging
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import falcon
+import falcon.asgi
+import orjson
+from pydantic import BaseModel, ValidationError
+from redis.exceptions import RedisError
+
+from shared.errors import (
+    ConversationBusy,
+    IdempotencyKeyReused,
+    IdempotencyKeySpent,
+    InvalidReplaceFrom,
+    LimitReached,
+    MemoryShort,
+    NoSuchConversation,
+    NoSuchTurn,
+    NoWorker,
+    OutcomeUnknown,
+    PalaverError,
+    QueueFull,
+    ReadOnlyRedis,
+    StillInUse,
+    TurnInProgress,
+    TurnWithoutReply,
+)
+from shared.store.connection import AWAY, trouble, will_pass
+from shared.wire.limits import Allowance
+
+log = logging.getLogger(__name__)
+
+M = TypeVar("M", bound=BaseModel)
+Path = tuple[int | str, ...]
+
+PROBLEM_JSON: Final = "application/problem+json"
+
+_RETRY_AFTER_S: Final = 2
+_MOST_ERRORS: Final = 50
+"""Wrong fields that one answer names; a body can have a hundred thousand."""
+UNKNOWN_FIELD: Final = "there is no such field"
+MISSING_FIELD: Final = "Field required"
+_WORDS: Final = {
+    "extra_forbidden": UNKNOWN_FIELD,
+    "missing": MISSING_FIELD,
+    "model_type": "must be an object",
+    "dict_type": "must be an object",
+    "tuple_type": "must be a list",
+}
+_TITLES: Final = {
+    "invalid_body": "The body is not a JSON object",
+    "invalid_request": "A field is wrong",
+    "not_found": "Not found",
+    "method_not_allowed": "Method not allowed",
+    "conversation_busy": "The conversation is busy",
+    "context_length_exceeded": "The prompt does not fit the window",
+    "deadline_exceeded": "The turn took too long",
+    "job_cancelled": "The job was cancelled",
+    "generation_failed": "The reply could not be generated",
+    "worker_lost": "The workers were lost",
+}
+
+
+class Problem(Exception):
+    """An answer other than the one asked for.
+
+    Args:
+        status: HTTP status.
+        code: machine-readable reason.
+        detail: for people.
+        errors: the wrong fields, for 422.
+        retry_after_s: sent as `Retry-After`.
+        extra: further members of the problem object.
+        headers: further headers.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        errors: Sequence[Mapping[str, str]] = (),
+        retry_after_s: int | None = None,
+        extra: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.errors = errors
+        self.extra = dict(extra or {})
+        self.headers = dict(headers or {})
+        if retry_after_s is not None:
+            self.headers["Retry-After"] = str(retry_after_s)
+
+    def body(self) -> bytes:
+        """The problem object as JSON."""
+        title = _TITLES.get(self.code) or self.code.replace("_", " ").capitalize()
+        members: dict[str, Any] = {
+            "type": f"urn:palaver:problem:{self.code}",
+            "title": title,
+            "status": self.status,
+            "detail": self.detail,
+            "code": self.code,
+        }
+        if self.errors:
+            members["errors"] = list(self.errors)
+        return orjson.dumps(members | self.extra)
+
+
+def field_problem(field: str, message: str) -> Problem:
+    """422 for one field."""
+    return Problem(
+        422,
+        "invalid_request",
+        f"{field}: {message}",
+        errors=[{"field": field, "message": message}],
+    )
+
+
+def validation_problem(error: ValidationError, body: Any) -> Problem:
+    """422 for everything that pydantic found, each at the client's own path."""
+    found: dict[Path, str] = {}
+    for item in error.errors(include_url=False, include_input=False)[:_MOST_ERRORS]:
+        path = _client_path(item["loc"], body, is_missing=item["type"] == "missing")
+        found.setdefault(path, _message(item))
+    errors = [
+        {"field": ".".join(map(str, path)), "message": message}
+        for path, message in found.items()
+        if not any(_is_within(other, path) for other in found)
+    ]
+    detail = "; ".join(
+        f"{item['field']}: {item['message']}" if item["field"] else item["message"]
+        for item in errors
+    )
+    return Problem(422, "invalid_request", detail, errors=errors)
+
+
+def parse(kind: type[M], body: Any, context: dict[str, Any] | None = None) -> M:
+    """A client's JSON as a model.
+
+    Raises:
+        Problem: 422, naming every wrong field.
+    """
+    try:
+        return kind.model_validate(body, context=context)
+    except ValidationError as error:
+        raise validation_problem(error, body) from None
+
+
+def _client_path(loc: Path, body: Any, *, is_missing: bool) -> Path:
+    """A field's place in what the client sent: pydantic's names of a union's members are left out.
+
+    Such a name can equal a field's (`json_schema`): what is not there is stepped over.
+    """
+    path: list[int | str] = []
+    node = body
+    for position, step in enumerate(loc):
+        if _has(node, step):
+            node = node[step]
+        elif not (is_missing and position == len(loc) - 1):
+            continue
+        path.append(step)
+    return tuple(path)
+
+
+def _has(node: Any, step: int | str) -> bool:
+    if isinstance(step, int):
+        return isinstance(node, list) and step < len(node)
+    return isinstance(node, dict) and step in node
+
+
+def _is_within(path: Path, other: Path) -> bool:
+    return len(path) > len(other) and path[: len(other)] == other
+
+
+def _message(item: Any) -> str:
+    match item["type"]:
+        case "too_short":
+            return f"must have at least {item['ctx']['min_length']} entries"
+        case "too_long":
+            return f"must have at most {item['ctx']['max_length']} entries"
+    return _WORDS.get(item["type"]) or str(item["msg"])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """How problems are told to clients of another API.
+
+    Args:
+        body: makes that API's JSON of a problem.
+        statuses: that API's statuses, where they are others than ours.
+    """
+
+    body: Callable[[Problem], bytes]
+    statuses: Mapping[int, int]
+
+
+Dialects = Mapping[str, Dialect]
+NO_DIALECTS: Final[Dialects] = {}
+
+
+def to_problem(error: PalaverError) -> Problem:
+    """What a client is told of one of our errors."""
+    detail = str(error)
+    match error:
+        case NoSuchConversation():
+            return Problem(404, "not_found", detail)
+        case NoSuchTurn():
+            return Problem(404, "previous_response_not_found", detail)
+        case TurnInProgress():
+            return Problem(409, "response_in_progress", detail, retry_after_s=_RETRY_AFTER_S)
+        case TurnWithoutReply():
+            return Problem(422, f"previous_response_{error.status}", detail)
+        case StillInUse():
+            return _in_use(error)
+        case ConversationBusy():
+            return Problem(409, "conversation_busy", detail, retry_after_s=_RETRY_AFTER_S)
+        case InvalidReplaceFrom():
+            return field_problem("replace_from", detail)
+        case QueueFull():
+            return Problem(503, "queue_full", detail, retry_after_s=max(1, math.ceil(error.wait_s)))
+        case IdempotencyKeyReused():
+            return Problem(422, "idempotency_key_reused", detail)
+        case IdempotencyKeySpent():
+            return Problem(410, "idempotency_key_spent", detail, extra={"job": error.job})
+        case MemoryShort():
+            return Problem(503, "memory_short", detail, retry_after_s=_RETRY_AFTER_S)
+        case ReadOnlyRedis():
+            return Problem(503, "redis_away", detail, retry_after_s=_RETRY_AFTER_S)
+        case LimitReached():
+            return _limit_problem(error)
+        case NoWorker():
+            return Problem(503, "no_worker", detail, retry_after_s=_RETRY_AFTER_S)
+        case OutcomeUnknown():
+            return Problem(
+                503,
+                "outcome_unknown",
+                detail,
+                retry_after_s=_RETRY_AFTER_S,
+                extra={"job": error.job},
+            )
+        case _:
+            return Problem(500, "internal_error", "something went wrong here")
+
+
+def _in_use(error: StillInUse) -> Problem:
+    return Problem(
+        409,
+        "response_in_use",
+        str(error),
+        extra={"conversation": f"conv_{error.conversation}"},
+        headers={"x-should-retry": "false"},
+    )
+
+
+def _limit_problem(error: LimitReached) -> Problem:
+    """429; of prompts a minute it is told, too, when all of them are there again."""
+    headers = {}
+    if error.kind == "requests":
+        reset_s = error.wait_s + 60 - 60 / error.limit
+        headers = rate_limit_headers(Allowance(error.limit, 0, reset_s))
+    retry_after_s = max(1, math.ceil(error.wait_s))
+    return Problem(
+        429, f"limit_{error.kind}", str(error), retry_after_s=retry_after_s, headers=headers
+    )
+
+
+def rate_limit_headers(allowance: Allowance) -> dict[str, str]:
+    """What is left of the prompts a minute, named as OpenAI does."""
+    return {
+        "x-ratelimit-limit-requests": str(allowance.limit),
+        "x-ratelimit-remaining-requests": str(allowance.remaining),
+        "x-ratelimit-reset-requests": f"{allowance.reset_s:.3f}s",
+    }
+
+
+_JOB_STATUS: Final = {
+    "context_length_exceeded": 422,
+    "unusable_options": 422,
+    "deadline_exceeded": 504,
+    "job_cancelled": 409,
+}
+
+
+def job_problem(job: str, conversation: str, error: Mapping[str, Any]) -> Problem:
+    """What a waiting client is told of a job that ended without a reply."""
+    code = str(error["code"])
+    extra = {name: value for name, value in error.items() if name not in ("code", "detail")}
+    return Problem(
+        _JOB_STATUS.get(code, 500),
+        code,
+        str(error["detail"]),
+        extra={**extra, "job": job, "id": int(conversation)},
+        headers={"x-should-retry": "false"},
+    )
+
+
+def install_error_handlers(
+    app: "falcon.asgi.App[Any, Any]", dialects: Dialects = NO_DIALECTS
+) -> None:
+    """Answer every error of this application as a problem object.
+
+    Args:
+        dialects: of other APIs, by the beginning of the path.
+    """
+
+    async def problem(req: Any, resp: falcon.asgi.Response, error: Problem, _params: Any) -> None:
+        resp.status = error.status
+        resp.content_type, resp.data = PROBLEM_JSON, error.body()
+        for prefix, dialect in dialects.items():
+            if req.path.startswith(prefix):
+                resp.status = dialect.statuses.get(error.status, error.status)
+                resp.content_type, resp.data = falcon.MEDIA_JSON, dialect.body(error)
+        resp.set_headers(error.headers)
+
+    async def ours(req: Any, resp: Any, error: PalaverError, params: Any) -> None:
+        await problem(req, resp, to_problem(error), params)
+
+    async def redis_away(req: Any, resp: Any, error: Exception, params: Any) -> None:
+        trouble.met(error)
+        answer = Problem(503, "redis_away", "Redis cannot be reached", retry_after_s=_RETRY_AFTER_S)
+        await problem(req, resp, answer, params)
+
+    async def http(req: Any, resp: Any, error: falcon.HTTPError, params: Any) -> None:
+        await problem(req, resp, _from_falcon(error), params)
+
+    async def unexpected(req: Any, resp: Any, error: Exception, params: Any) -> None:
+        log.error("unexpected error", exc_info=error)
+        internal = Problem(500, "internal_error", "something went wrong here")
+        await problem(req, resp, internal, params)
+
+    app.add_error_handler(Exception, unexpected)
+
+    async def refused(req: Any, resp: Any, error: RedisError, params: Any) -> None:
+        if not will_pass(error):
+            return await unexpected(req, resp, error, params)
+        trouble.met(error)
+        detail = "Redis takes nothing new at the moment"
+        answer = Problem(503, "memory_short", detail, retry_after_s=_RETRY_AFTER_S)
+        return await problem(req, resp, answer, params)
+
+    app.add_error_handler(RedisError, refused)
+    for away in AWAY:
+        app.add_error_handler(away, redis_away)
+    app.add_error_handler(falcon.HTTPError, http)
+    app.add_error_handler(PalaverError, ours)
+    app.add_error_handler(Problem, problem)
+
+
+def _from_falcon(error: falcon.HTTPError) -> Problem:
+    # falcon's titles are "404 Not Found": the number stands in the status already.
+    title = re.sub(r"^\d+ ", "", str(error.title or "error"))
+    detail = error.description or title
+    code = re.sub(r"\W+", "_", title.lower())
+    return Problem(error.status_code, code, detail, headers=dict(error.headers or {}))

@@ -1,0 +1,181 @@
+"""Who may talk to us: judged by host, origin and proxy headers before anything is read."""
+
+import html
+import ipaddress
+import re
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import falcon
+import falcon.asgi
+
+from api.http.errors import PROBLEM_JSON, Problem
+from api.http.preferences import accepts
+from api.web.pages import FILES, PAGES, wants_page
+from shared.config import Settings, is_loopback
+
+_OPEN_TO_ANY_HOST: Final = frozenset({"/healthz", "/health", "/readyz"})
+_PROXY_HEADERS: Final = ("FORWARDED", "VIA")
+_ANSWERS: Final = (falcon.MEDIA_JSON, PROBLEM_JSON, "text/event-stream")
+_EXPOSED: Final = (
+    "Location, Retry-After, Preference-Applied, x-request-id, x-should-retry, "
+    "x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests"
+)
+_TO_LOOK: Final = ("GET", "HEAD")
+_PREFLIGHT_AGE_S: Final = 86_400
+_VARY: Final = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"
+_TOKENS = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+([ \t]*,[ \t]*[A-Za-z0-9!#$%&'*+.^_`|~-]+)*")
+_LOOPBACK_V4 = re.compile(r"127(\.\d{1,3}){3}")
+_HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[^\[\]:/@?#\s]+)(:(?P<port>\d{1,5}))?")
+
+
+class Guards:
+    """Middleware that refuses requests a browser was tricked into, or a proxy passed on."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._allowed_hosts = frozenset(settings.allowed_hosts)
+        self._allowed_origins = frozenset(settings.allowed_origins)
+        self._behind_proxy = settings.allow_open or settings.api_keys_file is not None
+        self._has_network = not is_loopback(settings.host)
+
+    async def process_request(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
+        """Judge a request by its headers; a browser's user is told on a page.
+
+        Raises:
+            Problem: 403, or 406 if no answer of ours would be accepted.
+        """
+        if req.path in _OPEN_TO_ANY_HOST:
+            return
+        try:
+            self._check(req)
+        except Problem as problem:
+            if problem.status != 403 or req.method not in _TO_LOOK or not wants_page(req):
+                raise
+            resp.status, resp.content_type = problem.status, falcon.MEDIA_HTML
+            resp.data = _refusal_page(problem, _host_name(req.get_header("Host") or ""))
+            resp.complete = True
+
+    def _check(self, req: falcon.asgi.Request) -> None:
+        self._check_host(req)
+        self._check_origin(req)
+        if not self._behind_proxy:
+            self._check_proxy_headers(req)
+        if req.scope["path"].startswith("//"):
+            # The router would take it for the same path with one slash; nothing else here does.
+            raise Problem(404, "not_found", "there is nothing here")
+        if not _is_page(req) and not any(accepts(req, answer) for answer in _ANSWERS):
+            raise Problem(406, "not_acceptable", "the answers here are application/json")
+
+    async def process_response(
+        self, req: falcon.asgi.Request, resp: falcon.asgi.Response, _resource: Any, _ok: bool
+    ) -> None:
+        """Let pages of the listed origins read the answer (CORS), errors too; no others."""
+        if not self._allowed_origins:
+            return
+        resp.append_header("Vary", _VARY if req.method == "OPTIONS" else "Origin")
+        origin = req.get_header("Origin")
+        if origin is None or origin.lower() not in self._allowed_origins:
+            return
+        resp.set_header("Access-Control-Allow-Origin", origin)
+        resp.set_header("Access-Control-Expose-Headers", _EXPOSED)
+        if req.method == "OPTIONS":
+            _allow_what_is_asked_for(req, resp)
+
+    def _check_host(self, req: falcon.asgi.Request) -> None:
+        host = _host_name(req.get_header("Host") or "")
+        if host is None:
+            raise Problem(403, "host_refused", "the Host header is missing or malformed")
+        if _is_loopback(host) or host in self._allowed_hosts:
+            return
+        # No name leads to an address but itself: nobody can rebind it.
+        if not (self._has_network and _is_address(host)):
+            raise Problem(403, "host_refused", "this Host is not in PALAVER_ALLOWED_HOSTS")
+
+    def _check_origin(self, req: falcon.asgi.Request) -> None:
+        origin = req.get_header("Origin")
+        if origin is not None and origin.lower() in self._allowed_origins:
+            return
+        is_foreign = (req.get_header("Sec-Fetch-Site") or "").lower() == "cross-site"
+        if is_foreign and not _follows_a_link(req):
+            raise Problem(403, "origin_refused", "cross-site requests are refused")
+        if origin is None:
+            return
+        if origin == "null" or not _same_authority(origin, req.get_header("Host") or ""):
+            raise Problem(403, "origin_refused", "this Origin is not in PALAVER_ALLOWED_ORIGINS")
+
+    def _check_proxy_headers(self, req: falcon.asgi.Request) -> None:
+        for name in req.headers:
+            if name.upper() in _PROXY_HEADERS or name.upper().startswith("X-FORWARDED-"):
+                raise Problem(
+                    403,
+                    "proxy_refused",
+                    f"{name}: a proxy in front needs API keys, or PALAVER_ALLOW_OPEN=1",
+                )
+
+
+def _allow_what_is_asked_for(req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
+    for what in ("Method", "Headers"):
+        asked = req.get_header(f"Access-Control-Request-{what}") or ""
+        if _TOKENS.fullmatch(asked):
+            plural = "Methods" if what == "Method" else what
+            resp.set_header(f"Access-Control-Allow-{plural}", asked)
+    resp.set_header("Access-Control-Max-Age", str(_PREFLIGHT_AGE_S))
+
+
+def _follows_a_link(req: falcon.asgi.Request) -> bool:
+    """Whether somebody opens one of our pages in a tab of its own: a GET that changes nothing."""
+    said = [(req.get_header(f"Sec-Fetch-{name}") or "").lower() for name in ("Mode", "Dest")]
+    return said == ["navigate", "document"] and req.path in PAGES and _is_page(req)
+
+
+def _refusal_page(problem: Problem, host: str | None) -> bytes:
+    """What a person sees who opened a page: why not, and what to set."""
+    advice = ""
+    if problem.code == "host_refused" and host is not None:
+        setting = f"<code>PALAVER_ALLOWED_HOSTS={html.escape(host)}</code>"
+        advice = f"<p>To open it under this name, start the server with {setting}.</p>"
+    return (
+        "<!doctype html><html lang=en><meta charset=utf-8><title>Palaver</title>"
+        f"<h1>Palaver refuses this request</h1><p>{html.escape(problem.detail)}</p>{advice}</html>"
+    ).encode()
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_page(req: falcon.asgi.Request) -> bool:
+    return req.method in _TO_LOOK and (req.path.startswith(FILES) or wants_page(req))
+
+
+def _host_name(header: str) -> str | None:
+    """The lower-case name of a Host header, without port, brackets and trailing dot."""
+    match = _HOST.fullmatch(header)
+    if match is None or int(match["port"] or 0) > 65535:
+        return None
+    return match["name"].strip("[]").lower().removesuffix(".") or None
+
+
+def _is_loopback(host: str) -> bool:
+    return host in ("localhost", "::1") or _LOOPBACK_V4.fullmatch(host) is not None
+
+
+def _same_authority(origin: str, host: str) -> bool:
+    """Whether an origin names exactly the host and port that the request was sent to."""
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return False
+    if parts.scheme not in ("http", "https") or parts.path or parts.query or parts.fragment:
+        return False
+    return _with_port(parts.netloc, parts.scheme) == _with_port(host, parts.scheme)
+
+
+def _with_port(authority: str, scheme: str) -> tuple[str | None, str]:
+    match = _HOST.fullmatch(authority)
+    port = match["port"] if match is not None else None
+    return _host_name(authority), port or ("443" if scheme == "https" else "80")

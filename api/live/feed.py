@@ -1,0 +1,239 @@
+"""One pub/sub connection per API process feeds every waiting request.
+
+A job's log is the truth. Its end is rung into the inbox of the API process that submitted it; the
+inbox is subscribed once, before anything is submitted, so that a waiting request costs no
+subscription. Who follows a job live subscribes to its doorbell, then reads its log. After the
+connection was lost and made again, every log is read from where its reader was.
+"""
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+from redis.exceptions import ConnectionError, RedisError
+
+from api.live.watch import Watch
+from shared.process.tasks import Background
+from shared.store.connection import AWAY, trouble
+from shared.store.event_log import Event, EventLog
+from shared.store.keys import Keys
+
+log = logging.getLogger(__name__)
+
+_PAUSE_S: Final = 0.2
+_IDLE_S: Final = 10.0
+_PONG_S: Final = 5.0
+_CONNECT_S: Final = 1.0
+_CONFIRM_S: Final = 5.0
+_LOOK_S: Final = 5.0
+_TOGETHER: Final = 250
+"""Jobs of one look-up."""
+_PART: Final = "event feed"
+"""What it is called among the parts that may have trouble."""
+
+
+class EventFeed:
+    """Distributes what one pub/sub connection hears."""
+
+    def __init__(
+        self, redis: Redis, keys: Keys, events: EventLog, *, look_s: float = _LOOK_S
+    ) -> None:
+        self.api = secrets.token_hex(8)
+        self._redis = redis
+        self._look_s = look_s
+        self._keys = keys
+        self._events = events
+        self._inbox = keys.inbox(self.api)
+        self._pubsub: PubSub = redis.pubsub()
+        self._watches: defaultdict[str, set[Watch]] = defaultdict(set)
+        self._connected = asyncio.Event()
+        self._stopped = False
+
+    def start(self, background: Background) -> None:
+        """Listen; connects as soon as Redis is there."""
+        background.start("event feed", self._listen)
+        background.start("lost jobs", self._look_for_lost)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether events arrive."""
+        return self._connected.is_set()
+
+    async def close(self) -> None:
+        """Give the connection up, once nothing runs any more that was started."""
+        with contextlib.suppress(*AWAY):
+            await self._pubsub.aclose()  # type: ignore[no-untyped-call]
+
+    def stop_readers(self) -> None:
+        """Keep nobody waiting any more, neither now nor later."""
+        self._stopped = True
+        for watch in self._all_watches():
+            watch.stop()
+
+    def _all_watches(self) -> list[Watch]:
+        return [watch for watches in self._watches.values() for watch in watches]
+
+    @asynccontextmanager
+    async def watch_new(self, job: str) -> AsyncIterator[Watch]:
+        """Watch for the end of a job that is about to be submitted with this process's inbox.
+
+        Raises:
+            redis.exceptions.ConnectionError: Redis is away.
+        """
+        await self._until_connected()
+        with self._registered(Watch(job, self._events, None, replay=False), job) as watch:
+            yield watch
+
+    @asynccontextmanager
+    async def watch(
+        self, job: str, after: str | None = None, queued: Event | None = None
+    ) -> AsyncIterator[Watch]:
+        """Watch all events of any job, those in its log included.
+
+        Args:
+            after: the log id behind which to read.
+            queued: where the turn waits, if it does.
+
+        Raises:
+            redis.exceptions.ConnectionError: Redis is away.
+        """
+        await self._until_connected()
+        channel = self._keys.doorbell(job)
+        new = Watch(job, self._events, after, replay=True, queued=queued)
+        try:
+            with self._registered(new, channel) as watch:
+                await self._subscribe(channel, watch)
+                yield watch
+        finally:
+            if channel not in self._watches:
+                await self._unsubscribe(channel)
+
+    async def _subscribe(self, channel: str, watch: Watch) -> None:
+        others = self._watches[channel] - {watch}
+        if any(other.subscribed.is_set() for other in others):
+            watch.subscribed.set()
+        elif not others:
+            await self._pubsub.subscribe(channel)
+        try:
+            async with asyncio.timeout(_CONFIRM_S):
+                await watch.subscribed.wait()
+        except TimeoutError:
+            raise ConnectionError("Redis does not confirm a subscription") from None
+
+    async def _unsubscribe(self, channel: str) -> None:
+        with contextlib.suppress(*AWAY):
+            if self._connected.is_set():
+                await self._pubsub.unsubscribe(channel)
+                return
+        # So that it is not subscribed to again with the next connection.
+        self._pubsub.channels.pop(channel, None)
+
+    @contextlib.contextmanager
+    def _registered(self, watch: Watch, name: str) -> Iterator[Watch]:
+        self._watches[name].add(watch)
+        if self._stopped:
+            watch.stop()
+        try:
+            yield watch
+        finally:
+            self._watches[name].discard(watch)
+            if not self._watches[name]:
+                del self._watches[name]
+
+    async def _until_connected(self) -> None:
+        try:
+            async with asyncio.timeout(_CONNECT_S):
+                await self._connected.wait()
+        except TimeoutError:
+            raise ConnectionError("the event feed is not connected") from None
+
+    async def _listen(self) -> None:
+        # Only this task connects: two at once would make two connections.
+        while True:
+            try:
+                await self._hear()
+            except AWAY as error:
+                trouble.met(error, _PART)
+            except RedisError as error:
+                trouble.met(error, _PART)
+            except Exception:
+                log.exception("event feed")
+            self._connected.clear()
+            await self._disconnect()
+            await asyncio.sleep(_PAUSE_S)
+
+    async def _disconnect(self) -> None:
+        # What has failed here is forgotten with the connection: the next one is another.
+        with contextlib.suppress(*AWAY):
+            if self._pubsub.connection is not None:
+                await self._pubsub.connection.disconnect()
+
+    async def _look_for_lost(self) -> None:
+        """Nobody rings for a job that vanished with Redis's data: look whether they exist."""
+        earlier: set[Watch] = set()
+        while True:
+            await asyncio.sleep(self._look_s)
+            try:
+                # Not those that were only just made: their jobs may not have been accepted yet.
+                now = set(self._all_watches())
+                await self._drop_vanished(list(now & earlier))
+                earlier = now
+            except AWAY as error:
+                log.debug("event feed: Redis is away (%s)", type(error).__name__)
+            except RedisError as error:
+                trouble.met(error)
+            except Exception:
+                log.exception("event feed")
+
+    async def _drop_vanished(self, watches: list[Watch]) -> None:
+        for start in range(0, len(watches), _TOGETHER):
+            some = watches[start : start + _TOGETHER]
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for watch in some:
+                    pipe.exists(self._keys.job(watch.job))
+                for watch, exists in zip(some, await pipe.execute(), strict=True):
+                    if not exists:
+                        watch.vanish()
+
+    async def _hear(self) -> None:
+        """Subscribe and distribute, as long as the connection answers when it is silent."""
+        await self._pubsub.subscribe(self._inbox)
+        asked = False
+        while True:
+            message = await self._pubsub.get_message(timeout=_PONG_S if asked else _IDLE_S)
+            if message is not None:
+                asked = False
+                self._dispatch(message)
+            elif asked:
+                raise ConnectionError("no answer to a ping")
+            else:
+                await self._pubsub.ping()
+                asked = True
+
+    def _dispatch(self, message: dict[str, Any]) -> None:
+        if message["type"] == "message":
+            job, event = Event.from_ring(message["data"])
+            name = job if message["channel"] == self._inbox else message["channel"]
+            for watch in self._watches.get(name, ()):
+                watch.ring(event)
+        elif message["type"] == "subscribe":
+            self._confirmed(message["channel"])
+
+    def _confirmed(self, channel: str) -> None:
+        """A subscription holds: for the first time, or after the connection was made anew."""
+        if channel == self._inbox:
+            self._connected.set()
+            trouble.over(_PART)
+            for watch in self._all_watches():
+                watch.ring(None)
+        for watch in self._watches.get(channel, ()):
+            if watch.subscribed.is_set():
+                watch.ring(None)
+            watch.subscribed.set()

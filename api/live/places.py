@@ -1,0 +1,82 @@
+"""Where the turns that somebody watches stand in the queue: one look-up for all of them."""
+
+import asyncio
+import contextlib
+import logging
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Final
+
+from redis.exceptions import RedisError
+
+from api.live.watch import Watch
+from shared.store.connection import AWAY, trouble
+from shared.store.turns import Turns
+from shared.wire.turn import Place
+
+log = logging.getLogger(__name__)
+
+_TOGETHER: Final = 250
+"""Jobs of one script call: Redis serves nobody else meanwhile."""
+
+
+class Places:
+    """Wakes the readers of waiting turns that have moved in the queue.
+
+    Every so often, as long as there are any, all their turns are looked up together.
+    """
+
+    def __init__(self, turns: Turns, *, every_s: float = 1.0) -> None:
+        self._turns = turns
+        self._every_s = every_s
+        self._watches: defaultdict[str, set[Watch]] = defaultdict(set)
+        self._wanted = asyncio.Event()
+
+    @contextlib.contextmanager
+    def following(self, watch: Watch) -> Iterator[None]:
+        """Tell a watch of its turn's places; nothing is done for one that does not wait."""
+        if watch.position is None:
+            yield
+            return
+        self._watches[watch.job].add(watch)
+        self._wanted.set()
+        try:
+            yield
+        finally:
+            self._watches[watch.job].discard(watch)
+            if not self._watches[watch.job]:
+                self._forget(watch.job)
+
+    def _forget(self, job: str) -> None:
+        del self._watches[job]
+        if not self._watches:
+            self._wanted.clear()
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            await self._wanted.wait()
+            try:
+                await self._look()
+            except AWAY as error:
+                log.debug("places: Redis is away (%s)", type(error).__name__)
+            except RedisError as error:
+                trouble.met(error)
+            except Exception:
+                log.exception("places")
+            await asyncio.sleep(self._every_s)
+
+    async def _look(self) -> None:
+        jobs = list(self._watches)
+        for start in range(0, len(jobs), _TOGETHER):
+            some = jobs[start : start + _TOGETHER]
+            for job, place in zip(some, await self._turns.places(some), strict=True):
+                if job in self._watches:
+                    self._tell(job, place)
+
+    def _tell(self, job: str, place: Place | None) -> None:
+        if place is None:  # it has started or ended, which readers hear of otherwise
+            self._forget(job)
+            return
+        for watch in self._watches[job]:
+            watch.move(place)

@@ -1,0 +1,57 @@
+"""A revoked key: its turns are cancelled, and with them its streams end."""
+
+import asyncio
+import logging
+import time
+from typing import Final
+
+from redis.exceptions import RedisError
+
+from api.http.keys import KeyRing
+from shared.store.connection import AWAY, trouble
+from shared.store.turns import Turns
+
+log = logging.getLogger(__name__)
+
+_EVERY_S: Final = 1.0
+_LINGERS_S: Final = 60.0
+"""A request that came in before may submit its prompt so much later: twice the time for a body."""
+
+
+class Revocations:
+    """Looks every second whether keys have gone, and cancels what their owners have under way.
+
+    A stream or a POST that waits ends with its turn, on whichever API process it is. Each of these
+    looks by itself: to cancel twice is harmless.
+    """
+
+    def __init__(self, keys: KeyRing, turns: Turns, *, every_s: float = _EVERY_S) -> None:
+        self._keys = keys
+        self._turns = turns
+        self._every_s = every_s
+        self._until: dict[str, float | None] = {}
+        """How long to look after an owner's turns; None once that is over."""
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            try:
+                self._keys.refresh()
+                await self._cancel(self._keys.revoked)
+                trouble.over("revocations")
+            except (*AWAY, RedisError) as error:
+                trouble.met(error, "revocations")
+            except Exception:
+                log.exception("revocations")
+            await asyncio.sleep(self._every_s)
+
+    async def _cancel(self, revoked: frozenset[str]) -> None:
+        now = time.monotonic()
+        self._until = {owner: self._until.get(owner, now + _LINGERS_S) for owner in revoked}
+        for owner, until in self._until.items():
+            if until is None:
+                continue
+            if count := await self._turns.cancel_all(owner):
+                log.info("a key was revoked: %d turns are cancelled", count)
+            if now > until:
+                self._until[owner] = None

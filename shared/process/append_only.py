@@ -1,0 +1,191 @@
+"""The embedded server's append-only file: where it is damaged, and what is whole before that.
+
+The file is a manifest, a base (a snapshot) and the commands since. The server itself cuts off a
+last command that was not finished when it crashed; damage in the middle keeps it from starting.
+Commands that a script made stand between MULTI and EXEC, and are kept or lost together.
+"""
+
+import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from shared.errors import ConfigError
+from shared.process.embedded import server_binary
+
+_MANIFEST: Final = "appendonly.aof.manifest"
+_LINE: Final = re.compile(rb"[*$](\d{1,10})\r\n")
+_COMMAND: Final = re.compile(rb"\*\d+\r\n\$\d+\r\n")
+_LONGEST_LINE: Final = 32
+_SNAPSHOTS: Final = (b"REDIS", b"VALKEY")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Damage:
+    """What cannot be read.
+
+    Args:
+        file: the first file in which something is wrong.
+        whole: so many of its bytes can be kept; None if it is all or nothing (a snapshot, the
+            manifest, a file that is gone).
+        later: files behind it, which say nothing without it.
+        lost_bytes: of all of them.
+        lost_commands: that can still be made out in what would be lost.
+    """
+
+    file: Path
+    whole: int | None
+    later: tuple[Path, ...]
+    lost_bytes: int
+    lost_commands: int
+
+
+class _Unfinished(Exception):
+    """The file ends within a command."""
+
+
+class _Unreadable(Exception):
+    """Here stands no command."""
+
+
+def append_only_folder(data_dir: Path) -> Path:
+    """Where the files are."""
+    return data_dir / "redis" / "appendonlydir"
+
+
+def find_damage(data_dir: Path) -> Damage | None:
+    """The first place that the server cannot read; None if it would start.
+
+    Raises:
+        OSError: the files cannot be read.
+    """
+    folder = append_only_folder(data_dir)
+    try:
+        files = list(_files(folder))
+    except ValueError:
+        return _damage(folder / _MANIFEST, None, ())
+    for number, (file, is_base) in enumerate(files):
+        later = tuple(path for path, _ in files[number + 1 :])
+        if not file.exists():
+            return _damage(file, None, later)
+        if is_base and file.read_bytes()[: len(_SNAPSHOTS[1])].startswith(_SNAPSHOTS):
+            if not _is_whole_snapshot(file):
+                return _damage(file, None, later)
+            continue
+        whole, is_damaged = whole_commands(file.read_bytes())
+        if is_damaged or (later and whole < file.stat().st_size):
+            return _damage(file, whole, later)
+    return None
+
+
+def _damage(file: Path, whole: int | None, later: tuple[Path, ...]) -> Damage:
+    lost = [file.read_bytes()[whole or 0 :] if file.exists() else b""]
+    lost += [path.read_bytes() for path in later if path.exists()]
+    return Damage(
+        file=file,
+        whole=whole,
+        later=later,
+        lost_bytes=sum(map(len, lost)),
+        lost_commands=sum(len(_COMMAND.findall(data)) for data in lost),
+    )
+
+
+def _files(folder: Path) -> Iterator[tuple[Path, bool]]:
+    """The base, and what came after it, in order.
+
+    Raises:
+        ValueError: the manifest is damaged.
+    """
+    manifest = folder / _MANIFEST
+    if not manifest.exists():
+        return
+    entries = [line.split() for line in manifest.read_text(encoding="utf-8").splitlines()]
+    listed = [dict(zip(words[::2], words[1::2], strict=True)) for words in entries]
+    if any(not {"file", "seq", "type"} <= entry.keys() for entry in listed):
+        raise ValueError("the manifest lists something else than files")
+    for kind in ("b", "i"):
+        for entry in sorted(listed, key=lambda one: int(one["seq"])):
+            if entry["type"] == kind:
+                yield folder / entry["file"], kind == "b"
+
+
+def _is_whole_snapshot(file: Path) -> bool:
+    """As the server itself sees it: by another name it is the tool that checks."""
+    command = ["valkey-check-rdb", str(file)]
+    done = subprocess.run(command, executable=server_binary(), capture_output=True, check=False)
+    return done.returncode == 0
+
+
+def whole_commands(data: bytes) -> tuple[int, bool]:
+    """How many bytes of these are whole commands, and whether what follows is damaged; if it is
+    not, it is nothing, or the beginning of a command."""
+    at = whole = 0
+    is_open = False
+    while at < len(data):
+        try:
+            at, name = _command(data, at)
+        except _Unfinished:
+            return whole, False
+        except _Unreadable:
+            return whole, True
+        is_open = name == b"MULTI" or (is_open and name != b"EXEC")
+        if not is_open:
+            whole = at
+    return whole, False
+
+
+def _command(data: bytes, at: int) -> tuple[int, bytes]:
+    """Where the command that stands here ends, and its name."""
+    if data[at : at + 1] == b"#":  # the time, between two commands
+        end = data.find(b"\n", at)
+        if end < 0:
+            raise _Unfinished
+        return end + 1, b""
+    at, num_words = _number(data, at, b"*")
+    if num_words == 0:
+        raise _Unreadable
+    name = b""
+    for word in range(num_words):
+        at, length = _number(data, at, b"$")
+        if at + length + 2 > len(data):
+            raise _Unfinished
+        if data[at + length : at + length + 2] != b"\r\n":
+            raise _Unreadable
+        if word == 0:
+            name = data[at : at + length].upper()
+        at += length + 2
+    return at, name
+
+
+def _number(data: bytes, at: int, kind: bytes) -> tuple[int, int]:
+    line = _LINE.match(data, at, at + _LONGEST_LINE)
+    if line is None or data[at : at + 1] != kind:
+        rest = data[at : at + _LONGEST_LINE]
+        is_cut = len(rest) < _LONGEST_LINE and re.fullmatch(rb"[*$]?\d{0,10}\r?", rest)
+        raise _Unfinished if is_cut else _Unreadable
+    return line.end(), int(line[1])
+
+
+def check_append_only(data_dir: Path) -> None:
+    """See whether a server that did not start can ever start again.
+
+    Raises:
+        ConfigError: its append-only file is damaged.
+    """
+    try:
+        damage = find_damage(data_dir)
+    except OSError:
+        return
+    if damage is None:
+        return
+    if damage.whole is None:
+        raise ConfigError(
+            f"{damage.file} is damaged, and all that came later builds on it: bring a backup of "
+            f"{data_dir / 'redis'} back"
+        )
+    raise ConfigError(
+        f"{damage.file}: the append-only file is damaged; `palaver repair` copies it, keeps what "
+        "can be read, and says what is lost (or bring a backup back)"
+    )

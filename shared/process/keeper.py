@@ -1,0 +1,136 @@
+"""`python -m shared.process.keeper`: keeps one embedded server until its clients have finished.
+
+All processes of a service may be told to end at once (systemd does that), and the one that has
+started us may be killed. The API and the workers then still have replies to hand over and ends to
+write, so the server itself is deaf to SIGTERM: only this process ends it, when its last client has
+gone.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+from shared.config import DEFAULT_PORT, Settings, fail_start, settings_or_exit
+from shared.errors import ConfigError, DataFolderTaken
+from shared.process.append_only import check_append_only
+from shared.process.embedded import (
+    DataLock,
+    prepare_folders,
+    server_binary,
+    server_config,
+    socket_path,
+)
+from shared.process.lifeline import die_with_parent
+from shared.process.supervisor import stop_on_signals
+
+_LINGER_S: Final = 7.0
+"""How long clients may take, beside a worker's grace, to hand over and to leave."""
+_LOOK_S: Final = 0.02
+_ENDS_WITHIN_S: Final = 15.0
+_AGAIN_S: Final = 0.1
+_REFUSED: Final = 1
+"""The server's exit status when it cannot read its files, among others."""
+
+
+async def serve(settings: Settings) -> int:
+    """Run the server until told to stop; returns the exit status.
+
+    Raises:
+        ConfigError: it cannot run on this data folder.
+    """
+    binary = server_binary()
+    lock = DataLock(settings.data_dir)
+    await _acquire(lock)
+    try:
+        prepare_folders(settings.data_dir)
+        # The server's files are made by its process.
+        os.umask(0o077)
+        return await _run(binary, settings, lock)
+    finally:
+        lock.release()
+
+
+async def _acquire(lock: DataLock) -> None:
+    """Take the lock; a server whose keeper was killed has it until it has ended, too."""
+    deadline = time.monotonic() + _ENDS_WITHIN_S
+    while True:
+        try:
+            return lock.acquire()
+        except DataFolderTaken:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(_AGAIN_S)
+
+
+async def _run(binary: Path, settings: Settings, lock: DataLock) -> int:
+    stopping = asyncio.Event()
+    stop_on_signals(stopping)
+    server = await _start(binary, server_config(settings.data_dir), lock)
+    ended = asyncio.ensure_future(server.wait())
+    told = asyncio.ensure_future(stopping.wait())
+    await asyncio.wait({ended, told}, return_when=asyncio.FIRST_COMPLETED)
+    told.cancel()
+    if not ended.done():
+        await _until_left_alone(socket_path(settings.data_dir), settings.grace + _LINGER_S)
+        if server.returncode is None:
+            server.send_signal(signal.SIGINT)
+        await ended
+        return 0
+    if server.returncode == _REFUSED:
+        check_append_only(settings.data_dir)
+    return server.returncode or 1
+
+
+async def _start(binary: Path, config: str, lock: DataLock) -> asyncio.subprocess.Process:
+    keeper = os.getpid()
+
+    def before_exec() -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        die_with_parent(keeper, signal.SIGINT)  # it flushes its append-only file, then ends
+
+    server = await asyncio.create_subprocess_exec(
+        str(binary),
+        "-",
+        stdin=asyncio.subprocess.PIPE,
+        process_group=0,
+        # It holds the lock as well: should we be killed, none starts before it has ended.
+        pass_fds=(lock.fileno(),),
+        preexec_fn=before_exec,
+    )
+    assert server.stdin is not None
+    server.stdin.write(config.encode())
+    server.stdin.close()
+    return server
+
+
+async def _until_left_alone(path: Path, longest_s: float) -> None:
+    """Return when nobody but us is connected, at the latest after `longest_s`."""
+    try:
+        async with asyncio.timeout(longest_s):
+            reader, writer = await asyncio.open_unix_connection(str(path))
+            while True:
+                writer.write(b"INFO clients\r\n")
+                header = await reader.readline()
+                body = await reader.readexactly(int(header[1:]) + 2)
+                if b"connected_clients:1\r" in body:
+                    break
+                await asyncio.sleep(_LOOK_S)
+            writer.close()
+    except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError):
+        return
+
+
+def main() -> int:
+    settings = settings_or_exit(PORT=DEFAULT_PORT)  # honcho numbers ports for us, too
+    try:
+        return asyncio.run(serve(settings))
+    except ConfigError as error:
+        fail_start(error)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,172 @@
+"""What must be right before anything is kept on a Redis server: the server, and who works there."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, Final
+
+from redis.asyncio import Redis
+from redis.exceptions import ReadOnlyError, RedisError
+
+from shared.config import Settings
+from shared.errors import ConfigError
+from shared.store.connection import is_refusal, refusal, trouble, wait_until_up
+from shared.store.keys import Keys
+from shared.store.scripts import Scripts
+from shared.wire.turn import OtherWorker
+
+log = logging.getLogger(__name__)
+
+SCHEMA: Final = "1"
+"""Changes when a version could not read what another one wrote."""
+
+OLDEST_SERVER: Final = (6, 2)
+
+_AGAIN_S: Final = 0.2
+_FAILOVER_S: Final = 10.0
+"""A server that is a replica for longer is not about to become the primary."""
+
+
+async def until_usable(
+    redis: Redis, keys: Keys, settings: Settings, stopping: asyncio.Event
+) -> bool:
+    """Return when the server answers and has passed `check_server`; what passes is waited for.
+
+    Returns:
+        False if we were told to stop before.
+
+    Raises:
+        ConfigError: it refuses what we need, whenever it is asked.
+    """
+    since: float | None = None
+    try:
+        while await wait_until_up(redis, stopping):
+            try:
+                with refusals_end_the_start():
+                    await check_server(redis, keys, settings)
+                return True
+            except ReadOnlyError as error:
+                since = since or time.monotonic()
+                if time.monotonic() - since > _FAILOVER_S:
+                    raise ConfigError(f"REDIS_URL: {error}; name the primary") from None
+                trouble.met(error, "start")
+            except (RedisError, OSError) as error:
+                trouble.met(error, "start")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stopping.wait(), _AGAIN_S)
+        return False
+    finally:
+        trouble.over("start")
+
+
+@contextlib.contextmanager
+def refusals_end_the_start() -> Iterator[None]:
+    """What the server will refuse the next time, too, is a `ConfigError` within."""
+    try:
+        yield
+    except RedisError as error:
+        if not is_refusal(error):
+            raise
+        raise refusal(error) from None
+
+
+_ASK_AGAIN_S: Final = 1.0
+
+
+async def until_alike(
+    find: Callable[[], Awaitable[OtherWorker | None]],
+    context_length: int,
+    stopping: asyncio.Event,
+) -> bool:
+    """Wait until no living worker has another model or window; False if told to stop before.
+
+    Args:
+        find: returns one that has.
+        context_length: our own `PALAVER_CONTEXT_LENGTH`.
+
+    Raises:
+        ConfigError: one has, and goes on living.
+    """
+    deadline: float | None = None
+    while not stopping.is_set():
+        other = await find()
+        if other is None:
+            return True
+        if deadline is None:
+            # It may be gone already, and not yet forgotten.
+            deadline = time.monotonic() + other.known_for_s + _ASK_AGAIN_S
+            log.warning("%s: waiting", other.described(context_length))
+        elif time.monotonic() > deadline:
+            raise ConfigError(
+                f"{other.described(context_length)} on this queue; all must have the same: stop it "
+                "first, or give this one another PALAVER_NAMESPACE"
+            )
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stopping.wait(), _ASK_AGAIN_S)
+    return False
+
+
+async def check_server(redis: Redis, keys: Keys, settings: Settings) -> None:
+    """See that the server keeps what it is given, and that what it holds is ours to read.
+
+    Managed servers refuse CONFIG; INFO they all answer.
+
+    Raises:
+        ConfigError: the server is too old, a part of a cluster, or would drop conversations, or
+            another version's data are there.
+        ReadOnlyError: it is a replica.
+    """
+    info = await redis.info()
+    version = str(info.get("redis_version", ""))
+    if _numbers(version) < OLDEST_SERVER:
+        raise ConfigError(f"REDIS_URL: the server is version {version}; needed is 6.2 or newer")
+    _check_role(info)
+    _check_policy(str(info.get("maxmemory_policy", "noeviction")), settings)
+    if not int(info.get("aof_enabled", 0)):
+        log.warning(
+            "Redis keeps no append-only file: what was said since its last snapshot is lost when "
+            "it crashes (appendonly yes)"
+        )
+    # Whether scripts are allowed.
+    await Scripts(redis, keys, "silence").call("silence")
+    # Not written where it stands already: the start must succeed while memory is short, too.
+    found = await redis.get(keys.schema)
+    if found is None:
+        await redis.set(keys.schema, SCHEMA, nx=True)
+        found = await redis.get(keys.schema)
+    if found is not None and found != SCHEMA:
+        raise ConfigError(
+            f"the data in Redis have format {found}, this version of Palaver reads {SCHEMA}; use "
+            "the version that wrote them, or another PALAVER_NAMESPACE"
+        )
+
+
+def _check_role(info: dict[str, Any]) -> None:
+    if int(info.get("cluster_enabled", 0)):
+        raise ConfigError(
+            "REDIS_URL: the server is part of a Redis Cluster; needed is a single primary "
+            "(cluster-enabled no)"
+        )
+    if info.get("role") == "slave":
+        primary = f"{info.get('master_host')}:{info.get('master_port')}"
+        raise ReadOnlyError(f"the server is a read-only replica of {primary}")
+
+
+def _check_policy(policy: str, settings: Settings) -> None:
+    if policy.startswith("allkeys-"):
+        raise ConfigError(
+            f"REDIS_URL: with maxmemory-policy {policy} the server drops conversations when memory "
+            "is short; set it to noeviction"
+        )
+    if policy.startswith("volatile-") and settings.conversation_ttl > 0:
+        raise ConfigError(
+            f"REDIS_URL: with maxmemory-policy {policy} and PALAVER_CONVERSATION_TTL="
+            f"{settings.conversation_ttl:g} the server drops conversations before their time; set "
+            "the policy to noeviction, or the time to 0"
+        )
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".")[:2] if part.isdigit())

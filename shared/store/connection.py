@@ -1,0 +1,226 @@
+"""Connections to Redis: where the server is, how to reach it, when it is there."""
+
+import asyncio
+import builtins
+import contextlib
+import logging
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    ConnectionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TimeoutError,
+)
+
+from shared.config import Settings
+from shared.errors import ConfigError
+from shared.process.embedded import check_private, socket_path
+from shared.process.logs import Trouble
+from shared.store.pool import BoundedPool, BoundedSentinelPool, cut
+
+log = logging.getLogger(__name__)
+
+trouble = Trouble(log, "Redis")
+"""Where all parts of a process tell that a call has failed, and will be repeated."""
+
+AWAY = (
+    ConnectionError,
+    TimeoutError,
+    BusyLoadingError,
+    ReadOnlyError,
+    builtins.ConnectionError,
+)
+"""What is raised while the server is gone, starting or failing over."""
+
+_PASSING = ("OOM", "MISCONF", "NOREPLICAS", "MASTERDOWN", "BUSY", "LOADING", "READONLY")
+"""First words of refusals that pass: memory or disk is short, a failover is under way."""
+
+_FIRST_PAUSE_S = 0.02
+_LONGEST_PAUSE_S = 1.0
+_CONNECT_TIMEOUT_S = 5.0
+_REPLY_TIMEOUT_S = 20.0
+"""Longer than the longest blocking read, so that only a dead connection runs into it."""
+_POOL_WAIT_S = 5.0
+
+
+def will_pass(error: Exception) -> bool:
+    """Whether the same call may succeed later without anybody changing it."""
+    if isinstance(error, (*AWAY, OutOfMemoryError)):
+        return True
+    return isinstance(error, ResponseError) and str(error).startswith(_PASSING)
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether the server has answered, and will answer the same however often it is asked."""
+    if isinstance(error.__cause__, RedisError):  # so it comes from a connection by a socket
+        return is_refusal(error.__cause__)
+    if isinstance(error, AuthenticationError):
+        return True
+    return isinstance(error, ResponseError) and not will_pass(error)
+
+
+def refusal(error: BaseException) -> ConfigError:
+    """What keeps us from starting, in a sentence."""
+    if isinstance(error.__cause__, RedisError):
+        return refusal(error.__cause__)
+    if isinstance(error, AuthenticationError):
+        return ConfigError(f"REDIS_URL: the server refuses the credentials: {error}")
+    if str(error).startswith(("MOVED", "ASK", "CLUSTERDOWN", "CROSSSLOT")):
+        return ConfigError(
+            f"REDIS_URL: the server is part of a Redis Cluster ({error}); needed is a single "
+            "primary"
+        )
+    return ConfigError(f"REDIS_URL: the server refuses what Palaver needs: {error}")
+
+
+def redis_url(settings: Settings) -> str:
+    """`REDIS_URL`, or the embedded server's socket.
+
+    Raises:
+        ConfigError: the socket's folder is not ours alone.
+    """
+    if settings.redis_url is not None:
+        return settings.redis_url
+    path = socket_path(settings.data_dir)
+    check_private(path.parent)
+    return f"unix://{path}"
+
+
+def connect(settings: Settings, *, max_connections: int | None = None, **options: Any) -> Redis:
+    """A client for the configured server; nothing is sent yet.
+
+    `sentinel://[user:password@]host:port,host:port/service[?db=n]` asks Sentinels for the primary
+    (`sentinels://` uses TLS to the Sentinels and to the primary).
+
+    Args:
+        max_connections: calls wait in turn for one of so many; None makes as many as are needed.
+        options: of the pool and its connections, in place of ours.
+    """
+    options = {
+        "decode_responses": True,
+        "socket_connect_timeout": _CONNECT_TIMEOUT_S,
+        "socket_timeout": _REPLY_TIMEOUT_S,
+        "health_check_interval": 0,
+        # Not told: a server that refuses us would say so to this, and close.
+        "lib_name": None,
+        "lib_version": None,
+        **options,
+    }
+    pools: tuple[type[ConnectionPool], type[SentinelConnectionPool]]
+    pools = ConnectionPool, SentinelConnectionPool
+    if max_connections is not None:
+        options = {"max_connections": max_connections, "wait_s": _POOL_WAIT_S, **options}
+        pools = BoundedPool, BoundedSentinelPool
+    url = redis_url(settings)
+    if urlsplit(url).scheme != "unix":
+        options["socket_keepalive"] = True
+    try:
+        if urlsplit(url).scheme.startswith("sentinel"):
+            return _from_sentinel(url, pools[1], options)
+        pool = pools[0].from_url(url, **options)
+        pool.connection_class = cut(pool.connection_class)
+        # Options that do not exist are found only when a connection is made.
+        pool.make_connection()  # type: ignore[no-untyped-call]
+    except (ValueError, TypeError, RedisError) as error:
+        raise ConfigError(f"REDIS_URL: {_without_secrets(error, url)}") from None
+    return Redis.from_pool(pool)
+
+
+def _without_secrets(error: Exception, url: str) -> str:
+    """An error's text, unless it may quote a part of a password."""
+    if "@" not in url and "password" not in url:
+        return str(error)
+    return (
+        "it cannot be read as an address; in user and password, # @ : / ? and % are written as %23 "
+        "%40 %3A %2F %3F and %25"
+    )
+
+
+class _SentinelRedis(Redis):
+    """A client that closes its connections to the Sentinels, too."""
+
+    watchers: Sentinel | None = None
+
+    async def aclose(self, close_connection_pool: bool | None = None) -> None:
+        await super().aclose(close_connection_pool)
+        for one in self.watchers.sentinels if self.watchers is not None else ():
+            await one.aclose(close_connection_pool=True)
+
+
+def _from_sentinel(url: str, pool: type[SentinelConnectionPool], options: dict[str, Any]) -> Redis:
+    parts = urlsplit(url)
+    credentials, _, hosts = parts.netloc.rpartition("@")
+    service = parts.path.strip("/")
+    if not service or not hosts:
+        raise ConfigError("REDIS_URL: sentinel://host:port,host:port/service names the service")
+    user, _, password = credentials.partition(":")
+    if user or password:
+        options |= {"username": unquote(user) or None, "password": unquote(password) or None}
+    sentinel_options: dict[str, Any] = {
+        "socket_connect_timeout": _CONNECT_TIMEOUT_S,
+        "socket_timeout": _CONNECT_TIMEOUT_S,
+    }
+    if parts.scheme == "sentinels":
+        options["ssl"] = sentinel_options["ssl"] = True
+    addresses = [_address(host) for host in hosts.split(",")]
+    db = parse_qs(parts.query).get("db", ["0"])[0]
+    if not db.isdigit():
+        raise ConfigError(f"REDIS_URL: db={db}: allowed is a number")
+    sentinel = Sentinel(  # type: ignore[no-untyped-call]
+        addresses, sentinel_kwargs=sentinel_options
+    )
+    client: _SentinelRedis = sentinel.master_for(
+        service,
+        redis_class=_SentinelRedis,
+        connection_pool_class=pool,
+        db=int(db),
+        **options,
+    )
+    for one in (client, *sentinel.sentinels):
+        one.connection_pool.connection_class = cut(one.connection_pool.connection_class)
+    client.watchers = sentinel
+    return client
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    try:
+        return (host, int(port)) if host else (text, 26379)
+    except ValueError:
+        raise ConfigError(f"REDIS_URL: {text!r} is not host:port") from None
+
+
+async def wait_until_up(client: Redis, stopping: asyncio.Event) -> bool:
+    """Return when the server answers; says that it is being waited for.
+
+    Returns:
+        False if we were told to stop before it did.
+
+    Raises:
+        ConfigError: the server answers, but refuses us.
+    """
+    pause_s = _FIRST_PAUSE_S
+    try:
+        while not stopping.is_set():
+            try:
+                await client.ping()
+                return True
+            except (RedisError, OSError) as error:
+                if is_refusal(error):
+                    raise refusal(error) from None
+                if pause_s >= _LONGEST_PAUSE_S:
+                    trouble.met(error, "waiting")
+                with contextlib.suppress(builtins.TimeoutError):
+                    await asyncio.wait_for(stopping.wait(), pause_s)
+                pause_s = min(_LONGEST_PAUSE_S, pause_s * 1.5)
+        return False
+    finally:
+        trouble.over("waiting")

@@ -1,0 +1,206 @@
+"""Conversations as resources: shown, paged through, deleted."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Any, Final
+
+import orjson
+from redis.asyncio import Redis
+
+from shared.config import Settings
+from shared.errors import StillInUse
+from shared.store.keys import Keys
+from shared.store.refusals import allowance_of, refusal
+from shared.store.scripts import Scripts
+from shared.store.turns import expiries
+from shared.wire.limits import Allowance, Caller
+from shared.wire.messages import StoredMessage, decode_messages
+from shared.wire.schema import MessageObject, rfc3339
+
+_FOR_RESPONSES: Final = ("forget", "begin", "append", "label")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some messages, oldest first, and the `before` of the page before them, or None."""
+
+    messages: tuple[StoredMessage, ...]
+    next: int | None
+
+    def to_wire(self) -> dict[str, Any]:
+        return {"messages": [_message(one) for one in self.messages], "next": self.next}
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A conversation that was given something, and what its owner has left."""
+
+    conversation: str
+    allowance: Allowance | None
+
+
+class Conversations:
+    """Begins, reads and deletes; everything answers None or False for what is not this owner's."""
+
+    def __init__(self, redis: Redis, keys: Keys, settings: Settings) -> None:
+        self._call = Scripts(redis, keys, "show", "page", "delete", "list", *_FOR_RESPONSES).call
+        self._expiries = expiries(settings)
+        self._queue_limit = settings.queue_limit
+        self._view = {"window": settings.context_length, "history_limit": settings.history_limit}
+
+    async def show(self, conversation: str, owner: str) -> dict[str, Any] | None:
+        """The conversation object."""
+        found = await self._call("show", conversation=conversation, owner=owner)
+        return _conversation(conversation, *found) if found is not None else None
+
+    async def forget_response(self, job: str, owner: str) -> bool:
+        """Remove a response: its job, its turn, and its conversation if it began that one.
+
+        Raises:
+            StillInUse: something stands on it; nothing was removed.
+        """
+        answer = await self._call("forget", job=job, owner=owner, **self._expiries)
+        if answer[0] == "IN_USE":
+            raise StillInUse(answer[1])
+        return bool(answer[0] == "OK")
+
+    async def begin(
+        self,
+        conversation: str,
+        caller: Caller,
+        metadata: str,
+        batch: str,
+        messages: Sequence[StoredMessage] = (),
+    ) -> Begun | None:
+        """A conversation without a turn, which counts as a prompt; None if the id is taken.
+
+        Repeating it with the same `batch`, an id as of a job, is safe.
+
+        Raises:
+            LimitReached, QueueFull: nothing was stored.
+        """
+        answer = await self._call(
+            "begin",
+            conversation=conversation,
+            owner=caller.owner,
+            metadata=metadata,
+            queue_limit=self._queue_limit,
+            batch=batch,
+            **_added(messages),
+            **self._view,
+            **caller.limits.arguments(),
+            **self._expiries,
+        )
+        match answer[0]:
+            case "OK":
+                return Begun(conversation, allowance_of(answer, caller.limits))
+            case "TAKEN":
+                return None
+        raise refusal(answer)
+
+    async def add(
+        self, conversation: str, caller: Caller, batch: str, messages: Sequence[StoredMessage]
+    ) -> Begun:
+        """Add the messages of a batch without a turn, which counts as a prompt.
+
+        Repeating it before anything else is added is safe.
+
+        Raises:
+            NoSuchConversation, ConversationBusy, LimitReached: nothing was stored.
+        """
+        answer = await self._call(
+            "append",
+            conversation=conversation,
+            owner=caller.owner,
+            batch=batch,
+            **_added(messages),
+            **self._view,
+            **caller.limits.arguments(),
+            **self._expiries,
+        )
+        if answer[0] != "OK":
+            raise refusal(answer)
+        return Begun(conversation, allowance_of(answer, caller.limits))
+
+    async def label(
+        self, conversation: str, owner: str, metadata: str | None = None
+    ) -> tuple[int, str] | None:
+        """When it was made, in ms, and its metadata, which are replaced first if there are any."""
+        found = await self._call("label", conversation=conversation, owner=owner, metadata=metadata)
+        return None if found is None else (int(found[0]), found[1])
+
+    async def list(self, owner: str, limit: int, before: str | None) -> dict[str, Any]:
+        """The newest `limit` conversations of an owner, behind the place `before`.
+
+        A place is when a conversation was made, and its id, with a hyphen between; it outlives the
+        conversation. An id alone is one only as long as the conversation exists: then none follow.
+        """
+        created, _, conversation = (before or "").rpartition("-")
+        found, more = await self._call(
+            "list",
+            owner=owner,
+            limit=limit,
+            before=conversation or None,
+            created=created or None,
+        )
+        return {"conversations": [_conversation(*one) for one in found], "next": more or None}
+
+    async def page(self, conversation: str, owner: str, limit: int, before: int) -> Page | None:
+        """The newest `limit` messages numbered below `before` (0: all)."""
+        found = await self._call(
+            "page", conversation=conversation, owner=owner, limit=limit, before=before
+        )
+        if found is None:
+            return None
+        next_before, number, messages = found
+        # The one in front of them was read along.
+        return Page(decode_messages(messages, int(number))[-limit:], int(next_before) or None)
+
+    async def delete(self, conversation: str, owner: str) -> bool:
+        """Cancel its pending turns and remove everything of it."""
+        answer = await self._call(
+            "delete", conversation=conversation, owner=owner, **self._expiries
+        )
+        return bool(answer == "OK")
+
+
+def _added(messages: Sequence[StoredMessage]) -> dict[str, Any]:
+    """Messages as the scripts take them (lib.lua, add_messages)."""
+    opening = list(takewhile(lambda message: message.role == "system", messages))
+    encoded = {f"message{at}": message.encode() for at, message in enumerate(messages, start=1)}
+    text = "\n\n".join(message.content for message in opening)
+    return {"messages": len(messages), **encoded, "opening": len(opening), "instructions": text}
+
+
+def _conversation(
+    conversation: str,
+    context: str,
+    created: str,
+    updated: str,
+    turns: str,
+    tokens: str,
+    window: str,
+    pending: Sequence[str],
+) -> dict[str, Any]:
+    return {
+        "id": int(conversation),
+        "context": context,
+        "created_at": rfc3339(int(created)),
+        "updated_at": rfc3339(int(updated)),
+        "turns": int(turns),
+        "tokens": int(tokens),
+        "window": orjson.Fragment(window) if window else None,
+        "pending": pending,
+    }
+
+
+def _message(message: StoredMessage) -> MessageObject:
+    return {
+        "number": message.number,
+        "role": message.role,
+        "content": message.content,
+        "timestamp": rfc3339(message.timestamp_ms),
+        "tokens": message.tokens,
+        "job": message.job,
+    }

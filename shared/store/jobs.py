@@ -1,0 +1,107 @@
+"""Reading jobs: the state of a turn, as it is shown to clients."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from redis.asyncio import Redis
+
+from shared.store.event_log import completed_data
+from shared.store.keys import Keys
+from shared.store.turns import Turns
+from shared.wire.schema import ENDED, rfc3339
+from shared.wire.turn import Place
+
+
+@dataclass(frozen=True, slots=True)
+class JobState:
+    """A job as its hash holds it; times in milliseconds since the epoch."""
+
+    job: str
+    owner: str
+    conversation: str
+    status: str
+    attempts: int
+    created_ms: int
+    started_ms: int | None
+    finished_ms: int | None
+    request: str
+    result: str | None
+    error: str | None
+    place: Place | None = None
+    number: int | None = None
+    """Of its prompt in the conversation, once it has completed."""
+    prompt_tokens: int = 0
+    """Once something of its reply was reported."""
+    evaluated_tokens: int = 0
+    """Those of its prompt that were in no cache."""
+    reply_tokens: int = 0
+    """Those that were reported so far."""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing of it changes any more."""
+        return self.status in ENDED
+
+    def to_wire(self) -> dict[str, Any]:
+        """The job object of `GET /jobs/{job}`."""
+        wire: dict[str, Any] = {
+            "job": self.job,
+            "status": self.status,
+            "id": int(self.conversation),
+            "attempts": self.attempts,
+            "created_at": rfc3339(self.created_ms),
+        }
+        if self.started_ms is not None:
+            wire["started_at"] = rfc3339(self.started_ms)
+        if self.finished_ms is not None:
+            wire["finished_at"] = rfc3339(self.finished_ms)
+        if self.place is not None:
+            wire["queue"] = self.place
+        if self.status == "completed" and self.result is not None:
+            data = completed_data(self.job, self.conversation, self.request, self.result)
+            wire["result"] = orjson.Fragment(data)
+        if self.status == "failed" and self.error is not None:
+            wire |= orjson.loads(self.error)
+        wire["links"] = {"self": f"/jobs/{self.job}", "events": f"/jobs/{self.job}/events"}
+        return wire
+
+
+class Jobs:
+    """Looks jobs up."""
+
+    def __init__(self, redis: Redis, keys: Keys, turns: Turns) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._turns = turns
+
+    async def get(self, job: str, owner: str) -> JobState | None:
+        """The job, or None if it is unknown, has expired, or is not this owner's."""
+        fields = await self._redis.hgetall(  # type: ignore[misc]  # redis-py types both clients as one
+            self._keys.job(job)
+        )
+        if not fields or fields["owner"] != owner:
+            return None
+        place = None
+        if fields["status"] == "queued":
+            # It may have started between the two look-ups: then it is the next.
+            place = (await self._turns.places([job]))[0] or Place(1, 0.0)
+        started, finished = fields.get("started"), fields.get("finished")
+        return JobState(
+            job=job,
+            owner=fields["owner"],
+            conversation=fields["conversation"],
+            status=fields["status"],
+            attempts=int(fields["crashes"]) + 1 if started else 0,
+            created_ms=int(fields["created"]),
+            started_ms=int(started) if started else None,
+            finished_ms=int(finished) if finished else None,
+            request=fields["request"],
+            result=fields.get("result"),
+            error=fields.get("error"),
+            place=place,
+            number=int(fields["number"]) if "number" in fields else None,
+            prompt_tokens=int(fields.get("prompt", 0)),
+            evaluated_tokens=int(fields.get("evaluated", 0)),
+            reply_tokens=int(fields.get("progress", 0)),
+        )

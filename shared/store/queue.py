@@ -1,0 +1,35 @@
+"""How much there is to do."""
+
+from dataclasses import dataclass
+
+from redis.asyncio import Redis
+
+from shared.store.keys import Keys
+
+
+@dataclass(frozen=True, slots=True)
+class QueueState:
+    """Turns accepted and not ended; those that wait for a worker; workers heard of lately."""
+
+    open: int
+    waiting: int
+    workers: int
+
+
+class Queue:
+    """Looks at the queue as a whole."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+
+    async def state(self) -> QueueState:
+        """Its figures now."""
+        workers = await self._redis.zrange(self._keys.workers, 0, -1)
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.zcard(self._keys.open_jobs)
+            pipe.hlen(self._keys.claims)
+            for worker in workers:
+                pipe.exists(self._keys.worker(worker))
+            open_jobs, held, *alive = await pipe.execute()
+        return QueueState(open_jobs, max(0, open_jobs - held), sum(alive))

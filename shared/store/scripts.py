@@ -1,0 +1,64 @@
+"""The Lua scripts as calls with named arguments."""
+
+import hashlib
+from dataclasses import dataclass
+from importlib import resources
+from importlib.resources.abc import Traversable
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError
+
+from shared.store.keys import Keys, lua_table
+
+FOLDER: Traversable = resources.files("shared.store").joinpath("lua")
+"""Where the scripts are read from."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Script:
+    text: str
+    sha: str
+
+    @classmethod
+    def of(cls, text: str) -> "_Script":
+        return cls(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+class Scripts:
+    """Scripts of `shared/store/lua`, each behind what all of them share, on one connection.
+
+    Args:
+        names: which.
+    """
+
+    def __init__(self, redis: Redis, keys: Keys, *names: str) -> None:
+        prelude = lua_table() + _source("lib")
+        self._namespace = keys.namespace
+        self._redis: Any = redis
+        self._scripts = {name: _Script.of(prelude + _source(name)) for name in names}
+
+    async def call(self, script: str, **arguments: Any) -> Any:
+        """Run a script; arguments that are None are left out.
+
+        A server that does not know it (restarted, failed over, told to forget) is sent its text,
+        which runs it in the same step: loaded first, it could be forgotten again before the call.
+        """
+        flat: list[Any] = [self._namespace]
+        for name, value in arguments.items():
+            if value is not None:
+                flat += (name, value)
+        known = self._scripts[script]
+        try:
+            return await self._redis.evalsha(known.sha, 0, *flat)
+        except NoScriptError:
+            return await self._redis.eval(known.text, 0, *flat)
+
+
+def _source(name: str) -> str:
+    return FOLDER.joinpath(f"{name}.lua").read_text(encoding="utf-8")
+
+
+def milliseconds(seconds: float) -> int:
+    """What the scripts take times in."""
+    return max(0, round(seconds * 1000))

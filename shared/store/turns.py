@@ -1,0 +1,365 @@
+"""The life of a turn in Redis: the Python side of `shared/store/lua/*.lua`.
+
+A turn is accepted (`submit`), becomes ready when it is its conversation's first, is claimed by a
+worker, reports its pieces and ends exactly once. Each step is one atomic script; what a worker
+writes is compared with the token it was given (the fence), so that one who was given up for dead
+changes nothing any more.
+"""
+
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import orjson
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from shared.config import Settings
+from shared.errors import (
+    DeadlineExceeded,
+    TurnFailed,
+    WorkerLost,
+)
+from shared.store.connection import AWAY
+from shared.store.keys import WORKER_GROUP, Keys
+from shared.store.refusals import (
+    allowance_of,
+    idempotency_arguments,
+    idempotency_lifetime_s,
+    refusal,
+)
+from shared.store.scripts import Scripts, milliseconds
+from shared.store.server_clock import ServerClock
+from shared.store.workers import WORKER_SILENCE_S
+from shared.wire.turn import (
+    Accepted,
+    Claim,
+    Completion,
+    Emission,
+    Emitted,
+    Outcome,
+    PieceRecord,
+    Place,
+    Submission,
+    decode_claim,
+)
+
+_SCRIPTS: Final = (
+    "cancel", "places", "shield", "settle",
+    "submit", "claim", "beat", "emit", "commit", "fail", "hand_over", "reclaim", "sweep",
+)  # fmt: skip
+
+
+class Turns:
+    """The scripts, bound to a connection.
+
+    Args:
+        redis: decodes responses to `str`.
+        settings: times and limits.
+        window: tokens of a window, for whoever knows better than the settings.
+        clock: of the server, in place of one of our own.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        keys: Keys,
+        settings: Settings,
+        *,
+        window: int | None = None,
+        clock: ServerClock | None = None,
+    ) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._settings = settings
+        self._call = Scripts(redis, keys, *_SCRIPTS).call
+        self.clock = clock or ServerClock(redis, keys, lease_s=settings.lease)
+        self._ttls = {
+            **expiries(settings),
+            "deadline_error": error_data(DeadlineExceeded("the turn did not end within its time")),
+        }
+        self._start = {
+            "lease_ms": milliseconds(settings.lease),
+            "window": settings.window if window is None else window,
+        }
+
+    async def ensure_group(self) -> None:
+        """Make the permits stream and its consumer group, from the stream's beginning."""
+        try:
+            await self._redis.xgroup_create(self._keys.permits, WORKER_GROUP, id="0", mkstream=True)
+        except ResponseError as error:
+            if "BUSYGROUP" not in str(error):
+                raise
+
+    async def submit(self, submission: Submission) -> Accepted | None:
+        """Accept a prompt; repeating it with the same ids is safe.
+
+        Returns:
+            What was accepted: this prompt, or the one that its idempotency key stands for. None if
+            the new conversation's id exists already: choose another.
+
+        Raises:
+            Refused: nothing was stored.
+        """
+        answer = await self._call(
+            "submit",
+            job=submission.job,
+            conversation=submission.conversation,
+            owner=submission.owner,
+            new=int(submission.new),
+            context=submission.instructions if submission.new else None,
+            request=submission.request.encode(),
+            replace_from=submission.request.replace_from,
+            brought=len(submission.request.earlier) or None,
+            api=submission.api,
+            stateless=1 if submission.stateless else None,
+            response=1 if submission.response else None,
+            behind=submission.behind,
+            window=self._settings.window,
+            **idempotency_arguments(submission, self._settings),
+            pending_limit=self._settings.pending_turns,
+            queue_limit=self._settings.queue_limit,
+            timeout_ms=milliseconds(self._settings.job_timeout),
+            jobs_ttl_ms=expiries(self._settings)["jobs_ttl_ms"],
+            silence_ms=milliseconds(WORKER_SILENCE_S),
+            **submission.limits.arguments(),
+        )
+        match answer[0]:
+            case "OK":
+                allowance = allowance_of(answer, submission.limits)
+                return Accepted(submission.job, answer[1], allowance, int(answer[2]))
+            case "SAME":
+                return Accepted(answer[1], answer[2])
+            case "TAKEN":
+                return None
+        raise refusal(answer)
+
+    async def cancel(self, job: str, owner: str) -> Outcome:
+        """End a turn that is not wanted any more; `GONE` if it is not this owner's."""
+        return Outcome(await self._call("cancel", job=job, owner=owner, **self._ttls))
+
+    async def cancel_all(self, owner: str) -> int:
+        """End all of an owner's turns; returns how many there were."""
+        jobs = await self._redis.smembers(  # type: ignore[misc]  # redis-py types both clients as one
+            self._keys.open(owner)
+        )
+        for job in jobs:
+            await self.cancel(job, owner)
+        return len(jobs)
+
+    async def places(self, jobs: Sequence[str]) -> list[Place | None]:
+        """Where turns stand in the queue, some hundred at most; None for those that do not wait."""
+        answer = await self._call("places", jobs=" ".join(jobs))
+        return [Place.of(*one) if one is not None else None for one in answer]
+
+    async def lost(self, claims: Sequence[Claim]) -> list[Claim]:
+        """Those of a worker's claims whose token is no longer theirs."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for claim in claims:
+                pipe.hget(self._keys.job(claim.job), "token")
+            tokens = await pipe.execute()
+        return [c for c, token in zip(claims, tokens, strict=True) if token != c.token]
+
+    async def claim(
+        self, permit: str, worker: str, nonce: str, *, model: str = "", shielded: bool = False
+    ) -> Claim | None:
+        """Bind a permit to the next ready turn; None if there was nothing to start.
+
+        Repeating it with the same random `nonce` gives the same answer. `model` is the fingerprint
+        of what the worker runs; a turn that starts `shielded` is not evaluated yet (`shield`).
+        """
+        answer = await self.clock.call(
+            self._call,
+            "claim",
+            permit=permit,
+            worker=worker,
+            nonce=nonce,
+            model=model,
+            shielded=int(shielded),
+            **self._start,
+            **self._ttls,
+        )
+        return decode_claim(answer) if answer[0] == "CLAIMED" else None
+
+    async def return_permit(self, permit: str) -> None:
+        """Give back a permit that was read and not used: another worker is woken."""
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.xadd(self._keys.permits, {"j": ""})
+            pipe.xack(self._keys.permits, WORKER_GROUP, permit)
+            pipe.xdel(self._keys.permits, permit)
+            await pipe.execute()
+
+    async def reclaim(
+        self,
+        worker: str,
+        nonce: str,
+        *,
+        model: str = "",
+        shielded: bool = False,
+        on_lost: Callable[[], None] = lambda: None,
+    ) -> Claim | None:
+        """Take over one turn whose worker is gone; None when there is none.
+
+        Arguments and repetition as of `claim`. A turn that has crashed its workers
+        `PALAVER_MAX_ATTEMPTS` times ends as failed, which `on_lost` is told.
+        """
+        while True:
+            answer = await self.clock.call(
+                self._call,
+                "reclaim",
+                worker=worker,
+                nonce=nonce,
+                model=model,
+                shielded=int(shielded),
+                max_attempts=self._settings.max_attempts,
+                lost_error=error_data(WorkerLost("every worker that tried this turn was lost")),
+                **self._start,
+                **self._ttls,
+            )
+            if answer[0] == "LOST":
+                on_lost()
+            elif answer[0] != "FREED":
+                return decode_claim(answer) if answer[0] == "CLAIMED" else None
+
+    async def beat(self, claim: Claim, worker: str) -> Outcome:
+        """Renew the lease and the hold on the permit."""
+        answer = await self._call(
+            "beat",
+            job=claim.job,
+            token=claim.token,
+            permit=claim.permit,
+            worker=worker,
+            lease_ms=milliseconds(self._settings.lease),
+        )
+        return Outcome(answer)
+
+    async def emit_all(self, emissions: Sequence[Emission]) -> list[Outcome]:
+        """Add a piece to each job's log and ring its doorbell."""
+        fields: dict[str, Any] = {"n": len(emissions)}
+        for i, emission in enumerate(emissions, start=1):
+            said = {
+                "job": emission.job,
+                "token": emission.token,
+                "at": emission.at,
+                "count": len(emission.piece.token_ids),
+                "evaluated": emission.evaluated,
+                "prompt": emission.prompt_tokens,
+                **emission.piece.arguments(),
+            }
+            fields |= {f"{name}{i}": value for name, value in said.items()}
+        return [Outcome(one) for one in await self._call("emit", **fields)]
+
+    async def emit(self, claim: Claim, at: int, piece: PieceRecord) -> Outcome:
+        """Add one piece; `at` is the number of token ids emitted before it, by all starts."""
+        (outcome,) = await self.emit_all([Emission(claim.job, claim.token, at, piece)])
+        return outcome
+
+    async def emitted(self, claim: Claim) -> Emitted:
+        """Everything that earlier starts of this turn have emitted."""
+        texts: list[str] = []
+        token_ids: list[int] = []
+        models: set[str] = set()
+        model = ""
+        for _, fields in await self._redis.xrange(self._keys.events(claim.job)):
+            model = fields.get("m", model)
+            if fields["e"] == "token":
+                texts.append(orjson.loads(fields["d"])["text"])
+                token_ids += (int(i) for i in fields["i"].split(",") if i)
+                models.add(model)
+        return Emitted(PieceRecord("".join(texts), tuple(token_ids)), frozenset(models))
+
+    async def shield(
+        self, claims: Sequence[Claim], *, on: bool, cleared: Claim | None = None
+    ) -> None:
+        """Say of turns that they are not being evaluated, or that they may be again.
+
+        A worker that dies meanwhile did not die of them. `cleared` is no suspect any more.
+        """
+        fields: dict[str, Any] = {"n": len(claims), "on": int(on)}
+        for i, claim in enumerate(claims, start=1):
+            fields |= {f"job{i}": claim.job, f"token{i}": claim.token}
+        if cleared is not None:
+            fields |= {"cleared": cleared.job, "cleared_token": cleared.token}
+        await self._call("shield", **fields)
+
+    async def commit(self, claim: Claim, completion: Completion) -> Outcome:
+        """End the turn with its reply."""
+        piece = completion.piece.arguments() if completion.piece is not None else {}
+        earlier = {
+            f"earlier{i}": message.encode() for i, message in enumerate(completion.earlier, start=1)
+        }
+        answer = await self._call(
+            "commit",
+            job=claim.job,
+            token=claim.token,
+            conversation=claim.conversation,
+            number=completion.number,
+            earlier=len(earlier),
+            **earlier,
+            user=completion.user.encode(),
+            assistant=completion.assistant.encode(),
+            context=completion.context,
+            history_limit=self._settings.history_limit,
+            offset=completion.offset,
+            tokens=completion.tokens,
+            window=completion.window,
+            result=completion.result,
+            reply=completion.reply,
+            **piece,
+            **self._ttls,
+        )
+        return Outcome(answer)
+
+    async def fail(self, claim: Claim, error: TurnFailed, spent: int = 0) -> Outcome:
+        """End the turn without a reply; `spent` tokens were evaluated and generated for it."""
+        answer = await self._call(
+            "fail",
+            job=claim.job,
+            token=claim.token,
+            status="failed",
+            error=error_data(error),
+            spent=spent,
+            **self._ttls,
+        )
+        return Outcome(answer)
+
+    async def settle(self, claim: Claim, spent: int) -> Outcome:
+        """Tell what a turn cost that was ended elsewhere; a repetition costs nothing more."""
+        answer = await self._call("settle", job=claim.job, token=claim.token, spent=spent)
+        return Outcome(answer)
+
+    async def hand_over(self, claim: Claim) -> Outcome:
+        """Give the turn back, at its place in the queue, without charging an attempt."""
+        return Outcome(await self._call("hand_over", job=claim.job, token=claim.token))
+
+    async def release(self, job: str, owner: str) -> None:
+        """Nobody reads a stateless turn any more: end it, and keep nothing of what was said.
+
+        While Redis is away it is left to its deadline and its expiry.
+        """
+        with contextlib.suppress(*AWAY):
+            if await self.cancel(job, owner) is Outcome.DUP:
+                await self._redis.delete(self._keys.job(job), self._keys.events(job))
+
+    async def sweep(self) -> int:
+        """Repair what was lost; returns how many turns past their deadline were ended."""
+        await self.clock.look()
+        [ended] = await self.clock.call(self._call, "sweep", **self._ttls)
+        return int(ended)
+
+
+def error_data(error: TurnFailed) -> bytes:
+    """A failed turn's event data."""
+    body = {"code": error.code, "detail": str(error), **error.details}
+    return orjson.dumps({"error": body})
+
+
+def expiries(settings: Settings) -> dict[str, int]:
+    """How long what an ended turn leaves behind is kept."""
+    named_s = max(settings.job_ttl, idempotency_lifetime_s(settings))
+    return {
+        "job_ttl_ms": milliseconds(settings.job_ttl),
+        "jobs_ttl_ms": milliseconds(named_s),
+        "events_ttl_ms": milliseconds(min(settings.events_ttl, settings.job_ttl)),
+        "conversation_ttl_ms": milliseconds(settings.conversation_ttl),
+    }

@@ -1,0 +1,80 @@
+"""Who works: the workers' signs of life in Redis, and what they run."""
+
+from dataclasses import asdict
+from typing import Final
+
+from redis.asyncio import Redis
+
+from shared.store.keys import Keys
+from shared.store.scripts import Scripts, milliseconds
+from shared.wire.turn import OtherWorker, WorkerState
+
+WORKER_SILENCE_S: Final = 60.0
+"""After this long without any worker's sign of life, prompts are refused."""
+
+
+class Workers:
+    """The scripts about workers, bound to a connection."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._call = Scripts(redis, keys, "announce", "silence").call
+
+    async def register(self, worker: str, state: WorkerState, ttl_s: float) -> OtherWorker | None:
+        """A worker begins; returns who keeps it from it, having another model or window."""
+        answer = await self._call(
+            "announce", register=1, worker=worker, ttl_ms=milliseconds(ttl_s), **asdict(state)
+        )
+        if answer == "OK":
+            return None
+        _, other, differs, value, left_ms = answer
+        return OtherWorker(other, differs, value, max(0, int(left_ms)) / 1000)
+
+    async def of_other_length(self, context_length: int) -> OtherWorker | None:
+        """A living worker with another `PALAVER_CONTEXT_LENGTH`; the one that is known longest."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for worker in (workers := await self._redis.zrange(self._keys.workers, 0, -1)):
+                pipe.hget(self._keys.worker(worker), "context_length")
+                pipe.pttl(self._keys.worker(worker))
+            told = await pipe.execute()
+        others = [
+            OtherWorker(worker, "context_length", length, max(0, left_ms) / 1000)
+            for worker, length, left_ms in zip(workers, told[::2], told[1::2], strict=True)
+            if length is not None and length != str(context_length)
+        ]
+        return max(others, key=lambda other: other.known_for_s, default=None)
+
+    async def announce(self, worker: str, state: WorkerState, ttl_s: float) -> None:
+        """A worker is there; it is forgotten after `ttl_s` without another word."""
+        await self._call("announce", worker=worker, ttl_ms=milliseconds(ttl_s), **asdict(state))
+
+    async def leave(self, worker: str) -> None:
+        """A worker stops."""
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.delete(self._keys.worker(worker))
+            pipe.zrem(self._keys.workers, worker)
+            await pipe.execute()
+
+    async def models(self) -> dict[str, int]:
+        """The models that living workers run, by name, and the window that they run them with."""
+        workers = await self._redis.zrange(self._keys.workers, 0, -1)
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for worker in workers:
+                pipe.hmget(self._keys.worker(worker), ["model", "window"])
+            told = await pipe.execute()
+        return {name: int(window or 0) for name, window in sorted(told, key=str) if name}
+
+    async def all(self) -> dict[str, dict[str, str]]:
+        """What each living worker has told last, by its id."""
+        workers = await self._redis.zrange(self._keys.workers, 0, -1)
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for worker in workers:
+                pipe.hgetall(self._keys.worker(worker))
+            told = await pipe.execute()
+        return {worker: fields for worker, fields in zip(workers, told, strict=True) if fields}
+
+    async def silence_s(self) -> float | None:
+        """Seconds since any worker was heard of; None if none ever was."""
+        answer = await self._call("silence")
+        return None if answer is None else float(answer) / 1000
