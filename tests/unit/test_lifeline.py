@@ -163,7 +163,7 @@ def test_a_process_may_ask_to_die_with_its_parent(start: Start) -> None:
 # pidfd_open is refused, as some sandboxes do.
 REFUSED = """
 import asyncio, os, sys
-from shared import lifeline
+from shared.process import lifeline
 
 async def main():
     gone = asyncio.Event()
