@@ -107,12 +107,12 @@ class IdempotencyKeyReused(Refused):
 class IdempotencyKeySpent(Refused):
     """The prompt of this idempotency key has run, and its job `job` is not kept any more."""
 
-    def __init__(self, job: str) -> None:
+    def __init__(self, job_id: str) -> None:
         super().__init__(
             "the prompt was run under this key, and its job is not kept any more; it is not run "
             "again: use another key for that"
         )
-        self.job = job
+        self.job = job_id
 
 
 class MemoryShort(Refused):
@@ -143,19 +143,19 @@ class NoWorker(Refused):
 class StillInUse(PalaverError):
     """A response stays: in `conversation` something stands on it."""
 
-    def __init__(self, conversation: str) -> None:
+    def __init__(self, conversation_id: str) -> None:
         super().__init__(
             "later turns or copies stand on this response: delete those first, or the conversation"
         )
-        self.conversation = conversation
+        self.conversation = conversation_id
 
 
 class OutcomeUnknown(PalaverError):
     """Redis went away while a prompt was being accepted: `job` may exist or not."""
 
-    def __init__(self, job: str) -> None:
+    def __init__(self, job_id: str) -> None:
         super().__init__("the connection to Redis was lost while the prompt was being accepted")
-        self.job = job
+        self.job = job_id
 
 
 class TaskEnded(PalaverError):

@@ -78,10 +78,10 @@ class MessagesResource:
         resp.data = orjson.dumps(page.to_wire())
 
 
-def _checked(conversation: str) -> str:
-    if not _ID.fullmatch(conversation):
+def _checked(conversation_id: str) -> str:
+    if not _ID.fullmatch(conversation_id):
         raise _not_found()
-    return conversation
+    return conversation_id
 
 
 def _not_found() -> Problem:

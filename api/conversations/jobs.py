@@ -42,8 +42,8 @@ class JobResource:
             raise _not_found()
         show(await self._existing(job, owner), resp)
 
-    async def _existing(self, job: str, owner: str) -> JobState:
-        state = await self._jobs.get(job, owner) if ids.is_job(job) else None
+    async def _existing(self, job_id: str, owner_id: str) -> JobState:
+        state = await self._jobs.get(job_id, owner_id) if ids.is_job(job_id) else None
         if state is None:
             raise _not_found()
         return state

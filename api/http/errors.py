@@ -291,7 +291,7 @@ _JOB_STATUS: Final = {
 }
 
 
-def job_problem(job: str, conversation: str, error: Mapping[str, Any]) -> Problem:
+def job_problem(job_id: str, conversation_id: str, error: Mapping[str, Any]) -> Problem:
     """What a waiting client is told of a job that ended without a reply."""
     code = str(error["code"])
     extra = {name: value for name, value in error.items() if name not in ("code", "detail")}
@@ -299,7 +299,7 @@ def job_problem(job: str, conversation: str, error: Mapping[str, Any]) -> Proble
         _JOB_STATUS.get(code, 500),
         code,
         str(error["detail"]),
-        extra={**extra, "job": job, "id": int(conversation)},
+        extra={**extra, "job": job_id, "id": int(conversation_id)},
         headers={"x-should-retry": "false"},
     )
 

@@ -81,19 +81,19 @@ class EventFeed:
         return [watch for watches in self._watches.values() for watch in watches]
 
     @asynccontextmanager
-    async def watch_new(self, job: str) -> AsyncIterator[Watch]:
+    async def watch_new(self, job_id: str) -> AsyncIterator[Watch]:
         """Watch for the end of a job that is about to be submitted with this process's inbox.
 
         Raises:
             redis.exceptions.ConnectionError: Redis is away.
         """
         await self._until_connected()
-        with self._registered(Watch(job, self._events, None, replay=False), job) as watch:
+        with self._registered(Watch(job_id, self._events, None, replay=False), job_id) as watch:
             yield watch
 
     @asynccontextmanager
     async def watch(
-        self, job: str, after: str | None = None, queued: Event | None = None
+        self, job_id: str, after: str | None = None, queued: Event | None = None
     ) -> AsyncIterator[Watch]:
         """Watch all events of any job, those in its log included.
 
@@ -105,8 +105,8 @@ class EventFeed:
             redis.exceptions.ConnectionError: Redis is away.
         """
         await self._until_connected()
-        channel = self._keys.doorbell(job)
-        new = Watch(job, self._events, after, replay=True, queued=queued)
+        channel = self._keys.doorbell(job_id)
+        new = Watch(job_id, self._events, after, replay=True, queued=queued)
         try:
             with self._registered(new, channel) as watch:
                 await self._subscribe(channel, watch)

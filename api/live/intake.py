@@ -50,11 +50,11 @@ class Intake:
         api: whose inbox hears of the jobs' ends.
     """
 
-    def __init__(self, settings: Settings, turns: Turns, headroom: Headroom, api: str) -> None:
+    def __init__(self, settings: Settings, turns: Turns, headroom: Headroom, api_id: str) -> None:
         self.headroom = headroom
         self._settings = settings
         self._turns = turns
-        self.api = api
+        self.api = api_id
 
     async def read(self, req: falcon.asgi.Request) -> Submission:
         """The prompt in a request, with the ids it will have.

@@ -47,8 +47,8 @@ class Places:
             if not self._watches[watch.job]:
                 self._forget(watch.job)
 
-    def _forget(self, job: str) -> None:
-        del self._watches[job]
+    def _forget(self, job_id: str) -> None:
+        del self._watches[job_id]
         if not self._watches:
             self._wanted.clear()
 
@@ -74,9 +74,9 @@ class Places:
                 if job in self._watches:
                     self._tell(job, place)
 
-    def _tell(self, job: str, place: Place | None) -> None:
+    def _tell(self, job_id: str, place: Place | None) -> None:
         if place is None:  # it has started or ended, which readers hear of otherwise
-            self._forget(job)
+            self._forget(job_id)
             return
-        for watch in self._watches[job]:
+        for watch in self._watches[job_id]:
             watch.move(place)

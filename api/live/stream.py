@@ -33,29 +33,29 @@ class EventStream:
         self._places = places
 
     async def open(
-        self, job: str, owner: str, after: str | None, resp: falcon.asgi.Response
+        self, job_id: str, owner_id: str, after: str | None, resp: falcon.asgi.Response
     ) -> None:
         """Let a response stream the events behind `after`; 204 if the terminal one was seen.
 
         Raises:
             Problem: 404, there is no such job.
         """
-        state = await self._jobs.get(job, owner) if ids.is_job(job) else None
+        state = await self._jobs.get(job_id, owner_id) if ids.is_job(job_id) else None
         if state is None:
             raise Problem(404, "not_found", "there is no such job")
-        outcome = await self._events.outcome(job)
+        outcome = await self._events.outcome(job_id)
         if outcome is not None and after is not None and order(after) >= order(outcome.id):
             resp.status = 204
             return
         queued = None
         if state.place is not None:
-            queued = Event.queued(after or "0-0", job, state.conversation, state.place)
-        open_stream(resp, self._emit(job, after, queued))
+            queued = Event.queued(after or "0-0", job_id, state.conversation, state.place)
+        open_stream(resp, self._emit(job_id, after, queued))
 
     async def _emit(
-        self, job: str, after: str | None, queued: Event | None
+        self, job_id: str, after: str | None, queued: Event | None
     ) -> AsyncIterator[SSEvent | None]:
-        async with self._feed.watch(job, after, queued) as watch:
+        async with self._feed.watch(job_id, after, queued) as watch:
             with self._places.following(watch):
                 async for event in events_or_pings(watch):
                     yield _sse(event) if event is not None else None

@@ -39,18 +39,18 @@ class Waiting:
         self._events = events
         self._jobs = jobs
 
-    async def until_ended(self, job: str, wait_s: float) -> Event | None:
+    async def until_ended(self, job_id: str, wait_s: float) -> Event | None:
         """The terminal event of a job that exists; None if it does not come in time."""
-        outcome = await self._events.outcome(job)
+        outcome = await self._events.outcome(job_id)
         if outcome is None and wait_s > 0:
-            async with self._feed.watch(job) as watch:
+            async with self._feed.watch(job_id) as watch:
                 outcome = await first_terminal(watch, wait_s)
         return outcome
 
     async def answer(
         self,
         accepted: Accepted,
-        owner: str,
+        owner_id: str,
         event: Event | None,
         resp: falcon.asgi.Response,
         *,
@@ -66,7 +66,7 @@ class Waiting:
                 event = event or await self._events.outcome(accepted.job)
             if event is not None:
                 return tell(accepted, event, resp)
-            state = await self._jobs.get(accepted.job, owner)
+            state = await self._jobs.get(accepted.job, owner_id)
         except AWAY:
             raise OutcomeUnknown(accepted.job) from None
         if state is None:

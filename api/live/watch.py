@@ -27,14 +27,14 @@ class Watch:
 
     def __init__(
         self,
-        job: str,
+        job_id: str,
         events: EventLog,
         after: str | None,
         *,
         replay: bool,
         queued: Event | None = None,
     ) -> None:
-        self.job = job
+        self.job = job_id
         self._events = events
         self._last = order(after) if after is not None else (0, 0)
         self._behind = replay

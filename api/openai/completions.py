@@ -158,7 +158,7 @@ class ChatCompletionsResource:
         resp.data = asked.whole(reply)
 
     async def _stream(
-        self, asked: Asked, accepted: Accepted, owner: str
+        self, asked: Asked, accepted: Accepted, owner_id: str
     ) -> AsyncIterator[SSEvent | None]:
         """Chunks; a client that goes away has its turn cancelled, for nobody else can read it.
 
@@ -183,7 +183,7 @@ class ChatCompletionsResource:
                             yield last
                         return
         finally:
-            await self._turns.release(accepted.job, owner)
+            await self._turns.release(accepted.job, owner_id)
 
     def _last(self, asked: Asked, accepted: Accepted, event: Event) -> list[SSEvent]:
         try:

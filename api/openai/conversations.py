@@ -15,7 +15,7 @@ from api.live.intake import asked_again
 from api.live.waiting import tell_allowance
 from api.openai.objects import CONVERSATION
 from api.openai.response_requests import ConversationUpdate, NewConversation, brought_along
-from api.openai.responses import conversation_id, show_response
+from api.openai.responses import conversation_of, show_response
 from shared import ids
 from shared.store.conversations import Conversations
 
@@ -78,32 +78,32 @@ class OpenAiConversationResource:
         show_response(gone, resp)
 
 
-def found(conversation: str) -> str:
+def found(name: str) -> str:
     """The conversation behind an id in a path.
 
     Raises:
         Problem: 404, it is no such id.
     """
     try:
-        return conversation_id(conversation)
+        return conversation_of(name)
     except Problem:
         raise no_conversation() from None
 
 
 async def shown(
-    conversations: Conversations, conversation: str, owner: str, metadata: str | None = None
+    conversations: Conversations, conversation_id: str, owner_id: str, metadata: str | None = None
 ) -> dict[str, Any]:
     """A conversation as OpenAI shows it.
 
     Raises:
         Problem: 404.
     """
-    label = await conversations.label(conversation, owner, metadata)
+    label = await conversations.label(conversation_id, owner_id, metadata)
     if label is None:
         raise no_conversation()
     created_ms, labels = label
     return {
-        "id": f"{CONVERSATION}{conversation}",
+        "id": f"{CONVERSATION}{conversation_id}",
         "object": "conversation",
         "created_at": created_ms // 1000,
         "metadata": orjson.loads(labels or _NO_METADATA),

@@ -54,14 +54,14 @@ class ItemsResource:
         show_response(listed([item_of(message) for message in messages]), resp)
 
     async def _items(
-        self, conversation: str, owner: str, order: str, after: str | None, most: int
+        self, conversation_id: str, owner_id: str, order: str, after: str | None, most: int
     ) -> list[dict[str, Any]]:
         """The first `most` items behind `after`; the newest first reads no more than it must."""
         items: list[dict[str, Any]] = []
         before: int | None = 0
         while before is not None:
             size = most if after is None and order == "desc" else _READ_AT_ONCE
-            page = await self._conversations.page(conversation, owner, size, before)
+            page = await self._conversations.page(conversation_id, owner_id, size, before)
             if page is None:
                 raise no_conversation()
             items += [item_of(message) for message in reversed(page.messages)]

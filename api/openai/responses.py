@@ -106,11 +106,11 @@ class ResponsesResource:
     def _submission(self, caller: Caller, request: ResponsesRequest) -> Submission:
         named, previous = request.conversation_id, request.previous_response_id
         behind = None
-        if previous is not None and (behind := job_id(previous)) is None:
+        if previous is not None and (behind := job_of(previous)) is None:
             raise Problem(404, "previous_response_not_found", _NOT_STORED)
         return Submission(
             job=ids.new_job(),
-            conversation=ids.new_conversation() if named is None else conversation_id(named),
+            conversation=ids.new_conversation() if named is None else conversation_of(named),
             owner=caller.owner,
             new=named is None and previous is None,
             instructions="",
@@ -259,13 +259,13 @@ class ResponseStreams:
         self._jobs = jobs
 
     def open(
-        self, shape: ResponseShape, owner: str, begin: int, resp: falcon.asgi.Response
+        self, shape: ResponseShape, owner_id: str, begin: int, resp: falcon.asgi.Response
     ) -> None:
         """Let a response stream the events numbered `begin` and above."""
-        open_stream(resp, self._emit(shape, owner, begin))
+        open_stream(resp, self._emit(shape, owner_id, begin))
 
     async def _emit(
-        self, shape: ResponseShape, owner: str, begin: int
+        self, shape: ResponseShape, owner_id: str, begin: int
     ) -> AsyncIterator[SSEvent | None]:
         told = ResponseEvents(shape)
         try:
@@ -276,13 +276,13 @@ class ResponseStreams:
                         continue
                     usage = None
                     if event.is_terminal and event.kind != "completed":
-                        usage = usage_so_far(await self._jobs.get(shape.job, owner))
+                        usage = usage_so_far(await self._jobs.get(shape.job, owner_id))
                     for one in told.from_number(event, begin, usage):
                         yield SSEvent(event=one["type"], data=orjson.dumps(one))
         finally:
             if not shape.is_stored:
                 # Nobody else can read it.
-                await self._turns.release(shape.job, owner)
+                await self._turns.release(shape.job, owner_id)
 
 
 def turn_request(request: ResponsesRequest, max_tokens_limit: int) -> TurnRequest:
@@ -318,14 +318,14 @@ async def written_by(events: EventLog, state: JobState) -> str:
     return "".join(orjson.loads(one.data)["text"] for one in log if one.kind == "token")
 
 
-async def stored(jobs: Jobs, response: str, owner: str) -> JobState:
+async def stored(jobs: Jobs, response_id: str, owner_id: str) -> JobState:
     """A response that can be asked for.
 
     Raises:
         Problem: 404.
     """
-    job = job_id(response)
-    state = await jobs.get(job, owner) if job is not None else None
+    job = job_of(response_id)
+    state = await jobs.get(job, owner_id) if job is not None else None
     # Turns of `POST /` are no responses, and neither are those that were not to be stored; of one
     # whose conversation was deleted nothing is told any more.
     request = TurnRequest.decode(state.request) if state and state.request else None
@@ -335,13 +335,13 @@ async def stored(jobs: Jobs, response: str, owner: str) -> JobState:
     return state
 
 
-def job_id(response: str) -> str | None:
+def job_of(response_id: str) -> str | None:
     """The job behind a response's id; None if it is no such id."""
-    job = response.removeprefix(RESPONSE)
-    return job if response.startswith(RESPONSE) and ids.is_job(job) else None
+    job = response_id.removeprefix(RESPONSE)
+    return job if response_id.startswith(RESPONSE) and ids.is_job(job) else None
 
 
-def conversation_id(name: str) -> str:
+def conversation_of(name: str) -> str:
     """The conversation behind an id.
 
     Raises:

@@ -49,25 +49,25 @@ class Conversations:
         self._queue_limit = settings.queue_limit
         self._view = {"window": settings.context_length, "history_limit": settings.history_limit}
 
-    async def show(self, conversation: str, owner: str) -> dict[str, Any] | None:
+    async def show(self, conversation_id: str, owner_id: str) -> dict[str, Any] | None:
         """The conversation object."""
-        found = await self._call("show", conversation=conversation, owner=owner)
-        return _conversation(conversation, *found) if found is not None else None
+        found = await self._call("show", conversation=conversation_id, owner=owner_id)
+        return _conversation(conversation_id, *found) if found is not None else None
 
-    async def forget_response(self, job: str, owner: str) -> bool:
+    async def forget_response(self, job_id: str, owner_id: str) -> bool:
         """Remove a response: its job, its turn, and its conversation if it began that one.
 
         Raises:
             StillInUse: something stands on it; nothing was removed.
         """
-        answer = await self._call("forget", job=job, owner=owner, **self._expiries)
+        answer = await self._call("forget", job=job_id, owner=owner_id, **self._expiries)
         if answer[0] == "IN_USE":
             raise StillInUse(answer[1])
         return bool(answer[0] == "OK")
 
     async def begin(
         self,
-        conversation: str,
+        conversation_id: str,
         caller: Caller,
         metadata: str,
         batch: str,
@@ -82,7 +82,7 @@ class Conversations:
         """
         answer = await self._call(
             "begin",
-            conversation=conversation,
+            conversation=conversation_id,
             owner=caller.owner,
             metadata=metadata,
             queue_limit=self._queue_limit,
@@ -94,13 +94,13 @@ class Conversations:
         )
         match answer[0]:
             case "OK":
-                return Begun(conversation, allowance_of(answer, caller.limits))
+                return Begun(conversation_id, allowance_of(answer, caller.limits))
             case "TAKEN":
                 return None
         raise refusal(answer)
 
     async def add(
-        self, conversation: str, caller: Caller, batch: str, messages: Sequence[StoredMessage]
+        self, conversation_id: str, caller: Caller, batch: str, messages: Sequence[StoredMessage]
     ) -> Begun:
         """Add the messages of a batch without a turn, which counts as a prompt.
 
@@ -111,7 +111,7 @@ class Conversations:
         """
         answer = await self._call(
             "append",
-            conversation=conversation,
+            conversation=conversation_id,
             owner=caller.owner,
             batch=batch,
             **_added(messages),
@@ -121,16 +121,18 @@ class Conversations:
         )
         if answer[0] != "OK":
             raise refusal(answer)
-        return Begun(conversation, allowance_of(answer, caller.limits))
+        return Begun(conversation_id, allowance_of(answer, caller.limits))
 
     async def label(
-        self, conversation: str, owner: str, metadata: str | None = None
+        self, conversation_id: str, owner_id: str, metadata: str | None = None
     ) -> tuple[int, str] | None:
         """When it was made, in ms, and its metadata, which are replaced first if there are any."""
-        found = await self._call("label", conversation=conversation, owner=owner, metadata=metadata)
+        found = await self._call(
+            "label", conversation=conversation_id, owner=owner_id, metadata=metadata
+        )
         return None if found is None else (int(found[0]), found[1])
 
-    async def list(self, owner: str, limit: int, before: str | None) -> dict[str, Any]:
+    async def list(self, owner_id: str, limit: int, before: str | None) -> dict[str, Any]:
         """The newest `limit` conversations of an owner, behind the place `before`.
 
         A place is when a conversation was made, and its id, with a hyphen between; it outlives the
@@ -139,17 +141,19 @@ class Conversations:
         created, _, conversation = (before or "").rpartition("-")
         found, more = await self._call(
             "list",
-            owner=owner,
+            owner=owner_id,
             limit=limit,
             before=conversation or None,
             created=created or None,
         )
         return {"conversations": [_conversation(*one) for one in found], "next": more or None}
 
-    async def page(self, conversation: str, owner: str, limit: int, before: int) -> Page | None:
+    async def page(
+        self, conversation_id: str, owner_id: str, limit: int, before: int
+    ) -> Page | None:
         """The newest `limit` messages numbered below `before` (0: all)."""
         found = await self._call(
-            "page", conversation=conversation, owner=owner, limit=limit, before=before
+            "page", conversation=conversation_id, owner=owner_id, limit=limit, before=before
         )
         if found is None:
             return None
@@ -157,10 +161,10 @@ class Conversations:
         # The one in front of them was read along.
         return Page(decode_messages(messages, int(number))[-limit:], int(next_before) or None)
 
-    async def delete(self, conversation: str, owner: str) -> bool:
+    async def delete(self, conversation_id: str, owner_id: str) -> bool:
         """Cancel its pending turns and remove everything of it."""
         answer = await self._call(
-            "delete", conversation=conversation, owner=owner, **self._expiries
+            "delete", conversation=conversation_id, owner=owner_id, **self._expiries
         )
         return bool(answer == "OK")
 
@@ -174,7 +178,7 @@ def _added(messages: Sequence[StoredMessage]) -> dict[str, Any]:
 
 
 def _conversation(
-    conversation: str,
+    conversation_id: str,
     context: str,
     created: str,
     updated: str,
@@ -184,7 +188,7 @@ def _conversation(
     pending: Sequence[str],
 ) -> dict[str, Any]:
     return {
-        "id": int(conversation),
+        "id": int(conversation_id),
         "context": context,
         "created_at": rfc3339(int(created)),
         "updated_at": rfc3339(int(updated)),

@@ -24,9 +24,9 @@ class Event:
         return self.kind in ENDED
 
     @classmethod
-    def queued(cls, event_id: str, job: str, conversation: str, place: Place) -> "Event":
+    def queued(cls, event_id: str, job_id: str, conversation_id: str, place: Place) -> "Event":
         """A turn waits, as `submit` logs it."""
-        data = {"job": job, "id": int(conversation), **asdict(place)}
+        data = {"job": job_id, "id": int(conversation_id), **asdict(place)}
         return cls(event_id, "queued", orjson.dumps(data).decode())
 
     @property
@@ -59,41 +59,41 @@ class EventLog:
         self._redis = redis
         self._keys = keys
 
-    async def read(self, job: str, after: str | None = None) -> list[Event]:
+    async def read(self, job_id: str, after: str | None = None) -> list[Event]:
         """The job's events behind `after`, a log id; all of them for None.
 
         Once the log has expired, the outcome alone.
         """
-        events = await self._logged(job, after)
+        events = await self._logged(job_id, after)
         if events and not events[-1].is_terminal:
             return events
-        outcome = await self.outcome(job)
+        outcome = await self.outcome(job_id)
         if outcome is None or (after is not None and order(outcome.id) <= order(after)):
             return events
         if not events:
             # The log has expired, or else the job has ended since we looked.
-            events = await self._logged(job, after)
+            events = await self._logged(job_id, after)
         return [*events[:-1], outcome]
 
-    async def _logged(self, job: str, after: str | None) -> list[Event]:
+    async def _logged(self, job_id: str, after: str | None) -> list[Event]:
         start = "-" if after is None else f"({after}"
-        entries = await self._redis.xrange(self._keys.events(job), min=start)
+        entries = await self._redis.xrange(self._keys.events(job_id), min=start)
         return [Event(entry_id, fields["e"], fields["d"]) for entry_id, fields in entries]
 
-    async def outcome(self, job: str) -> Event | None:
+    async def outcome(self, job_id: str) -> Event | None:
         """The terminal event, rebuilt from the job, where its data are stored once."""
         fields = await self._redis.hmget(  # type: ignore[misc]  # redis-py types both clients as one
-            self._keys.job(job),
+            self._keys.job(job_id),
             ["status", "last_event", "conversation", "request", "result", "error"],
         )
         status, last_event, conversation, request, result, error = fields
         if status not in ENDED or last_event is None:
             return None
         if status == "completed":
-            return Event(last_event, status, completed_data(job, conversation, request, result))
+            return Event(last_event, status, completed_data(job_id, conversation, request, result))
         return Event(last_event, status, error or "{}")
 
 
-def completed_data(job: str, conversation: str, request: str, result: str) -> str:
+def completed_data(job_id: str, conversation_id: str, request: str, result: str) -> str:
     """The reply object of a completed job from its stored fields."""
-    return reply_object(job, conversation, TurnRequest.decode(request), result).decode()
+    return reply_object(job_id, conversation_id, TurnRequest.decode(request), result).decode()

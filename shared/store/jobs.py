@@ -75,20 +75,20 @@ class Jobs:
         self._keys = keys
         self._turns = turns
 
-    async def get(self, job: str, owner: str) -> JobState | None:
+    async def get(self, job_id: str, owner_id: str) -> JobState | None:
         """The job, or None if it is unknown, has expired, or is not this owner's."""
         fields = await self._redis.hgetall(  # type: ignore[misc]  # redis-py types both clients as one
-            self._keys.job(job)
+            self._keys.job(job_id)
         )
-        if not fields or fields["owner"] != owner:
+        if not fields or fields["owner"] != owner_id:
             return None
         place = None
         if fields["status"] == "queued":
             # It may have started between the two look-ups: then it is the next.
-            place = (await self._turns.places([job]))[0] or Place(1, 0.0)
+            place = (await self._turns.places([job_id]))[0] or Place(1, 0.0)
         started, finished = fields.get("started"), fields.get("finished")
         return JobState(
-            job=job,
+            job=job_id,
             owner=fields["owner"],
             conversation=fields["conversation"],
             status=fields["status"],

@@ -72,41 +72,41 @@ class Keys:
     def _name(self, pattern: str, *parts: str) -> str:
         return f"{self.namespace}:{_PATTERNS[pattern].format(*parts)}"
 
-    def conversation(self, conversation: str) -> str:
-        return self._name("conversation", conversation)
+    def conversation(self, conversation_id: str) -> str:
+        return self._name("conversation", conversation_id)
 
-    def messages(self, conversation: str) -> str:
-        return self._name("messages", conversation)
+    def messages(self, conversation_id: str) -> str:
+        return self._name("messages", conversation_id)
 
-    def pending(self, conversation: str) -> str:
-        return self._name("pending", conversation)
+    def pending(self, conversation_id: str) -> str:
+        return self._name("pending", conversation_id)
 
-    def ready(self, owner: str) -> str:
-        return self._name("ready", owner)
+    def ready(self, owner_id: str) -> str:
+        return self._name("ready", owner_id)
 
-    def open(self, owner: str) -> str:
-        return self._name("open", owner)
+    def open(self, owner_id: str) -> str:
+        return self._name("open", owner_id)
 
-    def job(self, job: str) -> str:
-        return self._name("job", job)
+    def job(self, job_id: str) -> str:
+        return self._name("job", job_id)
 
-    def events(self, job: str) -> str:
-        return self._name("events", job)
+    def events(self, job_id: str) -> str:
+        return self._name("events", job_id)
 
-    def lease(self, job: str) -> str:
-        return self._name("lease", job)
+    def lease(self, job_id: str) -> str:
+        return self._name("lease", job_id)
 
-    def worker(self, worker: str) -> str:
-        return self._name("worker", worker)
+    def worker(self, worker_id: str) -> str:
+        return self._name("worker", worker_id)
 
-    def doorbell(self, job: str) -> str:
-        return self._name("doorbell", job)
+    def doorbell(self, job_id: str) -> str:
+        return self._name("doorbell", job_id)
 
-    def losses(self, worker: str) -> str:
-        return self._name("losses", worker)
+    def losses(self, worker_id: str) -> str:
+        return self._name("losses", worker_id)
 
-    def inbox(self, api: str) -> str:
-        return self._name("inbox", api)
+    def inbox(self, api_id: str) -> str:
+        return self._name("inbox", api_id)
 
     @property
     def schema(self) -> str:

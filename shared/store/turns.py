@@ -134,17 +134,17 @@ class Turns:
                 return None
         raise refusal(answer)
 
-    async def cancel(self, job: str, owner: str) -> Outcome:
+    async def cancel(self, job_id: str, owner_id: str) -> Outcome:
         """End a turn that is not wanted any more; `GONE` if it is not this owner's."""
-        return Outcome(await self._call("cancel", job=job, owner=owner, **self._ttls))
+        return Outcome(await self._call("cancel", job=job_id, owner=owner_id, **self._ttls))
 
-    async def cancel_all(self, owner: str) -> int:
+    async def cancel_all(self, owner_id: str) -> int:
         """End all of an owner's turns; returns how many there were."""
         jobs = await self._redis.smembers(  # type: ignore[misc]  # redis-py types both clients as one
-            self._keys.open(owner)
+            self._keys.open(owner_id)
         )
         for job in jobs:
-            await self.cancel(job, owner)
+            await self.cancel(job, owner_id)
         return len(jobs)
 
     async def places(self, jobs: Sequence[str]) -> list[Place | None]:
@@ -161,7 +161,7 @@ class Turns:
         return [c for c, token in zip(claims, tokens, strict=True) if token != c.token]
 
     async def claim(
-        self, permit: str, worker: str, nonce: str, *, model: str = "", shielded: bool = False
+        self, permit: str, worker_id: str, nonce: str, *, model: str = "", shielded: bool = False
     ) -> Claim | None:
         """Bind a permit to the next ready turn; None if there was nothing to start.
 
@@ -172,7 +172,7 @@ class Turns:
             self._call,
             "claim",
             permit=permit,
-            worker=worker,
+            worker=worker_id,
             nonce=nonce,
             model=model,
             shielded=int(shielded),
@@ -191,7 +191,7 @@ class Turns:
 
     async def reclaim(
         self,
-        worker: str,
+        worker_id: str,
         nonce: str,
         *,
         model: str = "",
@@ -207,7 +207,7 @@ class Turns:
             answer = await self.clock.call(
                 self._call,
                 "reclaim",
-                worker=worker,
+                worker=worker_id,
                 nonce=nonce,
                 model=model,
                 shielded=int(shielded),
@@ -221,14 +221,14 @@ class Turns:
             elif answer[0] != "FREED":
                 return decode_claim(answer) if answer[0] == "CLAIMED" else None
 
-    async def beat(self, claim: Claim, worker: str) -> Outcome:
+    async def beat(self, claim: Claim, worker_id: str) -> Outcome:
         """Renew the lease and the hold on the permit."""
         answer = await self._call(
             "beat",
             job=claim.job,
             token=claim.token,
             permit=claim.permit,
-            worker=worker,
+            worker=worker_id,
             lease_ms=milliseconds(self._settings.lease),
         )
         return Outcome(answer)
@@ -332,14 +332,14 @@ class Turns:
         """Give the turn back, at its place in the queue, without charging an attempt."""
         return Outcome(await self._call("hand_over", job=claim.job, token=claim.token))
 
-    async def release(self, job: str, owner: str) -> None:
+    async def release(self, job_id: str, owner_id: str) -> None:
         """Nobody reads a stateless turn any more: end it, and keep nothing of what was said.
 
         While Redis is away it is left to its deadline and its expiry.
         """
         with contextlib.suppress(*AWAY):
-            if await self.cancel(job, owner) is Outcome.DUP:
-                await self._redis.delete(self._keys.job(job), self._keys.events(job))
+            if await self.cancel(job_id, owner_id) is Outcome.DUP:
+                await self._redis.delete(self._keys.job(job_id), self._keys.events(job_id))
 
     async def sweep(self) -> int:
         """Repair what was lost; returns how many turns past their deadline were ended."""

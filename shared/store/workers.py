@@ -21,10 +21,12 @@ class Workers:
         self._keys = keys
         self._call = Scripts(redis, keys, "announce", "silence").call
 
-    async def register(self, worker: str, state: WorkerState, ttl_s: float) -> OtherWorker | None:
+    async def register(
+        self, worker_id: str, state: WorkerState, ttl_s: float
+    ) -> OtherWorker | None:
         """A worker begins; returns who keeps it from it, having another model or window."""
         answer = await self._call(
-            "announce", register=1, worker=worker, ttl_ms=milliseconds(ttl_s), **asdict(state)
+            "announce", register=1, worker=worker_id, ttl_ms=milliseconds(ttl_s), **asdict(state)
         )
         if answer == "OK":
             return None
@@ -45,15 +47,15 @@ class Workers:
         ]
         return max(others, key=lambda other: other.known_for_s, default=None)
 
-    async def announce(self, worker: str, state: WorkerState, ttl_s: float) -> None:
+    async def announce(self, worker_id: str, state: WorkerState, ttl_s: float) -> None:
         """A worker is there; it is forgotten after `ttl_s` without another word."""
-        await self._call("announce", worker=worker, ttl_ms=milliseconds(ttl_s), **asdict(state))
+        await self._call("announce", worker=worker_id, ttl_ms=milliseconds(ttl_s), **asdict(state))
 
-    async def leave(self, worker: str) -> None:
+    async def leave(self, worker_id: str) -> None:
         """A worker stops."""
         async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.delete(self._keys.worker(worker))
-            pipe.zrem(self._keys.workers, worker)
+            pipe.delete(self._keys.worker(worker_id))
+            pipe.zrem(self._keys.workers, worker_id)
             await pipe.execute()
 
     async def models(self) -> dict[str, int]:

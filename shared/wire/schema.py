@@ -192,12 +192,14 @@ class ProblemObject(TypedDict):
     budget: NotRequired[int]
 
 
-def reply_object(job: str, conversation: str, request: "TurnRequest", result: bytes | str) -> bytes:
+def reply_object(
+    job_id: str, conversation_id: str, request: "TurnRequest", result: bytes | str
+) -> bytes:
     """A `ReplyObject` as JSON; `result` is an encoded `TurnResult`."""
-    head: dict[str, Any] = {"id": int(conversation), "prompt": request.prompt}
+    head: dict[str, Any] = {"id": int(conversation_id), "prompt": request.prompt}
     if request.context is not None:
         head["context"] = request.context
-    return orjson.dumps({**head, **orjson.loads(result), "job": job})
+    return orjson.dumps({**head, **orjson.loads(result), "job": job_id})
 
 
 @dataclass(frozen=True, slots=True)
