@@ -22,7 +22,7 @@ from shared.process.logs import configure_logging
 from shared.process.supervisor import stop_on_signals
 from shared.process.tasks import end
 from shared.store.boot import until_alike, until_usable
-from shared.store.connection import AWAY, connect, trouble
+from shared.store.connection import REDIS_UNAVAILABLE, connect, trouble
 from shared.store.keys import Keys
 from shared.store.workers import Workers
 
@@ -46,7 +46,7 @@ class Server(uvicorn.Server):
 
 def quiet_broken_streams(record: logging.LogRecord) -> bool:
     """Streams are broken off when this process stops or Redis is away: no tracebacks for that."""
-    return not (record.exc_info and isinstance(record.exc_info[1], (FeedLost, *AWAY)))
+    return not (record.exc_info and isinstance(record.exc_info[1], (FeedLost, *REDIS_UNAVAILABLE)))
 
 
 def check_bind(settings: Settings) -> None:
@@ -178,7 +178,7 @@ async def _is_alike(settings: Settings, redis: Redis, draining: asyncio.Event) -
     while not draining.is_set():
         try:
             return await until_alike(lambda: workers.of_other_length(length), length, draining)
-        except AWAY as error:
+        except REDIS_UNAVAILABLE as error:
             trouble.met(error)
             await asyncio.sleep(_READY_POLL_S)
     return False

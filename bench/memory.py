@@ -41,7 +41,7 @@ from shared.wire.schema import (
     reply_object,
     rfc3339,
 )
-from shared.wire.turn import Claim, Completion, Outcome, PieceRecord, Submission, WorkerState
+from shared.wire.turn import Claim, Completion, PieceRecord, Submission, WorkerState, WriteOutcome
 from tests.servers import make_settings, running_valkey
 
 Item = TypeVar("Item")
@@ -84,7 +84,7 @@ def tokens_of(text: str) -> int:
 def completion(claim: Claim, reply: str, tokens: int, window: int) -> Completion:
     """What a worker commits, built as `worker/reply.py` does."""
     assert claim.history is not None
-    prompt, job = claim.request.prompt, claim.job
+    prompt, job = claim.request.prompt, claim.job_id
     prompt_tokens, reply_tokens = tokens_of(prompt), tokens_of(reply)
     total, number = tokens + prompt_tokens + reply_tokens, claim.history.next_number
     now_ms = time.time_ns() // 1_000_000
@@ -107,7 +107,7 @@ def completion(claim: Claim, reply: str, tokens: int, window: int) -> Completion
         tokens=total,
         window=orjson.dumps(result.window),
         result=encoded,
-        reply=reply_object(job, claim.conversation, claim.request, encoded),
+        reply=reply_object(job, claim.conversation_id, claim.request, encoded),
         context=claim.request.context,
         piece=None,
     )
@@ -175,12 +175,12 @@ class Filler:
         assert claim
         reply = self._text(60)
         if self._in_sample and len(self.sample) < SAMPLE:
-            self.sample.append(claim.job)
+            self.sample.append(claim.job_id)
             await self._emit(claim, reply)
-        before = self.tokens[claim.conversation]
+        before = self.tokens[claim.conversation_id]
         done = completion(claim, reply, before, self._settings.context_length)
-        self.tokens[claim.conversation] = before + done.user.tokens + done.assistant.tokens
-        assert await self._turns.commit(claim, done) is Outcome.OK
+        self.tokens[claim.conversation_id] = before + done.user.tokens + done.assistant.tokens
+        assert await self._turns.commit(claim, done) is WriteOutcome.OK
 
     async def _emit(self, claim: Claim, reply: str) -> None:
         """The reply in pieces of some tokens, as they are coalesced on their way."""
@@ -189,7 +189,7 @@ class Filler:
         for i, start in enumerate(range(0, len(reply), size)):
             token_ids = tuple(random.Random(i).sample(range(49_000), TOKENS_PER_PIECE))
             piece = PieceRecord(reply[start : start + size], token_ids)
-            await self._turns.emit(claim, i * TOKENS_PER_PIECE, piece)
+            await self._turns.publish(claim, i * TOKENS_PER_PIECE, piece)
 
 
 async def used(redis: Any) -> int:

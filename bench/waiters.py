@@ -39,7 +39,7 @@ from shared.store.workers import Workers
 from shared.wire.limits import DEFAULT_OWNER
 from shared.wire.requests import Sampling
 from shared.wire.schema import TurnRequest
-from shared.wire.turn import Claim, Outcome, PieceRecord, Submission, WorkerState
+from shared.wire.turn import Claim, PieceRecord, Submission, WorkerState, WriteOutcome
 from tests.servers import free_port, make_settings, running_valkey
 
 WORKER: Final = "bench"
@@ -168,7 +168,7 @@ class Load:
                 await asyncio.sleep(due - time.monotonic())
                 at, which = divmod(step, len(claims))
                 piece = PieceRecord(f"@{time.monotonic_ns()}", (step % 49_000,))
-                assert await self._turns.emit(claims[which], at, piece) is Outcome.OK
+                assert await self._turns.publish(claims[which], at, piece) is WriteOutcome.OK
                 self.emitted += 1
 
         async with asyncio.TaskGroup() as group:

@@ -13,7 +13,7 @@ from shared.errors import EX_SOFTWARE
 from shared.store.connection import trouble
 from shared.store.turns import Turns
 from shared.store.workers import Workers
-from shared.wire.turn import OtherWorker, Outcome, WorkerState
+from shared.wire.turn import OtherWorker, WorkerState, WriteOutcome
 from worker.engine.interface import Engine
 from worker.held import GivenUp, Held, Holdings
 from worker.turn_metrics import TurnMetrics
@@ -115,5 +115,5 @@ class Heartbeat:
         if held.generating and progress == held.progress_seen:
             return
         held.progress_seen = progress
-        if await self._turns.beat(held.claim, self._worker_id) is Outcome.FENCED:
+        if await self._turns.beat(held.claim, self._worker_id) is WriteOutcome.FENCED:
             held.give_up(GivenUp.FENCED)

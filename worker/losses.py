@@ -45,9 +45,9 @@ class Losses:
                 await asyncio.sleep(_PAUSE_S)
 
     async def _give_up_lost(self) -> None:
-        held: dict[str, Held] = {one.claim.token: one for one in self._holdings.values()}
+        held: dict[str, Held] = {one.claim.fence: one for one in self._holdings.values()}
         if not held:
             return
         for claim in await self._turns.lost([one.claim for one in held.values()]):
-            log.info("job %s is no longer ours", claim.job)
-            held[claim.token].give_up(GivenUp.FENCED)
+            log.info("job %s is no longer ours", claim.job_id)
+            held[claim.fence].give_up(GivenUp.FENCED)

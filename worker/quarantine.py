@@ -14,7 +14,7 @@ from typing import Final
 from shared.store.turns import Turns
 from shared.wire.turn import Claim
 from worker.held import Held, Holdings
-from worker.persistence import persist
+from worker.retry import retry
 
 MARGIN: Final = 16
 """Tokens: the process may have died some of them behind the last one that was emitted."""
@@ -88,7 +88,7 @@ class Quarantine:
         trial = self._trial
         claims = [held.claim for held in self._holdings.values()]
         others = [claim for claim in claims if trial is None or claim is not trial.claim]
-        await persist("shield", lambda: self._turns.shield(others, on=on, cleared=cleared))
+        await retry("shield", lambda: self._turns.shield(others, on=on, cleared=cleared))
 
 
 class Trial:

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from shared.errors import DeadlineExceeded, WorkerLost
-from shared.store.connection import AWAY, trouble
+from shared.store.connection import REDIS_UNAVAILABLE, trouble
 from shared.store.turns import Turns
 from worker.stream_worker import StreamWorker
 from worker.turn_metrics import TurnMetrics
@@ -53,7 +53,7 @@ class Recovery:
             try:
                 await self._round()
                 trouble.over("recovery")
-            except AWAY as error:
+            except REDIS_UNAVAILABLE as error:
                 trouble.met(error, "recovery")
                 self._quiet_until = time.monotonic() + self._lease_s
             except RedisError as error:
@@ -74,7 +74,7 @@ class Recovery:
             claim = await self._worker.take_over(self._lost)
             if claim is None:
                 return
-            log.warning("job %s: its worker is gone; start %d here", claim.job, claim.starts)
+            log.warning("job %s: its worker is gone; start %d here", claim.job_id, claim.starts)
 
     def _lost(self) -> None:
         self._metrics.given_up(WorkerLost.code)

@@ -23,8 +23,7 @@ from shared.wire.schema import (
     reply_object,
     rfc3339,
 )
-from shared.wire.turn import Claim, Completion, History, Outcome, PieceRecord
-from worker.emitter import Emitter, Outlet
+from shared.wire.turn import Claim, Completion, History, PieceRecord, WriteOutcome
 from worker.engine.interface import (
     End,
     Engine,
@@ -34,10 +33,11 @@ from worker.engine.interface import (
     UnusableRequest,
 )
 from worker.held import GivenUp, Held
-from worker.persistence import persist
 from worker.prompt.build import Ahead, Prompt, build_prompt, build_stateless_prompt, look_ahead
 from worker.prompt.window import Budget
+from worker.publisher import Outbox, Publisher
 from worker.quarantine import MARGIN, Quarantine, Trial
+from worker.retry import retry
 from worker.turn_metrics import TurnMetrics
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class Replier:
     Args:
         turns: bound to this worker's connection.
         engine: generates.
-        emitter: sends pieces on their way.
+        publisher: sends pieces on their way.
         quarantine: says when a turn may be evaluated.
         metrics: counts what becomes of turns.
         window: tokens of prompt and reply together.
@@ -73,7 +73,7 @@ class Replier:
         self,
         turns: Turns,
         engine: Engine,
-        emitter: Emitter,
+        publisher: Publisher,
         quarantine: Quarantine,
         metrics: TurnMetrics,
         *,
@@ -83,7 +83,7 @@ class Replier:
     ) -> None:
         self._turns = turns
         self._engine = engine
-        self._emitter = emitter
+        self._publisher = publisher
         self._quarantine = quarantine
         self._metrics = metrics
         self._window = window
@@ -94,7 +94,7 @@ class Replier:
         """Bring a turn to an end: committed, failed, or handed over."""
         held.task = asyncio.current_task()
         claim = held.claim
-        add_context(job=claim.job, conversation=claim.conversation, start=claim.starts)
+        add_context(job=claim.job_id, conversation=claim.conversation_id, start=claim.starts)
         try:
             if held.given_up is None:
                 self._metrics.started(held.claim)
@@ -107,10 +107,10 @@ class Replier:
             await self._settle(held)
         if held.given_up is GivenUp.DRAIN:
             # If it has ended all the same, this is refused.
-            outcome = await persist("hand over", lambda: self._turns.hand_over(held.claim))
-            if outcome is Outcome.OK:
+            outcome = await retry("hand over", lambda: self._turns.hand_over(held.claim))
+            if outcome is WriteOutcome.OK:
                 self._metrics.handed_over()
-                log.info("job %s is handed over", claim.job)
+                log.info("job %s is handed over", claim.job_id)
 
     async def _end(self, held: Held) -> None:
         claim = held.claim
@@ -120,7 +120,7 @@ class Replier:
                     done = await self._complete(held, trial)
             await self._commit(held, done)
             if done.ahead is not None:
-                self._engine.warm(claim.conversation, done.ahead.token_ids)
+                self._engine.warm(claim.conversation_id, done.ahead.token_ids)
         except TimeoutError:
             await self._fail(held, DeadlineExceeded("the turn did not end within its time"))
         except TurnFailed as error:
@@ -130,30 +130,30 @@ class Replier:
         except EngineError as error:
             await self._fail(held, TurnFailed(f"the engine failed: {error}"))
         except Exception:
-            log.exception("job %s failed", claim.job)
+            log.exception("job %s failed", claim.job_id)
             await self._fail(held, TurnFailed("the worker failed on this turn"))
 
     async def _commit(self, held: Held, done: Done) -> None:
         claim = held.claim
-        outcome = await persist("commit", lambda: self._turns.commit(claim, done.completion))
+        outcome = await retry("commit", lambda: self._turns.commit(claim, done.completion))
         self._metrics.ended(outcome, "completed")
-        if outcome in (Outcome.OK, Outcome.DUP) and claim.starts == 1:
+        if outcome in (WriteOutcome.OK, WriteOutcome.DUP) and claim.starts == 1:
             self._metrics.took(done.result.timings, done.result.usage.completion_tokens)
-        log.info("job %s completed: %s", claim.job, outcome, extra=_figures(done.result))
-        if outcome in (Outcome.FENCED, Outcome.GONE):
+        log.info("job %s completed: %s", claim.job_id, outcome, extra=_figures(done.result))
+        if outcome in (WriteOutcome.FENCED, WriteOutcome.GONE):
             await self._settle(held)
 
     async def _fail(self, held: Held, error: TurnFailed) -> None:
         claim = held.claim
-        outcome = await persist("fail", lambda: self._turns.fail(claim, error, held.spent))
-        if outcome is not Outcome.OK:
+        outcome = await retry("fail", lambda: self._turns.fail(claim, error, held.spent))
+        if outcome is not WriteOutcome.OK:
             await self._settle(held)
         self._metrics.ended(outcome, error.code)
-        log.info("job %s failed (%s): %s", claim.job, error.code, outcome)
+        log.info("job %s failed (%s): %s", claim.job_id, error.code, outcome)
 
     async def _settle(self, held: Held) -> None:
         """Somebody else has ended the turn, without knowing what it cost."""
-        await persist("settle", lambda: self._turns.settle(held.claim, held.spent))
+        await retry("settle", lambda: self._turns.settle(held.claim, held.spent))
 
     async def _complete(self, held: Held, trial: Trial | None) -> Done:
         """Generate the reply.
@@ -163,7 +163,7 @@ class Replier:
         """
         claim = held.claim
         if claim.unreadable is not None:
-            log.error("job %s cannot be read: %s", claim.job, claim.unreadable)
+            log.error("job %s cannot be read: %s", claim.job_id, claim.unreadable)
             raise TurnFailed("this worker cannot read the turn: another version has stored it")
         history = claim.history
         if history is None:
@@ -173,7 +173,7 @@ class Replier:
         budget = Budget(self._window, max_tokens, self._trim_to)
         prompt = await self._prompt(claim, history, budget)
         request = GenerationRequest(
-            session=claim.conversation,
+            session=claim.conversation_id,
             prompt=prompt.token_ids,
             emitted=emitted.token_ids,
             max_tokens=budget.reply_limit(len(prompt.token_ids)),
@@ -183,14 +183,14 @@ class Replier:
             meter=held.meter,
         )
         held.generated = len(emitted.token_ids)
-        outlet = self._emitter.open(
+        outbox = self._publisher.open(
             claim,
             num_logged,
             held.meter,
             len(prompt.token_ids),
             lambda: held.give_up(GivenUp.FENCED),
         )
-        reply, rest, end = await self._generate(held, request, emitted, outlet, trial)
+        reply, rest, end = await self._generate(held, request, emitted, outbox, trial)
         ahead = None
         if claim.request.truncate and not claim.request.messages:
             ahead = look_ahead(self._engine, prompt, self._content(reply), budget)
@@ -217,7 +217,7 @@ class Replier:
         """What earlier starts emitted, in ids of our model, and how many ids they emitted."""
         if claim.starts == 1:
             return PieceRecord("", ()), 0
-        emitted = await persist("emitted", lambda: self._turns.emitted(claim))
+        emitted = await retry("emitted", lambda: self._turns.published(claim))
         piece, num_logged = emitted.piece, len(emitted.piece.token_ids)
         if not emitted.models <= {self._engine.model.fingerprint}:
             piece = PieceRecord(piece.text, tuple(self._engine.tokenize(piece.text)))
@@ -228,7 +228,7 @@ class Replier:
         held: Held,
         request: GenerationRequest,
         emitted: PieceRecord,
-        outlet: Outlet,
+        outbox: Outbox,
         trial: Trial | None,
     ) -> tuple[PieceRecord, PieceRecord | None, End]:
         """Returns the whole reply, the end of it that was not emitted, and how it ended."""
@@ -242,14 +242,14 @@ class Replier:
                     held.generated = len(token_ids)
                     end = piece.end
                     if piece.text or piece.token_ids:
-                        outlet.add(piece)
+                        outbox.add(piece)
                     if trial is not None:
                         await trial.advance(len(token_ids) - len(emitted.token_ids))
             held.generating = False
-            rest = await outlet.close()
+            rest = await outbox.close()
         finally:
             held.generating = False
-            outlet.cancel()
+            outbox.cancel()
         if end is None:
             raise EngineError("the reply has no end")
         return PieceRecord("".join(texts), tuple(token_ids)), rest, end
@@ -267,7 +267,7 @@ class Replier:
         number, user_tokens = prompt.number, len(prompt.user.token_ids)
         encoded = orjson.dumps(result)
         user = StoredMessage(
-            number, "user", claim.request.prompt, claim.created_ms, user_tokens, claim.job
+            number, "user", claim.request.prompt, claim.created_ms, user_tokens, claim.job_id
         )
         assistant = StoredMessage(
             number + 1,
@@ -275,7 +275,7 @@ class Replier:
             reply.text,
             now_ms,
             len(reply.token_ids),
-            claim.job,
+            claim.job_id,
             self._ids_to_keep(reply),
             self._engine.model.fingerprint,
         )
@@ -286,7 +286,7 @@ class Replier:
             tokens=result.numberOfTokens,
             window=orjson.dumps(result.window),
             result=encoded,
-            reply=reply_object(claim.job, claim.conversation, claim.request, encoded),
+            reply=reply_object(claim.job_id, claim.conversation_id, claim.request, encoded),
             piece=rest,
             earlier=prompt.brought_along,
             context=prompt.context,

@@ -19,15 +19,15 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from shared.errors import TurnFailed
-from shared.store.connection import AWAY, trouble
+from shared.store.connection import REDIS_UNAVAILABLE, trouble
 from shared.store.keys import WORKER_GROUP, Keys
 from shared.store.turns import Turns
 from shared.wire.turn import Claim
 from worker.arq_records import ArqRecords
 from worker.held import GivenUp, Held, Holdings
-from worker.persistence import persist
 from worker.quarantine import Quarantine
 from worker.reply import Replier
+from worker.retry import retry
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +111,7 @@ class StreamWorker(Worker):
         """Run a claimed turn as an arq job."""
         held = self.holdings[claim.arq_id] = Held(claim)
         self.job_counter += 1
-        task = self.loop.create_task(self._run_turn(held), name=f"turn {claim.job}")
+        task = self.loop.create_task(self._run_turn(held), name=f"turn {claim.job_id}")
         self.tasks[claim.arq_id] = task
         task.add_done_callback(lambda _: self._turn_ended(claim.arq_id))
 
@@ -135,7 +135,7 @@ class StreamWorker(Worker):
         try:
             await self.run_job(held.claim.arq_id, timestamp_ms())
         except RedisError:
-            log.exception("job %s could not be run; its lease will run out", held.claim.job)
+            log.exception("job %s could not be run; its lease will run out", held.claim.job_id)
 
     def _turn_ended(self, arq_id: str) -> None:
         self.holdings.pop(arq_id, None)
@@ -148,7 +148,7 @@ class StreamWorker(Worker):
         while True:
             try:
                 return await super().main()
-            except AWAY as error:
+            except REDIS_UNAVAILABLE as error:
                 trouble.met(error, "permits")
                 await asyncio.sleep(_PAUSE_S)
 
@@ -162,7 +162,7 @@ class StreamWorker(Worker):
         try:
             await self._take_turn()
             trouble.over("permits")
-        except AWAY as error:
+        except REDIS_UNAVAILABLE as error:
             trouble.met(error, "permits")
             self._connection_id = None
             await asyncio.sleep(_PAUSE_S)
@@ -180,7 +180,7 @@ class StreamWorker(Worker):
                 await self._turns.return_permit(permit)
                 return
             nonce, shielded = secrets.token_hex(8), self._quarantine.is_active
-            claim = await persist(
+            claim = await retry(
                 "claim",
                 lambda: self._turns.claim(
                     permit, self.worker_id, nonce, model=self._model, shielded=shielded
@@ -233,19 +233,19 @@ class StreamWorker(Worker):
         pending = await self._reader.xpending_range(
             self._keys.permits, WORKER_GROUP, "-", "+", 1000, consumername=self.worker_id
         )
-        bound = {held.claim.permit for held in self.holdings.values()}
+        bound = {held.claim.permit_id for held in self.holdings.values()}
         return [entry["message_id"] for entry in pending if entry["message_id"] not in bound]
 
     async def _repair_group(self, error: ResponseError) -> None:
         if "NOGROUP" not in str(error):
             trouble.met(error, "permits")
             await asyncio.sleep(_PAUSE_S)
-        await persist("group", self._turns.ensure_group)
+        await retry("group", self._turns.ensure_group)
 
     async def _unblock_reader(self) -> None:
         """Wake the blocked read; cancelled, it could leave an entry that was on its way to us."""
         if self._connection_id is not None:
-            with contextlib.suppress(*AWAY, ResponseError):
+            with contextlib.suppress(*REDIS_UNAVAILABLE, ResponseError):
                 await self._redis.client_unblock(self._connection_id)
 
     async def finish_job(
@@ -265,7 +265,7 @@ class StreamWorker(Worker):
         held = self.holdings.get(job_id)
         if held is not None:
             error = TurnFailed("the worker could not run this turn")
-            await persist("fail", lambda: self._turns.fail(held.claim, error))
+            await retry("fail", lambda: self._turns.fail(held.claim, error))
 
     async def close(self) -> None:
         """Cancel what still runs and close our connections."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from shared.wire.histograms import Histogram
 from shared.wire.schema import Timings
-from shared.wire.turn import Claim, Outcome
+from shared.wire.turn import Claim, WriteOutcome
 
 
 class TurnMetrics:
@@ -29,12 +29,12 @@ class TurnMetrics:
             self.counts["resumed"] += 1
             self.counts["crashed"] += claim.suspect
 
-    def ended(self, outcome: Outcome, kind: str) -> None:
+    def ended(self, outcome: WriteOutcome, kind: str) -> None:
         """A turn's end was written, or refused."""
         # Written before, but the answer was lost: it counts once, now.
-        if outcome in (Outcome.OK, Outcome.DUP):
+        if outcome in (WriteOutcome.OK, WriteOutcome.DUP):
             self.outcomes[kind] += 1
-        elif outcome is Outcome.FENCED:
+        elif outcome is WriteOutcome.FENCED:
             self.counts["fenced"] += 1
 
     def given_up(self, code: str, count: int = 1) -> None:

@@ -15,19 +15,19 @@ from redis.asyncio import Redis
 from shared.config import Settings
 from shared.process.tasks import Background, end
 from shared.store.boot import refusals_end_the_start, until_alike, until_usable
-from shared.store.connection import AWAY, connect
+from shared.store.connection import REDIS_UNAVAILABLE, connect
 from shared.store.keys import Keys
 from shared.store.turns import Turns
 from shared.store.workers import Workers
-from worker.emitter import Emitter
 from worker.engine.interface import Engine
 from worker.heartbeat import Heartbeat
 from worker.held import Holdings
 from worker.losses import Losses
-from worker.persistence import persist
+from worker.publisher import Publisher
 from worker.quarantine import Quarantine
 from worker.recovery import Recovery
 from worker.reply import Replier
+from worker.retry import retry
 from worker.stream_worker import StreamWorker
 from worker.turn_metrics import TurnMetrics
 
@@ -64,15 +64,15 @@ async def _run(
     window = min(settings.context_length or engine.window, engine.window)
     turns, workers = Turns(redis, keys, settings, window=window), Workers(redis, keys)
     with refusals_end_the_start():
-        await persist("group", turns.ensure_group)
-    emitter = Emitter(turns)
+        await retry("group", turns.ensure_group)
+    publisher = Publisher(turns)
     holdings: Holdings = {}
     quarantine = Quarantine(turns, holdings)
     metrics = TurnMetrics()
     replier = Replier(
         turns,
         engine,
-        emitter,
+        publisher,
         quarantine,
         metrics,
         window=window,
@@ -104,7 +104,7 @@ async def _run(
     losses = Losses(redis, keys, turns, holdings, worker.worker_id)
     recovery = Recovery(redis, turns, worker, metrics, lease_s=settings.lease)
     parts = {
-        "emitter": emitter.run,
+        "publisher": publisher.run,
         "heartbeat": heartbeat.run,
         "losses": losses.run,
         "permits": worker.async_run,
@@ -116,7 +116,7 @@ async def _run(
 
 async def _is_registered(heartbeat: Heartbeat, settings: Settings, stopping: asyncio.Event) -> bool:
     """Register once no worker of another model or window lives; False if told to stop before."""
-    register = partial(persist, "register", heartbeat.register)
+    register = partial(retry, "register", heartbeat.register)
     with refusals_end_the_start():
         return await until_alike(register, settings.context_length, stopping)
 
@@ -149,13 +149,13 @@ async def _serve(
         background.let_end()
         log.info("stopping with %d turns", len(worker.holdings))
         recovery.stop()
-        with contextlib.suppress(TimeoutError, *AWAY):
+        with contextlib.suppress(TimeoutError, *REDIS_UNAVAILABLE):
             # The heart beats on until everything is handed over.
             async with asyncio.timeout(grace_s + _HAND_OVER_S):
                 await background.ended("recovery")
                 await worker.drain(grace_s)
         await background.close()
-        with contextlib.suppress(TimeoutError, *AWAY):
+        with contextlib.suppress(TimeoutError, *REDIS_UNAVAILABLE):
             async with asyncio.timeout(_HAND_OVER_S):
                 await workers.leave(worker.worker_id)
                 await worker.close()

@@ -44,7 +44,7 @@ class ChatResource:
         if wants_events(req) and not respond_async:
             accepted = await self._intake.submit(submission)
             tell_allowance(accepted.allowance, resp)
-            await self._stream.open(accepted.job, submission.owner, None, resp)
+            await self._stream.open(accepted.job_id, submission.owner_id, None, resp)
             return
         wait_s = preference.limited(self._sync_timeout_s)
         if wait_s is None:
@@ -53,7 +53,7 @@ class ChatResource:
             resp.set_header("Preference-Applied", applied)
         if wait_s == 0:
             accepted = await self._intake.submit(submission)
-            owner = submission.owner
+            owner = submission.owner_id
             await self._waiting.answer(accepted, owner, None, resp, at_once=respond_async)
         else:
             await self._wait(submission, wait_s, resp)
@@ -61,10 +61,10 @@ class ChatResource:
     async def _wait(
         self, submission: Submission, wait_s: float, resp: falcon.asgi.Response
     ) -> None:
-        async with self._feed.watch_new(submission.job) as watch:
+        async with self._feed.watch_new(submission.job_id) as watch:
             accepted = await self._intake.submit(submission)
-            ours = accepted == Accepted(submission.job, accepted.conversation)
+            ours = accepted == Accepted(submission.job_id, accepted.conversation_id)
             event = await first_terminal(watch, wait_s) if ours else None
         if not ours:
-            event = await self._waiting.until_ended(accepted.job, wait_s)
-        await self._waiting.answer(accepted, submission.owner, event, resp)
+            event = await self._waiting.until_ended(accepted.job_id, wait_s)
+        await self._waiting.answer(accepted, submission.owner_id, event, resp)

@@ -31,7 +31,7 @@ class ConversationsResource:
         before = req.get_param("before")
         if before is not None and not _PLACE.fullmatch(before):
             raise field_problem("before", "is not the `next` of a page")
-        listed = await self._conversations.list(caller_of(req).owner, limit, before)
+        listed = await self._conversations.list(caller_of(req).owner_id, limit, before)
         resp.content_type = falcon.MEDIA_JSON
         resp.data = orjson.dumps(listed)
 
@@ -45,7 +45,7 @@ class ConversationResource:
     async def on_get(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, conversation: str
     ) -> None:
-        found = await self._conversations.show(_checked(conversation), caller_of(req).owner)
+        found = await self._conversations.show(_checked(conversation), caller_of(req).owner_id)
         if found is None:
             raise _not_found()
         resp.content_type = falcon.MEDIA_JSON
@@ -54,7 +54,7 @@ class ConversationResource:
     async def on_delete(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, conversation: str
     ) -> None:
-        if not await self._conversations.delete(_checked(conversation), caller_of(req).owner):
+        if not await self._conversations.delete(_checked(conversation), caller_of(req).owner_id):
             raise _not_found()
         resp.status = 204
 
@@ -70,7 +70,7 @@ class MessagesResource:
     ) -> None:
         limit = _number(req, "limit", 1, _LARGEST_LIMIT) or _DEFAULT_LIMIT
         before = _number(req, "before", 1, _LARGEST_NUMBER) or 0
-        owner = caller_of(req).owner
+        owner = caller_of(req).owner_id
         page = await self._conversations.page(_checked(conversation), owner, limit, before)
         if page is None:
             raise _not_found()

@@ -12,7 +12,7 @@ from api.live.waiting import Waiting, show
 from shared import ids
 from shared.store.jobs import Jobs, JobState
 from shared.store.turns import Turns
-from shared.wire.turn import Outcome
+from shared.wire.turn import WriteOutcome
 
 _LONGEST_WAIT_S = 60
 
@@ -27,7 +27,7 @@ class JobResource:
 
     async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, job: str) -> None:
         wait_s = _requested_wait(req)
-        owner = caller_of(req).owner
+        owner = caller_of(req).owner_id
         state = await self._existing(job, owner)
         if wait_s > 0 and not state.has_ended:
             await self._waiting.until_ended(job, wait_s)
@@ -37,8 +37,8 @@ class JobResource:
     async def on_delete(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, job: str
     ) -> None:
-        owner = caller_of(req).owner
-        if ids.is_job(job) and await self._turns.cancel(job, owner) is Outcome.GONE:
+        owner = caller_of(req).owner_id
+        if ids.is_job(job) and await self._turns.cancel(job, owner) is WriteOutcome.GONE:
             raise _not_found()
         show(await self._existing(job, owner), resp)
 
@@ -56,7 +56,7 @@ class JobEventsResource:
         self._stream = stream
 
     async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, job: str) -> None:
-        await self._stream.open(job, caller_of(req).owner, requested_position(req), resp)
+        await self._stream.open(job, caller_of(req).owner_id, requested_position(req), resp)
 
 
 def _not_found() -> Problem:

@@ -31,7 +31,7 @@ from shared.errors import (
     TurnInProgress,
     TurnWithoutReply,
 )
-from shared.store.connection import AWAY, trouble, will_pass
+from shared.store.connection import REDIS_UNAVAILABLE, trouble, will_pass
 from shared.wire.limits import Allowance
 
 log = logging.getLogger(__name__)
@@ -349,7 +349,7 @@ def install_error_handlers(
         return await problem(req, resp, answer, params)
 
     app.add_error_handler(RedisError, refused)
-    for away in AWAY:
+    for away in REDIS_UNAVAILABLE:
         app.add_error_handler(away, redis_away)
     app.add_error_handler(falcon.HTTPError, http)
     app.add_error_handler(PalaverError, ours)

@@ -21,7 +21,7 @@ from redis.exceptions import ConnectionError, RedisError
 
 from api.live.watch import Watch
 from shared.process.tasks import Background
-from shared.store.connection import AWAY, trouble
+from shared.store.connection import REDIS_UNAVAILABLE, trouble
 from shared.store.event_log import Event, EventLog
 from shared.store.keys import Keys
 
@@ -68,7 +68,7 @@ class EventFeed:
 
     async def close(self) -> None:
         """Give the connection up, once nothing runs any more that was started."""
-        with contextlib.suppress(*AWAY):
+        with contextlib.suppress(*REDIS_UNAVAILABLE):
             await self._pubsub.aclose()  # type: ignore[no-untyped-call]
 
     def stop_readers(self) -> None:
@@ -128,7 +128,7 @@ class EventFeed:
             raise ConnectionError("Redis does not confirm a subscription") from None
 
     async def _unsubscribe(self, channel: str) -> None:
-        with contextlib.suppress(*AWAY):
+        with contextlib.suppress(*REDIS_UNAVAILABLE):
             if self._connected.is_set():
                 await self._pubsub.unsubscribe(channel)
                 return
@@ -159,7 +159,7 @@ class EventFeed:
         while True:
             try:
                 await self._hear()
-            except AWAY as error:
+            except REDIS_UNAVAILABLE as error:
                 trouble.met(error, _PART)
             except RedisError as error:
                 trouble.met(error, _PART)
@@ -171,7 +171,7 @@ class EventFeed:
 
     async def _disconnect(self) -> None:
         # What has failed here is forgotten with the connection: the next one is another.
-        with contextlib.suppress(*AWAY):
+        with contextlib.suppress(*REDIS_UNAVAILABLE):
             if self._pubsub.connection is not None:
                 await self._pubsub.connection.disconnect()
 
@@ -185,7 +185,7 @@ class EventFeed:
                 now = set(self._all_watches())
                 await self._drop_vanished(list(now & earlier))
                 earlier = now
-            except AWAY as error:
+            except REDIS_UNAVAILABLE as error:
                 log.debug("event feed: Redis is away (%s)", type(error).__name__)
             except RedisError as error:
                 trouble.met(error)

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 from redis.exceptions import OutOfMemoryError, ReadOnlyError, RedisError, ResponseError
 
 from shared.errors import MemoryShort, ReadOnlyRedis, Refused
-from shared.store.connection import AWAY, trouble
+from shared.store.connection import REDIS_UNAVAILABLE, trouble
 from shared.store.keys import Keys
 
 log = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ class Headroom:
         while True:
             try:
                 await self.look()
-            except AWAY as error:
+            except REDIS_UNAVAILABLE as error:
                 log.debug("headroom: Redis is away (%s)", type(error).__name__)
             except RedisError as error:
                 trouble.met(error)

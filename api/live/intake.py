@@ -15,7 +15,7 @@ from shared import ids
 from shared.config import Settings
 from shared.errors import OutcomeUnknown
 from shared.process.logs import add_context
-from shared.store.connection import AWAY, trouble
+from shared.store.connection import REDIS_UNAVAILABLE, trouble
 from shared.store.turns import Turns
 from shared.wire.requests import ChatRequest
 from shared.wire.schema import TurnRequest
@@ -37,7 +37,7 @@ async def asked_again(call: Callable[[], Awaitable[T]]) -> T:
     for _ in range(_SUBMIT_TRIES - 1):
         try:
             return await call()
-        except AWAY as error:
+        except REDIS_UNAVAILABLE as error:
             trouble.met(error)
             await asyncio.sleep(_SUBMIT_PAUSE_S)
     return await call()
@@ -71,15 +71,15 @@ class Intake:
         if instructions is None:
             instructions = self._settings.default_context
         return Submission(
-            job=ids.new_job(),
-            conversation=ids.new_conversation() if new else str(request.id),
-            owner=caller.owner,
+            job_id=ids.new_job(),
+            conversation_id=ids.new_conversation() if new else str(request.id),
+            owner_id=caller.owner_id,
             new=new,
             instructions=instructions,
             request=TurnRequest(
                 request.prompt, request.context, request.replace_from, request.sampling()
             ),
-            api=self.api,
+            api_id=self.api,
             idempotency_key=_idempotency_key(req),
             limits=caller.limits,
         )
@@ -96,14 +96,14 @@ class Intake:
             try:
                 while (accepted := await self._turns.submit(submission)) is None:
                     submission = dataclasses.replace(
-                        submission, conversation=ids.new_conversation()
+                        submission, conversation_id=ids.new_conversation()
                     )
-                add_context(job=accepted.job, conversation=accepted.conversation)
+                add_context(job=accepted.job_id, conversation=accepted.conversation_id)
                 return accepted
-            except AWAY as error:
+            except REDIS_UNAVAILABLE as error:
                 trouble.met(error)
                 await asyncio.sleep(_SUBMIT_PAUSE_S)
-        raise OutcomeUnknown(submission.job)
+        raise OutcomeUnknown(submission.job_id)
 
     def _validated(self, body: dict[str, Any]) -> ChatRequest:
         limits = {"max_tokens_limit": self._settings.max_tokens_limit}

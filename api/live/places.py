@@ -10,7 +10,7 @@ from typing import Final
 from redis.exceptions import RedisError
 
 from api.live.watch import Watch
-from shared.store.connection import AWAY, trouble
+from shared.store.connection import REDIS_UNAVAILABLE, trouble
 from shared.store.turns import Turns
 from shared.wire.turn import Place
 
@@ -58,7 +58,7 @@ class Places:
             await self._wanted.wait()
             try:
                 await self._look()
-            except AWAY as error:
+            except REDIS_UNAVAILABLE as error:
                 log.debug("places: Redis is away (%s)", type(error).__name__)
             except RedisError as error:
                 trouble.met(error)

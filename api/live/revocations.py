@@ -8,7 +8,7 @@ from typing import Final
 from redis.exceptions import RedisError
 
 from api.http.keys import KeyRing
-from shared.store.connection import AWAY, trouble
+from shared.store.connection import REDIS_UNAVAILABLE, trouble
 from shared.store.turns import Turns
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ class Revocations:
                 self._keys.refresh()
                 await self._cancel(self._keys.revoked)
                 trouble.over("revocations")
-            except (*AWAY, RedisError) as error:
+            except (*REDIS_UNAVAILABLE, RedisError) as error:
                 trouble.met(error, "revocations")
             except Exception:
                 log.exception("revocations")

@@ -49,7 +49,7 @@ class EventStream:
             return
         queued = None
         if state.place is not None:
-            queued = Event.queued(after or "0-0", job_id, state.conversation, state.place)
+            queued = Event.queued(after or "0-0", job_id, state.conversation_id, state.place)
         open_stream(resp, self._emit(job_id, after, queued))
 
     async def _emit(

@@ -13,7 +13,7 @@ from api.http.incoming import Incoming
 from api.live.feed import EventFeed
 from api.live.watch import FeedLost, Watch
 from shared.errors import OutcomeUnknown
-from shared.store.connection import AWAY
+from shared.store.connection import REDIS_UNAVAILABLE
 from shared.store.event_log import Event, EventLog
 from shared.store.jobs import Jobs, JobState
 from shared.wire.limits import Allowance
@@ -63,17 +63,17 @@ class Waiting:
         tell_allowance(accepted.allowance, resp)
         try:
             if not at_once:
-                event = event or await self._events.outcome(accepted.job)
+                event = event or await self._events.outcome(accepted.job_id)
             if event is not None:
                 return tell(accepted, event, resp)
-            state = await self._jobs.get(accepted.job, owner_id)
-        except AWAY:
-            raise OutcomeUnknown(accepted.job) from None
+            state = await self._jobs.get(accepted.job_id, owner_id)
+        except REDIS_UNAVAILABLE:
+            raise OutcomeUnknown(accepted.job_id) from None
         if state is None:
             detail = "the job is gone: its conversation was deleted, or Redis has lost its data"
             raise Problem(404, "not_found", detail)
         resp.status = 202
-        resp.set_header("Location", f"/jobs/{accepted.job}")
+        resp.set_header("Location", f"/jobs/{accepted.job_id}")
         resp.set_header("Retry-After", str(RETRY_AFTER_S))
         return show(state, resp)
 
@@ -110,7 +110,7 @@ def to_problem_of(accepted: Accepted, event: Event) -> Problem:
     error: Mapping[str, Any] = {"code": "job_cancelled", "detail": "the job was cancelled"}
     if event.kind == "failed":
         error = orjson.loads(event.data)["error"]
-    return job_problem(accepted.job, accepted.conversation, error)
+    return job_problem(accepted.job_id, accepted.conversation_id, error)
 
 
 async def first_terminal(
@@ -136,7 +136,7 @@ async def raise_early_failure(
         Problem: the turn ended without a reply before it had written anything.
         ClientLeft: the only one who could read it has gone.
     """
-    async with feed.watch(accepted.job) as watch:
+    async with feed.watch(accepted.job_id) as watch:
         first = await _first(watch, _says_how_it_goes, _STATUS_WITHIN_S, only_reader)
     if first is not None and first.is_terminal and first.kind != "completed":
         raise to_problem_of(accepted, first)

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Final
 
-from shared.store.connection import AWAY
+from shared.store.connection import REDIS_UNAVAILABLE
 from shared.store.event_log import Event, EventLog, order
 from shared.wire.turn import Place
 
@@ -119,7 +119,7 @@ class Watch:
     async def _missed(self) -> list[Event]:
         try:
             found = await self._events.read(self.job, f"{self._last[0]}-{self._last[1]}")
-        except AWAY:
+        except REDIS_UNAVAILABLE:
             # The feed itself may not have noticed anything: nobody would tell us again.
             await asyncio.sleep(_AGAIN_S)
             return []

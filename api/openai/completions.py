@@ -104,7 +104,10 @@ class ChatCompletionsResource:
         submission = self._submission(req, request)
         include_usage = request.stream_options is not None and request.stream_options.include_usage
         asked = Asked(
-            f"chatcmpl-{submission.job}", int(time.time()), await self._models.name(), include_usage
+            f"chatcmpl-{submission.job_id}",
+            int(time.time()),
+            await self._models.name(),
+            include_usage,
         )
         if request.stream:
             accepted = await self._intake.submit(submission)
@@ -112,22 +115,22 @@ class ChatCompletionsResource:
             try:
                 await raise_early_failure(self._feed, accepted, Incoming.of(req))
             except Problem:
-                await self._turns.release(accepted.job, submission.owner)
+                await self._turns.release(accepted.job_id, submission.owner_id)
                 raise
-            open_stream(resp, self._stream(asked, accepted, submission.owner))
+            open_stream(resp, self._stream(asked, accepted, submission.owner_id))
         else:
             await self._whole(asked, submission, req, resp)
 
     def _submission(self, req: falcon.asgi.Request, request: ChatCompletionRequest) -> Submission:
         caller = caller_of(req)
         return Submission(
-            job=ids.new_job(),
-            conversation=ids.new_conversation(),
-            owner=caller.owner,
+            job_id=ids.new_job(),
+            conversation_id=ids.new_conversation(),
+            owner_id=caller.owner_id,
             new=True,
             instructions="",
             request=turn_request(request, self._settings.max_tokens_limit),
-            api=self._intake.api,
+            api_id=self._intake.api,
             limits=caller.limits,
             stateless=True,
         )
@@ -139,20 +142,20 @@ class ChatCompletionsResource:
         req: falcon.asgi.Request,
         resp: falcon.asgi.Response,
     ) -> None:
-        async with self._feed.watch_new(submission.job) as watch:
+        async with self._feed.watch_new(submission.job_id) as watch:
             accepted = await self._intake.submit(submission)
             tell_allowance(accepted.allowance, resp)
             try:
                 wait_s = self._settings.job_timeout + ENDS_WITHIN_S
                 event = await first_terminal(watch, wait_s, Incoming.of(req))
             except ClientLeft:
-                await self._turns.cancel(accepted.job, submission.owner)
+                await self._turns.cancel(accepted.job_id, submission.owner_id)
                 raise
         if event is None:
             # Nobody can ask for it later: whoever wants it sends it again.
-            await self._turns.cancel(accepted.job, submission.owner)
+            await self._turns.cancel(accepted.job_id, submission.owner_id)
             raise Problem(503, "no_outcome", "this server stops; try again", retry_after_s=1)
-        await self._turns.release(accepted.job, submission.owner)
+        await self._turns.release(accepted.job_id, submission.owner_id)
         reply = _reply(accepted, event)
         resp.content_type = falcon.MEDIA_JSON
         resp.data = asked.whole(reply)
@@ -166,7 +169,7 @@ class ChatCompletionsResource:
         """
         has_begun = False
         try:
-            async with self._feed.watch(accepted.job) as watch:
+            async with self._feed.watch(accepted.job_id) as watch:
                 yield None
                 async for event in events_or_pings(watch):
                     if event is None:
@@ -183,7 +186,7 @@ class ChatCompletionsResource:
                             yield last
                         return
         finally:
-            await self._turns.release(accepted.job, owner_id)
+            await self._turns.release(accepted.job_id, owner_id)
 
     def _last(self, asked: Asked, accepted: Accepted, event: Event) -> list[SSEvent]:
         try:

@@ -45,7 +45,9 @@ class NewConversationResource:
             begin = partial(self._conversations.begin, ids.new_conversation(), caller)
             begun = await asked_again(partial(begin, metadata, batch, messages))
         tell_allowance(begun.allowance, resp)
-        show_response(await shown(self._conversations, begun.conversation, caller.owner), resp)
+        show_response(
+            await shown(self._conversations, begun.conversation_id, caller.owner_id), resp
+        )
 
 
 class OpenAiConversationResource:
@@ -58,7 +60,7 @@ class OpenAiConversationResource:
     async def on_get(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, conversation: str
     ) -> None:
-        name, owner = found(conversation), caller_of(req).owner
+        name, owner = found(conversation), caller_of(req).owner_id
         show_response(await shown(self._conversations, name, owner), resp)
 
     async def on_post(
@@ -66,13 +68,13 @@ class OpenAiConversationResource:
     ) -> None:
         body = await read_json_object(req, self._max_body_bytes)
         metadata = orjson.dumps(parse(ConversationUpdate, body).metadata or {}).decode()
-        name, owner = found(conversation), caller_of(req).owner
+        name, owner = found(conversation), caller_of(req).owner_id
         show_response(await shown(self._conversations, name, owner, metadata), resp)
 
     async def on_delete(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, conversation: str
     ) -> None:
-        if not await self._conversations.delete(found(conversation), caller_of(req).owner):
+        if not await self._conversations.delete(found(conversation), caller_of(req).owner_id):
             raise no_conversation()
         gone = {"id": conversation, "object": "conversation.deleted", "deleted": True}
         show_response(gone, resp)

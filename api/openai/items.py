@@ -38,7 +38,7 @@ class ItemsResource:
         query = ItemQuery(req)
         if query.after is not None and not is_item(query.after):
             raise field_problem("after", "is not the id of an item (msg_…)")
-        name, owner = found(conversation), caller_of(req).owner
+        name, owner = found(conversation), caller_of(req).owner_id
         items = await self._items(name, owner, query.order, query.after, query.limit + 1)
         show_response(query.page(items), resp)
 
@@ -83,7 +83,7 @@ class ItemResource:
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, conversation: str, item: str
     ) -> None:
         Query(req)
-        name, owner = found(conversation), caller_of(req).owner
+        name, owner = found(conversation), caller_of(req).owner_id
         before: int | None = 0
         while before is not None:
             page = await self._conversations.page(name, owner, _READ_AT_ONCE, before)

@@ -140,11 +140,11 @@ class ResponseShape:
         model: the name of the model that answers.
     """
 
-    job: str
-    conversation: str
+    job_id: str
+    conversation_id: str
     created_ms: int
     request: TurnRequest
-    model: str
+    model_name: str
 
     @cached_property
     def echo(self) -> dict[str, Any]:
@@ -159,7 +159,7 @@ class ResponseShape:
 
     @property
     def message_id(self) -> str:
-        return f"{MESSAGE}{self.job}{_ROLES['assistant']}"
+        return f"{MESSAGE}{self.job_id}{_ROLES['assistant']}"
 
     def to_wire(
         self,
@@ -170,7 +170,7 @@ class ResponseShape:
         echo, sampling = self.echo, self.request.sampling
         end = end or End()
         return {
-            "id": f"{RESPONSE}{self.job}",
+            "id": f"{RESPONSE}{self.job_id}",
             "object": "response",
             "created_at": self.created_ms // 1000,
             "completed_at": end.completed_at if status == "completed" else None,
@@ -183,11 +183,13 @@ class ResponseShape:
             "instructions": echo["instructions"],
             "max_output_tokens": sampling.max_tokens,
             "max_tool_calls": echo["max_tool_calls"],
-            "model": self.model,
+            "model": self.model_name,
             "output": [self.message(end.text, end.item_status)] if end.text is not None else [],
             "parallel_tool_calls": echo["parallel_tool_calls"],
             "previous_response_id": echo["previous_response_id"],
-            "conversation": {"id": f"{CONVERSATION}{self.conversation}"} if echo["store"] else None,
+            "conversation": {"id": f"{CONVERSATION}{self.conversation_id}"}
+            if echo["store"]
+            else None,
             "store": echo["store"],
             "temperature": _used(sampling.temperature, DEFAULT_TEMPERATURE),
             "top_p": _used(sampling.top_p, DEFAULT_TOP_P),
@@ -232,7 +234,7 @@ def output_text(text: str) -> dict[str, Any]:
 def shape_of(state: JobState, model: str) -> ResponseShape:
     """From what is stored of a job."""
     request = TurnRequest.decode(state.request)
-    return ResponseShape(state.job, state.conversation, state.created_ms, request, model)
+    return ResponseShape(state.job_id, state.conversation_id, state.created_ms, request, model)
 
 
 def response_of(state: JobState, model: str, written: str) -> dict[str, Any]:
@@ -260,7 +262,7 @@ def _usage(usage: dict[str, Any]) -> dict[str, Any]:
 def item_of(message: StoredMessage) -> dict[str, Any]:
     """A stored message as a conversation's item."""
     suffix = _ROLES[message.role] if message.place is None else f"i{message.place:04}"
-    return _item(f"{MESSAGE}{message.job}{suffix}", message.role, message.content)
+    return _item(f"{MESSAGE}{message.job_id}{suffix}", message.role, message.content)
 
 
 def is_item(name: str) -> bool:
@@ -278,10 +280,10 @@ def input_items_of(state: JobState) -> list[dict[str, Any]]:
     """What a response was asked, as items, oldest first."""
     request = TurnRequest.decode(state.request)
     brought_along = [
-        _item(f"{MESSAGE}{state.job}i{place:04}", message.role, message.content)
+        _item(f"{MESSAGE}{state.job_id}i{place:04}", message.role, message.content)
         for place, message in enumerate(request.earlier)
     ]
-    prompt = _item(f"{MESSAGE}{state.job}{_ROLES['user']}", "user", request.prompt)
+    prompt = _item(f"{MESSAGE}{state.job_id}{_ROLES['user']}", "user", request.prompt)
     return [*brought_along, prompt]
 
 

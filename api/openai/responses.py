@@ -89,7 +89,7 @@ class ResponsesResource:
         shape = _shape(submission, accepted, model)
         if request.stream:
             await self._until_it_goes(submission, accepted, req)
-            return self._streams.open(shape, submission.owner, 0, resp)
+            return self._streams.open(shape, submission.owner_id, 0, resp)
         return show_response(shape.to_wire("queued"), resp)
 
     async def _until_it_goes(
@@ -100,7 +100,7 @@ class ResponsesResource:
             await raise_early_failure(self._feed, accepted, only_reader)
         except Problem:
             if submission.stateless:
-                await self._turns.release(accepted.job, submission.owner)
+                await self._turns.release(accepted.job_id, submission.owner_id)
             raise
 
     def _submission(self, caller: Caller, request: ResponsesRequest) -> Submission:
@@ -109,17 +109,17 @@ class ResponsesResource:
         if previous is not None and (behind := job_of(previous)) is None:
             raise Problem(404, "previous_response_not_found", _NOT_STORED)
         return Submission(
-            job=ids.new_job(),
-            conversation=ids.new_conversation() if named is None else conversation_of(named),
-            owner=caller.owner,
+            job_id=ids.new_job(),
+            conversation_id=ids.new_conversation() if named is None else conversation_of(named),
+            owner_id=caller.owner_id,
             new=named is None and previous is None,
             instructions="",
             request=turn_request(request, self._settings.max_tokens_limit),
-            api=self._intake.api,
+            api_id=self._intake.api,
             limits=caller.limits,
             stateless=not request.is_stored,
             response=request.is_stored,
-            behind=behind,
+            after=behind,
         )
 
     async def _wait(
@@ -129,7 +129,7 @@ class ResponsesResource:
         req: falcon.asgi.Request,
         resp: falcon.asgi.Response,
     ) -> None:
-        async with self._feed.watch_new(submission.job) as watch:
+        async with self._feed.watch_new(submission.job_id) as watch:
             accepted = await self._intake.submit(submission)
             tell_allowance(accepted.allowance, resp)
             try:
@@ -137,14 +137,14 @@ class ResponsesResource:
                 only_reader = Incoming.of(req) if submission.stateless else None
                 event = await first_terminal(watch, wait_s, only_reader)
             except ClientLeft:
-                await self._turns.cancel(accepted.job, submission.owner)
+                await self._turns.cancel(accepted.job_id, submission.owner_id)
                 raise
         if event is None:
             if submission.stateless:
-                await self._turns.cancel(accepted.job, submission.owner)
+                await self._turns.cancel(accepted.job_id, submission.owner_id)
             raise no_outcome(accepted, may_retry=submission.stateless)
         if submission.stateless:
-            await self._turns.release(accepted.job, submission.owner)
+            await self._turns.release(accepted.job_id, submission.owner_id)
         if event.kind != "completed":
             raise to_problem_of(accepted, event)
         status, end = end_with_reply(orjson.loads(event.data), order(event.id)[0])
@@ -153,7 +153,7 @@ class ResponsesResource:
 
 def _shape(submission: Submission, accepted: Accepted, model: str) -> ResponseShape:
     return ResponseShape(
-        accepted.job, accepted.conversation, accepted.created_ms, submission.request, model
+        accepted.job_id, accepted.conversation_id, accepted.created_ms, submission.request, model
     )
 
 
@@ -166,7 +166,7 @@ def no_outcome(accepted: Accepted, *, may_retry: bool) -> Problem:
         "this server stops" if may_retry else "this server stops; the response goes on",
         retry_after_s=1,
         headers=headers,
-        extra={} if may_retry else {"response": f"{RESPONSE}{accepted.job}"},
+        extra={} if may_retry else {"response": f"{RESPONSE}{accepted.job_id}"},
     )
 
 
@@ -190,14 +190,14 @@ class ResponseResource:
     async def on_get(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, response: str
     ) -> None:
-        state = await stored(self._jobs, response, caller_of(req).owner)
+        state = await stored(self._jobs, response, caller_of(req).owner_id)
         model = await self._models.name()
         # No padding is sent, whether it is asked for or not.
         query = Query(req, "stream", "starting_after", "include_obfuscation")
         after = query.number("starting_after", 0, _LARGEST_NUMBER)
         if query.flag("stream"):
             begin = 0 if after is None else after + 1
-            return self._streams.open(shape_of(state, model), state.owner, begin, resp)
+            return self._streams.open(shape_of(state, model), state.owner_id, begin, resp)
         if after is not None:
             raise field_problem("starting_after", "needs stream=true")
         written = await written_by(self._events, state)
@@ -206,9 +206,9 @@ class ResponseResource:
     async def on_delete(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, response: str
     ) -> None:
-        owner = caller_of(req).owner
+        owner = caller_of(req).owner_id
         state = await stored(self._jobs, response, owner)
-        if not await self._conversations.forget_response(state.job, owner):
+        if not await self._conversations.forget_response(state.job_id, owner):
             raise Problem(404, "not_found", _NOT_STORED)
         show_response({"id": response, "object": "response", "deleted": True}, resp)
 
@@ -225,9 +225,9 @@ class CancelResource:
     async def on_post(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, response: str
     ) -> None:
-        owner = caller_of(req).owner
+        owner = caller_of(req).owner_id
         state = await stored(self._jobs, response, owner)
-        await self._turns.cancel(state.job, owner)
+        await self._turns.cancel(state.job_id, owner)
         state = await stored(self._jobs, response, owner)
         written = await written_by(self._events, state)
         show_response(response_of(state, await self._models.name(), written), resp)
@@ -242,7 +242,7 @@ class InputItemsResource:
     async def on_get(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, response: str
     ) -> None:
-        state = await stored(self._jobs, response, caller_of(req).owner)
+        state = await stored(self._jobs, response, caller_of(req).owner_id)
         query = ItemQuery(req)
         items = input_items_of(state)
         if query.order == "desc":
@@ -269,20 +269,20 @@ class ResponseStreams:
     ) -> AsyncIterator[SSEvent | None]:
         told = ResponseEvents(shape)
         try:
-            async with self._feed.watch(shape.job) as watch:
+            async with self._feed.watch(shape.job_id) as watch:
                 async for event in events_or_pings(watch):
                     if event is None:
                         yield None
                         continue
                     usage = None
                     if event.is_terminal and event.kind != "completed":
-                        usage = usage_so_far(await self._jobs.get(shape.job, owner_id))
+                        usage = usage_so_far(await self._jobs.get(shape.job_id, owner_id))
                     for one in told.from_number(event, begin, usage):
                         yield SSEvent(event=one["type"], data=orjson.dumps(one))
         finally:
             if not shape.is_stored:
                 # Nobody else can read it.
-                await self._turns.release(shape.job, owner_id)
+                await self._turns.release(shape.job_id, owner_id)
 
 
 def turn_request(request: ResponsesRequest, max_tokens_limit: int) -> TurnRequest:
@@ -314,7 +314,7 @@ async def written_by(events: EventLog, state: JobState) -> str:
     """What a cancelled or failed turn had written, as long as its log is kept."""
     if not state.has_ended or state.result is not None:
         return ""
-    log = await events.read(state.job)
+    log = await events.read(state.job_id)
     return "".join(orjson.loads(one.data)["text"] for one in log if one.kind == "token")
 
 

@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from api.ops.figures import point
 from api.ops.samples import Sample
 from api.ops.totals import Growth, figures_of
-from shared.store.connection import AWAY
+from shared.store.connection import REDIS_UNAVAILABLE
 from shared.store.queue import Queue
 from shared.store.workers import Workers
 
@@ -60,7 +60,7 @@ class History:
     async def _look(self) -> Sample:
         try:
             told, queue = await self._workers.all(), await self._queue.state()
-        except (*AWAY, RedisError) as error:
+        except (*REDIS_UNAVAILABLE, RedisError) as error:
             # Others tell of it.
             log.debug("history: %s (%s)", error, type(error).__name__)
             return Sample(time.time(), None, Counter(), {})

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 trouble = Trouble(log, "Redis")
 """Where all parts of a process tell that a call has failed, and will be repeated."""
 
-AWAY = (
+REDIS_UNAVAILABLE = (
     ConnectionError,
     TimeoutError,
     BusyLoadingError,
@@ -53,7 +53,7 @@ _POOL_WAIT_S = 5.0
 
 def will_pass(error: Exception) -> bool:
     """Whether the same call may succeed later without anybody changing it."""
-    if isinstance(error, (*AWAY, OutOfMemoryError)):
+    if isinstance(error, (*REDIS_UNAVAILABLE, OutOfMemoryError)):
         return True
     return isinstance(error, ResponseError) and str(error).startswith(_PASSING)
 

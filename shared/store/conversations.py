@@ -36,7 +36,7 @@ class Page:
 class Begun:
     """A conversation that was given something, and what its owner has left."""
 
-    conversation: str
+    conversation_id: str
     allowance: Allowance | None
 
 
@@ -83,7 +83,7 @@ class Conversations:
         answer = await self._call(
             "begin",
             conversation=conversation_id,
-            owner=caller.owner,
+            owner=caller.owner_id,
             metadata=metadata,
             queue_limit=self._queue_limit,
             batch=batch,
@@ -112,7 +112,7 @@ class Conversations:
         answer = await self._call(
             "append",
             conversation=conversation_id,
-            owner=caller.owner,
+            owner=caller.owner_id,
             batch=batch,
             **_added(messages),
             **self._view,
@@ -206,5 +206,5 @@ def _message(message: StoredMessage) -> MessageObject:
         "content": message.content,
         "timestamp": rfc3339(message.timestamp_ms),
         "tokens": message.tokens,
-        "job": message.job,
+        "job": message.job_id,
     }

@@ -17,9 +17,9 @@ from shared.wire.turn import Place
 class JobState:
     """A job as its hash holds it; times in milliseconds since the epoch."""
 
-    job: str
-    owner: str
-    conversation: str
+    job_id: str
+    owner_id: str
+    conversation_id: str
     status: str
     attempts: int
     created_ms: int
@@ -46,9 +46,9 @@ class JobState:
     def to_wire(self) -> dict[str, Any]:
         """The job object of `GET /jobs/{job}`."""
         wire: dict[str, Any] = {
-            "job": self.job,
+            "job": self.job_id,
             "status": self.status,
-            "id": int(self.conversation),
+            "id": int(self.conversation_id),
             "attempts": self.attempts,
             "created_at": rfc3339(self.created_ms),
         }
@@ -59,11 +59,11 @@ class JobState:
         if self.place is not None:
             wire["queue"] = self.place
         if self.status == "completed" and self.result is not None:
-            data = completed_data(self.job, self.conversation, self.request, self.result)
+            data = completed_data(self.job_id, self.conversation_id, self.request, self.result)
             wire["result"] = orjson.Fragment(data)
         if self.status == "failed" and self.error is not None:
             wire |= orjson.loads(self.error)
-        wire["links"] = {"self": f"/jobs/{self.job}", "events": f"/jobs/{self.job}/events"}
+        wire["links"] = {"self": f"/jobs/{self.job_id}", "events": f"/jobs/{self.job_id}/events"}
         return wire
 
 
@@ -88,9 +88,9 @@ class Jobs:
             place = (await self._turns.places([job_id]))[0] or Place(1, 0.0)
         started, finished = fields.get("started"), fields.get("finished")
         return JobState(
-            job=job_id,
-            owner=fields["owner"],
-            conversation=fields["conversation"],
+            job_id=job_id,
+            owner_id=fields["owner"],
+            conversation_id=fields["conversation"],
             status=fields["status"],
             attempts=int(fields["crashes"]) + 1 if started else 0,
             created_ms=int(fields["created"]),

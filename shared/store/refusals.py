@@ -36,8 +36,8 @@ def idempotency_arguments(submission: Submission, settings: Settings) -> dict[st
     if key is None:
         return {}
     # Hashed: a client's key is of any content, and a body may be long.
-    digest = hashlib.sha256(f"{submission.owner}\0{key}".encode()).hexdigest()[:32]
-    said = [submission.request.encode(), None if submission.new else submission.conversation]
+    digest = hashlib.sha256(f"{submission.owner_id}\0{key}".encode()).hexdigest()[:32]
+    said = [submission.request.encode(), None if submission.new else submission.conversation_id]
     return {
         "idempotency": digest,
         "body": hashlib.sha256(repr(said).encode()).hexdigest()[:32],

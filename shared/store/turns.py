@@ -20,7 +20,7 @@ from shared.errors import (
     TurnFailed,
     WorkerLost,
 )
-from shared.store.connection import AWAY
+from shared.store.connection import REDIS_UNAVAILABLE
 from shared.store.keys import WORKER_GROUP, Keys
 from shared.store.refusals import (
     allowance_of,
@@ -35,18 +35,18 @@ from shared.wire.turn import (
     Accepted,
     Claim,
     Completion,
-    Emission,
-    Emitted,
-    Outcome,
     PieceRecord,
     Place,
+    Publication,
+    PublishedReply,
     Submission,
+    WriteOutcome,
     decode_claim,
 )
 
 _SCRIPTS: Final = (
     "cancel", "places", "shield", "settle",
-    "submit", "claim", "beat", "emit", "commit", "fail", "hand_over", "reclaim", "sweep",
+    "submit", "claim", "beat", "publish", "commit", "fail", "hand_over", "reclaim", "sweep",
 )  # fmt: skip
 
 
@@ -103,18 +103,18 @@ class Turns:
         """
         answer = await self._call(
             "submit",
-            job=submission.job,
-            conversation=submission.conversation,
-            owner=submission.owner,
+            job=submission.job_id,
+            conversation=submission.conversation_id,
+            owner=submission.owner_id,
             new=int(submission.new),
             context=submission.instructions if submission.new else None,
             request=submission.request.encode(),
             replace_from=submission.request.replace_from,
             brought=len(submission.request.earlier) or None,
-            api=submission.api,
+            api=submission.api_id,
             stateless=1 if submission.stateless else None,
             response=1 if submission.response else None,
-            behind=submission.behind,
+            behind=submission.after,
             window=self._settings.window,
             **idempotency_arguments(submission, self._settings),
             pending_limit=self._settings.pending_turns,
@@ -127,16 +127,16 @@ class Turns:
         match answer[0]:
             case "OK":
                 allowance = allowance_of(answer, submission.limits)
-                return Accepted(submission.job, answer[1], allowance, int(answer[2]))
+                return Accepted(submission.job_id, answer[1], allowance, int(answer[2]))
             case "SAME":
                 return Accepted(answer[1], answer[2])
             case "TAKEN":
                 return None
         raise refusal(answer)
 
-    async def cancel(self, job_id: str, owner_id: str) -> Outcome:
+    async def cancel(self, job_id: str, owner_id: str) -> WriteOutcome:
         """End a turn that is not wanted any more; `GONE` if it is not this owner's."""
-        return Outcome(await self._call("cancel", job=job_id, owner=owner_id, **self._ttls))
+        return WriteOutcome(await self._call("cancel", job=job_id, owner=owner_id, **self._ttls))
 
     async def cancel_all(self, owner_id: str) -> int:
         """End all of an owner's turns; returns how many there were."""
@@ -156,9 +156,9 @@ class Turns:
         """Those of a worker's claims whose token is no longer theirs."""
         async with self._redis.pipeline(transaction=False) as pipe:
             for claim in claims:
-                pipe.hget(self._keys.job(claim.job), "token")
+                pipe.hget(self._keys.job(claim.job_id), "token")
             tokens = await pipe.execute()
-        return [c for c, token in zip(claims, tokens, strict=True) if token != c.token]
+        return [c for c, token in zip(claims, tokens, strict=True) if token != c.fence]
 
     async def claim(
         self, permit: str, worker_id: str, nonce: str, *, model: str = "", shielded: bool = False
@@ -221,52 +221,52 @@ class Turns:
             elif answer[0] != "FREED":
                 return decode_claim(answer) if answer[0] == "CLAIMED" else None
 
-    async def beat(self, claim: Claim, worker_id: str) -> Outcome:
+    async def beat(self, claim: Claim, worker_id: str) -> WriteOutcome:
         """Renew the lease and the hold on the permit."""
         answer = await self._call(
             "beat",
-            job=claim.job,
-            token=claim.token,
-            permit=claim.permit,
+            job=claim.job_id,
+            token=claim.fence,
+            permit=claim.permit_id,
             worker=worker_id,
             lease_ms=milliseconds(self._settings.lease),
         )
-        return Outcome(answer)
+        return WriteOutcome(answer)
 
-    async def emit_all(self, emissions: Sequence[Emission]) -> list[Outcome]:
+    async def publish_all(self, publications: Sequence[Publication]) -> list[WriteOutcome]:
         """Add a piece to each job's log and ring its doorbell."""
-        fields: dict[str, Any] = {"n": len(emissions)}
-        for i, emission in enumerate(emissions, start=1):
+        fields: dict[str, Any] = {"n": len(publications)}
+        for i, publication in enumerate(publications, start=1):
             said = {
-                "job": emission.job,
-                "token": emission.token,
-                "at": emission.at,
-                "count": len(emission.piece.token_ids),
-                "evaluated": emission.evaluated,
-                "prompt": emission.prompt_tokens,
-                **emission.piece.arguments(),
+                "job": publication.job_id,
+                "token": publication.fence,
+                "at": publication.at,
+                "count": len(publication.piece.token_ids),
+                "evaluated": publication.evaluated,
+                "prompt": publication.prompt_tokens,
+                **publication.piece.arguments(),
             }
             fields |= {f"{name}{i}": value for name, value in said.items()}
-        return [Outcome(one) for one in await self._call("emit", **fields)]
+        return [WriteOutcome(one) for one in await self._call("publish", **fields)]
 
-    async def emit(self, claim: Claim, at: int, piece: PieceRecord) -> Outcome:
+    async def publish(self, claim: Claim, at: int, piece: PieceRecord) -> WriteOutcome:
         """Add one piece; `at` is the number of token ids emitted before it, by all starts."""
-        (outcome,) = await self.emit_all([Emission(claim.job, claim.token, at, piece)])
+        (outcome,) = await self.publish_all([Publication(claim.job_id, claim.fence, at, piece)])
         return outcome
 
-    async def emitted(self, claim: Claim) -> Emitted:
+    async def published(self, claim: Claim) -> PublishedReply:
         """Everything that earlier starts of this turn have emitted."""
         texts: list[str] = []
         token_ids: list[int] = []
         models: set[str] = set()
         model = ""
-        for _, fields in await self._redis.xrange(self._keys.events(claim.job)):
+        for _, fields in await self._redis.xrange(self._keys.events(claim.job_id)):
             model = fields.get("m", model)
             if fields["e"] == "token":
                 texts.append(orjson.loads(fields["d"])["text"])
                 token_ids += (int(i) for i in fields["i"].split(",") if i)
                 models.add(model)
-        return Emitted(PieceRecord("".join(texts), tuple(token_ids)), frozenset(models))
+        return PublishedReply(PieceRecord("".join(texts), tuple(token_ids)), frozenset(models))
 
     async def shield(
         self, claims: Sequence[Claim], *, on: bool, cleared: Claim | None = None
@@ -277,12 +277,12 @@ class Turns:
         """
         fields: dict[str, Any] = {"n": len(claims), "on": int(on)}
         for i, claim in enumerate(claims, start=1):
-            fields |= {f"job{i}": claim.job, f"token{i}": claim.token}
+            fields |= {f"job{i}": claim.job_id, f"token{i}": claim.fence}
         if cleared is not None:
-            fields |= {"cleared": cleared.job, "cleared_token": cleared.token}
+            fields |= {"cleared": cleared.job_id, "cleared_token": cleared.fence}
         await self._call("shield", **fields)
 
-    async def commit(self, claim: Claim, completion: Completion) -> Outcome:
+    async def commit(self, claim: Claim, completion: Completion) -> WriteOutcome:
         """End the turn with its reply."""
         piece = completion.piece.arguments() if completion.piece is not None else {}
         earlier = {
@@ -290,9 +290,9 @@ class Turns:
         }
         answer = await self._call(
             "commit",
-            job=claim.job,
-            token=claim.token,
-            conversation=claim.conversation,
+            job=claim.job_id,
+            token=claim.fence,
+            conversation=claim.conversation_id,
             number=completion.number,
             earlier=len(earlier),
             **earlier,
@@ -308,37 +308,37 @@ class Turns:
             **piece,
             **self._ttls,
         )
-        return Outcome(answer)
+        return WriteOutcome(answer)
 
-    async def fail(self, claim: Claim, error: TurnFailed, spent: int = 0) -> Outcome:
+    async def fail(self, claim: Claim, error: TurnFailed, spent: int = 0) -> WriteOutcome:
         """End the turn without a reply; `spent` tokens were evaluated and generated for it."""
         answer = await self._call(
             "fail",
-            job=claim.job,
-            token=claim.token,
+            job=claim.job_id,
+            token=claim.fence,
             status="failed",
             error=error_data(error),
             spent=spent,
             **self._ttls,
         )
-        return Outcome(answer)
+        return WriteOutcome(answer)
 
-    async def settle(self, claim: Claim, spent: int) -> Outcome:
+    async def settle(self, claim: Claim, spent: int) -> WriteOutcome:
         """Tell what a turn cost that was ended elsewhere; a repetition costs nothing more."""
-        answer = await self._call("settle", job=claim.job, token=claim.token, spent=spent)
-        return Outcome(answer)
+        answer = await self._call("settle", job=claim.job_id, token=claim.fence, spent=spent)
+        return WriteOutcome(answer)
 
-    async def hand_over(self, claim: Claim) -> Outcome:
+    async def hand_over(self, claim: Claim) -> WriteOutcome:
         """Give the turn back, at its place in the queue, without charging an attempt."""
-        return Outcome(await self._call("hand_over", job=claim.job, token=claim.token))
+        return WriteOutcome(await self._call("hand_over", job=claim.job_id, token=claim.fence))
 
     async def release(self, job_id: str, owner_id: str) -> None:
         """Nobody reads a stateless turn any more: end it, and keep nothing of what was said.
 
         While Redis is away it is left to its deadline and its expiry.
         """
-        with contextlib.suppress(*AWAY):
-            if await self.cancel(job_id, owner_id) is Outcome.DUP:
+        with contextlib.suppress(*REDIS_UNAVAILABLE):
+            if await self.cancel(job_id, owner_id) is WriteOutcome.DUP:
                 await self._redis.delete(self._keys.job(job_id), self._keys.events(job_id))
 
     async def sweep(self) -> int:

@@ -40,7 +40,7 @@ NO_LIMITS: Final = Limits()
 class Caller:
     """The owner in whose name a request is made."""
 
-    owner: str = DEFAULT_OWNER
+    owner_id: str = DEFAULT_OWNER
     limits: Limits = NO_LIMITS
 
 

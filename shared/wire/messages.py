@@ -28,9 +28,9 @@ class StoredMessage:
     content: str
     timestamp_ms: int
     tokens: int
-    job: str
+    job_id: str
     token_ids: tuple[int, ...] | None = None
-    model: str = ""
+    fingerprint: str = ""
     place: int | None = None
 
     def encode(self) -> bytes:
@@ -45,11 +45,11 @@ class StoredMessage:
             "k": self.tokens,
         }
         if self.role != "assistant" or self.place is not None:
-            fields["j"] = self.job
+            fields["j"] = self.job_id
         if self.place is not None:
             fields["b"] = self.place
         if self.token_ids is not None:
-            fields["i"], fields["f"] = self.token_ids, self.model
+            fields["i"], fields["f"] = self.token_ids, self.fingerprint
         return orjson.dumps(fields)
 
 
@@ -69,9 +69,9 @@ def decode_messages(texts: Iterable[str | bytes], number: int) -> tuple[StoredMe
                 content=fields["c"],
                 timestamp_ms=fields["t"],
                 tokens=fields["k"],
-                job=job,
+                job_id=job,
                 token_ids=tuple(fields["i"]) if "i" in fields else None,
-                model=fields.get("f", ""),
+                fingerprint=fields.get("f", ""),
                 place=fields.get("b"),
             )
         )

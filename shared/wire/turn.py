@@ -13,7 +13,7 @@ from shared.wire.requests import Sampling
 from shared.wire.schema import TurnRequest
 
 
-class Outcome(StrEnum):
+class WriteOutcome(StrEnum):
     """What became of a worker's write."""
 
     OK = "OK"
@@ -36,18 +36,18 @@ class Submission:
     on in its conversation if nothing came later there, else in the new one, which gets a copy.
     """
 
-    job: str
-    conversation: str
-    owner: str
+    job_id: str
+    conversation_id: str
+    owner_id: str
     new: bool
     instructions: str
     request: TurnRequest
-    api: str | None = None
+    api_id: str | None = None
     idempotency_key: str | None = None
     limits: Limits = NO_LIMITS
     stateless: bool = False
     response: bool = False
-    behind: str | None = None
+    after: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,8 @@ class Accepted:
     `created_ms`, since the epoch, is when it was accepted; 0 for the job of an idempotency key.
     """
 
-    job: str
-    conversation: str
+    job_id: str
+    conversation_id: str
     allowance: Allowance | None = field(default=None, compare=False)
     created_ms: int = field(default=0, compare=False)
 
@@ -101,10 +101,10 @@ class Claim:
     another one wrote it; `request` is then empty.
     """
 
-    job: str
-    permit: str
-    token: str
-    conversation: str
+    job_id: str
+    permit_id: str
+    fence: str
+    conversation_id: str
     request: TurnRequest
     suspect: bool
     crashes: int
@@ -117,12 +117,12 @@ class Claim:
     @property
     def starts(self) -> int:
         """How often the turn has been started, this time included."""
-        return int(self.token.partition(":")[0])
+        return int(self.fence.partition(":")[0])
 
     @property
     def arq_id(self) -> str:
         """arq's id of this start."""
-        return f"{self.job}:{self.starts}"
+        return f"{self.job_id}:{self.starts}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ class WorkerState:
     `context_length` is what `PALAVER_CONTEXT_LENGTH` says, `window` what came of it, in tokens.
     """
 
-    model: str
+    model_name: str
     fingerprint: str
     slots: int
     running: int
@@ -154,7 +154,7 @@ class OtherWorker:
         known_for_s: how long it counts as living without another word.
     """
 
-    worker: str
+    worker_id: str
     differs: str
     value: str
     known_for_s: float
@@ -162,9 +162,9 @@ class OtherWorker:
     def described(self, context_length: int) -> str:
         """What it has otherwise; `context_length` is ours."""
         if self.differs == "model":
-            return f"worker {self.worker} runs another model ({self.value})"
+            return f"worker {self.worker_id} runs another model ({self.value})"
         return (
-            f"worker {self.worker} has PALAVER_CONTEXT_LENGTH={self.value}, this process has "
+            f"worker {self.worker_id} has PALAVER_CONTEXT_LENGTH={self.value}, this process has "
             f"{context_length}"
         )
 
@@ -184,7 +184,7 @@ class PieceRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Emitted:
+class PublishedReply:
     """What earlier starts of a turn have emitted.
 
     `models` are the fingerprints under which: the ids of more than one say nothing.
@@ -195,14 +195,14 @@ class Emitted:
 
 
 @dataclass(frozen=True, slots=True)
-class Emission:
+class Publication:
     """A piece to be emitted under a turn's token; `at` counts the token ids emitted before it.
 
     `evaluated` of the prompt's tokens were not in a cache.
     """
 
-    job: str
-    token: str
+    job_id: str
+    fence: str
     at: int
     piece: PieceRecord
     evaluated: int = 0
@@ -249,10 +249,10 @@ def decode_claim(answer: Sequence[Any]) -> Claim:
         # It is held all the same, and fails by itself: this must not end the process.
         unreadable = f"{type(error).__name__}: {error}".partition("\n")[0]
     return Claim(
-        job=job,
-        permit=permit,
-        token=token,
-        conversation=conversation,
+        job_id=job,
+        permit_id=permit,
+        fence=token,
+        conversation_id=conversation,
         request=read,
         suspect=suspect == "1",
         crashes=crashes,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from shared.store.connection import AWAY, connect
+from shared.store.connection import REDIS_UNAVAILABLE, connect
 from tests.faults.partition import Partition
 from tests.faults.tls import make_certificate, running_tls_partition
 from tests.scripted import ScriptedEngine
@@ -78,7 +78,7 @@ async def test_a_handshake_that_stalls_is_an_absence(tmp_path: Path) -> None:
         redis: Any = connect(make_settings(partition.url), socket_connect_timeout=REPLY_S)
         for _ in range(2):
             async with asyncio.timeout(5):
-                with pytest.raises(AWAY):
+                with pytest.raises(REDIS_UNAVAILABLE):
                     await redis.ping()
         partition.heal()
         assert await redis.ping()

@@ -38,7 +38,7 @@ FENCES = {
     "f.token ~= arg['token' .. i]": "false",
     "redis.call('HGET', key.job(arg.job), 'token') ~= arg.token": "false",
 }
-FENCED = {"beat": 1, "commit": 1, "emit": 1, "fail": 1, "hand_over": 1}
+FENCED = {"beat": 1, "commit": 1, "publish": 1, "fail": 1, "hand_over": 1}
 
 
 def take_the_fence_away() -> None:

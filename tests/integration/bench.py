@@ -32,11 +32,11 @@ class Bench:
 
     async def submit(self, conversation: str | None = None, **fields: Any) -> Submission:
         submission = Submission(
-            job=ids.new_job(),
-            conversation=conversation or ids.new_conversation(),
-            owner=fields.pop("owner", "default"),
+            job_id=ids.new_job(),
+            conversation_id=conversation or ids.new_conversation(),
+            owner_id=fields.pop("owner", "default"),
             new=conversation is None,
-            behind=fields.pop("behind", None),
+            after=fields.pop("behind", None),
             instructions="Persona.",
             request=TurnRequest(
                 fields.pop("prompt", "Hello"),
@@ -66,8 +66,8 @@ class Bench:
 
     async def crash(self, claim: Claim) -> None:
         """The worker is gone: its lease runs out, its permit becomes idle."""
-        await self.redis.delete(self.keys.lease(claim.job))
-        await self.make_idle(claim.permit, "w1")
+        await self.redis.delete(self.keys.lease(claim.job_id))
+        await self.make_idle(claim.permit_id, "w1")
 
     async def make_idle(self, permit: str, holder: str) -> None:
         """Nothing was heard of the permit's holder for a long time."""
@@ -94,8 +94,8 @@ class Bench:
 
 
 def completion(claim: Claim, number: int = 1, reply: str = "Hi", **fields: Any) -> Completion:
-    user = StoredMessage(number, "user", claim.request.prompt, 1, 2, claim.job)
-    assistant = StoredMessage(number + 1, "assistant", reply, 1, 2, claim.job)
+    user = StoredMessage(number, "user", claim.request.prompt, 1, 2, claim.job_id)
+    assistant = StoredMessage(number + 1, "assistant", reply, 1, 2, claim.job_id)
     return Completion(
         user=user,
         assistant=assistant,

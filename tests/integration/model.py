@@ -116,14 +116,14 @@ class Model(RuleBasedStateMachine):
 
     def ready(self, owner: str | None = None) -> list[Job]:
         heads = [c.pending[0] for c in self.conversations.values() if c.pending]
-        mine = [j for j in heads if owner is None or j.submission.owner == owner]
+        mine = [j for j in heads if owner is None or j.submission.owner_id == owner]
         return sorted((j for j in mine if j.status == "queued"), key=lambda job: job.order)
 
     def open_jobs(self) -> list[Job]:
         return sorted((j for j in self.jobs.values() if j.is_open), key=lambda job: job.order)
 
     def ended(self, job: Job, status: str) -> None:
-        one = self.conversations[job.submission.conversation]
+        one = self.conversations[job.submission.conversation_id]
         one.pending.remove(job)
         job.status, job.ended_by, job.token, job.lease = status, job.token or "", None, False
         job.idle = False
@@ -135,7 +135,7 @@ class Model(RuleBasedStateMachine):
 
     def listed(self, one: Conversation) -> list[Job]:
         jobs = self.jobs.values()
-        return [job for job in jobs if job.listed and job.submission.conversation == one.id]
+        return [job for job in jobs if job.listed and job.submission.conversation_id == one.id]
 
     def gone(self, one: Conversation) -> None:
         """Its jobs and idempotency keys are what they are from now on."""
@@ -146,19 +146,21 @@ class Model(RuleBasedStateMachine):
 
     def held(self, pick: int, zombie: bool) -> tuple[Held, Claim, Job, bool]:
         """One that was given a turn, its claim, the job, and whether it still holds it."""
-        live = [h for h in self.claims if h.claim and self.jobs[h.claim.job].token == h.claim.token]
+        live = [
+            h for h in self.claims if h.claim and self.jobs[h.claim.job_id].token == h.claim.fence
+        ]
         among = self.claims if zombie or not live else live
         one = among[-1 - pick % len(among)]
         assert one.claim is not None
-        job = self.jobs[one.claim.job]
-        return one, one.claim, job, job.token == one.claim.token
+        job = self.jobs[one.claim.job_id]
+        return one, one.claim, job, job.token == one.claim.fence
 
     def started(self, held: Held, claim: Claim) -> None:
-        job, conversation = self.jobs[claim.job], self.conversations[claim.conversation]
+        job, conversation = self.jobs[claim.job_id], self.conversations[claim.conversation_id]
         job.status, job.token, job.permit, job.lease = (
             "in_progress",
-            claim.token,
-            claim.permit,
+            claim.fence,
+            claim.permit_id,
             True,
         )
         job.idle = False
@@ -191,11 +193,11 @@ class Model(RuleBasedStateMachine):
 
     def expected(self, new: Submission) -> Accepted | str | None:
         """What a submission is answered with; a string for an acceptance that makes a job."""
-        body = (new.request.encode(), None if new.new else new.conversation)
-        known, job = self.conversations[new.conversation], self.jobs.get(new.job)
+        body = (new.request.encode(), None if new.new else new.conversation_id)
+        known, job = self.conversations[new.conversation_id], self.jobs.get(new.job_id)
         if job is not None and not job.removed:
-            return Accepted(new.job, new.conversation)
-        first = self.idempotent.get((new.owner, new.idempotency_key or ""))
+            return Accepted(new.job_id, new.conversation_id)
+        first = self.idempotent.get((new.owner_id, new.idempotency_key or ""))
         if first is not None:
             if self.jobs[first[0]].removed:
                 return REFUSED
@@ -203,7 +205,7 @@ class Model(RuleBasedStateMachine):
         next_number = len(known.messages) + 1 + 2 * len(known.pending)
         if (
             known.exists == new.new
-            or known.owner != new.owner
+            or known.owner != new.owner_id
             or len(known.pending) >= PENDING_TURNS
             or (new.request.replace_from or 0) > next_number
         ):
@@ -219,13 +221,17 @@ class Model(RuleBasedStateMachine):
         if expected != "accepted":
             assert answer == expected
             return
-        assert answer == Accepted(new.job, new.conversation)
-        self.jobs[new.job] = job = Job(new, next(self.numbers))
-        self.conversations[new.conversation].pending.append(job)
-        self.conversations[new.conversation].exists = True
+        assert answer == Accepted(new.job_id, new.conversation_id)
+        self.jobs[new.job_id] = job = Job(new, next(self.numbers))
+        self.conversations[new.conversation_id].pending.append(job)
+        self.conversations[new.conversation_id].exists = True
         if new.idempotency_key:
-            body = (new.request.encode(), None if new.new else new.conversation)
-            self.idempotent[new.owner, new.idempotency_key] = (new.job, new.conversation, body)
+            body = (new.request.encode(), None if new.new else new.conversation_id)
+            self.idempotent[new.owner_id, new.idempotency_key] = (
+                new.job_id,
+                new.conversation_id,
+                body,
+            )
 
     # What always holds.
 
@@ -251,14 +257,14 @@ class Model(RuleBasedStateMachine):
     async def check_queues(self) -> None:
         r, keys, jobs = self.redis, self.keys, self.open_jobs()
         for owner in OWNERS:
-            ready = [job.submission.job for job in self.ready(owner)]
+            ready = [job.submission.job_id for job in self.ready(owner)]
             assert await r.zrange(keys.ready(owner), 0, -1) == ready
             assert (await r.zscore(keys.owners, owner) is not None) == bool(ready)
-            waits = [j for j in jobs if j.status == "queued" and j.submission.owner == owner]
+            waits = [j for j in jobs if j.status == "queued" and j.submission.owner_id == owner]
             waiting = await r.zrange(f"{keys.namespace}:waiting:{owner}", 0, -1)
-            assert waiting == [job.submission.job for job in waits]
-        assert set(await r.zrange(keys.open_jobs, 0, -1)) == {j.submission.job for j in jobs}
-        claims = {j.permit: j.submission.job for j in jobs if j.token}
+            assert waiting == [job.submission.job_id for job in waits]
+        assert set(await r.zrange(keys.open_jobs, 0, -1)) == {j.submission.job_id for j in jobs}
+        claims = {j.permit: j.submission.job_id for j in jobs if j.token}
         assert await r.hgetall(keys.claims) == claims
         if not self.trimmed:
             assert await r.xlen(keys.permits) - len(claims) >= len(self.ready())
@@ -278,8 +284,8 @@ class Model(RuleBasedStateMachine):
     def check_conversation(
         self, one: Conversation, pending: Any, ready: Any, messages: Any, stored: Any
     ) -> None:
-        assert pending == [job.submission.job for job in one.pending]
-        active = [j for j in one.pending if j.token or j.submission.job in ready]
+        assert pending == [job.submission.job_id for job in one.pending]
+        active = [j for j in one.pending if j.token or j.submission.job_id in ready]
         assert active == one.pending[:1]
         assert list(decode_messages(messages, 1)) == one.messages
         turns = len([message for message in one.messages if message.role == "assistant"])

@@ -88,7 +88,7 @@ async def test_a_reader_that_finds_no_connection_free_misses_nothing(
     log = NotingLog(client, bench.keys)
     log.failed = asyncio.Event()
     busy = await pool.get_connection()
-    reading = asyncio.create_task(Watch(submission.job, log, None, replay=True).events())
+    reading = asyncio.create_task(Watch(submission.job_id, log, None, replay=True).events())
     await log.failed.wait()
     await pool.release(busy)
     assert [event.kind for event in await reading] == ["queued"]

@@ -49,7 +49,7 @@ async def start_of(bench: Bench, job: str) -> float:
 async def test_the_eta_of_a_hundred_queued_turns_is_calibrated(
     bench: Bench, settings: Settings, slots: int, step_s: float
 ) -> None:
-    jobs = [(await bench.submit()).job for _ in range(QUEUED)]
+    jobs = [(await bench.submit()).job_id for _ in range(QUEUED)]
     engine = ScriptedEngine(slots=slots, step=sleeping(step_s))
     async with running_worker(settings, engine):
         await start_of(bench, jobs[slots])  # from then on there is a pace

@@ -11,7 +11,7 @@ from shared.errors import NoSuchConversation, TurnFailed
 from shared.store.conversations import Conversations
 from shared.store.keys import Keys
 from shared.wire.messages import StoredMessage
-from shared.wire.turn import Claim, Outcome, PieceRecord
+from shared.wire.turn import Claim, PieceRecord, WriteOutcome
 from tests.integration.bench import Bench, completion
 from tests.servers import Valkey, make_settings
 
@@ -46,21 +46,21 @@ async def keys_of(bench: Bench, conversation: str) -> list[str]:
 
 
 async def commit(bench: Bench, claim: Claim) -> None:
-    assert await bench.turns.commit(claim, completion(claim, 3)) is Outcome.OK
+    assert await bench.turns.commit(claim, completion(claim, 3)) is WriteOutcome.OK
 
 
 async def fail(bench: Bench, claim: Claim) -> None:
-    assert await bench.turns.fail(claim, TurnFailed("broken")) is Outcome.OK
+    assert await bench.turns.fail(claim, TurnFailed("broken")) is WriteOutcome.OK
 
 
 async def cancel(bench: Bench, claim: Claim) -> None:
-    assert await bench.turns.cancel(claim.job, "default") is Outcome.OK
+    assert await bench.turns.cancel(claim.job_id, "default") is WriteOutcome.OK
 
 
 async def give_up(bench: Bench, claim: Claim) -> None:
     """Its worker is gone, and its time is over."""
-    await bench.redis.zadd(bench.keys.open_jobs, {claim.job: 1})
-    await bench.redis.delete(bench.keys.lease(claim.job))
+    await bench.redis.zadd(bench.keys.open_jobs, {claim.job_id: 1})
+    await bench.redis.delete(bench.keys.lease(claim.job_id))
     assert await bench.turns.sweep() == 1
 
 
@@ -69,22 +69,22 @@ async def test_a_conversation_expires_whole_and_never_under_a_pending_turn(
     mortal: Bench, end: Callable[[Bench, Claim], Awaitable[None]]
 ) -> None:
     first = await mortal.submit()
-    assert await expiries(mortal, first.conversation) == {NEVER}, "it has just begun"
+    assert await expiries(mortal, first.conversation_id) == {NEVER}, "it has just begun"
     claim = await mortal.claim()
     await mortal.turns.commit(claim, completion(claim))
-    (moment,) = await expiries(mortal, first.conversation)
+    (moment,) = await expiries(mortal, first.conversation_id)
     seconds, _ = await mortal.redis.time()
     assert abs(moment / 1000 - TTL_S - seconds) < 60
-    second = await mortal.submit(first.conversation)
-    third = await mortal.submit(first.conversation)
-    assert await expiries(mortal, first.conversation) == {NEVER}
+    second = await mortal.submit(first.conversation_id)
+    third = await mortal.submit(first.conversation_id)
+    assert await expiries(mortal, first.conversation_id) == {NEVER}
     claim = await mortal.claim()
-    assert claim.job == second.job
-    assert await expiries(mortal, first.conversation) == {NEVER}
+    assert claim.job_id == second.job_id
+    assert await expiries(mortal, first.conversation_id) == {NEVER}
     await end(mortal, claim)
-    assert await expiries(mortal, first.conversation) == {NEVER}, "one turn still waits"
-    await mortal.turns.cancel(third.job, "default")
-    (later,) = await expiries(mortal, first.conversation)
+    assert await expiries(mortal, first.conversation_id) == {NEVER}, "one turn still waits"
+    await mortal.turns.cancel(third.job_id, "default")
+    (later,) = await expiries(mortal, first.conversation_id)
     assert later >= moment
 
 
@@ -95,13 +95,13 @@ async def test_after_its_time_nothing_of_a_conversation_is_left(
     submission = await bench.submit()
     claim = await bench.claim()
     await bench.turns.commit(claim, completion(claim))
-    names = await keys_of(bench, submission.conversation)
+    names = await keys_of(bench, submission.conversation_id)
     async with asyncio.timeout(10):
         while left := await bench.redis.exists(*names):
             assert left == len(names), "nothing is half-expired"
             await asyncio.sleep(0.01)
     with pytest.raises(NoSuchConversation):
-        await bench.submit(submission.conversation)
+        await bench.submit(submission.conversation_id)
 
 
 async def turn(
@@ -113,8 +113,8 @@ async def turn(
     assert claim.history is not None
     number = claim.history.next_number
     done = completion(claim, number, offset=number - shows)
-    assert await bench.turns.commit(claim, done) is Outcome.OK
-    return submission.conversation, submission.job
+    assert await bench.turns.commit(claim, done) is WriteOutcome.OK
+    return submission.conversation_id, submission.job_id
 
 
 async def test_the_history_limit_never_parts_a_reply_from_its_prompt(
@@ -159,7 +159,7 @@ async def jobs_by_number(bench: Bench, conversation: str) -> dict[int, str]:
             pages.insert(0, page.messages)
             before = page.next
         assert [message for messages in pages for message in messages] == list(whole.messages)
-    return {message.number: message.job for message in whole.messages}
+    return {message.number: message.job_id for message in whole.messages}
 
 
 async def test_deleting_a_conversation_fences_the_worker_on_it(bench: Bench) -> None:
@@ -169,13 +169,13 @@ async def test_deleting_a_conversation_fences_the_worker_on_it(bench: Bench) -> 
     claim = await bench.claim()
     resources = Conversations(bench.redis, bench.keys, bench.settings)
     assert await resources.delete(conversation, "default") is True
-    assert await bench.turns.emit(claim, 0, PieceRecord("x", (1,))) is Outcome.FENCED
-    assert await bench.turns.beat(claim, "w1") is Outcome.FENCED
-    assert await bench.turns.commit(claim, completion(claim, 3)) is Outcome.GONE
-    assert await bench.turns.fail(claim, TurnFailed("late")) is Outcome.DUP
+    assert await bench.turns.publish(claim, 0, PieceRecord("x", (1,))) is WriteOutcome.FENCED
+    assert await bench.turns.beat(claim, "w1") is WriteOutcome.FENCED
+    assert await bench.turns.commit(claim, completion(claim, 3)) is WriteOutcome.GONE
+    assert await bench.turns.fail(claim, TurnFailed("late")) is WriteOutcome.DUP
     assert await keys_of(bench, conversation) == []
     assert await bench.jobs.get(done, "default") is None
-    for job in (submission.job, waiting.job):
+    for job in (submission.job_id, waiting.job_id):
         state = await bench.jobs.get(job, "default")
         assert state is not None
         assert state.status == "cancelled"

@@ -11,18 +11,18 @@ from tests.servers import Valkey, make_settings
 
 
 async def test_a_single_prompt_waits_for_one_turn_of_a_crowd_at_most(bench: Bench) -> None:
-    crowd = [(await bench.submit(owner="crowd")).job for _ in range(500)]
-    started = [(await bench.claim()).job for _ in range(8)]
-    single = (await bench.submit(owner="single")).job
+    crowd = [(await bench.submit(owner="crowd")).job_id for _ in range(500)]
+    started = [(await bench.claim()).job_id for _ in range(8)]
+    single = (await bench.submit(owner="single")).job_id
     assert started == crowd[:8]
-    assert single in [(await bench.claim()).job for _ in range(2)]
+    assert single in [(await bench.claim()).job_id for _ in range(2)]
 
 
 async def test_owners_with_much_to_do_take_turns(bench: Bench) -> None:
     for owner in ("a", "b", "c"):
         for _ in range(20):
             await bench.submit(owner=owner)
-    names = [await owner_of(bench, (await bench.claim()).job) for _ in range(30)]
+    names = [await owner_of(bench, (await bench.claim()).job_id) for _ in range(30)]
     for begin in range(0, 30, 3):
         assert sorted(names[begin : begin + 3]) == ["a", "b", "c"]
 
@@ -35,7 +35,7 @@ async def test_idling_earns_no_credit(bench: Bench) -> None:
         await bench.claim()
     for _ in range(20):
         await bench.submit(owner="late")
-    names = [await owner_of(bench, (await bench.claim()).job) for _ in range(10)]
+    names = [await owner_of(bench, (await bench.claim()).job_id) for _ in range(10)]
     assert 4 <= names.count("late") <= 6
 
 
@@ -43,9 +43,9 @@ async def test_who_comes_back_each_time_does_not_come_first_each_time(bench: Ben
     """One with a single turn at a time, and a name that comes first, does not starve another."""
     await bench.submit(owner="a")
     await bench.claim()
-    waiting = (await bench.submit(owner="b")).job
+    waiting = (await bench.submit(owner="b")).job_id
     await bench.submit(owner="a")
-    assert (await bench.claim()).job == waiting
+    assert (await bench.claim()).job_id == waiting
 
 
 async def owner_of(bench: Bench, job: str) -> str:
@@ -70,12 +70,12 @@ async def test_the_place_that_is_told_is_the_place_in_which_turns_start(
         bench = Bench(redis, Keys(configured.namespace), configured)
         await bench.turns.ensure_group()
         await redis.zadd(bench.keys.workers, {"w1": 1 << 50})
-        jobs = [(await bench.submit(owner=owner)).job for owner in owners]
-        started = [(await bench.claim()).job for _ in range(min(claims, len(jobs)))]
-        jobs += [(await bench.submit(owner=owner)).job for owner in later]
+        jobs = [(await bench.submit(owner=owner)).job_id for owner in owners]
+        started = [(await bench.claim()).job_id for _ in range(min(claims, len(jobs)))]
+        jobs += [(await bench.submit(owner=owner)).job_id for owner in later]
         waiting = [job for job in jobs if job not in started]
         places = await bench.turns.places(waiting)
-        order = [(await bench.claim()).job for _ in waiting]
+        order = [(await bench.claim()).job_id for _ in waiting]
         await redis.aclose(close_connection_pool=True)
     told = {job: place.position for job, place in zip(waiting, places, strict=True)
             if isinstance(place, Place)}  # fmt: skip

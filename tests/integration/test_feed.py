@@ -14,7 +14,7 @@ from shared.config import Settings
 from shared.process.tasks import Background
 from shared.store.connection import connect
 from shared.store.keys import Keys
-from shared.wire.turn import Outcome, PieceRecord
+from shared.wire.turn import PieceRecord, WriteOutcome
 from tests.integration.bench import Bench, completion
 from tests.servers import Valkey, make_settings, running_server, running_valkey
 from tests.sse import all_events, received, text_of
@@ -31,15 +31,15 @@ async def heard(watch: Watch) -> list[str]:
 
 async def test_readers_of_one_job_share_a_subscription_until_the_last_leaves(bench: Bench) -> None:
     submission = await bench.submit()
-    doorbell = bench.keys.doorbell(submission.job)
+    doorbell = bench.keys.doorbell(submission.job_id)
     async with running_feed(bench) as feed:
-        async with feed.watch(submission.job) as stays:
-            async with feed.watch(submission.job) as leaves:
+        async with feed.watch(submission.job_id) as stays:
+            async with feed.watch(submission.job_id) as leaves:
                 assert await heard(stays) == await heard(leaves) == ["queued"]
             await bench.claim()
             assert await heard(stays) == ["started"]
             assert await bench.redis.pubsub_numsub(doorbell) == [(doorbell, 1)]
-        async with feed.watch(submission.job) as comes:
+        async with feed.watch(submission.job_id) as comes:
             assert await heard(comes) == ["queued", "started"]
         # What is sent on one connection happens in order: the last subscription has ended by now.
         async with feed.watch("0" * 32):
@@ -53,7 +53,7 @@ async def test_many_readers_that_come_at_once_subscribe_once() -> None:
             come, leave = asyncio.Barrier(51), asyncio.Event()
 
             async def read() -> None:
-                async with feed.watch(submission.job) as watch:
+                async with feed.watch(submission.job_id) as watch:
                     assert await heard(watch) == ["queued"]
                     await come.wait()
                     await leave.wait()
@@ -71,7 +71,7 @@ async def test_who_leaves_while_redis_is_away_is_not_listened_for_afterwards() -
     async with a_bench_of_its_own() as (bench, server):
         submission = await bench.submit()
         async with running_feed(bench) as feed:
-            async with feed.watch(submission.job):
+            async with feed.watch(submission.job_id):
                 server.kill()
                 await until(lambda: not feed.is_connected)
             server.start()
@@ -112,7 +112,7 @@ async def test_a_slow_reader_is_dropped_blocks_nobody_and_may_resume(
 ) -> None:
     submission = await bench.submit()
     claim = await bench.claim()
-    path = f"/jobs/{submission.job}/events"
+    path = f"/jobs/{submission.job_id}/events"
     narrow = httpx.AsyncHTTPTransport(
         socket_options=[(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 17)]
     )
@@ -126,8 +126,8 @@ async def test_a_slow_reader_is_dropped_blocks_nobody_and_may_resume(
         reading = asyncio.create_task(all_events(client, path))
         for number in range(PIECES):
             piece = PieceRecord(f"{number} ".ljust(PIECE_LENGTH, "."), (number,))
-            await bench.turns.emit(claim, number, piece)
-        assert await bench.turns.commit(claim, completion(claim)) is Outcome.OK
+            await bench.turns.publish(claim, number, piece)
+        assert await bench.turns.commit(claim, completion(claim)) is WriteOutcome.OK
         whole = await reading
         with pytest.raises(httpx.RemoteProtocolError):
             seen += [event async for event in slow]

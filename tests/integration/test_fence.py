@@ -6,7 +6,7 @@ from shared.errors import (
     TurnFailed,
 )
 from shared.store.keys import WORKER_GROUP
-from shared.wire.turn import Outcome, PieceRecord
+from shared.wire.turn import PieceRecord, WriteOutcome
 from tests.integration.bench import Bench, completion
 
 
@@ -15,31 +15,31 @@ async def test_a_permit_given_back_wakes_another_worker(bench: Bench) -> None:
     permit = await bench.permit("w1")
     assert permit is not None
     await bench.turns.return_permit(permit)
-    assert (await bench.claim("w2")).job == submission.job
+    assert (await bench.claim("w2")).job_id == submission.job_id
 
 
 async def test_everything_a_zombie_writes_is_refused(bench: Bench) -> None:
     submission = await bench.submit()
     zombie = await bench.claim("w1")
-    await bench.turns.emit(zombie, 0, PieceRecord("H", (1,)))
+    await bench.turns.publish(zombie, 0, PieceRecord("H", (1,)))
     await bench.crash(zombie)
     heir = await bench.reclaim("w2")
     assert heir is not None
-    assert (heir.job, heir.starts, heir.crashes) == (zombie.job, 2, 1)
-    before = await bench.kinds(heir.job)
+    assert (heir.job_id, heir.starts, heir.crashes) == (zombie.job_id, 2, 1)
+    before = await bench.kinds(heir.job_id)
     assert before == ["queued", "started", "token", "resumed"]
 
-    assert await bench.turns.emit(zombie, 1, PieceRecord("x", (9,))) is Outcome.FENCED
-    assert await bench.turns.beat(zombie, "w1") is Outcome.FENCED
-    assert await bench.turns.commit(zombie, completion(zombie)) is Outcome.FENCED
-    assert await bench.turns.fail(zombie, TurnFailed("x")) is Outcome.FENCED
-    assert await bench.turns.hand_over(zombie) is Outcome.FENCED
-    assert await bench.kinds(heir.job) == before
-    assert await bench.messages(submission.conversation) == []
+    assert await bench.turns.publish(zombie, 1, PieceRecord("x", (9,))) is WriteOutcome.FENCED
+    assert await bench.turns.beat(zombie, "w1") is WriteOutcome.FENCED
+    assert await bench.turns.commit(zombie, completion(zombie)) is WriteOutcome.FENCED
+    assert await bench.turns.fail(zombie, TurnFailed("x")) is WriteOutcome.FENCED
+    assert await bench.turns.hand_over(zombie) is WriteOutcome.FENCED
+    assert await bench.kinds(heir.job_id) == before
+    assert await bench.messages(submission.conversation_id) == []
 
-    assert await bench.turns.commit(heir, completion(heir)) is Outcome.OK
-    assert await bench.turns.commit(zombie, completion(zombie)) is Outcome.FENCED
-    assert len(await bench.messages(submission.conversation)) == 2
+    assert await bench.turns.commit(heir, completion(heir)) is WriteOutcome.OK
+    assert await bench.turns.commit(zombie, completion(zombie)) is WriteOutcome.FENCED
+    assert len(await bench.messages(submission.conversation_id)) == 2
     assert await bench.leftovers() == set()
 
 
@@ -54,14 +54,14 @@ async def test_a_living_worker_is_not_robbed(bench: Bench) -> None:
     await bench.submit()
     claim = await bench.claim()
     await bench.crash(claim)
-    assert await bench.turns.beat(claim, "w1") is Outcome.OK, "a lost lease is made anew"
+    assert await bench.turns.beat(claim, "w1") is WriteOutcome.OK, "a lost lease is made anew"
     assert await bench.reclaim("w2") is None
-    assert await bench.turns.commit(claim, completion(claim)) is Outcome.OK
+    assert await bench.turns.commit(claim, completion(claim)) is WriteOutcome.OK
 
 
 async def test_a_turn_that_kills_its_workers_ends_as_failed(bench: Bench) -> None:
     submission = await bench.submit()
-    follower = await bench.submit(submission.conversation)
+    follower = await bench.submit(submission.conversation_id)
     await bench.crash(await bench.claim())
     for crashes in (1, 2):
         heir = await bench.reclaim("w2")
@@ -69,11 +69,11 @@ async def test_a_turn_that_kills_its_workers_ends_as_failed(bench: Bench) -> Non
         assert heir.crashes == crashes
         await bench.crash(heir)
     assert await bench.reclaim("w2") is None
-    job = await bench.jobs.get(submission.job, "default")
+    job = await bench.jobs.get(submission.job_id, "default")
     assert job is not None
     assert job.status == "failed"
     assert '"worker_lost"' in (job.error or "")
-    assert (await bench.claim("w2")).job == follower.job
+    assert (await bench.claim("w2")).job_id == follower.job_id
 
 
 async def test_a_permit_read_by_a_worker_that_died_before_its_claim(bench: Bench) -> None:
@@ -82,21 +82,21 @@ async def test_a_permit_read_by_a_worker_that_died_before_its_claim(bench: Bench
     assert permit is not None
     await bench.make_idle(permit, "w1")
     assert await bench.reclaim("w2") is None
-    assert (await bench.claim("w2")).job == submission.job
+    assert (await bench.claim("w2")).job_id == submission.job_id
 
 
 async def test_hand_over_keeps_place_and_text_and_charges_nothing(bench: Bench) -> None:
     first = await bench.submit()
     claim = await bench.claim("w1")
-    await bench.turns.emit(claim, 0, PieceRecord("Hel", (1, 2)))
+    await bench.turns.publish(claim, 0, PieceRecord("Hel", (1, 2)))
     later = await bench.submit()
-    assert await bench.turns.hand_over(claim) is Outcome.OK
+    assert await bench.turns.hand_over(claim) is WriteOutcome.OK
     heir = await bench.claim("w2")
-    assert (heir.job, heir.crashes, heir.starts) == (first.job, 0, 2)
-    assert (await bench.turns.emitted(heir)).piece == PieceRecord("Hel", (1, 2))
-    assert (await bench.claim("w2")).job == later.job
-    assert (await bench.kinds(first.job))[-1] == "resumed"
-    assert await bench.turns.commit(claim, completion(claim)) is Outcome.FENCED
+    assert (heir.job_id, heir.crashes, heir.starts) == (first.job_id, 0, 2)
+    assert (await bench.turns.published(heir)).piece == PieceRecord("Hel", (1, 2))
+    assert (await bench.claim("w2")).job_id == later.job_id
+    assert (await bench.kinds(first.job_id))[-1] == "resumed"
+    assert await bench.turns.commit(claim, completion(claim)) is WriteOutcome.FENCED
 
 
 async def test_the_sweep_gives_lost_permits_back(bench: Bench) -> None:
@@ -104,7 +104,7 @@ async def test_the_sweep_gives_lost_permits_back(bench: Bench) -> None:
     await bench.redis.xtrim(bench.keys.permits, maxlen=0)
     assert await bench.permit("w1") is None
     await bench.turns.sweep()
-    assert (await bench.claim("w1")).job == submission.job
+    assert (await bench.claim("w1")).job_id == submission.job_id
 
 
 async def test_a_lost_group_is_made_anew_from_the_beginning(bench: Bench) -> None:
@@ -113,8 +113,8 @@ async def test_a_lost_group_is_made_anew_from_the_beginning(bench: Bench) -> Non
     await bench.redis.xgroup_destroy(bench.keys.permits, WORKER_GROUP)
     await bench.turns.ensure_group()
     again = await bench.permit("w2")
-    assert again == claim.permit, "it is delivered again"
+    assert again == claim.permit_id, "it is delivered again"
     assert await bench.turns.claim(again, "w2", "nonce") is None, "and serves its turn already"
-    assert (await bench.claim("w2")).job == waiting.job
-    assert await bench.turns.commit(claim, completion(claim)) is Outcome.OK
-    assert running.job == claim.job
+    assert (await bench.claim("w2")).job_id == waiting.job_id
+    assert await bench.turns.commit(claim, completion(claim)) is WriteOutcome.OK
+    assert running.job_id == claim.job_id

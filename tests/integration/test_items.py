@@ -144,7 +144,7 @@ async def test_a_batch_whose_answer_was_lost_is_not_added_twice(settings: Settin
         more = [StoredMessage(0, "assistant", "Ho", 1, 0, (second := ids.new_job()), place=0)]
         for _ in range(2):
             await conversations.add("7", caller, second, more)
-        page = await conversations.page("7", caller.owner, 10, 0)
+        page = await conversations.page("7", caller.owner_id, 10, 0)
     assert page is not None
     assert [message.content for message in page.messages] == ["Hi", "Ho"]
 

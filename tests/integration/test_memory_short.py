@@ -10,7 +10,7 @@ from shared.errors import (
 )
 from shared.store.connection import connect
 from shared.store.keys import Keys
-from shared.wire.turn import Outcome, PieceRecord
+from shared.wire.turn import PieceRecord, WriteOutcome
 from tests.integration.bench import Bench, completion
 from tests.servers import make_settings, running_valkey
 
@@ -30,7 +30,7 @@ async def test_when_memory_is_short_nothing_is_half_written() -> None:
         await redis.config_set("maxmemory", 1)
         for write in (
             bench.submit(),
-            bench.turns.emit(claim, 0, PieceRecord("x", (1,))),
+            bench.turns.publish(claim, 0, PieceRecord("x", (1,))),
             bench.turns.commit(claim, completion(claim)),
             bench.turns.fail(claim, TurnFailed("x")),
             bench.turns.hand_over(claim),
@@ -40,10 +40,10 @@ async def test_when_memory_is_short_nothing_is_half_written() -> None:
                 await write
         assert await contents(redis) == before
         await redis.config_set("maxmemory", 0)
-        assert await bench.turns.commit(claim, completion(claim)) is Outcome.OK
+        assert await bench.turns.commit(claim, completion(claim)) is WriteOutcome.OK
         second = await bench.turns.claim(permit, "w2", "nonce")
         assert second is not None
-        assert (claim.job, second.job) == (running.job, waiting.job)
+        assert (claim.job_id, second.job_id) == (running.job_id, waiting.job_id)
         await redis.aclose(close_connection_pool=True)
 
 
@@ -78,8 +78,8 @@ async def test_while_memory_is_short_leases_are_renewed_all_the_same() -> None:
         await redis.zadd(short.keys.workers, {"w1": 1 << 50})
         await short.submit()
         claim = await short.claim()
-        await redis.pexpire(short.keys.lease(claim.job), 5_000)
+        await redis.pexpire(short.keys.lease(claim.job_id), 5_000)
         await redis.config_set("maxmemory", 1)
-        assert await short.turns.beat(claim, "w1") is Outcome.OK
-        assert await redis.pttl(short.keys.lease(claim.job)) > 20_000
+        assert await short.turns.beat(claim, "w1") is WriteOutcome.OK
+        assert await redis.pttl(short.keys.lease(claim.job_id)) > 20_000
         await redis.aclose(close_connection_pool=True)

@@ -13,7 +13,7 @@ from shared.config import Settings
 from shared.errors import TurnFailed
 from shared.store.connection import connect
 from shared.store.conversations import Conversations
-from shared.wire.turn import Outcome, PieceRecord
+from shared.wire.turn import PieceRecord, WriteOutcome
 from tests.integration.bench import Bench, completion
 from tests.integration.test_jobs import Gate
 from tests.scripted import ScriptedEngine, failing
@@ -203,17 +203,17 @@ End = Callable[[Bench, str], Awaitable[None]]
 
 async def fails(bench: Bench, _job: str) -> None:
     claim = await bench.claim()
-    await bench.turns.emit(claim, 0, PieceRecord(SECRET, (1,)))
-    assert await bench.turns.fail(claim, TurnFailed("x")) is Outcome.OK
+    await bench.turns.publish(claim, 0, PieceRecord(SECRET, (1,)))
+    assert await bench.turns.fail(claim, TurnFailed("x")) is WriteOutcome.OK
 
 
 async def is_cancelled_while_it_waits(bench: Bench, job: str) -> None:
-    assert await bench.turns.cancel(job, "alice") is Outcome.OK
+    assert await bench.turns.cancel(job, "alice") is WriteOutcome.OK
 
 
 async def is_cancelled_while_it_runs(bench: Bench, job: str) -> None:
     claim = await bench.claim()
-    await bench.turns.emit(claim, 0, PieceRecord(SECRET, (1,)))
+    await bench.turns.publish(claim, 0, PieceRecord(SECRET, (1,)))
     await is_cancelled_while_it_waits(bench, job)
 
 
@@ -231,7 +231,7 @@ async def is_late_when_it_is_swept(bench: Bench, job: str) -> None:
 
 async def is_abandoned_and_swept(bench: Bench, job: str) -> None:
     claim = await bench.claim()
-    await bench.turns.emit(claim, 0, PieceRecord(SECRET, (1,)))
+    await bench.turns.publish(claim, 0, PieceRecord(SECRET, (1,)))
     await bench.redis.delete(bench.keys.lease(job))
     await is_late_when_it_is_swept(bench, job)
 
@@ -261,40 +261,40 @@ async def test_a_first_turn_that_came_to_nothing(bench: Bench, end: End) -> None
     async with space_of(bench.settings) as space:
         first = await bench.submit(owner="alice", prompt=SECRET, context=SECRET)
         assert await space.said()
-        await end(bench, first.job)
+        await end(bench, first.job_id)
         usage = {name for name in await space.names() if name.startswith("usage:alice:")}
         for name in usage:
             await space.redis.delete(f"{space.namespace}:{name}")
-        await space.check_outcome_alone(first.job)
+        await space.check_outcome_alone(first.job_id)
 
 
 @pytest.mark.parametrize("end", ENDS)
 async def test_a_turn_behind_the_first_runs_all_the_same(bench: Bench, end: End) -> None:
     first = await bench.submit(owner="alice")
-    second = await bench.submit(first.conversation, owner="alice", prompt="Second")
-    await end(bench, first.job)
+    second = await bench.submit(first.conversation_id, owner="alice", prompt="Second")
+    await end(bench, first.job_id)
     claim = await bench.claim()
-    assert (claim.job, claim.history is not None) == (second.job, True)
-    assert await bench.turns.commit(claim, completion(claim)) is Outcome.OK
-    assert [m.content for m in await bench.messages(first.conversation)] == ["Second", "Hi"]
-    third = await bench.submit(first.conversation, owner="alice")
-    await end(bench, third.job)
-    assert len(await bench.messages(first.conversation)) == 2, "it has had a reply"
+    assert (claim.job_id, claim.history is not None) == (second.job_id, True)
+    assert await bench.turns.commit(claim, completion(claim)) is WriteOutcome.OK
+    assert [m.content for m in await bench.messages(first.conversation_id)] == ["Second", "Hi"]
+    third = await bench.submit(first.conversation_id, owner="alice")
+    await end(bench, third.job_id)
+    assert len(await bench.messages(first.conversation_id)) == 2, "it has had a reply"
 
 
 @pytest.mark.parametrize("end", ENDS)
 async def test_with_the_last_of_its_turns_a_conversation_goes(bench: Bench, end: End) -> None:
     async with space_of(bench.settings) as space:
         first = await bench.submit(owner="alice", prompt=SECRET)
-        second = await bench.submit(first.conversation, owner="alice", prompt=SECRET)
+        second = await bench.submit(first.conversation_id, owner="alice", prompt=SECRET)
         claim = await bench.claim()
-        await bench.turns.emit(claim, 0, PieceRecord(SECRET, (1,)))
+        await bench.turns.publish(claim, 0, PieceRecord(SECRET, (1,)))
         await bench.turns.fail(claim, TurnFailed("x"))
-        assert f"conv:{first.conversation}" in await space.names()
-        await end(bench, second.job)
+        assert f"conv:{first.conversation_id}" in await space.names()
+        await end(bench, second.job_id)
         for name in [one for one in await space.names() if one.startswith("usage:")]:
             await space.redis.delete(f"{space.namespace}:{name}")
-        await space.check_outcome_alone(first.job, second.job)
+        await space.check_outcome_alone(first.job_id, second.job_id)
 
 
 @pytest.mark.parametrize("end", ENDS)
@@ -303,22 +303,22 @@ async def test_a_fork_that_came_to_nothing_leaves_the_other_as_it_was(
 ) -> None:
     root = await bench.submit(owner="alice", prompt=SECRET)
     await bench.turns.commit(claim := await bench.claim(), completion(claim))
-    later = await bench.submit(root.conversation, owner="alice")
+    later = await bench.submit(root.conversation_id, owner="alice")
     await bench.turns.commit(claim := await bench.claim(), completion(claim, 3))
     async with space_of(bench.settings) as space:
         before = await space.names()
         said = await space.said()
-        fork = await bench.submit(ids.new_conversation(), owner="alice", behind=root.job)
+        fork = await bench.submit(ids.new_conversation(), owner="alice", behind=root.job_id)
         assert len(await space.said()) > len(said)
-        await end(bench, fork.job)
+        await end(bench, fork.job_id)
         new = await space.names() - before
-        assert new <= {f"job:{fork.job}", f"job:{fork.job}:events"} | {
+        assert new <= {f"job:{fork.job_id}", f"job:{fork.job_id}:events"} | {
             name for name in new if name.startswith("usage:")
         }
         assert await space.said() == said
         resources = Conversations(bench.redis, bench.keys, bench.settings)
-        assert await resources.forget_response(later.job, "alice")
-        assert await resources.forget_response(root.job, "alice")
+        assert await resources.forget_response(later.job_id, "alice")
+        assert await resources.forget_response(root.job_id, "alice")
 
 
 async def test_a_conversation_that_was_made_by_itself_stays(settings: Settings) -> None:

@@ -13,7 +13,7 @@ from api.live.watch import Watch
 from shared.config import Settings
 from shared.errors import QueueFull
 from shared.process.tasks import Background
-from shared.store.connection import AWAY, connect, wait_until_up
+from shared.store.connection import REDIS_UNAVAILABLE, connect, wait_until_up
 from shared.store.event_log import Event
 from shared.store.keys import Keys
 from shared.store.turns import Turns
@@ -25,7 +25,7 @@ EVERY_S = 0.02
 
 
 async def positions(bench: Bench, submissions: Sequence[Submission]) -> list[int | None]:
-    places = await bench.turns.places([submission.job for submission in submissions])
+    places = await bench.turns.places([submission.job_id for submission in submissions])
     return [place.position if place is not None else None for place in places]
 
 
@@ -46,16 +46,16 @@ async def test_a_place_counts_who_starts_before(bench: Bench) -> None:
     waiting = [await bench.submit() for _ in range(5)]
     stranger = await bench.submit(owner="somebody else")
     assert await positions(bench, [*waiting, stranger]) == [1, 3, 4, 5, 6, 2]
-    await bench.turns.cancel(waiting[1].job, "default")
+    await bench.turns.cancel(waiting[1].job_id, "default")
     assert await positions(bench, waiting) == [1, None, 3, 4, 5]
-    claimed = {(await bench.claim()).job, (await bench.claim()).job}
-    assert claimed == {waiting[0].job, stranger.job}, "owners take turns"
+    claimed = {(await bench.claim()).job_id, (await bench.claim()).job_id}
+    assert claimed == {waiting[0].job_id, stranger.job_id}, "owners take turns"
     assert await positions(bench, waiting) == [None, None, 1, 2, 3]
     assert await bench.turns.places(["0" * 32]) == [None]
 
 
 async def test_the_eta_follows_the_pace(bench: Bench) -> None:
-    jobs = [(await bench.submit()).job for _ in range(5)]
+    jobs = [(await bench.submit()).job_id for _ in range(5)]
     assert [place and place.eta_seconds for place in await bench.turns.places(jobs)] == [0.0] * 5
     await set_pace(bench, 100_000)
     for number, place in enumerate(await bench.turns.places(jobs)):
@@ -79,7 +79,7 @@ async def test_the_pace_is_measured_only_while_turns_could_start(bench: Bench) -
     first = await bench.submit()
     await bench.claim()
     await bench.submit()
-    await bench.submit(first.conversation)
+    await bench.submit(first.conversation_id)
     await bench.claim()
     assert "time" not in await measured(bench), "nobody waited for a slot in between"
     for _ in range(3):
@@ -127,8 +127,10 @@ class Watchers:
 
     def watch(self, submission: Submission, position: int) -> CountingWatch:
         place = Place(position, 0.0)
-        queued = Event.queued("1-0", submission.job, submission.conversation, place)
-        return CountingWatch(submission.job, self._bench.events, "1-0", replay=False, queued=queued)
+        queued = Event.queued("1-0", submission.job_id, submission.conversation_id, place)
+        return CountingWatch(
+            submission.job_id, self._bench.events, "1-0", replay=False, queued=queued
+        )
 
 
 @asynccontextmanager
@@ -156,7 +158,7 @@ async def test_one_look_up_for_all_and_only_who_moved_is_woken(
             all_watches = [here.watch(one, place) for place, one in enumerate(waiting, 1)]
             for watch in all_watches:
                 following.enter_context(here.places.following(watch))
-            await bench.turns.cancel(waiting[100].job, "default")
+            await bench.turns.cancel(waiting[100].job_id, "default")
             events = [await told(watch) for watch in all_watches[101:]]
             assert [event.position for event in events] == list(range(101, 300))
             assert {event.id for event in events} == {"1-0"}
@@ -167,7 +169,7 @@ async def test_one_look_up_for_all_and_only_who_moved_is_woken(
         here.turns.asked.clear()
         with here.places.following(alone):
             assert (await told(alone)).position == 1
-        assert set(here.turns.asked) == {(waiting[0].job,)}
+        assert set(here.turns.asked) == {(waiting[0].job_id,)}
 
 
 async def test_who_has_started_is_not_asked_for_again(bench: Bench, settings: Settings) -> None:
@@ -178,18 +180,18 @@ async def test_who_has_started_is_not_asked_for_again(bench: Bench, settings: Se
             await bench.claim()
             assert (await told(behind)).position == 1
             here.turns.asked.clear()
-            await bench.turns.cancel(second.job, "default")
+            await bench.turns.cancel(second.job_id, "default")
             third = await bench.submit()
             late = here.watch(third, 5)
             with here.places.following(late):
                 await told(late)
-        assert not [jobs for jobs in here.turns.asked if first.job in jobs]
+        assert not [jobs for jobs in here.turns.asked if first.job_id in jobs]
 
 
 async def test_a_place_that_comes_after_the_start_is_not_told(bench: Bench) -> None:
     submission = await bench.submit()
-    queued = Event.queued("1-0", submission.job, submission.conversation, Place(3, 1.0))
-    watch = Watch(submission.job, bench.events, "1-0", replay=False, queued=queued)
+    queued = Event.queued("1-0", submission.job_id, submission.conversation_id, Place(3, 1.0))
+    watch = Watch(submission.job_id, bench.events, "1-0", replay=False, queued=queued)
     watch.ring(Event("2-0", "started", "{}"))
     watch.move(Place(2, 0.5))
     watch.ring(Event("3-0", "token", "{}"))
@@ -208,12 +210,12 @@ async def test_places_are_looked_up_again_when_redis_is_back() -> None:
         watch = here.watch(submission, 2)
         parts.enter_context(here.places.following(watch))
         server.kill()
-        with pytest.raises(AWAY):
+        with pytest.raises(REDIS_UNAVAILABLE):
             await bench.turns.places([])
         for _ in range(2):  # it goes on asking
             here.turns.looked.clear()
             await here.turns.looked.wait()
         server.start()
         await wait_until_up(redis, asyncio.Event())
-        await bench.turns.cancel(before.job, "default")
+        await bench.turns.cancel(before.job_id, "default")
         assert (await told(watch)).position == 1

@@ -67,9 +67,9 @@ async def test_suspects_run_one_at_a_time_and_then_as_all_others(valkey: Valkey)
     engine = ScriptedEngine(lambda prompt: echo(prompt) + "." * 60, piece_length=1, step=breath)
     async with running_stack(settings, engine) as stack:
         ordinary = await stack.ask("ordinary")
-        paths = [f"/jobs/{one.job}?wait=20" for one in suspects]
+        paths = [f"/jobs/{one.job_id}?wait=20" for one in suspects]
         jobs = [(await stack.client.get(path)).json() for path in paths]
-        left = [await redis.hgetall(bench.keys.job(one.job)) for one in suspects]
+        left = [await redis.hgetall(bench.keys.job(one.job_id)) for one in suspects]
     await redis.aclose(close_connection_pool=True)
     assert ordinary["reply"].startswith("You said: ordinary")
     assert [job["result"]["reply"].rstrip(".") for job in jobs] == [
@@ -77,9 +77,9 @@ async def test_suspects_run_one_at_a_time_and_then_as_all_others(valkey: Valkey)
     ]
     assert [job["attempts"] for job in jobs] == [2, 2, 2]
     for one in suspects:
-        places = [n for n, who in enumerate(engine.advanced) if who == one.conversation]
+        places = [n for n, who in enumerate(engine.advanced) if who == one.conversation_id]
         trial = engine.advanced[places[0] : places[MARGIN - 1] + 1]
-        assert set(trial) == {one.conversation}
+        assert set(trial) == {one.conversation_id}
     after = engine.advanced[-60:]
     assert len(set(after)) > 1, "they do not run one after the other"
     assert not any({"suspect", "shielded", "token"} & set(fields) for fields in left)
@@ -98,7 +98,7 @@ async def taken_over(bench: Bench) -> Claim:
 
 async def again(bench: Bench, claim: Claim) -> Claim:
     """The same start, as its worker is told of it when the first answer was lost."""
-    nonce = claim.token.partition(":")[2]
+    nonce = claim.fence.partition(":")[2]
     told = await bench.turns.reclaim("w2", nonce)
     assert told is not None
     return told

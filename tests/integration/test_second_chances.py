@@ -12,7 +12,7 @@ import pytest
 
 from shared.store.connection import connect, wait_until_up
 from shared.store.keys import Keys
-from shared.wire.turn import Outcome
+from shared.wire.turn import WriteOutcome
 from tests.integration.bench import Bench, completion
 from tests.proxy import LossyProxy, running_proxy
 from tests.scripted import ScriptedEngine
@@ -36,7 +36,7 @@ async def test_a_claim_repeated_after_its_permit_was_freed_takes_nothing(bench: 
     assert await bench.turns.claim(permit, "w1", "nonce-one") is None
     submission = await bench.submit()
     assert await bench.turns.claim(permit, "w1", "nonce-one") is None
-    assert (await bench.claim("w2")).job == submission.job
+    assert (await bench.claim("w2")).job_id == submission.job_id
 
 
 async def test_a_reclaim_whose_answer_was_lost_is_given_again(bench: Bench) -> None:
@@ -47,7 +47,7 @@ async def test_a_reclaim_whose_answer_was_lost_is_given_again(bench: Bench) -> N
     again = await bench.turns.reclaim("w2", nonce)
     assert first is not None
     assert again is not None
-    assert (again.job, again.token, again.crashes) == (first.job, first.token, 1)
+    assert (again.job_id, again.fence, again.crashes) == (first.job_id, first.fence, 1)
     assert await bench.reclaim("w3") is None
 
 
@@ -55,24 +55,24 @@ async def test_a_turn_that_has_ended_is_never_reclaimed(bench: Bench) -> None:
     await bench.submit()
     claim = await bench.claim()
     # As after an end that broke off in the middle: the permit is still bound.
-    await bench.redis.hset(bench.keys.job(claim.job), "status", "completed")
+    await bench.redis.hset(bench.keys.job(claim.job_id), "status", "completed")
     await bench.crash(claim)
     assert await bench.reclaim("w2") is None
-    assert await bench.redis.hget(bench.keys.job(claim.job), "status") == "completed"
+    assert await bench.redis.hget(bench.keys.job(claim.job_id), "status") == "completed"
     assert await bench.redis.xlen(bench.keys.permits) == 0
 
 
 async def test_an_abandoned_turn_that_no_permit_names_ends_at_its_deadline(bench: Bench) -> None:
     submission = await bench.submit()
     claim = await bench.claim()
-    await bench.redis.xack(bench.keys.permits, "workers", claim.permit)
-    await bench.redis.zadd(bench.keys.open_jobs, {claim.job: 1})
+    await bench.redis.xack(bench.keys.permits, "workers", claim.permit_id)
+    await bench.redis.zadd(bench.keys.open_jobs, {claim.job_id: 1})
     assert await bench.turns.sweep() == 0, "its worker lives"
-    await bench.redis.delete(bench.keys.lease(claim.job))
+    await bench.redis.delete(bench.keys.lease(claim.job_id))
     assert await bench.turns.sweep() == 1
-    assert (await bench.kinds(submission.job))[-1] == "failed"
+    assert (await bench.kinds(submission.job_id))[-1] == "failed"
     # Its conversation went with it.
-    assert await bench.turns.commit(claim, completion(claim)) is Outcome.GONE
+    assert await bench.turns.commit(claim, completion(claim)) is WriteOutcome.GONE
 
 
 async def test_short_memory_refuses_new_prompts_and_loses_no_running_one() -> None:

@@ -16,7 +16,7 @@ from shared.errors import StillInUse, TurnFailed
 from shared.store.keys import WORKER_GROUP
 from shared.wire.requests import Sampling
 from shared.wire.schema import TurnRequest
-from shared.wire.turn import Outcome, PieceRecord, Submission
+from shared.wire.turn import PieceRecord, Submission, WriteOutcome
 from tests.integration.bench import completion
 from tests.integration.model import (
     MAX_ATTEMPTS,
@@ -64,14 +64,14 @@ class Machine(Model):
     @rule(pick=picks, stranger=st.sampled_from([False] * 5 + [True]))
     def cancel(self, pick: int, stranger: bool) -> None:
         job = list(self.jobs.values())[pick % len(self.jobs)]
-        owner = "eve" if stranger else job.submission.owner
-        call = self.turns.cancel(job.submission.job, owner)
+        owner = "eve" if stranger else job.submission.owner_id
+        call = self.turns.cancel(job.submission.job_id, owner)
         if stranger or job.removed:
-            assert self.unchanged(call) is Outcome.GONE
+            assert self.unchanged(call) is WriteOutcome.GONE
         elif not job.is_open:
-            assert self.unchanged(call) is Outcome.DUP
+            assert self.unchanged(call) is WriteOutcome.DUP
         else:
-            assert self.run(call) is Outcome.OK
+            assert self.run(call) is WriteOutcome.OK
             self.ended(job, "cancelled")
 
     @precondition(lambda self: self.conversations)
@@ -98,9 +98,9 @@ class Machine(Model):
     @rule(pick=picks)
     def forget(self, pick: int) -> None:
         job = list(self.jobs.values())[pick % len(self.jobs)]
-        one, name = self.conversations[job.submission.conversation], job.submission.job
-        call = self.resources.forget_response(name, job.submission.owner)
-        prompts = [m.number for m in one.messages if (m.role, m.job) == ("user", name)]
+        one, name = self.conversations[job.submission.conversation_id], job.submission.job_id
+        call = self.resources.forget_response(name, job.submission.owner_id)
+        prompts = [m.number for m in one.messages if (m.role, m.job_id) == ("user", name)]
         if job.removed or job.wordless:
             assert self.unchanged(call) is False
         elif job.is_open:
@@ -144,7 +144,7 @@ class Machine(Model):
             self.ended(late, "failed")
 
     def status(self, job: Job) -> str:
-        return str(self.run(self.redis.hget(self.keys.job(job.submission.job), "status")))
+        return str(self.run(self.redis.hget(self.keys.job(job.submission.job_id), "status")))
 
     @rule(worker=workers)
     def take(self, worker: str) -> None:
@@ -172,13 +172,13 @@ class Machine(Model):
     def emit(self, pick: int, zombie: bool, again: bool) -> None:
         _, claim, job, holds = self.held(pick, zombie)
         at = len(job.token_ids) - (1 if again and job.token_ids else 0)
-        call = self.turns.emit(claim, at, PieceRecord("x", (at,)))
+        call = self.turns.publish(claim, at, PieceRecord("x", (at,)))
         if not holds:
-            assert self.unchanged(call) is Outcome.FENCED
+            assert self.unchanged(call) is WriteOutcome.FENCED
         elif at < len(job.token_ids):
-            assert self.unchanged(call) is Outcome.DUP
+            assert self.unchanged(call) is WriteOutcome.DUP
         else:
-            assert self.run(call) is Outcome.OK
+            assert self.run(call) is WriteOutcome.OK
             job.token_ids.append(at)
 
     @precondition(lambda self: self.claims)
@@ -186,19 +186,19 @@ class Machine(Model):
     def commit(self, pick: int, zombie: bool) -> None:
         _, claim, job, holds = self.held(pick, zombie)
         assert claim.history is not None
-        number, conversation = claim.history.next_number, self.conversations[claim.conversation]
+        number, conversation = claim.history.next_number, self.conversations[claim.conversation_id]
         done = completion(claim, number, offset=max(1, number - pick % 4))
         call = self.turns.commit(claim, done)
         if holds:
-            assert self.run(call) is Outcome.OK
+            assert self.run(call) is WriteOutcome.OK
             conversation.messages[number - 1 :] = [done.user, done.assistant]
             self.ended(job, "completed")
         elif job.removed:
-            assert self.unchanged(call) is Outcome.GONE
-        elif job.status == "completed" and job.ended_by == claim.token:
-            assert self.unchanged(call) is Outcome.DUP
+            assert self.unchanged(call) is WriteOutcome.GONE
+        elif job.status == "completed" and job.ended_by == claim.fence:
+            assert self.unchanged(call) is WriteOutcome.DUP
         else:
-            outcome = Outcome.FENCED if conversation.exists else Outcome.GONE
+            outcome = WriteOutcome.FENCED if conversation.exists else WriteOutcome.GONE
             assert self.unchanged(call) is outcome
 
     @precondition(lambda self: self.claims)
@@ -207,12 +207,14 @@ class Machine(Model):
         _, claim, job, holds = self.held(pick, zombie)
         call = self.turns.fail(claim, TurnFailed("x"))
         if holds:
-            assert self.run(call) is Outcome.OK
+            assert self.run(call) is WriteOutcome.OK
             self.ended(job, "failed")
         elif job.removed:
-            assert self.unchanged(call) is Outcome.GONE
+            assert self.unchanged(call) is WriteOutcome.GONE
         else:
-            assert self.unchanged(call) is (Outcome.FENCED if job.is_open else Outcome.DUP)
+            assert self.unchanged(call) is (
+                WriteOutcome.FENCED if job.is_open else WriteOutcome.DUP
+            )
 
     @precondition(lambda self: self.claims)
     @rule(pick=picks, zombie=st.booleans())
@@ -220,9 +222,9 @@ class Machine(Model):
         _, claim, job, holds = self.held(pick, zombie)
         call = self.turns.hand_over(claim)
         if not holds:
-            assert self.unchanged(call) is Outcome.FENCED
+            assert self.unchanged(call) is WriteOutcome.FENCED
             return
-        assert self.run(call) is Outcome.OK
+        assert self.run(call) is WriteOutcome.OK
         job.status, job.token, job.lease, job.idle = "queued", None, False, False
 
     @precondition(lambda self: self.claims)
@@ -231,9 +233,9 @@ class Machine(Model):
         held, claim, job, holds = self.held(pick, zombie)
         call = self.turns.beat(claim, held.worker)
         if not holds:
-            assert self.unchanged(call) is Outcome.FENCED
+            assert self.unchanged(call) is WriteOutcome.FENCED
             return
-        assert self.run(call) is Outcome.OK
+        assert self.run(call) is WriteOutcome.OK
         job.lease, job.idle = True, False
 
     # What goes wrong.
@@ -243,8 +245,8 @@ class Machine(Model):
     def crash(self, pick: int) -> None:
         held, claim, job, holds = self.held(pick, zombie=False)
         if holds:
-            self.run(self.redis.delete(self.keys.lease(claim.job)))
-            self.run(self.bench.make_idle(claim.permit, held.worker))
+            self.run(self.redis.delete(self.keys.lease(claim.job_id)))
+            self.run(self.bench.make_idle(claim.permit_id, held.worker))
             job.lease, job.idle = False, job.tracked
 
     @rule(worker=workers)
@@ -258,7 +260,7 @@ class Machine(Model):
                 break
             self.ended(job, "failed")
         claim = self.run(self.turns.reclaim(worker, nonce))
-        assert (claim and claim.job) == (heir and heir.submission.job)
+        assert (claim and claim.job) == (heir and heir.submission.job_id)
         if claim is not None:
             self.started(Held(worker, claim.permit, nonce, by_reclaim=True), claim)
 
@@ -285,8 +287,8 @@ class Machine(Model):
     @rule(pick=picks)
     def expire(self, pick: int) -> None:
         job = self.open_jobs()[pick % len(self.open_jobs())]
-        self.run(self.redis.hset(self.keys.job(job.submission.job), "deadline", 1))
-        self.run(self.redis.zadd(self.keys.open_jobs, {job.submission.job: 1}))
+        self.run(self.redis.hset(self.keys.job(job.submission.job_id), "deadline", 1))
+        self.run(self.redis.zadd(self.keys.open_jobs, {job.submission.job_id: 1}))
         job.late = True
 
     @rule()

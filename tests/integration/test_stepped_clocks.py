@@ -18,7 +18,7 @@ from shared.store.keys import WORKER_GROUP, Keys
 from shared.store.server_clock import ServerClock, steady_s
 from shared.store.turns import Turns
 from shared.wire.limits import Limits
-from shared.wire.turn import Claim, Outcome
+from shared.wire.turn import Claim, WriteOutcome
 from tests.integration.bench import Bench, completion
 from tests.servers import make_settings, running_valkey
 
@@ -100,17 +100,17 @@ async def test_a_running_turn_goes_on_where_it_runs(
     claim = await alive.claim()
     assert claim is not None
     assert await other.turns.sweep() == 0
-    left_s = await deadline(bench, submission.job)
+    left_s = await deadline(bench, submission.job_id)
     await step(bench, workers, by_s)
     for _ in range(2):
         assert await other.turns.sweep() == 0
         assert await other.reclaim() is None
         assert await alive.turns.sweep() == 0
-    assert await alive.turns.beat(claim, alive.name) is Outcome.OK
-    assert 0 < await bench.redis.pttl(bench.keys.lease(claim.job)) <= LEASE_MS
-    assert await deadline(bench, submission.job) == pytest.approx(left_s, abs=5)
-    assert await alive.turns.commit(claim, completion(claim)) is Outcome.OK
-    job = await bench.redis.hgetall(bench.keys.job(claim.job))
+    assert await alive.turns.beat(claim, alive.name) is WriteOutcome.OK
+    assert 0 < await bench.redis.pttl(bench.keys.lease(claim.job_id)) <= LEASE_MS
+    assert await deadline(bench, submission.job_id) == pytest.approx(left_s, abs=5)
+    assert await alive.turns.commit(claim, completion(claim)) is WriteOutcome.OK
+    job = await bench.redis.hgetall(bench.keys.job(claim.job_id))
     assert (job["status"], job["crashes"]) == ("completed", "0")
 
 
@@ -128,7 +128,7 @@ async def test_a_waiting_turn_has_the_time_left_that_it_had(
     second = await other.claim()
     assert first is not None
     assert second is not None
-    assert second.job == later.job
+    assert second.job_id == later.job_id
     for claim in (first, second):
         assert claim.remaining_s == pytest.approx(bench.settings.job_timeout, abs=10)
 
@@ -143,7 +143,7 @@ async def test_a_step_is_made_up_for_once(
         await step(bench, workers, TWO_HOURS_S)
         for one in workers:
             assert await one.turns.sweep() == 0
-    assert await deadline(bench, submission.job) == pytest.approx(
+    assert await deadline(bench, submission.job_id) == pytest.approx(
         bench.settings.job_timeout, abs=10
     )
     assert await bench.redis.get(f"{bench.keys.namespace}:steps") == "2"
@@ -160,7 +160,7 @@ async def test_the_turn_of_a_dead_worker_is_taken_over_after_a_step_back(
     await other.turns.sweep()
     await step(bench, workers, -TWO_HOURS_S)
     await other.turns.sweep()
-    assert 0 < await bench.redis.pttl(bench.keys.lease(claim.job)) <= LEASE_MS
+    assert 0 < await bench.redis.pttl(bench.keys.lease(claim.job_id)) <= LEASE_MS
     await bench.crash(claim)  # as it is a lease later
     assert await other.reclaim() is not None
 
@@ -191,8 +191,8 @@ async def test_what_an_owner_owes_is_no_more_than_a_minute_after_a_step_back(ben
     await bench.redis.set(rate, (now_s + TWO_HOURS_S) * 1000)
     limited = dataclasses.replace(
         submission,
-        job=ids.new_job(),
-        conversation=ids.new_conversation(),
+        job_id=ids.new_job(),
+        conversation_id=ids.new_conversation(),
         limits=Limits(requests_per_minute=6),
     )
     with pytest.raises(LimitReached) as refused:

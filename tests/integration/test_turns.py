@@ -17,7 +17,7 @@ from shared.errors import (
 )
 from shared.store.event_log import Event, EventLog
 from shared.store.keys import Keys
-from shared.wire.turn import Claim, Outcome, PieceRecord
+from shared.wire.turn import Claim, PieceRecord, WriteOutcome
 from tests.integration.bench import Bench, completion
 from tests.servers import Valkey, make_settings
 
@@ -25,29 +25,29 @@ from tests.servers import Valkey, make_settings
 async def test_a_turn_leaves_nothing_but_its_conversation_and_its_job(bench: Bench) -> None:
     submission = await bench.submit()
     claim = await bench.claim()
-    assert await bench.turns.emit(claim, 0, PieceRecord("H", (1,))) is Outcome.OK
+    assert await bench.turns.publish(claim, 0, PieceRecord("H", (1,))) is WriteOutcome.OK
     piece = PieceRecord("i", (2,))
-    assert await bench.turns.commit(claim, completion(claim, piece=piece)) is Outcome.OK
-    assert await bench.kinds(claim.job) == ["queued", "started", "token", "token", "completed"]
-    assert [m.content for m in await bench.messages(submission.conversation)] == ["Hello", "Hi"]
+    assert await bench.turns.commit(claim, completion(claim, piece=piece)) is WriteOutcome.OK
+    assert await bench.kinds(claim.job_id) == ["queued", "started", "token", "token", "completed"]
+    assert [m.content for m in await bench.messages(submission.conversation_id)] == ["Hello", "Hi"]
     assert await bench.leftovers() == set()
-    assert 0 < await bench.redis.pttl(bench.keys.events(claim.job)) <= 300_000
-    assert 300_000 < await bench.redis.pttl(bench.keys.job(claim.job)) <= 86_400_000
+    assert 0 < await bench.redis.pttl(bench.keys.events(claim.job_id)) <= 300_000
+    assert 300_000 < await bench.redis.pttl(bench.keys.job(claim.job_id)) <= 86_400_000
 
 
 async def test_submit_repeated_with_its_job_id_is_accepted_once(bench: Bench) -> None:
     submission = await bench.submit()
     answers = await asyncio.gather(*(bench.turns.submit(submission) for _ in range(20)))
     assert all(answers)
-    assert await bench.redis.llen(bench.keys.pending(submission.conversation)) == 1
+    assert await bench.redis.llen(bench.keys.pending(submission.conversation_id)) == 1
     assert await bench.redis.xlen(bench.keys.permits) == 1
 
 
 async def test_a_new_conversation_never_takes_anothers_id(bench: Bench) -> None:
     first = await bench.submit()
-    again = replace(first, job=ids.new_job(), new=True)
+    again = replace(first, job_id=ids.new_job(), new=True)
     assert await bench.turns.submit(again) is None
-    assert await bench.redis.llen(bench.keys.pending(first.conversation)) == 1
+    assert await bench.redis.llen(bench.keys.pending(first.conversation_id)) == 1
 
 
 async def test_refusals_store_nothing(redis: Redis, valkey: Valkey) -> None:
@@ -61,13 +61,13 @@ async def test_refusals_store_nothing(redis: Redis, valkey: Valkey) -> None:
     with pytest.raises(NoSuchConversation):
         await bench.submit("123")
     with pytest.raises(NoSuchConversation):
-        await bench.submit(first.conversation, owner="somebody else")
+        await bench.submit(first.conversation_id, owner="somebody else")
     with pytest.raises(InvalidReplaceFrom, match="number 3"):
-        await bench.submit(first.conversation, replace_from=4)
+        await bench.submit(first.conversation_id, replace_from=4)
     assert {key async for key in bench.redis.scan_iter(f"{settings.namespace}:*")} == before
-    await bench.submit(first.conversation)
+    await bench.submit(first.conversation_id)
     with pytest.raises(ConversationBusy):
-        await bench.submit(first.conversation)
+        await bench.submit(first.conversation_id)
     await bench.submit()
     with pytest.raises(QueueFull):
         await bench.submit()
@@ -75,33 +75,33 @@ async def test_refusals_store_nothing(redis: Redis, valkey: Valkey) -> None:
 
 async def test_one_turn_of_a_conversation_at_a_time(bench: Bench) -> None:
     first = await bench.submit()
-    second = await bench.submit(first.conversation, prompt="Second")
+    second = await bench.submit(first.conversation_id, prompt="Second")
     claim = await bench.claim()
-    assert claim.job == first.job
+    assert claim.job_id == first.job_id
     assert await bench.permit("w2") is None
-    assert await bench.turns.commit(claim, completion(claim)) is Outcome.OK
+    assert await bench.turns.commit(claim, completion(claim)) is WriteOutcome.OK
     follower = await bench.claim("w2")
-    assert follower.job == second.job
+    assert follower.job_id == second.job_id
 
 
 async def test_turns_start_in_the_order_of_acceptance(bench: Bench) -> None:
-    accepted = [(await bench.submit()).job for _ in range(12)]
-    assert [(await bench.claim()).job for _ in range(12)] == accepted
+    accepted = [(await bench.submit()).job_id for _ in range(12)]
+    assert [(await bench.claim()).job_id for _ in range(12)] == accepted
 
 
 async def test_owners_take_turns(bench: Bench) -> None:
     for _ in range(4):
         await bench.submit(owner="many")
     single = await bench.submit(owner="single")
-    started = [(await bench.claim()).job for _ in range(2)]
-    assert single.job in started
+    started = [(await bench.claim()).job_id for _ in range(2)]
+    assert single.job_id in started
 
 
 async def test_parallel_claims_never_share_a_turn(bench: Bench) -> None:
-    accepted = {(await bench.submit()).job for _ in range(20)}
+    accepted = {(await bench.submit()).job_id for _ in range(20)}
     claims = await asyncio.gather(*(bench.claim(f"w{n % 3}") for n in range(20)))
-    assert {claim.job for claim in claims} == accepted
-    assert len({claim.token for claim in claims}) == 20
+    assert {claim.job_id for claim in claims} == accepted
+    assert len({claim.fence for claim in claims}) == 20
 
 
 async def test_a_claim_whose_answer_was_lost_is_given_again(bench: Bench) -> None:
@@ -114,7 +114,7 @@ async def test_a_claim_whose_answer_was_lost_is_given_again(bench: Bench) -> Non
     other = await bench.turns.claim(permit, "w1", "another-nonce-here!")
     assert first is not None
     assert again is not None
-    assert (again.job, again.token) == (first.job, first.token)
+    assert (again.job_id, again.fence) == (first.job_id, first.fence)
     assert other is None
 
 
@@ -130,30 +130,30 @@ async def test_a_repeated_commit_succeeds_and_changes_nothing(bench: Bench) -> N
     submission = await bench.submit()
     claim = await bench.claim()
     outcomes = [await bench.turns.commit(claim, completion(claim)) for _ in range(3)]
-    assert outcomes == [Outcome.OK, Outcome.DUP, Outcome.DUP]
-    assert len(await bench.messages(submission.conversation)) == 2
-    assert (await bench.kinds(claim.job)).count("completed") == 1
+    assert outcomes == [WriteOutcome.OK, WriteOutcome.DUP, WriteOutcome.DUP]
+    assert len(await bench.messages(submission.conversation_id)) == 2
+    assert (await bench.kinds(claim.job_id)).count("completed") == 1
 
 
 async def test_a_repeated_piece_is_written_once(bench: Bench) -> None:
     await bench.submit()
     claim = await bench.claim()
     piece = PieceRecord("Hi", (1, 2))
-    assert await bench.turns.emit(claim, 0, piece) is Outcome.OK
-    assert await bench.turns.emit(claim, 0, piece) is Outcome.DUP
-    assert await bench.turns.emit(claim, 2, PieceRecord("!", (3,))) is Outcome.OK
-    assert (await bench.turns.emitted(claim)).piece == PieceRecord("Hi!", (1, 2, 3))
+    assert await bench.turns.publish(claim, 0, piece) is WriteOutcome.OK
+    assert await bench.turns.publish(claim, 0, piece) is WriteOutcome.DUP
+    assert await bench.turns.publish(claim, 2, PieceRecord("!", (3,))) is WriteOutcome.OK
+    assert (await bench.turns.published(claim)).piece == PieceRecord("Hi!", (1, 2, 3))
 
 
 async def test_failure_promotes_the_next_turn_and_stores_no_message(bench: Bench) -> None:
     first = await bench.submit(context="Never applied.")
-    second = await bench.submit(first.conversation)
+    second = await bench.submit(first.conversation_id)
     claim = await bench.claim()
-    assert await bench.turns.fail(claim, TurnFailed("broken")) is Outcome.OK
-    assert await bench.turns.fail(claim, TurnFailed("broken")) is Outcome.DUP
-    assert await bench.messages(first.conversation) == []
-    assert (await bench.claim()).job == second.job
-    events = await bench.events.read(first.job)
+    assert await bench.turns.fail(claim, TurnFailed("broken")) is WriteOutcome.OK
+    assert await bench.turns.fail(claim, TurnFailed("broken")) is WriteOutcome.DUP
+    assert await bench.messages(first.conversation_id) == []
+    assert (await bench.claim()).job_id == second.job_id
+    events = await bench.events.read(first.job_id)
     assert events[-1].kind == "failed"
     assert '"broken"' in events[-1].data
 
@@ -162,35 +162,37 @@ async def test_context_is_applied_by_commit_alone(bench: Bench) -> None:
     first = await bench.submit()
     claim = await bench.claim()
     await bench.turns.commit(claim, completion(claim))
-    await bench.submit(first.conversation, context="New.")
+    await bench.submit(first.conversation_id, context="New.")
     claim = await bench.claim()
     assert claim.history is not None
     assert (claim.history.context, claim.history.next_number) == ("Persona.", 3)
     await bench.turns.commit(claim, completion(claim, 3))
-    assert await bench.redis.hget(bench.keys.conversation(first.conversation), "context") == "New."
+    assert (
+        await bench.redis.hget(bench.keys.conversation(first.conversation_id), "context") == "New."
+    )
 
 
 async def test_a_deleted_conversation_gets_nothing_written(bench: Bench) -> None:
     submission = await bench.submit()
     claim = await bench.claim()
-    await bench.redis.delete(bench.keys.conversation(submission.conversation))
-    assert await bench.turns.commit(claim, completion(claim)) is Outcome.GONE
-    await bench.redis.delete(bench.keys.job(claim.job))
-    assert await bench.turns.commit(claim, completion(claim)) is Outcome.GONE
-    assert await bench.turns.fail(claim, TurnFailed("x")) is Outcome.GONE
-    assert await bench.messages(submission.conversation) == []
+    await bench.redis.delete(bench.keys.conversation(submission.conversation_id))
+    assert await bench.turns.commit(claim, completion(claim)) is WriteOutcome.GONE
+    await bench.redis.delete(bench.keys.job(claim.job_id))
+    assert await bench.turns.commit(claim, completion(claim)) is WriteOutcome.GONE
+    assert await bench.turns.fail(claim, TurnFailed("x")) is WriteOutcome.GONE
+    assert await bench.messages(submission.conversation_id) == []
 
 
 async def test_turns_past_their_deadline_end_without_running(bench: Bench) -> None:
     claimed, swept = await bench.submit(), await bench.submit()
-    await bench.redis.hset(bench.keys.job(claimed.job), "deadline", 1)
-    await bench.redis.zadd(bench.keys.open_jobs, {swept.job: 1})
+    await bench.redis.hset(bench.keys.job(claimed.job_id), "deadline", 1)
+    await bench.redis.zadd(bench.keys.open_jobs, {swept.job_id: 1})
     permit = await bench.permit("w1")
     assert permit is not None
     assert await bench.turns.claim(permit, "w1", "nonce") is None
     assert await bench.turns.sweep() == 1
     for submission in (claimed, swept):
-        job = await bench.jobs.get(submission.job, "default")
+        job = await bench.jobs.get(submission.job_id, "default")
         assert job is not None
         assert job.status == "failed"
         assert '"deadline_exceeded"' in (job.error or "")
@@ -205,13 +207,13 @@ async def test_conversations_expire_only_when_nothing_is_pending(
     await bench.redis.zadd(bench.keys.workers, {"w1": 1 << 50})
     submission = await bench.submit()
     names = [
-        bench.keys.conversation(submission.conversation),
-        bench.keys.messages(submission.conversation),
+        bench.keys.conversation(submission.conversation_id),
+        bench.keys.messages(submission.conversation_id),
     ]
     claim = await bench.claim()
     await bench.turns.commit(claim, completion(claim))
     assert all([await bench.redis.pttl(name) > 0 for name in names])
-    await bench.submit(submission.conversation)
+    await bench.submit(submission.conversation_id)
     assert [await bench.redis.pttl(name) for name in names] == [-1, -1]
 
 
@@ -219,17 +221,17 @@ async def test_the_outcome_is_stored_once_and_read_whole(bench: Bench) -> None:
     await bench.submit()
     claim = await bench.claim()
     subscription = bench.redis.pubsub(ignore_subscribe_messages=True)
-    await subscription.subscribe(bench.keys.doorbell(claim.job))
+    await subscription.subscribe(bench.keys.doorbell(claim.job_id))
     await subscription.get_message(timeout=1)
     await bench.turns.commit(claim, completion(claim))
     message = await subscription.get_message(timeout=5)
     await subscription.aclose()
     job, rung = Event.from_ring(message["data"])
-    assert job == claim.job
+    assert job == claim.job_id
     assert rung.data == '{"reply":"Hi","whole":true}'
-    logged = (await bench.redis.xrevrange(bench.keys.events(claim.job), count=1))[0][1]
+    logged = (await bench.redis.xrevrange(bench.keys.events(claim.job_id), count=1))[0][1]
     assert logged["d"] == ""
-    read = (await bench.events.read(claim.job))[-1]
+    read = (await bench.events.read(claim.job_id))[-1]
     assert read.kind == "completed"
     assert '"prompt":"Hello"' in read.data
 
@@ -250,8 +252,8 @@ class EndingLog(EventLog):
 async def test_a_job_that_ends_while_its_log_is_read_keeps_its_pieces(bench: Bench) -> None:
     submission = await bench.submit()
     claim = await bench.claim()
-    seen = (await bench.events.read(submission.job))[-1].id
-    events = await EndingLog(bench, claim).read(submission.job, seen)
+    seen = (await bench.events.read(submission.job_id))[-1].id
+    events = await EndingLog(bench, claim).read(submission.job_id, seen)
     assert [event.kind for event in events] == ["token", "completed"]
 
 
@@ -261,8 +263,8 @@ async def test_an_edits_view_begins_with_a_turn(bench: Bench) -> None:
     for number in range(1, 40, 2):
         claim = await bench.claim()
         done = completion(claim, number, offset=number)
-        assert await bench.turns.commit(claim, done) is Outcome.OK
-        await bench.submit(submission.conversation, replace_from=31 if number == 39 else None)
+        assert await bench.turns.commit(claim, done) is WriteOutcome.OK
+        await bench.submit(submission.conversation_id, replace_from=31 if number == 39 else None)
     history = (await bench.claim()).history
     assert history is not None
     assert (history.offset, history.next_number) == (21, 31)

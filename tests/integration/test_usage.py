@@ -8,7 +8,7 @@ import pytest
 
 from shared.errors import TurnFailed
 from shared.wire.limits import Limits
-from shared.wire.turn import Emission, Outcome, PieceRecord
+from shared.wire.turn import PieceRecord, Publication, WriteOutcome
 from tests.integration.bench import Bench
 from tests.integration.test_access import running_guarded
 from tests.scripted import ScriptedEngine, failing
@@ -25,8 +25,8 @@ async def used(bench: Bench, owner: str = "alice") -> int:
 async def test_a_worker_tells_what_a_failed_turn_cost(bench: Bench) -> None:
     await bench.submit(owner="alice")
     claim = await bench.claim()
-    assert await bench.turns.fail(claim, TurnFailed("x"), 70) is Outcome.OK
-    assert await bench.turns.fail(claim, TurnFailed("x"), 70) is Outcome.DUP
+    assert await bench.turns.fail(claim, TurnFailed("x"), 70) is WriteOutcome.OK
+    assert await bench.turns.fail(claim, TurnFailed("x"), 70) is WriteOutcome.DUP
     assert await used(bench) == 70
 
 
@@ -35,37 +35,37 @@ async def test_a_cancelled_turn_costs_what_is_known_and_then_what_its_worker_tel
 ) -> None:
     await bench.submit(owner="alice")
     claim = await bench.claim()
-    piece = Emission(claim.job, claim.token, 0, PieceRecord("abc", (1, 2, 3)), evaluated=40)
-    assert await bench.turns.emit_all([piece]) == [Outcome.OK]
-    await bench.turns.cancel(claim.job, "alice")
+    piece = Publication(claim.job_id, claim.fence, 0, PieceRecord("abc", (1, 2, 3)), evaluated=40)
+    assert await bench.turns.publish_all([piece]) == [WriteOutcome.OK]
+    await bench.turns.cancel(claim.job_id, "alice")
     assert await used(bench) == 43
     for _ in range(3):
-        assert await bench.turns.settle(claim, 50) is Outcome.OK
-    assert await bench.turns.settle(claim, 45) is Outcome.OK
+        assert await bench.turns.settle(claim, 50) is WriteOutcome.OK
+    assert await bench.turns.settle(claim, 45) is WriteOutcome.OK
     assert await used(bench) == 50
 
 
 async def test_a_turn_whose_workers_died_costs_what_its_log_shows(bench: Bench) -> None:
     await bench.submit(owner="alice")
     claim: Any = await bench.claim()
-    piece = Emission(claim.job, claim.token, 0, PieceRecord("ab", (1, 2)), evaluated=40)
-    await bench.turns.emit_all([piece])
+    piece = Publication(claim.job, claim.token, 0, PieceRecord("ab", (1, 2)), evaluated=40)
+    await bench.turns.publish_all([piece])
     while claim is not None:
         lost = claim
         await bench.crash(claim)
         claim = await bench.reclaim("w1")
     assert await used(bench) == 42
     # Who held it earlier, and was thought dead, is not asked.
-    assert await bench.turns.settle(lost, 40) is Outcome.OK
+    assert await bench.turns.settle(lost, 40) is WriteOutcome.OK
     assert await used(bench) == 42
 
 
 async def test_nobody_settles_what_goes_on_or_has_its_reply(bench: Bench) -> None:
     await bench.submit(owner="alice")
     claim = await bench.claim()
-    assert await bench.turns.settle(claim, 1000) is Outcome.FENCED
-    await bench.redis.delete(bench.keys.job(claim.job))
-    assert await bench.turns.settle(claim, 1000) is Outcome.GONE
+    assert await bench.turns.settle(claim, 1000) is WriteOutcome.FENCED
+    await bench.redis.delete(bench.keys.job(claim.job_id))
+    assert await bench.turns.settle(claim, 1000) is WriteOutcome.GONE
     assert await used(bench) == 0
 
 
@@ -110,5 +110,5 @@ async def test_prompts_without_replies_use_a_day_up(
 
 async def test_a_turn_that_never_ran_costs_nothing(bench: Bench) -> None:
     submission = await bench.submit(owner="alice")
-    await bench.turns.cancel(submission.job, "alice")
+    await bench.turns.cancel(submission.job_id, "alice")
     assert await used(bench) == 0

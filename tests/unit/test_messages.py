@@ -23,7 +23,7 @@ texts = st.text(st.characters(codec="utf-8"))
 ))  # fmt: skip
 def test_a_message_survives_redis(message: StoredMessage) -> None:
     (decoded,) = decode_messages([message.encode().decode()], message.number)
-    assert decoded == (message if message.role == "user" else replace(message, job=""))
+    assert decoded == (message if message.role == "user" else replace(message, job_id=""))
 
 
 def test_a_reply_is_of_the_job_of_the_prompt_in_front_of_it() -> None:

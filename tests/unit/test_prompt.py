@@ -26,10 +26,10 @@ texts = st.text(st.characters(codec="utf-8"), max_size=60)
 def claim(prompt: str, context: str | None = None) -> Claim:
     request = TurnRequest(prompt, context, None, Sampling())
     return Claim(
-        job="job",
-        permit="1-0",
-        token="1:nonce",
-        conversation="50",
+        job_id="job",
+        permit_id="1-0",
+        fence="1:nonce",
+        conversation_id="50",
         request=request,
         suspect=False,
         crashes=0,

@@ -114,7 +114,7 @@ def build_prompt(engine: Engine, claim: Claim, history: History, budget: Budget)
             content=message.content,
             timestamp_ms=claim.created_ms,
             tokens=len(engine.tokenize(message.content)),
-            job=claim.job,
+            job_id=claim.job_id,
             place=place,
         )
         for place, message in enumerate(request.earlier)
@@ -229,7 +229,7 @@ def _render(
 
 
 def _content(engine: Engine, message: StoredMessage) -> PromptMessage:
-    ids = message.token_ids if message.model == engine.model.fingerprint else None
+    ids = message.token_ids if message.fingerprint == engine.model.fingerprint else None
     return PromptMessage(
         message.role, tuple(engine.tokenize(message.content)) if ids is None else ids
     )

@@ -14,7 +14,7 @@ _FIRST_PAUSE_S: Final = 0.05
 _LONGEST_PAUSE_S: Final = 2.0
 
 
-async def persist(what: str, call: Callable[[], Awaitable[T]]) -> T:
+async def retry(what: str, call: Callable[[], Awaitable[T]]) -> T:
     """Repeat an idempotent call until Redis has answered it; generation goes on meanwhile."""
     pause_s = _FIRST_PAUSE_S
     try:

@@ -9,8 +9,8 @@ from redis.exceptions import ResponseError
 
 from shared.wire.turn import Claim
 from tests.integration.bench import Bench
-from worker.emitter import Emitter
 from worker.engine.interface import Meter, Piece
+from worker.publisher import Publisher
 
 
 def never() -> None:
@@ -18,11 +18,11 @@ def never() -> None:
 
 
 @asynccontextmanager
-async def running(bench: Bench) -> AsyncIterator[Emitter]:
-    emitter = Emitter(bench.turns)
-    task = asyncio.create_task(emitter.run())
+async def running(bench: Bench) -> AsyncIterator[Publisher]:
+    publisher = Publisher(bench.turns)
+    task = asyncio.create_task(publisher.run())
     try:
-        yield emitter
+        yield publisher
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -36,15 +36,15 @@ async def claims(bench: Bench, number: int) -> list[Claim]:
 
 async def test_pieces_of_many_replies_arrive_in_order(bench: Bench) -> None:
     held = await claims(bench, 3)
-    async with running(bench) as emitter:
-        outlets = [emitter.open(claim, 0, Meter(), 9, never) for claim in held]
+    async with running(bench) as publisher:
+        outboxes = [publisher.open(claim, 0, Meter(), 9, never) for claim in held]
         for step in range(40):
-            for number, outlet in enumerate(outlets):
-                outlet.add(Piece(f"{number}:{step} ", (step,)))
+            for number, outbox in enumerate(outboxes):
+                outbox.add(Piece(f"{number}:{step} ", (step,)))
             await asyncio.sleep(0.002)
-        rests = [await outlet.close() for outlet in outlets]
+        rests = [await outbox.close() for outbox in outboxes]
     for number, (claim, rest) in enumerate(zip(held, rests, strict=True)):
-        record = (await bench.turns.emitted(claim)).piece
+        record = (await bench.turns.published(claim)).piece
         text = record.text + (rest.text if rest else "")
         assert text == "".join(f"{number}:{step} " for step in range(40))
         assert (*record.token_ids, *(rest.token_ids if rest else ())) == tuple(range(40))
@@ -53,42 +53,42 @@ async def test_pieces_of_many_replies_arrive_in_order(bench: Bench) -> None:
 async def test_who_lost_its_turn_hears_of_it_and_the_others_go_on(bench: Bench) -> None:
     lost, kept = await claims(bench, 2)
     fenced = asyncio.Event()
-    async with running(bench) as emitter:
+    async with running(bench) as publisher:
         gone, here = (
-            emitter.open(lost, 0, Meter(), 9, fenced.set),
-            emitter.open(kept, 0, Meter(), 9, never),
+            publisher.open(lost, 0, Meter(), 9, fenced.set),
+            publisher.open(kept, 0, Meter(), 9, never),
         )
-        await bench.turns.cancel(lost.job, "default")
+        await bench.turns.cancel(lost.job_id, "default")
         gone.add(Piece("lost", (1,)))
         here.add(Piece("kept", (2,)))
         await asyncio.wait_for(fenced.wait(), 10)
         await here.close()
-    assert (await bench.turns.emitted(kept)).piece.text == "kept"
-    assert "token" not in await bench.kinds(lost.job)
+    assert (await bench.turns.published(kept)).piece.text == "kept"
+    assert "token" not in await bench.kinds(lost.job_id)
 
 
 async def test_a_piece_that_is_refused_for_good_fails_its_reply(bench: Bench) -> None:
     (claim,) = await claims(bench, 1)
-    await bench.redis.hset(bench.keys.job(claim.job), "progress", "not a number")
-    async with running(bench) as emitter:
-        outlet = emitter.open(claim, 0, Meter(), 9, never)
-        outlet.add(Piece("text", (1,)))
-        while not outlet.is_closed:
+    await bench.redis.hset(bench.keys.job(claim.job_id), "progress", "not a number")
+    async with running(bench) as publisher:
+        outbox = publisher.open(claim, 0, Meter(), 9, never)
+        outbox.add(Piece("text", (1,)))
+        while not outbox.is_closed:
             await asyncio.sleep(0.005)
         with pytest.raises(ResponseError):
-            await outlet.close()
+            await outbox.close()
 
 
 async def test_nothing_is_emitted_behind_a_cancel(bench: Bench) -> None:
     held, other = await claims(bench, 2)
-    async with running(bench) as emitter:
-        outlet, probe = (
-            emitter.open(held, 0, Meter(), 9, never),
-            emitter.open(other, 0, Meter(), 9, never),
+    async with running(bench) as publisher:
+        outbox, probe = (
+            publisher.open(held, 0, Meter(), 9, never),
+            publisher.open(other, 0, Meter(), 9, never),
         )
-        outlet.cancel()
-        outlet.add(Piece("too late", (1,)))
+        outbox.cancel()
+        outbox.add(Piece("too late", (1,)))
         probe.add(Piece("probe", (1,)))
-        while not (await bench.turns.emitted(other)).piece.text:
+        while not (await bench.turns.published(other)).piece.text:
             await asyncio.sleep(0.005)
-    assert (await bench.turns.emitted(held)).piece.text == ""
+    assert (await bench.turns.published(held)).piece.text == ""

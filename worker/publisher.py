@@ -12,15 +12,15 @@ from typing import Final
 from redis.exceptions import RedisError
 
 from shared.store.turns import Turns
-from shared.wire.turn import Claim, Emission, Outcome, PieceRecord
+from shared.wire.turn import Claim, PieceRecord, Publication, WriteOutcome
 from worker.engine.interface import Meter, Piece
-from worker.persistence import persist
+from worker.retry import retry
 
 _INTERVAL_S: Final = 0.04
 """Pieces that come within this time go together."""
 
 
-class Outlet:
+class Outbox:
     """Where one reply's pieces go in.
 
     Args:
@@ -75,31 +75,31 @@ class Outlet:
         """Stop at once; nothing more is emitted."""
         self.is_closed = True
 
-    def next_emission(self) -> Emission | None:
+    def next_publication(self) -> Publication | None:
         """What is to be sent now; it is on its way until `arrived` or `failed`."""
         record = None if self.is_closed else self._take()
         if record is None:
             return None
         self._idle.clear()
-        return Emission(
-            self._claim.job,
-            self._claim.token,
+        return Publication(
+            self._claim.job_id,
+            self._claim.fence,
             self._at,
             record,
             self._meter.evaluated,
             self._prompt_tokens,
         )
 
-    def arrived(self, emission: Emission, outcome: Outcome) -> None:
-        """An emission was answered."""
-        self._at += len(emission.piece.token_ids)
+    def arrived(self, publication: Publication, outcome: WriteOutcome) -> None:
+        """An publication was answered."""
+        self._at += len(publication.piece.token_ids)
         self._idle.set()
-        if outcome is Outcome.FENCED and not self.is_closed:
+        if outcome is WriteOutcome.FENCED and not self.is_closed:
             self.is_closed = True
             self._fenced()
 
     def failed(self, error: Exception) -> None:
-        """An emission was refused."""
+        """An publication was refused."""
         self._error, self.is_closed = error, True
         self._idle.set()
 
@@ -111,12 +111,12 @@ class Outlet:
         return PieceRecord(text, tuple(i for piece in pieces for i in piece.token_ids))
 
 
-class Emitter:
+class Publisher:
     """Sends the pieces of all replies of a worker."""
 
     def __init__(self, turns: Turns) -> None:
         self._turns = turns
-        self._outlets: set[Outlet] = set()
+        self._outlets: set[Outbox] = set()
         self._something = asyncio.Event()
         self._urgent = asyncio.Event()
 
@@ -127,11 +127,11 @@ class Emitter:
         meter: Meter,
         prompt_tokens: int,
         fenced: Callable[[], None],
-    ) -> Outlet:
-        """An outlet for one start of a turn."""
-        outlet = Outlet(claim, already, meter, prompt_tokens, self._wake, fenced)
-        self._outlets.add(outlet)
-        return outlet
+    ) -> Outbox:
+        """An outbox for one start of a turn."""
+        outbox = Outbox(claim, already, meter, prompt_tokens, self._wake, fenced)
+        self._outlets.add(outbox)
+        return outbox
 
     async def run(self) -> None:
         """Send until cancelled."""
@@ -139,14 +139,14 @@ class Emitter:
             await self._something.wait()
             self._something.clear()
             self._urgent.clear()
-            self._outlets = {outlet for outlet in self._outlets if not outlet.is_closed}
-            emissions = {
-                outlet: emission
-                for outlet in self._outlets
-                if (emission := outlet.next_emission()) is not None
+            self._outlets = {outbox for outbox in self._outlets if not outbox.is_closed}
+            publications = {
+                outbox: publication
+                for outbox in self._outlets
+                if (publication := outbox.next_publication()) is not None
             }
-            if emissions:
-                await self._send(emissions)
+            if publications:
+                await self._send(publications)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._urgent.wait(), _INTERVAL_S)
 
@@ -155,12 +155,14 @@ class Emitter:
         if urgent:
             self._urgent.set()
 
-    async def _send(self, emissions: dict[Outlet, Emission]) -> None:
+    async def _send(self, publications: dict[Outbox, Publication]) -> None:
         try:
-            outcomes = await persist("emit", lambda: self._turns.emit_all(list(emissions.values())))
+            outcomes = await retry(
+                "emit", lambda: self._turns.publish_all(list(publications.values()))
+            )
         except RedisError as error:
-            for outlet in emissions:
-                outlet.failed(error)
+            for outbox in publications:
+                outbox.failed(error)
             return
-        for (outlet, emission), outcome in zip(emissions.items(), outcomes, strict=True):
-            outlet.arrived(emission, outcome)
+        for (outbox, publication), outcome in zip(publications.items(), outcomes, strict=True):
+            outbox.arrived(publication, outcome)
