@@ -90,7 +90,7 @@ class HomeResource:
             await self._description.on_get(req, resp)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Api:
     """What a server needs: the application, whether prompts get answers, who waits for some, and
     whether all of its parts live."""
@@ -146,7 +146,7 @@ async def create_api(settings: Settings, redis: Redis) -> AsyncIterator[Api]:
                 background=background,
             )
         )
-        yield Api(app, readiness, feed, background)
+        yield Api(app=app, readiness=readiness, feed=feed, background=background)
     finally:
         await background.close()
         await feed.close()

@@ -19,7 +19,7 @@ from shared.store.turns import Turns
 from shared.store.workers import Workers
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """One of each, on one connection pool."""
 

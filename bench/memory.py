@@ -93,16 +93,35 @@ def completion(claim: Claim, reply: str, tokens: int, window: int) -> Completion
         timestamp=rfc3339(now_ms),
         numberOfTokens=total,
         finish_reason="stop",
-        usage=Usage(total - reply_tokens, reply_tokens, total, PromptTokensDetails(tokens)),
+        usage=Usage(
+            prompt_tokens=total - reply_tokens,
+            completion_tokens=reply_tokens,
+            total_tokens=total,
+            prompt_tokens_details=PromptTokensDetails(cached_tokens=tokens),
+        ),
         window=WindowReceipt(
             budget=window, used=total, turns_kept=number // 2 + 1, turns_dropped=0
         ),
-        timings=Timings(2.0, 91.9, 546.3),
+        timings=Timings(queued_ms=2.0, prompt_ms=91.9, generation_ms=546.3),
     )
     encoded = orjson.dumps(result)
     return Completion(
-        user=StoredMessage(number, "user", prompt, claim.created_ms, prompt_tokens, job),
-        assistant=StoredMessage(number + 1, "assistant", reply, now_ms, reply_tokens, job),
+        user=StoredMessage(
+            number=number,
+            role="user",
+            content=prompt,
+            timestamp_ms=claim.created_ms,
+            tokens=prompt_tokens,
+            job_id=job,
+        ),
+        assistant=StoredMessage(
+            number=number + 1,
+            role="assistant",
+            content=reply,
+            timestamp_ms=now_ms,
+            tokens=reply_tokens,
+            job_id=job,
+        ),
         offset=claim.history.offset,
         tokens=total,
         window=orjson.dumps(result.window),
@@ -144,7 +163,9 @@ class Filler:
     async def fill(self, number: int, turns: int) -> None:
         """Make so many conversations; the last turns of the first of them are the sample."""
         await self._turns.ensure_group()
-        await self._workers.announce(WORKER, WorkerState("", "", 1, 0, 0), LIMIT_S)
+        await self._workers.announce(
+            WORKER, WorkerState(model_name="", fingerprint="", slots=1, running=0, steps=0), LIMIT_S
+        )
         self.text_bytes += number * len(self._settings.default_context.encode())
         batch = [ids.new_conversation() for _ in range(number)]
         self.tokens |= dict.fromkeys(batch, 0)
@@ -158,11 +179,21 @@ class Filler:
             await each([permit for permit, _ in answer[0][1]], self._answer)
 
     async def _submit(self, conversation: str) -> None:
-        request = TurnRequest(self._text(25), None, None, Sampling())
+        request = TurnRequest(
+            prompt=self._text(25), context=None, replace_from=None, sampling=Sampling()
+        )
         context, new = self._settings.default_context, self.tokens[conversation] == 0
         job, inbox = ids.new_job(), secrets.token_hex(8)
         self.jobs.append(job)
-        submission = Submission(job, conversation, DEFAULT_OWNER, new, context, request, inbox)
+        submission = Submission(
+            job_id=job,
+            conversation_id=conversation,
+            owner_id=DEFAULT_OWNER,
+            new=new,
+            instructions=context,
+            request=request,
+            api_id=inbox,
+        )
         assert await self._turns.submit(submission) is not None
 
     def _text(self, words: int) -> str:
@@ -188,7 +219,7 @@ class Filler:
         size = len(reply) // pieces + 1
         for i, start in enumerate(range(0, len(reply), size)):
             token_ids = tuple(random.Random(i).sample(range(49_000), TOKENS_PER_PIECE))
-            piece = PieceRecord(reply[start : start + size], token_ids)
+            piece = PieceRecord(text=reply[start : start + size], token_ids=token_ids)
             await self._turns.publish(claim, i * TOKENS_PER_PIECE, piece)
 
 

@@ -175,11 +175,24 @@ async def fill_queue(settings: Settings) -> None:
     async with connect(settings) as redis:
         turns = Turns(redis, Keys(settings.namespace), settings)
         workers = Workers(redis, Keys(settings.namespace))
-        await workers.announce("nobody", WorkerState("", "", 1, 0, 0), WORKER_SILENCE_S)
-        request = TurnRequest("Hello", None, None, Sampling())
+        await workers.announce(
+            "nobody",
+            WorkerState(model_name="", fingerprint="", slots=1, running=0, steps=0),
+            WORKER_SILENCE_S,
+        )
+        request = TurnRequest(prompt="Hello", context=None, replace_from=None, sampling=Sampling())
         for _ in range(settings.queue_limit):
             job, conversation = ids.new_job(), ids.new_conversation()
-            await turns.submit(Submission(job, conversation, DEFAULT_OWNER, True, "", request))
+            await turns.submit(
+                Submission(
+                    job_id=job,
+                    conversation_id=conversation,
+                    owner_id=DEFAULT_OWNER,
+                    new=True,
+                    instructions="",
+                    request=request,
+                )
+            )
 
 
 def row(name: str, times: list[float]) -> str:

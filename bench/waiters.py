@@ -132,16 +132,23 @@ class Load:
         self.emitted = 0
 
     async def announce(self) -> None:
-        state = WorkerState("bench", "bench", 1, 0, 0)
+        state = WorkerState(model_name="bench", fingerprint="bench", slots=1, running=0, steps=0)
         await self._workers.announce(WORKER, state, LIMIT_S)
 
     async def submit(self, number: int) -> list[str]:
         """So many jobs, each of a conversation of its own."""
-        request = TurnRequest("Count.", None, None, Sampling())
+        request = TurnRequest(prompt="Count.", context=None, replace_from=None, sampling=Sampling())
         jobs = [ids.new_job() for _ in range(number)]
         for job in jobs:
             await self._turns.submit(
-                Submission(job, ids.new_conversation(), DEFAULT_OWNER, True, "", request)
+                Submission(
+                    job_id=job,
+                    conversation_id=ids.new_conversation(),
+                    owner_id=DEFAULT_OWNER,
+                    new=True,
+                    instructions="",
+                    request=request,
+                )
             )
         return jobs
 
@@ -167,7 +174,7 @@ class Load:
                     return
                 await asyncio.sleep(due - time.monotonic())
                 at, which = divmod(step, len(claims))
-                piece = PieceRecord(f"@{time.monotonic_ns()}", (step % 49_000,))
+                piece = PieceRecord(text=f"@{time.monotonic_ns()}", token_ids=(step % 49_000,))
                 assert await self._turns.publish(claims[which], at, piece) is WriteOutcome.OK
                 self.emitted += 1
 

@@ -99,15 +99,15 @@ class Heartbeat:
     def _state(self) -> WorkerState:
         engine = self._engine
         return WorkerState(
-            engine.model.name,
-            engine.model.fingerprint,
-            engine.slots,
-            len(self._holdings),
-            engine.steps,
-            orjson.dumps(engine.stats()),
-            orjson.dumps(self._metrics.to_json()),
-            self._context_length,
-            self._window,
+            model_name=engine.model.name,
+            fingerprint=engine.model.fingerprint,
+            slots=engine.slots,
+            running=len(self._holdings),
+            steps=engine.steps,
+            stats=orjson.dumps(engine.stats()),
+            turns=orjson.dumps(self._metrics.to_json()),
+            context_length=self._context_length,
+            window=self._window,
         )
 
     async def _beat(self, held: Held) -> None:

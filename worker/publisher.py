@@ -82,12 +82,12 @@ class Outbox:
             return None
         self._idle.clear()
         return Publication(
-            self._claim.job_id,
-            self._claim.fence,
-            self._at,
-            record,
-            self._meter.evaluated,
-            self._prompt_tokens,
+            job_id=self._claim.job_id,
+            fence=self._claim.fence,
+            at=self._at,
+            piece=record,
+            evaluated=self._meter.evaluated,
+            prompt_tokens=self._prompt_tokens,
         )
 
     def arrived(self, publication: Publication, outcome: WriteOutcome) -> None:
@@ -108,7 +108,9 @@ class Outbox:
             return None
         pieces, self._waiting = self._waiting, []
         text = "".join(piece.text for piece in pieces)
-        return PieceRecord(text, tuple(i for piece in pieces for i in piece.token_ids))
+        return PieceRecord(
+            text=text, token_ids=tuple(i for piece in pieces for i in piece.token_ids)
+        )
 
 
 class Publisher:

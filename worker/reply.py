@@ -46,7 +46,7 @@ _LONG_PROMPT: Final = 20_000
 """Characters from which on a prompt is tokenized beside the event loop."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
     """A reply, ready to be committed; the next turn's window, if it was trimmed for it."""
 
@@ -170,7 +170,7 @@ class Replier:
             raise TurnFailed("the conversation was deleted")
         emitted, num_logged = await self._emitted(claim)
         max_tokens = claim.request.sampling.max_tokens or self._max_tokens
-        budget = Budget(self._window, max_tokens, self._trim_to)
+        budget = Budget(window=self._window, max_tokens=max_tokens, trim_to=self._trim_to)
         prompt = await self._prompt(claim, history, budget)
         request = GenerationRequest(
             session=claim.conversation_id,
@@ -197,7 +197,7 @@ class Replier:
         now_ms = time.time_ns() // 1_000_000
         result = self._result(claim, prompt, reply, end, now_ms)
         completion = self._completion(claim, prompt, reply, rest, result, ahead, now_ms)
-        return Done(completion, result, ahead)
+        return Done(completion=completion, result=result, ahead=ahead)
 
     async def _prompt(self, claim: Claim, history: History, budget: Budget) -> Prompt:
         texts = (history.context, claim.request.context or "", claim.request.prompt)
@@ -216,11 +216,11 @@ class Replier:
     async def _emitted(self, claim: Claim) -> tuple[PieceRecord, int]:
         """What earlier starts emitted, in ids of our model, and how many ids they emitted."""
         if claim.starts == 1:
-            return PieceRecord("", ()), 0
+            return PieceRecord(text="", token_ids=()), 0
         emitted = await retry("emitted", lambda: self._turns.published(claim))
         piece, num_logged = emitted.piece, len(emitted.piece.token_ids)
         if not emitted.models <= {self._engine.model.fingerprint}:
-            piece = PieceRecord(piece.text, tuple(self._engine.tokenize(piece.text)))
+            piece = PieceRecord(text=piece.text, token_ids=tuple(self._engine.tokenize(piece.text)))
         return piece, num_logged
 
     async def _generate(
@@ -252,7 +252,7 @@ class Replier:
             outbox.cancel()
         if end is None:
             raise EngineError("the reply has no end")
-        return PieceRecord("".join(texts), tuple(token_ids)), rest, end
+        return PieceRecord(text="".join(texts), token_ids=tuple(token_ids)), rest, end
 
     def _completion(
         self,
@@ -267,17 +267,22 @@ class Replier:
         number, user_tokens = prompt.number, len(prompt.user.token_ids)
         encoded = orjson.dumps(result)
         user = StoredMessage(
-            number, "user", claim.request.prompt, claim.created_ms, user_tokens, claim.job_id
+            number=number,
+            role="user",
+            content=claim.request.prompt,
+            timestamp_ms=claim.created_ms,
+            tokens=user_tokens,
+            job_id=claim.job_id,
         )
         assistant = StoredMessage(
-            number + 1,
-            "assistant",
-            reply.text,
-            now_ms,
-            len(reply.token_ids),
-            claim.job_id,
-            self._ids_to_keep(reply),
-            self._engine.model.fingerprint,
+            number=number + 1,
+            role="assistant",
+            content=reply.text,
+            timestamp_ms=now_ms,
+            tokens=len(reply.token_ids),
+            job_id=claim.job_id,
+            token_ids=self._ids_to_keep(reply),
+            fingerprint=self._engine.model.fingerprint,
         )
         return Completion(
             user=user,
@@ -302,12 +307,17 @@ class Replier:
             timestamp=rfc3339(now_ms),
             numberOfTokens=total,
             finish_reason=end.reason,
-            usage=Usage(prompt_tokens, reply_tokens, total, PromptTokensDetails(end.cached_tokens)),
+            usage=Usage(
+                prompt_tokens=prompt_tokens,
+                completion_tokens=reply_tokens,
+                total_tokens=total,
+                prompt_tokens_details=PromptTokensDetails(cached_tokens=end.cached_tokens),
+            ),
             window=self._receipt(claim, prompt, total),
             timings=Timings(
-                float(claim.started_ms - claim.created_ms),
-                round(end.prompt_ms, 1),
-                round(end.generation_ms, 1),
+                queued_ms=float(claim.started_ms - claim.created_ms),
+                prompt_ms=round(end.prompt_ms, 1),
+                generation_ms=round(end.generation_ms, 1),
             ),
         )
 

@@ -63,7 +63,9 @@ class ChatResource:
     ) -> None:
         async with self._feed.watch_new(submission.job_id) as watch:
             accepted = await self._intake.submit(submission)
-            ours = accepted == Accepted(submission.job_id, accepted.conversation_id)
+            ours = accepted == Accepted(
+                job_id=submission.job_id, conversation_id=accepted.conversation_id
+            )
             event = await first_terminal(watch, wait_s) if ours else None
         if not ours:
             event = await self._waiting.until_ended(accepted.job_id, wait_s)

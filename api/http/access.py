@@ -124,7 +124,7 @@ class Access:
         key = self._keys.find(secret.strip()) if scheme.lower() == "bearer" else None
         if key is not None:
             req.context.guesser = key.id
-            return Caller(key.id, key.limits)
+            return Caller(owner_id=key.id, limits=key.limits)
         if scheme.lower() != "bearer" or not secret.strip():
             detail = "an API key is needed: Authorization: Bearer …"
             raise Problem(401, "unauthorized", detail, headers=_CHALLENGE)

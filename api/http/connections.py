@@ -26,7 +26,7 @@ _GRACE_S: Final = 2.0
 _VERSIONS: Final = ("1.0", "1.1")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
     """What a client is told before its connection ends."""
 
@@ -48,7 +48,7 @@ class Refusal:
 
 
 def _bad(detail: str, code: str = "invalid_http") -> Refusal:
-    return Refusal(400, "Bad Request", code, detail)
+    return Refusal(status=400, reason="Bad Request", code=code, detail=detail)
 
 
 _MALFORMED: Final = _bad("this is no HTTP request")
@@ -58,11 +58,22 @@ _OTHER_HOST: Final = _bad("the target names another host than the Host header", 
 _BAD_FRAMING: Final = _bad("there is too much around the body", "framing_too_large")
 _PIPELINED: Final = _bad("too many requests came before their answers", "pipelined")
 _SLOW_HEAD: Final = Refusal(
-    408, "Request Timeout", "headers_timeout", "the headers were not sent in time"
+    status=408,
+    reason="Request Timeout",
+    code="headers_timeout",
+    detail="the headers were not sent in time",
 )
-_SLOW_BODY: Final = Refusal(408, "Request Timeout", "body_timeout", "the body was not sent in time")
+_SLOW_BODY: Final = Refusal(
+    status=408,
+    reason="Request Timeout",
+    code="body_timeout",
+    detail="the body was not sent in time",
+)
 _LONG_HEAD: Final = Refusal(
-    431, "Request Header Fields Too Large", "headers_too_large", "the headers are too long"
+    status=431,
+    reason="Request Header Fields Too Large",
+    code="headers_too_large",
+    detail="the headers are too long",
 )
 
 

@@ -267,7 +267,7 @@ def _limit_problem(error: LimitReached) -> Problem:
     headers = {}
     if error.kind == "requests":
         reset_s = error.wait_s + 60 - 60 / error.limit
-        headers = rate_limit_headers(Allowance(error.limit, 0, reset_s))
+        headers = rate_limit_headers(Allowance(limit=error.limit, remaining=0, reset_s=reset_s))
     retry_after_s = max(1, math.ceil(error.wait_s))
     return Problem(
         429, f"limit_{error.kind}", str(error), retry_after_s=retry_after_s, headers=headers

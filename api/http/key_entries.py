@@ -21,7 +21,7 @@ class EntryRefused(PalaverError):
     """An entry is no API key; the text names a field and never what stands in it."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
     """One key. `id` is the owner of everything that is made with it."""
 

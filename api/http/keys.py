@@ -31,7 +31,7 @@ _PREFIX: Final = "plv_"
 _SECRET_BYTES: Final = 32
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
     """What stands in a file of keys.
 
@@ -74,7 +74,7 @@ class KeyFile:
                 refused.append(f"API key {name_of(entry, number)} is refused: {error}")
         ids = (entry.get("id") for entry in entries if isinstance(entry, dict))
         owners = frozenset(name for name in ids if isinstance(name, str))
-        return Contents(tuple(keys.values()), tuple(refused), owners)
+        return Contents(keys=tuple(keys.values()), refused=tuple(refused), owners=owners)
 
     def _document(self) -> dict[str, Any]:
         try:
@@ -96,7 +96,13 @@ class KeyFile:
         """
         secret = _PREFIX + secrets.token_urlsafe(_SECRET_BYTES)
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        key = ApiKey(secrets.token_hex(8), name, digest_of(secret), now, limits)
+        key = ApiKey(
+            id=secrets.token_hex(8),
+            name=name,
+            sha256=digest_of(secret),
+            created_at=now,
+            limits=limits,
+        )
         try:
             ApiKey.from_json(key.to_json())
         except EntryRefused as error:
@@ -159,7 +165,7 @@ class KeyRing:
         self._path = path
         self._file = KeyFile(path)
         self._seen: tuple[int, ...] | None = None
-        self._contents = Contents((), (), frozenset())
+        self._contents = Contents(keys=(), refused=(), owners=frozenset())
         self._seen_owners: set[str] = set()
         self.error: ConfigError | None = None
 

@@ -14,7 +14,7 @@ _LONGEST_RANGE: Final = 100
 _WAIT = re.compile(r"wait\s*=\s*(\d{1,9})", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Preference:
     """What `Prefer` says, as far as we follow it; `wait_s` None if it does not say."""
 

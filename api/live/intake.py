@@ -77,7 +77,10 @@ class Intake:
             new=new,
             instructions=instructions,
             request=TurnRequest(
-                request.prompt, request.context, request.replace_from, request.sampling()
+                prompt=request.prompt,
+                context=request.context,
+                replace_from=request.replace_from,
+                sampling=request.sampling(),
             ),
             api_id=self.api,
             idempotency_key=_idempotency_key(req),

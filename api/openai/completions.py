@@ -46,7 +46,7 @@ _SEEDS: Final = 2**53
 _DONE: Final = SSEvent(data=b"[DONE]")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
     """A completion on its way."""
 
@@ -104,10 +104,10 @@ class ChatCompletionsResource:
         submission = self._submission(req, request)
         include_usage = request.stream_options is not None and request.stream_options.include_usage
         asked = Asked(
-            f"chatcmpl-{submission.job_id}",
-            int(time.time()),
-            await self._models.name(),
-            include_usage,
+            id=f"chatcmpl-{submission.job_id}",
+            created=int(time.time()),
+            model=await self._models.name(),
+            include_usage=include_usage,
         )
         if request.stream:
             accepted = await self._intake.submit(submission)

@@ -131,7 +131,7 @@ def _error(error: Mapping[str, Any]) -> dict[str, str]:
     return {"code": code, "message": message_of(code, error["detail"], error)}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ResponseShape:
     """What of a response is known before it has ended.
 
@@ -234,7 +234,13 @@ def output_text(text: str) -> dict[str, Any]:
 def shape_of(state: JobState, model: str) -> ResponseShape:
     """From what is stored of a job."""
     request = TurnRequest.decode(state.request)
-    return ResponseShape(state.job_id, state.conversation_id, state.created_ms, request, model)
+    return ResponseShape(
+        job_id=state.job_id,
+        conversation_id=state.conversation_id,
+        created_ms=state.created_ms,
+        request=request,
+        model_name=model,
+    )
 
 
 def response_of(state: JobState, model: str, written: str) -> dict[str, Any]:

@@ -168,7 +168,7 @@ class Message(Body):
     def to_chat(self) -> ChatMessage:
         """With its text in one piece; a developer's is a system message."""
         role: Role = "system" if self.role == "developer" else self.role
-        return ChatMessage(role, text_of(self.content))
+        return ChatMessage(role=role, content=text_of(self.content))
 
 
 def bounded_schema(schema: dict[str, Any]) -> dict[str, Any]:

@@ -66,7 +66,7 @@ class InputItem(Body):
     def to_chat(self) -> ChatMessage:
         """With its text in one piece; a developer's is a system message."""
         role: Role = "system" if self.role == "developer" else self.role
-        return ChatMessage(role, text_of(self.content))
+        return ChatMessage(role=role, content=text_of(self.content))
 
 
 class ResponseSchemaFormat(Body):
@@ -216,7 +216,15 @@ def brought_along(batch: str, items: Sequence[InputItem]) -> tuple[StoredMessage
     """
     now_ms = time.time_ns() // 1_000_000
     return tuple(
-        StoredMessage(0, chat.role, chat.content, now_ms, 0, batch, place=place)
+        StoredMessage(
+            number=0,
+            role=chat.role,
+            content=chat.content,
+            timestamp_ms=now_ms,
+            tokens=0,
+            job_id=batch,
+            place=place,
+        )
         for place, chat in enumerate(one.to_chat() for one in items)
     )
 

@@ -153,7 +153,11 @@ class ResponsesResource:
 
 def _shape(submission: Submission, accepted: Accepted, model: str) -> ResponseShape:
     return ResponseShape(
-        accepted.job_id, accepted.conversation_id, accepted.created_ms, submission.request, model
+        job_id=accepted.job_id,
+        conversation_id=accepted.conversation_id,
+        created_ms=accepted.created_ms,
+        request=submission.request,
+        model_name=model,
     )
 
 

@@ -63,7 +63,7 @@ class History:
         except (*REDIS_UNAVAILABLE, RedisError) as error:
             # Others tell of it.
             log.debug("history: %s (%s)", error, type(error).__name__)
-            return Sample(time.time(), None, Counter(), {})
+            return Sample(at=time.time(), queue=None, grown=Counter(), by_worker={})
         self.told = told
         figures = {worker: figures_of(fields) for worker, fields in told.items()}
         grown = self._growth.since_last(figures)
@@ -71,4 +71,4 @@ class History:
         for one in grown.values():
             total.update(one)
         tokens = {worker: one["engine.generated"] for worker, one in grown.items()}
-        return Sample(time.time(), queue, total, tokens)
+        return Sample(at=time.time(), queue=queue, grown=total, by_worker=tokens)

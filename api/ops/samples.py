@@ -9,7 +9,7 @@ from shared.store.queue import QueueState
 from shared.wire.histograms import Histogram
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
     """One look.
 
@@ -26,7 +26,7 @@ class Sample:
     by_worker: Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stretch:
     """What happened between two looks: seconds, and what all counters grew by."""
 
@@ -43,7 +43,7 @@ def stretch(samples: Sequence[Sample]) -> Stretch:
     grown: Counter[str] = Counter()
     for sample in samples[1:]:
         grown.update(sample.grown)
-    return Stretch(samples[-1].at - samples[0].at, grown)
+    return Stretch(seconds=samples[-1].at - samples[0].at, grown=grown)
 
 
 def histogram(grown: Figures, name: str) -> Histogram:

@@ -21,7 +21,7 @@ from shared.wire.schema import MessageObject, rfc3339
 _FOR_RESPONSES: Final = ("forget", "begin", "append", "label")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
     """Some messages, oldest first, and the `before` of the page before them, or None."""
 
@@ -32,7 +32,7 @@ class Page:
         return {"messages": [_message(one) for one in self.messages], "next": self.next}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Begun:
     """A conversation that was given something, and what its owner has left."""
 
@@ -94,7 +94,9 @@ class Conversations:
         )
         match answer[0]:
             case "OK":
-                return Begun(conversation_id, allowance_of(answer, caller.limits))
+                return Begun(
+                    conversation_id=conversation_id, allowance=allowance_of(answer, caller.limits)
+                )
             case "TAKEN":
                 return None
         raise refusal(answer)
@@ -121,7 +123,7 @@ class Conversations:
         )
         if answer[0] != "OK":
             raise refusal(answer)
-        return Begun(conversation_id, allowance_of(answer, caller.limits))
+        return Begun(conversation_id=conversation_id, allowance=allowance_of(answer, caller.limits))
 
     async def label(
         self, conversation_id: str, owner_id: str, metadata: str | None = None
@@ -159,7 +161,9 @@ class Conversations:
             return None
         next_before, number, messages = found
         # The one in front of them was read along.
-        return Page(decode_messages(messages, int(number))[-limit:], int(next_before) or None)
+        return Page(
+            messages=decode_messages(messages, int(number))[-limit:], next=int(next_before) or None
+        )
 
     async def delete(self, conversation_id: str, owner_id: str) -> bool:
         """Cancel its pending turns and remove everything of it."""

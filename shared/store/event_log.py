@@ -10,7 +10,7 @@ from shared.wire.schema import ENDED, TurnRequest, reply_object
 from shared.wire.turn import Place
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """One entry: its id in the log, its type, its data as JSON text."""
 
@@ -27,7 +27,7 @@ class Event:
     def queued(cls, event_id: str, job_id: str, conversation_id: str, place: Place) -> "Event":
         """A turn waits, as `submit` logs it."""
         data = {"job": job_id, "id": int(conversation_id), **asdict(place)}
-        return cls(event_id, "queued", orjson.dumps(data).decode())
+        return cls(id=event_id, kind="queued", data=orjson.dumps(data).decode())
 
     @property
     def position(self) -> int | None:
@@ -37,13 +37,13 @@ class Event:
     def moved(self, place: Place) -> "Event":
         """A `queued` event with another place in the queue."""
         data = orjson.loads(self.data) | asdict(place)
-        return Event(self.id, self.kind, orjson.dumps(data).decode())
+        return Event(id=self.id, kind=self.kind, data=orjson.dumps(data).decode())
 
     @classmethod
     def from_ring(cls, payload: str) -> tuple[str, "Event"]:
         """Read what the scripts publish: job, id, type and data with spaces between."""
         job, event_id, kind, data = payload.split(" ", 3)
-        return job, cls(event_id, kind, data)
+        return job, cls(id=event_id, kind=kind, data=data)
 
 
 def order(event_id: str) -> tuple[int, int]:
@@ -78,7 +78,9 @@ class EventLog:
     async def _logged(self, job_id: str, after: str | None) -> list[Event]:
         start = "-" if after is None else f"({after}"
         entries = await self._redis.xrange(self._keys.events(job_id), min=start)
-        return [Event(entry_id, fields["e"], fields["d"]) for entry_id, fields in entries]
+        return [
+            Event(id=entry_id, kind=fields["e"], data=fields["d"]) for entry_id, fields in entries
+        ]
 
     async def outcome(self, job_id: str) -> Event | None:
         """The terminal event, rebuilt from the job, where its data are stored once."""
@@ -90,8 +92,12 @@ class EventLog:
         if status not in ENDED or last_event is None:
             return None
         if status == "completed":
-            return Event(last_event, status, completed_data(job_id, conversation, request, result))
-        return Event(last_event, status, error or "{}")
+            return Event(
+                id=last_event,
+                kind=status,
+                data=completed_data(job_id, conversation, request, result),
+            )
+        return Event(id=last_event, kind=status, data=error or "{}")
 
 
 def completed_data(job_id: str, conversation_id: str, request: str, result: str) -> str:

@@ -13,7 +13,7 @@ from shared.wire.schema import ENDED, rfc3339
 from shared.wire.turn import Place
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobState:
     """A job as its hash holds it; times in milliseconds since the epoch."""
 
@@ -85,7 +85,7 @@ class Jobs:
         place = None
         if fields["status"] == "queued":
             # It may have started between the two look-ups: then it is the next.
-            place = (await self._turns.places([job_id]))[0] or Place(1, 0.0)
+            place = (await self._turns.places([job_id]))[0] or Place(position=1, eta_seconds=0.0)
         started, finished = fields.get("started"), fields.get("finished")
         return JobState(
             job_id=job_id,

@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 from shared.store.keys import Keys
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class QueueState:
     """Turns accepted and not ended; those that wait for a worker; workers heard of lately."""
 
@@ -32,4 +32,4 @@ class Queue:
             for worker in workers:
                 pipe.exists(self._keys.worker(worker))
             open_jobs, held, *alive = await pipe.execute()
-        return QueueState(open_jobs, max(0, open_jobs - held), sum(alive))
+        return QueueState(open=open_jobs, waiting=max(0, open_jobs - held), workers=sum(alive))

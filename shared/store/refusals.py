@@ -54,7 +54,9 @@ def allowance_of(answer: Sequence[str], limits: Limits) -> Allowance | None:
     """What is left of the requests a minute, if they are limited."""
     if limits.requests_per_minute is None or len(answer) < _WITH_ALLOWANCE:
         return None
-    return Allowance(limits.requests_per_minute, int(answer[3]), float(answer[4]) / 1000)
+    return Allowance(
+        limit=limits.requests_per_minute, remaining=int(answer[3]), reset_s=float(answer[4]) / 1000
+    )
 
 
 def refusal(answer: Sequence[str]) -> Refused:

@@ -15,14 +15,14 @@ FOLDER: Traversable = resources.files("shared.store").joinpath("lua")
 """Where the scripts are read from."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Script:
     text: str
     sha: str
 
     @classmethod
     def of(cls, text: str) -> "_Script":
-        return cls(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+        return cls(text=text, sha=hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
 class Scripts:

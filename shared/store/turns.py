@@ -127,9 +127,14 @@ class Turns:
         match answer[0]:
             case "OK":
                 allowance = allowance_of(answer, submission.limits)
-                return Accepted(submission.job_id, answer[1], allowance, int(answer[2]))
+                return Accepted(
+                    job_id=submission.job_id,
+                    conversation_id=answer[1],
+                    allowance=allowance,
+                    created_ms=int(answer[2]),
+                )
             case "SAME":
-                return Accepted(answer[1], answer[2])
+                return Accepted(job_id=answer[1], conversation_id=answer[2])
             case "TAKEN":
                 return None
         raise refusal(answer)
@@ -251,7 +256,9 @@ class Turns:
 
     async def publish(self, claim: Claim, at: int, piece: PieceRecord) -> WriteOutcome:
         """Add one piece; `at` is the number of token ids emitted before it, by all starts."""
-        (outcome,) = await self.publish_all([Publication(claim.job_id, claim.fence, at, piece)])
+        (outcome,) = await self.publish_all(
+            [Publication(job_id=claim.job_id, fence=claim.fence, at=at, piece=piece)]
+        )
         return outcome
 
     async def published(self, claim: Claim) -> PublishedReply:
@@ -266,7 +273,10 @@ class Turns:
                 texts.append(orjson.loads(fields["d"])["text"])
                 token_ids += (int(i) for i in fields["i"].split(",") if i)
                 models.add(model)
-        return PublishedReply(PieceRecord("".join(texts), tuple(token_ids)), frozenset(models))
+        return PublishedReply(
+            piece=PieceRecord(text="".join(texts), token_ids=tuple(token_ids)),
+            models=frozenset(models),
+        )
 
     async def shield(
         self, claims: Sequence[Claim], *, on: bool, cleared: Claim | None = None

@@ -1,7 +1,7 @@
 """Who works: the workers' signs of life in Redis, and what they run."""
 
 from dataclasses import asdict
-from typing import Final
+from typing import Any, Final
 
 from redis.asyncio import Redis
 
@@ -26,12 +26,18 @@ class Workers:
     ) -> OtherWorker | None:
         """A worker begins; returns who keeps it from it, having another model or window."""
         answer = await self._call(
-            "announce", register=1, worker=worker_id, ttl_ms=milliseconds(ttl_s), **asdict(state)
+            "announce",
+            register=1,
+            worker=worker_id,
+            ttl_ms=milliseconds(ttl_s),
+            **_arguments(state),
         )
         if answer == "OK":
             return None
         _, other, differs, value, left_ms = answer
-        return OtherWorker(other, differs, value, max(0, int(left_ms)) / 1000)
+        return OtherWorker(
+            worker_id=other, differs=differs, value=value, known_for_s=max(0, int(left_ms)) / 1000
+        )
 
     async def of_other_length(self, context_length: int) -> OtherWorker | None:
         """A living worker with another `PALAVER_CONTEXT_LENGTH`; the one that is known longest."""
@@ -41,7 +47,12 @@ class Workers:
                 pipe.pttl(self._keys.worker(worker))
             told = await pipe.execute()
         others = [
-            OtherWorker(worker, "context_length", length, max(0, left_ms) / 1000)
+            OtherWorker(
+                worker_id=worker,
+                differs="context_length",
+                value=length,
+                known_for_s=max(0, left_ms) / 1000,
+            )
             for worker, length, left_ms in zip(workers, told[::2], told[1::2], strict=True)
             if length is not None and length != str(context_length)
         ]
@@ -49,7 +60,9 @@ class Workers:
 
     async def announce(self, worker_id: str, state: WorkerState, ttl_s: float) -> None:
         """A worker is there; it is forgotten after `ttl_s` without another word."""
-        await self._call("announce", worker=worker_id, ttl_ms=milliseconds(ttl_s), **asdict(state))
+        await self._call(
+            "announce", worker=worker_id, ttl_ms=milliseconds(ttl_s), **_arguments(state)
+        )
 
     async def leave(self, worker_id: str) -> None:
         """A worker stops."""
@@ -80,3 +93,8 @@ class Workers:
         """Seconds since any worker was heard of; None if none ever was."""
         answer = await self._call("silence")
         return None if answer is None else float(answer) / 1000
+
+
+def _arguments(state: WorkerState) -> dict[str, Any]:
+    fields = asdict(state)
+    return {"model": fields.pop("model_name"), **fields}

@@ -7,7 +7,7 @@ DEFAULT_OWNER: Final = "default"
 """Everybody, where there are no API keys."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What one owner may use; None is without limit.
 
@@ -36,7 +36,7 @@ class Limits:
 NO_LIMITS: Final = Limits()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
     """The owner in whose name a request is made."""
 
@@ -44,7 +44,7 @@ class Caller:
     limits: Limits = NO_LIMITS
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Allowance:
     """What is left of an owner's requests a minute, and when all of it is there again."""
 

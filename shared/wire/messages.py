@@ -11,7 +11,7 @@ from shared.wire.schema import Role
 _ROLES: Final[dict[str, Role]] = {"s": "system", "u": "user", "a": "assistant"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredMessage:
     """One message of a conversation.
 

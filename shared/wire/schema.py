@@ -3,6 +3,7 @@
 Frozen dataclasses, encoded by orjson. What clients send is in `shared/wire/requests.py`.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, NotRequired
@@ -20,14 +21,14 @@ ENDED: frozenset[str] = frozenset({"completed", "failed", "cancelled"})
 """Statuses and events after which nothing of a job changes."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PromptTokensDetails:
     """`cached_tokens` of the prompt were not evaluated again."""
 
     cached_tokens: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
     """Tokens of one turn."""
 
@@ -51,7 +52,7 @@ class WindowReceipt(TypedDict):
     max_tokens: NotRequired[int]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Timings:
     """Milliseconds from acceptance to start, for the prompt's evaluation, for the reply."""
 
@@ -60,7 +61,7 @@ class Timings:
     generation_ms: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TurnResult:
     """What a worker found out; together with the request it is the reply object.
 
@@ -202,7 +203,7 @@ def reply_object(
     return orjson.dumps({**head, **orjson.loads(result), "job": job_id})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChatMessage:
     """A message that a client sends along."""
 
@@ -210,7 +211,7 @@ class ChatMessage:
     content: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TurnRequest:
     """An accepted prompt as it is stored in its job.
 
@@ -269,8 +270,8 @@ class TurnRequest:
             prompt=fields.pop("prompt"),
             context=fields.pop("context", None),
             replace_from=fields.pop("replace_from", None),
-            messages=tuple(ChatMessage(*one) for one in fields.pop("messages", ())),
-            earlier=tuple(ChatMessage(*one) for one in fields.pop("earlier", ())),
+            messages=_chat_messages(fields.pop("messages", ())),
+            earlier=_chat_messages(fields.pop("earlier", ())),
             json_schema=fields.pop("json_schema", None),
             logit_bias=tuple((token, bias) for token, bias in fields.pop("logit_bias", ())),
             instructions=fields.pop("instructions", None),
@@ -280,6 +281,10 @@ class TurnRequest:
                 {name: value for name, value in fields.items() if name in Sampling.model_fields}
             ),
         )
+
+
+def _chat_messages(pairs: Iterable[tuple[Role, str]]) -> tuple[ChatMessage, ...]:
+    return tuple(ChatMessage(role=role, content=content) for role, content in pairs)
 
 
 def rfc3339(timestamp_ms: int) -> str:

@@ -25,7 +25,7 @@ class WriteOutcome(StrEnum):
     """The conversation was deleted."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
     """A prompt on its way in; ids are made before Redis is asked, so that it can be repeated.
 
@@ -50,7 +50,7 @@ class Submission:
     after: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
     """The job that answers a prompt, its conversation, and what its owner has left.
 
@@ -63,7 +63,7 @@ class Accepted:
     created_ms: int = field(default=0, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
     """A waiting turn's place in the queue, from 1, and how long until it starts."""
 
@@ -73,10 +73,10 @@ class Place:
     @classmethod
     def of(cls, position: int, eta_ms: int) -> "Place":
         """From what a script answers."""
-        return cls(position, round(eta_ms / 1000, 1))
+        return cls(position=position, eta_seconds=round(eta_ms / 1000, 1))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class History:
     """A conversation as a turn sees it.
 
@@ -91,7 +91,7 @@ class History:
     turns: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
     """A turn that a worker holds, as of its start.
 
@@ -125,7 +125,7 @@ class Claim:
         return f"{self.job_id}:{self.starts}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerState:
     """What a worker tells of itself: its model, its slots and how many run, its engine's steps.
 
@@ -144,7 +144,7 @@ class WorkerState:
     window: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OtherWorker:
     """A living worker beside which a process must not start.
 
@@ -169,7 +169,7 @@ class OtherWorker:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PieceRecord:
     """A piece of a reply with the ids of its tokens."""
 
@@ -183,7 +183,7 @@ class PieceRecord:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedReply:
     """What earlier starts of a turn have emitted.
 
@@ -194,7 +194,7 @@ class PublishedReply:
     models: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Publication:
     """A piece to be emitted under a turn's token; `at` counts the token ids emitted before it.
 
@@ -209,7 +209,7 @@ class Publication:
     prompt_tokens: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
     """Everything a finished turn changes in its conversation.
 
@@ -236,7 +236,7 @@ class Completion:
         return self.earlier[0].number if self.earlier else self.user.number
 
 
-_UNREAD: Final = TurnRequest("", None, None, Sampling())
+_UNREAD: Final = TurnRequest(prompt="", context=None, replace_from=None, sampling=Sampling())
 
 
 def decode_claim(answer: Sequence[Any]) -> Claim:
@@ -267,4 +267,10 @@ def decode_claim(answer: Sequence[Any]) -> Claim:
 def _history(view: Sequence[Any]) -> History:
     context, next_number, offset, messages, turns = view
     decoded = decode_messages(messages, int(offset))
-    return History(context, int(next_number), int(offset), decoded, int(turns))
+    return History(
+        context=context,
+        next_number=int(next_number),
+        offset=int(offset),
+        messages=decoded,
+        turns=int(turns),
+    )

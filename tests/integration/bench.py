@@ -39,10 +39,10 @@ class Bench:
             after=fields.pop("behind", None),
             instructions="Persona.",
             request=TurnRequest(
-                fields.pop("prompt", "Hello"),
-                fields.pop("context", None),
-                fields.pop("replace_from", None),
-                Sampling(),
+                prompt=fields.pop("prompt", "Hello"),
+                context=fields.pop("context", None),
+                replace_from=fields.pop("replace_from", None),
+                sampling=Sampling(),
             ),
         )
         assert await self.turns.submit(submission)
@@ -94,8 +94,22 @@ class Bench:
 
 
 def completion(claim: Claim, number: int = 1, reply: str = "Hi", **fields: Any) -> Completion:
-    user = StoredMessage(number, "user", claim.request.prompt, 1, 2, claim.job_id)
-    assistant = StoredMessage(number + 1, "assistant", reply, 1, 2, claim.job_id)
+    user = StoredMessage(
+        number=number,
+        role="user",
+        content=claim.request.prompt,
+        timestamp_ms=1,
+        tokens=2,
+        job_id=claim.job_id,
+    )
+    assistant = StoredMessage(
+        number=number + 1,
+        role="assistant",
+        content=reply,
+        timestamp_ms=1,
+        tokens=2,
+        job_id=claim.job_id,
+    )
     return Completion(
         user=user,
         assistant=assistant,

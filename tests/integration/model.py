@@ -196,12 +196,13 @@ class Model(RuleBasedStateMachine):
         body = (new.request.encode(), None if new.new else new.conversation_id)
         known, job = self.conversations[new.conversation_id], self.jobs.get(new.job_id)
         if job is not None and not job.removed:
-            return Accepted(new.job_id, new.conversation_id)
+            return Accepted(job_id=new.job_id, conversation_id=new.conversation_id)
         first = self.idempotent.get((new.owner_id, new.idempotency_key or ""))
         if first is not None:
             if self.jobs[first[0]].removed:
                 return REFUSED
-            return Accepted(*first[:2]) if first[2] == body else REFUSED
+            made = Accepted(job_id=first[0], conversation_id=first[1])
+            return made if first[2] == body else REFUSED
         next_number = len(known.messages) + 1 + 2 * len(known.pending)
         if (
             known.exists == new.new
@@ -221,7 +222,7 @@ class Model(RuleBasedStateMachine):
         if expected != "accepted":
             assert answer == expected
             return
-        assert answer == Accepted(new.job_id, new.conversation_id)
+        assert answer == Accepted(job_id=new.job_id, conversation_id=new.conversation_id)
         self.jobs[new.job_id] = job = Job(new, next(self.numbers))
         self.conversations[new.conversation_id].pending.append(job)
         self.conversations[new.conversation_id].exists = True

@@ -169,7 +169,10 @@ async def test_deleting_a_conversation_fences_the_worker_on_it(bench: Bench) -> 
     claim = await bench.claim()
     resources = Conversations(bench.redis, bench.keys, bench.settings)
     assert await resources.delete(conversation, "default") is True
-    assert await bench.turns.publish(claim, 0, PieceRecord("x", (1,))) is WriteOutcome.FENCED
+    assert (
+        await bench.turns.publish(claim, 0, PieceRecord(text="x", token_ids=(1,)))
+        is WriteOutcome.FENCED
+    )
     assert await bench.turns.beat(claim, "w1") is WriteOutcome.FENCED
     assert await bench.turns.commit(claim, completion(claim, 3)) is WriteOutcome.GONE
     assert await bench.turns.fail(claim, TurnFailed("late")) is WriteOutcome.DUP

@@ -125,7 +125,7 @@ async def test_a_slow_reader_is_dropped_blocks_nobody_and_may_resume(
         seen = [await anext(slow)]
         reading = asyncio.create_task(all_events(client, path))
         for number in range(PIECES):
-            piece = PieceRecord(f"{number} ".ljust(PIECE_LENGTH, "."), (number,))
+            piece = PieceRecord(text=f"{number} ".ljust(PIECE_LENGTH, "."), token_ids=(number,))
             await bench.turns.publish(claim, number, piece)
         assert await bench.turns.commit(claim, completion(claim)) is WriteOutcome.OK
         whole = await reading

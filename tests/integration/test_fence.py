@@ -21,7 +21,7 @@ async def test_a_permit_given_back_wakes_another_worker(bench: Bench) -> None:
 async def test_everything_a_zombie_writes_is_refused(bench: Bench) -> None:
     submission = await bench.submit()
     zombie = await bench.claim("w1")
-    await bench.turns.publish(zombie, 0, PieceRecord("H", (1,)))
+    await bench.turns.publish(zombie, 0, PieceRecord(text="H", token_ids=(1,)))
     await bench.crash(zombie)
     heir = await bench.reclaim("w2")
     assert heir is not None
@@ -29,7 +29,10 @@ async def test_everything_a_zombie_writes_is_refused(bench: Bench) -> None:
     before = await bench.kinds(heir.job_id)
     assert before == ["queued", "started", "token", "resumed"]
 
-    assert await bench.turns.publish(zombie, 1, PieceRecord("x", (9,))) is WriteOutcome.FENCED
+    assert (
+        await bench.turns.publish(zombie, 1, PieceRecord(text="x", token_ids=(9,)))
+        is WriteOutcome.FENCED
+    )
     assert await bench.turns.beat(zombie, "w1") is WriteOutcome.FENCED
     assert await bench.turns.commit(zombie, completion(zombie)) is WriteOutcome.FENCED
     assert await bench.turns.fail(zombie, TurnFailed("x")) is WriteOutcome.FENCED
@@ -88,12 +91,12 @@ async def test_a_permit_read_by_a_worker_that_died_before_its_claim(bench: Bench
 async def test_hand_over_keeps_place_and_text_and_charges_nothing(bench: Bench) -> None:
     first = await bench.submit()
     claim = await bench.claim("w1")
-    await bench.turns.publish(claim, 0, PieceRecord("Hel", (1, 2)))
+    await bench.turns.publish(claim, 0, PieceRecord(text="Hel", token_ids=(1, 2)))
     later = await bench.submit()
     assert await bench.turns.hand_over(claim) is WriteOutcome.OK
     heir = await bench.claim("w2")
     assert (heir.job_id, heir.crashes, heir.starts) == (first.job_id, 0, 2)
-    assert (await bench.turns.published(heir)).piece == PieceRecord("Hel", (1, 2))
+    assert (await bench.turns.published(heir)).piece == PieceRecord(text="Hel", token_ids=(1, 2))
     assert (await bench.claim("w2")).job_id == later.job_id
     assert (await bench.kinds(first.job_id))[-1] == "resumed"
     assert await bench.turns.commit(claim, completion(claim)) is WriteOutcome.FENCED

@@ -137,11 +137,25 @@ async def test_a_batch_whose_answer_was_lost_is_not_added_twice(settings: Settin
     async with redis:
         conversations = Conversations(redis, Keys(settings.namespace), settings)
         caller, batch = Caller(), ids.new_job()
-        messages = [StoredMessage(0, "user", "Hi", 1, 0, batch, place=0)]
+        messages = [
+            StoredMessage(
+                number=0, role="user", content="Hi", timestamp_ms=1, tokens=0, job_id=batch, place=0
+            )
+        ]
         for _ in range(2):
             assert await conversations.begin("7", caller, "{}", batch, messages)
         assert await conversations.begin("7", caller, "{}", ids.new_job()) is None
-        more = [StoredMessage(0, "assistant", "Ho", 1, 0, (second := ids.new_job()), place=0)]
+        more = [
+            StoredMessage(
+                number=0,
+                role="assistant",
+                content="Ho",
+                timestamp_ms=1,
+                tokens=0,
+                job_id=(second := ids.new_job()),
+                place=0,
+            )
+        ]
         for _ in range(2):
             await conversations.add("7", caller, second, more)
         page = await conversations.page("7", caller.owner_id, 10, 0)

@@ -30,7 +30,7 @@ async def test_when_memory_is_short_nothing_is_half_written() -> None:
         await redis.config_set("maxmemory", 1)
         for write in (
             bench.submit(),
-            bench.turns.publish(claim, 0, PieceRecord("x", (1,))),
+            bench.turns.publish(claim, 0, PieceRecord(text="x", token_ids=(1,))),
             bench.turns.commit(claim, completion(claim)),
             bench.turns.fail(claim, TurnFailed("x")),
             bench.turns.hand_over(claim),

@@ -203,7 +203,7 @@ End = Callable[[Bench, str], Awaitable[None]]
 
 async def fails(bench: Bench, _job: str) -> None:
     claim = await bench.claim()
-    await bench.turns.publish(claim, 0, PieceRecord(SECRET, (1,)))
+    await bench.turns.publish(claim, 0, PieceRecord(text=SECRET, token_ids=(1,)))
     assert await bench.turns.fail(claim, TurnFailed("x")) is WriteOutcome.OK
 
 
@@ -213,7 +213,7 @@ async def is_cancelled_while_it_waits(bench: Bench, job: str) -> None:
 
 async def is_cancelled_while_it_runs(bench: Bench, job: str) -> None:
     claim = await bench.claim()
-    await bench.turns.publish(claim, 0, PieceRecord(SECRET, (1,)))
+    await bench.turns.publish(claim, 0, PieceRecord(text=SECRET, token_ids=(1,)))
     await is_cancelled_while_it_waits(bench, job)
 
 
@@ -231,7 +231,7 @@ async def is_late_when_it_is_swept(bench: Bench, job: str) -> None:
 
 async def is_abandoned_and_swept(bench: Bench, job: str) -> None:
     claim = await bench.claim()
-    await bench.turns.publish(claim, 0, PieceRecord(SECRET, (1,)))
+    await bench.turns.publish(claim, 0, PieceRecord(text=SECRET, token_ids=(1,)))
     await bench.redis.delete(bench.keys.lease(job))
     await is_late_when_it_is_swept(bench, job)
 
@@ -288,7 +288,7 @@ async def test_with_the_last_of_its_turns_a_conversation_goes(bench: Bench, end:
         first = await bench.submit(owner="alice", prompt=SECRET)
         second = await bench.submit(first.conversation_id, owner="alice", prompt=SECRET)
         claim = await bench.claim()
-        await bench.turns.publish(claim, 0, PieceRecord(SECRET, (1,)))
+        await bench.turns.publish(claim, 0, PieceRecord(text=SECRET, token_ids=(1,)))
         await bench.turns.fail(claim, TurnFailed("x"))
         assert f"conv:{first.conversation_id}" in await space.names()
         await end(bench, second.job_id)

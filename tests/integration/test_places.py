@@ -126,7 +126,7 @@ class Watchers:
         self.places = Places(self.turns, every_s=EVERY_S)
 
     def watch(self, submission: Submission, position: int) -> CountingWatch:
-        place = Place(position, 0.0)
+        place = Place(position=position, eta_seconds=0.0)
         queued = Event.queued("1-0", submission.job_id, submission.conversation_id, place)
         return CountingWatch(
             submission.job_id, self._bench.events, "1-0", replay=False, queued=queued
@@ -190,11 +190,13 @@ async def test_who_has_started_is_not_asked_for_again(bench: Bench, settings: Se
 
 async def test_a_place_that_comes_after_the_start_is_not_told(bench: Bench) -> None:
     submission = await bench.submit()
-    queued = Event.queued("1-0", submission.job_id, submission.conversation_id, Place(3, 1.0))
+    queued = Event.queued(
+        "1-0", submission.job_id, submission.conversation_id, Place(position=3, eta_seconds=1.0)
+    )
     watch = Watch(submission.job_id, bench.events, "1-0", replay=False, queued=queued)
-    watch.ring(Event("2-0", "started", "{}"))
-    watch.move(Place(2, 0.5))
-    watch.ring(Event("3-0", "token", "{}"))
+    watch.ring(Event(id="2-0", kind="started", data="{}"))
+    watch.move(Place(position=2, eta_seconds=0.5))
+    watch.ring(Event(id="3-0", kind="token", data="{}"))
     assert [(await told(watch)).kind, (await told(watch)).kind] == ["started", "token"]
 
 

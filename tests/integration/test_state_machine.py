@@ -49,9 +49,23 @@ class Machine(Model):
         is_new = len(known) < 4 and (pick % 3 == 0 or not known)
         one = Conversation(ids.new_conversation(), owner) if is_new else known[pick % len(known)]
         self.conversations[one.id] = one
-        request = TurnRequest(f"Prompt {next(self.numbers)}", None, replace_from, Sampling())
+        request = TurnRequest(
+            prompt=f"Prompt {next(self.numbers)}",
+            context=None,
+            replace_from=replace_from,
+            sampling=Sampling(),
+        )
         asker = one.owner if is_new or not strange else owner
-        new = Submission(ids.new_job(), one.id, asker, is_new, "Persona.", request, "a1", key)
+        new = Submission(
+            job_id=ids.new_job(),
+            conversation_id=one.id,
+            owner_id=asker,
+            new=is_new,
+            instructions="Persona.",
+            request=request,
+            api_id="a1",
+            idempotency_key=key,
+        )
         self.submissions.append(new)
         self.submit(new)
 
@@ -172,7 +186,7 @@ class Machine(Model):
     def emit(self, pick: int, zombie: bool, again: bool) -> None:
         _, claim, job, holds = self.held(pick, zombie)
         at = len(job.token_ids) - (1 if again and job.token_ids else 0)
-        call = self.turns.publish(claim, at, PieceRecord("x", (at,)))
+        call = self.turns.publish(claim, at, PieceRecord(text="x", token_ids=(at,)))
         if not holds:
             assert self.unchanged(call) is WriteOutcome.FENCED
         elif at < len(job.token_ids):

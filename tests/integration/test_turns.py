@@ -25,8 +25,11 @@ from tests.servers import Valkey, make_settings
 async def test_a_turn_leaves_nothing_but_its_conversation_and_its_job(bench: Bench) -> None:
     submission = await bench.submit()
     claim = await bench.claim()
-    assert await bench.turns.publish(claim, 0, PieceRecord("H", (1,))) is WriteOutcome.OK
-    piece = PieceRecord("i", (2,))
+    assert (
+        await bench.turns.publish(claim, 0, PieceRecord(text="H", token_ids=(1,)))
+        is WriteOutcome.OK
+    )
+    piece = PieceRecord(text="i", token_ids=(2,))
     assert await bench.turns.commit(claim, completion(claim, piece=piece)) is WriteOutcome.OK
     assert await bench.kinds(claim.job_id) == ["queued", "started", "token", "token", "completed"]
     assert [m.content for m in await bench.messages(submission.conversation_id)] == ["Hello", "Hi"]
@@ -138,11 +141,16 @@ async def test_a_repeated_commit_succeeds_and_changes_nothing(bench: Bench) -> N
 async def test_a_repeated_piece_is_written_once(bench: Bench) -> None:
     await bench.submit()
     claim = await bench.claim()
-    piece = PieceRecord("Hi", (1, 2))
+    piece = PieceRecord(text="Hi", token_ids=(1, 2))
     assert await bench.turns.publish(claim, 0, piece) is WriteOutcome.OK
     assert await bench.turns.publish(claim, 0, piece) is WriteOutcome.DUP
-    assert await bench.turns.publish(claim, 2, PieceRecord("!", (3,))) is WriteOutcome.OK
-    assert (await bench.turns.published(claim)).piece == PieceRecord("Hi!", (1, 2, 3))
+    assert (
+        await bench.turns.publish(claim, 2, PieceRecord(text="!", token_ids=(3,)))
+        is WriteOutcome.OK
+    )
+    assert (await bench.turns.published(claim)).piece == PieceRecord(
+        text="Hi!", token_ids=(1, 2, 3)
+    )
 
 
 async def test_failure_promotes_the_next_turn_and_stores_no_message(bench: Bench) -> None:
@@ -244,7 +252,7 @@ class EndingLog(EventLog):
         self._bench, self._claim = bench, claim
 
     async def outcome(self, job: str) -> Event | None:
-        done = completion(self._claim, piece=PieceRecord("Hi", (1,)))
+        done = completion(self._claim, piece=PieceRecord(text="Hi", token_ids=(1,)))
         await self._bench.turns.commit(self._claim, done)
         return await super().outcome(job)
 

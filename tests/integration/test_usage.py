@@ -35,7 +35,13 @@ async def test_a_cancelled_turn_costs_what_is_known_and_then_what_its_worker_tel
 ) -> None:
     await bench.submit(owner="alice")
     claim = await bench.claim()
-    piece = Publication(claim.job_id, claim.fence, 0, PieceRecord("abc", (1, 2, 3)), evaluated=40)
+    piece = Publication(
+        job_id=claim.job_id,
+        fence=claim.fence,
+        at=0,
+        piece=PieceRecord(text="abc", token_ids=(1, 2, 3)),
+        evaluated=40,
+    )
     assert await bench.turns.publish_all([piece]) == [WriteOutcome.OK]
     await bench.turns.cancel(claim.job_id, "alice")
     assert await used(bench) == 43
@@ -48,7 +54,13 @@ async def test_a_cancelled_turn_costs_what_is_known_and_then_what_its_worker_tel
 async def test_a_turn_whose_workers_died_costs_what_its_log_shows(bench: Bench) -> None:
     await bench.submit(owner="alice")
     claim: Any = await bench.claim()
-    piece = Publication(claim.job, claim.token, 0, PieceRecord("ab", (1, 2)), evaluated=40)
+    piece = Publication(
+        job_id=claim.job,
+        fence=claim.token,
+        at=0,
+        piece=PieceRecord(text="ab", token_ids=(1, 2)),
+        evaluated=40,
+    )
     await bench.turns.publish_all([piece])
     while claim is not None:
         lost = claim

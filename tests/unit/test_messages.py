@@ -18,7 +18,7 @@ texts = st.text(st.characters(codec="utf-8"))
     content=texts,
     timestamp_ms=st.integers(0, 2**53),
     tokens=st.integers(0, 2**31),
-    job=st.text("0123456789abcdef", min_size=32, max_size=32),
+    job_id=st.text("0123456789abcdef", min_size=32, max_size=32),
     token_ids=st.none() | st.lists(st.integers(0, 2**31 - 1)).map(tuple),
 ))  # fmt: skip
 def test_a_message_survives_redis(message: StoredMessage) -> None:
@@ -31,7 +31,7 @@ def test_a_reply_is_of_the_job_of_the_prompt_in_front_of_it() -> None:
     roles: list[Role] = ["assistant", "user", "assistant", "user", "user", "assistant"]
     jobs = ["", "one", "one", "two", "three", "three"]
     messages = tuple(
-        StoredMessage(number, role, "Hi", 0, 2, job)
+        StoredMessage(number=number, role=role, content="Hi", timestamp_ms=0, tokens=2, job_id=job)
         for number, (role, job) in enumerate(zip(roles, jobs, strict=True), 4)
     )
     assert decode_messages([message.encode() for message in messages], 4) == messages
@@ -46,19 +46,48 @@ def test_messages_stored_by_earlier_versions_are_read() -> None:
         '{"n":6,"r":"a","c":"Yes","t":7,"k":1,"j":"two"}',
     ]
     assert decode_messages(stored, 4) == (
-        StoredMessage(4, "assistant", "Hi", 5, 2, "one", (1, 2)),
-        StoredMessage(5, "user", "Go on", 6, 3, "two"),
-        StoredMessage(6, "assistant", "Yes", 7, 1, "two"),
+        StoredMessage(
+            number=4,
+            role="assistant",
+            content="Hi",
+            timestamp_ms=5,
+            tokens=2,
+            job_id="one",
+            token_ids=(1, 2),
+        ),
+        StoredMessage(
+            number=5, role="user", content="Go on", timestamp_ms=6, tokens=3, job_id="two"
+        ),
+        StoredMessage(
+            number=6, role="assistant", content="Yes", timestamp_ms=7, tokens=1, job_id="two"
+        ),
     )
 
 
 def test_a_message_stores_token_ids_only_where_they_are_set() -> None:
-    plain = StoredMessage(1, "user", "Hi", 0, 2, "job")
+    plain = StoredMessage(
+        number=1, role="user", content="Hi", timestamp_ms=0, tokens=2, job_id="job"
+    )
     assert b'"i"' not in plain.encode()
 
 
 def test_the_commit_script_finds_replies_by_their_role_alone() -> None:
     # commit.lua counts replies by this substring; a prompt that spells it must not count.
     mark = b'"r":"a"'
-    assert mark in StoredMessage(2, "assistant", "Hi", 0, 2, "job").encode()
-    assert mark not in StoredMessage(1, "user", 'say "r":"a" twice', 0, 2, "job").encode()
+    assert (
+        mark
+        in StoredMessage(
+            number=2, role="assistant", content="Hi", timestamp_ms=0, tokens=2, job_id="job"
+        ).encode()
+    )
+    assert (
+        mark
+        not in StoredMessage(
+            number=1,
+            role="user",
+            content='say "r":"a" twice',
+            timestamp_ms=0,
+            tokens=2,
+            job_id="job",
+        ).encode()
+    )

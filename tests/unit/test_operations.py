@@ -23,7 +23,11 @@ def exposed() -> bytes:
     turns.outcomes["completed"] += 1
     told = {"w": {"stats": "{}", "turns": json.dumps(turns.to_json()), "model": "m"}}
     registry = CollectorRegistry()
-    registry.register(Families([*queue_families(QueueState(0, 0, 1)), *worker_families(told)]))
+    registry.register(
+        Families(
+            [*queue_families(QueueState(open=0, waiting=0, workers=1)), *worker_families(told)]
+        )
+    )
     http = HttpMetrics()
     return generate_latest(registry) + generate_latest(http.registry)
 

@@ -24,7 +24,7 @@ texts = st.text(st.characters(codec="utf-8"), max_size=60)
 
 
 def claim(prompt: str, context: str | None = None) -> Claim:
-    request = TurnRequest(prompt, context, None, Sampling())
+    request = TurnRequest(prompt=prompt, context=context, replace_from=None, sampling=Sampling())
     return Claim(
         job_id="job",
         permit_id="1-0",
@@ -47,7 +47,16 @@ def message(
     token_ids: tuple[int, ...] | None = None,
     model: str = "scripted",
 ) -> StoredMessage:
-    return StoredMessage(number, role, content, 0, len(content), "job", token_ids, model)
+    return StoredMessage(
+        number=number,
+        role=role,
+        content=content,
+        timestamp_ms=0,
+        tokens=len(content),
+        job_id="job",
+        token_ids=token_ids,
+        fingerprint=model,
+    )
 
 
 def history(*messages: StoredMessage, context: str = "", offset: int = 1) -> History:
@@ -55,7 +64,9 @@ def history(*messages: StoredMessage, context: str = "", offset: int = 1) -> His
     next_number = messages[-1].number + 1 if messages else offset
     before = (messages[0].number if messages else offset) // 2
     turns = before + sum(message.role == "assistant" for message in messages)
-    return History(context, next_number, offset, messages, turns)
+    return History(
+        context=context, next_number=next_number, offset=offset, messages=messages, turns=turns
+    )
 
 
 def dialogue(*contents: str, first: int = 1) -> list[StoredMessage]:
@@ -162,7 +173,9 @@ def test_a_prompt_that_lost_its_reply_is_joined_with_the_one_behind_it() -> None
 def test_dropped_turns_move_the_offset_to_the_first_message_in_view() -> None:
     # Each turn takes 14 tokens, the new prompt 7: 35 in all.
     past = history(*dialogue("12345", "67890", "12345", "67890"))
-    prompt = build_prompt(ENGINE, claim("Hi!!"), past, Budget(40, 10, 0.6))
+    prompt = build_prompt(
+        ENGINE, claim("Hi!!"), past, Budget(window=40, max_tokens=10, trim_to=0.6)
+    )
     assert text_of(prompt) == "<user>12345<end><assistant>67890<end><user>Hi!!<end><assistant>"
     assert (prompt.offset, prompt.turns_kept, prompt.turns_dropped) == (3, 2, 1)
 
@@ -175,7 +188,7 @@ def test_turns_dropped_earlier_are_counted() -> None:
 
 def test_with_every_turn_dropped_the_offset_is_the_new_prompts_number() -> None:
     past = history(*dialogue("1" * 50, "2" * 50, first=5), offset=5)
-    prompt = build_prompt(ENGINE, claim("Hi"), past, Budget(64, 16, 0.6))
+    prompt = build_prompt(ENGINE, claim("Hi"), past, Budget(window=64, max_tokens=16, trim_to=0.6))
     assert text_of(prompt) == "<user>Hi<end><assistant>"
     assert (prompt.offset, prompt.turns_kept, prompt.turns_dropped) == (7, 1, 3)
 
@@ -183,7 +196,7 @@ def test_with_every_turn_dropped_the_offset_is_the_new_prompts_number() -> None:
 def test_what_cannot_fit_is_refused_with_its_numbers() -> None:
     past = history(*dialogue("One?", "Two."), context="Be kind.")
     with pytest.raises(ContextLengthExceeded) as refusal:
-        build_prompt(ENGINE, claim("x" * 60), past, Budget(64, 16, 0.6))
+        build_prompt(ENGINE, claim("x" * 60), past, Budget(window=64, max_tokens=16, trim_to=0.6))
     # Without any earlier turn: 8 + 60 and five control tokens.
     assert refusal.value.details == {"prompt_tokens": 73, "budget": 64}
 
@@ -208,7 +221,7 @@ def test_instructions_and_new_prompt_always_stay(
     past: list[tuple[Role, str]], context: str, prompt: str, window: int
 ) -> None:
     messages = [message(n, role, text) for n, (role, text) in enumerate(past, 1)]
-    budget = Budget(window, 16, 0.6)
+    budget = Budget(window=window, max_tokens=16, trim_to=0.6)
     try:
         built = build_prompt(ENGINE, claim(prompt), history(*messages, context=context), budget)
     except ContextLengthExceeded:
@@ -223,7 +236,9 @@ def test_instructions_and_new_prompt_always_stay(
 @given(st.lists(texts, max_size=24).filter(lambda past: len(past) % 2 == 0), st.integers(64, 400))
 def test_the_view_is_the_newest_turns_whole_and_in_order(past: list[str], window: int) -> None:
     messages = dialogue(*past)
-    built = build_prompt(ENGINE, claim("Hi"), history(*messages), Budget(window, 16, 0.6))
+    built = build_prompt(
+        ENGINE, claim("Hi"), history(*messages), Budget(window=window, max_tokens=16, trim_to=0.6)
+    )
     in_view = [one for one in messages if one.number >= built.offset]
     expected = [PromptMessage(one.role, tuple(ENGINE.tokenize(one.content))) for one in in_view]
     new = PromptMessage("user", tuple(ENGINE.tokenize("Hi")))
@@ -248,9 +263,17 @@ def test_after_any_edits_every_turn_is_in_view_or_dropped(
     turns = split_turns(said)
     in_sight = turns[min(earlier_cut, len(turns)) :]
     view = [one for turn in in_sight for one in turn]
-    past = History("", len(said) + 1, view[0].number if view else len(said) + 1, tuple(view), 0)
+    past = History(
+        context="",
+        next_number=len(said) + 1,
+        offset=view[0].number if view else len(said) + 1,
+        messages=tuple(view),
+        turns=0,
+    )
     past = replace(past, turns=len(turns))
-    built = build_prompt(ENGINE, claim("Hi"), past, Budget(window, 16, 0.6))
+    built = build_prompt(
+        ENGINE, claim("Hi"), past, Budget(window=window, max_tokens=16, trim_to=0.6)
+    )
     assert built.turns_dropped == len([t for t in turns if t[-1].number < built.offset])
     assert built.turns_kept + built.turns_dropped == len(turns) + 1
 
@@ -274,7 +297,7 @@ def test_a_window_with_room_is_left_alone() -> None:
 
 def test_a_window_that_the_next_turn_would_overflow_is_trimmed_beforehand() -> None:
     # Turns of 14 tokens, instructions of 4, a prompt of 8: with all, the limit of 39 is passed.
-    budget = Budget(49, 10, 0.6)
+    budget = Budget(window=49, max_tokens=10, trim_to=0.6)
     prompt = prompt_of("12345", "67890", "12345", context="Be", budget=budget)
     ahead = look_ahead(ENGINE, prompt, reply_ids("67890"), budget)
     assert ahead is not None
@@ -285,7 +308,7 @@ def test_a_window_that_the_next_turn_would_overflow_is_trimmed_beforehand() -> N
 
 
 def test_a_reply_as_long_as_the_window_leaves_only_the_instructions() -> None:
-    budget = Budget(40, 40, 0.6)
+    budget = Budget(window=40, max_tokens=40, trim_to=0.6)
     prompt = prompt_of("12345", context="Be", budget=budget)
     ahead = look_ahead(ENGINE, prompt, reply_ids("x" * 30), budget)
     assert ahead is not None
@@ -296,7 +319,7 @@ def test_a_reply_as_long_as_the_window_leaves_only_the_instructions() -> None:
 @given(st.lists(st.text("ab", min_size=1, max_size=12), min_size=1, max_size=9), st.text("ab"))
 def test_the_next_prompt_begins_as_was_foreseen(contents: list[str], reply: str) -> None:
     """With a prompt of the expected length or less, the next turn trims nothing more."""
-    budget = Budget(90, 20, 0.6)
+    budget = Budget(window=90, max_tokens=20, trim_to=0.6)
     contents = contents if len(contents) % 2 else contents[1:]
     if not contents:
         return

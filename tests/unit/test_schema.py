@@ -246,24 +246,33 @@ def test_the_json_schema_tells_what_is_allowed() -> None:
 def test_a_turn_request_survives_redis(
     prompt: str, context: str | None, replace_from: int | None, sampling: Sampling
 ) -> None:
-    request = TurnRequest(prompt, context, replace_from, sampling)
+    request = TurnRequest(
+        prompt=prompt, context=context, replace_from=replace_from, sampling=sampling
+    )
     decoded = TurnRequest.decode(request.encode().decode())
     assert decoded == request
 
 
 def test_a_turn_request_stores_only_what_was_said() -> None:
     request = validated(temperature=0.5)
-    encoded = TurnRequest("Hello", None, None, request.sampling()).encode()
+    encoded = TurnRequest(
+        prompt="Hello", context=None, replace_from=None, sampling=request.sampling()
+    ).encode()
     assert orjson.loads(encoded) == {"prompt": "Hello", "temperature": 0.5}
 
 
 def test_empty_instructions_are_something_said() -> None:
-    assert TurnRequest.decode(TurnRequest("Hi", "", None, Sampling()).encode()).context == ""
+    assert (
+        TurnRequest.decode(
+            TurnRequest(prompt="Hi", context="", replace_from=None, sampling=Sampling()).encode()
+        ).context
+        == ""
+    )
 
 
 def test_the_reply_object_echoes_instructions_only_when_sent() -> None:
-    said = TurnRequest("Hi", "Be kind.", None, Sampling())
-    silent = TurnRequest("Hi", None, None, Sampling())
+    said = TurnRequest(prompt="Hi", context="Be kind.", replace_from=None, sampling=Sampling())
+    silent = TurnRequest(prompt="Hi", context=None, replace_from=None, sampling=Sampling())
     expected = {"id": 50, "prompt": "Hi", "reply": "Hello", "job": "abc"}
     assert orjson.loads(reply_object("abc", "50", silent, b'{"reply":"Hello"}')) == expected
     assert orjson.loads(reply_object("abc", "50", said, '{"reply":"Hello"}')) == {

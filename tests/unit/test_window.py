@@ -118,31 +118,31 @@ def test_the_target_lies_within_the_limit_and_the_limit_within_the_window(budget
 
 
 def test_the_reserve_is_what_was_asked_but_at_most_a_quarter() -> None:
-    assert Budget(400, 50, 0.6).reserve == 50
-    assert Budget(400, 400, 0.6).reserve == 100
-    assert Budget(400, 400, 0.6).prompt_limit == 300
-    assert Budget(400, 50, 0.6).trim_target == 240
-    assert Budget(400, 400, 1.0).trim_target == 300
+    assert Budget(window=400, max_tokens=50, trim_to=0.6).reserve == 50
+    assert Budget(window=400, max_tokens=400, trim_to=0.6).reserve == 100
+    assert Budget(window=400, max_tokens=400, trim_to=0.6).prompt_limit == 300
+    assert Budget(window=400, max_tokens=50, trim_to=0.6).trim_target == 240
+    assert Budget(window=400, max_tokens=400, trim_to=1.0).trim_target == 300
 
 
 def test_a_prompt_of_exactly_the_limit_fits() -> None:
-    budget = Budget(400, 100, 0.6)
+    budget = Budget(window=400, max_tokens=100, trim_to=0.6)
     assert trim(2, Sizes([300, 200, 100]), budget) == 0
     assert trim(2, Sizes([301, 200, 100]), budget) == 1
 
 
 def test_a_target_that_is_reached_exactly_is_reached() -> None:
-    budget = Budget(400, 100, 0.6)
+    budget = Budget(window=400, max_tokens=100, trim_to=0.6)
     assert trim(3, Sizes([400, 241, 240, 100]), budget) == 2
 
 
 def test_a_prompt_between_target_and_limit_still_goes() -> None:
     measure = Sizes([500, 400, 290])
-    assert trim(2, measure, Budget(400, 100, 0.6)) == 2
+    assert trim(2, measure, Budget(window=400, max_tokens=100, trim_to=0.6)) == 2
 
 
 def test_a_conversation_without_turns_is_judged_by_its_prompt_alone() -> None:
-    budget = Budget(400, 100, 0.6)
+    budget = Budget(window=400, max_tokens=100, trim_to=0.6)
     assert trim(0, Sizes([300]), budget) == 0
     with pytest.raises(ContextLengthExceeded):
         trim(0, Sizes([301]), budget)
@@ -159,7 +159,7 @@ def grown(turns: list[int], budget: Budget, fixed: int) -> list[int]:
 
 
 def test_a_growing_conversation_is_trimmed_in_steps_not_at_each_turn() -> None:
-    offsets = grown([30] * 200, Budget(400, 100, 0.6), fixed=40)
+    offsets = grown([30] * 200, Budget(window=400, max_tokens=100, trim_to=0.6), fixed=40)
     steps = [later - earlier for earlier, later in itertools.pairwise(offsets)]
     trimmings = [step for step in steps if step]
     assert len(trimmings) > 10
@@ -169,20 +169,22 @@ def test_a_growing_conversation_is_trimmed_in_steps_not_at_each_turn() -> None:
 
 
 def test_a_deep_trim_keeps_the_prefix_for_many_turns() -> None:
-    offsets = grown([10] * 300, Budget(400, 100, 0.3), fixed=40)
+    offsets = grown([10] * 300, Budget(window=400, max_tokens=100, trim_to=0.3), fixed=40)
     changes = sum(a != b for a, b in itertools.pairwise(offsets))
     assert changes <= 300 / 18
 
 
 @given(st.lists(st.integers(1, 120), min_size=1, max_size=80), st.floats(0.2, 1))
 def test_a_window_of_400_tokens_never_moves_back(turns: list[int], trim_to: float) -> None:
-    offsets = grown(turns, Budget(400, 100, trim_to), fixed=40)
+    offsets = grown(turns, Budget(window=400, max_tokens=100, trim_to=trim_to), fixed=40)
     assert all(earlier <= later for earlier, later in itertools.pairwise(offsets))
     assert all(offset <= count for count, offset in enumerate(offsets))
 
 
 def message(number: int, role: Role) -> StoredMessage:
-    return StoredMessage(number, role, f"text {number}", 0, 2, "job")
+    return StoredMessage(
+        number=number, role=role, content=f"text {number}", timestamp_ms=0, tokens=2, job_id="job"
+    )
 
 
 @given(st.lists(st.sampled_from(["user", "assistant"])))

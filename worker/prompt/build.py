@@ -19,7 +19,7 @@ _OTHER: Final = 1
 """Token ids in the place of a prompt that is not known yet."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
     """The messages from a prompt to its reply, as token ids; `number` is the first one's."""
 
@@ -32,7 +32,7 @@ class Turn:
         return self.contents[-1].role == "assistant"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
     """What the model is given.
 
@@ -80,11 +80,13 @@ class Prompt:
         pending = self.turns[len(answered) :]
         contents = [message for turn in pending for message in turn.contents]
         number = pending[0].number if pending else self.number
-        own = Turn(number, (*contents, self.user, PromptMessage("assistant", reply)))
+        own = Turn(
+            number=number, contents=(*contents, self.user, PromptMessage("assistant", reply))
+        )
         return (*answered, own)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ahead:
     """The window of a next turn: number of its first message, token ids that it begins with."""
 
@@ -121,7 +123,7 @@ def build_prompt(engine: Engine, claim: Claim, history: History, budget: Budget)
         if place >= num_opening
     )
     turns = tuple(
-        Turn(turn[0].number, tuple(_content(engine, message) for message in turn))
+        Turn(number=turn[0].number, contents=tuple(_content(engine, message) for message in turn))
         for turn in split_turns([*history.messages, *brought_along])
     )
     # Instructions that stand right in front of the prompt stay there.
@@ -169,7 +171,11 @@ def _with_its_instructions(turns: tuple[Turn, ...]) -> tuple[tuple[Turn, ...], i
     split = len(last.contents) - len(instructions)
     parts = (last.contents[:split], last.contents[split:])
     numbers = (last.number, last.number + split)
-    apart = [Turn(number, part) for number, part in zip(numbers, parts, strict=True) if part]
+    apart = [
+        Turn(number=number, contents=part)
+        for number, part in zip(numbers, parts, strict=True)
+        if part
+    ]
     return (*earlier, *apart), int(bool(instructions))
 
 
@@ -185,7 +191,9 @@ def build_stateless_prompt(engine: Engine, request: TurnRequest, budget: Budget)
     token_ids = engine.render(_alternating(engine, messages))
     if len(token_ids) > budget.prompt_limit:
         raise ContextLengthExceeded(len(token_ids), budget.window)
-    return Prompt(tuple(token_ids), (), (), messages[-1], 1, 0)
+    return Prompt(
+        token_ids=tuple(token_ids), system=(), turns=(), user=messages[-1], number=1, earlier=0
+    )
 
 
 def look_ahead(
@@ -218,7 +226,7 @@ def look_ahead(
         for token in (_ANY, _OTHER)
     )
     offset = kept[0].number if kept else prompt.number + 2
-    return Ahead(offset, tuple(one[: common_prefix(one, other)]))
+    return Ahead(offset=offset, token_ids=tuple(one[: common_prefix(one, other)]))
 
 
 def _render(

@@ -12,7 +12,7 @@ from shared.errors import ContextLengthExceeded
 from shared.wire.messages import StoredMessage
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
     """How a window is shared out, in tokens.
 
