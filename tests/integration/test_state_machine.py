@@ -147,7 +147,7 @@ class Machine(Model):
         ready, queues = self.ready(), [self.ready(owner)[:1] for owner in OWNERS]
         claim = self.run(self.turns.claim(held.permit, held.worker, held.nonce))
         if claim is not None:
-            job = self.jobs[claim.job]
+            job = self.jobs[claim.job_id]
             assert [job] in queues
             job.tracked = held.tracked
             self.started(held, claim)
@@ -274,9 +274,9 @@ class Machine(Model):
                 break
             self.ended(job, "failed")
         claim = self.run(self.turns.reclaim(worker, nonce))
-        assert (claim and claim.job) == (heir and heir.submission.job_id)
+        assert (claim and claim.job_id) == (heir and heir.submission.job_id)
         if claim is not None:
-            self.started(Held(worker, claim.permit, nonce, by_reclaim=True), claim)
+            self.started(Held(worker, claim.permit_id, nonce, by_reclaim=True), claim)
 
     @precondition(lambda self: self.read)
     @rule(pick=picks, returned=st.booleans())

@@ -55,8 +55,8 @@ async def test_a_turn_whose_workers_died_costs_what_its_log_shows(bench: Bench) 
     await bench.submit(owner="alice")
     claim: Any = await bench.claim()
     piece = Publication(
-        job_id=claim.job,
-        fence=claim.token,
+        job_id=claim.job_id,
+        fence=claim.fence,
         at=0,
         piece=PieceRecord(text="ab", token_ids=(1, 2)),
         evaluated=40,
