@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.tiny_architectures import write
-from worker.engine.backend import NotFinite, Part
+from worker.engine.backend import NotFinite, Part, TokenSampler
 from worker.engine.interface import EngineError, SamplingOptions
 from worker.engine.model import LlamaModel
 from worker.engine.options import ModelOptions
@@ -63,6 +63,14 @@ def _row(seed: int, scale: float, special: dict[int, float]) -> npt.NDArray[np.f
     return row
 
 
+def drawn(model: LlamaModel, sampler: TokenSampler) -> int:
+    """The token behind the only row that was computed."""
+    (token,) = model.draw([sampler])
+    if isinstance(token, EngineError):
+        raise token
+    return token
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LlamaModel]:
     path = write("llama", tmp_path_factory.mktemp("models") / "llama.gguf")
@@ -83,7 +91,7 @@ def test_what_is_drawn_is_finite_and_allowed_or_nothing_is(
             sampler.accept(token)
         for _ in range(3):
             model.logits()[0][:] = row
-            token = model.sample(0, sampler)
+            token = drawn(model, sampler)
             if token == NO_TOKEN:
                 break
             assert 0 <= token < VOCABULARY
@@ -110,7 +118,7 @@ def test_one_number_that_is_none_spoils_a_row(
     sampler = model.make_sampler(SamplingOptions(**options))
     model.logits()[0][:] = _row(0, 1.0, {token: spoilt})
     with pytest.raises(NotFinite, match="NaN"):
-        model.sample(0, sampler)
+        drawn(model, sampler)
     sampler.close()
 
 
@@ -118,5 +126,5 @@ def test_only_an_end_that_is_ignored_could_be_drawn(model: LlamaModel) -> None:
     (end, *_) = model.vocabulary.eog_tokens
     sampler = model.make_sampler(SamplingOptions(ignore_eos=True))
     model.logits()[0][:] = _row(0, -math.inf, {end: 1.0})
-    assert model.sample(0, sampler) == NO_TOKEN
+    assert drawn(model, sampler) == NO_TOKEN
     sampler.close()

@@ -151,12 +151,11 @@ class Backend(Vocabulary, LaneStore, Protocol):
         """
         ...
 
-    def sample(self, output: int, sampler: TokenSampler) -> int:
-        """Draw behind the `output`-th sampled part of the last step.
+    def draw(self, samplers: Sequence[TokenSampler]) -> list[int | EngineError]:
+        """A token behind each sampled part of the last step, in order, or why there is none.
 
-        Raises:
-            NotFinite: something in its lane is no number.
-            EngineError: this reply cannot go on.
+        `NotFinite` is given where something in a lane is no number; any other error means that
+        this reply cannot go on. To be called once for a step.
         """
         ...
 

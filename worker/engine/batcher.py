@@ -248,8 +248,7 @@ class Batcher:
         return self._advance(works, parts)
 
     def _advance(self, works: list[Work], parts: list[Part]) -> None:
-        outputs = 0
-        spoilt: list[tuple[Sequence, NotFinite]] = []
+        drawing: list[tuple[Sequence, TokenSampler]] = []
         for work, part in zip(works, parts, strict=True):
             sequence, lane = work.sequence, work.sequence.lane
             assert lane is not None
@@ -257,35 +256,29 @@ class Batcher:
                 self._evaluated += len(part.token_ids)
             sequence.advance(lane, part.token_ids)
             if part.sampled and sequence.sampler is not None:
-                try:
-                    self._draw(sequence, sequence.sampler, outputs)
-                except NotFinite as error:
-                    spoilt.append((sequence, error))
-                outputs += 1
+                drawing.append((sequence, sequence.sampler))
             elif sequence.num_remaining == 0:
                 self._leave(sequence)
-        if outputs:
+        if drawing:
             self._decoding_passes += 1
-            self._decoded += outputs
+            self._decoded += len(drawing)
+            self._draw(drawing)
+
+    def _draw(self, drawing: list[tuple[Sequence, TokenSampler]]) -> None:
+        """The next token of each reply; if there is none to be had, that is its end alone."""
+        drawn = self._backend.draw([sampler for _, sampler in drawing])
+        spoilt: list[tuple[Sequence, NotFinite]] = []
+        for (sequence, _), token in zip(drawing, drawn, strict=True):
+            if isinstance(token, NotFinite):
+                spoilt.append((sequence, token))
+            elif isinstance(token, EngineError):
+                self._fail(sequence, token)
+            else:
+                self._generated += 1
+                if sequence.take(token) or self._is_full(sequence):
+                    self._leave(sequence)
         if spoilt:
             self._try_again(spoilt)
-
-    def _draw(self, sequence: Sequence, sampler: TokenSampler, output: int) -> None:
-        """A reply's next token; if there is none to be had, that is this reply's end alone.
-
-        Raises:
-            NotFinite: what was computed for it are no numbers.
-        """
-        try:
-            token = self._backend.sample(output, sampler)
-        except NotFinite:
-            raise
-        except EngineError as error:
-            self._fail(sequence, error)
-            return
-        self._generated += 1
-        if sequence.take(token) or self._is_full(sequence):
-            self._leave(sequence)
 
     def _is_full(self, sequence: Sequence) -> bool:
         if len(sequence.token_ids) < self._backend.lane_size:

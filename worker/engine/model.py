@@ -17,9 +17,10 @@ import numpy.typing as npt
 
 from worker.engine.backend import EvaluationFailed, NoRoom, Part, State, TokenSampler
 from worker.engine.batch import Batch
+from worker.engine.candidates import CandidateFinder
 from worker.engine.constraint import Constraints
 from worker.engine.devices import CPU, Device, devices, gpus
-from worker.engine.interface import SamplingOptions
+from worker.engine.interface import EngineError, SamplingOptions
 from worker.engine.library_log import listening
 from worker.engine.model_file import (
     ModelError,
@@ -30,7 +31,7 @@ from worker.engine.model_file import (
 )
 from worker.engine.options import ModelOptions, context_params, model_params
 from worker.engine.placement import Placement
-from worker.engine.sampler import Sampler
+from worker.engine.sampler import Sampler, draw_all
 from worker.engine.vocabulary import ModelVocabulary
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,8 @@ _FLASH_ATTENTION_ON: Final = "Flash Attention enabled"
 """What llama.cpp logs when it was left the choice."""
 _NO_SLOT: Final = 1
 _INVALID_BATCH: Final = -1
+_MOST_DRAWING: Final = 8
+"""Threads that look at logits: memory is no faster with more."""
 _WARM_UP: Final = 32
 """Tokens: few, for machines that are slow."""
 
@@ -78,6 +81,7 @@ class LlamaModel:
         self._copying: set[int] = set()
         self._batch = Batch(self.batch_size)
         self._logits: npt.NDArray[np.float32] | None = None
+        self._finder = CandidateFinder(_drawing_threads(options))
 
     def _make_context(self, options: ModelOptions, found: Sequence[Device]) -> Any:
         params = context_params(options, found)
@@ -178,11 +182,10 @@ class LlamaModel:
         if status != 0:
             raise EvaluationFailed(f"llama_decode: {status}")
 
-    def sample(self, output: int, sampler: TokenSampler) -> int:
-        assert isinstance(sampler, Sampler)
-        row = self.logits()[output]
+    def draw(self, samplers: Sequence[TokenSampler]) -> list[int | EngineError]:
+        ours = [sampler for sampler in samplers if isinstance(sampler, Sampler)]
         with self._native():
-            return sampler.draw(row, self.context, self._batch.outputs[output])
+            return draw_all(self.logits()[: len(ours)], ours, self._finder)
 
     @property
     def outputs(self) -> list[int]:
@@ -267,9 +270,15 @@ class LlamaModel:
 
     def close(self) -> None:
         """Free everything."""
+        self._finder.close()
         llama_cpp.llama_free(self.context)
         llama_cpp.llama_model_free(self._model)
 
 
 def _bytes_at(state: npt.NDArray[np.uint8]) -> Any:
     return state.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
+
+
+def _drawing_threads(options: ModelOptions) -> int:
+    """Threads that look at logits: they run while the model does not."""
+    return min(_MOST_DRAWING, options.threads)

@@ -1,20 +1,28 @@
-"""One reply's sampler chain, made of llama.cpp's own samplers."""
+"""How one reply's tokens are drawn: what it changes about a row of logits, and what it makes of it.
+
+Most replies take a few of a row's largest tokens, which are found for all rows together
+(`candidates.py`, `drawing.py`). What asks for more, or finds a row that is unusual, goes through
+llama.cpp's own samplers. Either way the random numbers are the same.
+"""
 
 import ctypes
+import math
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import llama_cpp
 import numpy as np
-import numpy.typing as npt
 
 from worker.engine.backend import NotFinite
+from worker.engine.candidates import MOST, CandidateFinder, Floats, Ints, Wanted
+from worker.engine.changes import Changes
 from worker.engine.constraint import Constraint
+from worker.engine.drawing import Rule, draw
 from worker.engine.interface import EngineError, SamplingOptions, UnusableRequest
+from worker.engine.uniform import Uniform
 from worker.engine.vocabulary import NO_TOKEN, ModelVocabulary
 
-_PENALTY_LAST_N: Final = 64
 _LEAST: Final = 1e-3
 """A lower temperature is greedy, and a lower penalty of repetition counts as this: dividing by less
 makes numbers that nothing can be drawn from."""
@@ -22,6 +30,8 @@ _LARGEST: Final = 1e30
 """Logits beyond this are no numbers any more once they are divided by what is least, twice."""
 _RANDOM_SEED: Final = 0xFFFFFFFF
 """llama.cpp takes this value to mean "choose one"."""
+_NOT_QUICK: Final = (1.0, 1.0, 0.0, 1.0)
+"""Asked of rows that are drawn from otherwise: their largest number alone."""
 
 
 class Sampler:
@@ -42,102 +52,111 @@ class Sampler:
         options: SamplingOptions,
         constraint: Constraint | None = None,
     ) -> None:
-        biases = _biases(vocabulary, options)
+        self._vocabulary = vocabulary
         self._constraint = constraint
         self._never_ends = options.ignore_eos
-        self._vocabulary = vocabulary
-        penalties = (
+        self._changes = Changes(
+            _biases(vocabulary, options),
             max(options.repeat_penalty, _LEAST),
             options.frequency_penalty,
             options.presence_penalty,
         )
-        has_penalties = penalties != (1.0, 0.0, 0.0)
-        is_greedy = options.temperature < _LEAST
-        self._is_argmax = is_greedy and not (biases or has_penalties)
-        self._chain = llama_cpp.llama_sampler_chain_init(
-            llama_cpp.llama_sampler_chain_default_params()
-        )
-        if biases:
-            self._add(_bias_sampler(biases, vocabulary.size))
-        if has_penalties:
-            self._add(
-                llama_cpp.llama_sampler_init_penalties(vocabulary.size, _PENALTY_LAST_N, *penalties)
-            )
-        if is_greedy:
-            self._add(llama_cpp.llama_sampler_init_greedy())
-        else:
-            self._add_draw(options)
+        self.rule = _rule(options)
+        self._is_greedy = self.rule.count == 1
+        self.row_of_rule = self.rule.as_row() if self.is_quick else _NOT_QUICK
+        """What is asked of the look at all rows."""
+        self._uniform = Uniform(_seed(options.seed))
+        self._chain: Any = None
 
-    def _add_draw(self, options: SamplingOptions) -> None:
-        # top_k first: what follows then sorts a few candidates instead of the whole vocabulary.
-        if options.top_k > 0:
-            self._add(llama_cpp.llama_sampler_init_top_k(options.top_k))
-        if options.top_p < 1:
-            self._add(llama_cpp.llama_sampler_init_top_p(options.top_p, 1))
-        if options.min_p > 0:
-            self._add(llama_cpp.llama_sampler_init_min_p(options.min_p, 1))
-        self._add(llama_cpp.llama_sampler_init_temp(options.temperature))
-        self._add(llama_cpp.llama_sampler_init_dist(_seed(options.seed)))
+    @property
+    def is_quick(self) -> bool:
+        """Whether a few of the largest tokens are enough to draw from."""
+        rule = self.rule
+        if rule.count > 0:
+            return rule.count <= MOST
+        return rule.mass >= 1 and rule.depth > -math.inf
 
-    def _add(self, sampler: Any) -> None:
-        if not sampler:
-            raise EngineError("llama.cpp refuses a sampling option")
-        llama_cpp.llama_sampler_chain_add(self._chain, sampler)
+    def next_uniform(self) -> float:
+        """The random number of the next draw; greedy replies need none."""
+        return 0.0 if self._is_greedy else self._uniform.next()
 
-    def draw(self, logits: npt.NDArray[np.float32], context: Any, position: int) -> int:
-        """Draw a token, and remember it; `NO_TOKEN` if nothing may follow.
+    def prepare(self, logits: Floats) -> None:
+        """Change the row as biases and penalties will have it."""
+        self._changes.apply(logits)
+
+    def settle(self, logits: Floats, largest: float, token: int | None, uniform: float) -> int:
+        """The token that comes next; `NO_TOKEN` if nothing may follow.
 
         Args:
-            logits: the row that was computed.
-            context: of the last step; llama.cpp finds the same row in it.
-            position: where in its batch.
+            logits: the row that was computed, prepared.
+            largest: of its numbers.
+            token: what was drawn from its largest ones; None if that could not be done.
+            uniform: the random number of this draw.
 
         Raises:
             NotFinite: the row holds no numbers that can be drawn from.
             EngineError: nothing can follow, and the reply does not follow its schema yet.
         """
+        if not abs(largest) <= _LARGEST or self._changes.were_extreme:
+            self._changes.undo(logits)
+            if self._has_only_ends(logits):
+                return self._end_of_reply()
+            self._changes.apply(logits)
+            token = None
+        if self._constraint is not None:
+            return self._allowed_token(self._constraint, logits, token, uniform)
+        if token is None:
+            token = self._drawn(logits, uniform)
+        self._changes.remember(token)
+        return token
+
+    def _has_only_ends(self, logits: Floats) -> bool:
+        """Whether a row, as computed, has only what a reply that never ends may not have.
+
+        Raises:
+            NotFinite: it has no numbers.
+        """
         best = int(logits.argmax())
-        # It is the first NaN, if there is one. The library ends the process over such rows.
+        # It is the first NaN, if there is one.
         if not abs(logits[best]) <= _LARGEST:
             raise NotFinite("the model computed numbers that nothing can be drawn from (NaN)")
-        if self._never_ends and self._vocabulary.is_end(best) and not self._has_others(logits):
-            return self._end_of_reply()
-        if self._constraint is not None:
-            return self._draw_allowed(self._constraint, logits)
-        if self._is_argmax:
-            return best
-        return int(llama_cpp.llama_sampler_sample(self._chain, context, position))
+        return self._never_ends and self._vocabulary.is_end(best) and not self._has_others(logits)
 
-    def _has_others(self, logits: npt.NDArray[np.float32]) -> bool:
+    def _has_others(self, logits: Floats) -> bool:
         """Whether anything can be drawn that does not end the reply."""
         others = (logit for token, logit in enumerate(logits) if not self._vocabulary.is_end(token))
         return any(logit >= -_LARGEST for logit in others)  # mostly the first one is
 
-    def _draw_allowed(self, constraint: Constraint, logits: npt.NDArray[np.float32]) -> int:
+    def _allowed_token(
+        self, constraint: Constraint, logits: Floats, token: int | None, uniform: float
+    ) -> int:
         """What is drawn from all tokens is looked at first: asking which of them may follow takes
         longer, and is seldom needed.
         """
         if constraint.is_complete:
             return NO_TOKEN
-        token = self._drawn(logits)
+        if token is None:
+            token = self._drawn(logits, uniform)
         if not self._is_allowed(token):
             allowed = self._allowed(logits)
             if not len(allowed):
                 return self._end_of_reply()
-            token = self._drawn(logits[allowed], allowed)
+            token = self._drawn(logits[allowed], self.next_uniform(), allowed)
         self.accept(token)
         return token
 
-    def _drawn(
-        self, logits: npt.NDArray[np.float32], token_ids: npt.NDArray[np.intp] | None = None
-    ) -> int:
-        """What is drawn from a whole row, or from the part of it that has these ids."""
-        if self._is_argmax:
+    def _drawn(self, logits: Floats, uniform: float, token_ids: Ints | None = None) -> int:
+        """What llama.cpp's samplers leave of a whole row, or of the part of it that has these ids,
+        and a draw from that.
+        """
+        if self._is_greedy:
             best = int(logits.argmax())
             return best if token_ids is None else int(token_ids[best])
+        if self._chain is None:
+            self._chain = _chain(self.rule)
         candidates = _Candidates(logits, token_ids)
         llama_cpp.llama_sampler_apply(self._chain, ctypes.byref(candidates.struct))
-        return candidates.selected
+        return candidates.drawn(uniform)
 
     def _is_allowed(self, token: int) -> bool:
         assert self._constraint is not None
@@ -145,7 +164,7 @@ class Sampler:
             return self._constraint.may_end and not self._never_ends
         return self._constraint.allows(token)
 
-    def _allowed(self, logits: npt.NDArray[np.float32]) -> npt.NDArray[np.intp]:
+    def _allowed(self, logits: Floats) -> Ints:
         assert self._constraint is not None
         allowed = self._constraint.allowed()
         allowed = allowed[logits[allowed] >= -_LARGEST]
@@ -162,11 +181,13 @@ class Sampler:
         """Remember a token that was drawn."""
         if self._constraint is not None and not self._vocabulary.is_end(token):
             self._constraint.accept(token)
-        llama_cpp.llama_sampler_accept(self._chain, token)
+        self._changes.remember(token)
 
     def close(self) -> None:
-        """Free the chain."""
-        llama_cpp.llama_sampler_free(self._chain)
+        """Free what the library has of it."""
+        if self._chain is not None:
+            llama_cpp.llama_sampler_free(self._chain)
+            self._chain = None
 
 
 class _Candidates:
@@ -174,19 +195,45 @@ class _Candidates:
 
     _kind: Final = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
 
-    def __init__(
-        self, logits: npt.NDArray[np.float32], token_ids: npt.NDArray[np.intp] | None
-    ) -> None:
+    def __init__(self, logits: Floats, token_ids: Ints | None) -> None:
         self._data = np.zeros(len(logits), self._kind)
         self._data["id"] = np.arange(len(logits)) if token_ids is None else token_ids
         self._data["logit"] = logits
         data = self._data.ctypes.data_as(ctypes.POINTER(llama_cpp.llama_token_data))
         self.struct = llama_cpp.llama_token_data_array(data, len(logits), -1, False)
 
-    @property
-    def selected(self) -> int:
-        """The token that a chain has chosen."""
-        return int(self._data["id"][self.struct.selected])
+    def drawn(self, uniform: float) -> int:
+        """One of those that a chain has left, in the order in which it left them."""
+        left = self._data[: self.struct.size]
+        weights = np.exp(left["logit"] - left["logit"].max())
+        sums = np.cumsum(weights, dtype=np.float64)
+        return int(left["id"][(sums >= sums[-1] * uniform).argmax()])
+
+
+def _chain(rule: Rule) -> Any:
+    """llama.cpp's samplers of a rule, all but the draw."""
+    # top_k first: what follows then sorts a few candidates instead of the whole vocabulary.
+    samplers = [
+        llama_cpp.llama_sampler_init_top_k(rule.count),
+        llama_cpp.llama_sampler_init_top_p(rule.mass, 1),
+        llama_cpp.llama_sampler_init_min_p(math.exp(rule.depth), 1),
+        llama_cpp.llama_sampler_init_temp(rule.temperature),
+    ]
+    chain = llama_cpp.llama_sampler_chain_init(llama_cpp.llama_sampler_chain_default_params())
+    for sampler in samplers:
+        llama_cpp.llama_sampler_chain_add(chain, sampler)
+    return chain
+
+
+def _rule(options: SamplingOptions) -> Rule:
+    if options.temperature < _LEAST:
+        return Rule(count=1, mass=1.0, depth=0.0, temperature=1.0)
+    return Rule(
+        count=max(options.top_k, 0),
+        mass=options.top_p,
+        depth=math.log(options.min_p) if options.min_p > 0 else -math.inf,
+        temperature=options.temperature,
+    )
 
 
 def _seed(seed: int | None) -> int:
@@ -206,8 +253,27 @@ def _biases(vocabulary: ModelVocabulary, options: SamplingOptions) -> Mapping[in
     return biases
 
 
-def _bias_sampler(biases: Mapping[int, float], num_vocab: int) -> Any:
-    array = (llama_cpp.llama_logit_bias * len(biases))()
-    for entry, (token, bias) in zip(array, biases.items(), strict=True):
-        entry.token, entry.bias = token, ctypes.c_float(bias).value
-    return llama_cpp.llama_sampler_init_logit_bias(num_vocab, len(biases), array)
+def draw_all(
+    rows: Floats, samplers: Sequence[Sampler], finder: CandidateFinder
+) -> list[int | EngineError]:
+    """A token for each row, `NO_TOKEN` where nothing may follow, or why there is none.
+
+    The rows are changed.
+    """
+    for row, sampler in zip(rows, samplers, strict=True):
+        sampler.prepare(row)
+    rules = np.array([sampler.row_of_rule for sampler in samplers])
+    wanted = Wanted(rules[:, 0].astype(np.int64), rules[:, 2].astype(np.float32))
+    found = finder.find(rows, wanted)
+    uniforms = [sampler.next_uniform() for sampler in samplers]
+    drawn = draw(found, rules, uniforms)
+    tokens: list[int | EngineError] = []
+    for number, (sampler, size, largest) in enumerate(
+        zip(samplers, found.sizes.tolist(), found.largest.tolist(), strict=True)
+    ):
+        token = drawn[number] if size and sampler.is_quick else None
+        try:
+            tokens.append(sampler.settle(rows[number], largest, token, uniforms[number]))
+        except EngineError as error:
+            tokens.append(error)
+    return tokens

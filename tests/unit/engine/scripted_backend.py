@@ -121,12 +121,16 @@ class ScriptedBackend:
         self.steps.append(list(parts))
         self._outputs = [part.lane for part in parts if part.sampled]
 
-    def sample(self, output: int, sampler: TokenSampler) -> int:
+    def draw(self, samplers: Sequence[TokenSampler]) -> list[int | EngineError]:
+        assert len(samplers) == len(self._outputs)
+        return [self._drawn(*pair) for pair in zip(self._outputs, samplers, strict=True)]
+
+    def _drawn(self, lane: int, sampler: TokenSampler) -> int | EngineError:
         assert isinstance(sampler, Silent)
         assert not sampler.is_closed
-        if self._outputs[output] in self.spoilt:
-            raise NotFinite("no number")
-        return next_token(self.content[self._outputs[output]])
+        if lane in self.spoilt:
+            return NotFinite("no number")
+        return next_token(self.content[lane])
 
     def save(self, lane: int) -> State:
         self.num_saved += 1
