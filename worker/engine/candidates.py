@@ -1,13 +1,13 @@
 """The few tokens of each row of logits that one can be drawn from, found for all rows together.
 
-A row is read once. What is kept of it are the maxima of a few thousand columns of sixteen tokens
+A row is read once. What is kept of it are the maxima of a few thousand columns of 32 tokens
 each, and of these again the maxima of a few hundred: the k-th largest of those is a bound that at
 least k of the row's tokens reach, and hardly more. Only where a maximum reaches it is looked at
 again. The result is exact, whatever the rows hold.
 """
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
 
@@ -19,17 +19,19 @@ Ints = npt.NDArray[np.intp]
 
 MOST: Final = 500
 """Candidates of a row that can be asked for."""
-_SEGMENTS: Final = 4
+_SEGMENTS: Final = 2
 """Of a row: the maxima of one fit into the fastest cache while it is read."""
-_LAYERS: Final = 16
+_LAYERS: Final = 32
 """Tokens of a column: each is a line of memory to be looked up again."""
+_BLOCK: Final = 8
+"""Rows that are looked at together: what is found in them is still in the caches then."""
 _SMALL: Final = 8192
 """Shorter rows are their own maxima."""
 _LEAST_BOUNDED: Final = 168
 _SPREAD: Final = 4
 """Maxima that a bound is taken from, for each candidate: then one in seven is found for nothing."""
-_LOOSE: Final = 64
-"""Columns that a row may have beyond four for each candidate, before it counts as flat."""
+_MOST_HITS: Final = 4 * MOST + 64
+"""Columns that reach a row's bound, before it counts as flat."""
 _TOKENS_A_THREAD: Final = 1 << 19
 """Waking a thread takes as long as reading a quarter of this."""
 _WORST: Final = np.uint64(0x007F_FFFF_0000_0000)
@@ -76,6 +78,31 @@ class _Found:
     token_ids: Ints
     largest: Floats
 
+    def behind(self, count: int) -> "_Found":
+        """The same, with so many rows before it."""
+        return replace(self, rows=self.rows + count) if count else self
+
+
+class _Space:
+    """Memory of one thread: new memory for every step would cost as much as what is done in it."""
+
+    def __init__(self) -> None:
+        self._maxima = np.empty((0, 0), np.float32)
+        self._reaching = np.empty((0, 0), np.bool_)
+
+    def maxima(self, count: int, width: int) -> Floats:
+        """Room for the maxima of so many rows."""
+        if self._maxima.shape[1] != width:
+            self._maxima = np.empty((_BLOCK, width), np.float32)
+        return self._maxima[:count]
+
+    def reaching(self, maxima: Floats, bounds: Floats) -> npt.NDArray[np.bool_]:
+        """Which maxima reach the bounds of their rows."""
+        count, width = maxima.shape
+        if self._reaching.shape[1] != width:
+            self._reaching = np.empty((_BLOCK, width), np.bool_)
+        return np.greater_equal(maxima, bounds[:, None], out=self._reaching[:count])
+
 
 class CandidateFinder:
     """Looks at all rows of a step.
@@ -85,26 +112,26 @@ class CandidateFinder:
     """
 
     def __init__(self, threads: int) -> None:
-        self._threads = threads
-        self._pool = ThreadPoolExecutor(threads, "logits") if threads > 1 else None
+        self._spaces = [_Space() for _ in range(max(1, threads))]
+        self._pool = ThreadPoolExecutor(threads - 1, "logits") if threads > 1 else None
 
     def find(self, rows: Floats, wanted: Wanted) -> Candidates:
-        """The candidates of each row; of equal ones at the end of a row any may be missing."""
+        """The candidates of each row, all of them or none."""
         borders = self._borders(rows)
-        parts = [
-            (rows[begin:end], wanted.counts[begin:end], wanted.depths[begin:end])
-            for begin, end in pairwise(borders)
+        shares = [
+            (rows, wanted, range(begin, end), space)
+            for (begin, end), space in zip(pairwise(borders), self._spaces, strict=False)
         ]
-        if self._pool is None or len(parts) == 1:
-            found = [_found(*part) for part in parts]
+        if self._pool is None or len(shares) == 1:
+            found = [_found(*share) for share in shares]
         else:
-            futures = [self._pool.submit(_found, *part) for part in parts[1:]]
-            found = [_found(*parts[0]), *(future.result() for future in futures)]
-        return _sorted(found, borders)
+            futures = [self._pool.submit(_found, *share) for share in shares[1:]]
+            found = [_found(*shares[0]), *(future.result() for future in futures)]
+        return _sorted([block for share in found for block in share], len(rows))
 
     def _borders(self, rows: Floats) -> list[int]:
         """Where the threads' shares begin and end."""
-        count = min(self._threads, len(rows), max(1, rows.size // _TOKENS_A_THREAD))
+        count = min(len(self._spaces), len(rows), max(1, rows.size // _TOKENS_A_THREAD))
         return [len(rows) * number // count for number in range(count + 1)]
 
     def close(self) -> None:
@@ -113,16 +140,50 @@ class CandidateFinder:
             self._pool.shutdown()
 
 
-def _found(rows: Floats, counts: npt.NDArray[np.int64], depths: Floats) -> _Found:
+def _found(rows: Floats, wanted: Wanted, share: range, space: _Space) -> list[_Found]:
+    """What one thread finds in its share of the rows."""
+    found = []
+    for begin in range(share.start, share.stop, _BLOCK):
+        block = slice(begin, min(begin + _BLOCK, share.stop))
+        one = _found_in_block(rows[block], wanted.counts[block], wanted.depths[block], space)
+        found.append(one.behind(begin))
+    return found
+
+
+def _found_in_block(
+    rows: Floats, counts: npt.NDArray[np.int64], depths: Floats, space: _Space
+) -> _Found:
     most = int(counts.max())
     if most == 1 and counts.min() == 1:
         return _largest(rows)
     with np.errstate(invalid="ignore", over="ignore"):
-        maxima = _column_maxima(rows)
+        maxima = _column_maxima(rows, space)
         bounds, largest = _bounds(maxima, counts, depths, most)
-        hits = np.divmod(_reaching(maxima, bounds, most), maxima.shape[1])
-        found = _members(rows, hits, bounds)
+        reaching = space.reaching(maxima, bounds)
+        hits = np.flatnonzero(reaching)
+        if len(hits) > _MOST_HITS and (reaching.sum(axis=1) > _MOST_HITS).any():
+            if len(rows) > 1:
+                # Whether a row is flat must not depend on what is asked of others.
+                return _one_by_one(rows, counts, depths, space)
+            hits = hits[:0]
+        found = _members(rows, np.divmod(hits, maxima.shape[1]), bounds)
         return _Found(*found, largest)
+
+
+def _one_by_one(
+    rows: Floats, counts: npt.NDArray[np.int64], depths: Floats, space: _Space
+) -> _Found:
+    singles = [slice(number, number + 1) for number in range(len(rows))]
+    found = [
+        _found_in_block(rows[one], counts[one], depths[one], space).behind(one.start)
+        for one in singles
+    ]
+    return _Found(
+        np.concatenate([one.rows for one in found]),
+        np.concatenate([one.values for one in found]),
+        np.concatenate([one.token_ids for one in found]),
+        np.concatenate([one.largest for one in found]),
+    )
 
 
 def _largest(rows: Floats) -> _Found:
@@ -139,12 +200,14 @@ def _layered(rows: Floats) -> npt.NDArray[np.float32]:
     return whole.reshape(len(rows), _SEGMENTS, _LAYERS, width)
 
 
-def _column_maxima(rows: Floats) -> Floats:
+def _column_maxima(rows: Floats, space: _Space) -> Floats:
     """Of each column; the last few tokens, which fill no layer, belong to the first columns."""
     if rows.shape[1] < _SMALL:
         return rows
     layered = _layered(rows)
-    maxima: Floats = np.maximum.reduce(layered, axis=2).reshape(len(rows), -1)
+    width = _SEGMENTS * layered.shape[3]
+    maxima = space.maxima(len(rows), width)
+    np.maximum.reduce(layered, axis=2, out=maxima.reshape(len(rows), _SEGMENTS, -1))
     _take_in(maxima, rows[:, layered[0].size :])
     return maxima
 
@@ -175,21 +238,8 @@ def _bounds(
         place = few.shape[1] - most
         low = np.partition(few, place, axis=1)[:, place] if place > 0 else few.min(axis=1)
         bounds = np.where(counts > 1, low, bounds)
+    bounds[~np.isfinite(bounds)] = np.inf  # nothing reaches it
     return bounds, largest
-
-
-def _reaching(maxima: Floats, bounds: Floats, most: int) -> Ints:
-    """Where the maxima reach the bounds of their rows; nowhere in rows without a usable bound."""
-    bounds[~np.isfinite(bounds)] = np.inf
-    reaching = maxima >= bounds[:, None]
-    hits = np.flatnonzero(reaching)
-    limit = 4 * most + _LOOSE
-    if len(hits) > limit:
-        flat = reaching.sum(axis=1) > limit
-        if flat.any():
-            bounds[flat] = np.inf
-            return np.flatnonzero(maxima >= bounds[:, None])
-    return hits
 
 
 def _members(rows: Floats, hits: tuple[Ints, Ints], bounds: Floats) -> tuple[Ints, Floats, Ints]:
@@ -231,14 +281,14 @@ def _with_rest(
     )
 
 
-def _sorted(found: list[_Found], borders: list[int]) -> Candidates:
+def _sorted(found: list[_Found], num_rows: int) -> Candidates:
     """Candidates of all rows in a table. One sort of whole numbers orders values and ids."""
-    numbers = np.concatenate([one.rows + begin for one, begin in zip(found, borders, strict=False)])
+    numbers = np.concatenate([one.rows for one in found])
     values = np.concatenate([one.values for one in found])
     token_ids = np.concatenate([one.token_ids for one in found])
-    sizes = np.bincount(numbers, minlength=borders[-1])
+    sizes = np.bincount(numbers, minlength=num_rows)
     first = np.cumsum(sizes) - sizes
-    table = np.full((borders[-1], max(1, int(sizes.max()))), _WORST)
+    table = np.full((num_rows, max(1, int(sizes.max()))), _WORST)
     table[numbers, np.arange(len(numbers)) - first[numbers]] = _keys(values, token_ids)
     table.sort(axis=1)
     table = table[:, ::-1]

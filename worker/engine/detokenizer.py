@@ -36,10 +36,13 @@ class Detokenizer:
         """Add a token; returns what has become final, if anything."""
         self._held_ids.append(token)
         self._held_text += self._decoder.decode(self._piece_of(token))
-        cut = self._stop_position()
-        if cut is not None:
-            return self._take(cut, stopped=True)
-        if self._in_character() or self._may_stop():
+        if self._stop:
+            cut = self._stop_position()
+            if cut is not None:
+                return self._take(cut, stopped=True)
+            if self._may_stop():
+                return None
+        if self._in_character():
             return None
         return self._take(len(self._held_text))
 

@@ -81,7 +81,7 @@ class LlamaModel:
         self._copying: set[int] = set()
         self._batch = Batch(self.batch_size)
         self._logits: npt.NDArray[np.float32] | None = None
-        self._finder = CandidateFinder(_drawing_threads(options))
+        self._finder = CandidateFinder(_drawing_threads(options, is_on_gpu=is_on_gpu))
 
     def _make_context(self, options: ModelOptions, found: Sequence[Device]) -> Any:
         params = context_params(options, found)
@@ -279,6 +279,12 @@ def _bytes_at(state: npt.NDArray[np.uint8]) -> Any:
     return state.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
 
 
-def _drawing_threads(options: ModelOptions) -> int:
-    """Threads that look at logits: they run while the model does not."""
-    return min(_MOST_DRAWING, options.threads)
+def _drawing_threads(options: ModelOptions, *, is_on_gpu: bool) -> int:
+    """Threads that look for tokens to draw.
+
+    Where the CPU evaluates, its threads wait awake for the next step, on the cores that these
+    would need.
+    """
+    if options.drawing_threads is not None:
+        return options.drawing_threads
+    return min(_MOST_DRAWING, options.threads) if is_on_gpu else 1

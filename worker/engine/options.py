@@ -26,6 +26,7 @@ class ModelOptions:
         unified: lanes share one KV buffer instead of having one each (docs/decisions/0010).
         flash_attention: None is what is faster: where it can be on a GPU, not on a CPU.
         device_copies: copy lanes where they lie, not through the host; None is what is faster.
+        drawing_threads: that look for tokens to draw; None is what is faster.
     """
 
     path: Path
@@ -38,6 +39,7 @@ class ModelOptions:
     unified: bool = False
     flash_attention: bool | None = None
     device_copies: bool | None = None
+    drawing_threads: int | None = None
 
     @property
     def step_tokens(self) -> int:

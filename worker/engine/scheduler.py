@@ -25,7 +25,9 @@ class Work:
         """What its lane does in a step."""
         sequence, start = self.sequence, self.sequence.num_computed
         assert sequence.lane is not None, "it runs"
-        size = min(self.num_tokens, sequence.num_until_border)
+        size = self.num_tokens
+        if size > 1:
+            size = min(size, sequence.num_until_border)
         token_ids = sequence.token_ids[start : start + size]
         is_last = start + size == len(sequence.token_ids)
         return Part(sequence.lane.index, start, token_ids, is_last and not sequence.is_background)
@@ -90,16 +92,22 @@ class Scheduler:
 
     def plan(self, budget: int) -> Step:
         """The next step, with at most `budget` tokens of prompts."""
-        decodes = [Work(one, 1) for one in self.active if one.num_remaining == 1]
-        prefills = self._prefills(budget)
-        if self._packed and self._grid is None:
-            decodes += self._between(decodes)
+        decodes, prompts = [], []
+        for one in self.active:
+            remaining = one.num_remaining
+            if remaining == 1:
+                decodes.append(Work(one, 1))
+            elif remaining > 1:
+                prompts.append(one)
+        prefills = self._prefills(prompts, budget)
+        if prompts and self._packed and self._grid is None:
+            decodes += self._between(decodes, prompts)
         # Only lanes that follow each other are evaluated in one pass.
         return Step(sorted(decodes, key=_lane_index), prefills)
 
-    def _prefills(self, budget: int) -> list[Work]:
+    def _prefills(self, prompts: list[Sequence], budget: int) -> list[Work]:
         chosen: list[Work] = []
-        for one in sorted((s for s in self.active if s.num_remaining > 1), key=_urgency):
+        for one in sorted(prompts, key=_urgency):
             wanted = self._chunk(one)
             size = min(wanted, budget)
             least = wanted if self._grid is not None else min(wanted, _SMALLEST)
@@ -117,7 +125,7 @@ class Scheduler:
             wanted = min(wanted, self._grid - sequence.num_computed % self._grid)
         return wanted
 
-    def _between(self, decodes: list[Work]) -> list[Work]:
+    def _between(self, decodes: list[Work], prompts: list[Sequence]) -> list[Work]:
         """One token of each prompt that lies between decodes: a gap would cost a whole pass."""
         indexes = [_lane_index(work) for work in decodes]
         if not indexes:
@@ -125,7 +133,7 @@ class Scheduler:
         low, high = min(indexes), max(indexes)
         return [
             Work(one, 1)
-            for one in self.active
+            for one in prompts
             if one.num_remaining > 2 and one.lane is not None and low < one.lane.index < high
         ]
 

@@ -59,7 +59,8 @@ class Sequence:
     @property
     def is_alone(self) -> bool:
         """Whether nothing else may be evaluated yet."""
-        return self.num_generated < self.request.alone_until
+        until = self.request.alone_until
+        return until > 0 and self.num_generated < until
 
     @property
     def num_computed(self) -> int:
@@ -93,9 +94,10 @@ class Sequence:
         """Its next tokens have been evaluated in its lane."""
         prompt, before = len(self.request.prompt), len(lane.token_ids)
         lane.token_ids.extend(token_ids)
-        new = max(0, min(len(lane.token_ids), prompt) - before)
-        # A reply that had to make room is evaluated anew, which is not its owner's doing.
-        self.request.meter.evaluated = min(prompt, self.request.meter.evaluated + new)
+        if before < prompt:
+            new = min(len(lane.token_ids), prompt) - before
+            # A reply that had to make room is evaluated anew, which is not its owner's doing.
+            self.request.meter.evaluated = min(prompt, self.request.meter.evaluated + new)
 
     def take(self, token: int) -> bool:
         """Add a token that was drawn; returns whether the reply ends with it."""

@@ -1,0 +1,211 @@
+"""Drawing for many rows at once, beside llama.cpp's own chain with the same seeds."""
+
+import ctypes
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import llama_cpp
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from worker.engine.candidates import CandidateFinder, Floats, Wanted
+from worker.engine.interface import SamplingOptions
+from worker.engine.sampler import Sampler, draw_all
+
+VOCABULARIES: Final = (259, 8191, 8192, 32_001, 49_152, 128_256)
+KIND: Final = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
+
+
+class Words:
+    """As much of a vocabulary as a sampler asks for."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.eog_tokens = [2]
+
+    def is_end(self, token: int) -> bool:
+        return token == 2
+
+
+class Chain:
+    """llama.cpp's samplers in their order, the last one included."""
+
+    def __init__(self, size: int, options: SamplingOptions) -> None:
+        self.handle = llama_cpp.llama_sampler_chain_init(
+            llama_cpp.llama_sampler_chain_default_params()
+        )
+        penalties = (options.repeat_penalty, options.frequency_penalty, options.presence_penalty)
+        biases = dict(options.logit_bias)
+        array = (llama_cpp.llama_logit_bias * len(biases))(*biases.items())
+        self.add(llama_cpp.llama_sampler_init_logit_bias(size, len(biases), array))
+        self.add(llama_cpp.llama_sampler_init_penalties(size, 64, *penalties))
+        if options.temperature == 0:
+            self.add(llama_cpp.llama_sampler_init_greedy())
+            return
+        self.add(llama_cpp.llama_sampler_init_top_k(options.top_k))
+        self.add(llama_cpp.llama_sampler_init_top_p(options.top_p, 1))
+        self.add(llama_cpp.llama_sampler_init_min_p(options.min_p, 1))
+        self.add(llama_cpp.llama_sampler_init_temp(options.temperature))
+        self.add(llama_cpp.llama_sampler_init_dist(options.seed or 0))
+
+    def add(self, sampler: Any) -> None:
+        llama_cpp.llama_sampler_chain_add(self.handle, sampler)
+
+    def draw(self, row: Floats) -> int:
+        data = np.zeros(len(row), KIND)
+        data["id"], data["logit"] = np.arange(len(row)), row
+        pointer = data.ctypes.data_as(ctypes.POINTER(llama_cpp.llama_token_data))
+        array = llama_cpp.llama_token_data_array(pointer, len(row), -1, False)
+        llama_cpp.llama_sampler_apply(self.handle, ctypes.byref(array))
+        token = int(data["id"][array.selected])
+        llama_cpp.llama_sampler_accept(self.handle, token)
+        return token
+
+    def close(self) -> None:
+        llama_cpp.llama_sampler_free(self.handle)
+
+
+def sampler_of(size: int, options: SamplingOptions) -> Sampler:
+    return Sampler(Words(size), options)  # type: ignore[arg-type]  # as much of one as is needed
+
+
+def rows_of(seed: int, count: int, size: int, scale: float = 2.0) -> Floats:
+    return np.random.default_rng(seed).normal(0, scale, (count, size)).astype(np.float32)
+
+
+def draw(
+    rows: Floats, samplers: Sequence[Sampler], finder: CandidateFinder | None = None
+) -> list[int]:
+    tokens = draw_all(rows.copy(), samplers, finder or CandidateFinder(1))
+    assert all(isinstance(token, int) for token in tokens)
+    return [token for token in tokens if isinstance(token, int)]
+
+
+OPTIONS: Final = (
+    SamplingOptions(),
+    SamplingOptions(temperature=0),
+    SamplingOptions(top_p=1, min_p=0),
+    SamplingOptions(temperature=1.5, top_k=100, top_p=0.5),
+    SamplingOptions(top_p=1, min_p=0.2, top_k=7),
+    SamplingOptions(top_k=1),
+    SamplingOptions(top_k=400, min_p=0, temperature=0.3),
+    SamplingOptions(top_k=2**31 - 1),
+    SamplingOptions(top_k=0, top_p=0.9, min_p=0),
+    SamplingOptions(top_k=0, top_p=1, min_p=0),
+    SamplingOptions(repeat_penalty=1.3, frequency_penalty=0.4, presence_penalty=-0.3),
+    SamplingOptions(repeat_penalty=1.3, temperature=0),
+    SamplingOptions(logit_bias=((5, 9.5), (7, 9.0), (8, -100.0)), presence_penalty=0.5),
+)
+
+
+@pytest.mark.parametrize("size", VOCABULARIES)
+def test_the_same_tokens_as_the_librarys_chain_draws(size: int) -> None:
+    options = [replace(one, seed=number + 1) for number, one in enumerate(OPTIONS)]
+    chains = [Chain(size, one) for one in options]
+    samplers = [sampler_of(size, one) for one in options]
+    for step in range(12):
+        # The same rows for three steps, so that penalties find something.
+        rows = rows_of(step // 3, len(options), size)
+        theirs = [chain.draw(row) for chain, row in zip(chains, rows, strict=True)]
+        assert draw(rows, samplers) == theirs
+    for chain, sampler in zip(chains, samplers, strict=True):
+        chain.close()
+        sampler.close()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        SamplingOptions(),
+        SamplingOptions(top_k=0, top_p=1, min_p=0.05),  # the order of its candidates is another
+        SamplingOptions(top_k=0, top_p=1, min_p=0, temperature=0.4),
+        SamplingOptions(top_k=20, temperature=2.0, min_p=0, logit_bias=((11, 8.0),)),
+    ],
+)
+def test_the_distribution_is_that_of_the_librarys_chain(options: SamplingOptions) -> None:
+    size, draws, together = 2048, 60_000, 250
+    row = rows_of(1, 1, size, 1.5)
+    chain = Chain(size, replace(options, seed=1))
+    theirs = [chain.draw(row[0]) for _ in range(draws)]
+    chain.close()
+    samplers = [sampler_of(size, replace(options, seed=2 + n)) for n in range(together)]
+    rows = np.repeat(row, together, axis=0)
+    ours = [token for _ in range(draws // together) for token in draw(rows, samplers)]
+    first, second = (np.bincount(tokens, minlength=size) for tokens in (ours, theirs))
+    statistic, freedom = chi_square(first, second)
+    # Five standard deviations of the statistic, whose mean is the degrees of freedom.
+    assert freedom >= 4
+    assert statistic < freedom + 5 * math.sqrt(2 * freedom)
+
+
+def chi_square(first: npt.NDArray[np.intp], second: npt.NDArray[np.intp]) -> tuple[float, int]:
+    """Of two samples of equal size, tokens seldom seen taken together."""
+    both = first + second
+    often = both >= 20
+    a = np.append(first[often], first[~often].sum())
+    b = np.append(second[often], second[~often].sum())
+    seen = a + b > 0
+    a, b = a[seen], b[seen]
+    return float(((a - b) ** 2 / (a + b)).sum()), len(a) - 1
+
+
+@pytest.mark.parametrize("size", VOCABULARIES)
+def test_candidates_are_the_largest_whatever_the_threads_and_the_neighbours(size: int) -> None:
+    rows = rows_of(3, 21, size)
+    rows[3] = np.round(rows[3])  # many are equal
+    rows[4, -9:] = 50.0  # the last ones, which may belong to no column
+    rows[5, ::5] = 7.0
+    rows[6] = 0.0
+    rows[7] = -np.inf
+    rows[7, 123] = 1.0
+    rows[8, 17] = np.nan
+    counts = np.array([1, 40, 500] * 7)
+    finder = CandidateFinder(3)
+    found = finder.find(rows, Wanted(counts, np.zeros(21, np.float32)))
+    finder.close()
+    for number, (row, count) in enumerate(zip(rows, counts, strict=True)):
+        alone = CandidateFinder(1).find(
+            rows[number : number + 1], Wanted(counts[number : number + 1], np.zeros(1, np.float32))
+        )
+        assert bool(found.sizes[number]) == bool(alone.sizes[0])
+        assert (found.largest[number] == row.max()) or np.isnan(row.max())
+        if found.sizes[number]:
+            order = np.lexsort((np.arange(size), -row))[:count]
+            assert found.token_ids[number, : len(order)].tolist() == order.tolist()
+            assert alone.token_ids[0, : len(order)].tolist() == order.tolist()
+            assert np.array_equal(found.values[number, : len(order)], row[order])
+    assert np.isnan(found.largest).tolist() == [number == 8 for number in range(21)]
+
+
+def test_all_that_reach_a_bound() -> None:
+    rows = rows_of(4, 2, 32_001)
+    depths = np.array([-1.0, -2.0], np.float32)
+    found = CandidateFinder(1).find(rows, Wanted(np.zeros(2, np.int64), depths))
+    for number, row in enumerate(rows):
+        expected = np.flatnonzero(row >= row.max() + depths[number])
+        assert sorted(found.token_ids[number, : found.sizes[number]]) == expected.tolist()
+
+
+def test_a_seeded_reply_does_not_depend_on_its_company_or_the_threads() -> None:
+    size, steps = 20_000, 8
+    rows = [rows_of(100 + step, len(OPTIONS), size) for step in range(steps)]
+    seeded = [replace(one, seed=7) for one in OPTIONS]
+
+    def reply(number: int, company: Sequence[int], threads: int) -> list[int]:
+        finder = CandidateFinder(threads)
+        samplers = [sampler_of(size, seeded[one]) for one in (*company, number)]
+        drawn = [draw(step[[*company, number]], samplers, finder)[-1] for step in rows]
+        finder.close()
+        for sampler in samplers:
+            sampler.close()
+        return drawn
+
+    everybody = tuple(range(len(OPTIONS)))
+    for number in everybody:
+        alone = reply(number, (), 1)
+        for company, threads in itertools.product([everybody, everybody[::-1] * 2], [1, 3]):
+            assert reply(number, company, threads) == alone
