@@ -1,4 +1,4 @@
-"""Decoding with llama.cpp's samplers on the host, or on the device behind the last layer."""
+"""Decoding with llama.cpp's samplers on the device, behind the last layer."""
 
 import time
 from collections.abc import Callable
@@ -26,9 +26,7 @@ class Mode:
 
 
 MODES: Final = (
-    Mode(name="defaults, on the host", top_k=40, on_device=False),
     Mode(name="defaults, on the device", top_k=40, on_device=True),
-    Mode(name="greedy, on the host", top_k=0, on_device=False),
     Mode(name="greedy, on the device", top_k=0, on_device=True),
 )
 

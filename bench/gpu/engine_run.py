@@ -18,10 +18,11 @@ LONGEST_STEP_S: Final = 2.5
 
 @dataclass(frozen=True, kw_only=True)
 class Tick:
-    """One tick of the engine, and its share inside the evaluation; seconds."""
+    """One tick of the engine, and its shares: evaluation, drawing; seconds."""
 
     seconds: float
     decode_s: float
+    draw_s: float
 
 
 class EngineRun:
@@ -69,10 +70,12 @@ class EngineRun:
     def ticks(self, count: int) -> list[Tick]:
         found = []
         for _ in range(count):
-            began, decode_s = time.perf_counter(), self._model.decode_s
+            model, began = self._model, time.perf_counter()
+            decode_s, draw_s = model.decode_s, model.draw_s
             self._batcher.tick()
             seconds = time.perf_counter() - began
-            found.append(Tick(seconds=seconds, decode_s=self._model.decode_s - decode_s))
+            decode_s, draw_s = model.decode_s - decode_s, model.draw_s - draw_s
+            found.append(Tick(seconds=seconds, decode_s=decode_s, draw_s=draw_s))
         return found
 
     def end(self) -> None:

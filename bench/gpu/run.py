@@ -29,6 +29,7 @@ STEPS: Final = {
     "model": 120,
     "batched_bench": 150,
     "engine": 180,
+    "drawing": 60,
     "intrusion": 90,
     "variants": 90,
     "state": 60,

@@ -12,8 +12,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +23,7 @@ import numpy as np
 
 from bench.cpu import cpu_model
 from bench.gpu.device_sampling import MODES, DeviceLoop
-from bench.gpu.engine_run import EngineRun, prefill, timed_ms, triple
+from bench.gpu.engine_run import EngineRun, Tick, prefill, timed_ms, triple
 from bench.gpu.moves import ways
 from bench.gpu.profiles import Profile
 from bench.gpu.run import Plan
@@ -31,11 +32,14 @@ from bench.gpu.variants import churn, variants
 from bench.host_cost import KINDS, host_costs
 from bench.random_model import SHAPES, write_model
 from worker.engine.backend import State
+from worker.engine.candidates import CandidateFinder
 from worker.engine.devices import devices
 from worker.engine.interface import SamplingOptions
 from worker.engine.model import LlamaModel
 
 REPEATS: Final = 5
+SAMPLED: Final = ("defaults", "greedy", "penalties")
+DRAWING_THREADS: Final = (1, 2, 4, 8, 16)
 TICKS_OF_A_PROMPT: Final = 4
 SLACK: Final = 24
 """Tokens of a window beyond what is asked for."""
@@ -106,7 +110,7 @@ def engine(step: Step) -> None:
         window = step.profile.context + reply_tokens(step.profile, count)
         with closing(step.model(count, window)) as loaded:
             loaded.warm_up()
-            for kind in ("defaults", "greedy"):
+            for kind in SAMPLED:
                 step.row(**decoding(step, loaded, kind))
 
 
@@ -117,23 +121,69 @@ def reply_tokens(profile: Profile, count: int) -> int:
 
 def decoding(step: Step, model: LlamaModel, kind: str) -> dict[str, Any]:
     """A reply in every lane of the model."""
-    profile, lanes = step.profile, model.num_lanes
-    run = EngineRun(model)
-    for lane in range(lanes):
-        prompt = step.prompt(lane, profile.context)
-        run.submit(prompt, reply_tokens(profile, lanes), KINDS[kind])
-    prefill_s = run.until_begun(lanes)
-    ticks = run.ticks(profile.decodes)
+    lanes = model.num_lanes
+    run, prefill_s = begun(step, model, kind)
+    ticks = run.ticks(step.profile.decodes)
     run.end()
     return {
         "sequences": lanes,
         "sampling": kind,
-        "prefill_tok_s": lanes * profile.context / prefill_s,
+        "prefill_tok_s": lanes * step.profile.context / prefill_s,
         "decode_tok_s": lanes / statistics.median(tick.seconds for tick in ticks),
+        **times_of(ticks),
+    }
+
+
+def begun(step: Step, model: LlamaModel, kind: str, rounds: int = 1) -> tuple[EngineRun, float]:
+    """A reply in every lane, each with a token, and the seconds that their prompts took.
+
+    Args:
+        rounds: of `profile.decodes` ticks that will follow.
+    """
+    profile, lanes = step.profile, model.num_lanes
+    run = EngineRun(model)
+    for lane in range(lanes):
+        length = reply_tokens(profile, lanes) + (rounds - 1) * profile.decodes
+        run.submit(step.prompt(lane, profile.context), length, KINDS[kind])
+    return run, run.until_begun(lanes)
+
+
+def times_of(ticks: Sequence[Tick]) -> dict[str, Any]:
+    """Milliseconds of a tick: all of it, and what it consists of."""
+    return {
         "step_ms": triple([tick.seconds * 1000 for tick in ticks]),
         "device_ms": triple([tick.decode_s * 1000 for tick in ticks]),
         "host_ms": triple([(tick.seconds - tick.decode_s) * 1000 for tick in ticks]),
+        "drawing_ms": triple([tick.draw_s * 1000 for tick in ticks]),
     }
+
+
+def drawing(step: Step) -> None:
+    """How many threads should look at the logits, and whether the CPU's own are in their way.
+
+    With all layers on a GPU the CPU still evaluates a little, and its threads stay awake for a
+    while afterwards.
+    """
+    profile = step.profile
+    lanes, cores = max(2, profile.sequences[-2]), len(os.sched_getaffinity(0))
+    counts = [count for count in DRAWING_THREADS if count <= cores]
+    window = profile.context + reply_tokens(profile, lanes) + len(counts) * profile.decodes
+    for evaluating in sorted({cores, 1}, reverse=True):
+        options = replace(step.options(lanes, window), threads=evaluating)
+        with closing(LlamaModel(options)) as loaded:
+            loaded.warm_up()
+            run, _ = begun(step, loaded, "defaults", rounds=len(counts))
+            for count in counts:
+                loaded.finder.close()
+                loaded.finder = CandidateFinder(count)
+                ticks = run.ticks(profile.decodes)
+                step.row(
+                    sequences=lanes,
+                    threads_of_the_evaluation=evaluating,
+                    threads_that_draw=count,
+                    **times_of(ticks),
+                )
+            run.end()
 
 
 def intrusion(step: Step) -> None:
@@ -220,19 +270,20 @@ def host_cost(step: Step) -> None:
 
 
 def device_sampling(step: Step) -> None:
-    """llama.cpp's backend samplers: what it would save to draw on the device."""
+    """llama.cpp's backend samplers, without an engine: what it costs to draw on the device."""
     profile = step.profile
-    options = step.options(max(2, profile.sequences[-2]), profile.context + 4 * profile.decodes)
-    for mode in MODES:
-        with closing(DeviceLoop(options, mode)) as loop:
-            loop.prefill(profile.context, step.prompt)
-            times = loop.steps(profile.decodes)
-        step.row(
-            sequences=options.lanes,
-            drawing=mode.name,
-            step_ms=triple([one.total_ms for one in times]),
-            evaluation_ms=triple([one.decode_ms for one in times]),
-        )
+    for lanes in sorted({max(2, count) for count in profile.sequences[-3:-1]}):
+        options = step.options(lanes, profile.context + 4 * profile.decodes)
+        for mode in MODES:
+            with closing(DeviceLoop(options, mode)) as loop:
+                loop.prefill(profile.context, step.prompt)
+                times = loop.steps(profile.decodes)
+            step.row(
+                sequences=lanes,
+                drawing=mode.name,
+                step_ms=triple([one.total_ms for one in times]),
+                evaluation_ms=triple([one.decode_ms for one in times]),
+            )
 
 
 def system(step: Step) -> None:
@@ -249,6 +300,7 @@ ALL: Final = (
     model,
     batched_bench,
     engine,
+    drawing,
     intrusion,
     variants,
     state,

@@ -29,7 +29,7 @@ def test_a_run_in_small_fills_every_table(tmp_path: Path) -> None:
     assert all(step["rows"] for step in known["steps"].values())
     decoding = known["steps"]["engine"]["rows"]
     assert {(row["sequences"], row["sampling"]) for row in decoding} == {
-        (count, kind) for count in (1, 4) for kind in ("defaults", "greedy")
+        (count, kind) for count in (1, 4) for kind in ("defaults", "greedy", "penalties")
     }
     assert (tmp_path / "report.md").read_text() == markdown(known)
     for name in STEPS:

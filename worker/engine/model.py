@@ -59,7 +59,8 @@ class LlamaModel:
         self.packed = not options.unified
         self.native_s = 0.0
         self.decode_s = 0.0
-        """Seconds of evaluation alone; `native_s` has samplers and states, too."""
+        """Seconds of evaluation alone; `native_s` has drawing and states, too."""
+        self.draw_s = 0.0
         llama_cpp.llama_backend_init()
         found = gpus()
         self._model = load_model(options.path, model_params(options, found))
@@ -81,7 +82,7 @@ class LlamaModel:
         self._copying: set[int] = set()
         self._batch = Batch(self.batch_size)
         self._logits: npt.NDArray[np.float32] | None = None
-        self._finder = CandidateFinder(_drawing_threads(options, is_on_gpu=is_on_gpu))
+        self.finder = CandidateFinder(_drawing_threads(options, is_on_gpu=is_on_gpu))
 
     def _make_context(self, options: ModelOptions, found: Sequence[Device]) -> Any:
         params = context_params(options, found)
@@ -184,8 +185,11 @@ class LlamaModel:
 
     def draw(self, samplers: Sequence[TokenSampler]) -> list[int | EngineError]:
         ours = [sampler for sampler in samplers if isinstance(sampler, Sampler)]
+        began = time.monotonic()
         with self._native():
-            return draw_all(self.logits()[: len(ours)], ours, self._finder)
+            tokens = draw_all(self.logits()[: len(ours)], ours, self.finder)
+        self.draw_s += time.monotonic() - began
+        return tokens
 
     @property
     def outputs(self) -> list[int]:
@@ -270,7 +274,7 @@ class LlamaModel:
 
     def close(self) -> None:
         """Free everything."""
-        self._finder.close()
+        self.finder.close()
         llama_cpp.llama_free(self.context)
         llama_cpp.llama_model_free(self._model)
 
