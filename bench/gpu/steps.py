@@ -266,6 +266,7 @@ def host_cost(step: Step) -> None:
                 sampling=cost.kind,
                 ours_ms=triple(cost.ours_ms),
                 chain_in_C_ms=triple(cost.chain_ms) if cost.chain_ms else "",
+                reading_once_ms=triple(cost.read_ms),
             )
 
 

@@ -58,8 +58,8 @@ class Candidates:
     Args:
         values: rows × places; behind the last candidate of a row minus infinity.
         token_ids: of the values.
-        sizes: how many there are; 0 for a row that has to be looked at otherwise, because it has
-            too many or holds no numbers.
+        sizes: how many there are; 0 for a row that has to be looked at otherwise, because too many
+            of its tokens are equal, or infinite. With a NaN in a row they mean nothing.
         largest: the maxima of all rows; NaN where a row has one.
     """
 
@@ -286,7 +286,10 @@ def _sorted(found: list[_Found], num_rows: int) -> Candidates:
     numbers = np.concatenate([one.rows for one in found])
     values = np.concatenate([one.values for one in found])
     token_ids = np.concatenate([one.token_ids for one in found])
+    largest = np.concatenate([one.largest for one in found])
     sizes = np.bincount(numbers, minlength=num_rows)
+    if len(numbers) == num_rows and sizes.max() == 1:
+        return Candidates(values[:, None], token_ids[:, None], sizes, largest)
     first = np.cumsum(sizes) - sizes
     table = np.full((num_rows, max(1, int(sizes.max()))), _WORST)
     table[numbers, np.arange(len(numbers)) - first[numbers]] = _keys(values, token_ids)
@@ -296,7 +299,7 @@ def _sorted(found: list[_Found], num_rows: int) -> Candidates:
         _values(table),
         (~table & np.uint64(0xFFFF_FFFF)).astype(np.intp),
         sizes,
-        np.concatenate([one.largest for one in found]),
+        largest,
     )
 
 
