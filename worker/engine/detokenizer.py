@@ -34,8 +34,11 @@ class Detokenizer:
 
     def push(self, token: int) -> Decoded | None:
         """Add a token; returns what has become final, if anything."""
+        piece = self._piece_of(token)
+        if not self._held_ids and not self._stop and piece.isascii():
+            return Decoded(piece.decode("ascii"), (token,))  # nearly all there are
         self._held_ids.append(token)
-        self._held_text += self._decoder.decode(self._piece_of(token))
+        self._held_text += self._decoder.decode(piece)
         if self._stop:
             cut = self._stop_position()
             if cut is not None:

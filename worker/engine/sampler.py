@@ -63,18 +63,12 @@ class Sampler:
         )
         self.rule = _rule(options)
         self._is_greedy = self.rule.count == 1
+        self.is_quick = _is_quick(self.rule)
+        """Whether a few of the largest tokens are enough to draw from."""
         self.row_of_rule = self.rule.as_row() if self.is_quick else _NOT_QUICK
         """What is asked of the look at all rows."""
         self._uniform = Uniform(_seed(options.seed))
         self._chain: Any = None
-
-    @property
-    def is_quick(self) -> bool:
-        """Whether a few of the largest tokens are enough to draw from."""
-        rule = self.rule
-        if rule.count > 0:
-            return rule.count <= MOST
-        return rule.mass >= 1 and rule.depth > -math.inf
 
     def next_uniform(self) -> float:
         """The random number of the next draw; greedy replies need none."""
@@ -223,6 +217,12 @@ def _chain(rule: Rule) -> Any:
     for sampler in samplers:
         llama_cpp.llama_sampler_chain_add(chain, sampler)
     return chain
+
+
+def _is_quick(rule: Rule) -> bool:
+    if rule.count > 0:
+        return rule.count <= MOST
+    return rule.mass >= 1 and rule.depth > -math.inf
 
 
 def _rule(options: SamplingOptions) -> Rule:
