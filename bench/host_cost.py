@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -112,17 +112,20 @@ def host_costs(
     kinds: Sequence[str] = tuple(KINDS),
     *,
     steps: int = STEPS,
+    more: Mapping[str, Any] | None = None,
 ) -> Iterator[HostCost]:
     """Measure all combinations.
 
     Args:
         folder: for the models and the compiled loop.
+        more: of the models' options.
     """
     chain_library = compiled_chain(folder)
     for vocab in vocabularies:
         path = write_model(folder / f"{vocab}.gguf", replace(SHAPES["tiny"], layers=1, vocab=vocab))
         for count in sequences:
             options = ModelOptions(path, WINDOW, len(os.sched_getaffinity(0)), lanes=count)
+            options = replace(options, **(more or {}))
             model = ReadModel(options)
             for kind in kinds:
                 yield measured(model, kind, steps, chain_library)

@@ -14,8 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,18 +40,23 @@ STEPS: Final = {
     "system": 120,
 }
 """In this order; seconds that each may take."""
+MODEL_OPTIONS: Final = ("gpu_threads", "drawing_threads")
 LAST_LINES: Final = 15
 LEFT_FOR_LAST_S: Final = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What a run does, as its steps are told."""
+    """What a run does, as its steps are told.
+
+    Args:
+        options: of every model, beside what a worker would choose.
+    """
 
     profile: str
     model: str
     batched_bench: str | None
-    sequences: Sequence[int] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 def main() -> None:
@@ -62,6 +67,8 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("build/gpu-results"))
     parser.add_argument("--steps", nargs="+", choices=STEPS, default=tuple(STEPS))
     parser.add_argument("--batched-bench", type=Path, help="llama.cpp's tool of the same build")
+    for name in MODEL_OPTIONS:
+        parser.add_argument(f"--{name.replace('_', '-')}", type=int, help="see ModelOptions")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + options.minutes * 60
@@ -75,6 +82,7 @@ def main() -> None:
             profile=options.profile,
             model=str(Path(folder) / "random.gguf"),
             batched_bench=str(batched_bench) if batched_bench is not None else None,
+            options={n: v for n in MODEL_OPTIONS if (v := getattr(options, n)) is not None},
         )
         results = Results(options.output, options.kit)
         for name in options.steps:

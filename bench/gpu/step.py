@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,8 @@ class Step:
         return LlamaModel(self.options(lanes, window))
 
     def options(self, lanes: int, window: int) -> ModelOptions:
-        return ModelOptions(self.path, window, len(os.sched_getaffinity(0)), lanes=lanes)
+        options = ModelOptions(self.path, window, len(os.sched_getaffinity(0)), lanes=lanes)
+        return replace(options, **self.plan.options)
 
     def prompt(self, number: int, size: int) -> tuple[int, ...]:
         """Token ids that no other prompt begins with."""

@@ -168,8 +168,8 @@ def drawing(step: Step) -> None:
     lanes, cores = max(2, profile.sequences[-2]), len(os.sched_getaffinity(0))
     counts = [count for count in DRAWING_THREADS if count <= cores]
     window = profile.context + reply_tokens(profile, lanes) + len(counts) * profile.decodes
-    for evaluating in sorted({cores, 1}, reverse=True):
-        options = replace(step.options(lanes, window), threads=evaluating)
+    for evaluating in sorted({cores, max(1, cores // 4), 1}, reverse=True):
+        options = replace(step.options(lanes, window), gpu_threads=evaluating)
         with closing(LlamaModel(options)) as loaded:
             loaded.warm_up()
             run, _ = begun(step, loaded, "defaults", rounds=len(counts))
@@ -257,7 +257,11 @@ def host_cost(step: Step) -> None:
     profile = step.profile
     with tempfile.TemporaryDirectory() as folder:
         costs = host_costs(
-            Path(folder), profile.host_vocabularies, profile.sequences, steps=profile.decodes // 2
+            Path(folder),
+            profile.host_vocabularies,
+            profile.sequences,
+            steps=profile.decodes // 2,
+            more=step.plan.options,
         )
         for cost in costs:
             step.row(

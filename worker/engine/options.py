@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import llama_cpp
 
 from worker.engine.devices import Device
+
+_MOST_BESIDE_GPU: Final = 4
+"""Threads that look embeddings up: of 512 tokens in less than a millisecond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,8 @@ class ModelOptions:
         flash_attention: None is what is faster: where it can be on a GPU, not on a CPU.
         device_copies: copy lanes where they lie, not through the host; None is what is faster.
         drawing_threads: that look for tokens to draw; None is what is faster.
+        gpu_threads: for what the CPU evaluates where all layers are on a GPU; None is what is
+            faster.
     """
 
     path: Path
@@ -40,6 +45,7 @@ class ModelOptions:
     flash_attention: bool | None = None
     device_copies: bool | None = None
     drawing_threads: int | None = None
+    gpu_threads: int | None = None
 
     @property
     def step_tokens(self) -> int:
@@ -62,7 +68,7 @@ def context_params(options: ModelOptions, found: Sequence[Device]) -> Any:
     # Whole caches also for sliding windows: lanes are cut and gone on with anywhere.
     params.swa_full = True
     # One governs single tokens, the other everything longer.
-    params.n_threads = params.n_threads_batch = options.threads
+    params.n_threads = params.n_threads_batch = _threads(options, found)
     params.no_perf = True
     return params
 
@@ -75,6 +81,16 @@ def model_params(options: ModelOptions, found: Sequence[Device]) -> Any:
         params.split_mode = llama_cpp.LLAMA_SPLIT_MODE_NONE
         params.main_gpu = options.device % len(found)
     return params
+
+
+def _threads(options: ModelOptions, found: Sequence[Device]) -> int:
+    # Tokens' embeddings are looked up on the CPU, and nothing else. Its threads then wait awake for
+    # the rest of the step, on cores that those that draw need.
+    if not found or options.gpu_layers >= 0:
+        return options.threads
+    if options.gpu_threads is not None:
+        return options.gpu_threads
+    return max(1, min(_MOST_BESIDE_GPU, options.threads // 4))
 
 
 def _flash_attention(options: ModelOptions, found: Sequence[Device]) -> int:

@@ -60,3 +60,19 @@ def test_the_cache_holds_a_window_for_each_lane_and_lies_on_the_gpu() -> None:
 def test_a_step_has_room_for_a_token_of_each_lane() -> None:
     params = context_params(options(lanes=200, batch=64), [gpu(0)])
     assert params.n_batch == params.n_ubatch == 200
+
+
+@pytest.mark.parametrize(
+    ("gpus", "changes", "told"),
+    [
+        (1, {"threads": 16}, 4),
+        (1, {"threads": 64}, 4),
+        (1, {"threads": 2}, 1),
+        (1, {"threads": 16, "gpu_threads": 16}, 16),
+        (1, {"threads": 16, "gpu_layers": 20}, 16),
+        (0, {"threads": 16, "gpu_threads": 1}, 16),
+    ],
+)
+def test_few_threads_wait_awake_beside_a_gpu(gpus: int, changes: dict[str, int], told: int) -> None:
+    params = context_params(options(**changes), [gpu(number) for number in range(gpus)])
+    assert (params.n_threads, params.n_threads_batch) == (told, told)
