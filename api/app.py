@@ -48,7 +48,7 @@ from shared.store.event_log import EventLog
 from shared.store.jobs import Jobs
 from shared.store.keys import Keys
 from shared.store.queue import Queue
-from shared.store.turns import Turns
+from shared.store.submissions import Submissions
 from shared.store.workers import Workers
 
 
@@ -111,7 +111,7 @@ async def create_api(settings: Settings, redis: Redis) -> AsyncIterator[Api]:
     keys = Keys(settings.namespace)
     events = EventLog(redis, keys)
     feed = EventFeed(redis, keys, events)
-    turns = Turns(redis, keys, settings)
+    turns = Submissions(redis, keys, settings)
     places, headroom = Places(turns), Headroom(redis, keys)
     access = Access(ring, Misses())
     intake = Intake(settings, turns, headroom, feed.api)

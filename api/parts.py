@@ -15,7 +15,7 @@ from shared.store.conversations import Conversations
 from shared.store.event_log import EventLog
 from shared.store.jobs import Jobs
 from shared.store.queue import Queue
-from shared.store.turns import Turns
+from shared.store.submissions import Submissions
 from shared.store.workers import Workers
 
 
@@ -24,7 +24,7 @@ class Parts:
     """One of each, on one connection pool."""
 
     settings: Settings
-    turns: Turns
+    turns: Submissions
     intake: Intake
     jobs: Jobs
     conversations: Conversations

@@ -24,9 +24,10 @@ import uvloop
 
 from shared import ids
 from shared.config import Settings
+from shared.store.claims import Claims
 from shared.store.connection import connect
 from shared.store.keys import WORKER_GROUP, Keys
-from shared.store.turns import Turns
+from shared.store.submissions import Submissions
 from shared.store.workers import Workers
 from shared.wire.limits import DEFAULT_OWNER
 from shared.wire.messages import StoredMessage
@@ -151,7 +152,8 @@ class Filler:
     def __init__(self, redis: Any, settings: Settings) -> None:
         self._keys = Keys(settings.namespace)
         self._redis, self._settings = redis, settings
-        self._turns = Turns(redis, self._keys, settings)
+        self._submissions = Submissions(redis, self._keys, settings)
+        self._claims = Claims(redis, self._keys, settings)
         self._workers = Workers(redis, self._keys)
         self._writer = Writer()
         self.tokens: dict[str, int] = {}
@@ -162,7 +164,7 @@ class Filler:
 
     async def fill(self, number: int, turns: int) -> None:
         """Make so many conversations; the last turns of the first of them are the sample."""
-        await self._turns.ensure_group()
+        await self._claims.ensure_group()
         await self._workers.announce(
             WORKER, WorkerState(model_name="", fingerprint="", slots=1, running=0, steps=0), LIMIT_S
         )
@@ -194,7 +196,7 @@ class Filler:
             request=request,
             api_id=inbox,
         )
-        assert await self._turns.submit(submission) is not None
+        assert await self._submissions.submit(submission) is not None
 
     def _text(self, words: int) -> str:
         text = self._writer.text(words)
@@ -202,7 +204,7 @@ class Filler:
         return text
 
     async def _answer(self, permit: str) -> None:
-        claim = await self._turns.claim(permit, WORKER, secrets.token_hex(8))
+        claim = await self._claims.claim(permit, WORKER, secrets.token_hex(8))
         assert claim
         reply = self._text(60)
         if self._in_sample and len(self.sample) < SAMPLE:
@@ -211,7 +213,7 @@ class Filler:
         before = self.tokens[claim.conversation_id]
         done = completion(claim, reply, before, self._settings.context_length)
         self.tokens[claim.conversation_id] = before + done.user.tokens + done.assistant.tokens
-        assert await self._turns.commit(claim, done) is WriteOutcome.OK
+        assert await self._claims.commit(claim, done) is WriteOutcome.OK
 
     async def _emit(self, claim: Claim, reply: str) -> None:
         """The reply in pieces of some tokens, as they are coalesced on their way."""
@@ -220,7 +222,7 @@ class Filler:
         for i, start in enumerate(range(0, len(reply), size)):
             token_ids = tuple(random.Random(i).sample(range(49_000), TOKENS_PER_PIECE))
             piece = PieceRecord(text=reply[start : start + size], token_ids=token_ids)
-            await self._turns.publish(claim, i * TOKENS_PER_PIECE, piece)
+            await self._claims.publish(claim, i * TOKENS_PER_PIECE, piece)
 
 
 async def used(redis: Any) -> int:

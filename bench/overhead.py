@@ -31,7 +31,7 @@ from shared import ids
 from shared.config import Settings
 from shared.store.connection import connect
 from shared.store.keys import Keys
-from shared.store.turns import Turns
+from shared.store.submissions import Submissions
 from shared.store.workers import WORKER_SILENCE_S, Workers
 from shared.wire.limits import DEFAULT_OWNER
 from shared.wire.requests import Sampling
@@ -173,7 +173,7 @@ async def until_up(port: int) -> None:
 async def fill_queue(settings: Settings) -> None:
     """As many turns as may wait, for a worker that was heard of once."""
     async with connect(settings) as redis:
-        turns = Turns(redis, Keys(settings.namespace), settings)
+        submissions = Submissions(redis, Keys(settings.namespace), settings)
         workers = Workers(redis, Keys(settings.namespace))
         await workers.announce(
             "nobody",
@@ -183,7 +183,7 @@ async def fill_queue(settings: Settings) -> None:
         request = TurnRequest(prompt="Hello", context=None, replace_from=None, sampling=Sampling())
         for _ in range(settings.queue_limit):
             job, conversation = ids.new_job(), ids.new_conversation()
-            await turns.submit(
+            await submissions.submit(
                 Submission(
                     job_id=job,
                     conversation_id=conversation,

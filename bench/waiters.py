@@ -32,9 +32,10 @@ import uvloop
 from bench.overhead import api_process, running, until_up
 from shared import ids
 from shared.config import Settings
+from shared.store.claims import Claims
 from shared.store.connection import connect
 from shared.store.keys import WORKER_GROUP, Keys
-from shared.store.turns import Turns
+from shared.store.submissions import Submissions
 from shared.store.workers import Workers
 from shared.wire.limits import DEFAULT_OWNER
 from shared.wire.requests import Sampling
@@ -127,7 +128,8 @@ class Load:
 
     def __init__(self, redis: Any, settings: Settings) -> None:
         self._redis, self._keys = redis, Keys(settings.namespace)
-        self._turns = Turns(redis, self._keys, settings)
+        self._submissions = Submissions(redis, self._keys, settings)
+        self._claims = Claims(redis, self._keys, settings)
         self._workers = Workers(redis, self._keys)
         self.emitted = 0
 
@@ -140,7 +142,7 @@ class Load:
         request = TurnRequest(prompt="Count.", context=None, replace_from=None, sampling=Sampling())
         jobs = [ids.new_job() for _ in range(number)]
         for job in jobs:
-            await self._turns.submit(
+            await self._submissions.submit(
                 Submission(
                     job_id=job,
                     conversation_id=ids.new_conversation(),
@@ -154,11 +156,11 @@ class Load:
 
     async def claim(self, number: int) -> list[Claim]:
         """The oldest of them, started."""
-        await self._turns.ensure_group()
+        await self._claims.ensure_group()
         streams = {self._keys.permits: ">"}
         answer = await self._redis.xreadgroup(WORKER_GROUP, WORKER, streams, count=number)
         claims = [
-            await self._turns.claim(permit, WORKER, secrets.token_hex(8))
+            await self._claims.claim(permit, WORKER, secrets.token_hex(8))
             for permit, _ in answer[0][1]
         ]
         return [claim for claim in claims if claim is not None]
@@ -175,7 +177,7 @@ class Load:
                 await asyncio.sleep(due - time.monotonic())
                 at, which = divmod(step, len(claims))
                 piece = PieceRecord(text=f"@{time.monotonic_ns()}", token_ids=(step % 49_000,))
-                assert await self._turns.publish(claims[which], at, piece) is WriteOutcome.OK
+                assert await self._claims.publish(claims[which], at, piece) is WriteOutcome.OK
                 self.emitted += 1
 
         async with asyncio.TaskGroup() as group:

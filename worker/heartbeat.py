@@ -10,8 +10,8 @@ import orjson
 from redis.exceptions import RedisError
 
 from shared.errors import EX_SOFTWARE
+from shared.store.claims import Claims
 from shared.store.connection import trouble
-from shared.store.turns import Turns
 from shared.store.workers import Workers
 from shared.wire.turn import OtherWorker, WorkerState, WriteOutcome
 from worker.engine.interface import Engine
@@ -41,7 +41,7 @@ class Heartbeat:
 
     def __init__(
         self,
-        turns: Turns,
+        turns: Claims,
         workers: Workers,
         engine: Engine,
         holdings: Holdings,

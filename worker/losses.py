@@ -7,9 +7,9 @@ from typing import Final
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from shared.store.claims import Claims
 from shared.store.connection import trouble
 from shared.store.keys import Keys
-from shared.store.turns import Turns
 from worker.held import GivenUp, Held, Holdings
 
 log = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ class Losses:
     """Gives up what was lost: at once when told by pub/sub, within half a second in any case."""
 
     def __init__(
-        self, redis: Redis, keys: Keys, turns: Turns, holdings: Holdings, worker_id: str
+        self, redis: Redis, keys: Keys, turns: Claims, holdings: Holdings, worker_id: str
     ) -> None:
         self._redis = redis
         self._channel = keys.losses(worker_id)

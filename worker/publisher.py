@@ -11,7 +11,7 @@ from typing import Final
 
 from redis.exceptions import RedisError
 
-from shared.store.turns import Turns
+from shared.store.claims import Claims
 from shared.wire.turn import Claim, PieceRecord, Publication, WriteOutcome
 from worker.engine.interface import Meter, Piece
 from worker.retry import retry
@@ -116,7 +116,7 @@ class Outbox:
 class Publisher:
     """Sends the pieces of all replies of a worker."""
 
-    def __init__(self, turns: Turns) -> None:
+    def __init__(self, turns: Claims) -> None:
         self._turns = turns
         self._outlets: set[Outbox] = set()
         self._something = asyncio.Event()

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from shared.store.turns import Turns
+from shared.store.claims import Claims
 from shared.wire.turn import Claim
 from worker.held import Held, Holdings
 from worker.retry import retry
@@ -29,7 +29,7 @@ class Quarantine:
         holdings: the turns that the worker holds.
     """
 
-    def __init__(self, turns: Turns, holdings: Holdings) -> None:
+    def __init__(self, turns: Claims, holdings: Holdings) -> None:
         self.claiming = asyncio.Lock()
         self._turns = turns
         self._holdings = holdings

@@ -10,8 +10,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from shared.errors import DeadlineExceeded, WorkerLost
+from shared.store.claims import Claims
 from shared.store.connection import REDIS_UNAVAILABLE, trouble
-from shared.store.turns import Turns
 from worker.stream_worker import StreamWorker
 from worker.turn_metrics import TurnMetrics
 
@@ -31,7 +31,7 @@ class Recovery:
     def __init__(
         self,
         redis: Redis,
-        turns: Turns,
+        turns: Claims,
         worker: StreamWorker,
         metrics: TurnMetrics,
         *,

@@ -11,7 +11,7 @@ import orjson
 
 from shared.errors import DeadlineExceeded, TurnFailed, UnusableOptions
 from shared.process.logs import about, add_context
-from shared.store.turns import Turns
+from shared.store.claims import Claims
 from shared.wire.messages import StoredMessage
 from shared.wire.schema import (
     PromptTokensDetails,
@@ -71,7 +71,7 @@ class Replier:
 
     def __init__(
         self,
-        turns: Turns,
+        turns: Claims,
         engine: Engine,
         publisher: Publisher,
         quarantine: Quarantine,

@@ -19,9 +19,9 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from shared.errors import TurnFailed
+from shared.store.claims import Claims
 from shared.store.connection import REDIS_UNAVAILABLE, trouble
 from shared.store.keys import WORKER_GROUP, Keys
-from shared.store.turns import Turns
 from shared.wire.turn import Claim
 from worker.arq_records import ArqRecords
 from worker.held import GivenUp, Held, Holdings
@@ -64,7 +64,7 @@ class StreamWorker(Worker):
         *,
         redis: Redis,
         keys: Keys,
-        turns: Turns,
+        turns: Claims,
         replier: Replier,
         quarantine: Quarantine,
         holdings: Holdings,

@@ -15,9 +15,9 @@ from redis.asyncio import Redis
 from shared.config import Settings
 from shared.process.tasks import Background, end
 from shared.store.boot import refusals_end_the_start, until_alike, until_usable
+from shared.store.claims import Claims
 from shared.store.connection import REDIS_UNAVAILABLE, connect
 from shared.store.keys import Keys
-from shared.store.turns import Turns
 from shared.store.workers import Workers
 from worker.engine.interface import Engine
 from worker.heartbeat import Heartbeat
@@ -62,7 +62,7 @@ async def _run(
     settings: Settings, redis: Redis, keys: Keys, engine: Engine, stopping: asyncio.Event
 ) -> None:
     window = min(settings.context_length or engine.window, engine.window)
-    turns, workers = Turns(redis, keys, settings, window=window), Workers(redis, keys)
+    turns, workers = Claims(redis, keys, settings, window=window), Workers(redis, keys)
     with refusals_end_the_start():
         await retry("group", turns.ensure_group)
     publisher = Publisher(turns)

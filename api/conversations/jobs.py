@@ -11,7 +11,7 @@ from api.live.stream import EventStream, requested_position
 from api.live.waiting import Waiting, show
 from shared import ids
 from shared.store.jobs import Jobs, JobState
-from shared.store.turns import Turns
+from shared.store.submissions import Submissions
 from shared.wire.turn import WriteOutcome
 
 _LONGEST_WAIT_S = 60
@@ -20,7 +20,7 @@ _LONGEST_WAIT_S = 60
 class JobResource:
     """Shows jobs, waits for them, cancels them."""
 
-    def __init__(self, jobs: Jobs, turns: Turns, waiting: Waiting) -> None:
+    def __init__(self, jobs: Jobs, turns: Submissions, waiting: Waiting) -> None:
         self._jobs = jobs
         self._turns = turns
         self._waiting = waiting

@@ -16,7 +16,7 @@ from shared.config import Settings
 from shared.errors import OutcomeUnknown
 from shared.process.logs import add_context
 from shared.store.connection import REDIS_UNAVAILABLE, trouble
-from shared.store.turns import Turns
+from shared.store.submissions import Submissions
 from shared.wire.requests import ChatRequest
 from shared.wire.schema import TurnRequest
 from shared.wire.turn import Accepted, Submission
@@ -50,7 +50,9 @@ class Intake:
         api: whose inbox hears of the jobs' ends.
     """
 
-    def __init__(self, settings: Settings, turns: Turns, headroom: Headroom, api_id: str) -> None:
+    def __init__(
+        self, settings: Settings, turns: Submissions, headroom: Headroom, api_id: str
+    ) -> None:
         self.headroom = headroom
         self._settings = settings
         self._turns = turns

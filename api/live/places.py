@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 
 from api.live.watch import Watch
 from shared.store.connection import REDIS_UNAVAILABLE, trouble
-from shared.store.turns import Turns
+from shared.store.submissions import Submissions
 from shared.wire.turn import Place
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ class Places:
     Every so often, as long as there are any, all their turns are looked up together.
     """
 
-    def __init__(self, turns: Turns, *, every_s: float = 1.0) -> None:
+    def __init__(self, turns: Submissions, *, every_s: float = 1.0) -> None:
         self._turns = turns
         self._every_s = every_s
         self._watches: defaultdict[str, set[Watch]] = defaultdict(set)

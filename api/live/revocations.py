@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 
 from api.http.keys import KeyRing
 from shared.store.connection import REDIS_UNAVAILABLE, trouble
-from shared.store.turns import Turns
+from shared.store.submissions import Submissions
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ class Revocations:
     looks by itself: to cancel twice is harmless.
     """
 
-    def __init__(self, keys: KeyRing, turns: Turns, *, every_s: float = _EVERY_S) -> None:
+    def __init__(self, keys: KeyRing, turns: Submissions, *, every_s: float = _EVERY_S) -> None:
         self._keys = keys
         self._turns = turns
         self._every_s = every_s

@@ -35,7 +35,7 @@ from api.openai.requests import (
 from shared import ids
 from shared.config import Settings
 from shared.store.event_log import Event
-from shared.store.turns import Turns
+from shared.store.submissions import Submissions
 from shared.wire.requests import Sampling
 from shared.wire.schema import TurnRequest
 from shared.wire.turn import Accepted, Submission
@@ -90,7 +90,12 @@ class ChatCompletionsResource:
     """Completes a conversation that the client keeps."""
 
     def __init__(
-        self, settings: Settings, intake: Intake, turns: Turns, feed: EventFeed, models: Models
+        self,
+        settings: Settings,
+        intake: Intake,
+        turns: Submissions,
+        feed: EventFeed,
+        models: Models,
     ) -> None:
         self._settings = settings
         self._intake = intake

@@ -44,7 +44,7 @@ from shared.config import Settings
 from shared.store.conversations import Conversations
 from shared.store.event_log import EventLog, order
 from shared.store.jobs import Jobs, JobState
-from shared.store.turns import Turns
+from shared.store.submissions import Submissions
 from shared.wire.limits import Caller
 from shared.wire.requests import Sampling
 from shared.wire.schema import TurnRequest
@@ -62,7 +62,7 @@ class ResponsesResource:
         self,
         settings: Settings,
         intake: Intake,
-        turns: Turns,
+        turns: Submissions,
         streams: "ResponseStreams",
         feed: EventFeed,
         models: Models,
@@ -220,7 +220,7 @@ class ResponseResource:
 class CancelResource:
     """Cancels a response that was begun in the background."""
 
-    def __init__(self, jobs: Jobs, events: EventLog, turns: Turns, models: Models) -> None:
+    def __init__(self, jobs: Jobs, events: EventLog, turns: Submissions, models: Models) -> None:
         self._jobs = jobs
         self._events = events
         self._turns = turns
@@ -257,7 +257,7 @@ class InputItemsResource:
 class ResponseStreams:
     """Responses as OpenAI's events."""
 
-    def __init__(self, feed: EventFeed, turns: Turns, jobs: Jobs) -> None:
+    def __init__(self, feed: EventFeed, turns: Submissions, jobs: Jobs) -> None:
         self._feed = feed
         self._turns = turns
         self._jobs = jobs

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from shared.store.event_log import completed_data
 from shared.store.keys import Keys
-from shared.store.turns import Turns
+from shared.store.submissions import Submissions
 from shared.wire.schema import ENDED, rfc3339
 from shared.wire.turn import Place
 
@@ -70,10 +70,10 @@ class JobState:
 class Jobs:
     """Looks jobs up."""
 
-    def __init__(self, redis: Redis, keys: Keys, turns: Turns) -> None:
+    def __init__(self, redis: Redis, keys: Keys, submissions: Submissions) -> None:
         self._redis = redis
         self._keys = keys
-        self._turns = turns
+        self._submissions = submissions
 
     async def get(self, job_id: str, owner_id: str) -> JobState | None:
         """The job, or None if it is unknown, has expired, or is not this owner's."""
@@ -85,7 +85,9 @@ class Jobs:
         place = None
         if fields["status"] == "queued":
             # It may have started between the two look-ups: then it is the next.
-            place = (await self._turns.places([job_id]))[0] or Place(position=1, eta_seconds=0.0)
+            place = (await self._submissions.places([job_id]))[0] or Place(
+                position=1, eta_seconds=0.0
+            )
         started, finished = fields.get("started"), fields.get("finished")
         return JobState(
             job_id=job_id,

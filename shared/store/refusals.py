@@ -1,10 +1,8 @@
-"""What `submit` is asked and answers beside the prompt: idempotency keys and refusals."""
+"""What a script that may refuse answers, as an allowance or an error."""
 
-import hashlib
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
-from shared.config import Settings
 from shared.errors import (
     ConversationBusy,
     IdempotencyKeyReused,
@@ -19,35 +17,10 @@ from shared.errors import (
     TurnInProgress,
     TurnWithoutReply,
 )
-from shared.store.scripts import milliseconds
 from shared.wire.limits import Allowance, Limits
 from shared.wire.schema import ENDED
-from shared.wire.turn import Submission
 
 _WITH_ALLOWANCE: Final = 5
-
-IDEMPOTENCY_S: Final = 86400.0
-"""How long an idempotency key is remembered at least."""
-
-
-def idempotency_arguments(submission: Submission, settings: Settings) -> dict[str, Any]:
-    """The script's arguments for a submission's idempotency key; none without a key."""
-    key = submission.idempotency_key
-    if key is None:
-        return {}
-    # Hashed: a client's key is of any content, and a body may be long.
-    digest = hashlib.sha256(f"{submission.owner_id}\0{key}".encode()).hexdigest()[:32]
-    said = [submission.request.encode(), None if submission.new else submission.conversation_id]
-    return {
-        "idempotency": digest,
-        "body": hashlib.sha256(repr(said).encode()).hexdigest()[:32],
-        "idempotency_ms": milliseconds(idempotency_lifetime_s(settings)),
-    }
-
-
-def idempotency_lifetime_s(settings: Settings) -> float:
-    """How long an idempotency key is remembered: a day, or as long as its job if that is longer."""
-    return max(IDEMPOTENCY_S, settings.job_timeout + settings.job_ttl)
 
 
 def allowance_of(answer: Sequence[str], limits: Limits) -> Allowance | None:

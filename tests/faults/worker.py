@@ -22,7 +22,7 @@ from shared.errors import EX_SOFTWARE, ConfigError, TaskEnded
 from shared.process.logs import configure_logging
 from shared.process.supervisor import stop_on_signals
 from shared.store import scripts
-from shared.store.turns import Turns
+from shared.store.claims import Claims
 from shared.wire.turn import Claim
 from tests.faults.script import BREAK, HANG, deadly, die
 from tests.scripted import ScriptedEngine, control, last_prompt
@@ -54,10 +54,10 @@ def take_the_fence_away() -> None:
         (folder / path.name).write_text(text, encoding="utf-8")
     scripts.FOLDER = folder
 
-    async def nothing_is_lost(_turns: Turns, _claims: Sequence[Claim]) -> list[Claim]:
+    async def nothing_is_lost(_self: Claims, _claims: Sequence[Claim]) -> list[Claim]:
         return []
 
-    Turns.lost = nothing_is_lost  # type: ignore[method-assign,assignment]  # in this process only
+    Claims.lost = nothing_is_lost  # type: ignore[method-assign,assignment]  # in this process only
 
 
 class HangingEngine(ScriptedEngine):

@@ -7,10 +7,11 @@ from redis.asyncio import Redis
 
 from shared import ids
 from shared.config import Settings
+from shared.store.claims import Claims
 from shared.store.event_log import EventLog
 from shared.store.jobs import Jobs
 from shared.store.keys import WORKER_GROUP, Keys
-from shared.store.turns import Turns
+from shared.store.submissions import Submissions
 from shared.wire.messages import StoredMessage, decode_messages
 from shared.wire.requests import Sampling
 from shared.wire.schema import TurnRequest
@@ -26,9 +27,10 @@ class Bench:
         self.redis: Any = redis
         self.keys = keys
         self.settings = settings
-        self.turns = Turns(redis, keys, settings)
+        self.submissions = Submissions(redis, keys, settings)
+        self.claims = Claims(redis, keys, settings)
         self.events = EventLog(redis, keys)
-        self.jobs = Jobs(redis, keys, self.turns)
+        self.jobs = Jobs(redis, keys, self.submissions)
 
     async def submit(self, conversation: str | None = None, **fields: Any) -> Submission:
         submission = Submission(
@@ -45,7 +47,7 @@ class Bench:
                 sampling=Sampling(),
             ),
         )
-        assert await self.turns.submit(submission)
+        assert await self.submissions.submit(submission)
         return submission
 
     async def permit(self, worker: str) -> str | None:
@@ -57,12 +59,12 @@ class Bench:
     async def claim(self, worker: str = "w1") -> Claim:
         permit = await self.permit(worker)
         assert permit is not None, "nobody was woken"
-        claim = await self.turns.claim(permit, worker, secrets.token_hex(8))
+        claim = await self.claims.claim(permit, worker, secrets.token_hex(8))
         assert claim is not None
         return claim
 
     async def reclaim(self, worker: str) -> Claim | None:
-        return await self.turns.reclaim(worker, secrets.token_hex(8))
+        return await self.claims.reclaim(worker, secrets.token_hex(8))
 
     async def crash(self, claim: Claim) -> None:
         """The worker is gone: its lease runs out, its permit becomes idle."""

@@ -11,6 +11,6 @@ from tests.integration.bench import Bench
 @pytest.fixture
 async def bench(redis: Redis, keys: Keys, settings: Settings) -> Bench:
     bench = Bench(redis, keys, settings)
-    await bench.turns.ensure_group()
+    await bench.claims.ensure_group()
     await bench.redis.zadd(keys.workers, {"w1": 1 << 50})
     return bench

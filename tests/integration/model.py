@@ -94,18 +94,18 @@ class Model(RuleBasedStateMachine):
         client = connect(configured)
         self.redis: Any = client
         self.bench = Bench(client, self.keys, configured)
-        self.turns = self.bench.turns
+        self.submissions, self.claims = self.bench.submissions, self.bench.claims
         self.resources = Conversations(client, self.keys, configured)
-        self.run(self.turns.ensure_group())
+        self.run(self.claims.ensure_group())
         self.run(self.redis.zadd(self.keys.workers, {"w1": 1 << 50}))
         self.conversations: dict[str, Conversation] = {}
         self.jobs: dict[str, Job] = {}
-        self.submissions: list[Submission] = []
+        self.submitted: list[Submission] = []
         self.idempotent: dict[tuple[str, str], tuple[str, str, Any]] = {}
         self.spent: set[tuple[str, str]] = set()
         """Idempotency keys that outlive their conversation."""
         self.read: list[Held] = []
-        self.claims: list[Held] = []
+        self.claimed: list[Held] = []
         self.numbers = count(1)
         self.trimmed = False
 
@@ -147,9 +147,9 @@ class Model(RuleBasedStateMachine):
     def held(self, pick: int, zombie: bool) -> tuple[Held, Claim, Job, bool]:
         """One that was given a turn, its claim, the job, and whether it still holds it."""
         live = [
-            h for h in self.claims if h.claim and self.jobs[h.claim.job_id].token == h.claim.fence
+            h for h in self.claimed if h.claim and self.jobs[h.claim.job_id].token == h.claim.fence
         ]
-        among = self.claims if zombie or not live else live
+        among = self.claimed if zombie or not live else live
         one = among[-1 - pick % len(among)]
         assert one.claim is not None
         job = self.jobs[one.claim.job_id]
@@ -165,7 +165,7 @@ class Model(RuleBasedStateMachine):
         )
         job.idle = False
         held.claim = claim
-        self.claims.append(held)
+        self.claimed.append(held)
         number, wanted = len(conversation.messages) + 1, claim.request.replace_from
         history = claim.history
         assert history is not None
@@ -216,7 +216,7 @@ class Model(RuleBasedStateMachine):
     def submit(self, new: Submission) -> None:
         expected = self.expected(new)
         try:
-            answer = self.run(self.turns.submit(new))
+            answer = self.run(self.submissions.submit(new))
         except Refused:
             answer = REFUSED
         if expected != "accepted":

@@ -26,7 +26,7 @@ async def told_while_waiting(bench: Bench, jobs: Sequence[str]) -> list[tuple[st
     told: list[tuple[str, float, float]] = []
     while True:
         now = time.time()
-        places = await bench.turns.places(jobs)
+        places = await bench.submissions.places(jobs)
         waiting = [
             (job, now, place.eta_seconds)
             for job, place in zip(jobs, places, strict=True)

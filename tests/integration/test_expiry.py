@@ -28,7 +28,7 @@ async def mortal(redis: Redis, valkey: Valkey) -> Bench:
 async def make_bench(redis: Redis, valkey: Valkey, **variables: Any) -> Bench:
     settings = make_settings(valkey.url, **variables)
     bench = Bench(redis, Keys(settings.namespace), settings)
-    await bench.turns.ensure_group()
+    await bench.claims.ensure_group()
     await bench.redis.zadd(bench.keys.workers, {"w1": 1 << 50})
     return bench
 
@@ -46,22 +46,22 @@ async def keys_of(bench: Bench, conversation: str) -> list[str]:
 
 
 async def commit(bench: Bench, claim: Claim) -> None:
-    assert await bench.turns.commit(claim, completion(claim, 3)) is WriteOutcome.OK
+    assert await bench.claims.commit(claim, completion(claim, 3)) is WriteOutcome.OK
 
 
 async def fail(bench: Bench, claim: Claim) -> None:
-    assert await bench.turns.fail(claim, TurnFailed("broken")) is WriteOutcome.OK
+    assert await bench.claims.fail(claim, TurnFailed("broken")) is WriteOutcome.OK
 
 
 async def cancel(bench: Bench, claim: Claim) -> None:
-    assert await bench.turns.cancel(claim.job_id, "default") is WriteOutcome.OK
+    assert await bench.submissions.cancel(claim.job_id, "default") is WriteOutcome.OK
 
 
 async def give_up(bench: Bench, claim: Claim) -> None:
     """Its worker is gone, and its time is over."""
     await bench.redis.zadd(bench.keys.open_jobs, {claim.job_id: 1})
     await bench.redis.delete(bench.keys.lease(claim.job_id))
-    assert await bench.turns.sweep() == 1
+    assert await bench.claims.sweep() == 1
 
 
 @pytest.mark.parametrize("end", [commit, fail, cancel, give_up])
@@ -71,7 +71,7 @@ async def test_a_conversation_expires_whole_and_never_under_a_pending_turn(
     first = await mortal.submit()
     assert await expiries(mortal, first.conversation_id) == {NEVER}, "it has just begun"
     claim = await mortal.claim()
-    await mortal.turns.commit(claim, completion(claim))
+    await mortal.claims.commit(claim, completion(claim))
     (moment,) = await expiries(mortal, first.conversation_id)
     seconds, _ = await mortal.redis.time()
     assert abs(moment / 1000 - TTL_S - seconds) < 60
@@ -83,7 +83,7 @@ async def test_a_conversation_expires_whole_and_never_under_a_pending_turn(
     assert await expiries(mortal, first.conversation_id) == {NEVER}
     await end(mortal, claim)
     assert await expiries(mortal, first.conversation_id) == {NEVER}, "one turn still waits"
-    await mortal.turns.cancel(third.job_id, "default")
+    await mortal.submissions.cancel(third.job_id, "default")
     (later,) = await expiries(mortal, first.conversation_id)
     assert later >= moment
 
@@ -94,7 +94,7 @@ async def test_after_its_time_nothing_of_a_conversation_is_left(
     bench = await make_bench(redis, valkey, PALAVER_CONVERSATION_TTL=0.3)
     submission = await bench.submit()
     claim = await bench.claim()
-    await bench.turns.commit(claim, completion(claim))
+    await bench.claims.commit(claim, completion(claim))
     names = await keys_of(bench, submission.conversation_id)
     async with asyncio.timeout(10):
         while left := await bench.redis.exists(*names):
@@ -113,7 +113,7 @@ async def turn(
     assert claim.history is not None
     number = claim.history.next_number
     done = completion(claim, number, offset=number - shows)
-    assert await bench.turns.commit(claim, done) is WriteOutcome.OK
+    assert await bench.claims.commit(claim, done) is WriteOutcome.OK
     return submission.conversation_id, submission.job_id
 
 
@@ -170,12 +170,12 @@ async def test_deleting_a_conversation_fences_the_worker_on_it(bench: Bench) -> 
     resources = Conversations(bench.redis, bench.keys, bench.settings)
     assert await resources.delete(conversation, "default") is True
     assert (
-        await bench.turns.publish(claim, 0, PieceRecord(text="x", token_ids=(1,)))
+        await bench.claims.publish(claim, 0, PieceRecord(text="x", token_ids=(1,)))
         is WriteOutcome.FENCED
     )
-    assert await bench.turns.beat(claim, "w1") is WriteOutcome.FENCED
-    assert await bench.turns.commit(claim, completion(claim, 3)) is WriteOutcome.GONE
-    assert await bench.turns.fail(claim, TurnFailed("late")) is WriteOutcome.DUP
+    assert await bench.claims.beat(claim, "w1") is WriteOutcome.FENCED
+    assert await bench.claims.commit(claim, completion(claim, 3)) is WriteOutcome.GONE
+    assert await bench.claims.fail(claim, TurnFailed("late")) is WriteOutcome.DUP
     assert await keys_of(bench, conversation) == []
     assert await bench.jobs.get(done, "default") is None
     for job in (submission.job_id, waiting.job_id):

@@ -68,13 +68,13 @@ async def test_the_place_that_is_told_is_the_place_in_which_turns_start(
     configured = make_settings(valkey.url)
     async with connect(configured) as redis:
         bench = Bench(redis, Keys(configured.namespace), configured)
-        await bench.turns.ensure_group()
+        await bench.claims.ensure_group()
         await redis.zadd(bench.keys.workers, {"w1": 1 << 50})
         jobs = [(await bench.submit(owner=owner)).job_id for owner in owners]
         started = [(await bench.claim()).job_id for _ in range(min(claims, len(jobs)))]
         jobs += [(await bench.submit(owner=owner)).job_id for owner in later]
         waiting = [job for job in jobs if job not in started]
-        places = await bench.turns.places(waiting)
+        places = await bench.submissions.places(waiting)
         order = [(await bench.claim()).job_id for _ in waiting]
         await redis.aclose(close_connection_pool=True)
     told = {job: place.position for job, place in zip(waiting, places, strict=True)

@@ -126,8 +126,8 @@ async def test_a_slow_reader_is_dropped_blocks_nobody_and_may_resume(
         reading = asyncio.create_task(all_events(client, path))
         for number in range(PIECES):
             piece = PieceRecord(text=f"{number} ".ljust(PIECE_LENGTH, "."), token_ids=(number,))
-            await bench.turns.publish(claim, number, piece)
-        assert await bench.turns.commit(claim, completion(claim)) is WriteOutcome.OK
+            await bench.claims.publish(claim, number, piece)
+        assert await bench.claims.commit(claim, completion(claim)) is WriteOutcome.OK
         whole = await reading
         with pytest.raises(httpx.RemoteProtocolError):
             seen += [event async for event in slow]

@@ -20,7 +20,7 @@ async def test_when_memory_is_short_nothing_is_half_written() -> None:
         settings = make_settings(server.url)
         redis: Any = connect(settings)
         bench = Bench(redis, Keys(settings.namespace), settings)
-        await bench.turns.ensure_group()
+        await bench.claims.ensure_group()
         await redis.zadd(bench.keys.workers, {"w1": 1 << 50})
         running, waiting = await bench.submit(), await bench.submit()
         claim = await bench.claim()
@@ -30,18 +30,18 @@ async def test_when_memory_is_short_nothing_is_half_written() -> None:
         await redis.config_set("maxmemory", 1)
         for write in (
             bench.submit(),
-            bench.turns.publish(claim, 0, PieceRecord(text="x", token_ids=(1,))),
-            bench.turns.commit(claim, completion(claim)),
-            bench.turns.fail(claim, TurnFailed("x")),
-            bench.turns.hand_over(claim),
-            bench.turns.claim(permit, "w2", "nonce"),
+            bench.claims.publish(claim, 0, PieceRecord(text="x", token_ids=(1,))),
+            bench.claims.commit(claim, completion(claim)),
+            bench.claims.fail(claim, TurnFailed("x")),
+            bench.claims.hand_over(claim),
+            bench.claims.claim(permit, "w2", "nonce"),
         ):
             with pytest.raises(OutOfMemoryError):
                 await write
         assert await contents(redis) == before
         await redis.config_set("maxmemory", 0)
-        assert await bench.turns.commit(claim, completion(claim)) is WriteOutcome.OK
-        second = await bench.turns.claim(permit, "w2", "nonce")
+        assert await bench.claims.commit(claim, completion(claim)) is WriteOutcome.OK
+        second = await bench.claims.claim(permit, "w2", "nonce")
         assert second is not None
         assert (claim.job_id, second.job_id) == (running.job_id, waiting.job_id)
         await redis.aclose(close_connection_pool=True)
@@ -74,12 +74,12 @@ async def test_while_memory_is_short_leases_are_renewed_all_the_same() -> None:
         settings = make_settings(server.url)
         redis: Any = connect(settings)
         short = Bench(redis, Keys(settings.namespace), settings)
-        await short.turns.ensure_group()
+        await short.claims.ensure_group()
         await redis.zadd(short.keys.workers, {"w1": 1 << 50})
         await short.submit()
         claim = await short.claim()
         await redis.pexpire(short.keys.lease(claim.job_id), 5_000)
         await redis.config_set("maxmemory", 1)
-        assert await short.turns.beat(claim, "w1") is WriteOutcome.OK
+        assert await short.claims.beat(claim, "w1") is WriteOutcome.OK
         assert await redis.pttl(short.keys.lease(claim.job_id)) > 20_000
         await redis.aclose(close_connection_pool=True)

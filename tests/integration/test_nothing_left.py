@@ -203,17 +203,17 @@ End = Callable[[Bench, str], Awaitable[None]]
 
 async def fails(bench: Bench, _job: str) -> None:
     claim = await bench.claim()
-    await bench.turns.publish(claim, 0, PieceRecord(text=SECRET, token_ids=(1,)))
-    assert await bench.turns.fail(claim, TurnFailed("x")) is WriteOutcome.OK
+    await bench.claims.publish(claim, 0, PieceRecord(text=SECRET, token_ids=(1,)))
+    assert await bench.claims.fail(claim, TurnFailed("x")) is WriteOutcome.OK
 
 
 async def is_cancelled_while_it_waits(bench: Bench, job: str) -> None:
-    assert await bench.turns.cancel(job, "alice") is WriteOutcome.OK
+    assert await bench.submissions.cancel(job, "alice") is WriteOutcome.OK
 
 
 async def is_cancelled_while_it_runs(bench: Bench, job: str) -> None:
     claim = await bench.claim()
-    await bench.turns.publish(claim, 0, PieceRecord(text=SECRET, token_ids=(1,)))
+    await bench.claims.publish(claim, 0, PieceRecord(text=SECRET, token_ids=(1,)))
     await is_cancelled_while_it_waits(bench, job)
 
 
@@ -221,17 +221,17 @@ async def is_late_when_it_is_claimed(bench: Bench, job: str) -> None:
     await bench.redis.hset(bench.keys.job(job), "deadline", 1)
     permit = await bench.permit("w1")
     assert permit is not None
-    assert await bench.turns.claim(permit, "w1", "nonce") is None
+    assert await bench.claims.claim(permit, "w1", "nonce") is None
 
 
 async def is_late_when_it_is_swept(bench: Bench, job: str) -> None:
     await bench.redis.zadd(bench.keys.open_jobs, {job: 1})
-    assert await bench.turns.sweep() == 1
+    assert await bench.claims.sweep() == 1
 
 
 async def is_abandoned_and_swept(bench: Bench, job: str) -> None:
     claim = await bench.claim()
-    await bench.turns.publish(claim, 0, PieceRecord(text=SECRET, token_ids=(1,)))
+    await bench.claims.publish(claim, 0, PieceRecord(text=SECRET, token_ids=(1,)))
     await bench.redis.delete(bench.keys.lease(job))
     await is_late_when_it_is_swept(bench, job)
 
@@ -275,7 +275,7 @@ async def test_a_turn_behind_the_first_runs_all_the_same(bench: Bench, end: End)
     await end(bench, first.job_id)
     claim = await bench.claim()
     assert (claim.job_id, claim.history is not None) == (second.job_id, True)
-    assert await bench.turns.commit(claim, completion(claim)) is WriteOutcome.OK
+    assert await bench.claims.commit(claim, completion(claim)) is WriteOutcome.OK
     assert [m.content for m in await bench.messages(first.conversation_id)] == ["Second", "Hi"]
     third = await bench.submit(first.conversation_id, owner="alice")
     await end(bench, third.job_id)
@@ -288,8 +288,8 @@ async def test_with_the_last_of_its_turns_a_conversation_goes(bench: Bench, end:
         first = await bench.submit(owner="alice", prompt=SECRET)
         second = await bench.submit(first.conversation_id, owner="alice", prompt=SECRET)
         claim = await bench.claim()
-        await bench.turns.publish(claim, 0, PieceRecord(text=SECRET, token_ids=(1,)))
-        await bench.turns.fail(claim, TurnFailed("x"))
+        await bench.claims.publish(claim, 0, PieceRecord(text=SECRET, token_ids=(1,)))
+        await bench.claims.fail(claim, TurnFailed("x"))
         assert f"conv:{first.conversation_id}" in await space.names()
         await end(bench, second.job_id)
         for name in [one for one in await space.names() if one.startswith("usage:")]:
@@ -302,9 +302,9 @@ async def test_a_fork_that_came_to_nothing_leaves_the_other_as_it_was(
     bench: Bench, end: End
 ) -> None:
     root = await bench.submit(owner="alice", prompt=SECRET)
-    await bench.turns.commit(claim := await bench.claim(), completion(claim))
+    await bench.claims.commit(claim := await bench.claim(), completion(claim))
     later = await bench.submit(root.conversation_id, owner="alice")
-    await bench.turns.commit(claim := await bench.claim(), completion(claim, 3))
+    await bench.claims.commit(claim := await bench.claim(), completion(claim, 3))
     async with space_of(bench.settings) as space:
         before = await space.names()
         said = await space.said()

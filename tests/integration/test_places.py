@@ -16,7 +16,7 @@ from shared.process.tasks import Background
 from shared.store.connection import REDIS_UNAVAILABLE, connect, wait_until_up
 from shared.store.event_log import Event
 from shared.store.keys import Keys
-from shared.store.turns import Turns
+from shared.store.submissions import Submissions
 from shared.wire.turn import Place, Submission
 from tests.integration.bench import Bench
 from tests.servers import Valkey, make_settings, running_valkey
@@ -25,7 +25,7 @@ EVERY_S = 0.02
 
 
 async def positions(bench: Bench, submissions: Sequence[Submission]) -> list[int | None]:
-    places = await bench.turns.places([submission.job_id for submission in submissions])
+    places = await bench.submissions.places([submission.job_id for submission in submissions])
     return [place.position if place is not None else None for place in places]
 
 
@@ -46,19 +46,21 @@ async def test_a_place_counts_who_starts_before(bench: Bench) -> None:
     waiting = [await bench.submit() for _ in range(5)]
     stranger = await bench.submit(owner="somebody else")
     assert await positions(bench, [*waiting, stranger]) == [1, 3, 4, 5, 6, 2]
-    await bench.turns.cancel(waiting[1].job_id, "default")
+    await bench.submissions.cancel(waiting[1].job_id, "default")
     assert await positions(bench, waiting) == [1, None, 3, 4, 5]
     claimed = {(await bench.claim()).job_id, (await bench.claim()).job_id}
     assert claimed == {waiting[0].job_id, stranger.job_id}, "owners take turns"
     assert await positions(bench, waiting) == [None, None, 1, 2, 3]
-    assert await bench.turns.places(["0" * 32]) == [None]
+    assert await bench.submissions.places(["0" * 32]) == [None]
 
 
 async def test_the_eta_follows_the_pace(bench: Bench) -> None:
     jobs = [(await bench.submit()).job_id for _ in range(5)]
-    assert [place and place.eta_seconds for place in await bench.turns.places(jobs)] == [0.0] * 5
+    assert [place and place.eta_seconds for place in await bench.submissions.places(jobs)] == [
+        0.0
+    ] * 5
     await set_pace(bench, 100_000)
-    for number, place in enumerate(await bench.turns.places(jobs)):
+    for number, place in enumerate(await bench.submissions.places(jobs)):
         assert place is not None
         # What has passed of the present interval is taken off, at most all of it.
         assert 100 * number <= place.eta_seconds <= 100 * (number + 1)
@@ -93,7 +95,7 @@ async def test_the_pace_is_measured_only_while_turns_could_start(bench: Bench) -
     assert float(pace["starts"]) == pytest.approx(1.95)
 
 
-class CountingTurns(Turns):
+class CountingSubmissions(Submissions):
     """Notes which jobs each look-up names."""
 
     def __init__(self, redis: Redis, keys: Keys, settings: Settings) -> None:
@@ -122,8 +124,8 @@ class Watchers:
 
     def __init__(self, bench: Bench, settings: Settings) -> None:
         self._bench = bench
-        self.turns = CountingTurns(bench.redis, bench.keys, settings)
-        self.places = Places(self.turns, every_s=EVERY_S)
+        self.submissions = CountingSubmissions(bench.redis, bench.keys, settings)
+        self.places = Places(self.submissions, every_s=EVERY_S)
 
     def watch(self, submission: Submission, position: int) -> CountingWatch:
         place = Place(position=position, eta_seconds=0.0)
@@ -158,18 +160,18 @@ async def test_one_look_up_for_all_and_only_who_moved_is_woken(
             all_watches = [here.watch(one, place) for place, one in enumerate(waiting, 1)]
             for watch in all_watches:
                 following.enter_context(here.places.following(watch))
-            await bench.turns.cancel(waiting[100].job_id, "default")
+            await bench.submissions.cancel(waiting[100].job_id, "default")
             events = [await told(watch) for watch in all_watches[101:]]
             assert [event.position for event in events] == list(range(101, 300))
             assert {event.id for event in events} == {"1-0"}
             assert [watch.rings for watch in all_watches] == [0] * 101 + [1] * 199
-        looks = [len(jobs) for jobs in here.turns.asked[:2]]
+        looks = [len(jobs) for jobs in here.submissions.asked[:2]]
         assert looks == [250, 50], "Redis is never blocked for long"
         alone = here.watch(waiting[0], 7)
-        here.turns.asked.clear()
+        here.submissions.asked.clear()
         with here.places.following(alone):
             assert (await told(alone)).position == 1
-        assert set(here.turns.asked) == {(waiting[0].job_id,)}
+        assert set(here.submissions.asked) == {(waiting[0].job_id,)}
 
 
 async def test_who_has_started_is_not_asked_for_again(bench: Bench, settings: Settings) -> None:
@@ -179,13 +181,13 @@ async def test_who_has_started_is_not_asked_for_again(bench: Bench, settings: Se
         with here.places.following(watch), here.places.following(behind):
             await bench.claim()
             assert (await told(behind)).position == 1
-            here.turns.asked.clear()
-            await bench.turns.cancel(second.job_id, "default")
+            here.submissions.asked.clear()
+            await bench.submissions.cancel(second.job_id, "default")
             third = await bench.submit()
             late = here.watch(third, 5)
             with here.places.following(late):
                 await told(late)
-        assert not [jobs for jobs in here.turns.asked if first.job_id in jobs]
+        assert not [jobs for jobs in here.submissions.asked if first.job_id in jobs]
 
 
 async def test_a_place_that_comes_after_the_start_is_not_told(bench: Bench) -> None:
@@ -213,11 +215,11 @@ async def test_places_are_looked_up_again_when_redis_is_back() -> None:
         parts.enter_context(here.places.following(watch))
         server.kill()
         with pytest.raises(REDIS_UNAVAILABLE):
-            await bench.turns.places([])
+            await bench.submissions.places([])
         for _ in range(2):  # it goes on asking
-            here.turns.looked.clear()
-            await here.turns.looked.wait()
+            here.submissions.looked.clear()
+            await here.submissions.looked.wait()
         server.start()
         await wait_until_up(redis, asyncio.Event())
-        await bench.turns.cancel(before.job_id, "default")
+        await bench.submissions.cancel(before.job_id, "default")
         assert (await told(watch)).position == 1

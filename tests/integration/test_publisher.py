@@ -19,7 +19,7 @@ def never() -> None:
 
 @asynccontextmanager
 async def running(bench: Bench) -> AsyncIterator[Publisher]:
-    publisher = Publisher(bench.turns)
+    publisher = Publisher(bench.claims)
     task = asyncio.create_task(publisher.run())
     try:
         yield publisher
@@ -44,7 +44,7 @@ async def test_pieces_of_many_replies_arrive_in_order(bench: Bench) -> None:
             await asyncio.sleep(0.002)
         rests = [await outbox.close() for outbox in outboxes]
     for number, (claim, rest) in enumerate(zip(held, rests, strict=True)):
-        record = (await bench.turns.published(claim)).piece
+        record = (await bench.claims.published(claim)).piece
         text = record.text + (rest.text if rest else "")
         assert text == "".join(f"{number}:{step} " for step in range(40))
         assert (*record.token_ids, *(rest.token_ids if rest else ())) == tuple(range(40))
@@ -58,12 +58,12 @@ async def test_who_lost_its_turn_hears_of_it_and_the_others_go_on(bench: Bench) 
             publisher.open(lost, 0, Meter(), 9, fenced.set),
             publisher.open(kept, 0, Meter(), 9, never),
         )
-        await bench.turns.cancel(lost.job_id, "default")
+        await bench.submissions.cancel(lost.job_id, "default")
         gone.add(Piece("lost", (1,)))
         here.add(Piece("kept", (2,)))
         await asyncio.wait_for(fenced.wait(), 10)
         await here.close()
-    assert (await bench.turns.published(kept)).piece.text == "kept"
+    assert (await bench.claims.published(kept)).piece.text == "kept"
     assert "token" not in await bench.kinds(lost.job_id)
 
 
@@ -89,6 +89,6 @@ async def test_nothing_is_emitted_behind_a_cancel(bench: Bench) -> None:
         outbox.cancel()
         outbox.add(Piece("too late", (1,)))
         probe.add(Piece("probe", (1,)))
-        while not (await bench.turns.published(other)).piece.text:
+        while not (await bench.claims.published(other)).piece.text:
             await asyncio.sleep(0.005)
-    assert (await bench.turns.published(held)).piece.text == ""
+    assert (await bench.claims.published(held)).piece.text == ""

@@ -19,16 +19,16 @@ async def test_a_turn_of_a_dead_worker_is_a_suspect_until_it_is_cleared(bench: B
     await bench.crash(first)
     second = await taken_over(bench)
     assert (second.suspect, second.crashes) == (True, 1)
-    await bench.turns.shield([], on=False, cleared=first)
+    await bench.claims.shield([], on=False, cleared=first)
     assert (await again(bench, second)).suspect, "a token that is out of date says nothing"
-    await bench.turns.shield([], on=False, cleared=second)
+    await bench.claims.shield([], on=False, cleared=second)
     assert not (await again(bench, second)).suspect
 
 
 async def test_a_shielded_turn_is_not_charged_with_its_workers_death(bench: Bench) -> None:
     await bench.submit()
     first = await bench.claim()
-    await bench.turns.shield([first], on=True)
+    await bench.claims.shield([first], on=True)
     await bench.crash(first)
     second = await taken_over(bench)
     assert (second.suspect, second.crashes) == (False, 0)
@@ -39,8 +39,8 @@ async def test_a_shielded_turn_is_not_charged_with_its_workers_death(bench: Benc
 async def test_a_shield_that_was_taken_away_protects_no_more(bench: Bench) -> None:
     await bench.submit()
     first = await bench.claim()
-    await bench.turns.shield([first], on=True)
-    await bench.turns.shield([first], on=False)
+    await bench.claims.shield([first], on=True)
+    await bench.claims.shield([first], on=False)
     await bench.crash(first)
     assert (await taken_over(bench)).crashes == 1
 
@@ -48,7 +48,7 @@ async def test_a_shield_that_was_taken_away_protects_no_more(bench: Bench) -> No
 async def test_a_turn_that_is_taken_over_during_a_trial_is_shielded(bench: Bench) -> None:
     await bench.submit()
     await bench.crash(await bench.claim())
-    second = await bench.turns.reclaim("w2", "nonce", shielded=True)
+    second = await bench.claims.reclaim("w2", "nonce", shielded=True)
     assert second is not None
     await bench.crash(second)
     third = await taken_over(bench)
@@ -59,7 +59,7 @@ async def test_suspects_run_one_at_a_time_and_then_as_all_others(valkey: Valkey)
     settings = make_settings(valkey.url, PALAVER_LEASE=0.4)
     redis: Any = connect(settings)
     bench = Bench(redis, Keys(settings.namespace), settings)
-    await bench.turns.ensure_group()
+    await bench.claims.ensure_group()
     await redis.zadd(bench.keys.workers, {"w1": 1 << 50})
     suspects = [await bench.submit(prompt=f"suspect {n}") for n in range(3)]
     for _ in suspects:
@@ -99,6 +99,6 @@ async def taken_over(bench: Bench) -> Claim:
 async def again(bench: Bench, claim: Claim) -> Claim:
     """The same start, as its worker is told of it when the first answer was lost."""
     nonce = claim.fence.partition(":")[2]
-    told = await bench.turns.reclaim("w2", nonce)
+    told = await bench.claims.reclaim("w2", nonce)
     assert told is not None
     return told

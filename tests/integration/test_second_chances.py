@@ -33,9 +33,9 @@ async def test_a_claim_repeated_after_its_permit_was_freed_takes_nothing(bench: 
     await bench.redis.xadd(bench.keys.permits, {"j": ""})
     permit = await bench.permit("w1")
     assert permit is not None
-    assert await bench.turns.claim(permit, "w1", "nonce-one") is None
+    assert await bench.claims.claim(permit, "w1", "nonce-one") is None
     submission = await bench.submit()
-    assert await bench.turns.claim(permit, "w1", "nonce-one") is None
+    assert await bench.claims.claim(permit, "w1", "nonce-one") is None
     assert (await bench.claim("w2")).job_id == submission.job_id
 
 
@@ -43,8 +43,8 @@ async def test_a_reclaim_whose_answer_was_lost_is_given_again(bench: Bench) -> N
     await bench.submit()
     await bench.crash(await bench.claim("w1"))
     nonce = secrets.token_hex(8)
-    first = await bench.turns.reclaim("w2", nonce)
-    again = await bench.turns.reclaim("w2", nonce)
+    first = await bench.claims.reclaim("w2", nonce)
+    again = await bench.claims.reclaim("w2", nonce)
     assert first is not None
     assert again is not None
     assert (again.job_id, again.fence, again.crashes) == (first.job_id, first.fence, 1)
@@ -67,12 +67,12 @@ async def test_an_abandoned_turn_that_no_permit_names_ends_at_its_deadline(bench
     claim = await bench.claim()
     await bench.redis.xack(bench.keys.permits, "workers", claim.permit_id)
     await bench.redis.zadd(bench.keys.open_jobs, {claim.job_id: 1})
-    assert await bench.turns.sweep() == 0, "its worker lives"
+    assert await bench.claims.sweep() == 0, "its worker lives"
     await bench.redis.delete(bench.keys.lease(claim.job_id))
-    assert await bench.turns.sweep() == 1
+    assert await bench.claims.sweep() == 1
     assert (await bench.kinds(submission.job_id))[-1] == "failed"
     # Its conversation went with it.
-    assert await bench.turns.commit(claim, completion(claim)) is WriteOutcome.GONE
+    assert await bench.claims.commit(claim, completion(claim)) is WriteOutcome.GONE
 
 
 async def test_short_memory_refuses_new_prompts_and_loses_no_running_one() -> None:

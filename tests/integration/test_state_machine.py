@@ -66,20 +66,20 @@ class Machine(Model):
             api_id="a1",
             idempotency_key=key,
         )
-        self.submissions.append(new)
+        self.submitted.append(new)
         self.submit(new)
 
-    @precondition(lambda self: self.submissions)
+    @precondition(lambda self: self.submitted)
     @rule(pick=picks)
     def repeat_submission(self, pick: int) -> None:
-        self.submit(self.submissions[pick % len(self.submissions)])
+        self.submit(self.submitted[pick % len(self.submitted)])
 
     @precondition(lambda self: self.jobs)
     @rule(pick=picks, stranger=st.sampled_from([False] * 5 + [True]))
     def cancel(self, pick: int, stranger: bool) -> None:
         job = list(self.jobs.values())[pick % len(self.jobs)]
         owner = "eve" if stranger else job.submission.owner_id
-        call = self.turns.cancel(job.submission.job_id, owner)
+        call = self.submissions.cancel(job.submission.job_id, owner)
         if stranger or job.removed:
             assert self.unchanged(call) is WriteOutcome.GONE
         elif not job.is_open:
@@ -145,7 +145,7 @@ class Machine(Model):
     def claim(self, pick: int) -> None:
         held = self.read.pop(pick % len(self.read))
         ready, queues = self.ready(), [self.ready(owner)[:1] for owner in OWNERS]
-        claim = self.run(self.turns.claim(held.permit, held.worker, held.nonce))
+        claim = self.run(self.claims.claim(held.permit, held.worker, held.nonce))
         if claim is not None:
             job = self.jobs[claim.job_id]
             assert [job] in queues
@@ -167,26 +167,26 @@ class Machine(Model):
         if len(self.read) > before:
             self.claim(before)
 
-    @precondition(lambda self: self.claims)
+    @precondition(lambda self: self.claimed)
     @rule(pick=picks, zombie=st.booleans())
     def repeat_claim(self, pick: int, zombie: bool) -> None:
         held, claim, job, holds = self.held(pick, zombie)
         if held.by_reclaim:
             if holds and job.tracked:
-                again = self.unchanged(self.turns.reclaim(held.worker, held.nonce))
+                again = self.unchanged(self.claims.reclaim(held.worker, held.nonce))
                 assert again is not None
                 assert replace(again, remaining_s=0) == replace(claim, remaining_s=0)
             return
-        again = self.unchanged(self.turns.claim(held.permit, held.worker, held.nonce))
+        again = self.unchanged(self.claims.claim(held.permit, held.worker, held.nonce))
         expected = replace(claim, remaining_s=0) if holds else None
         assert (again and replace(again, remaining_s=0)) == expected
 
-    @precondition(lambda self: self.claims)
+    @precondition(lambda self: self.claimed)
     @rule(pick=picks, zombie=st.booleans(), again=st.booleans())
     def emit(self, pick: int, zombie: bool, again: bool) -> None:
         _, claim, job, holds = self.held(pick, zombie)
         at = len(job.token_ids) - (1 if again and job.token_ids else 0)
-        call = self.turns.publish(claim, at, PieceRecord(text="x", token_ids=(at,)))
+        call = self.claims.publish(claim, at, PieceRecord(text="x", token_ids=(at,)))
         if not holds:
             assert self.unchanged(call) is WriteOutcome.FENCED
         elif at < len(job.token_ids):
@@ -195,14 +195,14 @@ class Machine(Model):
             assert self.run(call) is WriteOutcome.OK
             job.token_ids.append(at)
 
-    @precondition(lambda self: self.claims)
+    @precondition(lambda self: self.claimed)
     @rule(pick=picks, zombie=st.booleans())
     def commit(self, pick: int, zombie: bool) -> None:
         _, claim, job, holds = self.held(pick, zombie)
         assert claim.history is not None
         number, conversation = claim.history.next_number, self.conversations[claim.conversation_id]
         done = completion(claim, number, offset=max(1, number - pick % 4))
-        call = self.turns.commit(claim, done)
+        call = self.claims.commit(claim, done)
         if holds:
             assert self.run(call) is WriteOutcome.OK
             conversation.messages[number - 1 :] = [done.user, done.assistant]
@@ -215,11 +215,11 @@ class Machine(Model):
             outcome = WriteOutcome.FENCED if conversation.exists else WriteOutcome.GONE
             assert self.unchanged(call) is outcome
 
-    @precondition(lambda self: self.claims)
+    @precondition(lambda self: self.claimed)
     @rule(pick=picks, zombie=st.booleans())
     def fail(self, pick: int, zombie: bool) -> None:
         _, claim, job, holds = self.held(pick, zombie)
-        call = self.turns.fail(claim, TurnFailed("x"))
+        call = self.claims.fail(claim, TurnFailed("x"))
         if holds:
             assert self.run(call) is WriteOutcome.OK
             self.ended(job, "failed")
@@ -230,22 +230,22 @@ class Machine(Model):
                 WriteOutcome.FENCED if job.is_open else WriteOutcome.DUP
             )
 
-    @precondition(lambda self: self.claims)
+    @precondition(lambda self: self.claimed)
     @rule(pick=picks, zombie=st.booleans())
     def hand_over(self, pick: int, zombie: bool) -> None:
         _, claim, job, holds = self.held(pick, zombie)
-        call = self.turns.hand_over(claim)
+        call = self.claims.hand_over(claim)
         if not holds:
             assert self.unchanged(call) is WriteOutcome.FENCED
             return
         assert self.run(call) is WriteOutcome.OK
         job.status, job.token, job.lease, job.idle = "queued", None, False, False
 
-    @precondition(lambda self: self.claims)
+    @precondition(lambda self: self.claimed)
     @rule(pick=picks, zombie=st.booleans())
     def beat(self, pick: int, zombie: bool) -> None:
         held, claim, job, holds = self.held(pick, zombie)
-        call = self.turns.beat(claim, held.worker)
+        call = self.claims.beat(claim, held.worker)
         if not holds:
             assert self.unchanged(call) is WriteOutcome.FENCED
             return
@@ -254,7 +254,7 @@ class Machine(Model):
 
     # What goes wrong.
 
-    @precondition(lambda self: self.claims)
+    @precondition(lambda self: self.claimed)
     @rule(pick=picks)
     def crash(self, pick: int) -> None:
         held, claim, job, holds = self.held(pick, zombie=False)
@@ -273,7 +273,7 @@ class Machine(Model):
                 heir = job
                 break
             self.ended(job, "failed")
-        claim = self.run(self.turns.reclaim(worker, nonce))
+        claim = self.run(self.claims.reclaim(worker, nonce))
         assert (claim and claim.job_id) == (heir and heir.submission.job_id)
         if claim is not None:
             self.started(Held(worker, claim.permit_id, nonce, by_reclaim=True), claim)
@@ -283,7 +283,7 @@ class Machine(Model):
     def drop_permit(self, pick: int, returned: bool) -> None:
         held = self.read.pop(pick % len(self.read))
         if returned:
-            self.run(self.turns.return_permit(held.permit))
+            self.run(self.claims.return_permit(held.permit))
         else:
             self.run(self.bench.make_idle(held.permit, held.worker))
             self.trimmed |= not held.tracked
@@ -308,7 +308,7 @@ class Machine(Model):
     @rule()
     def sweep(self) -> None:
         late = [job for job in self.open_jobs() if job.late and not job.lease]
-        assert self.run(self.turns.sweep()) == len(late)
+        assert self.run(self.claims.sweep()) == len(late)
         for job in late:
             self.ended(job, "failed")
         held = self.run(self.redis.xpending(self.keys.permits, WORKER_GROUP))["pending"]
@@ -330,11 +330,11 @@ class Machine(Model):
     def drain(self) -> None:
         while self.read:
             self.drop_permit(0, False)
-        for pick in range(len(self.claims)):
+        for pick in range(len(self.claimed)):
             self.crash(pick)
-        for _ in self.claims:
+        for _ in self.claimed:
             self.reclaim("w1")
-        for _ in list(self.claims):
+        for _ in list(self.claimed):
             self.commit(0, False)
         for pick in range(len(self.open_jobs())):
             self.expire(pick)
@@ -342,7 +342,7 @@ class Machine(Model):
             self.sweep()
             self.reclaim("w1")
             self.take("w2")
-            if self.claims:
+            if self.claimed:
                 self.commit(0, False)
             elif not self.run(self.redis.xlen(self.keys.permits)):
                 break

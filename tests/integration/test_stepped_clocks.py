@@ -13,10 +13,10 @@ import pytest
 
 from shared import ids
 from shared.errors import LimitReached
+from shared.store.claims import Claims
 from shared.store.connection import connect
 from shared.store.keys import WORKER_GROUP, Keys
 from shared.store.server_clock import ServerClock, steady_s
-from shared.store.turns import Turns
 from shared.wire.limits import Limits
 from shared.wire.turn import Claim, WriteOutcome
 from tests.integration.bench import Bench, completion
@@ -44,15 +44,15 @@ class Worker:
         self._bench = bench
         keys, settings = bench.keys, bench.settings
         clock = ServerClock(bench.redis, keys, lease_s=settings.lease, steady=self.steady)
-        self.turns = Turns(bench.redis, keys, settings, clock=clock)
+        self.claims = Claims(bench.redis, keys, settings, clock=clock)
 
     async def claim(self) -> Claim | None:
         permit = await self._bench.permit(self.name)
         assert permit is not None
-        return await self.turns.claim(permit, self.name, secrets.token_hex(8))
+        return await self.claims.claim(permit, self.name, secrets.token_hex(8))
 
     async def reclaim(self) -> Claim | None:
-        return await self.turns.reclaim(self.name, secrets.token_hex(8))
+        return await self.claims.reclaim(self.name, secrets.token_hex(8))
 
 
 @pytest.fixture
@@ -99,17 +99,17 @@ async def test_a_running_turn_goes_on_where_it_runs(
     submission = await bench.submit()
     claim = await alive.claim()
     assert claim is not None
-    assert await other.turns.sweep() == 0
+    assert await other.claims.sweep() == 0
     left_s = await deadline(bench, submission.job_id)
     await step(bench, workers, by_s)
     for _ in range(2):
-        assert await other.turns.sweep() == 0
+        assert await other.claims.sweep() == 0
         assert await other.reclaim() is None
-        assert await alive.turns.sweep() == 0
-    assert await alive.turns.beat(claim, alive.name) is WriteOutcome.OK
+        assert await alive.claims.sweep() == 0
+    assert await alive.claims.beat(claim, alive.name) is WriteOutcome.OK
     assert 0 < await bench.redis.pttl(bench.keys.lease(claim.job_id)) <= LEASE_MS
     assert await deadline(bench, submission.job_id) == pytest.approx(left_s, abs=5)
-    assert await alive.turns.commit(claim, completion(claim)) is WriteOutcome.OK
+    assert await alive.claims.commit(claim, completion(claim)) is WriteOutcome.OK
     job = await bench.redis.hgetall(bench.keys.job(claim.job_id))
     assert (job["status"], job["crashes"]) == ("completed", "0")
 
@@ -121,7 +121,7 @@ async def test_a_waiting_turn_has_the_time_left_that_it_had(
     worker, other = workers
     await bench.submit()
     for one in workers:
-        await one.turns.sweep()
+        await one.claims.sweep()
     await step(bench, workers, by_s)
     later = await bench.submit(prompt="Accepted by the new clock.")
     first = await worker.claim()
@@ -138,11 +138,11 @@ async def test_a_step_is_made_up_for_once(
 ) -> None:
     submission = await bench.submit()
     for one in workers:
-        await one.turns.sweep()
+        await one.claims.sweep()
     for _ in range(2):
         await step(bench, workers, TWO_HOURS_S)
         for one in workers:
-            assert await one.turns.sweep() == 0
+            assert await one.claims.sweep() == 0
     assert await deadline(bench, submission.job_id) == pytest.approx(
         bench.settings.job_timeout, abs=10
     )
@@ -157,9 +157,9 @@ async def test_the_turn_of_a_dead_worker_is_taken_over_after_a_step_back(
     await bench.submit()
     claim = await dead.claim()
     assert claim is not None
-    await other.turns.sweep()
+    await other.claims.sweep()
     await step(bench, workers, -TWO_HOURS_S)
-    await other.turns.sweep()
+    await other.claims.sweep()
     assert 0 < await bench.redis.pttl(bench.keys.lease(claim.job_id)) <= LEASE_MS
     await bench.crash(claim)  # as it is a lease later
     assert await other.reclaim() is not None
@@ -168,7 +168,7 @@ async def test_the_turn_of_a_dead_worker_is_taken_over_after_a_step_back(
 async def test_a_slow_answer_is_no_step(bench: Bench) -> None:
     """The script runs long after it was sent: by then it is later than its worker said."""
     worker = Worker(bench, "w1")
-    await worker.turns.sweep()
+    await worker.claims.sweep()
     await bench.submit()
     calls = 0
 
@@ -177,9 +177,9 @@ async def test_a_slow_answer_is_no_step(bench: Bench) -> None:
         calls += 1
         if calls == 1:
             arguments["latest"] = arguments["earliest"]
-        return await bench.turns._call(*names, **arguments)
+        return await bench.claims._call(*names, **arguments)
 
-    assert await worker.turns.clock.call(late, "sweep", **bench.turns._ttls) == [0]
+    assert await worker.claims.clock.call(late, "sweep", **bench.claims._ttls) == [0]
     assert calls == 2
     assert not await bench.redis.exists(f"{bench.keys.namespace}:steps")
 
@@ -196,7 +196,7 @@ async def test_what_an_owner_owes_is_no_more_than_a_minute_after_a_step_back(ben
         limits=Limits(requests_per_minute=6),
     )
     with pytest.raises(LimitReached) as refused:
-        await bench.turns.submit(limited)
+        await bench.submissions.submit(limited)
     assert refused.value.wait_s <= 10
 
 

@@ -26,11 +26,11 @@ async def test_a_turn_leaves_nothing_but_its_conversation_and_its_job(bench: Ben
     submission = await bench.submit()
     claim = await bench.claim()
     assert (
-        await bench.turns.publish(claim, 0, PieceRecord(text="H", token_ids=(1,)))
+        await bench.claims.publish(claim, 0, PieceRecord(text="H", token_ids=(1,)))
         is WriteOutcome.OK
     )
     piece = PieceRecord(text="i", token_ids=(2,))
-    assert await bench.turns.commit(claim, completion(claim, piece=piece)) is WriteOutcome.OK
+    assert await bench.claims.commit(claim, completion(claim, piece=piece)) is WriteOutcome.OK
     assert await bench.kinds(claim.job_id) == ["queued", "started", "token", "token", "completed"]
     assert [m.content for m in await bench.messages(submission.conversation_id)] == ["Hello", "Hi"]
     assert await bench.leftovers() == set()
@@ -40,7 +40,7 @@ async def test_a_turn_leaves_nothing_but_its_conversation_and_its_job(bench: Ben
 
 async def test_submit_repeated_with_its_job_id_is_accepted_once(bench: Bench) -> None:
     submission = await bench.submit()
-    answers = await asyncio.gather(*(bench.turns.submit(submission) for _ in range(20)))
+    answers = await asyncio.gather(*(bench.submissions.submit(submission) for _ in range(20)))
     assert all(answers)
     assert await bench.redis.llen(bench.keys.pending(submission.conversation_id)) == 1
     assert await bench.redis.xlen(bench.keys.permits) == 1
@@ -49,7 +49,7 @@ async def test_submit_repeated_with_its_job_id_is_accepted_once(bench: Bench) ->
 async def test_a_new_conversation_never_takes_anothers_id(bench: Bench) -> None:
     first = await bench.submit()
     again = replace(first, job_id=ids.new_job(), new=True)
-    assert await bench.turns.submit(again) is None
+    assert await bench.submissions.submit(again) is None
     assert await bench.redis.llen(bench.keys.pending(first.conversation_id)) == 1
 
 
@@ -82,7 +82,7 @@ async def test_one_turn_of_a_conversation_at_a_time(bench: Bench) -> None:
     claim = await bench.claim()
     assert claim.job_id == first.job_id
     assert await bench.permit("w2") is None
-    assert await bench.turns.commit(claim, completion(claim)) is WriteOutcome.OK
+    assert await bench.claims.commit(claim, completion(claim)) is WriteOutcome.OK
     follower = await bench.claim("w2")
     assert follower.job_id == second.job_id
 
@@ -112,9 +112,9 @@ async def test_a_claim_whose_answer_was_lost_is_given_again(bench: Bench) -> Non
     await bench.submit()
     permit = await bench.permit("w1")
     assert permit is not None
-    first = await bench.turns.claim(permit, "w1", "nonce-of-this-claim")
-    again = await bench.turns.claim(permit, "w1", "nonce-of-this-claim")
-    other = await bench.turns.claim(permit, "w1", "another-nonce-here!")
+    first = await bench.claims.claim(permit, "w1", "nonce-of-this-claim")
+    again = await bench.claims.claim(permit, "w1", "nonce-of-this-claim")
+    other = await bench.claims.claim(permit, "w1", "another-nonce-here!")
     assert first is not None
     assert again is not None
     assert (again.job_id, again.fence) == (first.job_id, first.fence)
@@ -125,14 +125,14 @@ async def test_a_permit_that_finds_nothing_is_forgotten(bench: Bench) -> None:
     await bench.redis.xadd(bench.keys.permits, {"j": ""})
     permit = await bench.permit("w1")
     assert permit is not None
-    assert await bench.turns.claim(permit, "w1", "nonce") is None
+    assert await bench.claims.claim(permit, "w1", "nonce") is None
     assert await bench.leftovers() == set()
 
 
 async def test_a_repeated_commit_succeeds_and_changes_nothing(bench: Bench) -> None:
     submission = await bench.submit()
     claim = await bench.claim()
-    outcomes = [await bench.turns.commit(claim, completion(claim)) for _ in range(3)]
+    outcomes = [await bench.claims.commit(claim, completion(claim)) for _ in range(3)]
     assert outcomes == [WriteOutcome.OK, WriteOutcome.DUP, WriteOutcome.DUP]
     assert len(await bench.messages(submission.conversation_id)) == 2
     assert (await bench.kinds(claim.job_id)).count("completed") == 1
@@ -142,13 +142,13 @@ async def test_a_repeated_piece_is_written_once(bench: Bench) -> None:
     await bench.submit()
     claim = await bench.claim()
     piece = PieceRecord(text="Hi", token_ids=(1, 2))
-    assert await bench.turns.publish(claim, 0, piece) is WriteOutcome.OK
-    assert await bench.turns.publish(claim, 0, piece) is WriteOutcome.DUP
+    assert await bench.claims.publish(claim, 0, piece) is WriteOutcome.OK
+    assert await bench.claims.publish(claim, 0, piece) is WriteOutcome.DUP
     assert (
-        await bench.turns.publish(claim, 2, PieceRecord(text="!", token_ids=(3,)))
+        await bench.claims.publish(claim, 2, PieceRecord(text="!", token_ids=(3,)))
         is WriteOutcome.OK
     )
-    assert (await bench.turns.published(claim)).piece == PieceRecord(
+    assert (await bench.claims.published(claim)).piece == PieceRecord(
         text="Hi!", token_ids=(1, 2, 3)
     )
 
@@ -157,8 +157,8 @@ async def test_failure_promotes_the_next_turn_and_stores_no_message(bench: Bench
     first = await bench.submit(context="Never applied.")
     second = await bench.submit(first.conversation_id)
     claim = await bench.claim()
-    assert await bench.turns.fail(claim, TurnFailed("broken")) is WriteOutcome.OK
-    assert await bench.turns.fail(claim, TurnFailed("broken")) is WriteOutcome.DUP
+    assert await bench.claims.fail(claim, TurnFailed("broken")) is WriteOutcome.OK
+    assert await bench.claims.fail(claim, TurnFailed("broken")) is WriteOutcome.DUP
     assert await bench.messages(first.conversation_id) == []
     assert (await bench.claim()).job_id == second.job_id
     events = await bench.events.read(first.job_id)
@@ -169,12 +169,12 @@ async def test_failure_promotes_the_next_turn_and_stores_no_message(bench: Bench
 async def test_context_is_applied_by_commit_alone(bench: Bench) -> None:
     first = await bench.submit()
     claim = await bench.claim()
-    await bench.turns.commit(claim, completion(claim))
+    await bench.claims.commit(claim, completion(claim))
     await bench.submit(first.conversation_id, context="New.")
     claim = await bench.claim()
     assert claim.history is not None
     assert (claim.history.context, claim.history.next_number) == ("Persona.", 3)
-    await bench.turns.commit(claim, completion(claim, 3))
+    await bench.claims.commit(claim, completion(claim, 3))
     assert (
         await bench.redis.hget(bench.keys.conversation(first.conversation_id), "context") == "New."
     )
@@ -184,10 +184,10 @@ async def test_a_deleted_conversation_gets_nothing_written(bench: Bench) -> None
     submission = await bench.submit()
     claim = await bench.claim()
     await bench.redis.delete(bench.keys.conversation(submission.conversation_id))
-    assert await bench.turns.commit(claim, completion(claim)) is WriteOutcome.GONE
+    assert await bench.claims.commit(claim, completion(claim)) is WriteOutcome.GONE
     await bench.redis.delete(bench.keys.job(claim.job_id))
-    assert await bench.turns.commit(claim, completion(claim)) is WriteOutcome.GONE
-    assert await bench.turns.fail(claim, TurnFailed("x")) is WriteOutcome.GONE
+    assert await bench.claims.commit(claim, completion(claim)) is WriteOutcome.GONE
+    assert await bench.claims.fail(claim, TurnFailed("x")) is WriteOutcome.GONE
     assert await bench.messages(submission.conversation_id) == []
 
 
@@ -197,8 +197,8 @@ async def test_turns_past_their_deadline_end_without_running(bench: Bench) -> No
     await bench.redis.zadd(bench.keys.open_jobs, {swept.job_id: 1})
     permit = await bench.permit("w1")
     assert permit is not None
-    assert await bench.turns.claim(permit, "w1", "nonce") is None
-    assert await bench.turns.sweep() == 1
+    assert await bench.claims.claim(permit, "w1", "nonce") is None
+    assert await bench.claims.sweep() == 1
     for submission in (claimed, swept):
         job = await bench.jobs.get(submission.job_id, "default")
         assert job is not None
@@ -211,7 +211,7 @@ async def test_conversations_expire_only_when_nothing_is_pending(
 ) -> None:
     settings = make_settings(valkey.url, PALAVER_CONVERSATION_TTL=1000)
     bench = Bench(redis, Keys(settings.namespace), settings)
-    await bench.turns.ensure_group()
+    await bench.claims.ensure_group()
     await bench.redis.zadd(bench.keys.workers, {"w1": 1 << 50})
     submission = await bench.submit()
     names = [
@@ -219,7 +219,7 @@ async def test_conversations_expire_only_when_nothing_is_pending(
         bench.keys.messages(submission.conversation_id),
     ]
     claim = await bench.claim()
-    await bench.turns.commit(claim, completion(claim))
+    await bench.claims.commit(claim, completion(claim))
     assert all([await bench.redis.pttl(name) > 0 for name in names])
     await bench.submit(submission.conversation_id)
     assert [await bench.redis.pttl(name) for name in names] == [-1, -1]
@@ -231,7 +231,7 @@ async def test_the_outcome_is_stored_once_and_read_whole(bench: Bench) -> None:
     subscription = bench.redis.pubsub(ignore_subscribe_messages=True)
     await subscription.subscribe(bench.keys.doorbell(claim.job_id))
     await subscription.get_message(timeout=1)
-    await bench.turns.commit(claim, completion(claim))
+    await bench.claims.commit(claim, completion(claim))
     message = await subscription.get_message(timeout=5)
     await subscription.aclose()
     job, rung = Event.from_ring(message["data"])
@@ -253,7 +253,7 @@ class EndingLog(EventLog):
 
     async def outcome(self, job: str) -> Event | None:
         done = completion(self._claim, piece=PieceRecord(text="Hi", token_ids=(1,)))
-        await self._bench.turns.commit(self._claim, done)
+        await self._bench.claims.commit(self._claim, done)
         return await super().outcome(job)
 
 
@@ -271,7 +271,7 @@ async def test_an_edits_view_begins_with_a_turn(bench: Bench) -> None:
     for number in range(1, 40, 2):
         claim = await bench.claim()
         done = completion(claim, number, offset=number)
-        assert await bench.turns.commit(claim, done) is WriteOutcome.OK
+        assert await bench.claims.commit(claim, done) is WriteOutcome.OK
         await bench.submit(submission.conversation_id, replace_from=31 if number == 39 else None)
     history = (await bench.claim()).history
     assert history is not None

@@ -25,8 +25,8 @@ async def used(bench: Bench, owner: str = "alice") -> int:
 async def test_a_worker_tells_what_a_failed_turn_cost(bench: Bench) -> None:
     await bench.submit(owner="alice")
     claim = await bench.claim()
-    assert await bench.turns.fail(claim, TurnFailed("x"), 70) is WriteOutcome.OK
-    assert await bench.turns.fail(claim, TurnFailed("x"), 70) is WriteOutcome.DUP
+    assert await bench.claims.fail(claim, TurnFailed("x"), 70) is WriteOutcome.OK
+    assert await bench.claims.fail(claim, TurnFailed("x"), 70) is WriteOutcome.DUP
     assert await used(bench) == 70
 
 
@@ -42,12 +42,12 @@ async def test_a_cancelled_turn_costs_what_is_known_and_then_what_its_worker_tel
         piece=PieceRecord(text="abc", token_ids=(1, 2, 3)),
         evaluated=40,
     )
-    assert await bench.turns.publish_all([piece]) == [WriteOutcome.OK]
-    await bench.turns.cancel(claim.job_id, "alice")
+    assert await bench.claims.publish_all([piece]) == [WriteOutcome.OK]
+    await bench.submissions.cancel(claim.job_id, "alice")
     assert await used(bench) == 43
     for _ in range(3):
-        assert await bench.turns.settle(claim, 50) is WriteOutcome.OK
-    assert await bench.turns.settle(claim, 45) is WriteOutcome.OK
+        assert await bench.claims.settle(claim, 50) is WriteOutcome.OK
+    assert await bench.claims.settle(claim, 45) is WriteOutcome.OK
     assert await used(bench) == 50
 
 
@@ -61,23 +61,23 @@ async def test_a_turn_whose_workers_died_costs_what_its_log_shows(bench: Bench) 
         piece=PieceRecord(text="ab", token_ids=(1, 2)),
         evaluated=40,
     )
-    await bench.turns.publish_all([piece])
+    await bench.claims.publish_all([piece])
     while claim is not None:
         lost = claim
         await bench.crash(claim)
         claim = await bench.reclaim("w1")
     assert await used(bench) == 42
     # Who held it earlier, and was thought dead, is not asked.
-    assert await bench.turns.settle(lost, 40) is WriteOutcome.OK
+    assert await bench.claims.settle(lost, 40) is WriteOutcome.OK
     assert await used(bench) == 42
 
 
 async def test_nobody_settles_what_goes_on_or_has_its_reply(bench: Bench) -> None:
     await bench.submit(owner="alice")
     claim = await bench.claim()
-    assert await bench.turns.settle(claim, 1000) is WriteOutcome.FENCED
+    assert await bench.claims.settle(claim, 1000) is WriteOutcome.FENCED
     await bench.redis.delete(bench.keys.job(claim.job_id))
-    assert await bench.turns.settle(claim, 1000) is WriteOutcome.GONE
+    assert await bench.claims.settle(claim, 1000) is WriteOutcome.GONE
     assert await used(bench) == 0
 
 
@@ -122,5 +122,5 @@ async def test_prompts_without_replies_use_a_day_up(
 
 async def test_a_turn_that_never_ran_costs_nothing(bench: Bench) -> None:
     submission = await bench.submit(owner="alice")
-    await bench.turns.cancel(submission.job_id, "alice")
+    await bench.submissions.cancel(submission.job_id, "alice")
     assert await used(bench) == 0

@@ -44,7 +44,7 @@ from shared.errors import (
     UnusableOptions,
     WorkerLost,
 )
-from shared.store.turns import error_data
+from shared.store.claims import error_data
 from shared.wire.requests import ChatRequest
 
 JOB = "0190a0b0c0d0e0f0a1b2c3d4e5f60718"

@@ -1,12 +1,11 @@
-"""The life of a turn in Redis: the Python side of `shared/store/lua/*.lua`.
+"""What workers ask of turns: the Python side of the scripts from `claim` to `sweep`.
 
-A turn is accepted (`submit`), becomes ready when it is its conversation's first, is claimed by a
-worker, reports its pieces and ends exactly once. Each step is one atomic script; what a worker
-writes is compared with the token it was given (the fence), so that one who was given up for dead
-changes nothing any more.
+A turn is submitted (`submissions.py`), becomes ready when it is its conversation's first, is
+claimed by a worker, publishes its pieces and ends exactly once. Each step is one atomic script.
+Every write carries the fence that came with the claim: a worker that was given up for dead, and
+whose turn another worker has, changes nothing any more.
 """
 
-import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -15,49 +14,35 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from shared.config import Settings
-from shared.errors import (
-    DeadlineExceeded,
-    TurnFailed,
-    WorkerLost,
-)
-from shared.store.connection import REDIS_UNAVAILABLE
+from shared.errors import DeadlineExceeded, TurnFailed, WorkerLost
+from shared.store.expiry import expiries
 from shared.store.keys import WORKER_GROUP, Keys
-from shared.store.refusals import (
-    allowance_of,
-    idempotency_arguments,
-    idempotency_lifetime_s,
-    refusal,
-)
 from shared.store.scripts import Scripts, milliseconds
 from shared.store.server_clock import ServerClock
-from shared.store.workers import WORKER_SILENCE_S
 from shared.wire.turn import (
-    Accepted,
     Claim,
     Completion,
     PieceRecord,
-    Place,
     Publication,
     PublishedReply,
-    Submission,
     WriteOutcome,
     decode_claim,
 )
 
 _SCRIPTS: Final = (
-    "cancel", "places", "shield", "settle",
-    "submit", "claim", "beat", "publish", "commit", "fail", "hand_over", "reclaim", "sweep",
+    "claim", "reclaim", "hand_over", "beat", "publish", "shield", "commit", "fail", "settle",
+    "sweep",
 )  # fmt: skip
 
 
-class Turns:
-    """The scripts, bound to a connection.
+class Claims:
+    """Turns as workers see them: claimed, kept alive, published, ended or handed over.
 
     Args:
         redis: decodes responses to `str`.
         settings: times and limits.
-        window: tokens of a window, for whoever knows better than the settings.
-        clock: of the server, in place of one of our own.
+        window: tokens of a window, where the settings leave it to the model.
+        clock: the server's; None makes one.
     """
 
     def __init__(
@@ -90,80 +75,6 @@ class Turns:
         except ResponseError as error:
             if "BUSYGROUP" not in str(error):
                 raise
-
-    async def submit(self, submission: Submission) -> Accepted | None:
-        """Accept a prompt; repeating it with the same ids is safe.
-
-        Returns:
-            What was accepted: this prompt, or the one that its idempotency key stands for. None if
-            the new conversation's id exists already: choose another.
-
-        Raises:
-            Refused: nothing was stored.
-        """
-        answer = await self._call(
-            "submit",
-            job=submission.job_id,
-            conversation=submission.conversation_id,
-            owner=submission.owner_id,
-            new=int(submission.new),
-            context=submission.instructions if submission.new else None,
-            request=submission.request.encode(),
-            replace_from=submission.request.replace_from,
-            brought=len(submission.request.earlier) or None,
-            api=submission.api_id,
-            stateless=1 if submission.stateless else None,
-            response=1 if submission.response else None,
-            behind=submission.after,
-            window=self._settings.window,
-            **idempotency_arguments(submission, self._settings),
-            pending_limit=self._settings.pending_turns,
-            queue_limit=self._settings.queue_limit,
-            timeout_ms=milliseconds(self._settings.job_timeout),
-            jobs_ttl_ms=expiries(self._settings)["jobs_ttl_ms"],
-            silence_ms=milliseconds(WORKER_SILENCE_S),
-            **submission.limits.arguments(),
-        )
-        match answer[0]:
-            case "OK":
-                allowance = allowance_of(answer, submission.limits)
-                return Accepted(
-                    job_id=submission.job_id,
-                    conversation_id=answer[1],
-                    allowance=allowance,
-                    created_ms=int(answer[2]),
-                )
-            case "SAME":
-                return Accepted(job_id=answer[1], conversation_id=answer[2])
-            case "TAKEN":
-                return None
-        raise refusal(answer)
-
-    async def cancel(self, job_id: str, owner_id: str) -> WriteOutcome:
-        """End a turn that is not wanted any more; `GONE` if it is not this owner's."""
-        return WriteOutcome(await self._call("cancel", job=job_id, owner=owner_id, **self._ttls))
-
-    async def cancel_all(self, owner_id: str) -> int:
-        """End all of an owner's turns; returns how many there were."""
-        jobs = await self._redis.smembers(  # type: ignore[misc]  # redis-py types both clients as one
-            self._keys.open(owner_id)
-        )
-        for job in jobs:
-            await self.cancel(job, owner_id)
-        return len(jobs)
-
-    async def places(self, jobs: Sequence[str]) -> list[Place | None]:
-        """Where turns stand in the queue, some hundred at most; None for those that do not wait."""
-        answer = await self._call("places", jobs=" ".join(jobs))
-        return [Place.of(*one) if one is not None else None for one in answer]
-
-    async def lost(self, claims: Sequence[Claim]) -> list[Claim]:
-        """Those of a worker's claims whose token is no longer theirs."""
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for claim in claims:
-                pipe.hget(self._keys.job(claim.job_id), "token")
-            tokens = await pipe.execute()
-        return [c for c, token in zip(claims, tokens, strict=True) if token != c.fence]
 
     async def claim(
         self, permit: str, worker_id: str, nonce: str, *, model: str = "", shielded: bool = False
@@ -237,6 +148,14 @@ class Turns:
             lease_ms=milliseconds(self._settings.lease),
         )
         return WriteOutcome(answer)
+
+    async def lost(self, claims: Sequence[Claim]) -> list[Claim]:
+        """Those of a worker's claims whose token is no longer theirs."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for claim in claims:
+                pipe.hget(self._keys.job(claim.job_id), "token")
+            tokens = await pipe.execute()
+        return [c for c, token in zip(claims, tokens, strict=True) if token != c.fence]
 
     async def publish_all(self, publications: Sequence[Publication]) -> list[WriteOutcome]:
         """Add a piece to each job's log and ring its doorbell."""
@@ -342,15 +261,6 @@ class Turns:
         """Give the turn back, at its place in the queue, without charging an attempt."""
         return WriteOutcome(await self._call("hand_over", job=claim.job_id, token=claim.fence))
 
-    async def release(self, job_id: str, owner_id: str) -> None:
-        """Nobody reads a stateless turn any more: end it, and keep nothing of what was said.
-
-        While Redis is away it is left to its deadline and its expiry.
-        """
-        with contextlib.suppress(*REDIS_UNAVAILABLE):
-            if await self.cancel(job_id, owner_id) is WriteOutcome.DUP:
-                await self._redis.delete(self._keys.job(job_id), self._keys.events(job_id))
-
     async def sweep(self) -> int:
         """Repair what was lost; returns how many turns past their deadline were ended."""
         await self.clock.look()
@@ -362,14 +272,3 @@ def error_data(error: TurnFailed) -> bytes:
     """A failed turn's event data."""
     body = {"code": error.code, "detail": str(error), **error.details}
     return orjson.dumps({"error": body})
-
-
-def expiries(settings: Settings) -> dict[str, int]:
-    """How long what an ended turn leaves behind is kept."""
-    named_s = max(settings.job_ttl, idempotency_lifetime_s(settings))
-    return {
-        "job_ttl_ms": milliseconds(settings.job_ttl),
-        "jobs_ttl_ms": milliseconds(named_s),
-        "events_ttl_ms": milliseconds(min(settings.events_ttl, settings.job_ttl)),
-        "conversation_ttl_ms": milliseconds(settings.conversation_ttl),
-    }
