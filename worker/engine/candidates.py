@@ -32,8 +32,8 @@ _SPREAD: Final = 4
 """Maxima that a bound is taken from, for each candidate: then one in seven is found for nothing."""
 _MOST_HITS: Final = 4 * MOST + 64
 """Columns that reach a row's bound, before it counts as flat."""
-_TOKENS_A_THREAD: Final = 1 << 19
-"""Waking a thread takes as long as reading a quarter of this."""
+_TOKENS_A_THREAD: Final = 1 << 18
+"""Waking a thread takes about as long as reading a third of this (1 MiB that no cache holds)."""
 _WORST: Final = np.uint64(0x007F_FFFF_0000_0000)
 """Sorts below every candidate; decodes as minus infinity."""
 
