@@ -7,15 +7,15 @@ from pydantic import TypeAdapter
 from api.http.errors import PROBLEM_JSON
 from api.openai import description as openai
 from shared.config import Settings
-from shared.wire.requests import ChatRequest
-from shared.wire.schema import (
+from shared.wire.objects import (
     ConversationList,
     ConversationObject,
     JobObject,
     MessagePage,
     ProblemObject,
-    ReplyObject,
 )
+from shared.wire.reply import ReplyObject
+from shared.wire.requests import ChatRequest
 
 _SCHEMAS: Final[dict[str, Any]] = {
     "ChatRequest": ChatRequest,

@@ -29,20 +29,25 @@ from shared.store.connection import connect
 from shared.store.keys import WORKER_GROUP, Keys
 from shared.store.submissions import Submissions
 from shared.store.workers import Workers
+from shared.wire.claim import Claim
+from shared.wire.completion import Completion
 from shared.wire.limits import DEFAULT_OWNER
 from shared.wire.messages import StoredMessage
-from shared.wire.requests import Sampling
-from shared.wire.schema import (
+from shared.wire.publication import PieceRecord
+from shared.wire.reply import (
     PromptTokensDetails,
     Timings,
-    TurnRequest,
     TurnResult,
     Usage,
     WindowReceipt,
     reply_object,
-    rfc3339,
 )
-from shared.wire.turn import Claim, Completion, PieceRecord, Submission, WorkerState, WriteOutcome
+from shared.wire.sampling import Sampling
+from shared.wire.submission import Submission
+from shared.wire.timestamps import rfc3339
+from shared.wire.turn_request import TurnRequest
+from shared.wire.worker_report import WorkerState
+from shared.wire.write_outcome import WriteOutcome
 from tests.servers import make_settings, running_valkey
 
 Item = TypeVar("Item")

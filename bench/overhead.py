@@ -34,9 +34,10 @@ from shared.store.keys import Keys
 from shared.store.submissions import Submissions
 from shared.store.workers import WORKER_SILENCE_S, Workers
 from shared.wire.limits import DEFAULT_OWNER
-from shared.wire.requests import Sampling
-from shared.wire.schema import TurnRequest
-from shared.wire.turn import Submission, WorkerState
+from shared.wire.sampling import Sampling
+from shared.wire.submission import Submission
+from shared.wire.turn_request import TurnRequest
+from shared.wire.worker_report import WorkerState
 from tests.scripted import ScriptedEngine
 from tests.servers import free_port, make_settings, running_valkey, until_ready
 from worker.wiring import run_worker

@@ -37,10 +37,14 @@ from shared.store.connection import connect
 from shared.store.keys import WORKER_GROUP, Keys
 from shared.store.submissions import Submissions
 from shared.store.workers import Workers
+from shared.wire.claim import Claim
 from shared.wire.limits import DEFAULT_OWNER
-from shared.wire.requests import Sampling
-from shared.wire.schema import TurnRequest
-from shared.wire.turn import Claim, PieceRecord, Submission, WorkerState, WriteOutcome
+from shared.wire.publication import PieceRecord
+from shared.wire.sampling import Sampling
+from shared.wire.submission import Submission
+from shared.wire.turn_request import TurnRequest
+from shared.wire.worker_report import WorkerState
+from shared.wire.write_outcome import WriteOutcome
 from tests.servers import free_port, make_settings, running_valkey
 
 WORKER: Final = "bench"

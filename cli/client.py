@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from shared.wire.job_status import ENDED
+
 _ANSWER_S: Final = 30.0
 _SILENCE_S: Final = 40.0
 """A stream says something every 15 s; one that is silent for longer is dead."""
@@ -17,7 +19,6 @@ _FIRST_PAUSE_S: Final = 0.2
 _LONGEST_PAUSE_S: Final = 5.0
 _PASSING: Final = frozenset({500, 502, 503, 504})
 """What a server that starts, stops or is full answers, and a proxy in front of one."""
-TERMINAL: Final = frozenset({"completed", "failed", "cancelled"})
 
 
 class ServerError(Exception):
@@ -131,7 +132,7 @@ class Client:
                 for event in self._stream(f"/jobs/{job}/events", headers):
                     last, tries = event.id, Tries(self._waiting, self._patience_s)
                     yield event
-                    if event.kind in TERMINAL:
+                    if event.kind in ENDED:
                         return
                 error: Exception = Unreachable("the stream broke off")
             except (Unreachable, ServerError) as broken:

@@ -13,7 +13,9 @@ from shared.errors import EX_SOFTWARE
 from shared.store.claims import Claims
 from shared.store.connection import trouble
 from shared.store.workers import Workers
-from shared.wire.turn import OtherWorker, WorkerState, WriteOutcome
+from shared.wire.other_worker import OtherWorker
+from shared.wire.worker_report import WorkerState
+from shared.wire.write_outcome import WriteOutcome
 from worker.engine.interface import Engine
 from worker.held import GivenUp, Held, Holdings
 from worker.turn_metrics import TurnMetrics

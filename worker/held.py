@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final
 
-from shared.wire.turn import Claim
+from shared.wire.claim import Claim
 from worker.engine.interface import Meter
 
 _AGAIN_S: Final = 1.0

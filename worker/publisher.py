@@ -12,7 +12,9 @@ from typing import Final
 from redis.exceptions import RedisError
 
 from shared.store.claims import Claims
-from shared.wire.turn import Claim, PieceRecord, Publication, WriteOutcome
+from shared.wire.claim import Claim
+from shared.wire.publication import PieceRecord, Publication
+from shared.wire.write_outcome import WriteOutcome
 from worker.engine.interface import Meter, Piece
 from worker.retry import retry
 

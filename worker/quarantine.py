@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from shared.store.claims import Claims
-from shared.wire.turn import Claim
+from shared.wire.claim import Claim
 from worker.held import Held, Holdings
 from worker.retry import retry
 

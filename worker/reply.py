@@ -12,18 +12,21 @@ import orjson
 from shared.errors import DeadlineExceeded, TurnFailed, UnusableOptions
 from shared.process.logs import about, add_context
 from shared.store.claims import Claims
+from shared.wire.claim import Claim, History
+from shared.wire.completion import Completion
 from shared.wire.messages import StoredMessage
-from shared.wire.schema import (
+from shared.wire.publication import PieceRecord
+from shared.wire.reply import (
     PromptTokensDetails,
     Timings,
-    TurnRequest,
     TurnResult,
     Usage,
     WindowReceipt,
     reply_object,
-    rfc3339,
 )
-from shared.wire.turn import Claim, Completion, History, PieceRecord, WriteOutcome
+from shared.wire.timestamps import rfc3339
+from shared.wire.turn_request import TurnRequest
+from shared.wire.write_outcome import WriteOutcome
 from worker.engine.interface import (
     End,
     Engine,

@@ -22,7 +22,7 @@ from shared.errors import TurnFailed
 from shared.store.claims import Claims
 from shared.store.connection import REDIS_UNAVAILABLE, trouble
 from shared.store.keys import WORKER_GROUP, Keys
-from shared.wire.turn import Claim
+from shared.wire.claim import Claim
 from worker.arq_records import ArqRecords
 from worker.held import GivenUp, Held, Holdings
 from worker.quarantine import Quarantine

@@ -3,9 +3,10 @@
 from collections import Counter
 from typing import Any
 
+from shared.wire.claim import Claim
 from shared.wire.histograms import Histogram
-from shared.wire.schema import Timings
-from shared.wire.turn import Claim, WriteOutcome
+from shared.wire.reply import Timings
+from shared.wire.write_outcome import WriteOutcome
 
 
 class TurnMetrics:

@@ -7,7 +7,7 @@ from api.live.feed import EventFeed
 from api.live.intake import Intake
 from api.live.stream import EventStream
 from api.live.waiting import Waiting, first_terminal, tell_allowance
-from shared.wire.turn import Accepted, Submission
+from shared.wire.submission import Accepted, Submission
 
 
 class ChatResource:

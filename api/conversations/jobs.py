@@ -12,7 +12,7 @@ from api.live.waiting import Waiting, show
 from shared import ids
 from shared.store.jobs import Jobs, JobState
 from shared.store.submissions import Submissions
-from shared.wire.turn import WriteOutcome
+from shared.wire.write_outcome import WriteOutcome
 
 _LONGEST_WAIT_S = 60
 

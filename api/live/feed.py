@@ -22,8 +22,9 @@ from redis.exceptions import ConnectionError, RedisError
 from api.live.watch import Watch
 from shared.process.tasks import Background
 from shared.store.connection import REDIS_UNAVAILABLE, trouble
-from shared.store.event_log import Event, EventLog
+from shared.store.event_log import EventLog
 from shared.store.keys import Keys
+from shared.wire.event import Event
 
 log = logging.getLogger(__name__)
 

@@ -18,8 +18,8 @@ from shared.process.logs import add_context
 from shared.store.connection import REDIS_UNAVAILABLE, trouble
 from shared.store.submissions import Submissions
 from shared.wire.requests import ChatRequest
-from shared.wire.schema import TurnRequest
-from shared.wire.turn import Accepted, Submission
+from shared.wire.submission import Accepted, Submission
+from shared.wire.turn_request import TurnRequest
 
 T = TypeVar("T")
 

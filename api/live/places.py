@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from api.live.watch import Watch
 from shared.store.connection import REDIS_UNAVAILABLE, trouble
 from shared.store.submissions import Submissions
-from shared.wire.turn import Place
+from shared.wire.place import Place
 
 log = logging.getLogger(__name__)
 

@@ -15,8 +15,9 @@ from api.live.feed import EventFeed
 from api.live.places import Places
 from api.live.watch import Watch
 from shared import ids
-from shared.store.event_log import Event, EventLog, order
+from shared.store.event_log import EventLog
 from shared.store.jobs import Jobs
+from shared.wire.event import Event, order
 
 # As long as any id of Redis (64 bits) of which all numbers are ids.
 _EVENT_ID = re.compile(r"[0-9]{1,19}-[0-9]{1,19}")

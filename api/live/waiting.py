@@ -14,10 +14,11 @@ from api.live.feed import EventFeed
 from api.live.watch import FeedLost, Watch
 from shared.errors import OutcomeUnknown
 from shared.store.connection import REDIS_UNAVAILABLE
-from shared.store.event_log import Event, EventLog
+from shared.store.event_log import EventLog
 from shared.store.jobs import Jobs, JobState
+from shared.wire.event import Event
 from shared.wire.limits import Allowance
-from shared.wire.turn import Accepted
+from shared.wire.submission import Accepted
 
 RETRY_AFTER_S: Final = 1
 _STATUS_WITHIN_S: Final = 2.0

@@ -4,8 +4,9 @@ import asyncio
 from typing import Final
 
 from shared.store.connection import REDIS_UNAVAILABLE
-from shared.store.event_log import Event, EventLog, order
-from shared.wire.turn import Place
+from shared.store.event_log import EventLog
+from shared.wire.event import Event, order
+from shared.wire.place import Place
 
 _BUFFER: Final = 1000
 """What a reader may be behind before it is dropped; it may resume."""

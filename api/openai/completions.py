@@ -34,11 +34,11 @@ from api.openai.requests import (
 )
 from shared import ids
 from shared.config import Settings
-from shared.store.event_log import Event
 from shared.store.submissions import Submissions
-from shared.wire.requests import Sampling
-from shared.wire.schema import TurnRequest
-from shared.wire.turn import Accepted, Submission
+from shared.wire.event import Event
+from shared.wire.sampling import Sampling
+from shared.wire.submission import Accepted, Submission
+from shared.wire.turn_request import TurnRequest
 
 ENDS_WITHIN_S: Final = 15.0
 """A turn that has passed its deadline is ended by its worker, or by the next sweep."""

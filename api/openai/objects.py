@@ -10,11 +10,11 @@ import orjson
 
 from api.openai.errors import message_of
 from api.openai.response_requests import ResponsesRequest
-from shared.store.event_log import Event, order
 from shared.store.jobs import JobState
+from shared.wire.event import Event, order
 from shared.wire.messages import StoredMessage
-from shared.wire.requests import DEFAULT_TEMPERATURE, DEFAULT_TOP_P
-from shared.wire.schema import TurnRequest
+from shared.wire.sampling import DEFAULT_TEMPERATURE, DEFAULT_TOP_P
+from shared.wire.turn_request import TurnRequest
 
 RESPONSE: Final = "resp_"
 CONVERSATION: Final = "conv_"

@@ -20,7 +20,8 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
-from shared.wire.requests import (
+from shared.wire.messages import Role
+from shared.wire.sampling import (
     AN_INTEGER,
     Penalty,
     Probability,
@@ -29,7 +30,7 @@ from shared.wire.requests import (
     Temperature,
     stop_list,
 )
-from shared.wire.schema import ChatMessage, Role
+from shared.wire.turn_request import ChatMessage
 
 MOST_MESSAGES: Final = 10_000
 MAX_SCHEMA_DEPTH: Final = 64

@@ -33,9 +33,9 @@ from api.openai.requests import (
     TokenCount,
     text_of,
 )
-from shared.wire.messages import StoredMessage
-from shared.wire.requests import Penalty, Probability, Temperature
-from shared.wire.schema import ChatMessage, Role
+from shared.wire.messages import Role, StoredMessage
+from shared.wire.sampling import Penalty, Probability, Temperature
+from shared.wire.turn_request import ChatMessage
 
 MOST_ITEMS: Final = 1000
 MOST_ADDED: Final = 20

@@ -42,13 +42,14 @@ from api.openai.response_requests import ResponsesRequest
 from shared import ids
 from shared.config import Settings
 from shared.store.conversations import Conversations
-from shared.store.event_log import EventLog, order
+from shared.store.event_log import EventLog
 from shared.store.jobs import Jobs, JobState
 from shared.store.submissions import Submissions
+from shared.wire.event import order
 from shared.wire.limits import Caller
-from shared.wire.requests import Sampling
-from shared.wire.schema import TurnRequest
-from shared.wire.turn import Accepted, Submission
+from shared.wire.sampling import Sampling
+from shared.wire.submission import Accepted, Submission
+from shared.wire.turn_request import TurnRequest
 
 _CONVERSATION_ID = re.compile(CONVERSATION + r"([1-9][0-9]{0,15})")
 _LARGEST_NUMBER: Final = 10**9

@@ -15,7 +15,7 @@ from shared.errors import ConfigError
 from shared.store.connection import is_refusal, refusal, trouble, wait_until_up
 from shared.store.keys import Keys
 from shared.store.scripts import Scripts
-from shared.wire.turn import OtherWorker
+from shared.wire.other_worker import OtherWorker
 
 log = logging.getLogger(__name__)
 

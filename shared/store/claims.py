@@ -19,15 +19,10 @@ from shared.store.expiry import expiries
 from shared.store.keys import WORKER_GROUP, Keys
 from shared.store.scripts import Scripts, milliseconds
 from shared.store.server_clock import ServerClock
-from shared.wire.turn import (
-    Claim,
-    Completion,
-    PieceRecord,
-    Publication,
-    PublishedReply,
-    WriteOutcome,
-    decode_claim,
-)
+from shared.wire.claim import Claim, decode_claim
+from shared.wire.completion import Completion
+from shared.wire.publication import PieceRecord, Publication, PublishedReply
+from shared.wire.write_outcome import WriteOutcome
 
 _SCRIPTS: Final = (
     "claim", "reclaim", "hand_over", "beat", "publish", "shield", "commit", "fail", "settle",

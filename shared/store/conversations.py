@@ -16,7 +16,8 @@ from shared.store.refusals import allowance_of, refusal
 from shared.store.scripts import Scripts
 from shared.wire.limits import Allowance, Caller
 from shared.wire.messages import StoredMessage, decode_messages
-from shared.wire.schema import MessageObject, rfc3339
+from shared.wire.objects import MessageObject
+from shared.wire.timestamps import rfc3339
 
 _FOR_RESPONSES: Final = ("forget", "begin", "append", "label")
 

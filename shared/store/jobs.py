@@ -9,8 +9,9 @@ from redis.asyncio import Redis
 from shared.store.event_log import completed_data
 from shared.store.keys import Keys
 from shared.store.submissions import Submissions
-from shared.wire.schema import ENDED, rfc3339
-from shared.wire.turn import Place
+from shared.wire.job_status import ENDED
+from shared.wire.place import Place
+from shared.wire.timestamps import rfc3339
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

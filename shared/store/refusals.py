@@ -17,8 +17,8 @@ from shared.errors import (
     TurnInProgress,
     TurnWithoutReply,
 )
+from shared.wire.job_status import ENDED
 from shared.wire.limits import Allowance, Limits
-from shared.wire.schema import ENDED
 
 _WITH_ALLOWANCE: Final = 5
 

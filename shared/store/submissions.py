@@ -18,7 +18,9 @@ from shared.store.keys import Keys
 from shared.store.refusals import allowance_of, refusal
 from shared.store.scripts import Scripts, milliseconds
 from shared.store.workers import WORKER_SILENCE_S
-from shared.wire.turn import Accepted, Place, Submission, WriteOutcome
+from shared.wire.place import Place
+from shared.wire.submission import Accepted, Submission
+from shared.wire.write_outcome import WriteOutcome
 
 
 class Submissions:

@@ -7,7 +7,8 @@ from redis.asyncio import Redis
 
 from shared.store.keys import Keys
 from shared.store.scripts import Scripts, milliseconds
-from shared.wire.turn import OtherWorker, WorkerState
+from shared.wire.other_worker import OtherWorker
+from shared.wire.worker_report import WorkerState
 
 WORKER_SILENCE_S: Final = 60.0
 """After this long without any worker's sign of life, prompts are refused."""

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import orjson
 
-from shared.wire.schema import Role
+Role = Literal["system", "user", "assistant"]
 
 _ROLES: Final[dict[str, Role]] = {"s": "system", "u": "user", "a": "assistant"}
 

@@ -23,7 +23,7 @@ from shared.process.logs import configure_logging
 from shared.process.supervisor import stop_on_signals
 from shared.store import scripts
 from shared.store.claims import Claims
-from shared.wire.turn import Claim
+from shared.wire.claim import Claim
 from tests.faults.script import BREAK, HANG, deadly, die
 from tests.scripted import ScriptedEngine, control, last_prompt
 from worker.engine.interface import GenerationRequest, Piece

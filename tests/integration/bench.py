@@ -12,10 +12,12 @@ from shared.store.event_log import EventLog
 from shared.store.jobs import Jobs
 from shared.store.keys import WORKER_GROUP, Keys
 from shared.store.submissions import Submissions
+from shared.wire.claim import Claim
+from shared.wire.completion import Completion
 from shared.wire.messages import StoredMessage, decode_messages
-from shared.wire.requests import Sampling
-from shared.wire.schema import TurnRequest
-from shared.wire.turn import Claim, Completion, Submission
+from shared.wire.sampling import Sampling
+from shared.wire.submission import Submission
+from shared.wire.turn_request import TurnRequest
 
 LEASE_MS = 30_000
 

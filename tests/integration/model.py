@@ -16,9 +16,10 @@ from shared.errors import Refused
 from shared.store.connection import connect
 from shared.store.conversations import Conversations
 from shared.store.keys import Keys
+from shared.wire.claim import Claim
+from shared.wire.job_status import ENDED
 from shared.wire.messages import StoredMessage, decode_messages
-from shared.wire.schema import ENDED
-from shared.wire.turn import Accepted, Claim, Submission
+from shared.wire.submission import Accepted, Submission
 from tests.integration.bench import Bench
 from tests.servers import make_settings
 

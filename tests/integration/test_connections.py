@@ -16,8 +16,9 @@ from api.server import connect_api
 from shared.config import Settings
 from shared.process.embedded import server_binary
 from shared.store.connection import connect, wait_until_up
-from shared.store.event_log import Event, EventLog
+from shared.store.event_log import EventLog
 from shared.store.pool import BoundedPool
+from shared.wire.event import Event
 from tests.integration.bench import Bench
 from tests.integration.test_jobs import Gate, submit
 from tests.scripted import ScriptedEngine

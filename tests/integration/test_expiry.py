@@ -10,8 +10,10 @@ from redis.asyncio import Redis
 from shared.errors import NoSuchConversation, TurnFailed
 from shared.store.conversations import Conversations
 from shared.store.keys import Keys
+from shared.wire.claim import Claim
 from shared.wire.messages import StoredMessage
-from shared.wire.turn import Claim, PieceRecord, WriteOutcome
+from shared.wire.publication import PieceRecord
+from shared.wire.write_outcome import WriteOutcome
 from tests.integration.bench import Bench, completion
 from tests.servers import Valkey, make_settings
 

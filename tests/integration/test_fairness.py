@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from shared.store.connection import connect
 from shared.store.keys import Keys
-from shared.wire.turn import Place
+from shared.wire.place import Place
 from tests.integration.bench import Bench
 from tests.servers import Valkey, make_settings
 

@@ -14,7 +14,8 @@ from shared.config import Settings
 from shared.process.tasks import Background
 from shared.store.connection import connect
 from shared.store.keys import Keys
-from shared.wire.turn import PieceRecord, WriteOutcome
+from shared.wire.publication import PieceRecord
+from shared.wire.write_outcome import WriteOutcome
 from tests.integration.bench import Bench, completion
 from tests.servers import Valkey, make_settings, running_server, running_valkey
 from tests.sse import all_events, received, text_of

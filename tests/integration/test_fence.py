@@ -6,7 +6,8 @@ from shared.errors import (
     TurnFailed,
 )
 from shared.store.keys import WORKER_GROUP
-from shared.wire.turn import PieceRecord, WriteOutcome
+from shared.wire.publication import PieceRecord
+from shared.wire.write_outcome import WriteOutcome
 from tests.integration.bench import Bench, completion
 
 

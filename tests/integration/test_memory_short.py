@@ -10,7 +10,8 @@ from shared.errors import (
 )
 from shared.store.connection import connect
 from shared.store.keys import Keys
-from shared.wire.turn import PieceRecord, WriteOutcome
+from shared.wire.publication import PieceRecord
+from shared.wire.write_outcome import WriteOutcome
 from tests.integration.bench import Bench, completion
 from tests.servers import make_settings, running_valkey
 

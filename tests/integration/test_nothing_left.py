@@ -13,7 +13,8 @@ from shared.config import Settings
 from shared.errors import TurnFailed
 from shared.store.connection import connect
 from shared.store.conversations import Conversations
-from shared.wire.turn import PieceRecord, WriteOutcome
+from shared.wire.publication import PieceRecord
+from shared.wire.write_outcome import WriteOutcome
 from tests.integration.bench import Bench, completion
 from tests.integration.test_jobs import Gate
 from tests.scripted import ScriptedEngine, failing

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from shared.config import Settings
 from shared.store.keys import Keys
-from shared.wire.schema import TurnRequest
+from shared.wire.turn_request import TurnRequest
 from tests.scripted import ScriptedEngine
 from tests.servers import running_stack
 

@@ -14,10 +14,11 @@ from shared.config import Settings
 from shared.errors import QueueFull
 from shared.process.tasks import Background
 from shared.store.connection import REDIS_UNAVAILABLE, connect, wait_until_up
-from shared.store.event_log import Event
 from shared.store.keys import Keys
 from shared.store.submissions import Submissions
-from shared.wire.turn import Place, Submission
+from shared.wire.event import Event
+from shared.wire.place import Place
+from shared.wire.submission import Submission
 from tests.integration.bench import Bench
 from tests.servers import Valkey, make_settings, running_valkey
 

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 from redis.exceptions import ResponseError
 
-from shared.wire.turn import Claim
+from shared.wire.claim import Claim
 from tests.integration.bench import Bench
 from worker.engine.interface import Meter, Piece
 from worker.publisher import Publisher

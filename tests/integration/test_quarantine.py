@@ -5,7 +5,7 @@ from typing import Any
 
 from shared.store.connection import connect
 from shared.store.keys import Keys
-from shared.wire.turn import Claim
+from shared.wire.claim import Claim
 from tests.integration.bench import Bench
 from tests.scripted import ScriptedEngine, echo
 from tests.servers import Valkey, make_settings, running_stack

@@ -12,7 +12,7 @@ import pytest
 
 from shared.store.connection import connect, wait_until_up
 from shared.store.keys import Keys
-from shared.wire.turn import WriteOutcome
+from shared.wire.write_outcome import WriteOutcome
 from tests.integration.bench import Bench, completion
 from tests.proxy import LossyProxy, running_proxy
 from tests.scripted import ScriptedEngine

@@ -14,9 +14,11 @@ from hypothesis.stateful import (
 from shared import ids
 from shared.errors import StillInUse, TurnFailed
 from shared.store.keys import WORKER_GROUP
-from shared.wire.requests import Sampling
-from shared.wire.schema import TurnRequest
-from shared.wire.turn import PieceRecord, Submission, WriteOutcome
+from shared.wire.publication import PieceRecord
+from shared.wire.sampling import Sampling
+from shared.wire.submission import Submission
+from shared.wire.turn_request import TurnRequest
+from shared.wire.write_outcome import WriteOutcome
 from tests.integration.bench import completion
 from tests.integration.model import (
     MAX_ATTEMPTS,

@@ -17,8 +17,9 @@ from shared.store.claims import Claims
 from shared.store.connection import connect
 from shared.store.keys import WORKER_GROUP, Keys
 from shared.store.server_clock import ServerClock, steady_s
+from shared.wire.claim import Claim
 from shared.wire.limits import Limits
-from shared.wire.turn import Claim, WriteOutcome
+from shared.wire.write_outcome import WriteOutcome
 from tests.integration.bench import Bench, completion
 from tests.servers import make_settings, running_valkey
 

@@ -15,9 +15,12 @@ from shared.errors import (
     QueueFull,
     TurnFailed,
 )
-from shared.store.event_log import Event, EventLog
+from shared.store.event_log import EventLog
 from shared.store.keys import Keys
-from shared.wire.turn import Claim, PieceRecord, WriteOutcome
+from shared.wire.claim import Claim
+from shared.wire.event import Event
+from shared.wire.publication import PieceRecord
+from shared.wire.write_outcome import WriteOutcome
 from tests.integration.bench import Bench, completion
 from tests.servers import Valkey, make_settings
 

@@ -8,7 +8,8 @@ import pytest
 
 from shared.errors import TurnFailed
 from shared.wire.limits import Limits
-from shared.wire.turn import PieceRecord, Publication, WriteOutcome
+from shared.wire.publication import PieceRecord, Publication
+from shared.wire.write_outcome import WriteOutcome
 from tests.integration.bench import Bench
 from tests.integration.test_access import running_guarded
 from tests.scripted import ScriptedEngine, failing

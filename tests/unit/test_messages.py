@@ -5,8 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.wire.messages import StoredMessage, decode_messages
-from shared.wire.schema import Role
+from shared.wire.messages import Role, StoredMessage, decode_messages
 
 texts = st.text(st.characters(codec="utf-8"))
 

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import ContextLengthExceeded
-from shared.wire.messages import StoredMessage
-from shared.wire.requests import Sampling
-from shared.wire.schema import Role, TurnRequest
-from shared.wire.turn import Claim, History
+from shared.wire.claim import Claim, History
+from shared.wire.messages import Role, StoredMessage
+from shared.wire.sampling import Sampling
+from shared.wire.turn_request import TurnRequest
 from tests.scripted import ScriptedEngine
 from worker.engine.interface import PromptMessage
 from worker.prompt.build import Prompt, build_prompt, look_ahead

@@ -11,8 +11,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from shared.ids import MAX_CONVERSATION
-from shared.wire.requests import ChatRequest, Sampling
-from shared.wire.schema import TurnRequest, reply_object, rfc3339
+from shared.wire.reply import reply_object
+from shared.wire.requests import ChatRequest
+from shared.wire.sampling import Sampling
+from shared.wire.timestamps import rfc3339
+from shared.wire.turn_request import TurnRequest
 
 texts = st.text(st.characters(codec="utf-8"))
 optional_texts = st.none() | texts

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import ContextLengthExceeded
-from shared.wire.messages import StoredMessage
-from shared.wire.schema import Role
+from shared.wire.messages import Role, StoredMessage
 from worker.prompt.window import Budget, split_turns, trim
 
 budgets = st.builds(

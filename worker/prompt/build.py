@@ -7,9 +7,9 @@ from itertools import takewhile
 from typing import Final
 
 from shared.errors import ContextLengthExceeded, ConversationTooLong
+from shared.wire.claim import Claim, History
 from shared.wire.messages import StoredMessage
-from shared.wire.schema import TurnRequest
-from shared.wire.turn import Claim, History
+from shared.wire.turn_request import TurnRequest
 from worker.engine.interface import Engine, PromptMessage, UnusableRequest
 from worker.engine.prefixes import common_prefix
 from worker.prompt.window import Budget, split_turns, trim

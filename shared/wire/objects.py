@@ -1,0 +1,109 @@
+"""The JSON objects that clients get, beside the reply (`reply.py`)."""
+
+from typing import NotRequired
+
+from typing_extensions import TypedDict
+
+from shared.wire.job_status import JobStatus
+from shared.wire.messages import Role
+from shared.wire.reply import ReplyObject, WindowReceipt
+
+
+class JobError(TypedDict):
+    """Why a job failed."""
+
+    code: str
+    detail: str
+
+
+class QueuePlace(TypedDict):
+    """A waiting turn's place, from 1, and how long until it starts at the present pace."""
+
+    position: int
+    eta_seconds: float
+
+
+class JobLinks(TypedDict):
+    """Where a job is found."""
+
+    self: str
+    events: str
+
+
+class JobObject(TypedDict):
+    """A job as clients see it; `result` when completed, `error` when failed."""
+
+    job: str
+    status: JobStatus
+    id: int
+    attempts: int
+    created_at: str
+    started_at: NotRequired[str]
+    finished_at: NotRequired[str]
+    queue: NotRequired[QueuePlace]
+    result: NotRequired[ReplyObject]
+    error: NotRequired[JobError]
+    links: JobLinks
+
+
+class MessageObject(TypedDict):
+    """One message as clients see it; `tokens` of its content."""
+
+    number: int
+    role: Role
+    content: str
+    timestamp: str
+    tokens: int
+    job: str
+
+
+class MessagePage(TypedDict):
+    """Messages, oldest first; `next` is the `before` of the page before, or null."""
+
+    messages: list[MessageObject]
+    next: int | None
+
+
+class ConversationObject(TypedDict):
+    """A conversation: completed turns, all tokens ever used, the last window, pending jobs."""
+
+    id: int
+    context: str
+    created_at: str
+    updated_at: str
+    turns: int
+    tokens: int
+    window: WindowReceipt | None
+    pending: list[str]
+
+
+class ConversationList(TypedDict):
+    """Conversations, the newest first; `next` is the `before` of the next page, or null.
+
+    It says where that page begins, also when the conversations there have been deleted.
+    """
+
+    conversations: list[ConversationObject]
+    next: str | None
+
+
+class FieldError(TypedDict):
+    """One wrong field."""
+
+    field: str
+    message: str
+
+
+class ProblemObject(TypedDict):
+    """An error (RFC 9457); `errors` for 422, `job` and `id` where a job ended without a reply."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    errors: NotRequired[list[FieldError]]
+    job: NotRequired[str]
+    id: NotRequired[int]
+    prompt_tokens: NotRequired[int]
+    budget: NotRequired[int]

@@ -1,0 +1,94 @@
+"""An accepted prompt as its job stores it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from shared.wire.messages import Role
+from shared.wire.sampling import Sampling
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatMessage:
+    """A message that a client sends along."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnRequest:
+    """An accepted prompt as it is stored in its job.
+
+    `context` is what the request said, if it did; `replace_from` a message number. A stateless turn
+    has the whole conversation in `messages`, and no `prompt`. `earlier` messages enter the
+    conversation in front of the prompt. `json_schema`, as JSON text, is what the reply must follow;
+    `logit_bias` is added to the logits of tokens. `instructions` hold for this turn alone, in front
+    of the conversation's context; unless `truncate`, a conversation that does not fit the window is
+    an error. `echo` is what its API tells again; here it means nothing.
+    """
+
+    prompt: str
+    context: str | None
+    replace_from: int | None
+    sampling: Sampling
+    messages: tuple[ChatMessage, ...] = ()
+    earlier: tuple[ChatMessage, ...] = ()
+    json_schema: str | None = None
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    instructions: str | None = None
+    truncate: bool = True
+    echo: str = ""
+
+    def encode(self) -> bytes:
+        """Compact JSON, without what was not said."""
+        fields: dict[str, Any] = {"prompt": self.prompt}
+        if self.context is not None:
+            fields["context"] = self.context
+        if self.replace_from is not None:
+            fields["replace_from"] = self.replace_from
+        if self.messages:
+            fields["messages"] = [(one.role, one.content) for one in self.messages]
+        if self.earlier:
+            fields["earlier"] = [(one.role, one.content) for one in self.earlier]
+        if self.json_schema is not None:
+            fields["json_schema"] = self.json_schema
+        if self.logit_bias:
+            fields["logit_bias"] = self.logit_bias
+        if self.instructions is not None:
+            fields["instructions"] = self.instructions
+        if not self.truncate:
+            fields["truncate"] = False
+        if self.echo:
+            fields["echo"] = self.echo
+        return orjson.dumps(fields | self.sampling.model_dump(exclude_defaults=True))
+
+    @classmethod
+    def decode(cls, text: str | bytes) -> "TurnRequest":
+        """What was stored, as far as this version knows it: a newer one may say more.
+
+        Raises:
+            ValueError, TypeError, KeyError: it cannot be read.
+        """
+        fields = orjson.loads(text)
+        return cls(
+            prompt=fields.pop("prompt"),
+            context=fields.pop("context", None),
+            replace_from=fields.pop("replace_from", None),
+            messages=_chat_messages(fields.pop("messages", ())),
+            earlier=_chat_messages(fields.pop("earlier", ())),
+            json_schema=fields.pop("json_schema", None),
+            logit_bias=tuple((token, bias) for token, bias in fields.pop("logit_bias", ())),
+            instructions=fields.pop("instructions", None),
+            truncate=fields.pop("truncate", True),
+            echo=fields.pop("echo", ""),
+            sampling=Sampling.model_validate(
+                {name: value for name, value in fields.items() if name in Sampling.model_fields}
+            ),
+        )
+
+
+def _chat_messages(pairs: Iterable[tuple[Role, str]]) -> tuple[ChatMessage, ...]:
+    return tuple(ChatMessage(role=role, content=content) for role, content in pairs)
