@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from api.http.keys import KeyFile
-from shared.config import fail_start, settings_or_exit
 from shared.errors import ConfigError
+from shared.process.start import fail_start, settings_or_exit
 from shared.wire.limits import Limits
 
 

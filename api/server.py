@@ -16,9 +16,10 @@ from redis.asyncio import Redis
 from api.app import Api, create_api
 from api.http.connections import BoundedProtocol
 from api.live.watch import FeedLost
-from shared.config import Settings, fail_start, is_loopback, settings_or_exit
+from shared.config import Settings, is_loopback
 from shared.errors import EX_SOFTWARE, ConfigError, TaskEnded
 from shared.process.logs import configure_logging
+from shared.process.start import fail_start, settings_or_exit
 from shared.process.supervisor import stop_on_signals
 from shared.process.tasks import end
 from shared.store.boot import until_alike, until_usable

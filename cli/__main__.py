@@ -7,7 +7,8 @@ from typing import Final
 
 from dotenv import dotenv_values
 
-from shared.config import CLIENT_KEY_VARIABLE, DEFAULT_PORT
+from shared.config import DEFAULT_PORT
+from shared.environment import CLIENT_KEY_VARIABLE
 
 _BENCH_PATIENCE_S: Final = 30.0
 

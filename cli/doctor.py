@@ -19,8 +19,9 @@ from api.ops.figures import runs_on, worker_stats
 from api.server import check_bind
 from cli.client import Client, ServerError, Unreachable
 from shared.config import Settings, load_settings
+from shared.data_folder import socket_path
 from shared.errors import ConfigError
-from shared.process.embedded import server_binary, socket_path
+from shared.process.embedded import server_binary
 from shared.store.boot import check_server
 from shared.store.connection import connect
 from shared.store.keys import Keys

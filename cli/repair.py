@@ -7,9 +7,10 @@ import sys
 from pathlib import Path
 
 from shared.config import DEFAULT_PORT, load_settings
+from shared.data_folder import make_private
 from shared.errors import ConfigError
 from shared.process.append_only import Damage, append_only_folder, find_damage
-from shared.process.embedded import DataLock, make_private
+from shared.process.embedded import DataLock
 
 
 def repair() -> int:

@@ -6,7 +6,7 @@ import re
 import sys
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
@@ -20,10 +20,8 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from shared.errors import EX_CONFIG, ConfigError
-from shared.process.lifeline import SUPERVISOR_VARIABLE
-from shared.process.logs import LogFormat
-from shared.process.supervisor import RELOAD_VARIABLE
+from shared.environment import NOT_SETTINGS
+from shared.errors import ConfigError
 
 _REDIS_SCHEMES = ("redis", "rediss", "unix", "sentinel", "sentinels")
 _PREFIX = "PALAVER_"
@@ -31,10 +29,6 @@ DEFAULT_PORT = 3000
 DEFAULT_WINDOW = 3500
 """Tokens."""
 _SMALLEST_WINDOW = 64
-CLIENT_KEY_VARIABLE = "PALAVER_API_KEY"
-"""The key that clients show, in their own environment; no setting of the server."""
-BUILD_VARIABLE = "PALAVER_CUDA_ARCHITECTURES"
-"""For `make install`."""
 _LONGEST_S = 86400 * 3650
 _CONTEXT_VARIABLE = "PALAVER_DEFAULT_CONTEXT"
 
@@ -68,6 +62,7 @@ HostNames = Annotated[
 Origins = Annotated[
     tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode, BeforeValidator(_names)
 ]
+LogFormat = Literal["auto", "human", "json"]
 SecondsOrNone = Annotated[float, Field(ge=0, le=_LONGEST_S, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(gt=0, le=_LONGEST_S, allow_inf_nan=False)]
 
@@ -210,7 +205,7 @@ def unknown_settings() -> list[str]:
         if isinstance(field.validation_alias, AliasChoices)
         for choice in field.validation_alias.choices
     }
-    known |= {RELOAD_VARIABLE, SUPERVISOR_VARIABLE, CLIENT_KEY_VARIABLE, BUILD_VARIABLE}
+    known |= NOT_SETTINGS
     named = {*os.environ, *dotenv_values(".env")}
     return sorted(name for name in named if name.startswith(_PREFIX) and name not in known)
 
@@ -230,18 +225,3 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def settings_or_exit(**overrides: Any) -> Settings:
-    """The settings; a wrong one ends the process with `EX_CONFIG` and a message."""
-    try:
-        return load_settings(**overrides)
-    except ConfigError as error:
-        fail_start(error)
-
-
-def fail_start(error: ConfigError) -> NoReturn:
-    """End the process so that its supervisor does not start it again."""
-    for line in str(error).splitlines():
-        print(f"palaver: cannot start: {line}", file=sys.stderr, flush=True)
-    raise SystemExit(EX_CONFIG)

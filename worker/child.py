@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import uvloop
 
-from shared.config import DEFAULT_PORT, Settings, fail_start, settings_or_exit
+from shared.config import DEFAULT_PORT, Settings
 from shared.errors import EX_SOFTWARE, ConfigError, TaskEnded
 from shared.process.logs import configure_logging
+from shared.process.start import fail_start, settings_or_exit
 from shared.process.supervisor import stop_on_signals
 from worker.engine.interface import Engine, EngineError
 from worker.wiring import run_worker

@@ -7,38 +7,17 @@ of ending, because honcho stops everything when one line ends.
 
 import asyncio
 import fcntl
-import hashlib
 import os
 import signal
-import stat
 import sys
-import tempfile
 from pathlib import Path
 from typing import IO
 
-from shared.config import DEFAULT_PORT, settings_or_exit
+from shared.config import DEFAULT_PORT
+from shared.data_folder import check_private, make_private, runtime_dir, socket_path
 from shared.errors import ConfigError, DataFolderTaken
+from shared.process.start import settings_or_exit
 from shared.process.supervisor import Supervisor, stop_on_signals
-
-_MAX_SOCKET_PATH = 100
-"""Bytes; the kernel's limit is about 107."""
-
-
-def runtime_dir(data_dir: Path) -> Path:
-    """The short folder, private to this user, that holds the data folder's socket."""
-    digest = hashlib.sha256(os.fsencode(data_dir.resolve())).hexdigest()[:16]
-    name = f"palaver-{os.getuid()}-{digest}"
-    for folder in (os.environ.get("XDG_RUNTIME_DIR"), tempfile.gettempdir()):
-        if folder and os.access(folder, os.W_OK | os.X_OK):
-            path = Path(folder) / name
-            if len(os.fsencode(path / "redis.sock")) <= _MAX_SOCKET_PATH:
-                return path
-    return Path("/tmp") / name
-
-
-def socket_path(data_dir: Path) -> Path:
-    """Where the embedded server of this data folder listens."""
-    return runtime_dir(data_dir) / "redis.sock"
 
 
 class DataLock:
@@ -140,39 +119,6 @@ def prepare_folders(data_dir: Path) -> None:
         raise ConfigError(f"{folder}: {error.strerror}") from None
     check_private(folder)
     socket_path(data_dir).unlink(missing_ok=True)
-
-
-def make_private(folder: Path) -> None:
-    """Make a folder, or take one with all that lies in it, so that it is readable to us alone.
-
-    Raises:
-        ConfigError: it is somebody else's.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        folder.chmod(0o700)
-        for path in folder.rglob("*"):
-            if not path.is_symlink():
-                path.chmod(0o700 if path.is_dir() else 0o600)
-    except OSError as error:
-        raise ConfigError(
-            f"{error.filename or folder}: cannot be made private to this user ({error.strerror})"
-        ) from None
-
-
-def check_private(folder: Path) -> None:
-    """See that a folder, if it exists, is ours alone: another user may have made it first.
-
-    Raises:
-        ConfigError: it is not.
-    """
-    try:
-        status = folder.lstat()
-    except FileNotFoundError:
-        return
-    private = stat.S_ISDIR(status.st_mode) and stat.S_IMODE(status.st_mode) & 0o077 == 0
-    if not private or status.st_uid != os.getuid():
-        raise ConfigError(f"{folder}: not a private folder of this user; remove it")
 
 
 async def _idle() -> int:

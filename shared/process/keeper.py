@@ -14,17 +14,13 @@ import time
 from pathlib import Path
 from typing import Final
 
-from shared.config import DEFAULT_PORT, Settings, fail_start, settings_or_exit
+from shared.config import DEFAULT_PORT, Settings
+from shared.data_folder import socket_path
 from shared.errors import ConfigError, DataFolderTaken
 from shared.process.append_only import check_append_only
-from shared.process.embedded import (
-    DataLock,
-    prepare_folders,
-    server_binary,
-    server_config,
-    socket_path,
-)
+from shared.process.embedded import DataLock, prepare_folders, server_binary, server_config
 from shared.process.lifeline import die_with_parent
+from shared.process.start import fail_start, settings_or_exit
 from shared.process.supervisor import stop_on_signals
 
 _LINGER_S: Final = 7.0

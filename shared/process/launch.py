@@ -6,12 +6,13 @@ import socket
 import sys
 from pathlib import Path
 
-from shared.config import Settings, fail_start, settings_or_exit
+from shared.config import Settings
+from shared.environment import RELOAD_VARIABLE
 from shared.errors import ConfigError
 from shared.process.embedded import DataLock
 from shared.process.logs import resolved
 from shared.process.machine import usable_cores
-from shared.process.supervisor import RELOAD_VARIABLE
+from shared.process.start import fail_start, settings_or_exit
 
 
 def check_port(host: str, port: int) -> None:

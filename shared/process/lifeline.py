@@ -7,8 +7,7 @@ import signal
 import sys
 from collections.abc import Callable
 
-SUPERVISOR_VARIABLE = "PALAVER_SUPERVISOR"
-"""Not a setting: a supervisor's process id, for its child."""
+from shared.environment import SUPERVISOR_VARIABLE
 
 _PR_SET_PDEATHSIG = 1
 _POLL_S = 1.0

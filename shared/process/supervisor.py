@@ -13,17 +13,10 @@ import sys
 import time
 from collections.abc import Sequence
 
+from shared.environment import RELOAD_VARIABLE, SUPERVISOR_VARIABLE
 from shared.errors import EX_CONFIG
-from shared.process.lifeline import (
-    SUPERVISOR_VARIABLE,
-    die_with_parent,
-    ignores_hangups,
-    watch_ancestors,
-)
-from shared.process.logs import Repeated
-
-RELOAD_VARIABLE = "PALAVER_RELOAD"
-"""Not a setting: how `make dev` tells the supervisors to restart on changes."""
+from shared.process.lifeline import die_with_parent, ignores_hangups, watch_ancestors
+from shared.trouble import Repeated
 
 _BACKOFF_S = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
 _STABLE_S = 30.0

@@ -21,10 +21,10 @@ from redis.exceptions import (
 )
 
 from shared.config import Settings
+from shared.data_folder import check_private, socket_path
 from shared.errors import ConfigError
-from shared.process.embedded import check_private, socket_path
-from shared.process.logs import Trouble
 from shared.store.pool import BoundedPool, BoundedSentinelPool, cut
+from shared.trouble import Trouble
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 
-from shared.process.embedded import socket_path
+from shared.data_folder import socket_path
 from tests.servers import as_in_a_terminal, environment, free_port, is_alive, process_tree
 
 ROOT = Path(__file__).resolve().parents[2]

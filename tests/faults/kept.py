@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from shared.process.embedded import socket_path
+from shared.data_folder import socket_path
 from tests.servers import START_TIMEOUT_S, Valkey, environment, process_tree
 
 ROOT = Path(__file__).resolve().parents[2]

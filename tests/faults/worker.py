@@ -17,9 +17,9 @@ from pathlib import Path
 
 import uvloop
 
-from shared.config import fail_start, settings_or_exit
 from shared.errors import EX_SOFTWARE, ConfigError, TaskEnded
 from shared.process.logs import configure_logging
+from shared.process.start import fail_start, settings_or_exit
 from shared.process.supervisor import stop_on_signals
 from shared.store import scripts
 from shared.store.claims import Claims

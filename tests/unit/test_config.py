@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from shared.config import Settings, load_settings, settings_or_exit, unknown_settings
+from shared.config import Settings, load_settings, unknown_settings
 from shared.errors import EX_CONFIG, ConfigError
+from shared.process.start import settings_or_exit
 from shared.store.connection import connect
 
 SetEnv = Callable[..., None]

@@ -40,7 +40,7 @@ signal.pause()
 # The same, and says to its child that it supervises it.
 SUPERVISING_PARENT = """
 import os, signal, subprocess, sys
-from shared.process.lifeline import SUPERVISOR_VARIABLE
+from shared.environment import SUPERVISOR_VARIABLE
 subprocess.Popen(sys.argv[1:], env={**os.environ, SUPERVISOR_VARIABLE: str(os.getpid())})
 signal.pause()
 """

@@ -8,14 +8,8 @@ import sys
 
 import pytest
 
-from shared.process.logs import (
-    HumanLines,
-    JsonLines,
-    Trouble,
-    about,
-    add_context,
-    configure_logging,
-)
+from shared.process.logs import HumanLines, JsonLines, about, add_context, configure_logging
+from shared.trouble import Trouble
 
 
 def record(message: str, **fields: object) -> logging.LogRecord:

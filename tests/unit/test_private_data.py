@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from shared.process.embedded import make_private
+from shared.data_folder import make_private
 
 
 def mode(path: Path) -> int:

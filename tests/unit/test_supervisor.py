@@ -12,7 +12,7 @@ from typing import IO
 import pytest
 
 from shared.errors import EX_CONFIG
-from shared.process.logs import Repeated
+from shared.trouble import Repeated
 from tests.servers import as_in_a_terminal, environment, is_alive, process_tree
 
 TIMEOUT_S = 10.0
