@@ -46,7 +46,7 @@ from shared.wire.sampling import Sampling
 from shared.wire.submission import Submission
 from shared.wire.timestamps import rfc3339
 from shared.wire.turn_request import TurnRequest
-from shared.wire.worker_report import WorkerState
+from shared.wire.worker_report import WorkerReport
 from shared.wire.write_outcome import WriteOutcome
 from tests.servers import make_settings, running_valkey
 
@@ -170,9 +170,7 @@ class Filler:
     async def fill(self, number: int, turns: int) -> None:
         """Make so many conversations; the last turns of the first of them are the sample."""
         await self._claims.ensure_group()
-        await self._workers.announce(
-            WORKER, WorkerState(model_name="", fingerprint="", slots=1, running=0, steps=0), LIMIT_S
-        )
+        await self._workers.announce(WORKER, WorkerReport(slots=1), LIMIT_S)
         self.text_bytes += number * len(self._settings.default_context.encode())
         batch = [ids.new_conversation() for _ in range(number)]
         self.tokens |= dict.fromkeys(batch, 0)

@@ -37,7 +37,7 @@ from shared.wire.limits import DEFAULT_OWNER
 from shared.wire.sampling import Sampling
 from shared.wire.submission import Submission
 from shared.wire.turn_request import TurnRequest
-from shared.wire.worker_report import WorkerState
+from shared.wire.worker_report import WorkerReport
 from tests.scripted import ScriptedEngine
 from tests.servers import free_port, make_settings, running_valkey, until_ready
 from worker.wiring import run_worker
@@ -178,7 +178,7 @@ async def fill_queue(settings: Settings) -> None:
         workers = Workers(redis, Keys(settings.namespace))
         await workers.announce(
             "nobody",
-            WorkerState(model_name="", fingerprint="", slots=1, running=0, steps=0),
+            WorkerReport(slots=1),
             WORKER_SILENCE_S,
         )
         request = TurnRequest(prompt="Hello", context=None, replace_from=None, sampling=Sampling())

@@ -43,7 +43,7 @@ from shared.wire.publication import PieceRecord
 from shared.wire.sampling import Sampling
 from shared.wire.submission import Submission
 from shared.wire.turn_request import TurnRequest
-from shared.wire.worker_report import WorkerState
+from shared.wire.worker_report import WorkerReport
 from shared.wire.write_outcome import WriteOutcome
 from tests.servers import free_port, make_settings, running_valkey
 
@@ -138,7 +138,7 @@ class Load:
         self.emitted = 0
 
     async def announce(self) -> None:
-        state = WorkerState(model_name="bench", fingerprint="bench", slots=1, running=0, steps=0)
+        state = WorkerReport(model_name="bench", fingerprint="bench", slots=1)
         await self._workers.announce(WORKER, state, LIMIT_S)
 
     async def submit(self, number: int) -> list[str]:

@@ -15,7 +15,6 @@ from typing import Any, Final, Literal
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from api.ops.figures import runs_on, worker_stats
 from api.server import check_bind
 from cli.client import Client, ServerError, Unreachable
 from shared.config import Settings, load_settings
@@ -133,18 +132,18 @@ async def _describe(redis: Redis) -> Finding:
 
 async def _workers(redis: Redis, settings: Settings) -> Finding:
     workers = Workers(redis, Keys(settings.namespace))
-    told, silence_s = await workers.all(), await workers.silence_s()
+    reports, silence_s = await workers.all(), await workers.silence_s()
     length = settings.context_length
     if "context_length" in settings.model_fields_set:
         other = await workers.of_other_length(length)
         if other is not None:
             text = f"{other.described(length)}; all must have the same"
             return Finding("bad", "workers", text)
-    if told:
-        models = ", ".join(sorted({fields["model"] for fields in told.values()}))
-        places = {runs_on(worker_stats(fields).get("placement") or {}) for fields in told.values()}
+    if reports:
+        models = ", ".join(sorted({report.model_name for report in reports.values()}))
+        places = {report.engine.placement.described() for report in reports.values()}
         where = "".join(f", on {place}" for place in sorted(places) if place)
-        return Finding("ok", "workers", f"{len(told)} at work, with {models}{where}")
+        return Finding("ok", "workers", f"{len(reports)} at work, with {models}{where}")
     if silence_s is None or silence_s > WORKER_SILENCE_S:
         return Finding("note", "workers", "none is running; `make run` starts one")
     return Finding("note", "workers", f"none now; the last was heard of {silence_s:.0f} s ago")

@@ -6,7 +6,6 @@ import os
 from collections.abc import Awaitable, Callable
 from typing import Final, NoReturn
 
-import orjson
 from redis.exceptions import RedisError
 
 from shared.errors import EX_SOFTWARE
@@ -14,9 +13,10 @@ from shared.store.claims import Claims
 from shared.store.connection import trouble
 from shared.store.workers import Workers
 from shared.wire.other_worker import OtherWorker
-from shared.wire.worker_report import WorkerState
+from shared.wire.worker_report import EngineReport, PlacementReport, WorkerReport
 from shared.wire.write_outcome import WriteOutcome
 from worker.engine.interface import Engine
+from worker.engine.stats import EngineStats
 from worker.held import GivenUp, Held, Holdings
 from worker.turn_metrics import TurnMetrics
 
@@ -88,26 +88,25 @@ class Heartbeat:
 
     async def register(self) -> OtherWorker | None:
         """Tell for the first time; returns who has another model or window, if somebody does."""
-        return await self._workers.register(self._worker_id, self._state(), self._ttl_s)
+        return await self._workers.register(self._worker_id, self._report(), self._ttl_s)
 
     async def announce(self) -> None:
         """Tell everybody that this worker is there, and what it runs."""
-        await self._workers.announce(self._worker_id, self._state(), self._ttl_s)
+        await self._workers.announce(self._worker_id, self._report(), self._ttl_s)
 
     @property
     def _ttl_s(self) -> float:
         return self._interval_s * _MISSED_BEATS
 
-    def _state(self) -> WorkerState:
+    def _report(self) -> WorkerReport:
         engine = self._engine
-        return WorkerState(
+        return WorkerReport(
             model_name=engine.model.name,
             fingerprint=engine.model.fingerprint,
             slots=engine.slots,
             running=len(self._holdings),
-            steps=engine.steps,
-            stats=orjson.dumps(engine.stats()),
-            turns=orjson.dumps(self._metrics.to_json()),
+            engine=engine_report(engine.stats()),
+            turns=self._metrics.report(),
             context_length=self._context_length,
             window=self._window,
         )
@@ -119,3 +118,32 @@ class Heartbeat:
         held.progress_seen = progress
         if await self._turns.beat(held.claim, self._worker_id) is WriteOutcome.FENCED:
             held.give_up(GivenUp.FENCED)
+
+
+def engine_report(stats: EngineStats) -> EngineReport:
+    """An engine's figures under the names that are stored."""
+    placement = stats.placement
+    return EngineReport(
+        steps=stats.steps,
+        running=stats.running,
+        waiting=stats.waiting,
+        evaluated=stats.evaluated,
+        cached=stats.cached,
+        generated=stats.generated,
+        lane_tokens=stats.lane_tokens,
+        lane_capacity=stats.lane_capacity,
+        parked=stats.parked,
+        parked_bytes=stats.parked_bytes,
+        preemptions=stats.preemptions,
+        step_ms=stats.step_ms,
+        batch_fill=stats.batch_fill,
+        host_share=stats.host_share,
+        placement=PlacementReport(
+            device=placement.device,
+            total_bytes=placement.total_bytes,
+            free_bytes=placement.free_bytes,
+            layers=placement.layers,
+            offloaded=placement.offloaded,
+            flash_attention=placement.flash_attention,
+        ),
+    )

@@ -1,11 +1,11 @@
 """What became of a worker's turns, and how long they took; told with each heartbeat."""
 
 from collections import Counter
-from typing import Any
 
 from shared.wire.claim import Claim
 from shared.wire.histograms import Histogram
 from shared.wire.reply import Timings
+from shared.wire.worker_report import TurnCounts, TurnsReport
 from shared.wire.write_outcome import WriteOutcome
 
 
@@ -57,9 +57,10 @@ class TurnMetrics:
         if num_tokens > 1:
             self.histograms["time_per_token"].observe(reply_s / (num_tokens - 1))
 
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "outcomes": dict(self.outcomes),
-            "counts": dict(self.counts),
-            "histograms": {name: one.to_json() for name, one in self.histograms.items()},
-        }
+    def report(self) -> TurnsReport:
+        """The counts so far."""
+        return TurnsReport(
+            outcomes=dict(self.outcomes),
+            counts=TurnCounts(**self.counts),
+            histograms={name: counted.copy() for name, counted in self.histograms.items()},
+        )

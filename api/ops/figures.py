@@ -1,22 +1,13 @@
 """The operations page's figures, from what was seen."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
-
-import orjson
 
 from api.ops.samples import Sample, histogram, stretch
 from api.ops.totals import STARTS
+from shared.wire.worker_report import WorkerReport
 
-_STATS: Final = (
-    "batch_fill",
-    "step_ms",
-    "lane_tokens",
-    "lane_capacity",
-    "parked",
-    "parked_bytes",
-)
 _OUTCOME: Final = "outcomes."
 _COMPLETED: Final = f"{_OUTCOME}completed"
 
@@ -79,32 +70,22 @@ def _percentiles(grown: Counter[str]) -> dict[str, float | None]:
     return found
 
 
-def worker_stats(fields: Mapping[str, str]) -> dict[str, Any]:
-    """What a worker's engine has told last; nothing, if it tells nothing."""
-    stats: dict[str, Any] = orjson.loads(fields.get("stats") or "{}")
-    return stats
-
-
-def runs_on(placement: Mapping[str, Any]) -> str:
-    """A worker's device, and how much of the model is on it; empty if it does not tell."""
-    device, offloaded = str(placement.get("device", "")), placement.get("offloaded", 0)
-    if not offloaded:
-        return device
-    flash = ", flash attention" if placement.get("flash_attention") else ""
-    return f"{device}: {offloaded} of {placement.get('layers', 0)} layers{flash}"
-
-
-def worker_row(name: str, fields: Mapping[str, str], samples: Sequence[Sample]) -> dict[str, Any]:
-    """A worker as it told last, and the rate of its tokens over these looks."""
-    stats = worker_stats(fields)
+def worker_row(name: str, report: WorkerReport, samples: Sequence[Sample]) -> dict[str, Any]:
+    """A worker by its last report, and the rate of its tokens over these looks."""
     seconds = samples[-1].at - samples[0].at if samples else 0.0
     generated = sum(sample.by_worker.get(name, 0) for sample in samples[1:])
+    engine = report.engine
     return {
         "worker": name,
-        "model": fields.get("model", ""),
-        "slots": int(fields.get("slots", 0)),
-        "running": int(fields.get("running", 0)),
+        "model": report.model_name,
+        "slots": report.slots,
+        "running": report.running,
         "tokens_per_s": generated / seconds if seconds > 0 else 0.0,
-        "runs_on": runs_on(stats.get("placement") or {}),
-        **{key: stats.get(key, 0) for key in _STATS},
+        "runs_on": engine.placement.described(),
+        "batch_fill": engine.batch_fill,
+        "step_ms": engine.step_ms,
+        "lane_tokens": engine.lane_tokens,
+        "lane_capacity": engine.lane_capacity,
+        "parked": engine.parked,
+        "parked_bytes": engine.parked_bytes,
     }

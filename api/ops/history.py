@@ -15,6 +15,7 @@ from api.ops.totals import Growth, figures_of
 from shared.store.connection import REDIS_UNAVAILABLE
 from shared.store.queue import Queue
 from shared.store.workers import Workers
+from shared.wire.worker_report import WorkerReport
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ class History:
         self.period_s = min(_LONGEST_S, max(_SHORTEST_S, heartbeat_s))
         self.samples: deque[Sample] = deque(maxlen=int(KEPT_S / self.period_s) + 1)
         self.points: deque[dict[str, Any]] = deque(maxlen=self.samples.maxlen)
-        self.told: Mapping[str, Mapping[str, str]] = {}
+        self.reports: Mapping[str, WorkerReport] = {}
         self._workers = workers
         self._queue = queue
         self._growth = Growth()
@@ -59,13 +60,13 @@ class History:
 
     async def _look(self) -> Sample:
         try:
-            told, queue = await self._workers.all(), await self._queue.state()
+            reports, queue = await self._workers.all(), await self._queue.state()
         except (*REDIS_UNAVAILABLE, RedisError) as error:
             # Others tell of it.
             log.debug("history: %s (%s)", error, type(error).__name__)
             return Sample(at=time.time(), queue=None, grown=Counter(), by_worker={})
-        self.told = told
-        figures = {worker: figures_of(fields) for worker, fields in told.items()}
+        self.reports = reports
+        figures = {worker: figures_of(report) for worker, report in reports.items()}
         grown = self._growth.since_last(figures)
         total: Counter[str] = Counter()
         for one in grown.values():

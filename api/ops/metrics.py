@@ -5,12 +5,12 @@ machines they run on. Their counters begin at 0 with each process: the `worker` 
 """
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import falcon
 import falcon.asgi
-import orjson
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.metrics_core import (
@@ -24,38 +24,91 @@ from redis.exceptions import RedisError
 from shared.store.queue import Queue, QueueState
 from shared.store.workers import Workers
 from shared.wire.histograms import SECONDS
-from shared.wire.histograms import Histogram as Counted
+from shared.wire.worker_report import WorkerReport
 
 _PREFIX: Final = "palaver_"
 _OTHER: Final = "other"
 
-_GAUGES: Final = {
-    "slots": ("slots", "Turns that a worker runs together."),
-    "running": ("turns_running", "Turns that a worker holds."),
-}
-_ENGINE_GAUGES: Final = {
-    "running": ("engine_sequences_running", "Replies in the engine's lanes."),
-    "waiting": ("engine_sequences_waiting", "Replies that wait for a lane."),
-    "lane_tokens": ("engine_kv_tokens", "Tokens in the KV cache."),
-    "lane_capacity": ("engine_kv_capacity_tokens", "Tokens that fit into the KV cache."),
-    "parked": ("engine_parked_states", "Conversations and prefixes in host memory."),
-    "parked_bytes": ("engine_parked_bytes", "What they take."),
-    "batch_fill": ("engine_batch_fill", "Mean number of replies in a decoding pass."),
-    "host_share": ("engine_host_share", "Share of the steps' time outside the library."),
-}
-_ENGINE_COUNTERS: Final = {
-    "steps": ("engine_steps", "Passes over the weights."),
-    "evaluated": ("engine_evaluated_tokens", "Prompt tokens that were evaluated."),
-    "cached": ("engine_cached_tokens", "Prompt tokens that were there already."),
-    "generated": ("engine_generated_tokens", "Reply tokens."),
-    "preemptions": ("engine_preemptions", "Replies that had to wait for room in the KV cache."),
-}
-_TURN_COUNTERS: Final = {
-    "fenced": ("fenced_writes", "Ends that were refused, because the turn was somebody else's."),
-    "resumed": ("turns_resumed", "Turns that went on here behind an earlier start."),
-    "crashed": ("turns_taken_over", "Those of them whose worker had been lost."),
-    "handed_over": ("turns_handed_over", "Turns that a stopping worker gave back."),
-}
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A metric of each worker: its name, its description, and where it is in a report."""
+
+    name: str
+    text: str
+    of: Callable[[WorkerReport], float]
+
+
+_GAUGES: Final = (
+    Figure("slots", "Turns that a worker runs together.", lambda w: w.slots),
+    Figure("turns_running", "Turns that a worker holds.", lambda w: w.running),
+    Figure("engine_sequences_running", "Replies being generated.", lambda w: w.engine.running),
+    Figure("engine_sequences_waiting", "Replies that wait for a slot.", lambda w: w.engine.waiting),
+    Figure("engine_kv_tokens", "Tokens in the KV cache.", lambda w: w.engine.lane_tokens),
+    Figure(
+        "engine_kv_capacity_tokens",
+        "Tokens that fit into the KV cache.",
+        lambda w: w.engine.lane_capacity,
+    ),
+    Figure(
+        "engine_parked_states",
+        "Conversations and prefixes in host memory.",
+        lambda w: w.engine.parked,
+    ),
+    Figure("engine_parked_bytes", "What they take.", lambda w: w.engine.parked_bytes),
+    Figure(
+        "engine_batch_fill",
+        "Mean number of replies in a decoding pass.",
+        lambda w: w.engine.batch_fill,
+    ),
+    Figure(
+        "engine_host_share",
+        "Share of the steps' time outside the library.",
+        lambda w: w.engine.host_share,
+    ),
+    Figure(
+        "engine_step_seconds",
+        "Median time of the engine's last passes.",
+        lambda w: w.engine.step_ms / 1000,
+    ),
+)
+_COUNTERS: Final = (
+    Figure("engine_steps", "Passes over the weights.", lambda w: w.engine.steps),
+    Figure(
+        "engine_evaluated_tokens",
+        "Prompt tokens that were evaluated.",
+        lambda w: w.engine.evaluated,
+    ),
+    Figure(
+        "engine_cached_tokens", "Prompt tokens that were there already.", lambda w: w.engine.cached
+    ),
+    Figure("engine_generated_tokens", "Reply tokens.", lambda w: w.engine.generated),
+    Figure(
+        "engine_preemptions",
+        "Replies that had to wait for room in the KV cache.",
+        lambda w: w.engine.preemptions,
+    ),
+    Figure(
+        "fenced_writes",
+        "Ends that were refused, because the turn was somebody else's.",
+        lambda w: w.turns.counts.fenced,
+    ),
+    Figure(
+        "turns_resumed",
+        "Turns that went on here behind an earlier start.",
+        lambda w: w.turns.counts.resumed,
+    ),
+    Figure(
+        "turns_taken_over",
+        "Those of them whose worker had been lost.",
+        lambda w: w.turns.counts.crashed,
+    ),
+    Figure(
+        "turns_handed_over",
+        "Turns that a stopping worker gave back.",
+        lambda w: w.turns.counts.handed_over,
+    ),
+)
 _TURN_HISTOGRAMS: Final = {
     "queue_wait": ("queue_wait_seconds", "From a prompt's acceptance to its start."),
     "first_token": ("first_token_seconds", "From a prompt's acceptance to its first token."),
@@ -116,10 +169,10 @@ class MetricsResource:
         """Of this process there are figures in any case."""
         up = GaugeMetricFamily(f"{_PREFIX}redis_up", "Whether Redis answers.", value=1)
         try:
-            told, queue = await self._workers.all(), await self._queue.state()
+            reports, queue = await self._workers.all(), await self._queue.state()
         except (RedisError, OSError):
             return [GaugeMetricFamily(f"{_PREFIX}redis_up", up.documentation, value=0)]
-        return [up, *queue_families(queue), *worker_families(told)]
+        return [up, *queue_families(queue), *worker_families(reports)]
 
 
 class Families:
@@ -143,72 +196,46 @@ def queue_families(queue: QueueState) -> Iterator[Metric]:
         yield GaugeMetricFamily(_PREFIX + name, text, value=value)
 
 
-def worker_families(told: Mapping[str, Mapping[str, str]]) -> Iterator[Metric]:
+def worker_families(reports: Mapping[str, WorkerReport]) -> Iterator[Metric]:
     """What the workers do."""
-    stats = {worker: orjson.loads(fields.get("stats", "{}")) for worker, fields in told.items()}
-    turns = {worker: orjson.loads(fields.get("turns", "{}")) for worker, fields in told.items()}
-    counts = {worker: one.get("counts", {}) for worker, one in turns.items()}
-    yield _models(told)
-    yield from _gauges(_GAUGES, told)
-    yield from _gauges(_ENGINE_GAUGES, stats)
-    yield _step_seconds(stats)
-    yield from _counters(_ENGINE_COUNTERS, stats)
-    yield from _counters(_TURN_COUNTERS, counts)
-    yield _outcomes(turns)
-    yield from _histograms({worker: one.get("histograms", {}) for worker, one in turns.items()})
+    yield _models(reports)
+    for figure in _GAUGES:
+        gauge = GaugeMetricFamily(_PREFIX + figure.name, figure.text, labels=["worker"])
+        for worker, report in reports.items():
+            gauge.add_metric([worker], float(figure.of(report)))
+        yield gauge
+    for figure in _COUNTERS:
+        counter = CounterMetricFamily(_PREFIX + figure.name, figure.text, labels=["worker"])
+        for worker, report in reports.items():
+            counter.add_metric([worker], float(figure.of(report)))
+        yield counter
+    yield _outcomes(reports)
+    yield from _histograms(reports)
 
 
-Told = Mapping[str, Mapping[str, Any]]
-
-
-def _gauges(names: Mapping[str, tuple[str, str]], told: Told) -> Iterator[Metric]:
-    for field, (name, text) in names.items():
-        family = GaugeMetricFamily(_PREFIX + name, text, labels=["worker"])
-        for worker, fields in told.items():
-            family.add_metric([worker], float(fields.get(field, 0)))
-        yield family
-
-
-def _counters(names: Mapping[str, tuple[str, str]], told: Told) -> Iterator[Metric]:
-    for field, (name, text) in names.items():
-        family = CounterMetricFamily(_PREFIX + name, text, labels=["worker"])
-        for worker, fields in told.items():
-            family.add_metric([worker], float(fields.get(field, 0)))
-        yield family
-
-
-def _models(told: Told) -> Metric:
+def _models(reports: Mapping[str, WorkerReport]) -> Metric:
     family = GaugeMetricFamily(
         f"{_PREFIX}worker_info", "What a worker runs.", labels=["worker", "model", "fingerprint"]
     )
-    for worker, fields in told.items():
-        labels = [worker, fields.get("model", ""), fields.get("fingerprint", "")]
-        family.add_metric(labels, 1.0)
+    for worker, report in reports.items():
+        family.add_metric([worker, report.model_name, report.fingerprint], 1.0)
     return family
 
 
-def _step_seconds(stats: Told) -> Metric:
-    text = "Median time of the engine's last passes."
-    family = GaugeMetricFamily(f"{_PREFIX}engine_step_seconds", text, labels=["worker"])
-    for worker, fields in stats.items():
-        family.add_metric([worker], float(fields.get("step_ms", 0)) / 1000)
-    return family
-
-
-def _outcomes(turns: Told) -> Metric:
+def _outcomes(reports: Mapping[str, WorkerReport]) -> Metric:
     text = "Turns ended by workers: completed, or why they failed."
     family = CounterMetricFamily(f"{_PREFIX}turns_ended", text, labels=["worker", "outcome"])
-    for worker, fields in turns.items():
-        for outcome, count in fields.get("outcomes", {}).items():
+    for worker, report in reports.items():
+        for outcome, count in report.turns.outcomes.items():
             family.add_metric([worker, outcome], float(count))
     return family
 
 
-def _histograms(told: Told) -> Iterator[Metric]:
+def _histograms(reports: Mapping[str, WorkerReport]) -> Iterator[Metric]:
     for field, (name, text) in _TURN_HISTOGRAMS.items():
         family = HistogramMetricFamily(_PREFIX + name, text, labels=["worker"])
-        for worker, fields in told.items():
-            if field in fields:
-                counted = Counted.from_json(fields[field])
+        for worker, report in reports.items():
+            counted = report.turns.histograms.get(field)
+            if counted is not None:
                 family.add_metric([worker], counted.buckets(), counted.total)
         yield family

@@ -51,7 +51,7 @@ def describe(history: History) -> dict[str, Any]:
         "points": list(history.points),
         "minutes": minutes(list(history.samples)) if history.samples else None,
         "workers": [
-            worker_row(name, fields, history.lately)
-            for name, fields in sorted(history.told.items())
+            worker_row(name, report, history.lately)
+            for name, report in sorted(history.reports.items())
         ],
     }

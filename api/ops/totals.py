@@ -2,36 +2,37 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from dataclasses import asdict
+from typing import Final
 
-import orjson
+from shared.wire.worker_report import WorkerReport
 
 Figures = Mapping[str, float]
 """Counters by dotted name; those of a histogram's buckets end in a number."""
 
-_ENGINE: Final = ("evaluated", "cached", "generated", "preemptions", "steps")
 STARTS: Final = "starts"
 _REMEMBERED: Final = 360
 """Looks for which a silent worker is known; after that it would count as a new one."""
 
 
-def figures_of(told: Mapping[str, str]) -> dict[str, float]:
-    """The counters in what one worker told.
-
-    One of another version may tell less.
-    """
-    stats, turns = told.get("stats") or "{}", told.get("turns") or "{}"
-    return dict(_figures(orjson.loads(stats), orjson.loads(turns)))
+def figures_of(report: WorkerReport) -> dict[str, float]:
+    """The counters of one worker."""
+    return dict(_figures(report))
 
 
-def _figures(stats: Any, turns: Any) -> Iterator[tuple[str, float]]:
-    for name in _ENGINE:
-        yield f"engine.{name}", float(stats.get(name, 0))
-    for group in ("counts", "outcomes"):
-        for name, count in turns.get(group, {}).items():
-            yield f"{group}.{name}", float(count)
-    for name, histogram in turns.get("histograms", {}).items():
-        for bucket, count in enumerate(histogram["counts"]):
+def _figures(report: WorkerReport) -> Iterator[tuple[str, float]]:
+    engine, turns = report.engine, report.turns
+    yield "engine.evaluated", float(engine.evaluated)
+    yield "engine.cached", float(engine.cached)
+    yield "engine.generated", float(engine.generated)
+    yield "engine.preemptions", float(engine.preemptions)
+    yield "engine.steps", float(engine.steps)
+    for name, count in asdict(turns.counts).items():
+        yield f"counts.{name}", float(count)
+    for outcome, count in turns.outcomes.items():
+        yield f"outcomes.{outcome}", float(count)
+    for name, histogram in turns.histograms.items():
+        for bucket, count in enumerate(histogram.counts):
             yield f"{name}.{bucket}", float(count)
 
 

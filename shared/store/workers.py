@@ -1,14 +1,13 @@
 """Who works: the workers' signs of life in Redis, and what they run."""
 
-from dataclasses import asdict
-from typing import Any, Final
+from typing import Final
 
 from redis.asyncio import Redis
 
 from shared.store.keys import Keys
 from shared.store.scripts import Scripts, milliseconds
 from shared.wire.other_worker import OtherWorker
-from shared.wire.worker_report import WorkerState
+from shared.wire.worker_report import WorkerReport
 
 WORKER_SILENCE_S: Final = 60.0
 """After this long without any worker's sign of life, prompts are refused."""
@@ -23,7 +22,7 @@ class Workers:
         self._call = Scripts(redis, keys, "announce", "silence").call
 
     async def register(
-        self, worker_id: str, state: WorkerState, ttl_s: float
+        self, worker_id: str, report: WorkerReport, ttl_s: float
     ) -> OtherWorker | None:
         """A worker begins; returns who keeps it from it, having another model or window."""
         answer = await self._call(
@@ -31,7 +30,7 @@ class Workers:
             register=1,
             worker=worker_id,
             ttl_ms=milliseconds(ttl_s),
-            **_arguments(state),
+            **report.encode(),
         )
         if answer == "OK":
             return None
@@ -59,10 +58,10 @@ class Workers:
         ]
         return max(others, key=lambda other: other.known_for_s, default=None)
 
-    async def announce(self, worker_id: str, state: WorkerState, ttl_s: float) -> None:
+    async def announce(self, worker_id: str, report: WorkerReport, ttl_s: float) -> None:
         """A worker is there; it is forgotten after `ttl_s` without another word."""
         await self._call(
-            "announce", worker=worker_id, ttl_ms=milliseconds(ttl_s), **_arguments(state)
+            "announce", worker=worker_id, ttl_ms=milliseconds(ttl_s), **report.encode()
         )
 
     async def leave(self, worker_id: str) -> None:
@@ -81,21 +80,20 @@ class Workers:
             told = await pipe.execute()
         return {name: int(window or 0) for name, window in sorted(told, key=str) if name}
 
-    async def all(self) -> dict[str, dict[str, str]]:
-        """What each living worker has told last, by its id."""
+    async def all(self) -> dict[str, WorkerReport]:
+        """The last report of each living worker, by its id."""
         workers = await self._redis.zrange(self._keys.workers, 0, -1)
         async with self._redis.pipeline(transaction=False) as pipe:
             for worker in workers:
                 pipe.hgetall(self._keys.worker(worker))
-            told = await pipe.execute()
-        return {worker: fields for worker, fields in zip(workers, told, strict=True) if fields}
+            stored = await pipe.execute()
+        return {
+            worker: WorkerReport.decode(fields)
+            for worker, fields in zip(workers, stored, strict=True)
+            if fields
+        }
 
     async def silence_s(self) -> float | None:
         """Seconds since any worker was heard of; None if none ever was."""
         answer = await self._call("silence")
         return None if answer is None else float(answer) / 1000
-
-
-def _arguments(state: WorkerState) -> dict[str, Any]:
-    fields = asdict(state)
-    return {"model": fields.pop("model_name"), **fields}

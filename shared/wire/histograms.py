@@ -25,6 +25,10 @@ class Histogram:
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
 
+    def copy(self) -> "Histogram":
+        """The counts so far, which further ones leave as they are."""
+        return Histogram(bounds=self.bounds, counts=list(self.counts), total=self.total)
+
     def to_json(self) -> dict[str, Any]:
         return {"counts": self.counts, "total": round(self.total, 6)}
 

@@ -12,11 +12,15 @@ from api.ops.figures import worker_row
 from api.ops.samples import histogram
 from api.ops.totals import STARTS, Growth, figures_of
 from shared.wire.histograms import SECONDS, Histogram
+from shared.wire.worker_report import WorkerReport
+from tests.reports import FULL
 
 
 def test_a_worker_of_another_version_may_tell_less() -> None:
-    assert figures_of({"turns": "{}"})["engine.generated"] == 0
-    assert figures_of({"turns": '{"outcomes": {"completed": 2}}'})["outcomes.completed"] == 2
+    nothing = WorkerReport.decode({"turns": "{}"})
+    assert figures_of(nothing)["engine.generated"] == 0
+    less = WorkerReport.decode({"turns": '{"outcomes": {"completed": 2}}'})
+    assert figures_of(less)["outcomes.completed"] == 2
 
 
 @pytest.mark.parametrize(
@@ -33,7 +37,45 @@ def test_a_worker_of_another_version_may_tell_less() -> None:
 )
 def test_a_worker_tells_what_it_runs_on(placement: dict[str, object], text: str) -> None:
     stats = orjson.dumps({"placement": placement}).decode()
-    assert worker_row("host:1:ab", {"stats": stats}, [])["runs_on"] == text
+    report = WorkerReport.decode({"stats": stats})
+    assert worker_row("host:1:ab", report, [])["runs_on"] == text
+
+
+def test_a_row_shows_what_the_worker_reports() -> None:
+    assert worker_row("host:1:ab", FULL, []) == {
+        "worker": "host:1:ab",
+        "model": "model.gguf",
+        "slots": 8,
+        "running": 3,
+        "tokens_per_s": 0.0,
+        "runs_on": "NVIDIA H100: 20 of 33 layers, flash attention",
+        "batch_fill": 2.5,
+        "step_ms": 12.5,
+        "lane_tokens": 107,
+        "lane_capacity": 108,
+        "parked": 109,
+        "parked_bytes": 110,
+    }
+
+
+def test_the_counters_are_those_that_the_worker_reports() -> None:
+    figures = figures_of(FULL)
+    buckets = {name: count for name, count in figures.items() if name[-1].isdigit()}
+    assert {name: count for name, count in figures.items() if name not in buckets} == {
+        "engine.steps": 101,
+        "engine.evaluated": 104,
+        "engine.cached": 105,
+        "engine.generated": 106,
+        "engine.preemptions": 111,
+        "counts.fenced": 1,
+        "counts.resumed": 3,
+        "counts.crashed": 2,
+        "counts.handed_over": 4,
+        "outcomes.completed": 5,
+        "outcomes.generation_failed": 6,
+    }
+    for name, counted in FULL.turns.histograms.items():
+        assert [buckets[f"{name}.{n}"] for n in range(len(counted.counts))] == counted.counts
 
 
 def test_the_first_look_is_where_counting_begins() -> None:
