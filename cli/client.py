@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from shared.wire.job_status import ENDED
+from shared.wire.sse import EventDecoder
 
 _ANSWER_S: Final = 30.0
 _SILENCE_S: Final = 40.0
@@ -35,7 +36,7 @@ class Unreachable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class JobEvent:
     """One of a job's events."""
 
     id: str
@@ -118,7 +119,7 @@ class Client:
             except (Unreachable, ServerError) as error:
                 tries.again(error)
 
-    def events(self, job: str) -> Iterator[Event]:
+    def events(self, job: str) -> Iterator[JobEvent]:
         """A job's events to its end; goes on behind the last one when the connection breaks.
 
         Raises:
@@ -139,18 +140,13 @@ class Client:
                 error = broken
             tries.again(error)
 
-    def _stream(self, path: str, headers: Mapping[str, str]) -> Iterator[Event]:
-        fields: dict[str, str] = {}
+    def _stream(self, path: str, headers: Mapping[str, str]) -> Iterator[JobEvent]:
+        decoder = EventDecoder()
         with self._open("GET", path, None, headers, _SILENCE_S) as answer:
             try:
-                for raw in answer:
-                    line = raw.decode().rstrip("\n")
-                    name, _, value = line.partition(": ")
-                    if line and name:
-                        fields[name] = value
-                    elif "event" in fields:
-                        yield Event(fields["id"], fields["event"], json.loads(fields["data"]))
-                        fields = {}
+                for line in answer:
+                    for event in decoder.feed(line):
+                        yield JobEvent(event.id, event.name, json.loads(event.data))
             except (OSError, http.client.HTTPException) as error:
                 raise Unreachable(f"the connection broke ({type(error).__name__})") from None
 

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 
 import orjson
 
-from bench.comparison.http import RequestFailed, data_of, post_events
+from bench.comparison.http import RequestFailed, post_events
 from bench.comparison.workloads import Conversation, Workload
 
 GREEDY: Final = {"temperature": 0, "ignore_eos": True}
@@ -88,14 +88,14 @@ class PalaverDialogue:
         turn.sent = time.perf_counter()
         async with contextlib.aclosing(post_events(self._port, "/", body)) as events:
             async for event in events:
-                if b"event: token" in event:
-                    turn.piece(orjson.loads(data_of(event))["text"])
-                elif b"event: completed" in event:
-                    reply = orjson.loads(data_of(event))
+                if event.name == "token":
+                    turn.piece(orjson.loads(event.data)["text"])
+                elif event.name == "completed":
+                    reply = orjson.loads(event.data)
                     turn.usage(reply["usage"])
                     self._which = {"id": reply["id"]}
-                elif b"event: failed" in event:
-                    raise RequestFailed(event.decode())
+                elif event.name == "failed":
+                    raise RequestFailed(event.data)
         check_length(turn, self._reply_tokens)
 
 
@@ -135,16 +135,16 @@ class CompletionsDialogue:
         events = post_events(self._port, "/v1/chat/completions", body)
         async with contextlib.aclosing(events):
             async for event in events:
-                self._read(data_of(event), turn)
+                self._read(event.data, turn)
         check_length(turn, self._reply_tokens)
         self._messages.append(message("assistant", turn.text))
 
-    def _read(self, data: bytes, turn: Turn) -> None:
-        if not data.startswith(b"{"):
+    def _read(self, data: str, turn: Turn) -> None:
+        if not data.startswith("{"):
             return
         chunk = orjson.loads(data)
         if "error" in chunk:
-            raise RequestFailed(data.decode())
+            raise RequestFailed(data)
         for choice in chunk["choices"]:
             turn.piece(choice["delta"].get("content") or "")
             if choice.get("finish_reason") == "length":

@@ -6,12 +6,16 @@ from typing import Any
 
 import orjson
 
+from shared.wire.sse import EventDecoder, ServerSentEvent
+
 
 class RequestFailed(Exception):
     """The server did not answer with an event stream."""
 
 
-async def post_events(port: int, path: str, body: dict[str, Any]) -> AsyncGenerator[bytes, None]:
+async def post_events(
+    port: int, path: str, body: dict[str, Any]
+) -> AsyncGenerator[ServerSentEvent, None]:
     """POST to a server on this machine; yields each event as soon as it is complete.
 
     Raises:
@@ -24,10 +28,9 @@ async def post_events(port: int, path: str, body: dict[str, Any]) -> AsyncGenera
         if not head.startswith(b"HTTP/1.1 200 ") or b"chunked" not in head.lower():
             rest = await reader.read(1000)
             raise RequestFailed((head + rest).decode("utf-8", "replace"))
-        rest = b""
+        decoder = EventDecoder()
         async for chunk in _chunks(reader):
-            *events, rest = (rest + chunk.replace(b"\r\n", b"\n")).split(b"\n\n")
-            for event in events:
+            for event in decoder.feed(chunk):
                 yield event
     except asyncio.IncompleteReadError:
         raise RequestFailed("the server broke the answer off") from None
@@ -51,11 +54,3 @@ async def _chunks(reader: asyncio.StreamReader) -> AsyncGenerator[bytes, None]:
     """The parts of a body in chunked transfer coding."""
     while size := int(await reader.readuntil(b"\r\n"), 16):
         yield (await reader.readexactly(size + 2))[:size]
-
-
-def data_of(event: bytes) -> bytes:
-    """An event's `data:` line; empty for comments."""
-    for line in event.splitlines():
-        if line.startswith(b"data:"):
-            return line[5:].strip()
-    return b""

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import orjson
 
-from bench.comparison.http import data_of, post_events
+from bench.comparison.http import post_events
 from bench.comparison.text import Author
 from bench.gpu.profiles import Profile
 from tests.e2e.processes import running_palaver
@@ -84,19 +84,19 @@ class User:
         sent = last = time.perf_counter()
         reply = Reply(first_s=0.0)
         async for event in post_events(self._port, "/", body):
-            if b"event: token" in event:
+            if event.name == "token":
                 now = time.perf_counter()
                 if reply.first_s == 0.0:
                     reply.first_s = now - sent
                 else:
                     reply.gaps_s.append(now - last)
                 last = now
-            elif b"event: completed" in event:
-                told = orjson.loads(data_of(event))
+            elif event.name == "completed":
+                told = orjson.loads(event.data)
                 self._which = {"id": told["id"]}
                 usage = told["usage"]
                 reply.tokens, reply.prompt = usage["completion_tokens"], usage["prompt_tokens"]
                 reply.cached = usage["prompt_tokens_details"]["cached_tokens"]
-            elif b"event: failed" in event:
-                raise RuntimeError(event.decode())
+            elif event.name == "failed":
+                raise RuntimeError(event.data)
         return reply

@@ -3,9 +3,9 @@
 from typing import Any, Final
 
 import httpx
-import orjson
 
 from tests.servers import Stack
+from tests.sse import data_of
 
 SENT_BACK: Final = {
     "type": "message",
@@ -36,5 +36,4 @@ async def respond(stack: Stack, **fields: Any) -> dict[str, Any]:
 
 
 def events_of(answer: httpx.Response) -> list[dict[str, Any]]:
-    lines = [line for line in answer.text.splitlines() if line.startswith("data: ")]
-    return [orjson.loads(line.removeprefix("data: ")) for line in lines]
+    return data_of(answer.content)

@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 
 from shared.config import Settings
 from shared.store.keys import Keys
+from shared.wire.sse import EventDecoder
 from tests.scripted import ScriptedEngine
 from tests.servers import Stack, running_stack
 
@@ -51,18 +52,16 @@ async def test_a_page_on_another_site_cannot_post_a_prompt(
 
 
 async def test_a_reply_cannot_forge_events(stack: Stack) -> None:
-    lines: list[str] = []
     headers = {"Accept": "text/event-stream"}
     body = {"prompt": "Break out."}
     async with stack.client.stream("POST", "/", json=body, headers=headers) as response:
         raw = b"".join([chunk async for chunk in response.aiter_bytes()])
-    # Only \n, \r and \r\n end a line of an event stream.
-    lines = raw.decode().replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    kinds = [line.removeprefix("event: ") for line in lines if line.startswith("event: ")]
+    events = EventDecoder().feed(raw)
+    kinds = [event.name for event in events]
     assert kinds[0] == "queued"
     assert set(kinds[:-1]) <= {"queued", "started", "token"}
     assert kinds[-1] == "completed"
-    data = [orjson.loads(line[6:]) for line in lines if line.startswith("data: ")]
+    data = [orjson.loads(event.data) for event in events]
     assert "".join(one["text"] for one in data if "text" in one) == FORGED
     assert data[-1]["reply"] == FORGED
 

@@ -3,13 +3,13 @@
 import asyncio
 from typing import Any, Final
 
-import orjson
 import pytest
 
 from shared.config import Settings
 from tests.integration.responding import SENT_BACK, events_of, item, respond
 from tests.scripted import ScriptedEngine, failing
 from tests.servers import Valkey, make_settings, running_stack
+from tests.sse import received_data
 
 MEMBERS: Final[dict[str, type | tuple[type, ...]]] = {
     "id": str,
@@ -139,22 +139,17 @@ async def test_a_cancelled_stream_ends_in_order(settings: Settings) -> None:
     )
     body = {"model": "any", "input": "Hello", "stream": True, "background": True}
     async with running_stack(settings, engine) as stack:
-        lines: list[str] = []
+        events: list[Any] = []
         async with (
             asyncio.timeout(20),
             stack.client.stream("POST", "/v1/responses", json=body) as answer,
         ):
-            async for line in answer.aiter_lines():
-                lines.append(line)
-                if "output_text.delta" in line and line.startswith("data: "):
-                    response = next(
-                        orjson.loads(one[6:])["response"]["id"]
-                        for one in lines
-                        if one.startswith("data: ")
-                    )
+            async for event in received_data(answer):
+                events.append(event)
+                if event["type"] == "response.output_text.delta":
+                    response = events[0]["response"]["id"]
                     cancelled = await stack.client.post(f"/v1/responses/{response}/cancel")
         found = (await stack.client.get(f"/v1/responses/{response}")).json()
-    events = [orjson.loads(line[6:]) for line in lines if line.startswith("data: ")]
     assert [event["type"] for event in events[-4:]] == [
         "response.output_text.done",
         "response.content_part.done",

@@ -12,6 +12,7 @@ from shared.store.connection import connect
 from shared.store.keys import Keys
 from tests.scripted import ScriptedEngine
 from tests.servers import Stack, running_stack
+from tests.sse import received_data
 
 MESSAGES = [
     {"role": "system", "content": "Persona."},
@@ -56,9 +57,9 @@ async def test_a_client_that_leaves_a_stream_cancels_it(
         body = {"model": "any", "messages": MESSAGES, "stream": True}
         path = "/v1/chat/completions"
         async with stack.client.stream("POST", path, json=body) as response:
-            async for line in response.aiter_lines():
-                if '"content":"Y"' in line:
-                    job = orjson.loads(line.removeprefix("data: "))["id"].removeprefix("chatcmpl-")
+            async for chunk in received_data(response):
+                if chunk["choices"][0]["delta"].get("content") == "Y":
+                    job = chunk["id"].removeprefix("chatcmpl-")
                     break
         # What comes next is what nobody can be told any more.
         second.set_result(None)
