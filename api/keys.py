@@ -1,43 +1,54 @@
-"""`python -m api.keys create NAME`, `list`, `revoke NAME`: manage the file of API keys."""
+"""`palaver keys create NAME`, `list`, `revoke NAME`: manage the file of API keys.
+
+`python -m api.keys` is the same. What the commands need is imported when they run: `palaver` asks
+for their arguments whatever it is started for.
+"""
 
 import argparse
 import dataclasses
 import sys
 from pathlib import Path
 
-from api.http.keys import KeyFile
-from shared.errors import ConfigError
-from shared.process.start import fail_start, settings_or_exit
+from shared.errors import EX_CONFIG, ConfigError
 from shared.wire.limits import Limits
 
 
-def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m api.keys", description="API keys of Palaver.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    create = commands.add_parser("create", help="make a key and show it, once")
+def add_commands(parser: argparse.ArgumentParser) -> None:
+    """The commands; parsed options have what is to be called as `run`."""
+    parser.set_defaults(run=run)
+    commands = parser.add_subparsers(dest="keys_command", required=True, metavar="COMMAND")
+    create = commands.add_parser("create", help="create a key and print it, once")
     create.add_argument("name")
     for field in dataclasses.fields(Limits):
-        option = "--" + field.name.replace("_", "-")
-        create.add_argument(option, type=int, metavar="N", help="default: without limit")
-    commands.add_parser("list", help="show all keys, without their secrets")
-    commands.add_parser("revoke", help="make a key invalid, at once").add_argument("name")
-    return parser.parse_args()
+        create.add_argument(_option(field.name), type=int, metavar="N", help="default: no limit")
+    commands.add_parser("list", help="list all keys, without their secrets")
+    revoke = commands.add_parser("revoke", help="revoke a key; takes effect at once")
+    revoke.add_argument("name")
 
 
-def _limits(options: argparse.Namespace) -> Limits:
-    fields = {field.name: getattr(options, field.name) for field in dataclasses.fields(Limits)}
-    for name, value in fields.items():
-        if value is not None and value < 1:
-            raise ConfigError(f"--{name.replace('_', '-')}={value}: allowed are 1 and more")
-    return Limits(**fields)
+def run(options: argparse.Namespace) -> int:
+    """Run a command; returns the exit status."""
+    from shared.config import load_settings
+
+    try:
+        path = load_settings().api_keys_file
+        if path is None:
+            raise ConfigError("PALAVER_API_KEYS_FILE is not set: it names the file of API keys")
+        _run(options, path)
+    except ConfigError as error:
+        print(f"palaver: {error}", file=sys.stderr)
+        return EX_CONFIG
+    return 0
 
 
 def _run(options: argparse.Namespace, path: Path) -> None:
+    from api.http.keys import KeyFile
+
     file = KeyFile(path)
-    match options.command:
+    match options.keys_command:
         case "create":
             print(file.create(options.name, _limits(options)))
-            print("Keep it: it is shown this once only.", file=sys.stderr)
+            print("Store this key now: it cannot be shown again.", file=sys.stderr)
         case "list":
             contents = file.read()
             print(*contents.refused, sep="\n", end="\n" * bool(contents.refused), file=sys.stderr)
@@ -48,16 +59,24 @@ def _run(options: argparse.Namespace, path: Path) -> None:
             file.revoke(options.name)
 
 
-def main() -> None:
-    options = _parse()
-    path = settings_or_exit().api_keys_file
-    try:
-        if path is None:
-            raise ConfigError("PALAVER_API_KEYS_FILE is not set: name the file of the keys")
-        _run(options, path)
-    except ConfigError as error:
-        fail_start(error)
+def _limits(options: argparse.Namespace) -> Limits:
+    fields = {field.name: getattr(options, field.name) for field in dataclasses.fields(Limits)}
+    for name, value in fields.items():
+        if value is not None and value < 1:
+            raise ConfigError(f"{_option(name)}={value}: must be 1 or more")
+    return Limits(**fields)
+
+
+def _option(field: str) -> str:
+    return "--" + field.replace("_", "-")
+
+
+def main() -> int:
+    """Run a command from the command line; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m api.keys", description="API keys of Palaver.")
+    add_commands(parser)
+    return run(parser.parse_args())
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -16,8 +16,9 @@ from redis.asyncio import Redis
 from api.app import Api, create_api
 from api.http.connections import BoundedProtocol
 from api.live.watch import FeedLost
-from shared.config import Settings, is_loopback
+from shared.config import Settings
 from shared.errors import EX_SOFTWARE, ConfigError, TaskEnded
+from shared.process.exposure import check_exposure
 from shared.process.logs import configure_logging
 from shared.process.start import fail_start, settings_or_exit
 from shared.process.supervisor import stop_on_signals
@@ -48,21 +49,6 @@ class Server(uvicorn.Server):
 def quiet_broken_streams(record: logging.LogRecord) -> bool:
     """Streams are broken off when this process stops or Redis is away: no tracebacks for that."""
     return not (record.exc_info and isinstance(record.exc_info[1], (FeedLost, *REDIS_UNAVAILABLE)))
-
-
-def check_bind(settings: Settings) -> None:
-    """Refuse to listen beyond this machine without anything that keeps strangers out.
-
-    Raises:
-        ConfigError: `HOST` is not loopback and nobody said that this is wanted.
-    """
-    if settings.allow_open or settings.api_keys_file is not None:
-        return
-    if not is_loopback(settings.host):
-        raise ConfigError(
-            f"HOST={settings.host}: without API keys only a loopback address is allowed, "
-            "unless PALAVER_ALLOW_OPEN=1 says that everybody may use this server"
-        )
 
 
 def bind(settings: Settings) -> socket.socket:
@@ -204,7 +190,7 @@ def main(http: type[BoundedProtocol] = BoundedProtocol) -> None:
     allow_many_connections()
     logging.getLogger("uvicorn.error").addFilter(quiet_broken_streams)
     try:
-        check_bind(settings)
+        check_exposure(settings)
         listener = bind(settings)
         uvloop.run(serve(settings, listener, http))
     except* ConfigError as errors:

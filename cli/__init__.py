@@ -1,1 +1,1 @@
-"""`palaver` on the command line: `chat`, `doctor`, `bench`, `repair`."""
+"""The `palaver` command: `chat`, `bench`, `doctor`, `repair`, `keys`."""

@@ -3,69 +3,106 @@
 import argparse
 import os
 import sys
-from typing import Final
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
 
 from dotenv import dotenv_values
 
-from shared.config import DEFAULT_PORT
-from shared.environment import CLIENT_KEY_VARIABLE
+from api.keys import add_commands as add_key_commands
+from shared.environment import CLIENT_KEY_VARIABLE, DEFAULT_PORT
+
+if TYPE_CHECKING:
+    from cli.client import PalaverClient
 
 _BENCH_PATIENCE_S: Final = 30.0
+_INTERRUPTED: Final = 130
+"""Exit status after Ctrl-C, as shells have it."""
 
 
 def main() -> int:
-    """Run one of the commands; returns the exit status."""
-    arguments = parser().parse_args()
+    """Run a command; returns the exit status."""
+    options = parser().parse_args()
+    run: Callable[[argparse.Namespace], int] = options.run
     try:
-        # Each command loads what it needs.
-        if arguments.command == "doctor":
-            from cli.doctor import doctor  # noqa: PLC0415
-
-            return doctor()
-        if arguments.command == "repair":
-            from cli.repair import repair  # noqa: PLC0415
-
-            return repair()
-        from cli.client import Client  # noqa: PLC0415
-
-        if arguments.command == "chat":
-            from cli.chat import chat  # noqa: PLC0415
-
-            client = Client(arguments.url, arguments.key, _tell)
-            return chat(client, arguments.id, arguments.context, new=arguments.new)
-        from cli.bench import bench  # noqa: PLC0415
-
-        client = Client(arguments.url, arguments.key, _tell, _BENCH_PATIENCE_S)
-        return bench(client, arguments.users, arguments.seconds, arguments.tokens)
+        return run(options)
     except KeyboardInterrupt:
         print(file=sys.stderr)
-        return 130
+        return _INTERRUPTED
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    main = argparse.ArgumentParser(prog="palaver", description="A chat in the terminal, and more.")
-    commands = main.add_subparsers(dest="command", required=True)
-    commands.add_parser("doctor", help="look for what would keep Palaver from running well")
-    commands.add_parser("repair", help="mend a damaged append-only file, after a copy")
-    talk = _with_server(commands.add_parser("chat", help="a conversation in the terminal"))
-    talk.add_argument("--id", type=int, help="go on with this conversation")
-    talk.add_argument("--context", help="begin a new one with these instructions for the bot")
-    talk.add_argument("--new", action="store_true", help="begin a new one")
-    load = _with_server(commands.add_parser("bench", help="put a minute of load on a server"))
-    load.add_argument("--users", type=_positive, default=8, help="at the same time (default: 8)")
-    load.add_argument("--seconds", type=_positive, default=60, help="default: 60")
-    load.add_argument("--tokens", type=_positive, default=48, help="of a reply (default: 48)")
+    main = argparse.ArgumentParser(
+        prog="palaver", description="Chat in the terminal, and look after a Palaver server."
+    )
+    commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    chat = commands.add_parser("chat", help="chat in the terminal")
+    _add_server(chat)
+    chat.add_argument("--id", type=int, help="continue this conversation")
+    chat.add_argument("--context", help="start a new conversation with these instructions")
+    chat.add_argument("--new", action="store_true", help="start a new conversation")
+    chat.set_defaults(run=_chat)
+
+    bench = commands.add_parser("bench", help="put a server under load and measure it")
+    _add_server(bench)
+    bench.add_argument("--users", type=_positive, default=8, help="simultaneous (default: 8)")
+    bench.add_argument("--seconds", type=_positive, default=60, help="default: 60")
+    bench.add_argument("--tokens", type=_positive, default=48, help="per reply (default: 48)")
+    bench.set_defaults(run=_bench)
+
+    doctor = commands.add_parser("doctor", help="check settings, Redis, model, GPU and port")
+    doctor.set_defaults(run=_doctor)
+
+    repair = commands.add_parser(
+        "repair", help="repair the embedded server's append-only file, after making a copy"
+    )
+    repair.set_defaults(run=_repair)
+
+    add_key_commands(commands.add_parser("keys", help="create, list and revoke API keys"))
     return main
 
 
-def _with_server(command: argparse.ArgumentParser) -> argparse.ArgumentParser:
+# Each command imports what it needs when it runs, and `--help` imports nothing.
+
+
+def _chat(options: argparse.Namespace) -> int:
+    from cli.chat import chat
+
+    return chat(_client(options), options.id, options.context, new=options.new)
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from cli.bench import bench
+
+    client = _client(options, patience_s=_BENCH_PATIENCE_S)
+    return bench(client, options.users, options.seconds, options.tokens)
+
+
+def _doctor(_options: argparse.Namespace) -> int:
+    from cli.doctor import doctor
+
+    return doctor()
+
+
+def _repair(_options: argparse.Namespace) -> int:
+    from cli.repair import repair
+
+    return repair()
+
+
+def _client(options: argparse.Namespace, patience_s: float | None = None) -> "PalaverClient":
+    from cli.client import PalaverClient
+
+    return PalaverClient(options.url, options.key, _warn_of_retry, patience_s)
+
+
+def _add_server(command: argparse.ArgumentParser) -> None:
     environ = {**dotenv_values(".env"), **os.environ}
     url = f"http://127.0.0.1:{environ.get('PORT') or DEFAULT_PORT}"
     command.add_argument("--url", type=_url, default=url, help="default: %(default)s")
     key = environ.get(CLIENT_KEY_VARIABLE)
     command.add_argument("--key", default=key, help=f"API key (default: ${CLIENT_KEY_VARIABLE})")
-    return command
 
 
 def _url(text: str) -> str:
@@ -74,12 +111,12 @@ def _url(text: str) -> str:
 
 def _positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError("allowed are 1 and more")
+        raise argparse.ArgumentTypeError("must be 1 or more")
     return int(text)
 
 
-def _tell(reason: str) -> None:
-    print(f"\n({reason}; trying again)", file=sys.stderr)
+def _warn_of_retry(reason: str) -> None:
+    print(f"\n({reason}; retrying)", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`palaver chat`: a conversation in the terminal."""
+"""`palaver chat`: chat in the terminal."""
 
 import contextlib
 import json
@@ -8,28 +8,32 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, TextIO
 
-from cli.client import Client, ServerError, Unreachable
+from cli.client import ClientError, PalaverClient, ServerError, Unreachable
 
 _HELP: Final = """\
-  /new       begin another conversation
-  /retry     let the bot answer your last prompt again
-  /history   show what was said
-  /quit      leave; the conversation stays, and `palaver chat` goes on with it
-Ctrl-C stops a reply. A line that ends in \\ goes on in the next one."""
-_SHOWN: Final = 6
-"""Messages shown when a conversation is taken up again."""
+  /new       start a new conversation
+  /retry     get another reply to your last prompt
+  /history   show the whole conversation
+  /quit      leave; `palaver chat` will continue this conversation
+Ctrl-C stops a reply. End a line with \\ to continue on the next one."""
+_RESUME_MESSAGES: Final = 6
+"""Messages shown when a conversation is continued."""
+_STOPPED: Final = "\n(stopped; this turn is not part of the conversation)"
+_PAGE: Final = 500
+"""Messages that the server returns at once, at most."""
 
 
 def state_file() -> Path:
-    """Where the last conversation's id is kept."""
+    """The file that holds the last conversation's id."""
     base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(base) / "palaver" / "conversation"
 
 
 class LastConversation:
-    """Remembers which conversation this user had last, for each server.
+    """Remembers this user's last conversation on each server.
 
-    Without API keys the id is all that is needed to read it: the file is this user's alone.
+    Without API keys, anybody who knows the id can read the conversation: only the user may read
+    the file.
     """
 
     def __init__(self, path: Path, url: str) -> None:
@@ -39,15 +43,15 @@ class LastConversation:
     def read(self) -> int | None:
         return self._all().get(self._url)
 
-    def write(self, conversation: int | None) -> None:
-        known = self._all()
-        known.pop(self._url, None)
-        if conversation is not None:
-            known[self._url] = conversation
+    def write(self, conversation_id: int | None) -> None:
+        ids = self._all()
+        ids.pop(self._url, None)
+        if conversation_id is not None:
+            ids[self._url] = conversation_id
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._path.touch(mode=0o600)
-            self._path.write_text(json.dumps(known), encoding="utf-8")
+            self._path.write_text(json.dumps(ids), encoding="utf-8")
 
     def _all(self) -> dict[str, int]:
         with contextlib.suppress(OSError, ValueError):
@@ -56,147 +60,154 @@ class LastConversation:
 
 
 class Chat:
-    """Prompts in, replies out.
+    """Reads prompts and commands, writes replies.
 
     Args:
-        last: where the conversation's id is kept between two starts.
+        last: keeps the conversation's id for the next start.
         context: the bot's instructions in a new conversation.
     """
 
     def __init__(
-        self, client: Client, last: LastConversation, out: TextIO, context: str | None = None
+        self,
+        client: PalaverClient,
+        last: LastConversation,
+        out: TextIO,
+        context: str | None = None,
     ) -> None:
         self._client = client
         self._last = last
         self._out = out
         self._context = context
-        self._conversation: int | None = None
+        self._conversation_id: int | None = None
 
-    def resume(self, conversation: int) -> None:
-        """Take a conversation up: show the end of it, and the reply that is being written.
+    def resume(self, conversation_id: int) -> None:
+        """Continue a conversation: show its last messages and any reply still being generated.
 
         Raises:
-            ServerError: it does not exist, or is not ours.
+            ServerError: it does not exist, or belongs to another key.
         """
-        found = self._client.get(f"/conversations/{conversation}")
-        self._conversation = conversation
-        self._last.write(conversation)
-        self._say(f"Going on with conversation {conversation} ({found['turns']} turns).")
-        self._show(_SHOWN)
-        for job in found["pending"]:
-            self._follow(job)
+        conversation = self._client.get(f"/conversations/{conversation_id}")
+        self._use(conversation_id)
+        turns = conversation["turns"]
+        self._print(f"Continuing conversation {conversation_id} ({turns} turns).")
+        self._print_messages(_RESUME_MESSAGES)
+        for job_id in conversation["pending"]:
+            self._follow(job_id)
 
     def run(self) -> None:
         """Until the end of the input, or `/quit`."""
-        self._say("Enter a prompt; /help shows what else there is.")
-        while (line := self._read()) is not None:
+        self._print("Type a prompt, or /help for commands.")
+        while (line := self._read_line()) is not None:
             command = line.strip()
             if command == "/quit":
                 return
             if command:
-                self._guarded(command)
+                self._try(command)
 
-    def _guarded(self, line: str) -> None:
+    def _try(self, line: str) -> None:
         try:
-            self._do(line)
-        except (ServerError, Unreachable) as error:
-            self._say(f"That did not work: {error}")
+            self._execute(line)
+        except ClientError as error:
+            self._print(f"Failed: {error}")
         except KeyboardInterrupt:
-            self._say("\n(given up; it may have been sent: /history shows what was said)")
+            self._print("\n(interrupted; the prompt may have been sent: see /history)")
 
-    def _do(self, line: str) -> None:
+    def _execute(self, line: str) -> None:
         match line:
             case "/help":
-                self._say(_HELP)
+                self._print(_HELP)
             case "/new":
-                self._conversation = None
-                self._last.write(None)
-                self._say("A new conversation.")
+                self._use(None)
+                self._print("Started a new conversation.")
             case "/history":
-                self._show(None)
+                self._print_messages(None)
             case "/retry":
                 self._retry()
             case _ if line.startswith("/"):
-                self._say(f"There is no {line.split()[0]}; /help shows what there is.")
+                self._print(f"Unknown command {line.split()[0]}; /help lists the commands.")
             case _:
-                self._ask({"prompt": line})
+                self._submit({"prompt": line})
 
-    def _ask(self, body: dict[str, Any]) -> None:
-        if self._conversation is not None:
-            body["id"] = self._conversation
+    def _use(self, conversation_id: int | None) -> None:
+        """The next prompt belongs to this conversation; None for a new one."""
+        self._conversation_id = conversation_id
+        self._last.write(conversation_id)
+
+    def _submit(self, body: dict[str, Any]) -> None:
+        if self._conversation_id is not None:
+            body["id"] = self._conversation_id
         elif self._context is not None:
             body["context"] = self._context
         accepted = self._client.submit(body)
-        self._conversation = accepted["id"]
-        self._last.write(self._conversation)
+        self._use(accepted["id"])
         self._follow(accepted["job"])
 
     def _retry(self) -> None:
-        prompts = [one for one in self._messages(10) if one["role"] == "user"]
+        prompts = [message for message in self._messages(10) if message["role"] == "user"]
         if not prompts:
-            self._say("Nothing was said yet.")
+            self._print("There is no prompt to retry.")
             return
-        self._ask({"prompt": prompts[-1]["content"], "replace_from": prompts[-1]["number"]})
+        self._submit({"prompt": prompts[-1]["content"], "replace_from": prompts[-1]["number"]})
 
-    def _follow(self, job: str) -> None:
-        """Write a reply as it comes; Ctrl-C stops it."""
+    def _follow(self, job_id: str) -> None:
+        """Write a reply as it is generated; Ctrl-C stops it."""
         try:
-            for event in self._client.events(job):
-                self._tell(event.kind, event.data)
+            for event in self._client.events(job_id):
+                self._print_event(event.kind, event.data)
         except KeyboardInterrupt:
-            self._client.delete(f"/jobs/{job}")
-            self._say("\n(stopped; it is not part of the conversation)")
+            self._client.delete(f"/jobs/{job_id}")
+            self._print(_STOPPED)
             self._leave_if_gone()
 
     def _leave_if_gone(self) -> None:
-        """A conversation whose first turn came to nothing is gone: next time another begins."""
+        """A new conversation whose first turn fails is deleted: the next prompt starts another."""
         try:
-            self._client.get(f"/conversations/{self._conversation}")
+            self._client.get(f"/conversations/{self._conversation_id}")
         except ServerError as error:
             if error.status != 404:
                 raise
-            self._conversation = None
-            self._last.write(None)
+            self._use(None)
 
-    def _tell(self, kind: str, data: Mapping[str, Any]) -> None:
+    def _print_event(self, kind: str, data: Mapping[str, Any]) -> None:
         match kind:
             case "queued" if data["position"] > 1:
                 eta = data.get("eta_seconds")
                 about = f", about {eta:.0f} s" if eta is not None else ""
-                self._say(f"(place {data['position']} in the queue{about})")
+                self._print(f"(number {data['position']} in the queue{about})")
             case "resumed":
-                self._write("\n(another worker goes on)\n")
+                self._print("\n(another worker continues)")
             case "token":
                 self._write(data["text"])
             case "completed":
                 dropped = data["window"]["turns_dropped"]
-                self._say(f"\n({dropped} turns are no longer in view)" if dropped else "")
+                self._print(f"\n({dropped} earlier turns no longer fit)" if dropped else "")
             case "failed":
-                self._say(f"\n(this did not work: {data['error']['detail']})")
+                self._print(f"\n(failed: {data['error']['detail']})")
                 self._leave_if_gone()
             case "cancelled":
-                self._say("\n(stopped; it is not part of the conversation)")
+                self._print(_STOPPED)
                 self._leave_if_gone()
 
-    def _show(self, limit: int | None) -> None:
+    def _print_messages(self, limit: int | None) -> None:
         for message in self._messages(limit):
             mark = "> " if message["role"] == "user" else ""
-            self._say(f"{mark}{message['content']}")
+            self._print(f"{mark}{message['content']}")
 
     def _messages(self, limit: int | None) -> list[Any]:
         """The newest messages, oldest first; None for all."""
-        found: list[Any] = []
+        messages: list[Any] = []
         before = ""
-        while self._conversation is not None:
-            path = f"/conversations/{self._conversation}/messages?limit={limit or 500}{before}"
-            page = self._client.get(path)
-            found = page["messages"] + found
+        while self._conversation_id is not None:
+            path = f"/conversations/{self._conversation_id}/messages"
+            page = self._client.get(f"{path}?limit={limit or _PAGE}{before}")
+            messages = page["messages"] + messages
             if limit is not None or page["next"] is None:
                 break
             before = f"&before={page['next']}"
-        return found
+        return messages
 
-    def _read(self) -> str | None:
+    def _read_line(self) -> str | None:
+        """A prompt or command; None at the end of the input."""
         lines: list[str] = []
         try:
             while True:
@@ -207,35 +218,41 @@ class Chat:
         except EOFError:
             return "\n".join(lines) if lines else None
         except KeyboardInterrupt:
-            self._say("")
+            self._print("")
             return ""
 
-    def _say(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         self._write(f"{text}\n")
 
     def _write(self, text: str) -> None:
-        # Not what a terminal would obey: replies are hostile input.
-        shown = "".join(c for c in text if c.isprintable() or c in "\n\t")
-        self._out.write(shown)
+        # Replies are untrusted: no escape sequences for the terminal.
+        self._out.write("".join(c for c in text if c.isprintable() or c in "\n\t"))
         self._out.flush()
 
 
-def chat(client: Client, conversation: int | None, context: str | None, *, new: bool) -> int:
-    """Run it; returns the exit status."""
+def chat(
+    client: PalaverClient, conversation_id: int | None, context: str | None, *, new: bool
+) -> int:
+    """Run until the user leaves; returns the exit status.
+
+    Args:
+        conversation_id: the one to continue; None for the last one, unless `new` or `context`
+            asks for a new one.
+    """
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401, PLC0415 - gives `input` a history, where it exists
     last = LastConversation(state_file(), client.url)
     chat = Chat(client, last, sys.stdout, context)
-    taken_up = conversation or (None if new or context is not None else last.read())
+    resumed_id = conversation_id or (None if new or context is not None else last.read())
     try:
         client.get("/healthz")
-        if taken_up is not None:
-            chat.resume(taken_up)
+        if resumed_id is not None:
+            chat.resume(resumed_id)
     except Unreachable as error:
-        return _refuse(f"{error}; `make run` starts it, PORT or --url name another address")
+        return _refuse(f"{error}; start it with `make run`, or give its address with PORT or --url")
     except ServerError as error:
-        # Forgotten only if it is gone: without keys the id is the only way back to it.
-        if conversation is not None or error.status != 404:
+        # Forget it only if it is gone: without keys, its id is the only way back to it.
+        if conversation_id is not None or error.status != 404:
             return _refuse(error)
         last.write(None)
     chat.run()

@@ -1,4 +1,4 @@
-"""A client of the HTTP interface, as small as the standard library allows."""
+"""A client for the HTTP API that needs nothing but the standard library."""
 
 import http.client
 import json
@@ -10,20 +10,30 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from shared.errors import PalaverError
 from shared.wire.job_status import ENDED
 from shared.wire.sse import EventDecoder
 
-_ANSWER_S: Final = 30.0
-_SILENCE_S: Final = 40.0
-"""A stream says something every 15 s; one that is silent for longer is dead."""
+_RESPONSE_TIMEOUT_S: Final = 30.0
+_STREAM_TIMEOUT_S: Final = 40.0
+"""The server writes to every stream at least every 15 s; one silent for longer is dead."""
 _FIRST_PAUSE_S: Final = 0.2
 _LONGEST_PAUSE_S: Final = 5.0
-_PASSING: Final = frozenset({500, 502, 503, 504})
-"""What a server that starts, stops or is full answers, and a proxy in front of one."""
+_TEMPORARY: Final = frozenset({500, 502, 503, 504})
+"""From a server that is starting, stopping or full, or from a proxy in front of it."""
 
 
-class ServerError(Exception):
-    """The server answered, but not with what was asked for."""
+class ClientError(PalaverError):
+    """A request failed."""
+
+
+class ServerError(ClientError):
+    """The server responded with an error.
+
+    Attributes:
+        status: of the HTTP response.
+        retry_after_s: how long the server asks clients to wait; 0 if it does not say.
+    """
 
     def __init__(self, status: int, detail: str, retry_after_s: float) -> None:
         super().__init__(detail)
@@ -31,69 +41,69 @@ class ServerError(Exception):
         self.retry_after_s = retry_after_s
 
 
-class Unreachable(Exception):
-    """The server could not be reached, or went away in mid-answer."""
+class Unreachable(ClientError):
+    """The server could not be reached, or the connection broke."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobEvent:
-    """One of a job's events."""
+    """An event of a job, its data decoded."""
 
     id: str
     kind: str
     data: Mapping[str, Any]
 
 
-class Tries:
-    """When something that failed is tried again.
+class Retries:
+    """Decides whether and when to retry after an error, with growing pauses.
 
     Args:
-        waiting: told why.
-        patience_s: after so long it is not; None for never.
+        on_retry: called with the reason before each pause.
+        patience_s: no retries after this long; None for no limit.
     """
 
-    def __init__(self, waiting: Callable[[str], None], patience_s: float | None) -> None:
-        self._waiting = waiting
+    def __init__(self, on_retry: Callable[[str], None], patience_s: float | None) -> None:
+        self._on_retry = on_retry
         self._until = None if patience_s is None else time.monotonic() + patience_s
         self._pause_s = _FIRST_PAUSE_S
 
-    def again(self, error: Exception) -> None:
-        """Return when it is time.
+    def wait(self, error: Exception) -> None:
+        """Return when it is time to retry.
 
         Raises:
-            Exception: this one, if it will not pass, or patience is at its end.
+            Exception: `error`, if it is not temporary or patience has run out.
         """
-        if isinstance(error, ServerError) and error.status not in _PASSING:
+        if isinstance(error, ServerError) and error.status not in _TEMPORARY:
             raise error
         if self._until is not None and time.monotonic() > self._until:
             raise error
-        self._waiting(str(error))
+        self._on_retry(str(error))
         time.sleep(max(self._pause_s, getattr(error, "retry_after_s", 0.0)))
         self._pause_s = min(_LONGEST_PAUSE_S, 2 * self._pause_s)
 
 
-class Client:
-    """Talks to one server.
+class PalaverClient:
+    """A client for one server.
 
     Args:
         url: such as http://127.0.0.1:3000.
-        key: the API key, where one is needed.
-        waiting: told why, each time something is tried again.
-        patience_s: after so long without success `submit` and `events` give up; None for never.
+        key: the API key, if the server needs one.
+        on_retry: called with the reason before each retry.
+        patience_s: `submit` and `events` give up after this long without success; None for never.
     """
 
     def __init__(
         self,
         url: str,
         key: str | None = None,
-        waiting: Callable[[str], None] = lambda _: None,
+        on_retry: Callable[[str], None] = lambda _: None,
         patience_s: float | None = None,
     ) -> None:
         self.url = url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
-        self._waiting = waiting
+        self._on_retry = on_retry
         self._patience_s = patience_s
-        # Not through a proxy from the environment: the server is here, or where we were told.
+        # Proxies in the environment are for other sites: the address is used as it was given.
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
     def get(self, path: str) -> Any:
@@ -105,46 +115,46 @@ class Client:
         return self._json("DELETE", path)
 
     def submit(self, body: Mapping[str, Any]) -> Any:
-        """A job for a prompt, accepted once, however often it has to be sent.
+        """Submit a prompt and return its job. Retries are idempotent: it is accepted once.
 
         Raises:
-            ServerError: it is refused.
-            Unreachable: patience is at its end.
+            ServerError: the server refuses it.
+            Unreachable: patience has run out.
         """
         headers = {"Idempotency-Key": secrets.token_hex(16)}
-        tries = Tries(self._waiting, self._patience_s)
+        retries = Retries(self._on_retry, self._patience_s)
         while True:
             try:
                 return self._json("POST", "/jobs", body, headers)
-            except (Unreachable, ServerError) as error:
-                tries.again(error)
+            except ClientError as error:
+                retries.wait(error)
 
-    def events(self, job: str) -> Iterator[JobEvent]:
-        """A job's events to its end; goes on behind the last one when the connection breaks.
+    def events(self, job_id: str) -> Iterator[JobEvent]:
+        """A job's events until it ends; a broken stream is resumed after the last event.
 
         Raises:
             ServerError: there is no such job.
-            Unreachable: patience is at its end.
+            Unreachable: patience has run out.
         """
-        last, tries = None, Tries(self._waiting, self._patience_s)
+        last_id, retries = None, Retries(self._on_retry, self._patience_s)
         while True:
-            headers: dict[str, str] = {"Last-Event-ID": last} if last is not None else {}
+            headers: dict[str, str] = {"Last-Event-ID": last_id} if last_id is not None else {}
             try:
-                for event in self._stream(f"/jobs/{job}/events", headers):
-                    last, tries = event.id, Tries(self._waiting, self._patience_s)
+                for event in self._stream(f"/jobs/{job_id}/events", headers):
+                    last_id, retries = event.id, Retries(self._on_retry, self._patience_s)
                     yield event
                     if event.kind in ENDED:
                         return
-                error: Exception = Unreachable("the stream broke off")
-            except (Unreachable, ServerError) as broken:
+                error: Exception = Unreachable("the stream ended early")
+            except ClientError as broken:
                 error = broken
-            tries.again(error)
+            retries.wait(error)
 
     def _stream(self, path: str, headers: Mapping[str, str]) -> Iterator[JobEvent]:
         decoder = EventDecoder()
-        with self._open("GET", path, None, headers, _SILENCE_S) as answer:
+        with self._open("GET", path, None, headers, _STREAM_TIMEOUT_S) as response:
             try:
-                for line in answer:
+                for line in response:
                     for event in decoder.feed(line):
                         yield JobEvent(event.id, event.name, json.loads(event.data))
             except (OSError, http.client.HTTPException) as error:
@@ -157,9 +167,9 @@ class Client:
         body: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Any:
-        with self._open(method, path, body, headers or {}, _ANSWER_S) as answer:
+        with self._open(method, path, body, headers or {}, _RESPONSE_TIMEOUT_S) as response:
             try:
-                data = answer.read()
+                data = response.read()
             except (OSError, http.client.HTTPException) as error:
                 raise Unreachable(f"the connection broke ({type(error).__name__})") from None
         return json.loads(data) if data else None
@@ -179,20 +189,20 @@ class Client:
             method=method,
         )
         try:
-            answer: http.client.HTTPResponse = self._opener.open(request, timeout=timeout_s)
+            response: http.client.HTTPResponse = self._opener.open(request, timeout=timeout_s)
         except urllib.error.HTTPError as error:
             with error:
                 raise _refusal(error) from None
         except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)
-            raise Unreachable(f"{self.url} does not answer ({reason})") from None
-        return answer
+            raise Unreachable(f"{self.url} is not reachable ({reason})") from None
+        return response
 
 
 def _refusal(error: urllib.error.HTTPError) -> ServerError:
     try:
         detail = str(json.loads(error.read())["detail"])
     except (ValueError, KeyError, TypeError, OSError):
-        detail = f"the server answers {error.code}"
+        detail = f"the server responded with status {error.code}"
     after = error.headers.get("Retry-After", "0")
     return ServerError(error.code, detail, float(after) if after.isdigit() else 0.0)

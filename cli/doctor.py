@@ -1,4 +1,4 @@
-"""`palaver doctor`: what would keep Palaver from starting or running well, and what to do."""
+"""`palaver doctor`: finds what keeps Palaver from starting or running well, and how to fix it."""
 
 import asyncio
 import contextlib
@@ -15,12 +15,12 @@ from typing import Any, Final, Literal
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from api.server import check_bind
-from cli.client import Client, ServerError, Unreachable
+from cli.client import PalaverClient, ServerError, Unreachable
 from shared.config import Settings, load_settings
 from shared.data_folder import socket_path
 from shared.errors import ConfigError
 from shared.process.embedded import server_binary
+from shared.process.exposure import check_exposure
 from shared.store.boot import check_server
 from shared.store.connection import connect
 from shared.store.keys import Keys
@@ -29,62 +29,79 @@ from shared.store.workers import WORKER_SILENCE_S, Workers
 Verdict = Literal["ok", "note", "bad"]
 
 _MARKS: Final = {"ok": "✓", "note": "·", "bad": "✗"}
-_MODEL_S: Final = 120.0
+_MODEL_CHECK_S: Final = 120.0
+_NEARLY_FULL: Final = 0.8
 _MEBIBYTE: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that was looked at."""
+    """The result of one check.
+
+    Attributes:
+        verdict: `bad` keeps Palaver from running.
+        subject: what was checked, in a word.
+        text: what was found and, if it is bad, how to fix it.
+    """
 
     verdict: Verdict
-    about: str
+    subject: str
     text: str
 
     def __str__(self) -> str:
-        return f"{_MARKS[self.verdict]} {self.about:<9} {self.text}"
+        return f"{_MARKS[self.verdict]} {self.subject:<9} {self.text}"
 
 
 def doctor() -> int:
-    """Print everything that was found; 1 if something keeps Palaver from running."""
-    findings = asyncio.run(_everything())
-    bad = sum(finding.verdict == "bad" for finding in findings)
-    print("\nNothing stands in the way." if not bad else f"\n{bad} of these must be mended.")
-    return int(bad > 0)
+    """Print all findings; returns 1 if something keeps Palaver from running."""
+    findings = asyncio.run(_run_checks())
+    problems = sum(finding.verdict == "bad" for finding in findings)
+    print(f"\n{_summary(problems)}")
+    return int(problems > 0)
 
 
-async def _everything() -> list[Finding]:
-    found = []
+def _summary(problems: int) -> str:
+    match problems:
+        case 0:
+            return "No problems found."
+        case 1:
+            return "1 problem to fix."
+        case _:
+            return f"{problems} problems to fix."
+
+
+async def _run_checks() -> list[Finding]:
     try:
         settings = load_settings()
     except ConfigError as error:
-        found = [Finding("bad", "settings", line) for line in str(error).splitlines()]
-        print("\n".join(map(str, found)))
-        return found
+        findings = [Finding("bad", "settings", line) for line in str(error).splitlines()]
+        print(*findings, sep="\n")
+        return findings
+    findings = []
     checks: tuple[Callable[[Settings], AsyncIterator[Finding]], ...]
     checks = check_settings, check_redis, check_model, check_port
     for check in checks:
         async for finding in check(settings):
             print(finding, flush=True)
-            found.append(finding)
-    return found
+            findings.append(finding)
+    return findings
 
 
 async def check_settings(settings: Settings) -> AsyncIterator[Finding]:
-    """What they say, and who may reach the server with them."""
+    """The address to listen on, and who may use the server there."""
     try:
-        check_bind(settings)
+        check_exposure(settings)
     except ConfigError as error:
         yield Finding("bad", "settings", str(error))
         return
     keys = "with API keys" if settings.api_keys_file else "open to everybody on this machine"
     if settings.allow_open:
-        keys = "open to everybody who reaches it"
+        keys = "open to everybody who can reach it"
     yield Finding("ok", "settings", f"listens on {settings.host}:{settings.port}, {keys}")
 
 
 async def check_redis(settings: Settings) -> AsyncIterator[Finding]:
-    """Whether it is there, and keeps what it is given."""
+    """Whether the server answers, has room and persists its data; and the workers it knows."""
     if settings.redis_url is None and not socket_path(settings.data_dir).exists():
         yield _embedded()
         return
@@ -100,17 +117,17 @@ async def check_redis(settings: Settings) -> AsyncIterator[Finding]:
         except ConfigError as error:
             yield Finding("bad", "Redis", str(error))
         except (RedisError, OSError) as error:
-            yield _silent(settings, error)
+            yield _unreachable(settings, error)
     for warning in warnings:
         yield Finding("note", "Redis", warning)
 
 
-def _silent(settings: Settings, error: Exception) -> Finding:
+def _unreachable(settings: Settings, error: Exception) -> Finding:
     if settings.redis_url is None:
-        # A server that was killed leaves its socket behind; the next one takes its place.
+        # A server that was killed leaves its socket behind; the next one replaces it.
         return _embedded()
-    hint = "is it started, and is REDIS_URL right?"
-    return Finding("bad", "Redis", f"does not answer ({error}); {hint}")
+    hint = "is it running, and is REDIS_URL right?"
+    return Finding("bad", "Redis", f"is not reachable ({error}); {hint}")
 
 
 def _embedded() -> Finding:
@@ -123,11 +140,12 @@ def _embedded() -> Finding:
 
 async def _describe(redis: Redis) -> Finding:
     info = await redis.info()
-    used, most = int(info["used_memory"]), int(info.get("maxmemory", 0))
-    limit = f"{most // _MEBIBYTE} MiB" if most else "as much as the machine has"
+    used, limit = int(info["used_memory"]), int(info.get("maxmemory", 0))
+    available = f"{limit // _MEBIBYTE} MiB" if limit else "all memory of the machine"
     version = info.get("valkey_version") or info["redis_version"]
-    text = f"version {version}, {max(1, used // _MEBIBYTE)} MiB used of {limit}"
-    return Finding("note" if most and used > 0.8 * most else "ok", "Redis", text)
+    text = f"version {version}, {max(1, used // _MEBIBYTE)} MiB used of {available}"
+    is_nearly_full = limit and used > _NEARLY_FULL * limit
+    return Finding("note" if is_nearly_full else "ok", "Redis", text)
 
 
 async def _workers(redis: Redis, settings: Settings) -> Finding:
@@ -143,89 +161,96 @@ async def _workers(redis: Redis, settings: Settings) -> Finding:
         models = ", ".join(sorted({report.model_name for report in reports.values()}))
         places = {report.engine.placement.described() for report in reports.values()}
         where = "".join(f", on {place}" for place in sorted(places) if place)
-        return Finding("ok", "workers", f"{len(reports)} at work, with {models}{where}")
+        return Finding("ok", "workers", f"{len(reports)} running, with {models}{where}")
     if silence_s is None or silence_s > WORKER_SILENCE_S:
-        return Finding("note", "workers", "none is running; `make run` starts one")
-    return Finding("note", "workers", f"none now; the last was heard of {silence_s:.0f} s ago")
+        return Finding("note", "workers", "none running; `make run` starts one")
+    return Finding(
+        "note", "workers", f"none running; the last one was heard from {silence_s:.0f} s ago"
+    )
 
 
 async def check_model(_settings: Settings) -> AsyncIterator[Finding]:
-    """In a process of its own: a file that crashes llama.cpp shall not take this one along."""
+    """Runs in its own process, because a broken file can crash llama.cpp."""
     command = [sys.executable, "-m", "worker.check"]
     try:
-        done = await asyncio.to_thread(
-            subprocess.run, command, capture_output=True, text=True, timeout=_MODEL_S, check=False
+        check = await asyncio.to_thread(
+            subprocess.run,
+            command,
+            capture_output=True,
+            text=True,
+            timeout=_MODEL_CHECK_S,
+            check=False,
         )
     except subprocess.TimeoutExpired:
-        yield Finding("bad", "model", f"could not be read within {_MODEL_S:.0f} s")
+        yield Finding("bad", "model", f"could not be read within {_MODEL_CHECK_S:.0f} s")
         return
-    if done.returncode != 0:
-        reason = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
+    if check.returncode != 0:
+        reason = (check.stderr.strip().splitlines() or [f"exit status {check.returncode}"])[-1]
         yield Finding("bad", "model", reason)
         return
-    for finding in model_findings(json.loads(done.stdout.splitlines()[-1])):
+    for finding in model_findings(json.loads(check.stdout.splitlines()[-1])):
         yield finding
 
 
-def model_findings(found: dict[str, Any]) -> Iterator[Finding]:
-    """What `worker.check` found, of the model and what it would run on."""
-    size = f"{found['weights'] / 1e6:.0f} million weights, {found['bytes'] // _MEBIBYTE} MiB"
-    yield Finding("ok", "model", f"{found['path']} ({size})")
-    for remark in found["remarks"]:
+def model_findings(report: dict[str, Any]) -> Iterator[Finding]:
+    """The model and the GPUs it would run on, from the report of `worker.check`."""
+    size = f"{report['weights'] / 1e6:.0f} million weights, {report['bytes'] // _MEBIBYTE} MiB"
+    yield Finding("ok", "model", f"{report['path']} ({size})")
+    for remark in report["remarks"]:
         yield Finding("note", "model", remark)
-    for gpu in found["gpus"]:
+    for gpu in report["gpus"]:
         free, total = gpu["free_bytes"] // _MEBIBYTE, gpu["total_bytes"] // _MEBIBYTE
         text = f"{gpu['description']} ({gpu['name']}), {free:,} of {total:,} MiB free"
-        needed = found["bytes"] // _MEBIBYTE
-        is_too_small = found["all_layers"] and needed > total
+        needed = report["bytes"] // _MEBIBYTE
+        is_too_small = report["all_layers"] and needed > total
         if is_too_small or needed > free:
-            # It may be full of our own worker.
-            text = f"{text}: the model has {needed:,} MiB"
+            # Our own worker may be what fills it.
+            text = f"{text}; the model needs {needed:,} MiB"
         verdict: Verdict = "bad" if is_too_small else "note" if needed > free else "ok"
         yield Finding(verdict, "GPU", text)
-    if found["why_no_gpu"]:
-        yield Finding("bad", "GPU", found["why_no_gpu"])
-    elif not found["gpus"]:
-        yield Finding("note", "GPU", "none; the CPU does the work")
+    if report["why_no_gpu"]:
+        yield Finding("bad", "GPU", report["why_no_gpu"])
+    elif not report["gpus"]:
+        yield Finding("note", "GPU", "none; the model runs on the CPU")
 
 
 async def check_port(settings: Settings) -> AsyncIterator[Finding]:
-    """Whether it is free, or who is there."""
+    """Whether it is free, or used by Palaver or by something else."""
     with socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((settings.host, settings.port))
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
-                yield await asyncio.to_thread(_who_listens, settings)
+                yield await asyncio.to_thread(_identify_listener, settings)
             else:
                 where = f"HOST={settings.host}, PORT={settings.port}"
                 yield Finding("bad", "port", f"cannot listen on {where}: {error.strerror}")
             return
-    yield Finding("ok", "port", f"{settings.port} is free; nothing is running there yet")
+    yield Finding("ok", "port", f"{settings.port} is free; the server is not running")
 
 
-def _who_listens(settings: Settings) -> Finding:
+def _identify_listener(settings: Settings) -> Finding:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    stranger = Finding(
-        "bad", "port", f"{settings.port} is used by something else; PORT names another"
+    other_program = Finding(
+        "bad", "port", f"{settings.port} is in use by another program; choose a different PORT"
     )
     try:
-        answer = Client(f"http://{host}:{settings.port}").get("/readyz")
+        answer = PalaverClient(f"http://{host}:{settings.port}").get("/readyz")
     except ServerError as error:
         if error.status != 503:
-            return stranger
-        return Finding("bad", "server", f"runs on port {settings.port}, but: {error}")
+            return other_program
+        return Finding("bad", "server", f"runs on port {settings.port}, but is not ready: {error}")
     except (Unreachable, ValueError):
-        return stranger
+        return other_program
     if answer != {"status": "ready"}:
-        return stranger
+        return other_program
     return Finding("ok", "server", f"runs on port {settings.port} and is ready")
 
 
 @contextlib.contextmanager
 def _warnings() -> Iterator[list[str]]:
-    """What is logged as a warning meanwhile, as lines to be shown."""
+    """Collects the warnings logged meanwhile."""
     lines: list[str] = []
 
     class Collector(logging.Handler):

@@ -1,4 +1,4 @@
-"""`palaver repair`: a damaged append-only file is copied, and cut before the damage."""
+"""`palaver repair`: copies a damaged append-only file and truncates it before the damage."""
 
 import datetime
 import os
@@ -14,13 +14,13 @@ from shared.process.embedded import DataLock
 
 
 def repair() -> int:
-    """Copy first, then cut; 1 if there is nothing that can be done."""
+    """Copy first, then truncate; returns 1 if the file cannot be repaired."""
     try:
         settings = load_settings(PORT=DEFAULT_PORT)
         if settings.redis_url is not None:
-            raise ConfigError("REDIS_URL is set: only the embedded server's files are ours to mend")
+            raise ConfigError("REDIS_URL is set: only the embedded server's files can be repaired")
         if not append_only_folder(settings.data_dir).is_dir():
-            raise ConfigError(f"PALAVER_DATA_DIR={settings.data_dir}: there is no append-only file")
+            raise ConfigError(f"PALAVER_DATA_DIR={settings.data_dir}: no append-only file there")
         lock = DataLock(settings.data_dir)
         lock.acquire()
         try:
@@ -36,18 +36,18 @@ def repair() -> int:
 def _repair(data_dir: Path) -> str:
     damage = find_damage(data_dir)
     if damage is None:
-        return "The append-only file is whole: nothing was changed."
+        return "The append-only file is intact: nothing was changed."
     if damage.whole is None:
         raise ConfigError(
-            f"{damage.file} is damaged, and all later commands build on it: bring a backup of the "
-            "data folder back. Nothing was changed"
+            f"{damage.file} is damaged, and everything after it depends on it: restore a backup "
+            "of the data folder. Nothing was changed"
         )
     copy = _copy(data_dir)
-    _cut(damage, damage.whole)
+    _truncate(damage, damage.whole)
     return (
-        f"{damage.file.name} is damaged at byte {damage.whole:,}: what came before it is kept.\n"
-        f"Lost are the last {damage.lost_bytes:,} bytes, about {damage.lost_commands:,} commands.\n"
-        f"Everything as it was is in {copy}"
+        f"{damage.file.name} is damaged at byte {damage.whole:,}; everything before that is kept.\n"
+        f"Lost: the last {damage.lost_bytes:,} bytes, about {damage.lost_commands:,} commands.\n"
+        f"The original files are in {copy}"
     )
 
 
@@ -59,9 +59,10 @@ def _copy(data_dir: Path) -> Path:
     return folder
 
 
-def _cut(damage: Damage, whole: int) -> None:
-    """The later files first: the other way round, a crash between would leave a gap."""
-    for path, length in (*((path, 0) for path in reversed(damage.later)), (damage.file, whole)):
-        os.truncate(path, length)
+def _truncate(damage: Damage, length: int) -> None:
+    """Later files first: in the other order, a crash in between would leave a gap."""
+    sizes = [*((path, 0) for path in reversed(damage.later)), (damage.file, length)]
+    for path, size in sizes:
+        os.truncate(path, size)
         with open(path, "rb+") as file:
             os.fsync(file.fileno())

@@ -20,12 +20,12 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from shared.environment import DEFAULT_PORT as DEFAULT_PORT
 from shared.environment import NOT_SETTINGS
 from shared.errors import ConfigError
 
 _REDIS_SCHEMES = ("redis", "rediss", "unix", "sentinel", "sentinels")
 _PREFIX = "PALAVER_"
-DEFAULT_PORT = 3000
 DEFAULT_WINDOW = 3500
 """Tokens."""
 _SMALLEST_WINDOW = 64

@@ -1,6 +1,8 @@
-"""Environment variables with Palaver's prefix that are not settings."""
+"""Environment variables read without the settings: by clients, and by tools that start fast."""
 
 from typing import Final
+
+DEFAULT_PORT: Final = 3000
 
 SUPERVISOR_VARIABLE: Final = "PALAVER_SUPERVISOR"
 """A supervisor's process id, for its child."""
@@ -9,11 +11,12 @@ RELOAD_VARIABLE: Final = "PALAVER_RELOAD"
 """How `make dev` tells the supervisors to restart their children when sources change."""
 
 CLIENT_KEY_VARIABLE: Final = "PALAVER_API_KEY"
-"""The key that command-line clients send."""
+"""The API key that a client sends; not a setting of the server."""
 
 BUILD_VARIABLE: Final = "PALAVER_CUDA_ARCHITECTURES"
-"""For `make install`."""
+"""For `make install`: the GPU architectures that llama.cpp is built for."""
 
 NOT_SETTINGS: Final = frozenset(
     {SUPERVISOR_VARIABLE, RELOAD_VARIABLE, CLIENT_KEY_VARIABLE, BUILD_VARIABLE}
 )
+"""Variables with the prefix of the settings that are none."""

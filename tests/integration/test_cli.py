@@ -1,4 +1,4 @@
-"""`palaver chat`, `doctor` and `bench` as processes, against a server with a scripted engine."""
+"""The `palaver` command as a process, against a server with a scripted engine."""
 
 import asyncio
 import re
@@ -13,6 +13,7 @@ import pytest
 from redis.asyncio import Redis
 
 from shared.config import Settings
+from shared.errors import EX_CONFIG
 from tests.scripted import ScriptedEngine, last_prompt
 from tests.servers import (
     Stack,
@@ -35,8 +36,8 @@ class Command:
         self._process = process
         self.text = ""
 
-    async def says(self, pattern: str) -> None:
-        """Return when that has been written."""
+    async def until(self, pattern: str) -> None:
+        """Return when this has been written."""
         assert self._process.stdout is not None
         async with asyncio.timeout(PATIENCE_S):
             while not re.search(pattern, self.text):
@@ -44,7 +45,7 @@ class Command:
                 assert piece, f"{pattern!r} did not come: {self.text}"
                 self.text += piece.decode()
 
-    async def told(self, *lines: str) -> None:
+    async def send(self, *lines: str) -> None:
         assert self._process.stdin is not None
         self._process.stdin.write("".join(f"{line}\n" for line in lines).encode())
         await self._process.stdin.drain()
@@ -94,22 +95,22 @@ def script(prompt: str) -> str:
     return f"You said: {said}\x1b[2J"
 
 
-async def test_a_conversation_is_gone_on_with(settings: Settings, tmp_path: Path) -> None:
+async def test_a_conversation_is_continued(settings: Settings, tmp_path: Path) -> None:
     async with running_stack(settings, ScriptedEngine(script)) as stack:
         async with palaver(tmp_path, "chat", *server(stack), "--context", "Be brief.") as chat:
-            await chat.told("Hello.", "fail", "/no", "two\\", "lines", "/retry")
+            await chat.send("Hello.", "fail", "/no", "two\\", "lines", "/retry")
             assert await chat.ends() == 0
         assert "You said: Hello.[2J" in chat.text, "what a terminal would obey is left out"
-        assert "this did not work" in chat.text
-        assert "There is no /no" in chat.text
+        assert "(failed: " in chat.text
+        assert "Unknown command /no" in chat.text
         async with palaver(tmp_path, "chat", *server(stack)) as chat:
-            await chat.says(r"Going on with conversation \d+ \(2 turns\)")
-            await chat.told("/history", "Still there?", "/new", "Anew.")
+            await chat.until(r"Continuing conversation \d+ \(2 turns\)")
+            await chat.send("/history", "Still there?", "/new", "Anew.")
             assert await chat.ends() == 0
         assert chat.text.count("> two\nlines\n") >= 1
-        [conversation] = re.findall(r"with conversation (\d+)", chat.text)
+        [conversation] = re.findall(r"Continuing conversation (\d+)", chat.text)
         page = (await stack.client.get(f"/conversations/{conversation}/messages")).json()
-        said = [one["content"] for one in page["messages"] if one["role"] == "user"]
+        said = [message["content"] for message in page["messages"] if message["role"] == "user"]
         assert said == ["Hello.", "two\nlines", "Still there?"]
         shown = (await stack.client.get(f"/conversations/{conversation}")).json()
         assert shown["context"] == "Be brief."
@@ -128,41 +129,41 @@ async def test_a_reply_is_stopped_by_ctrl_c(settings: Settings, tmp_path: Path) 
         running_stack(settings, engine) as stack,
         palaver(tmp_path, "chat", *server(stack)) as chat,
     ):
-        await chat.told("Hello.")
-        await chat.says("You s")
+        await chat.send("Hello.")
+        await chat.until("You s")
         chat.interrupt()
-        await chat.says("stopped; it is not part of the conversation")
+        await chat.until("stopped; this turn is not part of the conversation")
         assert gate.cancelled()
-        await chat.told("Again.")
-        await chat.says("You said: Again.")
+        await chat.send("Again.")
+        await chat.until("You said: Again.")
         assert await chat.ends() == 0
 
 
-async def test_a_reply_under_way_is_taken_up_by_the_next_start(
+async def test_a_reply_in_progress_is_followed_by_the_next_start(
     settings: Settings, tmp_path: Path
 ) -> None:
     engine, gate = held(5)
     async with running_stack(settings, engine) as stack:
         async with palaver(tmp_path, "chat", *server(stack)) as chat:
-            await chat.told("Hello.")
-            await chat.says("You s")
+            await chat.send("Hello.")
+            await chat.until("You s")
             chat.kill()
         async with palaver(tmp_path, "chat", *server(stack)) as chat:
-            await chat.says("You s")
+            await chat.until("You s")
             gate.set_result(None)
-            await chat.says("You said: Hello.")
+            await chat.until("You said: Hello.")
             assert await chat.ends() == 0
 
 
-async def test_no_server_is_told_of(tmp_path: Path) -> None:
+async def test_a_missing_server_is_reported(tmp_path: Path) -> None:
     async with palaver(
         tmp_path, "chat", "--url", f"http://127.0.0.1:{free_port()}", "--id", "5"
     ) as chat:
         assert await chat.ends() == 1
-    assert "does not answer" in chat.text
+    assert "is not reachable" in chat.text
 
 
-async def test_bench_tells_what_it_saw_and_leaves_nothing(
+async def test_bench_reports_and_leaves_nothing_behind(
     settings: Settings, redis: Redis, tmp_path: Path
 ) -> None:
     async with running_stack(settings, ScriptedEngine()) as stack:
@@ -170,13 +171,13 @@ async def test_bench_tells_what_it_saw_and_leaves_nothing(
         async with palaver(tmp_path, "bench", *server(stack), *arguments) as bench:
             assert await bench.ends() == 0
         assert re.search(r"2 users, \d s: [1-9]\d* turns", bench.text), bench.text
-        for line in ("reply tokens a second", "first token", "whole turn", "cached"):
+        for line in ("reply tokens per second", "first token", "whole turn", "cached"):
             assert line in bench.text
         left = [key async for key in redis.scan_iter(f"{settings.namespace}:conv:*")]
         assert left == []
 
 
-async def test_doctor_finds_everything_well(settings: Settings, tmp_path: Path) -> None:
+async def test_doctor_finds_no_problems(settings: Settings, tmp_path: Path) -> None:
     async with running_stack(settings, ScriptedEngine()) as stack:
         variables = {
             "REDIS_URL": str(settings.redis_url),
@@ -188,16 +189,16 @@ async def test_doctor_finds_everything_well(settings: Settings, tmp_path: Path) 
         for line in (
             r"✓ settings  listens on 127.0.0.1:\d+, open to everybody on this machine",
             r"✓ Redis     version \d+\.\d+\.\d+, \d+ MiB used",
-            r"✓ workers   1 at work, with scripted",
+            r"✓ workers   1 running, with scripted",
             r"✓ model     .*\.gguf \(135 million weights, \d+ MiB\)",
             r". GPU       ",
             r"✓ server    runs on port \d+ and is ready",
-            r"Nothing stands in the way",
+            r"No problems found\.",
         ):
             assert re.search(line, doctor.text), (line, doctor.text)
 
 
-async def test_doctor_says_what_to_mend(tmp_path: Path) -> None:
+async def test_doctor_says_what_to_fix(tmp_path: Path) -> None:
     broken = tmp_path / "broken.gguf"
     broken.write_bytes(b"no model")
     taken = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
@@ -214,8 +215,8 @@ async def test_doctor_says_what_to_mend(tmp_path: Path) -> None:
     for line in (
         "✗ Redis     REDIS_URL: with maxmemory-policy allkeys-lru",
         "✗ model     ",
-        f"✗ port      {port} is used by something else; PORT names another",
-        "3 of these must be mended",
+        f"✗ port      {port} is in use by another program; choose a different PORT",
+        "3 problems to fix.",
     ):
         assert line in doctor.text, (line, doctor.text)
 
@@ -225,7 +226,7 @@ async def test_doctor_says_what_to_mend(tmp_path: Path) -> None:
     [
         ({"PORT": "99999"}, "✗ settings  PORT=99999"),
         ({"HOST": "0.0.0.0"}, "✗ settings  HOST=0.0.0.0: without API keys"),
-        ({"REDIS_URL": "redis://127.0.0.1:1"}, "✗ Redis     does not answer"),
+        ({"REDIS_URL": "redis://127.0.0.1:1"}, "✗ Redis     is not reachable"),
         ({}, "· Redis     the embedded server is not running"),
     ],
 )
@@ -236,3 +237,23 @@ async def test_doctor_names_one_thing(
     async with palaver(tmp_path, "doctor", **variables) as doctor:
         assert await doctor.ends() == int(finding.startswith("✗"))
     assert finding in doctor.text, doctor.text
+
+
+async def test_keys_are_created_listed_and_revoked(tmp_path: Path) -> None:
+    variables = {"PALAVER_API_KEYS_FILE": str(tmp_path / "keys.json")}
+
+    async def keys(*arguments: str) -> tuple[int, str]:
+        async with palaver(tmp_path, "keys", *arguments, **variables) as command:
+            return await command.ends(), command.text
+
+    status, created = await keys("create", "alice", "--queued", "5")
+    assert status == 0
+    assert re.search("^plv_", created, re.MULTILINE)
+    _, listed = await keys("list")
+    assert re.search(r"^alice\t.*queued=5", listed)
+    assert "plv_" not in listed
+    assert (await keys("revoke", "alice"))[0] == 0
+    assert await keys("list") == (0, "")
+    status, refused = await keys("revoke", "alice")
+    assert status == EX_CONFIG
+    assert "no key named 'alice'" in refused

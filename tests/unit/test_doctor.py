@@ -14,22 +14,23 @@ GPU = {
     "free_bytes": 79 * GIB,
     "total_bytes": 80 * GIB,
 }
+NEEDED = "the model needs 4,096 MiB"
 HINT = "there is a GPU in this machine: `make install GPU=cuda`"
 
 
 @pytest.mark.parametrize(
     ("found", "lines"),
     [
-        ({"gpus": [], "why_no_gpu": None}, ["· GPU       none; the CPU does the work"]),
+        ({"gpus": [], "why_no_gpu": None}, ["· GPU       none; the model runs on the CPU"]),
         ({"gpus": [], "why_no_gpu": HINT}, [f"✗ GPU       {HINT}"]),
         ({"gpus": [GPU]}, ["✓ GPU       NVIDIA H100 (CUDA0), 80,896 of 81,920 MiB free"]),
         (
             {"gpus": [GPU | {"free_bytes": 2 * GIB}]},
-            ["· GPU       NVIDIA H100 (CUDA0), 2,048 of 81,920 MiB free: the model has 4,096 MiB"],
+            [f"· GPU       NVIDIA H100 (CUDA0), 2,048 of 81,920 MiB free; {NEEDED}"],
         ),
         (
             {"gpus": [GPU | {"free_bytes": 2 * GIB, "total_bytes": 3 * GIB}]},
-            ["✗ GPU       NVIDIA H100 (CUDA0), 2,048 of 3,072 MiB free: the model has 4,096 MiB"],
+            [f"✗ GPU       NVIDIA H100 (CUDA0), 2,048 of 3,072 MiB free; {NEEDED}"],
         ),
     ],
 )
