@@ -6,7 +6,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 
-.PHONY: asked run dev install test check bench chaos compare screenshots clean help
+.PHONY: asked run dev install test check docs bench chaos compare screenshots clean help
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -33,6 +33,9 @@ check: install ## ruff and mypy
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
+
+docs: install ## write the tables of settings in docs/configuration.md
+	@$(PY) -m shared.settings_table
 
 bench: install ## measure the overhead beside stock arq
 	@$(PY) -m bench.overhead

@@ -67,12 +67,37 @@ SecondsOrNone = Annotated[float, Field(ge=0, le=_LONGEST_S, allow_inf_nan=False)
 Seconds = Annotated[float, Field(gt=0, le=_LONGEST_S, allow_inf_nan=False)]
 
 
-def _env(name: str, default: Any, **constraints: Any) -> Any:
-    return Field(default, validation_alias=AliasChoices(name), **constraints)
+def _env(
+    name: str,
+    default: Any,
+    description: str,
+    *,
+    unit: Literal["s", "bytes", "tokens"] | None = None,
+    shown: str | None = None,
+    **constraints: Any,
+) -> Any:
+    """A setting. What a person reads of it is in docs/configuration.md, made by `make docs`.
+
+    Args:
+        description: Markdown, in sentences.
+        unit: of the value.
+        shown: what the default means, where the value does not say so.
+    """
+    return Field(
+        default,
+        validation_alias=AliasChoices(name),
+        description=description,
+        json_schema_extra={"unit": unit, "shown": shown},
+        **constraints,
+    )
+
+
+def _seconds(name: str, default: float | None, description: str, **options: Any) -> Any:
+    return _env(name, default, description, unit="s", **options)
 
 
 class Settings(BaseSettings):
-    """All settings; the README's table gives their meaning. Times are in seconds."""
+    """All settings, in the order and with the descriptions of docs/configuration.md."""
 
     model_config = SettingsConfigDict(
         env_file=".env",
@@ -82,44 +107,189 @@ class Settings(BaseSettings):
         frozen=True,
     )
 
-    port: int = _env("PORT", DEFAULT_PORT, ge=1, le=65535)
-    host: str = _env("HOST", "127.0.0.1", min_length=1)
-    redis_url: str | None = _env("REDIS_URL", None)
-    namespace: str = _env("PALAVER_NAMESPACE", "palaver", pattern=r"^[A-Za-z0-9_.-]{1,32}$")
-    data_dir: Path = _env("PALAVER_DATA_DIR", Path("data"))
+    port: int = _env("PORT", DEFAULT_PORT, "The API's port.", ge=1, le=65535)
+    host: str = _env(
+        "HOST",
+        "127.0.0.1",
+        "The API's address; not loopback only with API keys or `PALAVER_ALLOW_OPEN=1`.",
+        min_length=1,
+    )
 
-    model_path: Path | None = _env("PALAVER_MODEL_PATH", None)
-    chat_template: Path | None = _env("PALAVER_CHAT_TEMPLATE", None)
-    context_length: int = _env("PALAVER_CONTEXT_LENGTH", DEFAULT_WINDOW, ge=0, le=10_000_000)
-    trim_to: float = _env("PALAVER_TRIM_TO", 0.6, gt=0, le=1)
-    max_tokens: int = _env("PALAVER_MAX_TOKENS", 512, ge=1, le=1_000_000)
-    default_context: str = _env(_CONTEXT_VARIABLE, "You are a helpful, concise assistant.")
-    slots: int = _env("PALAVER_SLOTS", 8, ge=1, le=256)
-    gpu_layers: int = _env("PALAVER_GPU_LAYERS", -1, ge=-1)
-    threads: int | None = _env("PALAVER_THREADS", None, ge=1, le=1024)
-    convert: Literal["auto", "off"] = _env("PALAVER_CONVERT", "auto")
-    park_bytes: int = _env("PALAVER_PARK_BYTES", 1 << 30, ge=0)
+    redis_url: str | None = _env(
+        "REDIS_URL",
+        None,
+        "A Redis or Valkey server: `redis://`, `rediss://`, `unix://` or `sentinel(s)://`.",
+        shown="embedded Valkey",
+    )
+    namespace: str = _env(
+        "PALAVER_NAMESPACE",
+        "palaver",
+        "Prefix of every key, so that several installations can share a database.",
+        pattern=r"^[A-Za-z0-9_.-]{1,32}$",
+    )
+    data_dir: Path = _env(
+        "PALAVER_DATA_DIR",
+        Path("data"),
+        "Folder for the embedded server's data and converted models.",
+    )
 
-    sync_timeout: Seconds = _env("PALAVER_SYNC_TIMEOUT", 120.0)
-    job_timeout: Seconds = _env("PALAVER_JOB_TIMEOUT", 600.0)
-    queue_limit: int = _env("PALAVER_QUEUE_LIMIT", 1000, ge=1)
-    pending_turns: int = _env("PALAVER_PENDING_TURNS", 8, ge=1, le=1000)
-    job_ttl: Seconds = _env("PALAVER_JOB_TTL", 86400.0)
-    events_ttl: Seconds = _env("PALAVER_EVENTS_TTL", 300.0)
-    conversation_ttl: SecondsOrNone = _env("PALAVER_CONVERSATION_TTL", 0.0)
-    history_limit: int = _env("PALAVER_HISTORY_LIMIT", 0, ge=0)
-    lease: Seconds = _env("PALAVER_LEASE", 30.0)
-    heartbeat_setting: Seconds | None = _env("PALAVER_HEARTBEAT", None)
-    max_attempts: int = _env("PALAVER_MAX_ATTEMPTS", 3, ge=1, le=100)
-    grace: SecondsOrNone = _env("PALAVER_GRACE", 30.0)
+    model_path: Path | None = _env(
+        "PALAVER_MODEL_PATH", None, "The model, a GGUF file.", shown="bundled SmolLM2-135M"
+    )
+    chat_template: Path | None = _env(
+        "PALAVER_CHAT_TEMPLATE",
+        None,
+        "A Jinja file that replaces the model's chat template.",
+        shown="the model's own",
+    )
+    context_length: int = _env(
+        "PALAVER_CONTEXT_LENGTH",
+        DEFAULT_WINDOW,
+        "The window: prompt and reply together. `0` is the longest that the model was trained for "
+        "or its file can stretch it to; more than that is never used. The same for all workers.",
+        unit="tokens",
+        ge=0,
+        le=10_000_000,
+    )
+    trim_to: float = _env(
+        "PALAVER_TRIM_TO",
+        0.6,
+        "A full window is trimmed, oldest turns first, until this share of it is used.",
+        gt=0,
+        le=1,
+    )
+    max_tokens: int = _env(
+        "PALAVER_MAX_TOKENS",
+        512,
+        "Longest reply, unless the request sets `max_tokens`: up to eight times this, and at most "
+        "the window.",
+        unit="tokens",
+        ge=1,
+        le=1_000_000,
+    )
+    default_context: str = _env(
+        _CONTEXT_VARIABLE,
+        "You are a helpful, concise assistant.",
+        "Instructions for conversations that are started without any. Empty: none.",
+    )
+    slots: int = _env(
+        "PALAVER_SLOTS", 8, "Conversations that a worker decodes at the same time.", ge=1, le=256
+    )
+    gpu_layers: int = _env(
+        "PALAVER_GPU_LAYERS", -1, "Layers on the GPU, if there is one. `-1`: all.", ge=-1
+    )
+    threads: int | None = _env(
+        "PALAVER_THREADS",
+        None,
+        "CPU threads of each worker.",
+        shown="cores divided by workers",
+        ge=1,
+        le=1024,
+    )
+    convert: Literal["auto", "off"] = _env(
+        "PALAVER_CONVERT",
+        "auto",
+        "`auto`: weights for which llama.cpp has no fast CPU kernels are converted once. `off`: "
+        "they are used as they are, however slow.",
+    )
+    park_bytes: int = _env(
+        "PALAVER_PARK_BYTES",
+        1 << 30,
+        "Host memory of each worker for the KV caches of idle conversations.",
+        unit="bytes",
+        ge=0,
+    )
 
-    max_body_bytes: int = _env("PALAVER_MAX_BODY_BYTES", 1 << 20, ge=1024)
-    api_keys_file: Path | None = _env("PALAVER_API_KEYS_FILE", None)
-    allow_open: bool = _env("PALAVER_ALLOW_OPEN", False)
-    allowed_hosts: HostNames = _env("PALAVER_ALLOWED_HOSTS", ())
-    allowed_origins: Origins = _env("PALAVER_ALLOWED_ORIGINS", ())
-    log_level: Literal["debug", "info", "warning", "error"] = _env("PALAVER_LOG_LEVEL", "info")
-    log_format: LogFormat = _env("PALAVER_LOG_FORMAT", "auto")
+    sync_timeout: Seconds = _seconds(
+        "PALAVER_SYNC_TIMEOUT",
+        120.0,
+        "How long `POST /` waits for a reply before it returns `202`.",
+    )
+    job_timeout: Seconds = _seconds(
+        "PALAVER_JOB_TIMEOUT", 600.0, "Longest time from acceptance to reply."
+    )
+    queue_limit: int = _env("PALAVER_QUEUE_LIMIT", 1000, "Unfinished turns in total.", ge=1)
+    pending_turns: int = _env(
+        "PALAVER_PENDING_TURNS", 8, "Unfinished turns per conversation.", ge=1, le=1000
+    )
+    max_attempts: int = _env(
+        "PALAVER_MAX_ATTEMPTS",
+        3,
+        "Workers that may die while running a turn before the turn fails.",
+        ge=1,
+        le=100,
+    )
+    max_body_bytes: int = _env(
+        "PALAVER_MAX_BODY_BYTES", 1 << 20, "Longest request body.", unit="bytes", ge=1024
+    )
+
+    job_ttl: Seconds = _seconds("PALAVER_JOB_TTL", 86400.0, "How long a finished job is kept.")
+    events_ttl: Seconds = _seconds(
+        "PALAVER_EVENTS_TTL", 300.0, "How long a finished job's events are kept."
+    )
+    conversation_ttl: SecondsOrNone = _seconds(
+        "PALAVER_CONVERSATION_TTL",
+        0.0,
+        "How long a conversation is kept after its last turn. `0`: for ever.",
+    )
+    history_limit: int = _env(
+        "PALAVER_HISTORY_LIMIT",
+        0,
+        "Messages kept per conversation, and always those in the window. `0`: no limit.",
+        ge=0,
+    )
+    lease: Seconds = _seconds(
+        "PALAVER_LEASE",
+        30.0,
+        "A worker that has not been heard from for this long loses its turns to others.",
+    )
+    heartbeat_setting: Seconds | None = _seconds(
+        "PALAVER_HEARTBEAT",
+        None,
+        "Time between a worker's heartbeats; at most half the lease.",
+        shown="a third of the lease",
+    )
+    grace: SecondsOrNone = _seconds(
+        "PALAVER_GRACE",
+        30.0,
+        "After SIGTERM, how long running turns may take to finish before they are handed over. "
+        "`make run` sets it to 0.",
+    )
+
+    api_keys_file: Path | None = _env(
+        "PALAVER_API_KEYS_FILE",
+        None,
+        "The file of API keys, managed with `palaver keys`. Without it no key is needed.",
+        shown="none",
+    )
+    allow_open: bool = _env(
+        "PALAVER_ALLOW_OPEN",
+        False,
+        "`1`: without API keys, serve everybody, on any address and behind a proxy.",
+        shown="`0`",
+    )
+    allowed_hosts: HostNames = _env(
+        "PALAVER_ALLOWED_HOSTS",
+        (),
+        "Comma-separated host names under which the server may be addressed, besides loopback "
+        "names and, if `HOST` is not loopback, IP addresses.",
+        shown="none",
+    )
+    allowed_origins: Origins = _env(
+        "PALAVER_ALLOWED_ORIGINS",
+        (),
+        "Comma-separated origins of other web pages that may use the API.",
+        shown="none",
+    )
+
+    log_level: Literal["debug", "info", "warning", "error"] = _env(
+        "PALAVER_LOG_LEVEL", "info", "`debug`, `info`, `warning` or `error`."
+    )
+    log_format: LogFormat = _env(
+        "PALAVER_LOG_FORMAT",
+        "auto",
+        "`human`, `json`, or `auto`: JSON unless standard output is a terminal.",
+    )
 
     @cached_property
     def heartbeat(self) -> float:
