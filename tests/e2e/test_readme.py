@@ -1,4 +1,4 @@
-"""The README's command lines, literally."""
+"""The command lines of README and docs, literally."""
 
 import re
 import socket
@@ -11,13 +11,15 @@ import pytest
 
 from tests.e2e.processes import ROOT, Palaver, running_palaver
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+README = "README.md"
+GETTING_STARTED = "docs/getting-started.md"
 
 
-def commands(name: str) -> list[str]:
+def commands(page: str, name: str) -> list[str]:
     """The lines of the block under the comment that names it."""
     pattern = rf"<!-- run by tests/e2e/test_readme.py{name} -->\n```sh\n(.*?)```"
-    (lines,) = re.findall(pattern, README, re.DOTALL)
+    text = (ROOT / page).read_text(encoding="utf-8")
+    (lines,) = re.findall(pattern, text, re.DOTALL)
     return str(lines).strip().splitlines()
 
 
@@ -25,7 +27,7 @@ def commands(name: str) -> list[str]:
 def palaver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Palaver]:
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", 3000)) == 0:
-            pytest.skip("port 3000, which the README's lines name, is in use on this machine")
+            pytest.skip("port 3000, which the lines name, is in use on this machine")
     with running_palaver(tmp_path_factory.mktemp("readme"), PORT="3000") as palaver:
         yield palaver
 
@@ -37,7 +39,7 @@ def run(command: str, folder: Path) -> bytes:
 
 
 def test_the_dialogue_answers_as_documented(palaver: Palaver, tmp_path: Path) -> None:
-    lines = commands("")
+    lines = commands(README, "")
     assert len(lines) == 2
     first, second = (orjson.loads(run(line, tmp_path)) for line in lines)
     assert first["context"] == "Answer in one short sentence."
@@ -49,7 +51,7 @@ def test_the_dialogue_answers_as_documented(palaver: Palaver, tmp_path: Path) ->
 
 
 def test_every_mode_answers_as_documented(palaver: Palaver, tmp_path: Path) -> None:
-    outputs = [run(line, tmp_path) for line in commands(": modes")]
+    outputs = [run(line, tmp_path) for line in commands(GETTING_STARTED, ": modes")]
     accepted, waited, events, cancelled, streamed, sync, once = outputs
     job = orjson.loads(accepted)
     finished = orjson.loads(waited)
@@ -63,3 +65,14 @@ def test_every_mode_answers_as_documented(palaver: Palaver, tmp_path: Path) -> N
         assert kinds[-1] == b"completed"
     assert orjson.loads(sync)["reply"]
     assert orjson.loads(once)["reply"]
+
+
+def test_an_edit_replaces_as_documented(palaver: Palaver, tmp_path: Path) -> None:
+    first, edited, page = (
+        orjson.loads(run(line, tmp_path)) for line in commands(GETTING_STARTED, ": edit")
+    )
+    assert edited["id"] == first["id"]
+    messages = page["messages"]
+    assert [message["number"] for message in messages] == [1, 2]
+    assert messages[0]["content"] == edited["prompt"] == "Name an ocean."
+    assert messages[1]["content"] == edited["reply"]

@@ -64,7 +64,7 @@ def test_every_alert_has_its_metric() -> None:
 
 
 def test_every_metric_is_described() -> None:
-    text = (FOLDER / "README.md").read_text()
+    text = (FOLDER.with_suffix(".md")).read_text()
     for name in known():
         words = name.removeprefix("palaver_").split("_")
         shorter = ("_" + "_".join(words[begin:]) for begin in range(1, len(words)))
