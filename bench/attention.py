@@ -17,7 +17,7 @@ from tests.servers import make_settings
 from worker.engine.backend import Part
 from worker.engine.model import LlamaModel
 from worker.engine.options import ModelOptions
-from worker.settings import model_path
+from worker.engine_setup import model_path
 
 THREADS: Final = 2
 LANES: Final = 8

@@ -88,7 +88,7 @@ def tokens_of(text: str) -> int:
 
 
 def completion(claim: Claim, reply: str, tokens: int, window: int) -> Completion:
-    """What a worker commits, built as `worker/reply.py` does."""
+    """What a worker commits, built as `worker/completion.py` does."""
     assert claim.history is not None
     prompt, job = claim.request.prompt, claim.job_id
     prompt_tokens, reply_tokens = tokens_of(prompt), tokens_of(reply)

@@ -25,7 +25,7 @@ from worker.engine.backend import Part
 from worker.engine.conversion import BF16, Q8_0, convert
 from worker.engine.model import LlamaModel
 from worker.engine.options import ModelOptions
-from worker.settings import model_path
+from worker.engine_setup import model_path
 
 THREADS: Final = 2
 CHUNK: Final = 512

@@ -6,7 +6,7 @@ from shared.wire.histograms import Histogram
 from shared.wire.worker_report import WorkerReport
 from worker.engine.placement import Placement
 from worker.engine.stats import EngineStats
-from worker.heartbeat import engine_report
+from worker.report import engine_report
 from worker.turn_metrics import TurnMetrics
 
 STATS: Final = EngineStats(

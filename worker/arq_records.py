@@ -1,8 +1,8 @@
-"""arq's own records of a start, kept in this process instead of in Redis.
+"""arq's records of a start, kept in this process instead of in Redis.
 
-`Worker.run_job` begins by reading the job's definition and counting its tries. Ours is always the
-same function, which turn it is says the arq id, and every start has an id of its own. So the
-answers are known, and two round trips for each turn are saved (docs/decisions/0003).
+`Worker.run_job` begins by reading the job's definition and counting its tries. Here the function is
+always the same, the arq id names the turn, and every start has its own id. The answers are thus
+known, which saves two round trips per turn (docs/decisions/0003).
 """
 
 from types import TracebackType
@@ -15,11 +15,11 @@ from arq.utils import timestamp_ms
 
 
 class ArqRecords(ArqRedis):
-    """The pool that arq is given.
+    """The pool that arq gets.
 
     Args:
-        function: name of the one job function.
-        connection_pool: for the little that arq asks a real server at its start.
+        function: name of the only job function.
+        connection_pool: for the few questions that arq asks a real server at its start.
     """
 
     def __init__(self, function: str, connection_pool: Any) -> None:
@@ -32,7 +32,7 @@ class ArqRecords(ArqRedis):
         return _StartRecord(self._function)
 
     async def delete(self, *names: Any) -> int:
-        """Nothing was stored, so that there is nothing to delete."""
+        """Nothing was stored, so there is nothing to delete."""
         return len(names)
 
 
@@ -51,7 +51,7 @@ class _StartRecord:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Nothing to give back."""
+        """Nothing to release."""
 
     def get(self, name: str) -> None: ...
 
@@ -60,7 +60,7 @@ class _StartRecord:
     def expire(self, name: str, seconds: int) -> None: ...
 
     async def execute(self) -> tuple[bytes | None, int, bool]:
-        """The definition, "this is the first try", "it will expire"."""
+        """The definition, "this is the first try" and "it will expire"."""
         now_ms = timestamp_ms()
         definition = serialize_job(self._function, (), {}, None, now_ms, serializer=orjson.dumps)
         return definition, 1, True

@@ -22,7 +22,7 @@ def check() -> dict[str, Any]:
     from worker.engine.conversion import weights_of  # noqa: PLC0415
     from worker.engine.devices import gpus, why_no_gpu  # noqa: PLC0415
     from worker.engine.loading import remarks  # noqa: PLC0415
-    from worker.settings import model_path  # noqa: PLC0415
+    from worker.engine_setup import model_path  # noqa: PLC0415
 
     settings = load_settings(PORT=DEFAULT_PORT)
     path = model_path(settings)

@@ -24,7 +24,7 @@ def _load_library() -> OpenEngine:
         ConfigError: it cannot be loaded.
     """
     try:
-        from worker.settings import open_engine  # noqa: PLC0415 - so that its error is told well
+        from worker.engine_setup import open_engine  # noqa: PLC0415 - so that its error is told well
     except (OSError, RuntimeError) as error:
         raise ConfigError(
             f"llama.cpp cannot be loaded ({error}); `make install GPU=cpu` or GPU=cuda builds it "

@@ -1,6 +1,6 @@
-"""Pieces of replies on their way to Redis: one call for all of them, a few times a second.
+"""Publishes the pieces of all replies: one call to Redis for all of them, many times a second.
 
-The first piece of a reply goes at once, later ones wait for each other; the last one goes with the
+The first piece of a reply is sent at once, later ones are collected; the last one is part of the
 reply's commit.
 """
 
@@ -19,35 +19,35 @@ from worker.engine.interface import Meter, Piece
 from worker.retry import retry
 
 _INTERVAL_S: Final = 0.04
-"""Pieces that come within this time go together."""
+"""Pieces generated within this time are sent together."""
 
 
 class Outbox:
-    """Where one reply's pieces go in.
+    """The pieces of one reply that wait to be published.
 
     Args:
-        wake: called when there is something to send, and whether it is urgent.
-        already: how many token ids earlier starts have emitted.
-        meter: counts the prompt's tokens that are evaluated.
-        prompt_tokens: all of them.
-        fenced: called when the turn turns out to be somebody else's.
+        num_logged: token ids that earlier starts have published.
+        meter: counts the prompt's tokens that were evaluated.
+        prompt_tokens: tokens of the whole prompt.
+        wake: called when there is something to send, with whether it is urgent.
+        on_fenced: called when the turn no longer belongs to this worker.
     """
 
     def __init__(
         self,
         claim: Claim,
-        already: int,
+        num_logged: int,
         meter: Meter,
         prompt_tokens: int,
         wake: Callable[[bool], None],
-        fenced: Callable[[], None],
+        on_fenced: Callable[[], None],
     ) -> None:
         self._claim = claim
         self._meter = meter
         self._prompt_tokens = prompt_tokens
-        self._at = already
+        self._position = num_logged
         self._wake = wake
-        self._fenced = fenced
+        self._on_fenced = on_fenced
         self._waiting: list[Piece] = []
         self._has_begun = False
         self._idle = asyncio.Event()
@@ -62,7 +62,7 @@ class Outbox:
         self._has_begun = True
 
     async def close(self) -> PieceRecord | None:
-        """Stop, after what is on its way has arrived; returns what was not sent.
+        """Stop once everything under way has arrived; returns what was not sent.
 
         Raises:
             RedisError: a piece was refused for good.
@@ -74,11 +74,11 @@ class Outbox:
         return self._take()
 
     def cancel(self) -> None:
-        """Stop at once; nothing more is emitted."""
+        """Stop at once; nothing more is published."""
         self.is_closed = True
 
     def next_publication(self) -> Publication | None:
-        """What is to be sent now; it is on its way until `arrived` or `failed`."""
+        """What to send now; it is under way until `arrived` or `failed` is called."""
         record = None if self.is_closed else self._take()
         if record is None:
             return None
@@ -86,22 +86,22 @@ class Outbox:
         return Publication(
             job_id=self._claim.job_id,
             fence=self._claim.fence,
-            at=self._at,
+            at=self._position,
             piece=record,
             evaluated=self._meter.evaluated,
             prompt_tokens=self._prompt_tokens,
         )
 
     def arrived(self, publication: Publication, outcome: WriteOutcome) -> None:
-        """An publication was answered."""
-        self._at += len(publication.piece.token_ids)
+        """Redis has answered a publication."""
+        self._position += len(publication.piece.token_ids)
         self._idle.set()
         if outcome is WriteOutcome.FENCED and not self.is_closed:
             self.is_closed = True
-            self._fenced()
+            self._on_fenced()
 
     def failed(self, error: Exception) -> None:
-        """An publication was refused."""
+        """Redis has refused a publication for good."""
         self._error, self.is_closed = error, True
         self._idle.set()
 
@@ -116,37 +116,37 @@ class Outbox:
 
 
 class Publisher:
-    """Sends the pieces of all replies of a worker."""
+    """Sends the pieces of all of a worker's replies."""
 
-    def __init__(self, turns: Claims) -> None:
-        self._turns = turns
-        self._outlets: set[Outbox] = set()
-        self._something = asyncio.Event()
+    def __init__(self, claims: Claims) -> None:
+        self._claims = claims
+        self._outboxes: set[Outbox] = set()
+        self._has_pieces = asyncio.Event()
         self._urgent = asyncio.Event()
 
     def open(
         self,
         claim: Claim,
-        already: int,
+        num_logged: int,
         meter: Meter,
         prompt_tokens: int,
-        fenced: Callable[[], None],
+        on_fenced: Callable[[], None],
     ) -> Outbox:
-        """An outbox for one start of a turn."""
-        outbox = Outbox(claim, already, meter, prompt_tokens, self._wake, fenced)
-        self._outlets.add(outbox)
+        """Open the outbox of one start of a turn."""
+        outbox = Outbox(claim, num_logged, meter, prompt_tokens, self._wake, on_fenced)
+        self._outboxes.add(outbox)
         return outbox
 
     async def run(self) -> None:
         """Send until cancelled."""
         while True:
-            await self._something.wait()
-            self._something.clear()
+            await self._has_pieces.wait()
+            self._has_pieces.clear()
             self._urgent.clear()
-            self._outlets = {outbox for outbox in self._outlets if not outbox.is_closed}
+            self._outboxes = {outbox for outbox in self._outboxes if not outbox.is_closed}
             publications = {
                 outbox: publication
-                for outbox in self._outlets
+                for outbox in self._outboxes
                 if (publication := outbox.next_publication()) is not None
             }
             if publications:
@@ -155,14 +155,14 @@ class Publisher:
                 await asyncio.wait_for(self._urgent.wait(), _INTERVAL_S)
 
     def _wake(self, urgent: bool) -> None:
-        self._something.set()
+        self._has_pieces.set()
         if urgent:
             self._urgent.set()
 
     async def _send(self, publications: dict[Outbox, Publication]) -> None:
         try:
             outcomes = await retry(
-                "emit", lambda: self._turns.publish_all(list(publications.values()))
+                "publish", lambda: self._claims.publish_all(list(publications.values()))
             )
         except RedisError as error:
             for outbox in publications:

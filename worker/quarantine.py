@@ -1,9 +1,9 @@
-"""Turns that may have ended a worker's process run while nothing else does.
+"""Turns that may have crashed a worker's process are evaluated alone.
 
-A process that dies takes every turn with it that it held, and one of them may be why. All of them
-are suspected, each until it has come past what it had emitted when the process died. A suspect is
-evaluated alone; the other turns of its worker wait meanwhile and are shielded: should the process
-die again, they are not charged with it (docs/decisions/0014).
+A process that dies takes all its turns with it, and any of them may be the cause. Each is a
+suspect until it has got past what it had published when the process died. A suspect is evaluated
+alone. The worker's other turns wait meanwhile and are shielded: if the process dies again, they are
+not charged with a crash (docs/decisions/0014).
 """
 
 import asyncio
@@ -13,27 +13,27 @@ from typing import Final
 
 from shared.store.claims import Claims
 from shared.wire.claim import Claim
-from worker.held import Held, Holdings
 from worker.retry import retry
+from worker.running_turn import RunningTurn, RunningTurns
 
 MARGIN: Final = 16
-"""Tokens: the process may have died some of them behind the last one that was emitted."""
+"""Tokens that a process may have generated after the last published one before it died."""
 
 
 class Quarantine:
-    """One suspect of a worker at a time.
+    """Lets one suspect run at a time.
 
-    `claiming` is held while a turn is being claimed.
+    `claiming` is held from the claim of a turn until it is in `running`.
 
     Args:
-        holdings: the turns that the worker holds.
+        running: the turns that the worker runs.
     """
 
-    def __init__(self, turns: Claims, holdings: Holdings) -> None:
+    def __init__(self, claims: Claims, running: RunningTurns) -> None:
         self.claiming = asyncio.Lock()
-        self._turns = turns
-        self._holdings = holdings
-        self._trial: Trial | None = None
+        self._claims = claims
+        self._running = running
+        self._solo_run: SoloRun | None = None
         self._lifting: asyncio.Task[None] | None = None
         self._one_at_a_time = asyncio.Lock()
         self._over = asyncio.Event()
@@ -41,57 +41,57 @@ class Quarantine:
 
     @property
     def is_active(self) -> bool:
-        """Whether a suspect is on trial: turns that are claimed now must be shielded."""
-        return self._trial is not None
+        """Whether a suspect is running alone: turns claimed now must be shielded."""
+        return self._solo_run is not None
 
     @asynccontextmanager
-    async def admit(self, held: Held) -> AsyncIterator["Trial | None"]:
-        """Within it a turn may be evaluated; a suspect is on trial until it has passed."""
-        if not held.claim.suspect:
+    async def admit(self, turn: RunningTurn) -> AsyncIterator["SoloRun | None"]:
+        """Wait until the turn may be evaluated; a suspect runs alone until it is cleared."""
+        if not turn.claim.suspect:
             while self.is_active:
                 await self._over.wait()
             yield None
             return
         await self._one_at_a_time.acquire()
-        trial = Trial(self, held.claim)
+        solo_run = SoloRun(self, turn.claim)
         try:
-            await self._begin(trial)
-            yield trial
+            await self._begin(solo_run)
+            yield solo_run
         finally:
-            await self.end(trial, passed=False)
+            await self.end(solo_run, passed=False)
 
-    async def _begin(self, trial: "Trial") -> None:
+    async def _begin(self, solo_run: "SoloRun") -> None:
         async with self.claiming:
-            self._trial = trial
+            self._solo_run = solo_run
             self._over.clear()
             await self._shield(on=True)
 
-    async def end(self, trial: "Trial", *, passed: bool) -> None:
-        """The others go on; a suspect that has passed is an ordinary turn."""
-        if trial.is_over:
+    async def end(self, solo_run: "SoloRun", *, passed: bool) -> None:
+        """Let the other turns continue; a suspect that has `passed` is cleared."""
+        if solo_run.is_over:
             return
-        trial.is_over = True
-        # A task of its own, so that a cancellation of the turn leaves no shields behind.
-        self._lifting = asyncio.create_task(self._lift(trial, passed), name="end of a trial")
+        solo_run.is_over = True
+        # A task of its own: if the turn is cancelled, no shields may stay behind.
+        self._lifting = asyncio.create_task(self._lift(solo_run, passed), name="end of a solo run")
         await asyncio.shield(self._lifting)
 
-    async def _lift(self, trial: "Trial", passed: bool) -> None:
+    async def _lift(self, solo_run: "SoloRun", passed: bool) -> None:
         try:
             async with self.claiming:
-                await self._shield(on=False, cleared=trial.claim if passed else None)
+                await self._shield(on=False, cleared=solo_run.claim if passed else None)
         finally:
-            self._trial = None
+            self._solo_run = None
             self._over.set()
             self._one_at_a_time.release()
 
     async def _shield(self, *, on: bool, cleared: Claim | None = None) -> None:
-        trial = self._trial
-        claims = [held.claim for held in self._holdings.values()]
-        others = [claim for claim in claims if trial is None or claim is not trial.claim]
-        await retry("shield", lambda: self._turns.shield(others, on=on, cleared=cleared))
+        solo_run = self._solo_run
+        claims = [turn.claim for turn in self._running.values()]
+        others = [claim for claim in claims if solo_run is None or claim is not solo_run.claim]
+        await retry("shield", lambda: self._claims.shield(others, on=on, cleared=cleared))
 
 
-class Trial:
+class SoloRun:
     """A suspect that runs alone."""
 
     def __init__(self, quarantine: Quarantine, claim: Claim) -> None:
@@ -100,6 +100,6 @@ class Trial:
         self._quarantine = quarantine
 
     async def advance(self, num_new: int) -> None:
-        """So many tokens were generated that no earlier start had emitted."""
+        """The start has generated `num_new` tokens that no earlier one had published."""
         if num_new >= MARGIN:
             await self._quarantine.end(self, passed=True)

@@ -22,23 +22,23 @@ _LONGEST_PAUSE_S: Final = 2.0
 
 
 class Recovery:
-    """Looks for abandoned turns a few times a lease, and sweeps every few seconds.
+    """Looks for abandoned turns a few times per lease, and sweeps every few seconds.
 
-    For one lease after Redis was away or started anew nothing is reclaimed: every lease may have
-    run out meanwhile, and their holders are given the time to renew them.
+    Reclaims nothing for one lease after an outage or a restart of Redis: any lease may have expired
+    meanwhile, and its holder gets the time to renew it.
     """
 
     def __init__(
         self,
         redis: Redis,
-        turns: Claims,
+        claims: Claims,
         worker: StreamWorker,
         metrics: TurnMetrics,
         *,
         lease_s: float,
     ) -> None:
         self._redis = redis
-        self._turns = turns
+        self._claims = claims
         self._worker = worker
         self._metrics = metrics
         self._lease_s = lease_s
@@ -48,7 +48,7 @@ class Recovery:
         self._next_sweep = 0.0
 
     async def run(self) -> None:
-        """Recover until told to stop."""
+        """Recover until stopped."""
         while not self._stopping.is_set():
             try:
                 await self._round()
@@ -63,22 +63,22 @@ class Recovery:
                 await asyncio.wait_for(self._stopping.wait(), self._pause_s)
 
     def stop(self) -> None:
-        """Take nothing over any more; `run` ends soon."""
+        """Take over no more turns; `run` ends soon."""
         self._stopping.set()
 
     async def _round(self) -> None:
         if time.monotonic() >= self._next_sweep:
             self._next_sweep = time.monotonic() + _SWEEP_S
-            self._metrics.given_up(DeadlineExceeded.code, await self._turns.sweep())
+            self._metrics.given_up(DeadlineExceeded.code, await self._claims.sweep())
         while not self._stopping.is_set() and await self._may_reclaim():
-            claim = await self._worker.take_over(self._lost)
+            claim = await self._worker.take_over(self._count_lost)
             if claim is None:
                 return
-            log.warning("job %s: its worker is gone; start %d here", claim.job_id, claim.starts)
+            log.warning("job %s: its worker is gone; start %d is here", claim.job_id, claim.starts)
 
-    def _lost(self) -> None:
+    def _count_lost(self) -> None:
         self._metrics.given_up(WorkerLost.code)
-        log.warning("a turn is given up: every worker that tried it was lost")
+        log.warning("a turn failed: every worker that tried it was lost")
 
     async def _may_reclaim(self) -> bool:
         if time.monotonic() < self._quiet_until:
@@ -88,6 +88,6 @@ class Recovery:
 
     async def _ensure_group(self) -> None:
         try:
-            await self._turns.ensure_group()
+            await self._claims.ensure_group()
         except RedisError as error:
             trouble.met(error, "recovery")

@@ -1,4 +1,4 @@
-"""All parts of a worker process, put together on one page."""
+"""A worker process: its parts, how they are put together, how it serves and stops."""
 
 import asyncio
 import contextlib
@@ -6,9 +6,9 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from redis.asyncio import Redis
 
@@ -19,27 +19,29 @@ from shared.store.claims import Claims
 from shared.store.connection import REDIS_UNAVAILABLE, connect
 from shared.store.keys import Keys
 from shared.store.workers import Workers
+from worker.claimer import Claimer
 from worker.engine.interface import Engine
+from worker.fence_watch import FenceWatch
+from worker.generation import Generator
 from worker.heartbeat import Heartbeat
-from worker.held import Holdings
-from worker.losses import Losses
+from worker.permits import PermitReader
+from worker.prompt.window import WindowPolicy
 from worker.publisher import Publisher
 from worker.quarantine import Quarantine
 from worker.recovery import Recovery
+from worker.registration import Registration
 from worker.reply import Replier
+from worker.report import Reporter
 from worker.retry import retry
+from worker.running_turn import RunningTurns
 from worker.stream_worker import StreamWorker
+from worker.turn_closer import TurnCloser
 from worker.turn_metrics import TurnMetrics
 
 log = logging.getLogger(__name__)
 
-_HAND_OVER_S: Final = 3.0
+_LAST_WRITES_S: Final = 3.0
 """Time for the last writes of a process that stops."""
-
-
-def new_worker_id() -> str:
-    """Host, process and a random part: a consumer name that is never used again."""
-    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
 async def run_worker(settings: Settings, engine: Engine, stopping: asyncio.Event) -> None:
@@ -47,117 +49,134 @@ async def run_worker(settings: Settings, engine: Engine, stopping: asyncio.Event
 
     Args:
         engine: closed at the end.
+
+    Raises:
+        ConfigError: this worker cannot start on this server, or beside the other workers.
+        TaskEnded: a part has died.
     """
     redis = connect(settings)
     try:
         keys = Keys(settings.namespace)
         if await until_usable(redis, keys, settings, stopping):
-            await _run(settings, redis, keys, engine, stopping)
+            parts = _build(settings, redis, keys, engine)
+            if await _register(parts, settings, stopping):
+                log.info("worker %s is ready", parts.registration.worker_id)
+                await _serve(parts, stopping, settings.grace)
     finally:
         await engine.close()
         await redis.aclose(close_connection_pool=True)
 
 
-async def _run(
-    settings: Settings, redis: Redis, keys: Keys, engine: Engine, stopping: asyncio.Event
-) -> None:
-    window = min(settings.context_length or engine.window, engine.window)
-    turns, workers = Claims(redis, keys, settings, window=window), Workers(redis, keys)
-    with refusals_end_the_start():
-        await retry("group", turns.ensure_group)
-    publisher = Publisher(turns)
-    holdings: Holdings = {}
-    quarantine = Quarantine(turns, holdings)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Parts:
+    """What runs as long as the process, and the turns that run in it."""
+
+    worker: StreamWorker
+    publisher: Publisher
+    heartbeat: Heartbeat
+    fence_watch: FenceWatch
+    recovery: Recovery
+    registration: Registration
+    claimer: Claimer
+    running: RunningTurns
+
+
+def _build(settings: Settings, redis: Redis, keys: Keys, engine: Engine) -> _Parts:
+    worker_id = _new_worker_id()
+    running: RunningTurns = {}
     metrics = TurnMetrics()
-    replier = Replier(
-        turns,
-        engine,
-        publisher,
-        quarantine,
-        metrics,
-        window=window,
+    policy = WindowPolicy(
+        window=min(settings.context_length or engine.window, engine.window),
         trim_to=settings.trim_to,
         max_tokens=settings.max_tokens,
     )
-    worker = StreamWorker(
-        redis=redis,
-        keys=keys,
-        turns=turns,
-        replier=replier,
-        quarantine=quarantine,
-        holdings=holdings,
-        worker_id=new_worker_id(),
-        model=engine.model.fingerprint,
-        slots=min(settings.slots, engine.slots),
-    )
-    heartbeat = Heartbeat(
-        turns,
-        workers,
+    claims = Claims(redis, keys, settings, window=policy.window)
+
+    publisher = Publisher(claims)
+    generator = Generator(engine, publisher, claims)
+    quarantine = Quarantine(claims, running)
+    closer = TurnCloser(claims, metrics)
+    replier = Replier(engine, generator, quarantine, closer, metrics, policy)
+
+    permits = PermitReader(redis, keys, worker_id)
+    claimer = Claimer(claims, quarantine, worker_id, engine.model.fingerprint)
+    slots = min(settings.slots, engine.slots)
+    worker = StreamWorker(redis, permits, claimer, replier, closer, running=running, slots=slots)
+
+    reporter = Reporter(
         engine,
-        holdings,
+        running,
         metrics,
-        worker_id=worker.worker_id,
-        interval_s=settings.heartbeat,
         context_length=settings.context_length,
-        window=window,
+        window=policy.window,
     )
-    losses = Losses(redis, keys, turns, holdings, worker.worker_id)
-    recovery = Recovery(redis, turns, worker, metrics, lease_s=settings.lease)
-    parts = {
-        "publisher": publisher.run,
-        "heartbeat": heartbeat.run,
-        "losses": losses.run,
-        "permits": worker.async_run,
-    }
-    if await _is_registered(heartbeat, settings, stopping):
-        log.info("worker %s is ready", worker.worker_id)
-        await _serve(worker, workers, recovery, parts, stopping, settings.grace)
+    beat_s = settings.heartbeat
+    registration = Registration(Workers(redis, keys), reporter, worker_id, interval_s=beat_s)
+    return _Parts(
+        worker=worker,
+        publisher=publisher,
+        heartbeat=Heartbeat(claims, engine, running, registration, interval_s=beat_s),
+        fence_watch=FenceWatch(redis, keys, claims, running, worker_id),
+        recovery=Recovery(redis, claims, worker, metrics, lease_s=settings.lease),
+        registration=registration,
+        claimer=claimer,
+        running=running,
+    )
 
 
-async def _is_registered(heartbeat: Heartbeat, settings: Settings, stopping: asyncio.Event) -> bool:
+def _new_worker_id() -> str:
+    """Host, process and a random part: a consumer name that is never used again."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+
+
+async def _register(parts: _Parts, settings: Settings, stopping: asyncio.Event) -> bool:
     """Register once no worker of another model or window lives; False if told to stop before."""
-    register = partial(retry, "register", heartbeat.register)
+    register = partial(retry, "register", parts.registration.register)
     with refusals_end_the_start():
+        await parts.claimer.ensure_group()
         return await until_alike(register, settings.context_length, stopping)
 
 
-async def _serve(
-    worker: StreamWorker,
-    workers: Workers,
-    recovery: Recovery,
-    parts: Mapping[str, Callable[[], Coroutine[Any, Any, None]]],
-    stopping: asyncio.Event,
-    grace_s: float,
-) -> None:
-    """Run until told to stop.
+async def _serve(parts: _Parts, stopping: asyncio.Event, grace_s: float) -> None:
+    """Run until told to stop or until a part dies; in both cases hand over the running turns.
 
     Raises:
         TaskEnded: a part has died.
-
-    Either way the turns that still run are handed over.
     """
     background = Background()
-    background.start("recovery", recovery.run)
-    for name, part in parts.items():
-        background.start(name, part)
-    told = asyncio.create_task(stopping.wait(), name="told to stop")
-    failing = asyncio.create_task(background.until_failed(), name="a part has died")
+    background.start("recovery", parts.recovery.run)
+    background.start("publisher", parts.publisher.run)
+    background.start("heartbeat", parts.heartbeat.run)
+    background.start("fence watch", parts.fence_watch.run)
+    background.start("permits", parts.worker.async_run)
     try:
-        await asyncio.wait({told, failing}, return_when=asyncio.FIRST_COMPLETED)
+        await _until_stopped(stopping, background)
     finally:
-        await end(told, failing)
         background.let_end()
-        log.info("stopping with %d turns", len(worker.holdings))
-        recovery.stop()
-        with contextlib.suppress(TimeoutError, *REDIS_UNAVAILABLE):
-            # The heart beats on until everything is handed over.
-            async with asyncio.timeout(grace_s + _HAND_OVER_S):
-                await background.ended("recovery")
-                await worker.drain(grace_s)
-        await background.close()
-        with contextlib.suppress(TimeoutError, *REDIS_UNAVAILABLE):
-            async with asyncio.timeout(_HAND_OVER_S):
-                await workers.leave(worker.worker_id)
-                await worker.close()
+        log.info("stopping with %d turns", len(parts.running))
+        await _stop(parts, background, grace_s)
     if background.failure is not None:
         raise background.failure
+
+
+async def _until_stopped(stopping: asyncio.Event, background: Background) -> None:
+    stopped = asyncio.create_task(stopping.wait(), name="told to stop")
+    failed = asyncio.create_task(background.until_failed(), name="a part has died")
+    try:
+        await asyncio.wait({stopped, failed}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await end(stopped, failed)
+
+
+async def _stop(parts: _Parts, background: Background, grace_s: float) -> None:
+    parts.recovery.stop()
+    with contextlib.suppress(TimeoutError, *REDIS_UNAVAILABLE):
+        # The heart beats on until everything is handed over.
+        async with asyncio.timeout(grace_s + _LAST_WRITES_S):
+            await background.ended("recovery")
+            await parts.worker.drain(grace_s)
+    await background.close()
+    with contextlib.suppress(TimeoutError, *REDIS_UNAVAILABLE):
+        async with asyncio.timeout(_LAST_WRITES_S):
+            await parts.registration.leave()
+            await parts.worker.close()

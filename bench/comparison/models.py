@@ -10,7 +10,7 @@ from shared.process.machine import usable_memory
 from worker.engine.conversion import BF16, Q8_0, convert, fast_on_this_machine
 from worker.engine.model_file import load_model
 from worker.engine.vocabulary import ModelVocabulary
-from worker.settings import model_path
+from worker.engine_setup import model_path
 
 AUTO: Final = "auto"
 BUNDLED: Final = "bundled"

@@ -20,7 +20,7 @@ from worker.engine.conversion import (
 from worker.engine.model import LlamaModel
 from worker.engine.model_file import ModelError
 from worker.engine.options import ModelOptions
-from worker.settings import model_path
+from worker.engine_setup import model_path
 
 WITH_BF16 = "CPU : AVX512 = 1 | AVX512_BF16 = 1 | "
 WITHOUT = "CPU : AVX2 = 1 | F16C = 1 | "

@@ -20,7 +20,7 @@ from worker.engine.interface import (
     UnusableRequest,
 )
 from worker.engine.model import LlamaModel
-from worker.settings import model_options, open_engine
+from worker.engine_setup import model_options, open_engine
 
 GREEDY = SamplingOptions(temperature=0)
 ENDLESS = replace(GREEDY, ignore_eos=True)

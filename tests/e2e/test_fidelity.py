@@ -14,7 +14,7 @@ from worker.engine.conversion import Q8_0, WeightType, convert
 from worker.engine.interface import SamplingOptions
 from worker.engine.model import LlamaModel
 from worker.engine.options import ModelOptions
-from worker.settings import model_path
+from worker.engine_setup import model_path
 
 SHARED = "You are a patient teacher of history who answers in short, friendly sentences. " * 6
 PERSONAS = [SHARED, SHARED, SHARED + "You love ships.", "Answer like a pirate.", "You are a cat."]

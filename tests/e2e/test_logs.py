@@ -31,7 +31,7 @@ def test_a_prompt_is_followed_from_request_to_reply(palaver: Palaver) -> None:
     palaver.wait_for(f'"request":"{request_id}"')
     about = [line for line in lines(palaver) if line.get("job") == reply["job"]]
     [request] = [line for line in about if line["logger"] == "api.http.tracing"]
-    [job] = [line for line in about if line["logger"] == "worker.reply"]
+    [job] = [line for line in about if line["logger"] == "worker.turn_closer"]
     assert request["message"] == "POST / 200"
     assert request["request"] == request_id
     assert request["took_ms"] > 0

@@ -22,7 +22,7 @@ from worker.engine.interface import EngineError, GenerationRequest, Piece, Sampl
 from worker.engine.model import LlamaModel
 from worker.engine.options import ModelOptions
 from worker.engine.pacer import PrefillPacer
-from worker.settings import model_path
+from worker.engine_setup import model_path
 
 LANES = 8
 EXAMPLES = int(os.environ.get("PALAVER_SCHEMA_EXAMPLES", "6"))

@@ -122,7 +122,7 @@ def test_key_names_are_where_they_belong() -> None:
         ("worker/engine/engine.py", "from worker.prompt.window import trim"),
         ("worker/engine/engine.py", "from worker import window"),
         ("worker/engine/engine.py", "import llama_cpp"),
-        ("worker/settings.py", "from llama_cpp import llama_chat_format"),
+        ("worker/engine_setup.py", "from llama_cpp import llama_chat_format"),
     ],
 )
 def test_an_import_against_the_rules_is_noticed(path: str, source: str) -> None:

@@ -14,7 +14,7 @@ from shared.wire.sampling import Sampling
 from shared.wire.turn_request import TurnRequest
 from tests.scripted import ScriptedEngine
 from worker.engine.interface import PromptMessage
-from worker.prompt.build import Prompt, build_prompt, look_ahead
+from worker.prompt.build import Prompt, build_prompt, next_window
 from worker.prompt.window import Budget, split_turns
 
 WIDE = Budget(window=10_000, max_tokens=100, trim_to=0.6)
@@ -292,14 +292,14 @@ def reply_ids(text: str) -> tuple[int, ...]:
 
 def test_a_window_with_room_is_left_alone() -> None:
     prompt = prompt_of("One?", "Two.", "Three?")
-    assert look_ahead(ENGINE, prompt, reply_ids("Four."), WIDE) is None
+    assert next_window(ENGINE, prompt, reply_ids("Four."), WIDE) is None
 
 
 def test_a_window_that_the_next_turn_would_overflow_is_trimmed_beforehand() -> None:
     # Turns of 14 tokens, instructions of 4, a prompt of 8: with all, the limit of 39 is passed.
     budget = Budget(window=49, max_tokens=10, trim_to=0.6)
     prompt = prompt_of("12345", "67890", "12345", context="Be", budget=budget)
-    ahead = look_ahead(ENGINE, prompt, reply_ids("67890"), budget)
+    ahead = next_window(ENGINE, prompt, reply_ids("67890"), budget)
     assert ahead is not None
     assert ENGINE.detokenize(ahead.token_ids) == (
         "<system>Be<end><user>12345<end><assistant>67890<end><user>"
@@ -310,7 +310,7 @@ def test_a_window_that_the_next_turn_would_overflow_is_trimmed_beforehand() -> N
 def test_a_reply_as_long_as_the_window_leaves_only_the_instructions() -> None:
     budget = Budget(window=40, max_tokens=40, trim_to=0.6)
     prompt = prompt_of("12345", context="Be", budget=budget)
-    ahead = look_ahead(ENGINE, prompt, reply_ids("x" * 30), budget)
+    ahead = next_window(ENGINE, prompt, reply_ids("x" * 30), budget)
     assert ahead is not None
     assert ENGINE.detokenize(ahead.token_ids) == "<system>Be<end><user>"
     assert ahead.offset == prompt.number + 2
@@ -324,7 +324,7 @@ def test_the_next_prompt_begins_as_was_foreseen(contents: list[str], reply: str)
     if not contents:
         return
     prompt = prompt_of(*contents, budget=budget)
-    ahead = look_ahead(ENGINE, prompt, reply_ids(reply), budget)
+    ahead = next_window(ENGINE, prompt, reply_ids(reply), budget)
     if ahead is None:
         return
     past = dialogue(*contents, reply)[ahead.offset - 1 :]

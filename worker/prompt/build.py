@@ -1,5 +1,6 @@
 """From a conversation's history to the token ids of a prompt, trimmed to its window."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -14,14 +15,16 @@ from worker.engine.interface import Engine, PromptMessage, UnusableRequest
 from worker.engine.prefixes import common_prefix
 from worker.prompt.window import Budget, split_turns, trim
 
+_LONG_PROMPT: Final = 20_000
+"""Characters from which on a prompt is built in a thread."""
 _ANY: Final = 0
 _OTHER: Final = 1
-"""Token ids in the place of a prompt that is not known yet."""
+"""Token ids that stand in for a prompt that is not known yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Turn:
-    """The messages from a prompt to its reply, as token ids; `number` is the first one's."""
+class PromptTurn:
+    """The messages from a prompt to its reply, as token ids; `number` is the first message's."""
 
     number: int
     contents: tuple[PromptMessage, ...]
@@ -38,19 +41,18 @@ class Prompt:
 
     Args:
         token_ids: the whole prompt.
-        system: the instructions; nothing if there are none.
+        system: the instructions; empty if there are none.
         turns: earlier turns in view.
-        user: the new prompt.
-        number: what the new prompt is numbered.
-        earlier: turns with a reply that stand before it, in view or not.
-        brought_along: messages that the request brought along and that are to be stored, in front
-            of the new prompt.
-        context: what becomes the conversation's; None if that stays.
+        user: the new message of the user.
+        number: the new message's number in the conversation.
+        earlier: earlier turns with a reply, in view or not.
+        brought_along: messages of the request that are stored in front of the new one.
+        context: replaces the conversation's context; None leaves it as it is.
     """
 
     token_ids: tuple[int, ...]
     system: tuple[PromptMessage, ...]
-    turns: tuple[Turn, ...]
+    turns: tuple[PromptTurn, ...]
     user: PromptMessage
     number: int
     earlier: int
@@ -64,34 +66,54 @@ class Prompt:
 
     @property
     def turns_kept(self) -> int:
-        """Turns in view, the new one included; what has no reply belongs to it."""
+        """Turns in view, the new one included; messages without a reply belong to the new one."""
         return sum(turn.is_answered for turn in self.turns) + 1
 
     @property
     def turns_dropped(self) -> int:
-        """Earlier turns no longer in view. (Message numbers would not tell: edits leave halves.)"""
+        """Earlier turns no longer in view; counted by replies, as edits can leave half a turn."""
         return self.earlier - sum(
             message.role == "assistant" for turn in self.turns for message in turn.contents
         )
 
-    def answered(self, reply: tuple[int, ...]) -> tuple[Turn, ...]:
+    def answered(self, reply: tuple[int, ...]) -> tuple[PromptTurn, ...]:
         """The turns in view once this one has its reply."""
         answered = [turn for turn in self.turns if turn.is_answered]
         pending = self.turns[len(answered) :]
         contents = [message for turn in pending for message in turn.contents]
         number = pending[0].number if pending else self.number
-        own = Turn(
+        own = PromptTurn(
             number=number, contents=(*contents, self.user, PromptMessage("assistant", reply))
         )
         return (*answered, own)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ahead:
-    """The window of a next turn: number of its first message, token ids that it begins with."""
+class NextWindow:
+    """The window of the next turn: the number of its first message and its first token ids."""
 
     offset: int
     token_ids: tuple[int, ...]
+
+
+async def prepare_prompt(engine: Engine, claim: Claim, history: History, budget: Budget) -> Prompt:
+    """The prompt of a turn; a long one is built in a thread, to keep the event loop free.
+
+    Raises:
+        ContextLengthExceeded, ConversationTooLong: it does not fit.
+    """
+    request = claim.request
+
+    def build() -> Prompt:
+        if request.messages:
+            return build_stateless_prompt(engine, request, budget)
+        return build_prompt(engine, claim, history, budget)
+
+    texts = [history.context, request.context or "", request.prompt]
+    texts += [message.content for message in history.messages]
+    texts += [message.content for message in (*request.messages, *request.earlier)]
+    num_characters = sum(map(len, texts))
+    return build() if num_characters < _LONG_PROMPT else await asyncio.to_thread(build)
 
 
 def build_prompt(engine: Engine, claim: Claim, history: History, budget: Budget) -> Prompt:
@@ -123,7 +145,9 @@ def build_prompt(engine: Engine, claim: Claim, history: History, budget: Budget)
         if place >= num_opening
     )
     turns = tuple(
-        Turn(number=turn[0].number, contents=tuple(_content(engine, message) for message in turn))
+        PromptTurn(
+            number=turn[0].number, contents=tuple(_content(engine, message) for message in turn)
+        )
         for turn in split_turns([*history.messages, *brought_along])
     )
     # Instructions that stand right in front of the prompt stay there.
@@ -140,7 +164,7 @@ def build_prompt(engine: Engine, claim: Claim, history: History, budget: Budget)
         turns=turns[dropped:],
         user=user,
         number=history.next_number + len(brought_along),
-        earlier=history.turns + sum(one.role == "assistant" for one in brought_along),
+        earlier=history.turns + sum(message.role == "assistant" for message in brought_along),
         brought_along=brought_along,
         context=context,
     )
@@ -150,9 +174,9 @@ def build_prompt(engine: Engine, claim: Claim, history: History, budget: Budget)
 
 
 def _new_context(request: TurnRequest, history: History) -> tuple[str | None, int]:
-    """What becomes the context of the conversation, if anything, and how many of `earlier` that is.
+    """The conversation's new context, if it changes, and how many of `earlier` went into it.
 
-    Instructions in front of everything else become part of the context: they are never trimmed.
+    Instructions in front of everything else become part of the context, which is never trimmed.
     """
     opening = list(takewhile(lambda message: message.role == "system", request.earlier))
     if history.next_number > 1 or not opening:
@@ -162,17 +186,19 @@ def _new_context(request: TurnRequest, history: History) -> tuple[str | None, in
     return context, len(opening)
 
 
-def _with_its_instructions(turns: tuple[Turn, ...]) -> tuple[tuple[Turn, ...], int]:
-    """The turns, and how many of them at the end are instructions right in front of the prompt."""
+def _with_its_instructions(turns: tuple[PromptTurn, ...]) -> tuple[tuple[PromptTurn, ...], int]:
+    """The turns with the instructions right in front of the prompt split off, and their number."""
     if not turns or turns[-1].is_answered:
         return turns, 0
     *earlier, last = turns
-    instructions = list(takewhile(lambda one: one.role == "system", reversed(last.contents)))
+    instructions = list(
+        takewhile(lambda message: message.role == "system", reversed(last.contents))
+    )
     split = len(last.contents) - len(instructions)
     parts = (last.contents[:split], last.contents[split:])
     numbers = (last.number, last.number + split)
     apart = [
-        Turn(number=number, contents=part)
+        PromptTurn(number=number, contents=part)
         for number, part in zip(numbers, parts, strict=True)
         if part
     ]
@@ -180,13 +206,14 @@ def _with_its_instructions(turns: tuple[Turn, ...]) -> tuple[tuple[Turn, ...], i
 
 
 def build_stateless_prompt(engine: Engine, request: TurnRequest, budget: Budget) -> Prompt:
-    """Assemble the messages that the client sent; nothing of them is left out.
+    """Assemble the messages that the client sent, none of them left out.
 
     Raises:
         ContextLengthExceeded: they leave no room for a reply.
     """
     messages = [
-        PromptMessage(one.role, tuple(engine.tokenize(one.content))) for one in request.messages
+        PromptMessage(message.role, tuple(engine.tokenize(message.content)))
+        for message in request.messages
     ]
     token_ids = engine.render(_alternating(engine, messages))
     if len(token_ids) > budget.prompt_limit:
@@ -196,12 +223,12 @@ def build_stateless_prompt(engine: Engine, request: TurnRequest, budget: Budget)
     )
 
 
-def look_ahead(
+def next_window(
     engine: Engine, prompt: Prompt, reply: tuple[int, ...], budget: Budget
-) -> Ahead | None:
-    """The next turn's window, if it would have to be trimmed: then that can be done beforehand.
+) -> NextWindow | None:
+    """The next turn's window if it has to be trimmed, so that it can be evaluated ahead of time.
 
-    The next prompt is taken to be as long as those in view are on average.
+    Assumes that the next prompt is as long as the average of those in view.
 
     Args:
         reply: token ids of the reply's content, as the next turn will see it.
@@ -221,16 +248,20 @@ def look_ahead(
     if dropped == 0:
         return None
     kept = turns[dropped:]
-    one, other = (
+    # What two different prompts have in common is what any prompt begins with.
+    first, second = (
         _render(engine, prompt.system, kept, PromptMessage("user", (token,)))
         for token in (_ANY, _OTHER)
     )
     offset = kept[0].number if kept else prompt.number + 2
-    return Ahead(offset=offset, token_ids=tuple(one[: common_prefix(one, other)]))
+    return NextWindow(offset=offset, token_ids=tuple(first[: common_prefix(first, second)]))
 
 
 def _render(
-    engine: Engine, system: Sequence[PromptMessage], turns: Sequence[Turn], user: PromptMessage
+    engine: Engine,
+    system: Sequence[PromptMessage],
+    turns: Sequence[PromptTurn],
+    user: PromptMessage,
 ) -> list[int]:
     contents = [message for turn in turns for message in turn.contents]
     return engine.render(_alternating(engine, [*system, *contents, user]))
@@ -244,7 +275,7 @@ def _content(engine: Engine, message: StoredMessage) -> PromptMessage:
 
 
 def _alternating(engine: Engine, messages: list[PromptMessage]) -> list[PromptMessage]:
-    """Join neighbours of one role, which many chat templates refuse (an edit can make them)."""
+    """Join neighbours of one role, which an edit can leave and many chat templates refuse."""
     joined: list[PromptMessage] = []
     for message in messages:
         if joined and joined[-1].role == message.role:

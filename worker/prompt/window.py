@@ -1,7 +1,6 @@
 """FIFO trimming by whole turns: which messages of a conversation the model sees.
 
-Pure functions over numbers; the prompt's size is asked for through a callable, so that any chat
-template counts exactly.
+Pure functions over numbers; a callable measures the prompt, exactly and for any chat template.
 """
 
 import math
@@ -14,12 +13,12 @@ from shared.wire.messages import StoredMessage
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """How a window is shared out, in tokens.
+    """How one turn shares its window between prompt and reply, in tokens.
 
     Args:
         window: prompt and reply together.
-        max_tokens: the longest reply asked for.
-        trim_to: share of the window that the prompt is trimmed to, once it must be.
+        max_tokens: the longest reply requested.
+        trim_to: share of the window that a prompt that must be trimmed is trimmed to.
     """
 
     window: int
@@ -28,7 +27,7 @@ class Budget:
 
     @property
     def reserve(self) -> int:
-        """Room kept for the reply: what was asked for, at most a quarter of the window."""
+        """Room kept for the reply: the length requested, at most a quarter of the window."""
         return min(self.max_tokens, max(1, self.window // 4))
 
     @property
@@ -38,19 +37,34 @@ class Budget:
 
     @property
     def trim_target(self) -> int:
-        """The length that trimming aims at: below the limit, so that it is seldom needed."""
+        """The length that trimming aims at: below the limit, which makes trimming rare."""
         return min(self.prompt_limit, math.floor(self.window * self.trim_to))
 
     def reply_limit(self, prompt_tokens: int) -> int:
-        """The longest reply behind a prompt of this length."""
+        """The longest reply after a prompt of this length."""
         return min(self.max_tokens, self.window - prompt_tokens)
 
 
-def split_turns(messages: Sequence[StoredMessage]) -> list[tuple[StoredMessage, ...]]:
-    """Group messages into turns: what a user wrote up to a reply, and the reply.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WindowPolicy:
+    """What all turns of a worker have in common; `max_tokens` is for requests that set no limit."""
 
-    An edit can leave two messages of the user in a row; they belong to one turn, as do instructions
-    in front of them.
+    window: int
+    trim_to: float
+    max_tokens: int
+
+    def budget(self, max_tokens: int | None) -> Budget:
+        """The budget of a turn that requests a reply of at most `max_tokens`."""
+        return Budget(
+            window=self.window, max_tokens=max_tokens or self.max_tokens, trim_to=self.trim_to
+        )
+
+
+def split_turns(messages: Sequence[StoredMessage]) -> list[tuple[StoredMessage, ...]]:
+    """Group messages into turns: everything up to a reply, and the reply.
+
+    An edit can leave two user messages in a row; they belong to one turn, as do instructions in
+    front of them.
     """
     turns: list[list[StoredMessage]] = []
     for message in messages:
@@ -63,9 +77,9 @@ def split_turns(messages: Sequence[StoredMessage]) -> list[tuple[StoredMessage, 
 def trim(num_turns: int, measure: Callable[[int], int], budget: Budget) -> int:
     """How many of the oldest turns to leave out.
 
-    None as long as all fit; otherwise as many as bring the prompt down to `budget.trim_target`, so
-    that what follows stays the same for many turns (hysteresis). If even the prompt alone is above
-    the target, it still goes as long as it is within the limit.
+    None as long as all fit; otherwise enough to bring the prompt down to `budget.trim_target`. What
+    remains then stays the same for many turns (hysteresis). A prompt that is above the target even
+    without earlier turns is accepted up to the limit.
 
     Args:
         num_turns: earlier turns in view.

@@ -1,0 +1,38 @@
+"""This worker's entry among the workers, which tells the others what it runs and that it lives."""
+
+from typing import Final
+
+from shared.store.workers import Workers
+from shared.wire.other_worker import OtherWorker
+from worker.report import Reporter
+
+_MISSED_BEATS: Final = 3
+"""An entry expires when this many heartbeats are missing."""
+
+
+class Registration:
+    """Registers this worker, keeps its entry alive and removes it.
+
+    Args:
+        interval_s: between two heartbeats.
+    """
+
+    def __init__(
+        self, workers: Workers, reporter: Reporter, worker_id: str, *, interval_s: float
+    ) -> None:
+        self.worker_id = worker_id
+        self._workers = workers
+        self._reporter = reporter
+        self._ttl_s = interval_s * _MISSED_BEATS
+
+    async def register(self) -> OtherWorker | None:
+        """Make the entry; if a living worker has another model or window, return that instead."""
+        return await self._workers.register(self.worker_id, self._reporter.report(), self._ttl_s)
+
+    async def renew(self) -> None:
+        """Report the current state; the entry lives on for a few heartbeats."""
+        await self._workers.announce(self.worker_id, self._reporter.report(), self._ttl_s)
+
+    async def leave(self) -> None:
+        """Remove the entry."""
+        await self._workers.leave(self.worker_id)

@@ -1,0 +1,74 @@
+"""What this worker reports about itself with every heartbeat."""
+
+from shared.wire.worker_report import EngineReport, PlacementReport, WorkerReport
+from worker.engine.interface import Engine
+from worker.engine.stats import EngineStats
+from worker.running_turn import RunningTurns
+from worker.turn_metrics import TurnMetrics
+
+
+class Reporter:
+    """Describes this worker as it is now.
+
+    Args:
+        context_length: `PALAVER_CONTEXT_LENGTH`.
+        window: tokens of prompt and reply together.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        running: RunningTurns,
+        metrics: TurnMetrics,
+        *,
+        context_length: int,
+        window: int,
+    ) -> None:
+        self._engine = engine
+        self._running = running
+        self._metrics = metrics
+        self._context_length = context_length
+        self._window = window
+
+    def report(self) -> WorkerReport:
+        """The worker's model, load and figures."""
+        engine = self._engine
+        return WorkerReport(
+            model_name=engine.model.name,
+            fingerprint=engine.model.fingerprint,
+            slots=engine.slots,
+            running=len(self._running),
+            engine=engine_report(engine.stats()),
+            turns=self._metrics.report(),
+            context_length=self._context_length,
+            window=self._window,
+        )
+
+
+def engine_report(stats: EngineStats) -> EngineReport:
+    """An engine's figures under the names that are stored."""
+    placement = stats.placement
+    return EngineReport(
+        steps=stats.steps,
+        running=stats.running,
+        waiting=stats.waiting,
+        evaluated=stats.evaluated,
+        cached=stats.cached,
+        generated=stats.generated,
+        lane_tokens=stats.lane_tokens,
+        lane_capacity=stats.lane_capacity,
+        parked=stats.parked,
+        parked_bytes=stats.parked_bytes,
+        preemptions=stats.preemptions,
+        step_ms=stats.step_ms,
+        batch_fill=stats.batch_fill,
+        host_share=stats.host_share,
+        placement=PlacementReport(
+            device=placement.device,
+            total_bytes=placement.total_bytes,
+            free_bytes=placement.free_bytes,
+            layers=placement.layers,
+            offloaded=placement.offloaded,
+            flash_attention=placement.flash_attention,
+        ),
+    )

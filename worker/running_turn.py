@@ -1,0 +1,64 @@
+"""The turns that this worker is running, and why one of them is cancelled."""
+
+import asyncio
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Final
+
+from shared.wire.claim import Claim
+from worker.engine.interface import Meter
+
+_CANCEL_AGAIN_S: Final = 1.0
+
+
+class CancelReason(Enum):
+    """Why a running turn was cancelled; recorded before the cancellation."""
+
+    FENCED = auto()
+    """The turn belongs to another worker now, or has ended: write nothing."""
+    DRAIN = auto()
+    """This worker is stopping: hand the turn over."""
+
+
+@dataclass(slots=True)
+class RunningTurn:
+    """A claimed turn and its progress.
+
+    Args:
+        task: runs the turn.
+        is_generating: the engine is working on it.
+        num_generated: tokens of the reply, those of earlier starts included.
+        meter: counts the prompt's tokens that were evaluated.
+        progress_at_beat: the engine's progress at the last heartbeat.
+        has_stopped: nothing more is generated for it, so it is no longer cancelled.
+    """
+
+    claim: Claim
+    task: "asyncio.Task[None] | None" = None
+    is_generating: bool = False
+    num_generated: int = 0
+    meter: Meter = field(default_factory=Meter)
+    progress_at_beat: int = -1
+    cancel_reason: CancelReason | None = None
+    has_stopped: bool = False
+
+    @property
+    def tokens_used(self) -> int:
+        """Tokens evaluated and generated so far: what the turn has cost."""
+        return self.meter.evaluated + self.num_generated
+
+    def cancel(self, reason: CancelReason) -> None:
+        """Cancel the turn, or keep it from starting; the first reason counts."""
+        if self.cancel_reason is None:
+            self.cancel_reason = reason
+            self._cancel_task()
+
+    def _cancel_task(self) -> None:
+        """Repeated until it works: `shared.process.tasks.end` says how a cancellation gets lost."""
+        if self.task is not None and not self.has_stopped and not self.task.done():
+            self.task.cancel()
+            asyncio.get_running_loop().call_later(_CANCEL_AGAIN_S, self._cancel_task)
+
+
+RunningTurns = dict[str, RunningTurn]
+"""By arq id, which names one start of one job."""
