@@ -1,4 +1,7 @@
-"""`python -m worker.check`: what a worker would load, and onto what, as JSON; loads no weights."""
+"""`python -m worker.check`: what a worker would load and onto which devices, as JSON.
+
+No weights are loaded.
+"""
 
 import json
 import sys
@@ -11,14 +14,14 @@ from worker.engine.interface import EngineError
 
 
 def check() -> dict[str, Any]:
-    """The model's path, size in bytes and number of weights, and what a worker would warn of; the
-    GPUs that can be used, and why there are none if somebody may expect one.
+    """The model's path, size in bytes and number of weights, a worker's warnings about it, the
+    usable GPUs, and why there is none if one could be expected.
 
     Raises:
         ConfigError, EngineError: there is no usable model.
         OSError, RuntimeError: llama.cpp cannot be loaded.
     """
-    # Only here, so that it can be told well.
+    # Imported here because llama.cpp may fail to load, and `main` reports that.
     from worker.engine.conversion import weights_of  # noqa: PLC0415
     from worker.engine.devices import gpus, why_no_gpu  # noqa: PLC0415
     from worker.engine.loading import remarks  # noqa: PLC0415
@@ -36,7 +39,7 @@ def check() -> dict[str, Any]:
             path, window=settings.context_length, template_path=settings.chat_template
         ),
         "all_layers": settings.gpu_layers < 0,
-        # Who asks for no layers on it does not miss it.
+        # With PALAVER_GPU_LAYERS=0 nobody expects a GPU.
         "why_no_gpu": why_no_gpu() if settings.gpu_layers else None,
     }
 

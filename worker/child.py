@@ -18,13 +18,13 @@ OpenEngine = Callable[[Settings], Engine]
 
 
 def _load_library() -> OpenEngine:
-    """Load llama.cpp, which may be built for libraries that are not here.
+    """Load llama.cpp, which may have been built against libraries that are not installed.
 
     Raises:
         ConfigError: it cannot be loaded.
     """
     try:
-        from worker.engine_setup import open_engine  # noqa: PLC0415 - so that its error is told well
+        from worker.engine_setup import open_engine  # noqa: PLC0415 - its error gets a message
     except (OSError, RuntimeError) as error:
         raise ConfigError(
             f"llama.cpp cannot be loaded ({error}); `make install GPU=cpu` or GPU=cuda builds it "
@@ -44,16 +44,16 @@ async def _work(settings: Settings, open_engine: OpenEngine) -> None:
 
 
 def main() -> None:
-    settings = settings_or_exit(PORT=DEFAULT_PORT)  # honcho numbers ports for us, too
+    settings = settings_or_exit(PORT=DEFAULT_PORT)  # honcho gives workers a PORT, too
     configure_logging(settings.log_level, settings.log_format)
-    # Shorter than the default 5 ms: the engine's thread gives the event loop its turn sooner.
+    # Shorter than the default 5 ms: the engine's thread yields to the event loop sooner.
     sys.setswitchinterval(0.001)
     try:
         uvloop.run(_work(settings, _load_library()))
     except ConfigError as error:
         fail_start(error)
     except TaskEnded:
-        sys.exit(EX_SOFTWARE)  # the log has said why
+        sys.exit(EX_SOFTWARE)  # already logged
 
 
 if __name__ == "__main__":

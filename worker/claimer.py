@@ -27,7 +27,7 @@ class Claimer:
     @property
     def lock(self) -> asyncio.Lock:
         """Held from the claim of a turn until it is among the running turns."""
-        return self._quarantine.claiming
+        return self._quarantine.claim_lock
 
     async def claim(self, permit: str) -> Claim | None:
         """Claim the next ready turn; None if there is none."""

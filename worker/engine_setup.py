@@ -1,4 +1,4 @@
-"""Which model a worker loads, and onto what, from its settings and its place among the workers."""
+"""Sets up a worker's engine: which model it loads, how, and onto which device."""
 
 import dataclasses
 import importlib.util
@@ -43,13 +43,13 @@ def model_path(settings: Settings) -> Path:
 
 
 def worker_index() -> int:
-    """Which of the workers on this machine we are, from 0: honcho calls the first `worker.1`."""
+    """This worker's number on its machine, from 0; honcho calls the first `worker.1`."""
     _, _, number = os.environ.get("HONCHO_PROCESS_NAME", "").rpartition(".")
     return int(number) - 1 if number.isdigit() else 0
 
 
 def model_options(settings: Settings) -> ModelOptions:
-    """How this worker loads its model: worker n uses GPU n."""
+    """How this worker loads its model; worker n uses GPU n."""
     return ModelOptions(
         path=model_path(settings),
         window=settings.context_length,
@@ -61,7 +61,7 @@ def model_options(settings: Settings) -> ModelOptions:
 
 
 def model_info(path: Path) -> ModelInfo:
-    """What a model is called: the same on all machines, whatever each converts it to."""
+    """The model's name and fingerprint: the same on all machines, whatever each converts it to."""
     return ModelInfo(name=path.stem, fingerprint=fingerprint(path))
 
 
@@ -72,7 +72,7 @@ def open_engine(settings: Settings) -> LlamaEngine:
         ConfigError: there is no model.
         ModelError: it cannot be used.
     """
-    # Who asks for no layers on a GPU does not miss it.
+    # With PALAVER_GPU_LAYERS=0 nobody expects a GPU.
     if settings.gpu_layers and (reason := why_no_gpu()) is not None:
         log.warning("%s", reason)
     options = model_options(settings)

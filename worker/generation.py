@@ -9,9 +9,10 @@ from shared.wire.claim import Claim
 from shared.wire.publication import PieceRecord
 from shared.wire.turn_request import TurnRequest
 from worker.engine.interface import End, Engine, EngineError, GenerationRequest, SamplingOptions
+from worker.outbox import Outbox
 from worker.prompt.build import Prompt
 from worker.prompt.window import Budget
-from worker.publisher import Outbox, Publisher
+from worker.publisher import Publisher
 from worker.quarantine import MARGIN, SoloRun
 from worker.retry import retry
 from worker.running_turn import CancelReason, RunningTurn

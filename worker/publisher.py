@@ -13,106 +13,13 @@ from redis.exceptions import RedisError
 
 from shared.store.claims import Claims
 from shared.wire.claim import Claim
-from shared.wire.publication import PieceRecord, Publication
-from shared.wire.write_outcome import WriteOutcome
-from worker.engine.interface import Meter, Piece
+from shared.wire.publication import Publication
+from worker.engine.interface import Meter
+from worker.outbox import Outbox
 from worker.retry import retry
 
 _INTERVAL_S: Final = 0.04
 """Pieces generated within this time are sent together."""
-
-
-class Outbox:
-    """The pieces of one reply that wait to be published.
-
-    Args:
-        num_logged: token ids that earlier starts have published.
-        meter: counts the prompt's tokens that were evaluated.
-        prompt_tokens: tokens of the whole prompt.
-        wake: called when there is something to send, with whether it is urgent.
-        on_fenced: called when the turn no longer belongs to this worker.
-    """
-
-    def __init__(
-        self,
-        claim: Claim,
-        num_logged: int,
-        meter: Meter,
-        prompt_tokens: int,
-        wake: Callable[[bool], None],
-        on_fenced: Callable[[], None],
-    ) -> None:
-        self._claim = claim
-        self._meter = meter
-        self._prompt_tokens = prompt_tokens
-        self._position = num_logged
-        self._wake = wake
-        self._on_fenced = on_fenced
-        self._waiting: list[Piece] = []
-        self._has_begun = False
-        self._idle = asyncio.Event()
-        self._idle.set()
-        self._error: Exception | None = None
-        self.is_closed = False
-
-    def add(self, piece: Piece) -> None:
-        """Queue a piece."""
-        self._waiting.append(piece)
-        self._wake(not self._has_begun)
-        self._has_begun = True
-
-    async def close(self) -> PieceRecord | None:
-        """Stop once everything under way has arrived; returns what was not sent.
-
-        Raises:
-            RedisError: a piece was refused for good.
-        """
-        self.is_closed = True
-        await self._idle.wait()
-        if self._error is not None:
-            raise self._error
-        return self._take()
-
-    def cancel(self) -> None:
-        """Stop at once; nothing more is published."""
-        self.is_closed = True
-
-    def next_publication(self) -> Publication | None:
-        """What to send now; it is under way until `arrived` or `failed` is called."""
-        record = None if self.is_closed else self._take()
-        if record is None:
-            return None
-        self._idle.clear()
-        return Publication(
-            job_id=self._claim.job_id,
-            fence=self._claim.fence,
-            at=self._position,
-            piece=record,
-            evaluated=self._meter.evaluated,
-            prompt_tokens=self._prompt_tokens,
-        )
-
-    def arrived(self, publication: Publication, outcome: WriteOutcome) -> None:
-        """Redis has answered a publication."""
-        self._position += len(publication.piece.token_ids)
-        self._idle.set()
-        if outcome is WriteOutcome.FENCED and not self.is_closed:
-            self.is_closed = True
-            self._on_fenced()
-
-    def failed(self, error: Exception) -> None:
-        """Redis has refused a publication for good."""
-        self._error, self.is_closed = error, True
-        self._idle.set()
-
-    def _take(self) -> PieceRecord | None:
-        if not self._waiting:
-            return None
-        pieces, self._waiting = self._waiting, []
-        text = "".join(piece.text for piece in pieces)
-        return PieceRecord(
-            text=text, token_ids=tuple(i for piece in pieces for i in piece.token_ids)
-        )
 
 
 class Publisher:

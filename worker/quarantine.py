@@ -23,21 +23,21 @@ MARGIN: Final = 16
 class Quarantine:
     """Lets one suspect run at a time.
 
-    `claiming` is held from the claim of a turn until it is in `running`.
+    `claim_lock` is held from the claim of a turn until it is in `running`.
 
     Args:
         running: the turns that the worker runs.
     """
 
     def __init__(self, claims: Claims, running: RunningTurns) -> None:
-        self.claiming = asyncio.Lock()
+        self.claim_lock = asyncio.Lock()
         self._claims = claims
         self._running = running
         self._solo_run: SoloRun | None = None
-        self._lifting: asyncio.Task[None] | None = None
-        self._one_at_a_time = asyncio.Lock()
-        self._over = asyncio.Event()
-        self._over.set()
+        self._ending: asyncio.Task[None] | None = None
+        self._one_suspect = asyncio.Lock()
+        self._no_suspect = asyncio.Event()
+        self._no_suspect.set()
 
     @property
     def is_active(self) -> bool:
@@ -49,40 +49,40 @@ class Quarantine:
         """Wait until the turn may be evaluated; a suspect runs alone until it is cleared."""
         if not turn.claim.suspect:
             while self.is_active:
-                await self._over.wait()
+                await self._no_suspect.wait()
             yield None
             return
-        await self._one_at_a_time.acquire()
+        await self._one_suspect.acquire()
         solo_run = SoloRun(self, turn.claim)
         try:
             await self._begin(solo_run)
             yield solo_run
         finally:
-            await self.end(solo_run, passed=False)
+            await self.end(solo_run, cleared=False)
 
     async def _begin(self, solo_run: "SoloRun") -> None:
-        async with self.claiming:
+        async with self.claim_lock:
             self._solo_run = solo_run
-            self._over.clear()
+            self._no_suspect.clear()
             await self._shield(on=True)
 
-    async def end(self, solo_run: "SoloRun", *, passed: bool) -> None:
-        """Let the other turns continue; a suspect that has `passed` is cleared."""
+    async def end(self, solo_run: "SoloRun", *, cleared: bool) -> None:
+        """Let the other turns continue; a `cleared` suspect is one of them from now on."""
         if solo_run.is_over:
             return
         solo_run.is_over = True
         # A task of its own: if the turn is cancelled, no shields may stay behind.
-        self._lifting = asyncio.create_task(self._lift(solo_run, passed), name="end of a solo run")
-        await asyncio.shield(self._lifting)
+        self._ending = asyncio.create_task(self._release(solo_run, cleared), name="end of solo run")
+        await asyncio.shield(self._ending)
 
-    async def _lift(self, solo_run: "SoloRun", passed: bool) -> None:
+    async def _release(self, solo_run: "SoloRun", cleared: bool) -> None:
         try:
-            async with self.claiming:
-                await self._shield(on=False, cleared=solo_run.claim if passed else None)
+            async with self.claim_lock:
+                await self._shield(on=False, cleared=solo_run.claim if cleared else None)
         finally:
             self._solo_run = None
-            self._over.set()
-            self._one_at_a_time.release()
+            self._no_suspect.set()
+            self._one_suspect.release()
 
     async def _shield(self, *, on: bool, cleared: Claim | None = None) -> None:
         solo_run = self._solo_run
@@ -102,4 +102,4 @@ class SoloRun:
     async def advance(self, num_new: int) -> None:
         """The start has generated `num_new` tokens that no earlier one had published."""
         if num_new >= MARGIN:
-            await self._quarantine.end(self, passed=True)
+            await self._quarantine.end(self, cleared=True)
