@@ -74,7 +74,8 @@ class Replier:
             await self._closer.fail(turn, _turn_failure(error, turn.claim))
 
     async def _generate(self, turn: RunningTurn, solo_run: SoloRun | None) -> FinishedReply:
-        """
+        """From the claimed conversation to a reply that is ready to be committed.
+
         Raises:
             TurnFailed, EngineError: there is no reply.
         """
