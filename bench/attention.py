@@ -20,7 +20,7 @@ from worker.engine.options import ModelOptions
 from worker.engine_setup import model_path
 
 THREADS: Final = 2
-LANES: Final = 8
+SLOTS: Final = 8
 CHUNK: Final = 350
 STEPS: Final = 6
 CONTEXTS: Final = (200, 450, 700)
@@ -28,13 +28,13 @@ WINDOW: Final = 1024
 
 
 def prefill(model: LlamaModel, tokens: list[int]) -> None:
-    """The same in all lanes."""
+    """The same in all slots."""
     model.clear(0)
     for start in range(0, len(tokens), CHUNK):
         model.evaluate([Part(0, start, tokens[start : start + CHUNK], True)])
     state = model.save(0)
-    for lane in range(1, LANES):
-        model.load(lane, state)
+    for slot in range(1, SLOTS):
+        model.load(slot, state)
 
 
 def step_ms(model: LlamaModel, parts: list[Part]) -> float:
@@ -43,7 +43,7 @@ def step_ms(model: LlamaModel, parts: list[Part]) -> float:
     model.evaluate(parts)
     ms = (time.perf_counter() - began) * 1000
     for part in parts:
-        model.truncate(part.lane, part.start)
+        model.truncate(part.slot_id, part.start)
     return ms
 
 
@@ -51,9 +51,9 @@ def measured(model: LlamaModel, context: int) -> dict[str, float]:
     tokens = [100 + i for i in range(context + 200)]
     prefill(model, tokens[:context])
     found = {}
-    for lanes in (1, LANES):
-        parts = [Part(lane, context, [7], True) for lane in range(lanes)]
-        found[f"{lanes} decoded"] = statistics.median(step_ms(model, parts) for _ in range(STEPS))
+    for slots in (1, SLOTS):
+        parts = [Part(slot, context, [7], True) for slot in range(slots)]
+        found[f"{slots} decoded"] = statistics.median(step_ms(model, parts) for _ in range(STEPS))
     for size in (41, 100):
         chunk = Part(0, context, tokens[context : context + size], True)
         found[f"chunk of {size}"] = step_ms(model, [chunk])
@@ -67,7 +67,7 @@ def main() -> None:
     options = parser.parse_args()
     path = options.model or model_path(make_settings("unix:///nowhere"))
     models = {
-        name: LlamaModel(ModelOptions(path, WINDOW, THREADS, LANES, flash_attention=flash))
+        name: LlamaModel(ModelOptions(path, WINDOW, THREADS, SLOTS, flash_attention=flash))
         for name, flash in (("flash", True), ("plain", False))
     }
     samples: defaultdict[tuple[str, str, int], list[float]] = defaultdict(list)

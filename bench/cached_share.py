@@ -2,10 +2,10 @@
 
     python -m bench.cached_share
 
-24 conversations on 8 lanes go on, three at a time, with windows that are trimmed and evaluated
+24 conversations on 8 slots go on, three at a time, with windows that are trimmed and evaluated
 ahead: with one persona for all, with one for each, and with edits (a tenth of the turns replaces
 the one before). The models are tiny and have random weights: shares depend on lengths and on what
-of a cache can be used, not on what is said. Lanes are copied where they lie, or through the host.
+of a cache can be used, not on what is said. Slots are copied where they lie, or through the host.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from bench.tables import print_table
 from tests.e2e.fleet import Fleet, Lengths, go_on_for
 from tests.tiny_architectures import write
 
-LANES: Final = 8
+SLOTS: Final = 8
 SESSIONS: Final = [str(number) for number in range(24)]
 LENGTHS: Final = Lengths(window=2000, persona=300, prompt=(10, 80), reply=60)
 ROUNDS: Final = 100
@@ -36,7 +36,7 @@ def share(path: Path, personas: int, edited: float, device_copies: bool | None) 
         fleet = Fleet(
             path,
             random.Random(seed),
-            lanes=LANES,
+            slots=SLOTS,
             personas=personas,
             lengths=LENGTHS,
             park_bytes=1 << 28,

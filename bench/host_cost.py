@@ -124,7 +124,7 @@ def host_costs(
     for vocab in vocabularies:
         path = write_model(folder / f"{vocab}.gguf", replace(SHAPES["tiny"], layers=1, vocab=vocab))
         for count in sequences:
-            options = ModelOptions(path, WINDOW, len(os.sched_getaffinity(0)), lanes=count)
+            options = ModelOptions(path, WINDOW, len(os.sched_getaffinity(0)), slots=count)
             options = replace(options, **(more or {}))
             model = ReadModel(options)
             for kind in kinds:
@@ -133,7 +133,7 @@ def host_costs(
 
 
 def measured(model: ReadModel, kind: str, steps: int, library: ctypes.CDLL | None) -> HostCost:
-    """Steps in which all of the model's lanes draw a token."""
+    """Steps in which all of the model's slots draw a token."""
     batcher = Batcher(model, PrefillPacer(model.batch_size, 1.0), park_bytes=0)
     replies = Replies(batcher, model, KINDS[kind])
     peer = Peer(library, model, KINDS[kind]) if library is not None else None
@@ -147,7 +147,7 @@ def measured(model: ReadModel, kind: str, steps: int, library: ctypes.CDLL | Non
         batcher.tick()
         host_s = time.perf_counter() - began - (model.decode_s - decode_s)
         after = batcher.stats()
-        if (after.steps, after.generated) != (before.steps + 1, before.generated + model.num_lanes):
+        if (after.steps, after.generated) != (before.steps + 1, before.generated + model.num_slots):
             continue
         if model.reads_first:
             read.append(model.read_ms)
@@ -160,7 +160,7 @@ def measured(model: ReadModel, kind: str, steps: int, library: ctypes.CDLL | Non
         peer.close()
     return HostCost(
         vocab=model.vocabulary.size,
-        sequences=model.num_lanes,
+        sequences=model.num_slots,
         kind=kind,
         ours_ms=ours[WARM_UP:],
         chain_ms=chain[WARM_UP:],
@@ -169,7 +169,7 @@ def measured(model: ReadModel, kind: str, steps: int, library: ctypes.CDLL | Non
 
 
 class Replies:
-    """One reply in each lane; when one ends, the next takes its place."""
+    """One reply in each slot; when one ends, the next takes its place."""
 
     def __init__(self, batcher: Batcher, model: LlamaModel, sampling: SamplingOptions) -> None:
         self._batcher = batcher
@@ -180,7 +180,7 @@ class Replies:
         self._has_ended = False
 
     def fill_up(self) -> None:
-        while self._running < self._model.num_lanes:
+        while self._running < self._model.num_slots:
             self._running += 1
             self._begun += 1
             first = 100 + self._begun % 100
@@ -205,19 +205,19 @@ class Replies:
 
 
 class Peer:
-    """llama.cpp's sampler chain, one for each lane, in llama-server's order."""
+    """llama.cpp's sampler chain, one for each slot, in llama-server's order."""
 
     def __init__(self, library: ctypes.CDLL, model: LlamaModel, sampling: SamplingOptions) -> None:
         self._library = library
         self._model = model
-        self._samplers = [_chain(model, sampling) for _ in range(model.num_lanes)]
+        self._samplers = [_chain(model, sampling) for _ in range(model.num_slots)]
         self._chains = _addresses(self._samplers)
         self._grammars = None
         if sampling.json_schema is not None:
-            grammars = [_grammar(model) for _ in range(model.num_lanes)]
+            grammars = [_grammar(model) for _ in range(model.num_slots)]
             self._grammars = _addresses(grammars)
             self._samplers += grammars
-        self._tokens = (ctypes.c_int32 * model.num_lanes)()
+        self._tokens = (ctypes.c_int32 * model.num_slots)()
 
     def draw_ms(self) -> float:
         """Draw for all outputs of the model's last step."""

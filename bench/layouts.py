@@ -1,9 +1,9 @@
-"""The two layouts of the KV cache: lanes of their own, or one buffer for all.
+"""The two layouts of the KV cache: a buffer for each slot, or one buffer for all.
 
     python -m bench.layouts [--model FILE --rounds 5]
 
 Milliseconds of a decoding step of 4 and of 8 conversations of 500 tokens, while others of the same
-length idle in the cache; and with gaps between the busy lanes. Both layouts take turns.
+length idle in the cache; and with gaps between the busy slots. Both layouts take turns.
 """
 
 import argparse
@@ -25,36 +25,36 @@ THREADS: Final = 2
 LENGTH: Final = 500
 WINDOW: Final = 640
 STEPS: Final = 20
-LAYOUTS: Final = {"lanes of their own": False, "one buffer": True}
+LAYOUTS: Final = {"a buffer for each slot": False, "one buffer": True}
 BUSY: Final = {"4 busy": range(4), "8 busy": range(8), "4 busy, gaps between": range(0, 8, 2)}
 IDLE: Final = (0, 8, 24)
 
 
-def step_ms(model: LlamaModel, lanes: Sequence[int]) -> float:
+def step_ms(model: LlamaModel, slots: Sequence[int]) -> float:
     """The median of some steps, which are taken back afterwards."""
     seconds = []
     for step in range(STEPS):
         began = time.perf_counter()
-        model.evaluate([Part(lane, LENGTH + step, [7], True) for lane in lanes])
+        model.evaluate([Part(slot, LENGTH + step, [7], True) for slot in slots])
         seconds.append(time.perf_counter() - began)
-    for lane in lanes:
-        model.truncate(lane, LENGTH)
+    for slot in slots:
+        model.truncate(slot, LENGTH)
     return statistics.median(seconds) * 1000
 
 
 def measured(path: Path, *, unified: bool) -> dict[tuple[str, int], float]:
-    lanes = 8 + max(IDLE)
-    model = LlamaModel(ModelOptions(path, WINDOW, THREADS, lanes=lanes, unified=unified))
+    slots = 8 + max(IDLE)
+    model = LlamaModel(ModelOptions(path, WINDOW, THREADS, slots=slots, unified=unified))
     found = {}
     model.evaluate([Part(0, 0, [100 + i for i in range(LENGTH)], True)])
     state = model.save(0)
     for name, busy in BUSY.items():
         for idle in IDLE:
             occupied = sorted({*busy, *range(8, 8 + idle)})
-            for lane in range(lanes):
-                model.clear(lane)
-            for lane in occupied:
-                model.load(lane, state)
+            for slot in range(slots):
+                model.clear(slot)
+            for slot in occupied:
+                model.load(slot, state)
             found[name, idle] = step_ms(model, list(busy))
     model.close()
     return found

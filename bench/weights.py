@@ -30,7 +30,7 @@ from worker.engine_setup import model_path
 THREADS: Final = 2
 CHUNK: Final = 512
 CHUNKS: Final = 16
-LANES: Final = 16
+SLOTS: Final = 16
 STEPS: Final = 24
 BATCHES: Final = (1, 8, 16)
 
@@ -67,25 +67,25 @@ def timed(work: Callable[[], None]) -> float:
 
 def speeds(path: Path) -> dict[str, float]:
     """Tokens a second: of a prompt, and of replies by how many are decoded together."""
-    model = LlamaModel(ModelOptions(path, 2 * CHUNK, THREADS, lanes=LANES))
+    model = LlamaModel(ModelOptions(path, 2 * CHUNK, THREADS, slots=SLOTS))
     prompt = [100 + i for i in range(CHUNK)]
     model.evaluate([Part(0, 0, prompt, True)])
     found = {}
     model.clear(0)
     found["prefill"] = CHUNK / timed(lambda: model.evaluate([Part(0, 0, prompt, True)]))
-    for lane in range(LANES):
-        model.clear(lane)
-        model.evaluate([Part(lane, 0, prompt[:128], True)])
+    for slot in range(SLOTS):
+        model.clear(slot)
+        model.evaluate([Part(slot, 0, prompt[:128], True)])
     length = 128
     for batch in BATCHES:
 
         def step(at: int, batch: int = batch) -> None:
-            model.evaluate([Part(lane, at, [7], True) for lane in range(batch)])
+            model.evaluate([Part(slot, at, [7], True) for slot in range(batch)])
 
         seconds = [timed(lambda at=length + n: step(at)) for n in range(STEPS)]  # type: ignore[misc]
         found[f"decode, {batch} together"] = batch / statistics.median(seconds)
-        for lane in range(LANES):
-            model.truncate(lane, length)
+        for slot in range(SLOTS):
+            model.truncate(slot, length)
     model.close()
     return found
 

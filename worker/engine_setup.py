@@ -54,7 +54,7 @@ def model_options(settings: Settings) -> ModelOptions:
         path=model_path(settings),
         window=settings.context_length,
         threads=settings.threads or usable_cores(),
-        lanes=settings.slots,
+        slots=settings.slots,
         gpu_layers=settings.gpu_layers,
         device=worker_index(),
     )

@@ -40,7 +40,7 @@ class StepTime:
 
 
 class DeviceLoop:
-    """A bare loop around `llama_decode`, with a chain for each lane.
+    """A bare loop around `llama_decode`, with a chain for each slot.
 
     Args:
         options: of the model and the context.
@@ -49,41 +49,41 @@ class DeviceLoop:
 
     def __init__(self, options: ModelOptions, mode: Mode) -> None:
         llama_cpp.llama_backend_init()
-        self._lanes = range(options.lanes)
+        self._slots = range(options.slots)
         found = gpus()
         self._model = load_model(options.path, model_params(options, found))
         params = context_params(options, found)
-        params.n_outputs_max, params.n_outputs_max_per_seq = options.lanes, 1
+        params.n_outputs_max, params.n_outputs_max_per_seq = options.slots, 1
         self._context = llama_cpp.llama_init_from_model(self._model, params)
         self._batch = Batch(options.step_tokens)
-        self._chains = [_chain(mode.top_k, seed=lane + 1) for lane in self._lanes]
+        self._chains = [_chain(mode.top_k, seed=slot + 1) for slot in self._slots]
         self._length = 0
         self._tokens: list[int] = []
         if mode.on_device:
-            for lane, chain in zip(self._lanes, self._chains, strict=True):
-                if not llama_cpp.llama_set_sampler(self._context, lane, chain):
+            for slot, chain in zip(self._slots, self._chains, strict=True):
+                if not llama_cpp.llama_set_sampler(self._context, slot, chain):
                     raise RuntimeError("the samplers cannot be put on the device")
 
     def prefill(self, size: int, prompt_of: Callable[[int, int], tuple[int, ...]]) -> None:
-        """Another prompt in each lane, and its first token."""
-        for lane in self._lanes:
-            prompt = prompt_of(lane, size)
+        """Another prompt in each slot, and its first token."""
+        for slot in self._slots:
+            prompt = prompt_of(slot, size)
             for start in range(0, size, CHUNK):
                 chunk = prompt[start : start + CHUNK]
-                self._evaluate([Part(lane, start, chunk, start + len(chunk) == size)])
-            self._tokens.append(self._draw(self._chains[lane], 0))
+                self._evaluate([Part(slot, start, chunk, start + len(chunk) == size)])
+            self._tokens.append(self._draw(self._chains[slot], 0))
         self._length = size
 
     def steps(self, count: int) -> list[StepTime]:
-        """A token in all lanes, so many times."""
+        """A token in all slots, so many times."""
         return [self._step() for _ in range(count)]
 
     def _step(self) -> StepTime:
         began = time.perf_counter()
-        parts = [Part(lane, self._length, [self._tokens[lane]], True) for lane in self._lanes]
+        parts = [Part(slot, self._length, [self._tokens[slot]], True) for slot in self._slots]
         self._evaluate(parts)
         evaluated = time.perf_counter()
-        self._tokens = [self._draw(chain, lane) for lane, chain in enumerate(self._chains)]
+        self._tokens = [self._draw(chain, slot) for slot, chain in enumerate(self._chains)]
         self._length += 1
         total_ms = (time.perf_counter() - began) * 1000
         return StepTime(total_ms=total_ms, decode_ms=(evaluated - began) * 1000)

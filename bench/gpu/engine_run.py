@@ -79,13 +79,13 @@ class EngineRun:
         return found
 
     def end(self) -> None:
-        """Give up what runs, and empty all lanes."""
+        """Give up what runs, and empty all slots."""
         self._has_ended = True
         self._batcher.fail_all(EngineError("the bench ends"))
 
 
 def prefill(model: LlamaModel, prompt: tuple[int, ...]) -> None:
-    """Evaluate a prompt in the first lane, in the largest steps that there are."""
+    """Evaluate a prompt in the first slot, in the largest steps that there are."""
     for start in range(0, len(prompt), model.batch_size):
         chunk = prompt[start : start + model.batch_size]
         model.evaluate([Part(0, start, chunk, start + len(chunk) == len(prompt))])

@@ -1,4 +1,4 @@
-"""What it costs to move a conversation from one lane to another, by each way that there is."""
+"""What it costs to move a conversation from one slot to another, by each way that there is."""
 
 import ctypes
 import time
@@ -19,7 +19,7 @@ def ways(model: LlamaModel, tokens: int) -> Iterator[dict[str, Any]]:
     """Each way, with the time of the move and of the first step behind it.
 
     Args:
-        model: its first lane holds `tokens`, another is free.
+        model: its first slot holds `tokens`, another is free.
         tokens: of the conversation that is moved.
     """
     moves: dict[str, Callable[[LlamaModel, int, int], object]] = {
@@ -48,12 +48,12 @@ def ways(model: LlamaModel, tokens: int) -> Iterator[dict[str, Any]]:
         }
 
 
-def step_ms(model: LlamaModel, lane: int, tokens: int) -> float:
+def step_ms(model: LlamaModel, slot: int, tokens: int) -> float:
     """A token behind the conversation, taken back."""
     began = time.perf_counter()
-    model.evaluate([Part(lane, tokens, [300], True)])
+    model.evaluate([Part(slot, tokens, [300], True)])
     ms = (time.perf_counter() - began) * 1000
-    model.truncate(lane, tokens)
+    model.truncate(slot, tokens)
     return ms
 
 

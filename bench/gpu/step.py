@@ -32,12 +32,12 @@ class Step:
         with open(self._rows, "a", encoding="utf-8") as file:
             file.write(json.dumps(cells) + "\n")
 
-    def model(self, lanes: int, window: int) -> LlamaModel:
+    def model(self, slots: int, window: int) -> LlamaModel:
         """The model as a worker with so many slots loads it."""
-        return LlamaModel(self.options(lanes, window))
+        return LlamaModel(self.options(slots, window))
 
-    def options(self, lanes: int, window: int) -> ModelOptions:
-        options = ModelOptions(self.path, window, len(os.sched_getaffinity(0)), lanes=lanes)
+    def options(self, slots: int, window: int) -> ModelOptions:
+        options = ModelOptions(self.path, window, len(os.sched_getaffinity(0)), slots=slots)
         return replace(options, **self.plan.options)
 
     def prompt(self, number: int, size: int) -> tuple[int, ...]:

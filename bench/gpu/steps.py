@@ -120,32 +120,32 @@ def reply_tokens(profile: Profile, count: int) -> int:
 
 
 def decoding(step: Step, model: LlamaModel, kind: str) -> dict[str, Any]:
-    """A reply in every lane of the model."""
-    lanes = model.num_lanes
+    """A reply in every slot of the model."""
+    slots = model.num_slots
     run, prefill_s = begun(step, model, kind)
     ticks = run.ticks(step.profile.decodes)
     run.end()
     return {
-        "sequences": lanes,
+        "sequences": slots,
         "sampling": kind,
-        "prefill_tok_s": lanes * step.profile.context / prefill_s,
-        "decode_tok_s": lanes / statistics.median(tick.seconds for tick in ticks),
+        "prefill_tok_s": slots * step.profile.context / prefill_s,
+        "decode_tok_s": slots / statistics.median(tick.seconds for tick in ticks),
         **times_of(ticks),
     }
 
 
 def begun(step: Step, model: LlamaModel, kind: str, rounds: int = 1) -> tuple[EngineRun, float]:
-    """A reply in every lane, each with a token, and the seconds that their prompts took.
+    """A reply in every slot, each with a token, and the seconds that their prompts took.
 
     Args:
         rounds: of `profile.decodes` ticks that will follow.
     """
-    profile, lanes = step.profile, model.num_lanes
+    profile, slots = step.profile, model.num_slots
     run = EngineRun(model)
-    for lane in range(lanes):
-        length = reply_tokens(profile, lanes) + (rounds - 1) * profile.decodes
-        run.submit(step.prompt(lane, profile.context), length, KINDS[kind])
-    return run, run.until_begun(lanes)
+    for slot in range(slots):
+        length = reply_tokens(profile, slots) + (rounds - 1) * profile.decodes
+        run.submit(step.prompt(slot, profile.context), length, KINDS[kind])
+    return run, run.until_begun(slots)
 
 
 def times_of(ticks: Sequence[Tick]) -> dict[str, Any]:
@@ -165,11 +165,11 @@ def drawing(step: Step) -> None:
     while afterwards.
     """
     profile = step.profile
-    lanes, cores = max(2, profile.sequences[-2]), len(os.sched_getaffinity(0))
+    slots, cores = max(2, profile.sequences[-2]), len(os.sched_getaffinity(0))
     counts = [count for count in DRAWING_THREADS if count <= cores]
-    window = profile.context + reply_tokens(profile, lanes) + len(counts) * profile.decodes
+    window = profile.context + reply_tokens(profile, slots) + len(counts) * profile.decodes
     for evaluating in sorted({cores, max(1, cores // 4), 1}, reverse=True):
-        options = replace(step.options(lanes, window), gpu_threads=evaluating)
+        options = replace(step.options(slots, window), gpu_threads=evaluating)
         with closing(LlamaModel(options)) as loaded:
             loaded.warm_up()
             run, _ = begun(step, loaded, "defaults", rounds=len(counts))
@@ -178,7 +178,7 @@ def drawing(step: Step) -> None:
                 loaded.finder = CandidateFinder(count)
                 ticks = run.ticks(profile.decodes)
                 step.row(
-                    sequences=lanes,
+                    sequences=slots,
                     threads_of_the_evaluation=evaluating,
                     threads_that_draw=count,
                     **times_of(ticks),
@@ -194,8 +194,8 @@ def intrusion(step: Step) -> None:
         loaded.warm_up()
         for number in range(REPEATS):
             run = EngineRun(loaded)
-            for lane in range(profile.streams):
-                prompt = step.prompt(100 * number + lane, profile.context)
+            for slot in range(profile.streams):
+                prompt = step.prompt(100 * number + slot, profile.context)
                 run.submit(prompt, 10 * profile.decodes, SamplingOptions())
             run.until_begun(profile.streams)
             usual = run.ticks(profile.decodes // 2)
@@ -215,7 +215,7 @@ def intrusion(step: Step) -> None:
 
 
 def state(step: Step) -> None:
-    """A conversation out of its lane, and back."""
+    """A conversation out of its slot, and back."""
     size = step.profile.long_prompt
     with closing(step.model(1, size + SLACK)) as loaded:
         loaded.warm_up()
@@ -243,7 +243,7 @@ def save_into_ms(model: LlamaModel, buffer: State) -> float:
 
 
 def moves(step: Step) -> None:
-    """From one lane to another: what closing a gap and sharing a prefix cost."""
+    """From one slot to another: what closing a gap and sharing a prefix cost."""
     size = step.profile.long_prompt
     with closing(step.model(2, size + SLACK)) as loaded:
         loaded.warm_up()
@@ -277,14 +277,14 @@ def host_cost(step: Step) -> None:
 def device_sampling(step: Step) -> None:
     """llama.cpp's backend samplers, without an engine: what it costs to draw on the device."""
     profile = step.profile
-    for lanes in sorted({max(2, count) for count in profile.sequences[-3:-1]}):
-        options = step.options(lanes, profile.context + 4 * profile.decodes)
+    for slots in sorted({max(2, count) for count in profile.sequences[-3:-1]}):
+        options = step.options(slots, profile.context + 4 * profile.decodes)
         for mode in MODES:
             with closing(DeviceLoop(options, mode)) as loop:
                 loop.prefill(profile.context, step.prompt)
                 times = loop.steps(profile.decodes)
             step.row(
-                sequences=lanes,
+                sequences=slots,
                 drawing=mode.name,
                 step_ms=triple([one.total_ms for one in times]),
                 evaluation_ms=triple([one.decode_ms for one in times]),

@@ -25,9 +25,9 @@ VARIANTS: Final[dict[str, dict[str, Any]]] = {
 def variants(step: Step) -> None:
     """What a worker could be told instead: bare steps of the same model with other options."""
     profile = step.profile
-    lanes = max(4, profile.streams + 1)
+    slots = max(4, profile.streams + 1)
     for name, changes in VARIANTS.items():
-        options = replace(step.options(lanes, profile.long_prompt + 4 * profile.decodes), **changes)
+        options = replace(step.options(slots, profile.long_prompt + 4 * profile.decodes), **changes)
         with closing(LlamaModel(options)) as loaded:
             loaded.warm_up()
             prompt = step.prompt(1, profile.long_prompt)
@@ -35,26 +35,26 @@ def variants(step: Step) -> None:
             loaded.clear(0)
             prefill(loaded, prompt[: profile.context])
             half = loaded.save(0)
-            for lane in range(1, lanes):
-                loaded.load(lane, half)
+            for slot in range(1, slots):
+                loaded.load(slot, half)
             step.row(
                 variant=name,
                 prefill_tok_s=profile.long_prompt / prefill_ms * 1000,
                 one_ms=bare_steps(loaded, range(1), profile),
-                half_ms=bare_steps(loaded, range(lanes // 2), profile),
-                half_with_gaps_ms=bare_steps(loaded, range(0, lanes, 2), profile),
-                all_ms=bare_steps(loaded, range(lanes), profile),
+                half_ms=bare_steps(loaded, range(slots // 2), profile),
+                half_with_gaps_ms=bare_steps(loaded, range(0, slots, 2), profile),
+                all_ms=bare_steps(loaded, range(slots), profile),
             )
 
 
-def bare_steps(model: LlamaModel, lanes: Sequence[int], profile: Profile) -> tuple[float, ...]:
-    """A token in each of the lanes, behind a context of the profile's length; taken back."""
+def bare_steps(model: LlamaModel, slots: Sequence[int], profile: Profile) -> tuple[float, ...]:
+    """A token in each of the slots, behind a context of the profile's length; taken back."""
     times = []
     for number in range(profile.decodes // 2):
-        parts = [Part(lane, profile.context + number, [300 + number], True) for lane in lanes]
+        parts = [Part(slot, profile.context + number, [300 + number], True) for slot in slots]
         times.append(timed_ms(lambda parts=parts: model.evaluate(parts)))
-    for lane in lanes:
-        model.truncate(lane, profile.context)
+    for slot in slots:
+        model.truncate(slot, profile.context)
     return triple(times)
 
 
@@ -67,8 +67,8 @@ def churn(step: Step) -> None:
             loaded.warm_up()
             run, times = come_and_go(step, loaded)
             step.row(
-                lanes_are_copied=way,
-                lanes=loaded.num_lanes,
+                slots_are_copied=way,
+                slots=loaded.num_slots,
                 reply_tok_s=run.generated / sum(times) * 1000,
                 tick_ms=triple(times),
                 tick_p95_ms=statistics.quantiles(times, n=20)[-1],
@@ -77,12 +77,12 @@ def churn(step: Step) -> None:
 
 
 def come_and_go(step: Step, model: LlamaModel) -> tuple[EngineRun, list[float]]:
-    """Replies until three for each lane have ended; milliseconds of every tick."""
+    """Replies until three for each slot have ended; milliseconds of every tick."""
     profile, random = step.profile, Random(1)
     run, times, begun = EngineRun(model), [], 0
-    while begun - run.running < 3 * model.num_lanes:
-        # One lane in eight waits for its user.
-        while run.running < model.num_lanes - model.num_lanes // 8:
+    while begun - run.running < 3 * model.num_slots:
+        # One slot in eight waits for its user.
+        while run.running < model.num_slots - model.num_slots // 8:
             begun += 1
             size = random.randint(profile.context // 10, profile.context // 2)
             length = random.randint(profile.decodes // 4, 2 * profile.decodes)

@@ -19,7 +19,7 @@ GREEDY = SamplingOptions(temperature=0, ignore_eos=True)
 async def running_engine(
     path: Path,
     *,
-    lanes: int,
+    slots: int,
     window: int = 512,
     unified: bool = False,
     device_copies: bool | None = None,
@@ -27,7 +27,7 @@ async def running_engine(
 ) -> AsyncIterator[LlamaEngine]:
     """An engine whose prompts are evaluated in chunks that end at fixed places."""
     options = ModelOptions(
-        path, window, threads=2, lanes=lanes, unified=unified, device_copies=device_copies
+        path, window, threads=2, slots=slots, unified=unified, device_copies=device_copies
     )
     model = LlamaModel(options)
     vocabulary = model.vocabulary

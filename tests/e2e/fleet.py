@@ -1,6 +1,6 @@
 """Workers' batchers on a tiny model, conversations that live on them, and a judge of every token.
 
-The judge evaluates exactly what a token was drawn behind, in a lane that was empty before.
+The judge evaluates exactly what a token was drawn behind, in a slot that was empty before.
 """
 
 import random
@@ -85,7 +85,7 @@ class Fleet:
     """Conversations on some workers, each with its history.
 
     Args:
-        lanes: of each worker.
+        slots: of each worker.
         workers: how many there are; who is not alone lets conversations move between them.
         personas: how many there are; conversations begin with them, taking turns.
     """
@@ -95,7 +95,7 @@ class Fleet:
         path: Path,
         rng: random.Random,
         *,
-        lanes: int = 3,
+        slots: int = 3,
         workers: int = 1,
         personas: int = 2,
         lengths: Lengths = LENGTHS,
@@ -103,7 +103,7 @@ class Fleet:
         park_bytes: int = 1 << 24,
     ) -> None:
         options = ModelOptions(
-            path, lengths.window, threads=1, lanes=lanes, device_copies=device_copies
+            path, lengths.window, threads=1, slots=slots, device_copies=device_copies
         )
         self.models = [LlamaModel(options) for _ in range(workers)]
         self.batchers = [
@@ -221,7 +221,7 @@ def go_on_for(
 
 
 class Judge:
-    """Evaluates prompts alone, each in one go and in an empty lane."""
+    """Evaluates prompts alone, each in one go and in an empty slot."""
 
     def __init__(self, path: Path, lengths: Lengths = LENGTHS) -> None:
         self._model = LlamaModel(ModelOptions(path, lengths.window, threads=1))

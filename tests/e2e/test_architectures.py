@@ -1,7 +1,7 @@
 """An ordinary life with models of many kinds: every token is that of a fresh evaluation.
 
 Conversations share their instructions, go on, are edited, tried again, cancelled and trimmed; they
-idle in lanes and in host memory, move between lanes and workers, and lose a worker in mid-reply.
+idle in slots and in host memory, move between slots and workers, and lose a worker in mid-reply.
 """
 
 import random

@@ -87,7 +87,7 @@ def test_a_cache_that_does_not_fit_is_told_of_with_its_size(
     reader = gguf.GGUFReader(path, "r+")
     reader.fields["llama.context_length"].parts[-1][0] = 1 << 20
     reader.data.flush()
-    options = ModelOptions(path, 1 << 20, threads=1, lanes=256)
+    options = ModelOptions(path, 1 << 20, threads=1, slots=256)
     with pytest.raises(ModelError, match=r"256 conversations of 1048576 tokens take about [0-9,]+"):
         LlamaModel(options)
     [warning] = [text for text in caplog.messages if "MiB are free on" in text]

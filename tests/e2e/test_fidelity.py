@@ -48,12 +48,12 @@ def f16(bundled: Path, folder: Path) -> Path:
     return folder / "f16.gguf"
 
 
-@pytest.mark.parametrize(("lanes", "device_copies"), [(2, False), (5, False), (2, True), (5, True)])
-async def test_a_batch_changes_no_reply(q8_0: Path, lanes: int, device_copies: bool) -> None:
-    """Lanes of their own, fixed chunks: shared, parked and moved conversations are all exact."""
-    async with running_engine(q8_0, lanes=1, park_bytes=0) as alone:
+@pytest.mark.parametrize(("slots", "device_copies"), [(2, False), (5, False), (2, True), (5, True)])
+async def test_a_batch_changes_no_reply(q8_0: Path, slots: int, device_copies: bool) -> None:
+    """Slots of their own, fixed chunks: shared, parked and moved conversations are all exact."""
+    async with running_engine(q8_0, slots=1, park_bytes=0) as alone:
         expected = await talk(alone, PERSONAS, PROMPTS, together=False)
-    async with running_engine(q8_0, lanes=lanes, device_copies=device_copies) as batch:
+    async with running_engine(q8_0, slots=slots, device_copies=device_copies) as batch:
         found = await talk(batch, PERSONAS, PROMPTS, together=True)
         stats = batch.stats()
     assert [one.replies for one in found] == [one.replies for one in expected]
@@ -65,9 +65,9 @@ async def test_a_batch_changes_no_reply(q8_0: Path, lanes: int, device_copies: b
 
 async def test_a_seed_draws_the_same_in_a_batch(q8_0: Path) -> None:
     sampling = SamplingOptions(temperature=1.2, seed=11, ignore_eos=True)
-    async with running_engine(q8_0, lanes=1) as alone:
+    async with running_engine(q8_0, slots=1) as alone:
         expected = await talk(alone, PERSONAS[2:], PROMPTS[:1], sampling, together=False)
-    async with running_engine(q8_0, lanes=3) as batch:
+    async with running_engine(q8_0, slots=3) as batch:
         found = await talk(batch, PERSONAS[2:], PROMPTS[:1], sampling, together=True)
     assert [one.replies for one in found] == [one.replies for one in expected]
     assert len({one.replies[0][:12] for one in found}) == 3
@@ -79,9 +79,9 @@ async def test_a_model_that_cannot_forget_a_part(
 ) -> None:
     path = write_hybrid(tmp_path / "hybrid.gguf", sliding_window=sliding_window)
     personas = [persona[:60] for persona in PERSONAS]
-    async with running_engine(path, lanes=1, park_bytes=0) as alone:
+    async with running_engine(path, slots=1, park_bytes=0) as alone:
         expected = await talk(alone, personas, PROMPTS, together=False)
-    async with running_engine(path, lanes=3) as batch:
+    async with running_engine(path, slots=3) as batch:
         found = await talk(batch, personas, PROMPTS, together=True)
         first, again = found[0].replies[0], await found[0].say("Once more.")
     assert [one.replies for one in found[1:]] == [one.replies for one in expected[1:]]
@@ -98,26 +98,26 @@ async def test_a_model_that_cannot_forget_a_part(
 Logits = npt.NDArray[np.float32]
 
 
-def forced(model: LlamaModel, lane: int, tokens: list[int], start: int) -> Logits:
-    """The logits behind each of some tokens that follow what the lane holds."""
+def forced(model: LlamaModel, slot: int, tokens: list[int], start: int) -> Logits:
+    """The logits behind each of some tokens that follow what the slot holds."""
     rows = []
     for position, token in enumerate(tokens, start):
-        model.evaluate([Part(lane, position, [token], True)])
+        model.evaluate([Part(slot, position, [token], True)])
         rows.append(model.logits()[0].copy())
     return np.array(rows)
 
 
 def in_a_batch(model: LlamaModel, prompt: list[int], tokens: list[int]) -> Logits:
-    """The same in the last lane, while the others decode something else."""
-    *others, ours = range(model.num_lanes)
-    for lane in (*others, ours):
-        skipped = 0 if lane == ours else lane + 1
-        model.clear(lane)
-        model.evaluate([Part(lane, 0, prompt[skipped:], True)])
+    """The same in the last slot, while the others decode something else."""
+    *others, ours = range(model.num_slots)
+    for slot in (*others, ours):
+        skipped = 0 if slot == ours else slot + 1
+        model.clear(slot)
+        model.evaluate([Part(slot, 0, prompt[skipped:], True)])
     rows = []
     for step, token in enumerate(tokens):
         at = len(prompt) + step
-        parts = [Part(lane, at - lane - 1, [token + lane + 1], True) for lane in others]
+        parts = [Part(slot, at - slot - 1, [token + slot + 1], True) for slot in others]
         model.evaluate([*parts, Part(ours, at, [token], True)])
         rows.append(model.logits()[len(others)].copy())
     return np.array(rows)
@@ -137,7 +137,7 @@ def text(q8_0: Path) -> tuple[list[int], list[int]]:
 def difference(path: Path, text: tuple[list[int], list[int]], *, unified: bool) -> float:
     """Between alone and in a batch: the mean of the logits' differences."""
     prompt, tokens = text
-    model = LlamaModel(ModelOptions(path, 512, threads=2, lanes=4, unified=unified))
+    model = LlamaModel(ModelOptions(path, 512, threads=2, slots=4, unified=unified))
     model.evaluate([Part(0, 0, prompt, True)])
     alone = forced(model, 0, tokens, len(prompt))
     together = in_a_batch(model, prompt, tokens)
@@ -145,7 +145,7 @@ def difference(path: Path, text: tuple[list[int], list[int]], *, unified: bool) 
     return float(np.abs(alone - together).mean())
 
 
-def test_lanes_of_their_own_are_exact(q8_0: Path, text: tuple[list[int], list[int]]) -> None:
+def test_slots_of_their_own_are_exact(q8_0: Path, text: tuple[list[int], list[int]]) -> None:
     assert difference(q8_0, text, unified=False) == 0
 
 
@@ -178,7 +178,7 @@ def test_a_copy_on_the_device_is_whole_whatever_happens_before_the_next_step(
     q8_0: Path, text: tuple[list[int], list[int]]
 ) -> None:
     prompt, tokens = text
-    model = LlamaModel(ModelOptions(q8_0, 512, threads=2, lanes=4, device_copies=True))
+    model = LlamaModel(ModelOptions(q8_0, 512, threads=2, slots=4, device_copies=True))
     model.evaluate([Part(1, 0, prompt[:40], True)])
     other = model.save(1)
     model.clear(1)
@@ -191,6 +191,6 @@ def test_a_copy_on_the_device_is_whole_whatever_happens_before_the_next_step(
     model.clear(0)
     model.evaluate([Part(0, 0, prompt, True)])
     expected = forced(model, 0, tokens, len(prompt))
-    for lane in (1, 2, 3):
-        assert np.array_equal(forced(model, lane, tokens, len(prompt)), expected)
+    for slot in (1, 2, 3):
+        assert np.array_equal(forced(model, slot, tokens, len(prompt)), expected)
     model.close()

@@ -27,20 +27,20 @@ def set_row(path: Path, tensor: str, value: float) -> None:
     reader.data.flush()
 
 
-@pytest.mark.parametrize("lanes", [1, 3])
+@pytest.mark.parametrize("slots", [1, 3])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_no_numbers_fail_one_reply_and_reach_nobody_else(
-    architecture: str, lanes: int, tmp_path: Path
+    architecture: str, slots: int, tmp_path: Path
 ) -> None:
     whole = write(architecture, tmp_path / "whole.gguf")
     set_row(whole, "output.weight", 0)  # it is never drawn
     poisoned = Path(shutil.copy(whole, tmp_path / "poisoned.gguf"))
     set_row(poisoned, "token_embd.weight", np.nan)
     rng = random.Random(3)
-    fleet = Fleet(poisoned, rng, lanes=lanes)
+    fleet = Fleet(poisoned, rng, slots=slots)
     prompts = {f"{n}": tuple(rng.choices(WORDS, k=50 + n)) for n in range(6)}
 
-    # Neighbours of a reply that fails, and who comes after it in its lane.
+    # Neighbours of a reply that fails, and who comes after it in its slot.
     talks = [fleet.submit(session, prompt) for session, prompt in prompts.items()]
     failing = fleet.submit("failing", (*rng.choices(WORDS, k=40), POISON, 9))
     fleet.finish(talks)

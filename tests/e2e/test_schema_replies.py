@@ -24,9 +24,9 @@ from worker.engine.options import ModelOptions
 from worker.engine.pacer import PrefillPacer
 from worker.engine_setup import model_path
 
-LANES = 8
+SLOTS = 8
 EXAMPLES = int(os.environ.get("PALAVER_SCHEMA_EXAMPLES", "6"))
-"""Of `LANES` schemas each; 63 make more than five hundred."""
+"""Of `SLOTS` schemas each; 63 make more than five hundred."""
 HOT = SamplingOptions(temperature=1.5)
 FINISHED: list[str] = []
 
@@ -117,7 +117,7 @@ SCHEMAS = st.one_of(ANONYMOUS, ANONYMOUS, ANONYMOUS.map(named))
 @pytest.fixture(scope="module")
 def model() -> Iterator[LlamaModel]:
     path = model_path(make_settings("unix:///nowhere"))
-    model = LlamaModel(ModelOptions(path, 384, threads=2, lanes=LANES))
+    model = LlamaModel(ModelOptions(path, 384, threads=2, slots=SLOTS))
     yield model
     model.close()
 
@@ -149,7 +149,7 @@ def text_of(pieces: list[Piece]) -> str:
     # What fails is told as it is: each smaller try would take seconds.
     phases=[Phase.generate],
 )
-@given(schemas=st.lists(SCHEMAS, min_size=LANES, max_size=LANES))
+@given(schemas=st.lists(SCHEMAS, min_size=SLOTS, max_size=SLOTS))
 def test_what_is_finished_is_valid(model: LlamaModel, schemas: list[Any]) -> None:
     requests = [
         replace(HOT, json_schema=json.dumps(schema), seed=number, ignore_eos=number % 4 == 0)
@@ -169,7 +169,7 @@ def test_what_is_finished_is_valid(model: LlamaModel, schemas: list[Any]) -> Non
 
 
 def test_most_were_finished() -> None:
-    assert len(FINISHED) > EXAMPLES * LANES // 3
+    assert len(FINISHED) > EXAMPLES * SLOTS // 3
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1e-38, 2.0])

@@ -1,4 +1,4 @@
-"""What a sliding window leaves of a lane, and how much need not be evaluated again all the same.
+"""What a sliding window leaves of a slot, and how much need not be evaluated again all the same.
 
 That every token is right: `test_architectures.py`, with the copies that are chosen by themselves.
 """
@@ -22,12 +22,12 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write("gemma3", tmp_path_factory.mktemp("models") / "sliding.gguf")
 
 
-@pytest.mark.parametrize("lanes", [2, 4])
+@pytest.mark.parametrize("slots", [2, 4])
 @pytest.mark.parametrize("device_copies", [None, False])
-def test_every_token_is_right_however_lanes_are_copied(
-    path: Path, lanes: int, device_copies: bool | None
+def test_every_token_is_right_however_slots_are_copied(
+    path: Path, slots: int, device_copies: bool | None
 ) -> None:
-    fleet = Fleet(path, random.Random(7), lanes=lanes, device_copies=device_copies)
+    fleet = Fleet(path, random.Random(7), slots=slots, device_copies=device_copies)
     go_on_for(fleet, SESSIONS[:6], 14)
     judge = Judge(path)
     wrong = [drawn for drawn in fleet.drawn if max(judge.shortfalls(drawn)) > 0]
@@ -39,7 +39,7 @@ def test_every_token_is_right_however_lanes_are_copied(
 
 
 def cached_share(path: Path, device_copies: bool | None = None) -> float:
-    fleet = Fleet(path, random.Random(5), lanes=4, personas=1, device_copies=device_copies)
+    fleet = Fleet(path, random.Random(5), slots=4, personas=1, device_copies=device_copies)
     go_on_for(fleet, SESSIONS, 30)
     share = fleet.cached_share
     fleet.close()
@@ -57,7 +57,7 @@ def test_what_can_be_proven_whole_is_not_evaluated_again(
 
 
 def test_a_saved_state_cannot_be_cut_back_behind_its_window(path: Path) -> None:
-    model = LlamaModel(ModelOptions(path, LENGTHS.window, threads=1, lanes=3))
+    model = LlamaModel(ModelOptions(path, LENGTHS.window, threads=1, slots=3))
     assert model.window == WINDOW
     tokens = list(range(3, 103))
     model.evaluate([Part(0, 0, tokens, True)])

@@ -85,7 +85,7 @@ def test_a_model_is_loaded_with_the_window_that_it_can_have(
     with caplog.at_level(logging.WARNING):
         longer = LlamaModel(ModelOptions(path, 5000, threads=1))
         own = LlamaModel(ModelOptions(path, 0, threads=1))
-    assert (longer.lane_size, own.lane_size) == (TRAINED, TRAINED)
+    assert (longer.slot_size, own.slot_size) == (TRAINED, TRAINED)
     assert "PALAVER_CONTEXT_LENGTH=5000 is more than the model was trained for" in caplog.text
     longer.close()
     own.close()

@@ -1,6 +1,6 @@
-"""What the batcher asks of a model: lanes to evaluate in, samplers, and states to keep.
+"""What the batcher asks of a model: slots to evaluate in, samplers, and states to keep.
 
-A lane is one of llama.cpp's sequence ids: a place in the KV cache for one conversation at a time.
+A slot is one of llama.cpp's sequence ids: a place in the KV cache for one conversation at a time.
 `LlamaModel` is the real one; tests script their own.
 """
 
@@ -11,7 +11,7 @@ from typing import Protocol
 from worker.engine.interface import EngineError, SamplingOptions
 
 State = Sized
-"""A lane's content outside of it; its length is its size in bytes."""
+"""A slot's content outside of it; its length is its size in bytes."""
 
 
 class NoRoom(EngineError):
@@ -19,7 +19,7 @@ class NoRoom(EngineError):
 
 
 class EvaluationFailed(EngineError):
-    """A step failed; what its lanes hold is unknown."""
+    """A step failed; what its slots hold is unknown."""
 
 
 class NotFinite(EngineError):
@@ -28,16 +28,16 @@ class NotFinite(EngineError):
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one lane does in a step.
+    """What one slot does in a step.
 
     Args:
-        lane: where.
-        start: how many tokens the lane holds already.
+        slot: where.
+        start: how many tokens the slot holds already.
         token_ids: what is evaluated behind them, at least one.
         sampled: whether a token is to be drawn behind the last one.
     """
 
-    lane: int
+    slot_id: int
     start: int
     token_ids: Sequence[int]
     sampled: bool
@@ -67,60 +67,60 @@ class Vocabulary(Protocol):
         ...
 
 
-class LaneStore(Protocol):
-    """The content of lanes."""
+class SlotStore(Protocol):
+    """The content of slots."""
 
-    def save(self, lane: int) -> State:
-        """A copy of what a lane holds; of a sliding window, what it sees from the lane's end."""
+    def save(self, slot_id: int) -> State:
+        """A copy of what a slot holds; of a sliding window, what it sees from the slot's end."""
         ...
 
-    def first(self, lane: int) -> int:
+    def first(self, slot_id: int) -> int:
         """The position from which on all layers hold what was evaluated; 0 if that is everything.
 
-        With a sliding window what it has passed may be missing: then a lane can go on at its end,
+        With a sliding window what it has passed may be missing: then a slot can go on at its end,
         and be cut back only as long as the window still finds everything it looks at.
         """
         ...
 
-    def load(self, lane: int, state: State) -> bool:
-        """Replace what a lane holds; False if that failed (it is then empty)."""
+    def load(self, slot_id: int, state: State) -> bool:
+        """Replace what a slot holds; False if that failed (it is then empty)."""
         ...
 
     def copy(self, source: int, target: int) -> bool:
-        """Let an empty lane hold what another one holds; False if that failed (it stays empty)."""
+        """Let an empty slot hold what another one holds; False if that failed (it stays empty)."""
         ...
 
-    def truncate(self, lane: int, length: int) -> bool:
+    def truncate(self, slot_id: int, length: int) -> bool:
         """Keep the first tokens only; False if the model cannot (nothing is changed)."""
         ...
 
-    def clear(self, lane: int) -> None:
-        """Empty a lane."""
+    def clear(self, slot_id: int) -> None:
+        """Empty a slot."""
         ...
 
     def wipe(self) -> None:
-        """Empty all lanes, and overwrite what was in them.
+        """Empty all slots, and overwrite what was in them.
 
-        A lane's buffer is read as a whole: what is no number (NaN) in it reaches whatever is
-        evaluated in the lane later, although nothing looks at its place.
+        A slot's buffer is read as a whole: what is no number (NaN) in it reaches whatever is
+        evaluated in the slot later, although nothing looks at its place.
         """
         ...
 
 
-class Backend(Vocabulary, LaneStore, Protocol):
-    """A model with several lanes.
+class Backend(Vocabulary, SlotStore, Protocol):
+    """A model with several slots.
 
-    `packed`: a step is one pass over the weights only if its lanes are neighbours.
-    `copies_fast`: copying a lane takes less than such a pass.
+    `packed`: a step is one pass over the weights only if its slots are neighbours.
+    `copies_fast`: copying a slot takes less than such a pass.
     `window`: tokens that a sliding window looks at, its own included; 0 if all layers see all.
     """
 
     @property
-    def num_lanes(self) -> int: ...
+    def num_slots(self) -> int: ...
 
     @property
-    def lane_size(self) -> int:
-        """Tokens that a lane can hold."""
+    def slot_size(self) -> int:
+        """Tokens that a slot can hold."""
         ...
 
     @property
@@ -147,14 +147,14 @@ class Backend(Vocabulary, LaneStore, Protocol):
 
         Raises:
             NoRoom: nothing was changed.
-            EvaluationFailed: the lanes' contents are unknown.
+            EvaluationFailed: the slots' contents are unknown.
         """
         ...
 
     def draw(self, samplers: Sequence[TokenSampler]) -> list[int | EngineError]:
         """A token behind each sampled part of the last step, in order, or why there is none.
 
-        `NotFinite` is given where something in a lane is no number; any other error means that
+        `NotFinite` is given where something in a slot is no number; any other error means that
         this reply cannot go on. To be called once for a step.
         """
         ...

@@ -12,7 +12,7 @@ from worker.engine.backend import Part
 
 
 class Batch:
-    """The tokens of one step, each of one lane.
+    """The tokens of one step, each of one slot.
 
     Args:
         size: most tokens of a step.
@@ -21,18 +21,18 @@ class Batch:
     def __init__(self, size: int) -> None:
         self._token = np.zeros(size, np.int32)
         self._position = np.zeros(size, np.int32)
-        self._num_lanes = np.ones(size, np.int32)
-        self._lane = np.zeros(size, np.int32)
+        self._num_slots = np.ones(size, np.int32)
+        self._slot = np.zeros(size, np.int32)
         self._is_output = np.zeros(size, np.int8)
-        self._lane_pointers = _pointers_into(self._lane)
+        self._slot_pointers = _pointers_into(self._slot)
         self.outputs: list[int] = []
         """Where in the batch tokens are to be drawn."""
         self.struct = llama_cpp.llama_batch()
         self.struct.token = _pointer(self._token, ctypes.c_int32)
         self.struct.embd = None
         self.struct.pos = _pointer(self._position, ctypes.c_int32)
-        self.struct.n_seq_id = _pointer(self._num_lanes, ctypes.c_int32)
-        self.struct.seq_id = self._lane_pointers
+        self.struct.n_seq_id = _pointer(self._num_slots, ctypes.c_int32)
+        self.struct.seq_id = self._slot_pointers
         self.struct.logits = _pointer(self._is_output, ctypes.c_int8)
 
     def fill(self, parts: Sequence[Part]) -> None:
@@ -43,11 +43,11 @@ class Batch:
             self._fill_with_any(parts)
 
     def _fill_with_decodes(self, parts: Sequence[Part]) -> None:
-        """A token of each lane, in one go: that is nearly every step."""
+        """A token of each slot, in one go: that is nearly every step."""
         end = len(parts)
         self._token[:end] = [part.token_ids[0] for part in parts]
         self._position[:end] = [part.start for part in parts]
-        self._lane[:end] = [part.lane for part in parts]
+        self._slot[:end] = [part.slot_id for part in parts]
         self._is_output[:end] = 1
         self.outputs = list(range(end))
         self.struct.n_tokens = end
@@ -59,7 +59,7 @@ class Batch:
             begin, end = end, end + len(part.token_ids)
             self._token[begin:end] = part.token_ids
             self._position[begin:end] = np.arange(part.start, part.start + end - begin)
-            self._lane[begin:end] = part.lane
+            self._slot[begin:end] = part.slot_id
             self._is_output[begin:end] = 0
             if part.sampled:
                 self._is_output[end - 1] = 1
@@ -72,7 +72,7 @@ def _pointer(array: npt.NDArray[Any], kind: Any) -> Any:
 
 
 def _pointers_into(array: npt.NDArray[np.int32]) -> Any:
-    """A pointer to each element: llama.cpp takes a list of lanes for every token, ours have one."""
+    """A pointer to each element: llama.cpp takes a list of slots for every token, ours have one."""
     kind = ctypes.POINTER(ctypes.c_int32)
     begin, step = array.ctypes.data, array.itemsize
     addresses = (begin + step * index for index in range(len(array)))

@@ -13,7 +13,7 @@ from typing import Final
 
 from worker.engine.backend import Backend, EvaluationFailed, NoRoom, NotFinite, Part, TokenSampler
 from worker.engine.interface import EngineError, GenerationRequest
-from worker.engine.kv_cache import MIN_SHARED, KvCache, Lane
+from worker.engine.kv_cache import MIN_SHARED, KvCache, Slot
 from worker.engine.pacer import PrefillPacer
 from worker.engine.prefixes import common_prefix
 from worker.engine.scheduler import Scheduler, Work
@@ -25,9 +25,9 @@ log = logging.getLogger(__name__)
 
 _NEVER_STUCK_S: Final = float("inf")
 _GAP_TICKS: Final = 3
-"""A gap between busy lanes stays open for so long: mostly the next turn fills it.
+"""A gap between busy slots stays open for so long: mostly the next turn fills it.
 
-Where moving a lane costs less than the passes that a gap costs, it is closed at once.
+Where moving a slot costs less than the passes that a gap costs, it is closed at once.
 """
 _MOST_WARMED: Final = 64
 """Windows that wait to be evaluated ahead; the oldest are forgotten."""
@@ -61,7 +61,7 @@ class Batcher:
         self._scheduler = Scheduler(packed=backend.packed, grid=grid)
         self._cache = KvCache(
             backend,
-            num_lanes=backend.num_lanes,
+            num_slots=backend.num_slots,
             park_bytes=park_bytes,
             packed=backend.packed,
             copies_fast=backend.copies_fast,
@@ -84,7 +84,7 @@ class Batcher:
     def submit(self, request: GenerationRequest, sink: Sink) -> Sequence | None:
         """Take a request; its pieces go to `sink`. None if it has ended already."""
         self._warm.pop(request.session, None)
-        is_full = len(request.prompt) + len(request.emitted) >= self._backend.lane_size
+        is_full = len(request.prompt) + len(request.emitted) >= self._backend.slot_size
         if is_full and not request.emitted:
             sink(EngineError("the window is full: the prompt leaves no room for a reply"))
             return None
@@ -110,7 +110,7 @@ class Batcher:
 
     def warm(self, session: str, token_ids: tuple[int, ...]) -> None:
         """Evaluate what a conversation's next prompt begins with, once there is nothing else."""
-        if 1 < len(token_ids) < self._backend.lane_size:
+        if 1 < len(token_ids) < self._backend.slot_size:
             self._warm[session] = token_ids
             self._warm.move_to_end(session)
             while len(self._warm) > _MOST_WARMED:
@@ -123,14 +123,14 @@ class Batcher:
         self._admit()
         self._close_gaps()
         for works in self._scheduler.plan(self._budget()).passes:
-            self._evaluate([work for work in works if work.sequence.lane is not None])
+            self._evaluate([work for work in works if work.sequence.slot is not None])
         self._tick_s += time.monotonic() - began
         self._native_s += self._backend.native_s - native
 
     def fail_all(self, error: EngineError) -> None:
-        """Give everything up, and forget what the lanes hold."""
+        """Give everything up, and forget what the slots hold."""
         for sequence in (*self._scheduler.running, *self._scheduler.waiting):
-            sequence.lane = None
+            sequence.slot = None
             sequence.fail(error)
         self._scheduler.running.clear()
         self._scheduler.waiting.clear()
@@ -148,7 +148,7 @@ class Batcher:
             cached=self._cached,
             generated=self._generated,
             lane_tokens=self._cache.num_tokens,
-            lane_capacity=self._backend.num_lanes * self._backend.lane_size,
+            lane_capacity=self._backend.num_slots * self._backend.slot_size,
             parked=len(self._cache.parking),
             parked_bytes=self._cache.parking.num_bytes,
             preemptions=self._preemptions,
@@ -177,7 +177,7 @@ class Batcher:
         if self._scheduler.waiting:
             self._stop_background()
         for sequence in self._scheduler.candidates:
-            if self._scheduler.is_full or not self._cache.has_free_lane:
+            if self._scheduler.is_full or not self._cache.has_free_slot:
                 return
             if not self._shares_soon(sequence):
                 self._scheduler.waiting.remove(sequence)
@@ -188,10 +188,10 @@ class Batcher:
             self._start(Sequence(request, self._backend, None, _nobody))
 
     def _start(self, sequence: Sequence) -> None:
-        lane, num_cached = self._cache.acquire(sequence.request.session, sequence.token_ids)
+        slot, num_cached = self._cache.acquire(sequence.request.session, sequence.token_ids)
         if sequence.num_cached is None and not sequence.is_background:
             self._cached += num_cached
-        sequence.begin(lane, num_cached)
+        sequence.begin(slot, num_cached)
         self._scheduler.running.append(sequence)
 
     def _shares_soon(self, sequence: Sequence) -> bool:
@@ -222,8 +222,8 @@ class Batcher:
             return
         for old, new in self._cache.compact():
             for sequence in self._scheduler.running:
-                if sequence.lane is old:
-                    sequence.lane = new
+                if sequence.slot is old:
+                    sequence.slot = new
 
     # Evaluating.
 
@@ -250,11 +250,11 @@ class Batcher:
     def _advance(self, works: list[Work], parts: list[Part]) -> None:
         drawing: list[tuple[Sequence, TokenSampler]] = []
         for work, part in zip(works, parts, strict=True):
-            sequence, lane = work.sequence, work.sequence.lane
-            assert lane is not None
+            sequence, slot = work.sequence, work.sequence.slot
+            assert slot is not None
             if sequence.num_generated == 0 or len(part.token_ids) > 1:
                 self._evaluated += len(part.token_ids)
-            sequence.advance(lane, part.token_ids)
+            sequence.advance(slot, part.token_ids)
             if part.sampled and sequence.sampler is not None:
                 drawing.append((sequence, sequence.sampler))
             elif sequence.num_remaining == 0:
@@ -281,7 +281,7 @@ class Batcher:
             self._try_again(spoilt)
 
     def _is_full(self, sequence: Sequence) -> bool:
-        if len(sequence.token_ids) < self._backend.lane_size:
+        if len(sequence.token_ids) < self._backend.slot_size:
             return False
         sequence.finish_at_once()
         return True
@@ -296,12 +296,12 @@ class Batcher:
         self.steps += 1
 
     def _leave(self, sequence: Sequence) -> None:
-        """It runs no longer; its lane keeps what was evaluated."""
+        """It runs no longer; its slot keeps what was evaluated."""
         self._scheduler.running.remove(sequence)
         self._scheduler.is_full = False
-        if sequence.lane is not None:
-            self._cache.release(sequence.lane)
-            sequence.lane = None
+        if sequence.slot is not None:
+            self._cache.release(sequence.slot)
+            sequence.slot = None
 
     # When a step does not succeed.
 
@@ -319,14 +319,14 @@ class Batcher:
         self._preemptions += 1
         log.info("no room in the KV cache: one of %d replies waits", len(running))
         running.remove(youngest)
-        self._cache.park(_lane_of(youngest))
-        youngest.lane = None
+        self._cache.park(_slot_of(youngest))
+        youngest.slot = None
         self._scheduler.put_back(youngest)
 
     def _isolate(self, works: list[Work], error: EvaluationFailed) -> None:
         """Try each sequence of a failed step alone: only those that fail again are given up."""
         for work in works:
-            self._cache.resync(_lane_of(work.sequence))
+            self._cache.resync(_slot_of(work.sequence))
         if len(works) == 1:
             self._fail(works[0].sequence, error)
             return
@@ -335,11 +335,11 @@ class Batcher:
             self._evaluate([work])
 
     def _try_again(self, spoilt: list[tuple[Sequence, NotFinite]]) -> None:
-        """Evaluate replies afresh, in clean lanes: they may be spoilt by what was there before.
+        """Evaluate replies afresh, in clean slots: they may be spoilt by what was there before.
 
         Whose prompt gives no numbers again fails.
         """
-        self._cache.scrub([_lane_of(sequence) for sequence, _ in spoilt])
+        self._cache.scrub([_slot_of(sequence) for sequence, _ in spoilt])
         for sequence, error in spoilt:
             if sequence.is_second_try:
                 self._fail(sequence, error)
@@ -352,9 +352,9 @@ class Batcher:
         sequence.fail(error)
 
 
-def _lane_of(sequence: Sequence) -> Lane:
-    assert sequence.lane is not None, "it runs"
-    return sequence.lane
+def _slot_of(sequence: Sequence) -> Slot:
+    assert sequence.slot is not None, "it runs"
+    return sequence.slot
 
 
 def _nobody(_item: object) -> None:

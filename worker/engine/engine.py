@@ -70,8 +70,8 @@ class LlamaEngine:
         grid: int | None = None,
     ) -> None:
         self.model = info
-        self.slots = model.num_lanes
-        self.window = model.lane_size
+        self.slots = model.num_slots
+        self.window = model.slot_size
         self._llama = model
         self._template = template
         self._watchdog = Watchdog(stuck_after_s)

@@ -1,6 +1,6 @@
-"""Which conversation lies in which lane, and what of its tokens need not be evaluated again.
+"""Which conversation lies in which slot, and what of its tokens need not be evaluated again.
 
-Idle conversations stay in their lanes until these are needed, and are then parked in host memory;
+Idle conversations stay in their slots until these are needed, and are then parked in host memory;
 both are found again by their session and checked by their token ids. A prefix that conversations
 share is copied from one to the other, and kept by itself once that was worth it.
 """
@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from worker.engine.backend import LaneStore
+from worker.engine.backend import SlotStore
 from worker.engine.parking import Parked, Parking
 from worker.engine.prefixes import common_prefix
 
@@ -24,8 +24,8 @@ _LONGER_COST: Final = 8
 
 
 @dataclass(slots=True)
-class Lane:
-    """One lane: the tokens in it, whose they are, whether they are being worked on."""
+class Slot:
+    """One slot: the tokens in it, whose they are, whether they are being worked on."""
 
     index: int
     token_ids: list[int] = field(default_factory=list)
@@ -36,10 +36,10 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """Where the beginning of a prompt has been evaluated: in a lane, or parked."""
+    """Where the beginning of a prompt has been evaluated: in a slot, or parked."""
 
     matched: int
-    place: Lane | Parked
+    place: Slot | Parked
     is_own: bool
 
     @property
@@ -54,30 +54,30 @@ class _Source:
 
 
 class KvCache:
-    """Gives lanes to conversations.
+    """Gives slots to conversations.
 
     Args:
-        store: holds the lanes' contents.
-        num_lanes: how many there are.
-        park_bytes: host memory for what does not fit into lanes.
-        packed: busy lanes should be neighbours.
-        copies_fast: copying a lane costs less than parking it.
+        store: holds the slots' contents.
+        num_slots: how many there are.
+        park_bytes: host memory for what does not fit into slots.
+        packed: busy slots should be neighbours.
+        copies_fast: copying a slot costs less than parking it.
         window: tokens that a sliding window looks at; 0 without one.
         grid: prefixes are shared in multiples of so many tokens.
     """
 
     def __init__(
         self,
-        store: LaneStore,
+        store: SlotStore,
         *,
-        num_lanes: int,
+        num_slots: int,
         park_bytes: int,
         packed: bool,
         copies_fast: bool = False,
         window: int = 0,
         grid: int = 1,
     ) -> None:
-        self.lanes = [Lane(index) for index in range(num_lanes)]
+        self.slots = [Slot(index) for index in range(num_slots)]
         self.parking = Parking(park_bytes)
         self._store = store
         self._packed = packed
@@ -88,93 +88,93 @@ class KvCache:
         self._uses = 0
 
     @property
-    def has_free_lane(self) -> bool:
+    def has_free_slot(self) -> bool:
         """Whether another conversation can be worked on."""
-        return any(not lane.is_busy for lane in self.lanes)
+        return any(not slot.is_busy for slot in self.slots)
 
     @property
     def num_tokens(self) -> int:
-        """Tokens in all lanes."""
-        return sum(len(lane.token_ids) for lane in self.lanes)
+        """Tokens in all slots."""
+        return sum(len(slot.token_ids) for slot in self.slots)
 
     def matched(self, session: str, token_ids: Sequence[int]) -> int:
         """How many tokens of a prompt `acquire` would find."""
         source = self._best_source(session, token_ids)
         return source.matched if source is not None else 0
 
-    def acquire(self, session: str, token_ids: Sequence[int]) -> tuple[Lane, int]:
-        """A busy lane with as much of a prompt as was evaluated before.
+    def acquire(self, session: str, token_ids: Sequence[int]) -> tuple[Slot, int]:
+        """A busy slot with as much of a prompt as was evaluated before.
 
-        The last token is left out: its logits are what comes next. There must be a free lane.
+        The last token is left out: its logits are what comes next. There must be a free slot.
 
         Returns:
-            The lane, and how many tokens it holds.
+            The slot, and how many tokens it holds.
         """
         source = self._best_source(session, token_ids)
-        lane = self._choose_lane(session)
-        if source is None or source.place is not lane or not source.is_own:
-            self._fill(lane, session, source)
+        slot = self._choose_slot(session)
+        if source is None or source.place is not slot or not source.is_own:
+            self._fill(slot, session, source)
         if source is not None:
-            self._cut(lane, source.matched)
-            self._keep_prefix(lane, source)
-        self._forget_others(session, lane)
-        lane.session, lane.is_busy = session, True
-        self._touch(lane)
-        return lane, len(lane.token_ids)
+            self._cut(slot, source.matched)
+            self._keep_prefix(slot, source)
+        self._forget_others(session, slot)
+        slot.session, slot.is_busy = session, True
+        self._touch(slot)
+        return slot, len(slot.token_ids)
 
-    def release(self, lane: Lane) -> None:
+    def release(self, slot: Slot) -> None:
         """A conversation idles; what was evaluated stays."""
-        lane.is_busy = False
-        self._touch(lane)
+        slot.is_busy = False
+        self._touch(slot)
 
-    def resync(self, lane: Lane) -> int:
-        """After a failed step: bring a lane back to the tokens it is known to hold.
+    def resync(self, slot: Slot) -> int:
+        """After a failed step: bring a slot back to the tokens it is known to hold.
 
         Returns:
             How many it holds now; 0 if it had to be cleared.
         """
-        if not self._store.truncate(lane.index, len(lane.token_ids)):
-            self._clear(lane)
-        return len(lane.token_ids)
+        if not self._store.truncate(slot.index, len(slot.token_ids)):
+            self._clear(slot)
+        return len(slot.token_ids)
 
-    def scrub(self, spoilt: Sequence[Lane]) -> None:
-        """Empty busy lanes that hold what is no number, so that it reaches nobody.
+    def scrub(self, spoilt: Sequence[Slot]) -> None:
+        """Empty busy slots that hold what is no number, so that it reaches nobody.
 
         What begins as they do may hold it, too, and is forgotten. Idle conversations are parked.
         """
         self.park_idle()
-        for lane in spoilt:
-            self.parking.forget(lane.token_ids, MIN_SHARED)
-            lane.token_ids = []
-        states = [(lane, self._store.save(lane.index)) for lane in self.lanes if lane.token_ids]
+        for slot in spoilt:
+            self.parking.forget(slot.token_ids, MIN_SHARED)
+            slot.token_ids = []
+        states = [(slot, self._store.save(slot.index)) for slot in self.slots if slot.token_ids]
         self._store.wipe()
-        for lane, state in states:
-            if not self._store.load(lane.index, state):
-                lane.token_ids = []
+        for slot, state in states:
+            if not self._store.load(slot.index, state):
+                slot.token_ids = []
 
     def park_idle(self) -> bool:
-        """Empty the lanes of idle conversations; False if there were none."""
-        idle = [lane for lane in self.lanes if not lane.is_busy and lane.token_ids]
-        for lane in idle:
-            self._vacate(lane)
+        """Empty the slots of idle conversations; False if there were none."""
+        idle = [slot for slot in self.slots if not slot.is_busy and slot.token_ids]
+        for slot in idle:
+            self._vacate(slot)
         return bool(idle)
 
-    def park(self, lane: Lane) -> None:
-        """Take a busy conversation out of its lane."""
-        lane.is_busy = False
-        self._vacate(lane)
+    def park(self, slot: Slot) -> None:
+        """Take a busy conversation out of its slot."""
+        slot.is_busy = False
+        self._vacate(slot)
 
     def clear_all(self) -> None:
-        """Forget what all lanes hold."""
-        for lane in self.lanes:
-            self._clear(lane)
-            lane.is_busy = False
+        """Forget what all slots hold."""
+        for slot in self.slots:
+            self._clear(slot)
+            slot.is_busy = False
 
-    def compact(self) -> list[tuple[Lane, Lane]]:
-        """Make busy lanes neighbours again; returns the moves, from and to."""
+    def compact(self) -> list[tuple[Slot, Slot]]:
+        """Make busy slots neighbours again; returns the moves, from and to."""
         moves = []
         while self._packed and (gap := self._gap()) is not None:
-            edge = min(self._edges(), key=lambda lane: len(lane.token_ids))
+            edge = min(self._edges(), key=lambda slot: len(slot.token_ids))
             self._make_way(gap)
             if not self._store.copy(edge.index, gap.index):
                 break
@@ -186,7 +186,7 @@ class KvCache:
         return moves
 
     def has_gap(self) -> bool:
-        """Whether an idle lane lies between busy ones, and that matters."""
+        """Whether an idle slot lies between busy ones, and that matters."""
         return self._packed and self._gap() is not None
 
     # Where a prompt's beginning is found.
@@ -222,130 +222,130 @@ class KvCache:
         """Whether the next token finds all that it looks at: its window counts itself."""
         return first <= max(0, length - self._window + 1)
 
-    def _places(self, session: str) -> Iterator[tuple[Lane | Parked, bool]]:
+    def _places(self, session: str) -> Iterator[tuple[Slot | Parked, bool]]:
         """Everything that has been evaluated; the conversation's own first."""
-        own_lane, own_parked = self._resident(session), self.parking.of(session)
-        if own_lane is not None:
-            yield own_lane, True
+        own_slot, own_parked = self._resident(session), self.parking.of(session)
+        if own_slot is not None:
+            yield own_slot, True
         if own_parked is not None:
             yield own_parked, True
-        yield from ((lane, False) for lane in self.lanes if lane is not own_lane)
+        yield from ((slot, False) for slot in self.slots if slot is not own_slot)
         yield from ((parked, False) for parked in self.parking.recent(_LOOKED_AT))
 
-    def _resident(self, session: str) -> Lane | None:
-        mine = (lane for lane in self.lanes if lane.session == session and not lane.is_busy)
+    def _resident(self, session: str) -> Slot | None:
+        mine = (slot for slot in self.slots if slot.session == session and not slot.is_busy)
         return next(mine, None)
 
-    # Lanes.
+    # Slots.
 
-    def _choose_lane(self, session: str) -> Lane:
-        """A free lane: its own, beside busy ones, empty, used longest ago."""
-        free = [lane for lane in self.lanes if not lane.is_busy]
-        near = [lane for lane in free if self._is_near(lane)] or free
+    def _choose_slot(self, session: str) -> Slot:
+        """A free slot: its own, beside busy ones, empty, used longest ago."""
+        free = [slot for slot in self.slots if not slot.is_busy]
+        near = [slot for slot in free if self._is_near(slot)] or free
         return min(
             near,
-            key=lambda lane: (
-                lane.session != session or not lane.token_ids,
-                bool(lane.token_ids),
-                lane.last_used,
-                lane.index,
+            key=lambda slot: (
+                slot.session != session or not slot.token_ids,
+                bool(slot.token_ids),
+                slot.last_used,
+                slot.index,
             ),
         )
 
-    def _is_near(self, lane: Lane) -> bool:
+    def _is_near(self, slot: Slot) -> bool:
         busy = self._busy_indexes()
-        return not self._packed or not busy or busy[0] - 1 <= lane.index <= busy[-1] + 1
+        return not self._packed or not busy or busy[0] - 1 <= slot.index <= busy[-1] + 1
 
     def _busy_indexes(self) -> list[int]:
-        return [lane.index for lane in self.lanes if lane.is_busy]
+        return [slot.index for slot in self.slots if slot.is_busy]
 
-    def _edges(self) -> tuple[Lane, Lane]:
+    def _edges(self) -> tuple[Slot, Slot]:
         busy = self._busy_indexes()
-        return self.lanes[busy[0]], self.lanes[busy[-1]]
+        return self.slots[busy[0]], self.slots[busy[-1]]
 
-    def _gap(self) -> Lane | None:
+    def _gap(self) -> Slot | None:
         busy = self._busy_indexes()
-        between = self.lanes[busy[0] : busy[-1]] if busy else []
-        return next((lane for lane in between if not lane.is_busy), None)
+        between = self.slots[busy[0] : busy[-1]] if busy else []
+        return next((slot for slot in between if not slot.is_busy), None)
 
-    def _touch(self, lane: Lane) -> None:
+    def _touch(self, slot: Slot) -> None:
         self._uses += 1
-        lane.last_used = self._uses
+        slot.last_used = self._uses
 
     # Contents.
 
-    def _fill(self, lane: Lane, session: str, source: _Source | None) -> None:
-        """Let a lane hold what a source holds, or nothing."""
+    def _fill(self, slot: Slot, session: str, source: _Source | None) -> None:
+        """Let a slot hold what a source holds, or nothing."""
         place = source.place if source is not None else None
-        if place is lane:
+        if place is slot:
             # It lies here already, as another conversation's.
-            self._park_content(lane)
+            self._park_content(slot)
             return
         if isinstance(place, Parked):
             self.parking.touch(place)
-        self._vacate(lane, unless=session)
-        if isinstance(place, Lane):
-            is_filled = self._store.copy(place.index, lane.index)
+        self._vacate(slot, unless=session)
+        if isinstance(place, Slot):
+            is_filled = self._store.copy(place.index, slot.index)
         else:
-            is_filled = place is not None and self._store.load(lane.index, place.state)
+            is_filled = place is not None and self._store.load(slot.index, place.state)
         if place is not None and is_filled:
-            lane.token_ids = list(place.token_ids)
+            slot.token_ids = list(place.token_ids)
 
-    def _make_way(self, lane: Lane) -> None:
-        """Empty a lane; an idle conversation in it goes to another lane, or is parked."""
-        empty = next((one for one in self.lanes if not one.token_ids and not one.is_busy), None)
-        if empty is None or not lane.token_ids or not self._copies_fast:
-            self._vacate(lane)
-        elif self._store.copy(lane.index, empty.index):
-            empty.token_ids, empty.session = lane.token_ids, lane.session
-            empty.last_used = lane.last_used
-            self._clear(lane)
+    def _make_way(self, slot: Slot) -> None:
+        """Empty a slot; an idle conversation in it goes to another slot, or is parked."""
+        empty = next((one for one in self.slots if not one.token_ids and not one.is_busy), None)
+        if empty is None or not slot.token_ids or not self._copies_fast:
+            self._vacate(slot)
+        elif self._store.copy(slot.index, empty.index):
+            empty.token_ids, empty.session = slot.token_ids, slot.session
+            empty.last_used = slot.last_used
+            self._clear(slot)
 
-    def _vacate(self, lane: Lane, unless: str | None = None) -> None:
-        """Empty a lane; its conversation is parked, `unless` it is this one."""
-        if lane.session != unless:
-            self._park_content(lane)
-        self._clear(lane)
+    def _vacate(self, slot: Slot, unless: str | None = None) -> None:
+        """Empty a slot; its conversation is parked, `unless` it is this one."""
+        if slot.session != unless:
+            self._park_content(slot)
+        self._clear(slot)
 
-    def _park_content(self, lane: Lane) -> None:
-        """Keep what a conversation has in a lane; it stays there, too."""
-        if lane.token_ids and lane.session is not None:
-            self.parking.put(self._saved(lane, lane.session))
+    def _park_content(self, slot: Slot) -> None:
+        """Keep what a conversation has in a slot; it stays there, too."""
+        if slot.token_ids and slot.session is not None:
+            self.parking.put(self._saved(slot, slot.session))
 
-    def _saved(self, lane: Lane, session: str | None) -> Parked:
-        """A lane's content; what its window has passed is not in it."""
+    def _saved(self, slot: Slot, session: str | None) -> Parked:
+        """A slot's content; what its window has passed is not in it."""
         first = 0
         if self._window:
-            first = max(self._store.first(lane.index), len(lane.token_ids) - self._window)
-        state = self._store.save(lane.index)
-        return Parked(session, list(lane.token_ids), state, first)
+            first = max(self._store.first(slot.index), len(slot.token_ids) - self._window)
+        state = self._store.save(slot.index)
+        return Parked(session, list(slot.token_ids), state, first)
 
-    def _clear(self, lane: Lane) -> None:
-        self._store.clear(lane.index)
-        lane.token_ids, lane.session = [], None
+    def _clear(self, slot: Slot) -> None:
+        self._store.clear(slot.index)
+        slot.token_ids, slot.session = [], None
 
-    def _cut(self, lane: Lane, length: int) -> None:
-        """Keep the first tokens of a lane; none at all if the model cannot forget a part."""
-        if len(lane.token_ids) <= length:
+    def _cut(self, slot: Slot, length: int) -> None:
+        """Keep the first tokens of a slot; none at all if the model cannot forget a part."""
+        if len(slot.token_ids) <= length:
             return
-        if self._store.truncate(lane.index, length):
-            del lane.token_ids[length:]
-            if not self._is_whole(self._store.first(lane.index) if self._window else 0, length):
+        if self._store.truncate(slot.index, length):
+            del slot.token_ids[length:]
+            if not self._is_whole(self._store.first(slot.index) if self._window else 0, length):
                 # It came here through a saved state, which lacks what its window had passed.
-                self._clear(lane)
+                self._clear(slot)
         else:
             self._can_truncate = False
-            self._clear(lane)
+            self._clear(slot)
 
-    def _keep_prefix(self, lane: Lane, source: _Source) -> None:
+    def _keep_prefix(self, slot: Slot, source: _Source) -> None:
         """Park a shared prefix by itself: the next one who shares it copies no more than that."""
-        if source.is_own or source.is_whole or len(lane.token_ids) < MIN_SHARED:
+        if source.is_own or source.is_whole or len(slot.token_ids) < MIN_SHARED:
             return
-        self.parking.put(self._saved(lane, None))
+        self.parking.put(self._saved(slot, None))
 
-    def _forget_others(self, session: str, lane: Lane) -> None:
+    def _forget_others(self, session: str, slot: Slot) -> None:
         """A conversation is in one place only; what stays behind elsewhere is out of date."""
         self.parking.pop(session)
-        for other in self.lanes:
-            if other is not lane and other.session == session and not other.is_busy:
+        for other in self.slots:
+            if other is not slot and other.session == session and not other.is_busy:
                 self._clear(other)

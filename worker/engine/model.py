@@ -1,4 +1,4 @@
-"""llama.cpp's low-level API behind a small class: evaluation in lanes, their states, samplers.
+"""llama.cpp's low-level API behind a small class: evaluation in slots, their states, samplers.
 
 The only file that decodes. Nothing here is safe to call from two threads, except for `vocabulary`.
 """
@@ -54,7 +54,7 @@ class LlamaModel:
     """
 
     def __init__(self, options: ModelOptions) -> None:
-        self.num_lanes = options.lanes
+        self.num_slots = options.slots
         self.batch_size = options.step_tokens
         self.packed = not options.unified
         self.native_s = 0.0
@@ -65,10 +65,10 @@ class LlamaModel:
         found = gpus()
         self._model = load_model(options.path, model_params(options, found))
         check_generates(self._model, options.path)
-        self.lane_size, warning = window_of(self._model, options.window)
+        self.slot_size, warning = window_of(self._model, options.window)
         if warning is not None:
             log.warning("%s", warning)
-        options = replace(options, window=self.lane_size)
+        options = replace(options, window=self.slot_size)
         self.context = self._make_context(options, found)
         self.placement = self._find_placement(options, found)
         self._memory = llama_cpp.llama_get_memory(self.context)
@@ -88,7 +88,7 @@ class LlamaModel:
         params = context_params(options, found)
         needed, device = cache_bytes(self._model, options), self._device(options, found)
         size = (
-            f"{options.lanes} conversations of {options.window} tokens take about "
+            f"{options.slots} conversations of {options.window} tokens take about "
             f"{needed >> 20:,} MiB (PALAVER_SLOTS, PALAVER_CONTEXT_LENGTH)"
         )
         if needed > device.free_bytes:
@@ -125,9 +125,9 @@ class LlamaModel:
         )
 
     def _can_copy_in_place(self, options: ModelOptions, *, is_on_gpu: bool) -> bool:
-        """Whether lanes are copied where they lie.
+        """Whether slots are copied where they lie.
 
-        That copies a lane's whole buffer: much faster than through the host on a GPU, and slower
+        That copies a slot's whole buffer: much faster than through the host on a GPU, and slower
         than copying the tokens in it on a CPU; but a saved state lacks what a sliding window has
         passed, and a copy does not. States that are no caches cannot be taken back.
         """
@@ -146,7 +146,7 @@ class LlamaModel:
         Returns:
             Tokens of a step, and the seconds that they took.
         """
-        size = min(_WARM_UP, self.batch_size, self.lane_size)
+        size = min(_WARM_UP, self.batch_size, self.slot_size)
         part, seconds = Part(0, 0, [0] * size, True), 0.0
         for _ in range(2):
             began = time.monotonic()
@@ -204,23 +204,25 @@ class LlamaModel:
             self._logits = np.ctypeslib.as_array(pointer, shape=shape)
         return self._logits
 
-    def save(self, lane: int) -> State:
-        self._settle(lane)
+    def save(self, slot_id: int) -> State:
+        self._settle(slot_id)
         with self._native():
-            size = llama_cpp.llama_state_seq_get_size(self.context, lane)
+            size = llama_cpp.llama_state_seq_get_size(self.context, slot_id)
             state = np.empty(size, np.uint8)
-            written = llama_cpp.llama_state_seq_get_data(self.context, _bytes_at(state), size, lane)
+            written = llama_cpp.llama_state_seq_get_data(
+                self.context, _bytes_at(state), size, slot_id
+            )
         return state[:written]
 
-    def load(self, lane: int, state: State) -> bool:
+    def load(self, slot_id: int, state: State) -> bool:
         assert isinstance(state, np.ndarray)
-        self._settle(lane)
+        self._settle(slot_id)
         with self._native():
             read = llama_cpp.llama_state_seq_set_data(
-                self.context, _bytes_at(state), len(state), lane
+                self.context, _bytes_at(state), len(state), slot_id
             )
         if not read:
-            self.clear(lane)
+            self.clear(slot_id)
         return bool(read)
 
     def copy(self, source: int, target: int) -> bool:
@@ -232,32 +234,32 @@ class LlamaModel:
         self._copying |= {source, target}
         return True
 
-    def _settle(self, lane: int) -> None:
-        """See that what a lane holds is really there: another evaluation, if need be for nothing.
+    def _settle(self, slot_id: int) -> None:
+        """See that what a slot holds is really there: another evaluation, if need be for nothing.
 
         Raises:
-            EvaluationFailed: no lane has room for a token.
+            EvaluationFailed: no slot has room for a token.
         """
-        if lane not in self._copying:
+        if slot_id not in self._copying:
             return
-        for candidate in range(self.num_lanes):
+        for candidate in range(self.num_slots):
             length = llama_cpp.llama_memory_seq_pos_max(self._memory, candidate) + 1
-            if length < self.lane_size:
+            if length < self.slot_size:
                 self.evaluate([Part(candidate, length, [0], False)])
                 self.truncate(candidate, length)
                 return
-        raise EvaluationFailed("no lane has room left")
+        raise EvaluationFailed("no slot has room left")
 
-    def first(self, lane: int) -> int:
-        position = int(llama_cpp.llama_memory_seq_pos_min(self._memory, lane))
+    def first(self, slot_id: int) -> int:
+        position = int(llama_cpp.llama_memory_seq_pos_min(self._memory, slot_id))
         # Cut back behind its window, a saved state has nothing left: no length of it is whole.
-        return position if position >= 0 else self.lane_size
+        return position if position >= 0 else self.slot_size
 
-    def truncate(self, lane: int, length: int) -> bool:
-        return bool(llama_cpp.llama_memory_seq_rm(self._memory, lane, length, -1))
+    def truncate(self, slot_id: int, length: int) -> bool:
+        return bool(llama_cpp.llama_memory_seq_rm(self._memory, slot_id, length, -1))
 
-    def clear(self, lane: int) -> None:
-        llama_cpp.llama_memory_seq_rm(self._memory, lane, -1, -1)
+    def clear(self, slot_id: int) -> None:
+        llama_cpp.llama_memory_seq_rm(self._memory, slot_id, -1, -1)
 
     def wipe(self) -> None:
         with self._native():

@@ -134,7 +134,7 @@ def cache_bytes(model: Any, options: ModelOptions) -> int:
     heads = max(1, int(llama_cpp.llama_model_n_head(model)))
     head_size = int(llama_cpp.llama_model_n_embd(model)) // heads
     row = head_size * int(llama_cpp.llama_model_n_head_kv(model))
-    tokens = options.window * options.lanes
+    tokens = options.window * options.slots
     return tokens * int(llama_cpp.llama_model_n_layer(model)) * row * 2 * 2
 
 

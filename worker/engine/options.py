@@ -19,16 +19,16 @@ class ModelOptions:
 
     Args:
         path: the GGUF file.
-        window: tokens of prompt and reply together: the size of a lane. 0 is what the model was
+        window: tokens of prompt and reply together: the size of a slot. 0 is what the model was
             trained for; it is never more than that.
         threads: for evaluation on the CPU.
-        lanes: conversations in the KV cache together.
+        slots: conversations in the KV cache together.
         gpu_layers: layers to put on the GPU; -1 is all. Without a GPU build it has no effect.
         device: which GPU, counted from 0; taken modulo their number.
         batch: most tokens evaluated in one step.
-        unified: lanes share one KV buffer instead of having one each (docs/decisions/0010).
+        unified: slots share one KV buffer instead of having one each (docs/decisions/0010).
         flash_attention: None is what is faster: where it can be on a GPU, not on a CPU.
-        device_copies: copy lanes where they lie, not through the host; None is what is faster.
+        device_copies: copy slots where they lie, not through the host; None is what is faster.
         drawing_threads: that look for tokens to draw; None is what is faster.
         gpu_threads: for what the CPU evaluates where all layers are on a GPU; None is what is
             faster.
@@ -37,7 +37,7 @@ class ModelOptions:
     path: Path
     window: int
     threads: int
-    lanes: int = 1
+    slots: int = 1
     gpu_layers: int = -1
     device: int = 0
     batch: int = 512
@@ -49,8 +49,8 @@ class ModelOptions:
 
     @property
     def step_tokens(self) -> int:
-        """Most tokens of a step: a token of each lane must fit."""
-        return max(self.batch, self.lanes)
+        """Most tokens of a step: a token of each slot must fit."""
+        return max(self.batch, self.slots)
 
 
 def context_params(options: ModelOptions, found: Sequence[Device]) -> Any:
@@ -60,12 +60,12 @@ def context_params(options: ModelOptions, found: Sequence[Device]) -> Any:
         found: the GPUs of this machine.
     """
     params = llama_cpp.llama_context_default_params()
-    params.n_ctx = options.window * options.lanes
+    params.n_ctx = options.window * options.slots
     params.n_batch = params.n_ubatch = options.step_tokens
-    params.n_seq_max = options.lanes
+    params.n_seq_max = options.slots
     params.kv_unified = options.unified
     params.flash_attn_type = _flash_attention(options, found)
-    # Whole caches also for sliding windows: lanes are cut and gone on with anywhere.
+    # Whole caches also for sliding windows: slots are cut and gone on with anywhere.
     params.swa_full = True
     # One governs single tokens, the other everything longer.
     params.n_threads = params.n_threads_batch = _threads(options, found)

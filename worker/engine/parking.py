@@ -1,4 +1,4 @@
-"""Contents of lanes in host memory: conversations that idle, and prefixes that many share."""
+"""Contents of slots in host memory: conversations that idle, and prefixes that many share."""
 
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -11,9 +11,9 @@ from worker.engine.prefixes import common_prefix
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """What a lane held: `session` is None for a prefix that belongs to nobody.
+    """What a slot held: `session` is None for a prefix that belongs to nobody.
 
-    `first` is the position from which on all of it is there (`LaneStore.first`).
+    `first` is the position from which on all of it is there (`SlotStore.first`).
     """
 
     session: str | None

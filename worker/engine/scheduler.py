@@ -22,15 +22,15 @@ class Work:
     num_tokens: int
 
     def part(self) -> Part:
-        """What its lane does in a step."""
+        """What its slot does in a step."""
         sequence, start = self.sequence, self.sequence.num_computed
-        assert sequence.lane is not None, "it runs"
+        assert sequence.slot is not None, "it runs"
         size = self.num_tokens
         if size > 1:
             size = min(size, sequence.num_until_border)
         token_ids = sequence.token_ids[start : start + size]
         is_last = start + size == len(sequence.token_ids)
-        return Part(sequence.lane.index, start, token_ids, is_last and not sequence.is_background)
+        return Part(sequence.slot.index, start, token_ids, is_last and not sequence.is_background)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +47,10 @@ class Step:
 
 
 class Scheduler:
-    """The sequences that wait for a lane, and those that have one.
+    """The sequences that wait for a slot, and those that have one.
 
     Args:
-        packed: neighbours in lanes are evaluated in one pass, so that gaps should be filled.
+        packed: neighbours in slots are evaluated in one pass, so that gaps should be filled.
         grid: if set, chunks end at multiples of it, whatever else happens.
     """
 
@@ -58,7 +58,7 @@ class Scheduler:
         self.waiting: deque[Sequence] = deque()
         self.running: list[Sequence] = []
         self.is_full = False
-        """Whether a reply had to give its lane back: until another one ends, nobody gets one."""
+        """Whether a reply had to give its slot back: until another one ends, nobody gets one."""
         self._packed = packed
         self._grid = grid
 
@@ -69,13 +69,13 @@ class Scheduler:
 
     @property
     def active(self) -> list[Sequence]:
-        """Those that are evaluated; the others keep their lanes meanwhile."""
+        """Those that are evaluated; the others keep their slots meanwhile."""
         alone = self.alone
         return [alone] if alone is not None else self.running
 
     @property
     def candidates(self) -> list[Sequence]:
-        """Those that may be given a lane, in order."""
+        """Those that may be given a slot, in order."""
         if self.alone is not None:
             return []
         return [one for one in self.waiting if one.is_alone][:1] or list(self.waiting)
@@ -102,8 +102,8 @@ class Scheduler:
         prefills = self._prefills(prompts, budget)
         if prompts and self._packed and self._grid is None:
             decodes += self._between(decodes, prompts)
-        # Only lanes that follow each other are evaluated in one pass.
-        return Step(sorted(decodes, key=_lane_index), prefills)
+        # Only slots that follow each other are evaluated in one pass.
+        return Step(sorted(decodes, key=_slot_index), prefills)
 
     def _prefills(self, prompts: list[Sequence], budget: int) -> list[Work]:
         chosen: list[Work] = []
@@ -127,19 +127,19 @@ class Scheduler:
 
     def _between(self, decodes: list[Work], prompts: list[Sequence]) -> list[Work]:
         """One token of each prompt that lies between decodes: a gap would cost a whole pass."""
-        indexes = [_lane_index(work) for work in decodes]
+        indexes = [_slot_index(work) for work in decodes]
         if not indexes:
             return []
         low, high = min(indexes), max(indexes)
         return [
             Work(one, 1)
             for one in prompts
-            if one.num_remaining > 2 and one.lane is not None and low < one.lane.index < high
+            if one.num_remaining > 2 and one.slot is not None and low < one.slot.index < high
         ]
 
 
-def _lane_index(work: Work) -> int:
-    return work.sequence.lane.index if work.sequence.lane is not None else -1
+def _slot_index(work: Work) -> int:
+    return work.sequence.slot.index if work.sequence.slot is not None else -1
 
 
 def _urgency(sequence: Sequence) -> int:

@@ -8,7 +8,7 @@ from typing import Final
 from worker.engine.backend import TokenSampler, Vocabulary
 from worker.engine.detokenizer import Decoded, Detokenizer
 from worker.engine.interface import End, EngineError, FinishReason, GenerationRequest, Piece
-from worker.engine.kv_cache import Lane
+from worker.engine.kv_cache import Slot
 
 Sink = Callable[[Piece | EngineError], None]
 
@@ -34,7 +34,7 @@ class Sequence:
     ) -> None:
         self.request: Final = request
         self.token_ids = [*request.prompt, *request.emitted]
-        self.lane: Lane | None = None
+        self.slot: Slot | None = None
         self.num_cached: int | None = None
         self.border: int | None = None
         """Length at which others wait to share what is evaluated."""
@@ -64,8 +64,8 @@ class Sequence:
 
     @property
     def num_computed(self) -> int:
-        """Tokens that are in its lane."""
-        return len(self.lane.token_ids) if self.lane is not None else 0
+        """Tokens that are in its slot."""
+        return len(self.slot.token_ids) if self.slot is not None else 0
 
     @property
     def num_remaining(self) -> int:
@@ -84,18 +84,18 @@ class Sequence:
         """Length of the reply so far, in tokens."""
         return len(self.token_ids) - len(self.request.prompt)
 
-    def begin(self, lane: Lane, num_cached: int) -> None:
-        """It was given a lane that holds so many of its tokens."""
-        self.lane = lane
+    def begin(self, slot: Slot, num_cached: int) -> None:
+        """It was given a slot that holds so many of its tokens."""
+        self.slot = slot
         if self.num_cached is None:
             self.num_cached = min(num_cached, len(self.request.prompt))
 
-    def advance(self, lane: Lane, token_ids: Iterable[int]) -> None:
-        """Its next tokens have been evaluated in its lane."""
-        prompt, before = len(self.request.prompt), len(lane.token_ids)
-        lane.token_ids.extend(token_ids)
+    def advance(self, slot: Slot, token_ids: Iterable[int]) -> None:
+        """Its next tokens have been evaluated in its slot."""
+        prompt, before = len(self.request.prompt), len(slot.token_ids)
+        slot.token_ids.extend(token_ids)
         if before < prompt:
-            new = min(len(lane.token_ids), prompt) - before
+            new = min(len(slot.token_ids), prompt) - before
             # A reply that had to make room is evaluated anew, which is not its owner's doing.
             self.request.meter.evaluated = min(prompt, self.request.meter.evaluated + new)
 

@@ -11,14 +11,14 @@ class EngineStats:
 
     Args:
         steps: passes over the weights.
-        running, waiting: replies under way, and those that wait for a lane.
+        running, waiting: replies under way, and those that wait for a slot.
         evaluated, cached, generated: tokens: prompt tokens evaluated, those that were there
             already, and reply tokens.
         lane_tokens: tokens in the KV cache now.
         lane_capacity: tokens that fit into it.
         parked: conversations and prefixes in host memory.
         parked_bytes: what they take.
-        preemptions: replies that had to give their lane back for a while.
+        preemptions: replies that had to give their slot back for a while.
         step_ms: median of the last passes.
         batch_fill: mean number of replies in a decoding pass.
         host_share: share of the time in steps that was not spent in the library.

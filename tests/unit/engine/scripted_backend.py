@@ -1,6 +1,6 @@
-"""A backend without a model: lanes are lists, the next token a function of all that is in one.
+"""A backend without a model: slots are lists, the next token a function of all that is in one.
 
-A lane with a wrong token in it therefore draws other tokens from there on, so that comparing
+A slot with a wrong token in it therefore draws other tokens from there on, so that comparing
 replies with `reply_to` finds any mistake in the cache.
 """
 
@@ -19,7 +19,7 @@ Fault = Callable[[Sequence[Part]], EngineError | None]
 
 
 def next_token(content: Sequence[int]) -> int:
-    """What is drawn behind a lane's content; now and then the end."""
+    """What is drawn behind a slot's content; now and then the end."""
     mixed = 7
     for token in content:
         mixed = (mixed * 31 + token + 1) % 1_000_003
@@ -52,7 +52,7 @@ class ScriptedBackend:
     """See the module.
 
     Args:
-        cells: tokens that fit into all lanes together, as in a unified KV cache.
+        cells: tokens that fit into all slots together, as in a unified KV cache.
         can_truncate: false for what a recurrent model does.
     """
 
@@ -60,8 +60,8 @@ class ScriptedBackend:
 
     def __init__(
         self,
-        num_lanes: int = 4,
-        lane_size: int = 500,
+        num_slots: int = 4,
+        slot_size: int = 500,
         *,
         batch_size: int = 64,
         packed: bool = True,
@@ -70,19 +70,19 @@ class ScriptedBackend:
         copies_fast: bool = False,
         window: int = 0,
     ) -> None:
-        self.num_lanes, self.lane_size = num_lanes, lane_size
+        self.num_slots, self.slot_size = num_slots, slot_size
         self.batch_size, self.packed = batch_size, packed
         self.copies_fast = copies_fast
         self.window = window
-        self.firsts = [0] * num_lanes
-        self.content: list[list[int]] = [[] for _ in range(num_lanes)]
+        self.firsts = [0] * num_slots
+        self.content: list[list[int]] = [[] for _ in range(num_slots)]
         self.spoilt: set[int] = set()
-        """Lanes whose buffers hold what is no number, also where nothing looks at."""
+        """Slots whose buffers hold what is no number, also where nothing looks at."""
         self.steps: list[list[Part]] = []
         self.samplers: list[Silent] = []
         self.num_saved = self.num_loaded = self.num_copied = 0
         self.fault: Fault = lambda _: None
-        self._cells = num_lanes * lane_size if cells is None else cells
+        self._cells = num_slots * slot_size if cells is None else cells
         self._can_truncate = can_truncate
         self._outputs: list[int] = []
 
@@ -101,83 +101,83 @@ class ScriptedBackend:
     def evaluate(self, parts: Sequence[Part]) -> None:
         count = sum(len(part.token_ids) for part in parts)
         assert 0 < count <= self.batch_size
-        assert len({part.lane for part in parts}) == len(parts)
+        assert len({part.slot_id for part in parts}) == len(parts)
         for part in parts:
-            assert part.start == len(self.content[part.lane]), "a gap or an overlap in a lane"
+            assert part.start == len(self.content[part.slot_id]), "a gap or an overlap in a slot"
             assert part.token_ids
             seen = part.start - self.window + 1
-            assert self.firsts[part.lane] <= max(0, seen), "the window looks at what is missing"
+            assert self.firsts[part.slot_id] <= max(0, seen), "the window looks at what is missing"
         if sum(map(len, self.content)) + count > self._cells:
             raise NoRoom("full")
         error = self.fault(parts)
         if error is not None:
             if isinstance(error, EvaluationFailed):
                 # As llama.cpp does: some of it was processed.
-                self.content[parts[0].lane] += parts[0].token_ids
+                self.content[parts[0].slot_id] += parts[0].token_ids
             raise error
         for part in parts:
-            self.content[part.lane] += part.token_ids
-            self._spoil(part.lane)
+            self.content[part.slot_id] += part.token_ids
+            self._spoil(part.slot_id)
         self.steps.append(list(parts))
-        self._outputs = [part.lane for part in parts if part.sampled]
+        self._outputs = [part.slot_id for part in parts if part.sampled]
 
     def draw(self, samplers: Sequence[TokenSampler]) -> list[int | EngineError]:
         assert len(samplers) == len(self._outputs)
         return [self._drawn(*pair) for pair in zip(self._outputs, samplers, strict=True)]
 
-    def _drawn(self, lane: int, sampler: TokenSampler) -> int | EngineError:
+    def _drawn(self, slot_id: int, sampler: TokenSampler) -> int | EngineError:
         assert isinstance(sampler, Silent)
         assert not sampler.is_closed
-        if lane in self.spoilt:
+        if slot_id in self.spoilt:
             return NotFinite("no number")
-        return next_token(self.content[lane])
+        return next_token(self.content[slot_id])
 
-    def save(self, lane: int) -> State:
+    def save(self, slot_id: int) -> State:
         self.num_saved += 1
-        content = self.content[lane]
-        first = self.firsts[lane]
+        content = self.content[slot_id]
+        first = self.firsts[slot_id]
         if self.window:
             first = max(first, len(content) - self.window)
         return b"".join(token.to_bytes(BYTES_PER_TOKEN) for token in (*content, first))
 
-    def load(self, lane: int, state: State) -> bool:
+    def load(self, slot_id: int, state: State) -> bool:
         assert isinstance(state, bytes)
         self.num_loaded += 1
-        *self.content[lane], self.firsts[lane] = (
+        *self.content[slot_id], self.firsts[slot_id] = (
             int.from_bytes(state[at : at + BYTES_PER_TOKEN])
             for at in range(0, len(state), BYTES_PER_TOKEN)
         )
-        self._spoil(lane)
+        self._spoil(slot_id)
         return True
 
-    def _spoil(self, lane: int) -> None:
-        if POISON in self.content[lane]:
-            self.spoilt.add(lane)
+    def _spoil(self, slot_id: int) -> None:
+        if POISON in self.content[slot_id]:
+            self.spoilt.add(slot_id)
 
-    def first(self, lane: int) -> int:
-        return self.firsts[lane]
+    def first(self, slot_id: int) -> int:
+        return self.firsts[slot_id]
 
     def copy(self, source: int, target: int) -> bool:
-        assert not self.content[target], "a lane is copied over another's content"
+        assert not self.content[target], "a slot is copied over another's content"
         self.num_copied += 1
         self.content[target] = list(self.content[source])
         self.firsts[target] = self.firsts[source]
         self.spoilt |= {target} if source in self.spoilt else set()
         return True
 
-    def truncate(self, lane: int, length: int) -> bool:
-        if not self._can_truncate and length < len(self.content[lane]):
+    def truncate(self, slot_id: int, length: int) -> bool:
+        if not self._can_truncate and length < len(self.content[slot_id]):
             return False
-        del self.content[lane][length:]
+        del self.content[slot_id][length:]
         return True
 
-    def clear(self, lane: int) -> None:
-        self.content[lane].clear()
-        self.firsts[lane] = 0
+    def clear(self, slot_id: int) -> None:
+        self.content[slot_id].clear()
+        self.firsts[slot_id] = 0
 
     def wipe(self) -> None:
-        for lane in range(self.num_lanes):
-            self.clear(lane)
+        for slot_id in range(self.num_slots):
+            self.clear(slot_id)
         self.spoilt.clear()
 
     @property
@@ -187,7 +187,7 @@ class ScriptedBackend:
 
     @property
     def widths(self) -> list[int]:
-        """How many lanes each step had."""
+        """How many slots each step had."""
         return [len(step) for step in self.steps]
 
 

@@ -13,9 +13,9 @@ def ask_alone(batcher: Batcher, prompt: tuple[int, ...], until: int) -> Received
     return received
 
 
-def lanes_used(backend: ScriptedBackend, since: int = 0) -> list[set[int]]:
-    """The lanes of each step."""
-    return [{part.lane for part in parts} for parts in backend.steps[since:]]
+def slots_used(backend: ScriptedBackend, since: int = 0) -> list[set[int]]:
+    """The slots of each step."""
+    return [{part.slot_id for part in parts} for parts in backend.steps[since:]]
 
 
 def test_while_one_is_alone_the_others_wait_and_then_go_on() -> None:
@@ -29,12 +29,12 @@ def test_while_one_is_alone_the_others_wait_and_then_go_on() -> None:
     suspect = ask_alone(batcher, next(prompts), 4)
     while len(suspect.token_ids) < 4:
         batcher.tick()
-    assert len(set.union(*lanes_used(backend, before))) == 1
+    assert len(set.union(*slots_used(backend, before))) == 1
     late = ask(batcher, next(prompts), "c", 20)
     drain(batcher)
     for received in (*others, suspect, late):
         assert received.token_ids == reply_to(received.request)
-    assert max(map(len, lanes_used(backend))) > 1, "afterwards they run together"
+    assert max(map(len, slots_used(backend))) > 1, "afterwards they run together"
 
 
 def test_nobody_is_admitted_beside_it() -> None:
@@ -51,8 +51,8 @@ def test_nobody_is_admitted_beside_it() -> None:
     assert late.token_ids == reply_to(late.request)
 
 
-def test_it_waits_for_a_lane_before_those_who_came_earlier() -> None:
-    backend = ScriptedBackend(num_lanes=2)
+def test_it_waits_for_a_slot_before_those_who_came_earlier() -> None:
+    backend = ScriptedBackend(num_slots=2)
     batcher = batcher_on(backend)
     prompts = talkative(30, 20)
     running = [ask(batcher, next(prompts), session, 20) for session in "ab"]

@@ -1,4 +1,4 @@
-"""The tick on a scripted backend: batching, sharing, parking, warming, lanes."""
+"""The tick on a scripted backend: batching, sharing, parking, warming, slots."""
 
 from dataclasses import replace
 
@@ -17,13 +17,13 @@ def test_many_are_decoded_in_one_pass() -> None:
     assert [one.token_ids for one in received] == [reply_to(one.request) for one in received]
     assert max(backend.widths) == 4
     for step in backend.steps:
-        lanes = [part.lane for part in step]
-        assert lanes == sorted(lanes), "only neighbours in order are one pass"
+        slots = [part.slot_id for part in step]
+        assert slots == sorted(slots), "only neighbours in order are one pass"
     assert all(sampler.is_closed for sampler in backend.samplers)
 
 
-def test_who_finds_no_lane_waits() -> None:
-    backend = ScriptedBackend(num_lanes=2)
+def test_who_finds_no_slot_waits() -> None:
+    backend = ScriptedBackend(num_slots=2)
     batcher = batcher_on(backend)
     received = [ask(batcher, text(n, 20), f"{n}") for n in range(5)]
     batcher.tick()
@@ -44,7 +44,7 @@ def test_a_turn_costs_its_new_tokens() -> None:
 
 
 def test_a_parked_conversation_comes_back_by_copy() -> None:
-    backend = ScriptedBackend(num_lanes=1)
+    backend = ScriptedBackend(num_slots=1)
     batcher = batcher_on(backend)
     first = answer(batcher, text(1, 60), "a")
     answer(batcher, text(2, 60), "b")
@@ -54,7 +54,7 @@ def test_a_parked_conversation_comes_back_by_copy() -> None:
 
 
 def test_without_room_to_park_it_is_evaluated_again() -> None:
-    backend = ScriptedBackend(num_lanes=1)
+    backend = ScriptedBackend(num_slots=1)
     batcher = batcher_on(backend, park_bytes=100)
     answer(batcher, text(1, 60), "a")
     answer(batcher, text(2, 60), "b")
@@ -62,8 +62,8 @@ def test_without_room_to_park_it_is_evaluated_again() -> None:
     assert batcher.stats().parked_bytes == 0
 
 
-def test_an_idle_neighbour_keeps_its_lane_while_others_are_empty() -> None:
-    backend = ScriptedBackend(num_lanes=3)
+def test_an_idle_neighbour_keeps_its_slot_while_others_are_empty() -> None:
+    backend = ScriptedBackend(num_slots=3)
     batcher = batcher_on(backend)
     for session in "abc":
         answer(batcher, text(ord(session), 50), session)
@@ -72,7 +72,7 @@ def test_an_idle_neighbour_keeps_its_lane_while_others_are_empty() -> None:
 
 
 def test_a_persona_is_evaluated_once_for_all_who_arrive_together() -> None:
-    backend = ScriptedBackend(num_lanes=4)
+    backend = ScriptedBackend(num_slots=4)
     batcher = batcher_on(backend)
     persona = text(1, 150)
     received = [ask(batcher, (*persona, *text(10 + n, 20)), f"{n}") for n in range(4)]
@@ -82,7 +82,7 @@ def test_a_persona_is_evaluated_once_for_all_who_arrive_together() -> None:
 
 
 def test_a_persona_that_somebody_else_used_before_is_copied() -> None:
-    backend = ScriptedBackend(num_lanes=2)
+    backend = ScriptedBackend(num_slots=2)
     batcher = batcher_on(backend)
     persona = text(1, 100)
     cached = [answer(batcher, (*persona, *text(10 + n, 40)), f"{n}").num_cached for n in range(6)]
@@ -90,7 +90,7 @@ def test_a_persona_that_somebody_else_used_before_is_copied() -> None:
 
 
 def test_a_short_prefix_in_common_is_not_worth_a_copy() -> None:
-    backend = ScriptedBackend(num_lanes=2)
+    backend = ScriptedBackend(num_slots=2)
     batcher = batcher_on(backend)
     answer(batcher, (*text(1, 20), *text(2, 40)), "a")
     assert answer(batcher, (*text(1, 20), *text(3, 40)), "b").num_cached == 0
@@ -113,7 +113,7 @@ def test_an_edit_keeps_what_stands_before_it() -> None:
 
 
 def test_a_recurrent_model_goes_on_or_starts_anew() -> None:
-    backend = ScriptedBackend(num_lanes=2, can_truncate=False)
+    backend = ScriptedBackend(num_slots=2, can_truncate=False)
     batcher = batcher_on(backend)
     first = answer(batcher, text(1, 60))
     on = answer(batcher, (*text(1, 60), *first.token_ids, 5, 6))
@@ -122,7 +122,7 @@ def test_a_recurrent_model_goes_on_or_starts_anew() -> None:
 
 
 def test_a_recurrent_model_shares_a_persona_at_its_border() -> None:
-    backend = ScriptedBackend(num_lanes=4, can_truncate=False)
+    backend = ScriptedBackend(num_slots=4, can_truncate=False)
     batcher = batcher_on(backend)
     persona = text(1, 150)
     received = [ask(batcher, (*persona, *text(10 + n, 20)), f"{n}") for n in range(4)]
@@ -186,7 +186,7 @@ def test_a_prompt_is_metered_as_far_as_it_was_evaluated() -> None:
 
 
 def test_a_cancelled_reply_leaves_at_the_next_tick() -> None:
-    backend = ScriptedBackend(num_lanes=1)
+    backend = ScriptedBackend(num_slots=1)
     batcher = batcher_on(backend)
     received = Received(GenerationRequest("a", text(1, 400), 50))
     sequence = batcher.submit(received.request, received)
@@ -235,11 +235,11 @@ def test_a_turn_that_comes_before_its_warming_makes_that_needless() -> None:
     assert backend.evaluated < 60
 
 
-# Lanes.
+# Slots.
 
 
-def test_busy_lanes_become_neighbours_again() -> None:
-    backend = ScriptedBackend(num_lanes=4)
+def test_busy_slots_become_neighbours_again() -> None:
+    backend = ScriptedBackend(num_slots=4)
     batcher = batcher_on(backend)
     lengths = (60, 3, 3, 60)
     received = [
@@ -248,14 +248,14 @@ def test_busy_lanes_become_neighbours_again() -> None:
     ]
     drain(batcher)
     assert [one.token_ids for one in received] == [reply_to(one.request) for one in received]
-    lanes = sorted(part.lane for part in backend.steps[-1])
-    together = [sorted(p.lane for p in step) for step in backend.steps if len(step) == 2]
-    assert lanes[-1] - lanes[0] == len(lanes) - 1
+    slots = sorted(part.slot_id for part in backend.steps[-1])
+    together = [sorted(p.slot_id for p in step) for step in backend.steps if len(step) == 2]
+    assert slots[-1] - slots[0] == len(slots) - 1
     assert together[-1][1] - together[-1][0] == 1
 
 
-def test_a_full_lane_ends_a_reply() -> None:
-    batcher = batcher_on(ScriptedBackend(lane_size=40))
+def test_a_full_slot_ends_a_reply() -> None:
+    batcher = batcher_on(ScriptedBackend(slot_size=40))
     received = Received(GenerationRequest("a", text(8, 30), 100))
     batcher.submit(received.request, received)
     drain(batcher)
@@ -278,7 +278,7 @@ def test_figures_add_up() -> None:
 
 
 def test_a_gap_is_closed_at_once_where_copies_cost_little_and_nobody_is_parked() -> None:
-    backend = ScriptedBackend(num_lanes=4, copies_fast=True)
+    backend = ScriptedBackend(num_slots=4, copies_fast=True)
     batcher = batcher_on(backend)
     prompts = talkative(40, 30)
     first = ask(batcher, next(prompts), "a", 30)

@@ -15,7 +15,7 @@ def test_only_who_fails_alone_fails() -> None:
     poison = text(4, 20)
 
     def fault(parts: Sequence[Part]) -> EngineError | None:
-        poisoned = any(tuple(backend.content[p.lane][:20]) == poison for p in parts)
+        poisoned = any(tuple(backend.content[p.slot_id][:20]) == poison for p in parts)
         return EvaluationFailed("poison") if poisoned else None
 
     backend.fault = fault
@@ -77,7 +77,7 @@ def test_a_refusal_for_want_of_room_changes_nothing() -> None:
 
 
 def test_when_all_is_lost_everybody_hears_of_it() -> None:
-    backend = ScriptedBackend(num_lanes=1)
+    backend = ScriptedBackend(num_slots=1)
     batcher = batcher_on(backend)
     received = [ask(batcher, text(n, 20), f"{n}") for n in range(2)]
     batcher.tick()
@@ -88,7 +88,7 @@ def test_when_all_is_lost_everybody_hears_of_it() -> None:
 
 
 def test_no_numbers_fail_one_reply_by_name_and_reach_nobody_else() -> None:
-    backend = ScriptedBackend(num_lanes=3)
+    backend = ScriptedBackend(num_slots=3)
     batcher = batcher_on(backend)
     neighbours = [ask(batcher, text(n, 20), f"{n}", 20) for n in range(2)]
     poisoned = ask(batcher, (*text(3, 20), POISON), "poisoned")
@@ -101,8 +101,8 @@ def test_no_numbers_fail_one_reply_by_name_and_reach_nobody_else() -> None:
         answer(batcher, text(10 + n, 20), f"after {n}")
 
 
-def test_who_follows_in_a_spoilt_lane_is_answered() -> None:
-    backend = ScriptedBackend(num_lanes=1)
+def test_who_follows_in_a_spoilt_slot_is_answered() -> None:
+    backend = ScriptedBackend(num_slots=1)
     batcher = batcher_on(backend)
     cancelled = Received(GenerationRequest("a", (*text(1, 30), POISON, *text(2, 90)), 5))
     generation = batcher.submit(cancelled.request, cancelled)

@@ -33,8 +33,8 @@ class BatcherMachine(RuleBasedStateMachine):
         self, packed: bool, cells: int, can_truncate: bool, copies_fast: bool, window: int
     ) -> None:
         self.backend = ScriptedBackend(
-            num_lanes=3,
-            lane_size=300,
+            num_slots=3,
+            slot_size=300,
             packed=packed,
             cells=cells,
             can_truncate=can_truncate,
@@ -126,18 +126,18 @@ class BatcherMachine(RuleBasedStateMachine):
                 self.history[session] = (*received.request.prompt, *received.token_ids)
 
     @invariant()
-    def lanes_hold_what_the_cache_believes(self) -> None:
+    def slots_hold_what_the_cache_believes(self) -> None:
         if not hasattr(self, "batcher"):
             return
-        lanes = self.batcher._cache.lanes
-        assert [lane.token_ids for lane in lanes] == self.backend.content
+        slots = self.batcher._cache.slots
+        assert [slot.token_ids for slot in slots] == self.backend.content
         running = self.batcher._scheduler.running
-        assert [lane for lane in lanes if lane.is_busy] == sorted(
-            (one.lane for one in running if one.lane), key=lambda lane: lane.index
+        assert [slot for slot in slots if slot.is_busy] == sorted(
+            (one.slot for one in running if one.slot), key=lambda slot: slot.index
         )
         parking = self.batcher._cache.parking
         assert parking.num_bytes == sum(len(p.state) for p in parking.recent(1000)) <= PARK_BYTES
-        owners = [lane.session for lane in lanes if lane.session is not None and not lane.is_busy]
+        owners = [slot.session for slot in slots if slot.session is not None and not slot.is_busy]
         assert len(owners) == len(set(owners))
 
     def teardown(self) -> None:
@@ -151,7 +151,7 @@ class BatcherMachine(RuleBasedStateMachine):
         assert not self.batcher.has_work
         assert not self.running
         assert all(sampler.is_closed for sampler in self.backend.samplers)
-        assert not any(lane.is_busy for lane in self.batcher._cache.lanes)
+        assert not any(slot.is_busy for slot in self.batcher._cache.slots)
 
 
 # 10,000 operations, the same ones each time: a failure is everybody's.

@@ -15,7 +15,7 @@ def gpu(number: int) -> Device:
 
 
 def options(**changes: object) -> ModelOptions:
-    defaults: dict[str, object] = {"window": 4096, "threads": 2, "lanes": 8}
+    defaults: dict[str, object] = {"window": 4096, "threads": 2, "slots": 8}
     return ModelOptions(Path("model.gguf"), **{**defaults, **changes})  # type: ignore[arg-type]
 
 
@@ -52,13 +52,13 @@ def test_flash_attention_is_the_librarys_choice_on_a_gpu(
     assert params.flash_attn_type == told
 
 
-def test_the_cache_holds_a_window_for_each_lane_and_lies_on_the_gpu() -> None:
+def test_the_cache_holds_a_window_for_each_slot_and_lies_on_the_gpu() -> None:
     params = context_params(options(), [gpu(0)])
     assert (params.n_ctx, params.n_seq_max, params.offload_kqv) == (8 * 4096, 8, True)
 
 
-def test_a_step_has_room_for_a_token_of_each_lane() -> None:
-    params = context_params(options(lanes=200, batch=64), [gpu(0)])
+def test_a_step_has_room_for_a_token_of_each_slot() -> None:
+    params = context_params(options(slots=200, batch=64), [gpu(0)])
     assert params.n_batch == params.n_ubatch == 200
 
 

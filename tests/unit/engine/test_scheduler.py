@@ -45,7 +45,7 @@ def visitors(batcher: Batcher, limit: int) -> Iterator[Received]:
 
 
 def test_a_long_prompt_is_not_put_off_for_ever() -> None:
-    backend = ScriptedBackend(num_lanes=6, batch_size=32)
+    backend = ScriptedBackend(num_slots=6, batch_size=32)
     batcher = Batcher(backend, PrefillPacer(32, 10.0), park_bytes=0)
     long = ask(batcher, text(1, 320), "long", max_tokens=1)
     served = sum(not long.pieces for _ in visitors(batcher, 200))
@@ -83,7 +83,7 @@ def test_decodes_come_before_prompts_in_a_step() -> None:
 
 
 def test_a_prompt_between_two_decodes_goes_along_in_their_pass() -> None:
-    backend = ScriptedBackend(num_lanes=3, batch_size=32)
+    backend = ScriptedBackend(num_slots=3, batch_size=32)
     batcher = Batcher(backend, PrefillPacer(32, 10.0), park_bytes=0)
     prompts = talkative(20, 60)
     ask(batcher, next(prompts), "left", 60)
@@ -92,12 +92,12 @@ def test_a_prompt_between_two_decodes_goes_along_in_their_pass() -> None:
     for _ in range(4):
         batcher.tick()
     widest = max(backend.steps, key=len)
-    assert sorted(part.lane for part in widest) == [0, 1, 2]
+    assert sorted(part.slot_id for part in widest) == [0, 1, 2]
     drain(batcher)
 
 
 def test_of_the_parked_those_go_first_that_were_used_longest_ago() -> None:
-    backend = ScriptedBackend(num_lanes=1)
+    backend = ScriptedBackend(num_slots=1)
     batcher = batcher_on(backend, park_bytes=1500)
     for session in ("a", "b", "a", "c", "d"):
         ask(batcher, text(ord(session), 60), session)
