@@ -39,7 +39,7 @@ def share(path: Path, personas: int, edited: float, device_copies: bool | None) 
             slots=SLOTS,
             personas=personas,
             lengths=LENGTHS,
-            park_bytes=1 << 28,
+            swap_bytes=1 << 28,
             device_copies=device_copies,
         )
         go_on_for(fleet, SESSIONS, ROUNDS, edited=edited)

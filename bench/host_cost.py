@@ -134,7 +134,7 @@ def host_costs(
 
 def measured(model: ReadModel, kind: str, steps: int, library: ctypes.CDLL | None) -> HostCost:
     """Steps in which all of the model's slots draw a token."""
-    batcher = Batcher(model, PrefillPacer(model.batch_size, 1.0), park_bytes=0)
+    batcher = Batcher(model, PrefillPacer(model.batch_size, 1.0), swap_bytes=0)
     replies = Replies(batcher, model, KINDS[kind])
     peer = Peer(library, model, KINDS[kind]) if library is not None else None
     ours: list[float] = []

@@ -89,5 +89,5 @@ def open_engine(settings: Settings) -> LlamaEngine:
         template_path=settings.chat_template,
         longest_step_s=settings.heartbeat / 4,
         stuck_after_s=settings.lease,
-        park_bytes=settings.park_bytes,
+        swap_bytes=settings.park_bytes,
     )

@@ -34,7 +34,7 @@ class EngineRun:
         self._model = model
         self._has_ended = False
         pacer = PrefillPacer(model.batch_size, LONGEST_STEP_S)
-        self._batcher = Batcher(model, pacer, park_bytes=0)
+        self._batcher = Batcher(model, pacer, swap_bytes=0)
         self._num_requests = 0
 
     def submit(self, prompt: tuple[int, ...], max_tokens: int, sampling: SamplingOptions) -> None:

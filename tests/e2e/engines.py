@@ -23,7 +23,7 @@ async def running_engine(
     window: int = 512,
     unified: bool = False,
     device_copies: bool | None = None,
-    park_bytes: int = 1 << 28,
+    swap_bytes: int = 1 << 28,
 ) -> AsyncIterator[LlamaEngine]:
     """An engine whose prompts are evaluated in chunks that end at fixed places."""
     options = ModelOptions(
@@ -38,7 +38,7 @@ async def running_engine(
         ModelInfo("test", "test"),
         longest_step_s=2.5,
         stuck_after_s=60,
-        park_bytes=park_bytes,
+        swap_bytes=swap_bytes,
         grid=64,
     )
     try:

@@ -100,14 +100,14 @@ class Fleet:
         personas: int = 2,
         lengths: Lengths = LENGTHS,
         device_copies: bool | None = None,
-        park_bytes: int = 1 << 24,
+        swap_bytes: int = 1 << 24,
     ) -> None:
         options = ModelOptions(
             path, lengths.window, threads=1, slots=slots, device_copies=device_copies
         )
         self.models = [LlamaModel(options) for _ in range(workers)]
         self.batchers = [
-            Batcher(model, _Chunks(model.batch_size, rng), park_bytes=park_bytes)
+            Batcher(model, _Chunks(model.batch_size, rng), swap_bytes=swap_bytes)
             for model in self.models
         ]
         self.personas = [self._words(random.Random(n), lengths.persona) for n in range(personas)]

@@ -98,8 +98,8 @@ def test_every_token_is_that_of_a_fresh_evaluation(architecture: str, tmp_path: 
     path = write(architecture, tmp_path / "model.gguf")
     judge = Judge(path)
     shortfalls: list[float] = []
-    for seed, park_bytes in ((1, 1 << 24), (2, 200_000)):
-        fleet = Fleet(path, random.Random(seed), workers=2, park_bytes=park_bytes)
+    for seed, swap_bytes in ((1, 1 << 24), (2, 200_000)):
+        fleet = Fleet(path, random.Random(seed), workers=2, swap_bytes=swap_bytes)
         live(fleet, ROUNDS)
         for drawn in fleet.drawn:
             shortfalls += judge.shortfalls(drawn)

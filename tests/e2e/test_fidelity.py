@@ -50,8 +50,8 @@ def f16(bundled: Path, folder: Path) -> Path:
 
 @pytest.mark.parametrize(("slots", "device_copies"), [(2, False), (5, False), (2, True), (5, True)])
 async def test_a_batch_changes_no_reply(q8_0: Path, slots: int, device_copies: bool) -> None:
-    """Slots of their own, fixed chunks: shared, parked and moved conversations are all exact."""
-    async with running_engine(q8_0, slots=1, park_bytes=0) as alone:
+    """Slots of their own, fixed chunks: shared, swapped and moved conversations are all exact."""
+    async with running_engine(q8_0, slots=1, swap_bytes=0) as alone:
         expected = await talk(alone, PERSONAS, PROMPTS, together=False)
     async with running_engine(q8_0, slots=slots, device_copies=device_copies) as batch:
         found = await talk(batch, PERSONAS, PROMPTS, together=True)
@@ -79,7 +79,7 @@ async def test_a_model_that_cannot_forget_a_part(
 ) -> None:
     path = write_hybrid(tmp_path / "hybrid.gguf", sliding_window=sliding_window)
     personas = [persona[:60] for persona in PERSONAS]
-    async with running_engine(path, slots=1, park_bytes=0) as alone:
+    async with running_engine(path, slots=1, swap_bytes=0) as alone:
         expected = await talk(alone, personas, PROMPTS, together=False)
     async with running_engine(path, slots=3) as batch:
         found = await talk(batch, personas, PROMPTS, together=True)

@@ -124,7 +124,7 @@ def model() -> Iterator[LlamaModel]:
 
 def replies(model: LlamaModel, requests: list[SamplingOptions], tokens: int) -> list[Any]:
     """What each of these generations gave, all of them side by side: its pieces, or an error."""
-    batcher = Batcher(model, PrefillPacer(model.batch_size, 2.0), park_bytes=0)
+    batcher = Batcher(model, PrefillPacer(model.batch_size, 2.0), swap_bytes=0)
     found: list[list[Piece | EngineError]] = [[] for _ in requests]
     prompt = tuple(model.vocabulary.tokenize("Give me an example of JSON:\n", special=False))
     for number, sampling in enumerate(requests):

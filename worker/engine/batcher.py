@@ -39,7 +39,7 @@ class Batcher:
     Args:
         backend: the model.
         pacer: how large a prompt's chunks are.
-        park_bytes: host memory for idle conversations.
+        swap_bytes: host memory for idle conversations.
         grid: if set, chunks and shared prefixes end at multiples of it (for comparing runs).
         watchdog: is told of each step.
     """
@@ -49,7 +49,7 @@ class Batcher:
         backend: Backend,
         pacer: PrefillPacer,
         *,
-        park_bytes: int,
+        swap_bytes: int,
         grid: int | None = None,
         watchdog: Watchdog | None = None,
     ) -> None:
@@ -62,7 +62,7 @@ class Batcher:
         self._cache = KvCache(
             backend,
             num_slots=backend.num_slots,
-            park_bytes=park_bytes,
+            swap_bytes=swap_bytes,
             packed=backend.packed,
             copies_fast=backend.copies_fast,
             window=backend.window,
@@ -149,8 +149,8 @@ class Batcher:
             generated=self._generated,
             lane_tokens=self._cache.num_tokens,
             lane_capacity=self._backend.num_slots * self._backend.slot_size,
-            parked=len(self._cache.parking),
-            parked_bytes=self._cache.parking.num_bytes,
+            parked=len(self._cache.swap_space),
+            parked_bytes=self._cache.swap_space.num_bytes,
             preemptions=self._preemptions,
             step_ms=round(statistics.median(times) * 1000, 3) if times else 0.0,
             batch_fill=round(self._decoded / max(1, self._decoding_passes), 2),
@@ -188,7 +188,7 @@ class Batcher:
             self._start(Sequence(request, self._backend, None, _nobody))
 
     def _start(self, sequence: Sequence) -> None:
-        slot, num_cached = self._cache.acquire(sequence.request.session, sequence.token_ids)
+        slot, num_cached = self._cache.allocate(sequence.request.session, sequence.token_ids)
         if sequence.num_cached is None and not sequence.is_background:
             self._cached += num_cached
         sequence.begin(slot, num_cached)
@@ -300,14 +300,14 @@ class Batcher:
         self._scheduler.running.remove(sequence)
         self._scheduler.is_full = False
         if sequence.slot is not None:
-            self._cache.release(sequence.slot)
+            self._cache.free(sequence.slot)
             sequence.slot = None
 
     # When a step does not succeed.
 
     def _make_room(self, works: list[Work]) -> None:
-        """Park idle conversations, else evaluate less at once, else preempt the youngest reply."""
-        if self._cache.park_idle():
+        """Swap out idle conversations, else shrink the chunks, else preempt the youngest reply."""
+        if self._cache.swap_out_idle():
             return
         if all(len(work.part().token_ids) > 1 for work in works) and self._pacer.shrink():
             return
@@ -319,7 +319,7 @@ class Batcher:
         self._preemptions += 1
         log.info("no room in the KV cache: one of %d replies waits", len(running))
         running.remove(youngest)
-        self._cache.park(_slot_of(youngest))
+        self._cache.swap_out(_slot_of(youngest))
         youngest.slot = None
         self._scheduler.put_back(youngest)
 

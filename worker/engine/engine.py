@@ -54,7 +54,7 @@ class LlamaEngine:
         info: the model's name and fingerprint.
         longest_step_s: seconds that a prefill step should stay under.
         stuck_after_s: a step is never called stuck before this.
-        park_bytes: host memory for conversations that idle.
+        swap_bytes: host memory for conversations that idle.
         grid: if set, chunks of prompts end at multiples of it (for comparing runs).
     """
 
@@ -66,7 +66,7 @@ class LlamaEngine:
         *,
         longest_step_s: float,
         stuck_after_s: float,
-        park_bytes: int,
+        swap_bytes: int,
         grid: int | None = None,
     ) -> None:
         self.model = info
@@ -77,7 +77,7 @@ class LlamaEngine:
         self._watchdog = Watchdog(stuck_after_s)
         self._pacer = PrefillPacer(model.batch_size, longest_step_s)
         self._batcher = Batcher(
-            model, self._pacer, park_bytes=park_bytes, grid=grid, watchdog=self._watchdog
+            model, self._pacer, swap_bytes=swap_bytes, grid=grid, watchdog=self._watchdog
         )
         self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._outbox: defaultdict[asyncio.AbstractEventLoop, list[tuple[_Stream, _Item]]]

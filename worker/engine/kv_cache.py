@@ -1,8 +1,8 @@
-"""Which conversation lies in which slot, and what of its tokens need not be evaluated again.
+"""Which conversation is in which slot, and how many of its tokens need not be evaluated again.
 
-Idle conversations stay in their slots until these are needed, and are then parked in host memory;
-both are found again by their session and checked by their token ids. A prefix that conversations
-share is copied from one to the other, and kept by itself once that was worth it.
+An idle conversation stays in its slot until the slot is needed, and is then swapped out to host
+memory. Either way its session finds it again, and comparing token ids tells what can be reused. A
+prefix that conversations share is copied from one to another, and also kept by itself.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,22 +10,22 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from worker.engine.backend import SlotStore
-from worker.engine.parking import Parked, Parking
 from worker.engine.prefixes import common_prefix
+from worker.engine.swap_space import SwappedOut, SwapSpace
 
 MIN_SHARED: Final = 32
-"""Tokens from which on a foreign prefix is worth its copy."""
+"""Tokens from which on another conversation's prefix is worth a copy."""
 
-_LOOKED_AT: Final = 64
-"""Parked states in which a foreign prefix is looked for: the ones used last."""
+_MAX_SEARCHED: Final = 64
+"""Swapped-out contents that are searched for another conversation's prefix: those used last."""
 _FOREIGN_COST: Final = 8
 _LONGER_COST: Final = 8
-"""What a source is worth less, in tokens: a copy; one of more than is needed."""
+"""Tokens by which a source counts as worse: for a copy, and for a copy of more than is needed."""
 
 
 @dataclass(slots=True)
 class Slot:
-    """One slot: the tokens in it, whose they are, whether they are being worked on."""
+    """A llama.cpp sequence id with its tokens; `is_busy` while a reply is generated in it."""
 
     index: int
     token_ids: list[int] = field(default_factory=list)
@@ -36,15 +36,15 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """Where the beginning of a prompt has been evaluated: in a slot, or parked."""
+    """A place that holds the beginning of a prompt: a slot, or swapped out."""
 
     matched: int
-    place: Slot | Parked
+    place: Slot | SwappedOut
     is_own: bool
 
     @property
     def is_whole(self) -> bool:
-        """Whether nothing of it has to be cut off."""
+        """Whether nothing has to be cut off."""
         return self.matched == len(self.place.token_ids)
 
     @property
@@ -54,14 +54,14 @@ class _Source:
 
 
 class KvCache:
-    """Gives slots to conversations.
+    """Allocates slots to conversations.
 
     Args:
         store: holds the slots' contents.
         num_slots: how many there are.
-        park_bytes: host memory for what does not fit into slots.
+        swap_bytes: host memory for what does not fit into slots.
         packed: busy slots should be neighbours.
-        copies_fast: copying a slot costs less than parking it.
+        copies_fast: copying a slot costs less than swapping it out.
         window: tokens that a sliding window looks at; 0 without one.
         grid: prefixes are shared in multiples of so many tokens.
     """
@@ -71,14 +71,14 @@ class KvCache:
         store: SlotStore,
         *,
         num_slots: int,
-        park_bytes: int,
+        swap_bytes: int,
         packed: bool,
         copies_fast: bool = False,
         window: int = 0,
         grid: int = 1,
     ) -> None:
         self.slots = [Slot(index) for index in range(num_slots)]
-        self.parking = Parking(park_bytes)
+        self.swap_space = SwapSpace(swap_bytes)
         self._store = store
         self._packed = packed
         self._copies_fast = copies_fast
@@ -89,7 +89,7 @@ class KvCache:
 
     @property
     def has_free_slot(self) -> bool:
-        """Whether another conversation can be worked on."""
+        """Whether another conversation can run."""
         return any(not slot.is_busy for slot in self.slots)
 
     @property
@@ -98,14 +98,14 @@ class KvCache:
         return sum(len(slot.token_ids) for slot in self.slots)
 
     def matched(self, session: str, token_ids: Sequence[int]) -> int:
-        """How many tokens of a prompt `acquire` would find."""
+        """How many of a prompt's tokens `allocate` would find."""
         source = self._best_source(session, token_ids)
         return source.matched if source is not None else 0
 
-    def acquire(self, session: str, token_ids: Sequence[int]) -> tuple[Slot, int]:
-        """A busy slot with as much of a prompt as was evaluated before.
+    def allocate(self, session: str, token_ids: Sequence[int]) -> tuple[Slot, int]:
+        """Give a free slot to a conversation, filled with what was evaluated of its prompt before.
 
-        The last token is left out: its logits are what comes next. There must be a free slot.
+        The prompt's last token is left out: its logits give the next one.
 
         Returns:
             The slot, and how many tokens it holds.
@@ -122,13 +122,13 @@ class KvCache:
         self._touch(slot)
         return slot, len(slot.token_ids)
 
-    def release(self, slot: Slot) -> None:
-        """A conversation idles; what was evaluated stays."""
+    def free(self, slot: Slot) -> None:
+        """The conversation is idle; what was evaluated stays."""
         slot.is_busy = False
         self._touch(slot)
 
     def resync(self, slot: Slot) -> int:
-        """After a failed step: bring a slot back to the tokens it is known to hold.
+        """Cut a slot back to the tokens that it is known to hold, after a failed step.
 
         Returns:
             How many it holds now; 0 if it had to be cleared.
@@ -137,14 +137,15 @@ class KvCache:
             self._clear(slot)
         return len(slot.token_ids)
 
-    def scrub(self, spoilt: Sequence[Slot]) -> None:
-        """Empty busy slots that hold what is no number, so that it reaches nobody.
+    def scrub(self, poisoned: Sequence[Slot]) -> None:
+        """Empty busy slots that hold NaN, and overwrite their memory.
 
-        What begins as they do may hold it, too, and is forgotten. Idle conversations are parked.
+        Contents that begin like theirs may hold it, too, and are forgotten. Idle conversations are
+        swapped out.
         """
-        self.park_idle()
-        for slot in spoilt:
-            self.parking.forget(slot.token_ids, MIN_SHARED)
+        self.swap_out_idle()
+        for slot in poisoned:
+            self.swap_space.drop_sharing(slot.token_ids, MIN_SHARED)
             slot.token_ids = []
         states = [(slot, self._store.save(slot.index)) for slot in self.slots if slot.token_ids]
         self._store.wipe()
@@ -152,17 +153,17 @@ class KvCache:
             if not self._store.load(slot.index, state):
                 slot.token_ids = []
 
-    def park_idle(self) -> bool:
-        """Empty the slots of idle conversations; False if there were none."""
+    def swap_out_idle(self) -> bool:
+        """Swap out all idle conversations; False if there were none."""
         idle = [slot for slot in self.slots if not slot.is_busy and slot.token_ids]
         for slot in idle:
-            self._vacate(slot)
+            self._evict(slot)
         return bool(idle)
 
-    def park(self, slot: Slot) -> None:
-        """Take a busy conversation out of its slot."""
+    def swap_out(self, slot: Slot) -> None:
+        """Swap out a busy conversation."""
         slot.is_busy = False
-        self._vacate(slot)
+        self._evict(slot)
 
     def clear_all(self) -> None:
         """Forget what all slots hold."""
@@ -171,7 +172,7 @@ class KvCache:
             slot.is_busy = False
 
     def compact(self) -> list[tuple[Slot, Slot]]:
-        """Make busy slots neighbours again; returns the moves, from and to."""
+        """Make busy slots neighbours again; returns the moves as pairs of old and new slot."""
         moves = []
         while self._packed and (gap := self._gap()) is not None:
             edge = min(self._edges(), key=lambda slot: len(slot.token_ids))
@@ -186,10 +187,10 @@ class KvCache:
         return moves
 
     def has_gap(self) -> bool:
-        """Whether an idle slot lies between busy ones, and that matters."""
+        """Whether an idle slot lies between busy ones where that costs time."""
         return self._packed and self._gap() is not None
 
-    # Where a prompt's beginning is found.
+    # Finding the beginning of a prompt.
 
     def _best_source(self, session: str, token_ids: Sequence[int]) -> _Source | None:
         limit = len(token_ids) - 1
@@ -200,7 +201,7 @@ class KvCache:
             source = _Source(matched, place, is_own)
             if matched == 0 or not self._is_usable(source):
                 continue
-            # A short prompt that is sent again costs nothing but its last token.
+            # A short prompt that is sent again costs only its last token.
             if not is_own and matched < min(MIN_SHARED, limit - limit % self._grid):
                 continue
             if best is None or source.worth > best.worth:
@@ -210,27 +211,27 @@ class KvCache:
         return best
 
     def _is_usable(self, source: _Source) -> bool:
-        """Whether what is to be cut off can be, and everything that is left is there."""
+        """Whether the source can be cut to the match, and the rest is complete."""
         place, first = source.place, 0
         if self._window:
-            first = place.first if isinstance(place, Parked) else self._store.first(place.index)
+            first = place.first if isinstance(place, SwappedOut) else self._store.first(place.index)
         if source.is_whole:
             return first < source.matched
         return self._can_truncate and self._is_whole(first, source.matched)
 
     def _is_whole(self, first: int, length: int) -> bool:
-        """Whether the next token finds all that it looks at: its window counts itself."""
+        """Whether the next token finds all that it attends to; its window includes itself."""
         return first <= max(0, length - self._window + 1)
 
-    def _places(self, session: str) -> Iterator[tuple[Slot | Parked, bool]]:
-        """Everything that has been evaluated; the conversation's own first."""
-        own_slot, own_parked = self._resident(session), self.parking.of(session)
+    def _places(self, session: str) -> Iterator[tuple[Slot | SwappedOut, bool]]:
+        """Everything that was evaluated; the conversation's own first."""
+        own_slot, own_swapped = self._resident(session), self.swap_space.get(session)
         if own_slot is not None:
             yield own_slot, True
-        if own_parked is not None:
-            yield own_parked, True
+        if own_swapped is not None:
+            yield own_swapped, True
         yield from ((slot, False) for slot in self.slots if slot is not own_slot)
-        yield from ((parked, False) for parked in self.parking.recent(_LOOKED_AT))
+        yield from ((content, False) for content in self.swap_space.recent(_MAX_SEARCHED))
 
     def _resident(self, session: str) -> Slot | None:
         mine = (slot for slot in self.slots if slot.session == session and not slot.is_busy)
@@ -239,7 +240,7 @@ class KvCache:
     # Slots.
 
     def _choose_slot(self, session: str) -> Slot:
-        """A free slot: its own, beside busy ones, empty, used longest ago."""
+        """A free slot: preferably its own, next to busy ones, empty, or the least recently used."""
         free = [slot for slot in self.slots if not slot.is_busy]
         near = [slot for slot in free if self._is_near(slot)] or free
         return min(
@@ -275,15 +276,15 @@ class KvCache:
     # Contents.
 
     def _fill(self, slot: Slot, session: str, source: _Source | None) -> None:
-        """Let a slot hold what a source holds, or nothing."""
+        """Copy or swap in what a source holds; without one, empty the slot."""
         place = source.place if source is not None else None
         if place is slot:
-            # It lies here already, as another conversation's.
-            self._park_content(slot)
+            # The slot holds it already, as another conversation's.
+            self._save_content(slot)
             return
-        if isinstance(place, Parked):
-            self.parking.touch(place)
-        self._vacate(slot, unless=session)
+        if isinstance(place, SwappedOut):
+            self.swap_space.touch(place)
+        self._evict(slot, unless=session)
         if isinstance(place, Slot):
             is_filled = self._store.copy(place.index, slot.index)
         else:
@@ -292,33 +293,35 @@ class KvCache:
             slot.token_ids = list(place.token_ids)
 
     def _make_way(self, slot: Slot) -> None:
-        """Empty a slot; an idle conversation in it goes to another slot, or is parked."""
-        empty = next((one for one in self.slots if not one.token_ids and not one.is_busy), None)
+        """Empty a slot; an idle conversation in it moves to another slot, or is swapped out."""
+        empty = next(
+            (other for other in self.slots if not other.token_ids and not other.is_busy), None
+        )
         if empty is None or not slot.token_ids or not self._copies_fast:
-            self._vacate(slot)
+            self._evict(slot)
         elif self._store.copy(slot.index, empty.index):
             empty.token_ids, empty.session = slot.token_ids, slot.session
             empty.last_used = slot.last_used
             self._clear(slot)
 
-    def _vacate(self, slot: Slot, unless: str | None = None) -> None:
-        """Empty a slot; its conversation is parked, `unless` it is this one."""
+    def _evict(self, slot: Slot, unless: str | None = None) -> None:
+        """Empty a slot; its conversation is swapped out, `unless` it is this one."""
         if slot.session != unless:
-            self._park_content(slot)
+            self._save_content(slot)
         self._clear(slot)
 
-    def _park_content(self, slot: Slot) -> None:
-        """Keep what a conversation has in a slot; it stays there, too."""
+    def _save_content(self, slot: Slot) -> None:
+        """Copy a slot's content to the swap space."""
         if slot.token_ids and slot.session is not None:
-            self.parking.put(self._saved(slot, slot.session))
+            self.swap_space.put(self._saved(slot, slot.session))
 
-    def _saved(self, slot: Slot, session: str | None) -> Parked:
-        """A slot's content; what its window has passed is not in it."""
+    def _saved(self, slot: Slot, session: str | None) -> SwappedOut:
+        """A slot's content, without what its sliding window has passed."""
         first = 0
         if self._window:
             first = max(self._store.first(slot.index), len(slot.token_ids) - self._window)
         state = self._store.save(slot.index)
-        return Parked(session, list(slot.token_ids), state, first)
+        return SwappedOut(session, list(slot.token_ids), state, first)
 
     def _clear(self, slot: Slot) -> None:
         self._store.clear(slot.index)
@@ -331,21 +334,21 @@ class KvCache:
         if self._store.truncate(slot.index, length):
             del slot.token_ids[length:]
             if not self._is_whole(self._store.first(slot.index) if self._window else 0, length):
-                # It came here through a saved state, which lacks what its window had passed.
+                # It was swapped in, without what its window had passed.
                 self._clear(slot)
         else:
             self._can_truncate = False
             self._clear(slot)
 
     def _keep_prefix(self, slot: Slot, source: _Source) -> None:
-        """Park a shared prefix by itself: the next one who shares it copies no more than that."""
+        """Keep a shared prefix by itself: the next one that shares it copies only that."""
         if source.is_own or source.is_whole or len(slot.token_ids) < MIN_SHARED:
             return
-        self.parking.put(self._saved(slot, None))
+        self.swap_space.put(self._saved(slot, None))
 
     def _forget_others(self, session: str, slot: Slot) -> None:
-        """A conversation is in one place only; what stays behind elsewhere is out of date."""
-        self.parking.pop(session)
+        """Drop a conversation's other, outdated copies."""
+        self.swap_space.drop(session)
         for other in self.slots:
             if other is not slot and other.session == session and not other.is_busy:
                 self._clear(other)

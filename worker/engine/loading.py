@@ -60,7 +60,7 @@ def load_engine(
     template_path: Path | None,
     longest_step_s: float,
     stuck_after_s: float,
-    park_bytes: int,
+    swap_bytes: int,
     info: ModelInfo,
 ) -> LlamaEngine:
     """Load a model and start its engine.
@@ -97,5 +97,5 @@ def load_engine(
         info,
         longest_step_s=longest_step_s,
         stuck_after_s=stuck_after_s,
-        park_bytes=park_bytes,
+        swap_bytes=swap_bytes,
     )

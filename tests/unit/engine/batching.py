@@ -10,8 +10,8 @@ from worker.engine.interface import GenerationRequest
 from worker.engine.pacer import PrefillPacer
 
 
-def batcher_on(backend: ScriptedBackend, park_bytes: int = 1 << 20) -> Batcher:
-    return Batcher(backend, PrefillPacer(backend.batch_size, 10.0), park_bytes=park_bytes)
+def batcher_on(backend: ScriptedBackend, swap_bytes: int = 1 << 20) -> Batcher:
+    return Batcher(backend, PrefillPacer(backend.batch_size, 10.0), swap_bytes=swap_bytes)
 
 
 def text(seed: int, length: int) -> tuple[int, ...]:

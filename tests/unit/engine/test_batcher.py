@@ -1,4 +1,4 @@
-"""The tick on a scripted backend: batching, sharing, parking, warming, slots."""
+"""The tick on a scripted backend: batching, sharing, swapping, warming, slots."""
 
 from dataclasses import replace
 
@@ -43,7 +43,7 @@ def test_a_turn_costs_its_new_tokens() -> None:
     assert backend.evaluated - before == len(prompt) - second.num_cached + len(second.token_ids) - 1
 
 
-def test_a_parked_conversation_comes_back_by_copy() -> None:
+def test_a_swapped_out_conversation_comes_back_by_copy() -> None:
     backend = ScriptedBackend(num_slots=1)
     batcher = batcher_on(backend)
     first = answer(batcher, text(1, 60), "a")
@@ -53,9 +53,9 @@ def test_a_parked_conversation_comes_back_by_copy() -> None:
     assert batcher.stats().parked == 1
 
 
-def test_without_room_to_park_it_is_evaluated_again() -> None:
+def test_without_swap_space_it_is_evaluated_again() -> None:
     backend = ScriptedBackend(num_slots=1)
-    batcher = batcher_on(backend, park_bytes=100)
+    batcher = batcher_on(backend, swap_bytes=100)
     answer(batcher, text(1, 60), "a")
     answer(batcher, text(2, 60), "b")
     assert answer(batcher, text(1, 60), "a").num_cached == 0
@@ -277,7 +277,7 @@ def test_figures_add_up() -> None:
     assert stats.running == stats.waiting == 0
 
 
-def test_a_gap_is_closed_at_once_where_copies_cost_little_and_nobody_is_parked() -> None:
+def test_a_gap_is_closed_at_once_where_copies_cost_little_and_nothing_is_swapped_out() -> None:
     backend = ScriptedBackend(num_slots=4, copies_fast=True)
     batcher = batcher_on(backend)
     prompts = talkative(40, 30)

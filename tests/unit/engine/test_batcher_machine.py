@@ -16,7 +16,7 @@ from worker.engine.sequence import Sequence as Generation
 
 SESSIONS = st.sampled_from("abcdefg")
 PERSONAS = [tuple(random.Random(n).choices(range(1, 90_000), k=40 + 30 * n)) for n in range(3)]
-PARK_BYTES = 4_000
+SWAP_BYTES = 4_000
 
 
 class BatcherMachine(RuleBasedStateMachine):
@@ -41,7 +41,7 @@ class BatcherMachine(RuleBasedStateMachine):
             copies_fast=copies_fast,
             window=window,
         )
-        self.batcher = Batcher(self.backend, PrefillPacer(64, 10.0), park_bytes=PARK_BYTES)
+        self.batcher = Batcher(self.backend, PrefillPacer(64, 10.0), swap_bytes=SWAP_BYTES)
         self.history: dict[str, tuple[int, ...]] = {}
         self.running: dict[str, tuple[Received, Generation]] = {}
 
@@ -135,8 +135,10 @@ class BatcherMachine(RuleBasedStateMachine):
         assert [slot for slot in slots if slot.is_busy] == sorted(
             (one.slot for one in running if one.slot), key=lambda slot: slot.index
         )
-        parking = self.batcher._cache.parking
-        assert parking.num_bytes == sum(len(p.state) for p in parking.recent(1000)) <= PARK_BYTES
+        swap_space = self.batcher._cache.swap_space
+        assert (
+            swap_space.num_bytes == sum(len(p.state) for p in swap_space.recent(1000)) <= SWAP_BYTES
+        )
         owners = [slot.session for slot in slots if slot.session is not None and not slot.is_busy]
         assert len(owners) == len(set(owners))
 

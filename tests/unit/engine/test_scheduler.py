@@ -46,7 +46,7 @@ def visitors(batcher: Batcher, limit: int) -> Iterator[Received]:
 
 def test_a_long_prompt_is_not_put_off_for_ever() -> None:
     backend = ScriptedBackend(num_slots=6, batch_size=32)
-    batcher = Batcher(backend, PrefillPacer(32, 10.0), park_bytes=0)
+    batcher = Batcher(backend, PrefillPacer(32, 10.0), swap_bytes=0)
     long = ask(batcher, text(1, 320), "long", max_tokens=1)
     served = sum(not long.pieces for _ in visitors(batcher, 200))
     assert long.pieces, "it got its turns"
@@ -56,7 +56,7 @@ def test_a_long_prompt_is_not_put_off_for_ever() -> None:
 
 def test_replies_go_on_while_a_long_prompt_is_evaluated() -> None:
     backend = ScriptedBackend(batch_size=32)
-    batcher = Batcher(backend, PrefillPacer(32, 10.0), park_bytes=0)
+    batcher = Batcher(backend, PrefillPacer(32, 10.0), swap_bytes=0)
     stream = ask(batcher, next(talkative(20, 60)), "stream", 60)
     while not stream.pieces:
         batcher.tick()
@@ -84,7 +84,7 @@ def test_decodes_come_before_prompts_in_a_step() -> None:
 
 def test_a_prompt_between_two_decodes_goes_along_in_their_pass() -> None:
     backend = ScriptedBackend(num_slots=3, batch_size=32)
-    batcher = Batcher(backend, PrefillPacer(32, 10.0), park_bytes=0)
+    batcher = Batcher(backend, PrefillPacer(32, 10.0), swap_bytes=0)
     prompts = talkative(20, 60)
     ask(batcher, next(prompts), "left", 60)
     ask(batcher, text(3, 300), "between", 5)
@@ -96,9 +96,9 @@ def test_a_prompt_between_two_decodes_goes_along_in_their_pass() -> None:
     drain(batcher)
 
 
-def test_of_the_parked_those_go_first_that_were_used_longest_ago() -> None:
+def test_of_the_swapped_out_those_go_first_that_were_used_longest_ago() -> None:
     backend = ScriptedBackend(num_slots=1)
-    batcher = batcher_on(backend, park_bytes=1500)
+    batcher = batcher_on(backend, swap_bytes=1500)
     for session in ("a", "b", "a", "c", "d"):
         ask(batcher, text(ord(session), 60), session)
         drain(batcher)
