@@ -144,7 +144,7 @@ def measured(model: ReadModel, kind: str, steps: int, library: ctypes.CDLL | Non
         replies.fill_up()
         model.reads_first = len(read) < len(ours)
         before, decode_s, began = batcher.stats(), model.decode_s, time.perf_counter()
-        batcher.tick()
+        batcher.step()
         host_s = time.perf_counter() - began - (model.decode_s - decode_s)
         after = batcher.stats()
         if (after.steps, after.generated) != (before.steps + 1, before.generated + model.num_slots):
@@ -201,7 +201,7 @@ class Replies:
     def end(self) -> None:
         """Give up what still runs."""
         self._has_ended = True
-        self._batcher.fail_all(EngineError("the bench ends"))
+        self._batcher.abort_all(EngineError("the bench ends"))
 
 
 class Peer:

@@ -111,7 +111,7 @@ class ScriptedEngine:
             reply = self.tokenize(self._script(prompt))
             reason: FinishReason = "length" if len(reply) > request.max_tokens else "stop"
             reply = reply[: request.max_tokens]
-            position = len(request.emitted)
+            position = len(request.generated)
             size = self._piece_length or max(1, len(reply))
             while True:
                 waiting = self._step(position) if self._step is not None else None

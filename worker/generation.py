@@ -49,7 +49,7 @@ class Generator:
         request = GenerationRequest(
             session=claim.conversation_id,
             prompt=prompt.token_ids,
-            emitted=published.token_ids,
+            generated=published.token_ids,
             max_tokens=budget.reply_limit(len(prompt.token_ids)),
             stop=claim.request.sampling.stop,
             sampling=sampling_options(claim.request),

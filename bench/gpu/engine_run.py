@@ -64,7 +64,7 @@ class EngineRun:
         """Tick until so many replies have begun; returns the seconds that it took."""
         began = time.perf_counter()
         while self.has_begun < count:
-            self._batcher.tick()
+            self._batcher.step()
         return time.perf_counter() - began
 
     def ticks(self, count: int) -> list[Tick]:
@@ -72,7 +72,7 @@ class EngineRun:
         for _ in range(count):
             model, began = self._model, time.perf_counter()
             decode_s, draw_s = model.decode_s, model.draw_s
-            self._batcher.tick()
+            self._batcher.step()
             seconds = time.perf_counter() - began
             decode_s, draw_s = model.decode_s - decode_s, model.draw_s - draw_s
             found.append(Tick(seconds=seconds, decode_s=decode_s, draw_s=draw_s))
@@ -81,7 +81,7 @@ class EngineRun:
     def end(self) -> None:
         """Give up what runs, and empty all slots."""
         self._has_ended = True
-        self._batcher.fail_all(EngineError("the bench ends"))
+        self._batcher.abort_all(EngineError("the bench ends"))
 
 
 def prefill(model: LlamaModel, prompt: tuple[int, ...]) -> None:

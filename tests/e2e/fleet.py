@@ -78,7 +78,7 @@ class Talk:
 
     @property
     def drawn(self) -> Drawn:
-        return Drawn((*self.request.prompt, *self.request.emitted), self.token_ids)
+        return Drawn((*self.request.prompt, *self.request.generated), self.token_ids)
 
 
 class Fleet:
@@ -163,7 +163,7 @@ class Fleet:
         for _ in range(times):
             for batcher in self.batchers:
                 if batcher.has_work:
-                    batcher.tick()
+                    batcher.step()
 
     def finish(self, talks: Sequence[Talk]) -> None:
         """Let them come to their ends; their conversations remember them."""

@@ -128,7 +128,7 @@ async def test_another_attempt_goes_on_behind_what_was_emitted(
     whole = await generate(engine, request)
     emitted = ids(whole)[:cut]
     await generate(engine, GenerationRequest("b", prompt(engine, "Something else"), 2))
-    rest = await generate(engine, replace(request, emitted=emitted))
+    rest = await generate(engine, replace(request, generated=emitted))
     assert (*emitted, *ids(rest)) == ids(whole)
     assert engine.detokenize(emitted) + text(rest) == text(whole)
 
@@ -136,7 +136,7 @@ async def test_another_attempt_goes_on_behind_what_was_emitted(
 async def test_an_attempt_with_nothing_left_to_do_ends(engine: LlamaEngine) -> None:
     request = GenerationRequest("a", prompt(engine, "Tell a story."), 5, sampling=GREEDY)
     whole = await generate(engine, request)
-    rest = await generate(engine, replace(request, emitted=ids(whole)))
+    rest = await generate(engine, replace(request, generated=ids(whole)))
     assert text(rest) == ""
     assert rest[-1].end is not None
     assert rest[-1].end.reason == "length"
@@ -224,7 +224,7 @@ async def test_a_schema_goes_on_where_another_attempt_was_lost(engine: LlamaEngi
     sampling = replace(GREEDY, json_schema=orjson.dumps(PERSON).decode())
     request = GenerationRequest("a", prompt(engine, "Describe a person."), 120, sampling=sampling)
     whole = ids(await generate(engine, request))
-    rest = await generate(engine, replace(request, emitted=whole[:7]))
+    rest = await generate(engine, replace(request, generated=whole[:7]))
     assert (*whole[:7], *ids(rest)) == whole
 
 

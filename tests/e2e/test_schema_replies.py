@@ -131,7 +131,7 @@ def replies(model: LlamaModel, requests: list[SamplingOptions], tokens: int) -> 
         request = GenerationRequest(f"{number}", prompt, tokens, sampling=sampling)
         batcher.submit(request, found[number].append)
     while batcher.has_work:
-        batcher.tick()
+        batcher.step()
     return found
 
 

@@ -149,10 +149,10 @@ class LlamaEngine:
             log.warning("the warm-up failed: %s", error)
         while self._take_requests():
             try:
-                self._batcher.tick()
+                self._batcher.step()
             except Exception as error:
                 log.exception("the engine failed")
-                self._batcher.fail_all(EngineError(str(error)))
+                self._batcher.abort_all(EngineError(str(error)))
             self._flush()
 
     def _take_requests(self) -> bool:
@@ -163,7 +163,7 @@ class LlamaEngine:
             except queue.Empty:
                 return True
             if command is None:
-                self._batcher.fail_all(EngineError("the engine stops"))
+                self._batcher.abort_all(EngineError("the engine stops"))
                 self._flush()
                 return False
             command()

@@ -66,8 +66,8 @@ class GenerationRequest:
     Args:
         session: whose prompt this is; engines keep what they computed for it.
         prompt: token ids, scaffold included, up to where the reply begins.
-        emitted: ids of the reply that an earlier attempt generated already.
-        max_tokens: length of the whole reply in tokens, `emitted` included.
+        generated: ids of the reply that earlier attempts have generated.
+        max_tokens: length of the whole reply in tokens, `generated` included.
         stop: strings that end the reply and do not belong to it.
         alone_until: nothing else is evaluated before the reply has so many tokens.
         meter: counts what the prompt costs, also if the reply does not come to its end.
@@ -76,7 +76,7 @@ class GenerationRequest:
     session: str
     prompt: tuple[int, ...]
     max_tokens: int
-    emitted: tuple[int, ...] = ()
+    generated: tuple[int, ...] = ()
     stop: tuple[str, ...] = ()
     sampling: SamplingOptions = field(default_factory=SamplingOptions)
     alone_until: int = 0

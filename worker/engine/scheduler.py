@@ -1,4 +1,4 @@
-"""Who is evaluated in the next step: decodes, then prompts, the shortest first, with ageing."""
+"""Decides what the next step evaluates: decodes, then prompts, shortest first, with ageing."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -8,21 +8,21 @@ from worker.engine.backend import Part
 from worker.engine.sequence import Sequence
 
 AGEING: Final = 16
-"""Tokens by which a waiting prompt counts as shorter for each step that it waited."""
+"""Tokens by which a prompt counts as shorter for each step that it has waited."""
 
-_SMALLEST: Final = 16
-"""Tokens for which a pass over the weights is worth while beside others."""
+_MIN_CHUNK: Final = 16
+"""Tokens below which a chunk is not worth a pass of its own after other chunks."""
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
-    """So many tokens of a sequence."""
+class Chunk:
+    """The next `num_tokens` tokens of a running sequence."""
 
     sequence: Sequence
     num_tokens: int
 
     def part(self) -> Part:
-        """What its slot does in a step."""
+        """What the sequence's slot does in a step."""
         sequence, start = self.sequence, self.sequence.num_computed
         assert sequence.slot is not None, "it runs"
         size = self.num_tokens
@@ -34,88 +34,91 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """What is evaluated together: decodes in one pass, then each prompt's chunk in its own."""
+class Schedule:
+    """What one step evaluates: all decodes in one pass, then one pass for each prompt's chunk."""
 
-    decodes: list[Work]
-    prefills: list[Work]
+    decodes: list[Chunk]
+    prefills: list[Chunk]
 
     @property
-    def passes(self) -> list[list[Work]]:
-        """The calls of this step, in order."""
-        return [works for works in (self.decodes, *([work] for work in self.prefills)) if works]
+    def passes(self) -> list[list[Chunk]]:
+        """The calls to the model, in order."""
+        prefills = [[chunk] for chunk in self.prefills]
+        return [self.decodes, *prefills] if self.decodes else prefills
 
 
 class Scheduler:
-    """The sequences that wait for a slot, and those that have one.
+    """Sequences that wait for a slot, and those that have one.
 
     Args:
-        packed: neighbours in slots are evaluated in one pass, so that gaps should be filled.
-        grid: if set, chunks end at multiples of it, whatever else happens.
+        packed: only neighbouring slots are evaluated in one pass, so gaps should be filled.
+        grid: if set, chunks end at multiples of it in all cases.
     """
 
     def __init__(self, *, packed: bool, grid: int | None = None) -> None:
         self.waiting: deque[Sequence] = deque()
         self.running: list[Sequence] = []
         self.is_full = False
-        """Whether a reply had to give its slot back: until another one ends, nobody gets one."""
+        """Whether a reply was preempted: until another one ends, no sequence gets a slot."""
         self._packed = packed
         self._grid = grid
 
     @property
     def alone(self) -> Sequence | None:
-        """The sequence that must not have company, if one runs."""
-        return next((one for one in self.running if one.is_alone), None)
+        """The running sequence that must be evaluated alone, if there is one."""
+        return next((sequence for sequence in self.running if sequence.is_alone), None)
 
     @property
     def active(self) -> list[Sequence]:
-        """Those that are evaluated; the others keep their slots meanwhile."""
+        """The sequences to evaluate; the others keep their slots meanwhile."""
         alone = self.alone
         return [alone] if alone is not None else self.running
 
     @property
     def candidates(self) -> list[Sequence]:
-        """Those that may be given a slot, in order."""
+        """Waiting sequences that may get a slot, in order."""
         if self.alone is not None:
             return []
-        return [one for one in self.waiting if one.is_alone][:1] or list(self.waiting)
+        alone = [sequence for sequence in self.waiting if sequence.is_alone]
+        return alone[:1] or list(self.waiting)
 
     @property
     def is_decoding(self) -> bool:
-        """Whether a prompt's evaluation keeps a reply waiting."""
-        return any(one.num_remaining == 1 for one in self.active)
+        """Whether the evaluation of a prompt would delay a reply."""
+        return any(sequence.num_remaining == 1 for sequence in self.active)
 
-    def put_back(self, sequence: Sequence) -> None:
-        """It was preempted: first in the queue, once there is room again."""
+    def preempt(self, sequence: Sequence) -> None:
+        """Stop running a sequence; it is the first to continue once there is room again."""
+        self.running.remove(sequence)
         self.waiting.appendleft(sequence)
         self.is_full = True
 
-    def plan(self, budget: int) -> Step:
+    def schedule(self, budget: int) -> Schedule:
         """The next step, with at most `budget` tokens of prompts."""
         decodes, prompts = [], []
-        for one in self.active:
-            remaining = one.num_remaining
+        for sequence in self.active:
+            remaining = sequence.num_remaining
             if remaining == 1:
-                decodes.append(Work(one, 1))
+                decodes.append(Chunk(sequence, 1))
             elif remaining > 1:
-                prompts.append(one)
+                prompts.append(sequence)
         prefills = self._prefills(prompts, budget)
         if prompts and self._packed and self._grid is None:
             decodes += self._between(decodes, prompts)
-        # Only slots that follow each other are evaluated in one pass.
-        return Step(sorted(decodes, key=_slot_index), prefills)
+        # Only neighbouring slots are evaluated in one pass.
+        return Schedule(sorted(decodes, key=_slot_index), prefills)
 
-    def _prefills(self, prompts: list[Sequence], budget: int) -> list[Work]:
-        chosen: list[Work] = []
-        for one in sorted(prompts, key=_urgency):
-            wanted = self._chunk(one)
+    def _prefills(self, prompts: list[Sequence], budget: int) -> list[Chunk]:
+        chosen: list[Chunk] = []
+        for sequence in sorted(prompts, key=_urgency):
+            wanted = self._chunk(sequence)
             size = min(wanted, budget)
-            least = wanted if self._grid is not None else min(wanted, _SMALLEST)
+            least = wanted if self._grid is not None else min(wanted, _MIN_CHUNK)
             if size <= 0 or (chosen and size < least):
-                one.num_waits += 1
+                sequence.num_waits += 1
                 continue
-            chosen.append(Work(one, size))
-            one.num_waits = 0
+            chosen.append(Chunk(sequence, size))
+            sequence.num_waits = 0
             budget -= size
         return chosen
 
@@ -125,21 +128,23 @@ class Scheduler:
             wanted = min(wanted, self._grid - sequence.num_computed % self._grid)
         return wanted
 
-    def _between(self, decodes: list[Work], prompts: list[Sequence]) -> list[Work]:
-        """One token of each prompt that lies between decodes: a gap would cost a whole pass."""
-        indexes = [_slot_index(work) for work in decodes]
+    def _between(self, decodes: list[Chunk], prompts: list[Sequence]) -> list[Chunk]:
+        """One token of each prompt whose slot lies between decodes: a gap costs a whole pass."""
+        indexes = [_slot_index(chunk) for chunk in decodes]
         if not indexes:
             return []
         low, high = min(indexes), max(indexes)
         return [
-            Work(one, 1)
-            for one in prompts
-            if one.num_remaining > 2 and one.slot is not None and low < one.slot.index < high
+            Chunk(sequence, 1)
+            for sequence in prompts
+            if sequence.num_remaining > 2
+            and sequence.slot is not None
+            and low < sequence.slot.index < high
         ]
 
 
-def _slot_index(work: Work) -> int:
-    return work.sequence.slot.index if work.sequence.slot is not None else -1
+def _slot_index(chunk: Chunk) -> int:
+    return chunk.sequence.slot.index if chunk.sequence.slot is not None else -1
 
 
 def _urgency(sequence: Sequence) -> int:

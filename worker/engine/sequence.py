@@ -33,7 +33,7 @@ class Sequence:
         sink: Sink,
     ) -> None:
         self.request: Final = request
-        self.token_ids = [*request.prompt, *request.emitted]
+        self.token_ids = [*request.prompt, *request.generated]
         self.slot: Slot | None = None
         self.num_cached: int | None = None
         self.border: int | None = None
@@ -48,7 +48,7 @@ class Sequence:
         self._sink = sink
         self._text = Detokenizer(vocabulary.piece_of, request.stop)
         self._began = self._began_reply = time.monotonic()
-        for token in request.emitted if sampler is not None else ():
+        for token in request.generated if sampler is not None else ():
             sampler.accept(token)  # type: ignore[union-attr]  # the same None as above
 
     @property
@@ -99,9 +99,9 @@ class Sequence:
             # A reply that had to make room is evaluated anew, which is not its owner's doing.
             self.request.meter.evaluated = min(prompt, self.request.meter.evaluated + new)
 
-    def take(self, token: int) -> bool:
+    def append(self, token: int) -> bool:
         """Add a token that was drawn; returns whether the reply ends with it."""
-        if self.num_generated == len(self.request.emitted):
+        if self.num_generated == len(self.request.generated):
             self._began_reply = time.monotonic()
         if self._vocabulary.is_end(token):
             return self._finish(self._text.finish(), "stop")
@@ -115,7 +115,7 @@ class Sequence:
             self._sink(Piece(decoded.text, decoded.token_ids))
         return False
 
-    def finish_at_once(self) -> None:
+    def finish(self) -> None:
         """There is nothing left to generate."""
         self._finish(self._text.finish(), "length")
 

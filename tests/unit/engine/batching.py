@@ -39,7 +39,7 @@ def drain(batcher: Batcher) -> None:
     for _ in range(10_000):
         if not batcher.has_work:
             return
-        batcher.tick()
+        batcher.step()
     raise AssertionError("it does not come to an end")
 
 

@@ -28,7 +28,7 @@ def next_token(content: Sequence[int]) -> int:
 
 def reply_to(request: GenerationRequest) -> list[int]:
     """The whole reply that a request alone gets, what was emitted included."""
-    content, reply = [*request.prompt, *request.emitted], list(request.emitted)
+    content, reply = [*request.prompt, *request.generated], list(request.generated)
     while len(reply) < request.max_tokens and (token := next_token(content)) != END:
         reply.append(token)
         content.append(token)
@@ -213,7 +213,7 @@ class Received:
     @property
     def token_ids(self) -> list[int]:
         """The whole reply, what was emitted before included."""
-        return [*self.request.emitted, *(i for piece in self.pieces for i in piece.token_ids)]
+        return [*self.request.generated, *(i for piece in self.pieces for i in piece.token_ids)]
 
     @property
     def num_cached(self) -> int:

@@ -24,11 +24,11 @@ def test_while_one_is_alone_the_others_wait_and_then_go_on() -> None:
     prompts = talkative(30, 20)
     others = [ask(batcher, next(prompts), session, 20) for session in "ab"]
     for _ in range(5):
-        batcher.tick()
+        batcher.step()
     before = len(backend.steps)
     suspect = ask_alone(batcher, next(prompts), 4)
     while len(suspect.token_ids) < 4:
-        batcher.tick()
+        batcher.step()
     assert len(set.union(*slots_used(backend, before))) == 1
     late = ask(batcher, next(prompts), "c", 20)
     drain(batcher)
@@ -42,10 +42,10 @@ def test_nobody_is_admitted_beside_it() -> None:
     batcher = batcher_on(backend)
     prompts = talkative(30, 20)
     suspect = ask_alone(batcher, next(prompts), 4)
-    batcher.tick()
+    batcher.step()
     late = ask(batcher, next(prompts), "c", 20)
     while len(suspect.token_ids) < 4:
-        batcher.tick()
+        batcher.step()
         assert not late.token_ids
     drain(batcher)
     assert late.token_ids == reply_to(late.request)
@@ -56,11 +56,11 @@ def test_it_waits_for_a_slot_before_those_who_came_earlier() -> None:
     batcher = batcher_on(backend)
     prompts = talkative(30, 20)
     running = [ask(batcher, next(prompts), session, 20) for session in "ab"]
-    batcher.tick()
+    batcher.step()
     waiting = ask(batcher, next(prompts), "c", 20)
     suspect = ask_alone(batcher, next(prompts), 4)
     while not suspect.token_ids:
-        batcher.tick()
+        batcher.step()
     assert not waiting.token_ids
     assert any(one.has_ended for one in running)
     drain(batcher)
@@ -73,11 +73,11 @@ def test_one_that_is_cancelled_while_alone_lets_the_others_go_on() -> None:
     batcher = batcher_on(backend)
     prompts = talkative(30, 20)
     other = ask(batcher, next(prompts), "a", 20)
-    batcher.tick()
+    batcher.step()
     request = GenerationRequest("suspect", next(prompts), 20, alone_until=10)
     sequence = batcher.submit(request, Received(request))
     assert sequence is not None
-    batcher.tick()
+    batcher.step()
     sequence.cancelled.set()
     drain(batcher)
     assert other.token_ids == reply_to(other.request)

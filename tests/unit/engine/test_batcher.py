@@ -26,7 +26,7 @@ def test_who_finds_no_slot_waits() -> None:
     backend = ScriptedBackend(num_slots=2)
     batcher = batcher_on(backend)
     received = [ask(batcher, text(n, 20), f"{n}") for n in range(5)]
-    batcher.tick()
+    batcher.step()
     assert (batcher.stats().running, batcher.stats().waiting) == (2, 3)
     drain(batcher)
     assert [one.token_ids for one in received] == [reply_to(one.request) for one in received]
@@ -135,7 +135,7 @@ def test_what_was_emitted_by_another_attempt_is_gone_on_with() -> None:
     batcher = batcher_on(ScriptedBackend())
     whole = reply_to(GenerationRequest("a", text(8, 30), 12))
     assert len(whole) > 6
-    request = GenerationRequest("a", text(8, 30), 12, emitted=tuple(whole[:4]))
+    request = GenerationRequest("a", text(8, 30), 12, generated=tuple(whole[:4]))
     received = Received(request)
     batcher.submit(request, received)
     drain(batcher)
@@ -144,7 +144,7 @@ def test_what_was_emitted_by_another_attempt_is_gone_on_with() -> None:
 
 def test_an_attempt_with_nothing_left_to_do_ends_at_once() -> None:
     batcher = batcher_on(ScriptedBackend())
-    request = GenerationRequest("a", text(1, 30), 2, emitted=(7, 8))
+    request = GenerationRequest("a", text(1, 30), 2, generated=(7, 8))
     received = Received(request)
     batcher.submit(request, received)
     assert received.has_ended
@@ -178,7 +178,7 @@ def test_a_prompt_is_metered_as_far_as_it_was_evaluated() -> None:
     assert sequence is not None
     assert request.meter.evaluated == 0
     before = backend.evaluated
-    batcher.tick()
+    batcher.step()
     sequence.cancelled.set()
     drain(batcher)
     assert request.meter.evaluated == backend.evaluated - before > 0
@@ -194,10 +194,10 @@ def test_a_cancelled_reply_leaves_at_the_next_tick() -> None:
     also = batcher.submit(waiting.request, waiting)
     assert sequence is not None
     assert also is not None
-    batcher.tick()
+    batcher.step()
     sequence.cancelled.set()
     also.cancelled.set()
-    batcher.tick()
+    batcher.step()
     assert (batcher.stats().running, batcher.stats().waiting) == (0, 0)
     assert all(sampler.is_closed for sampler in backend.samplers)
 
@@ -217,9 +217,9 @@ def test_real_work_interrupts_warming_at_the_next_step() -> None:
     backend = ScriptedBackend()
     batcher = batcher_on(backend)
     batcher.warm("a", text(1, 400))
-    batcher.tick()
+    batcher.step()
     received = ask(batcher, text(2, 10), "b")
-    batcher.tick()
+    batcher.step()
     assert [part.start for part in backend.steps[1]] == [0]
     assert received.pieces
     drain(batcher)
@@ -285,9 +285,9 @@ def test_a_gap_is_closed_at_once_where_copies_cost_little_and_nothing_is_swapped
     middle = ask(batcher, next(prompts), "b", 3)
     replies = (first, middle, ask(batcher, next(prompts), "c", 30))
     while not middle.has_ended:
-        batcher.tick()
+        batcher.step()
     passes = len(backend.steps)
-    batcher.tick()
+    batcher.step()
     assert len(backend.steps) == passes + 1, "both that go on are evaluated in one pass"
     drain(batcher)
     assert [one.token_ids for one in replies] == [reply_to(one.request) for one in replies]

@@ -34,7 +34,7 @@ def test_a_step_that_fails_once_is_made_up_for() -> None:
     batcher = batcher_on(backend)
     received = [ask(batcher, text(n, 20), f"{n}", 20) for n in range(3)]
     for _ in range(6):
-        batcher.tick()
+        batcher.step()
     faults = iter([EvaluationFailed("once")])
     backend.fault = lambda parts: next(faults, None) if len(parts) > 1 else None
     drain(batcher)
@@ -80,8 +80,8 @@ def test_when_all_is_lost_everybody_hears_of_it() -> None:
     backend = ScriptedBackend(num_slots=1)
     batcher = batcher_on(backend)
     received = [ask(batcher, text(n, 20), f"{n}") for n in range(2)]
-    batcher.tick()
-    batcher.fail_all(EngineError("gone"))
+    batcher.step()
+    batcher.abort_all(EngineError("gone"))
     assert [str(one.error) for one in received] == ["gone", "gone"]
     assert backend.content == [[]]
     answer(batcher, text(1, 20))
@@ -107,7 +107,7 @@ def test_who_follows_in_a_spoilt_slot_is_answered() -> None:
     cancelled = Received(GenerationRequest("a", (*text(1, 30), POISON, *text(2, 90)), 5))
     generation = batcher.submit(cancelled.request, cancelled)
     assert generation is not None
-    batcher.tick()
+    batcher.step()
     generation.cancelled.set()
     drain(batcher)
     assert backend.spoilt == {0}

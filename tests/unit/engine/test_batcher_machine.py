@@ -101,7 +101,7 @@ class BatcherMachine(RuleBasedStateMachine):
     def work(self, ticks: int) -> None:
         for _ in range(ticks):
             if self.batcher.has_work:
-                self.batcher.tick()
+                self.batcher.step()
         self.collect()
 
     @rule(kind=st.sampled_from([EvaluationFailed, NoRoom]))
@@ -148,7 +148,7 @@ class BatcherMachine(RuleBasedStateMachine):
             return
         for _ in range(5_000):
             if self.batcher.has_work:
-                self.batcher.tick()
+                self.batcher.step()
         self.collect()
         assert not self.batcher.has_work
         assert not self.running

@@ -13,7 +13,7 @@ def ticks_until_text(batcher: Batcher, received: list[Received]) -> list[int]:
     """After how many ticks each reply begins."""
     begun: dict[int, int] = {}
     for tick in count(1):
-        batcher.tick()
+        batcher.step()
         for index, one in enumerate(received):
             if one.pieces:
                 begun.setdefault(index, tick)
@@ -41,7 +41,7 @@ def visitors(batcher: Batcher, limit: int) -> Iterator[Received]:
     """A short prompt for every tick."""
     for number in range(limit):
         yield ask(batcher, text(1000 + number, 32), f"visitor {number}", max_tokens=1)
-        batcher.tick()
+        batcher.step()
 
 
 def test_a_long_prompt_is_not_put_off_for_ever() -> None:
@@ -59,11 +59,11 @@ def test_replies_go_on_while_a_long_prompt_is_evaluated() -> None:
     batcher = Batcher(backend, PrefillPacer(32, 10.0), swap_bytes=0)
     stream = ask(batcher, next(talkative(20, 60)), "stream", 60)
     while not stream.pieces:
-        batcher.tick()
+        batcher.step()
     long = ask(batcher, text(2, 320), "long", 1)
     while not long.pieces:
         before = len(stream.token_ids)
-        batcher.tick()
+        batcher.step()
         assert len(stream.token_ids) == before + 1
     drain(batcher)
     assert stream.token_ids == reply_to(stream.request)
@@ -73,9 +73,9 @@ def test_decodes_come_before_prompts_in_a_step() -> None:
     backend = ScriptedBackend()
     batcher = batcher_on(backend)
     ask(batcher, next(talkative(20, 60)), "stream", 60)
-    batcher.tick()
+    batcher.step()
     ask(batcher, text(2, 64), "prompt")
-    batcher.tick()
+    batcher.step()
     decode, prefill = backend.steps[-2:]
     assert [len(part.token_ids) for part in decode] == [1]
     assert len(prefill[0].token_ids) > 1
@@ -90,7 +90,7 @@ def test_a_prompt_between_two_decodes_goes_along_in_their_pass() -> None:
     ask(batcher, text(3, 300), "between", 5)
     ask(batcher, next(prompts), "right", 60)
     for _ in range(4):
-        batcher.tick()
+        batcher.step()
     widest = max(backend.steps, key=len)
     assert sorted(part.slot_id for part in widest) == [0, 1, 2]
     drain(batcher)
