@@ -1,4 +1,4 @@
-"""The application: all wiring and all routes on one page."""
+"""The application: all wiring on one page; `api/routes.py` describes the routes."""
 
 import contextlib
 import importlib.metadata
@@ -32,15 +32,16 @@ from api.live.stream import EventStream, LiveStreams
 from api.live.waiting import Waiting
 from api.openai import errors as openai_errors
 from api.openai.models import Models
-from api.openai.routes import add_openai_routes
+from api.openai.routes import openai_resources
 from api.openapi import openapi_document
 from api.ops.health import HealthResource, Readiness, ReadyResource, StaticJson
 from api.ops.history import History
 from api.ops.metrics import HttpMetrics, MetricsResource
 from api.ops.resource import OpsData, OpsPage
 from api.parts import Parts
+from api.routes import add_routes
 from api.web.markdown import MarkdownResource
-from api.web.pages import FILES, STATIC, Page, PageHeaders, wants_page
+from api.web.pages import FILES, STATIC, Page, PageHeaders, PageResource, wants_page
 from shared.config import Settings
 from shared.process.tasks import Background
 from shared.store.conversations import Conversations
@@ -167,9 +168,8 @@ def open_keys(settings: Settings) -> KeyRing | None:
 
 
 def create_app(parts: Parts) -> Application:
-    """Middleware, error handlers and every route."""
+    """Middleware, error handlers, and a resource for every route."""
     settings, jobs, conversations = parts.settings, parts.jobs, parts.conversations
-    has_keys = not parts.access.is_open
     version = importlib.metadata.version("palaver")
     http_metrics = HttpMetrics()
     app = Application(
@@ -187,31 +187,33 @@ def create_app(parts: Parts) -> Application:
         "name": "Palaver",
         "version": version,
         "description": "A chat backend that remembers: POST a prompt here.",
-        "links": {"openapi": "/openapi.json", "ready": "/readyz"},
+        "links": {"openapi": "/openapi.json", "docs": "/docs", "ready": "/readyz"},
     }
     waiting = Waiting(parts.feed, parts.events, jobs)
     stream = EventStream(parts.feed, parts.events, jobs, parts.places)
     asking = (parts.intake, parts.feed, waiting, stream)
     chat = ChatResource(*asking, sync_timeout_s=settings.sync_timeout)
     later = ChatResource(*asking, sync_timeout_s=settings.sync_timeout, always_async=True)
-    app.add_route(
-        "/", HomeResource(Page("chat.html", asks_for_key=has_keys), StaticJson(home), chat)
-    )
-    app.add_route("/web/markdown", MarkdownResource(settings.max_body_bytes))
+    has_keys = not parts.access.is_open
+    resources: dict[str, object] = {
+        "/": HomeResource(Page("chat.html", asks_for_key=has_keys), StaticJson(home), chat),
+        "/jobs": later,
+        "/jobs/{job}": JobResource(jobs, parts.turns, waiting),
+        "/jobs/{job}/events": JobEventsResource(stream),
+        "/conversations": ConversationsResource(conversations, is_open=parts.access.is_open),
+        "/conversations/{conversation}": ConversationResource(conversations),
+        "/conversations/{conversation}/messages": MessagesResource(conversations),
+        **openai_resources(parts),
+        "/healthz": HealthResource(parts.background),
+        "/health": HealthResource(parts.background),
+        "/readyz": ReadyResource(parts.readiness),
+        "/metrics": MetricsResource(http_metrics, parts.workers, parts.queue),
+        "/ops": OpsPage(Page("ops.html", asks_for_key=has_keys), parts.access),
+        "/ops/data": OpsData(parts.history),
+        "/openapi.json": StaticJson(openapi_document(settings, version)),
+        "/docs": PageResource(Page("docs.html", asks_for_key=False)),
+        "/web/markdown": MarkdownResource(settings.max_body_bytes),
+    }
+    add_routes(app, resources)
     app.add_static_route(FILES, STATIC)
-    app.add_route("/jobs", later)
-    app.add_route("/jobs/{job}", JobResource(jobs, parts.turns, waiting))
-    app.add_route("/jobs/{job}/events", JobEventsResource(stream))
-    listed = ConversationsResource(conversations, is_open=parts.access.is_open)
-    app.add_route("/conversations", listed)
-    app.add_route("/conversations/{conversation}", ConversationResource(conversations))
-    app.add_route("/conversations/{conversation}/messages", MessagesResource(conversations))
-    add_openai_routes(app, parts)
-    app.add_route("/healthz", HealthResource(parts.background))
-    app.add_route("/health", HealthResource(parts.background))
-    app.add_route("/readyz", ReadyResource(parts.readiness))
-    app.add_route("/metrics", MetricsResource(http_metrics, parts.workers, parts.queue))
-    app.add_route("/ops", OpsPage(Page("ops.html", asks_for_key=has_keys), parts.access))
-    app.add_route("/ops/data", OpsData(parts.history))
-    app.add_route("/openapi.json", StaticJson(openapi_document(settings, version)))
     return app

@@ -1,6 +1,5 @@
 """In whose name a request is made: by its API key, or by nobody's where there are none."""
 
-import re
 import time
 from collections import OrderedDict
 from typing import Any, Final
@@ -9,15 +8,11 @@ import falcon.asgi
 
 from api.http.errors import Problem
 from api.http.keys import KeyRing
+from api.routes import OPEN_ROUTES, PAGES, ids_in
 from api.web.pages import FILES
 from shared.wire.limits import Caller
 
-_OPEN: Final = frozenset({"/healthz", "/health", "/readyz", "/openapi.json"})
-_OPEN_TO_GET: Final = frozenset({"/", "/ops"})
-"""Of these the operations page asks for a key itself."""
 _CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="palaver"'}
-_NAMES_OF_IDS: Final = ("job", "conversation", "response")
-_ID = re.compile(r"(conv_)?[1-9][0-9]{0,15}|(resp_)?[0-9a-f]{32}")
 _MISSES_A_MINUTE: Final = 120
 _PEERS: Final = 10_000
 
@@ -84,7 +79,7 @@ class Access:
         Raises:
             Problem: 401, there is no such key; 429, too many guesses.
         """
-        if req.path in _OPEN or (req.method in ("GET", "HEAD") and _is_open_to_get(req.path)):
+        if req.path in OPEN_ROUTES or (req.method in ("GET", "HEAD") and _is_open_to_get(req.path)):
             return
         if req.method == "OPTIONS":
             return
@@ -94,7 +89,7 @@ class Access:
         self, req: falcon.asgi.Request, _resp: Any, _resource: Any, params: dict[str, Any]
     ) -> None:
         """Note whether the path names something by an id."""
-        if any(_ID.fullmatch(str(params.get(name, ""))) for name in _NAMES_OF_IDS):
+        if ids_in(params):
             names_an_id(req)
 
     async def process_response(
@@ -146,7 +141,7 @@ def names_an_id(req: falcon.asgi.Request) -> None:
 
 
 def _is_open_to_get(path: str) -> bool:
-    return path in _OPEN_TO_GET or path.startswith(FILES)
+    return path in PAGES or path.startswith(FILES)
 
 
 def _guesser(req: falcon.asgi.Request) -> str:

@@ -11,10 +11,10 @@ import falcon.asgi
 
 from api.http.errors import PROBLEM_JSON, Problem
 from api.http.preferences import accepts
-from api.web.pages import FILES, PAGES, wants_page
+from api.routes import ANY_HOST_ROUTES, PAGES
+from api.web.pages import FILES, wants_page
 from shared.config import Settings, is_loopback
 
-_OPEN_TO_ANY_HOST: Final = frozenset({"/healthz", "/health", "/readyz"})
 _PROXY_HEADERS: Final = ("FORWARDED", "VIA")
 _ANSWERS: Final = (falcon.MEDIA_JSON, PROBLEM_JSON, "text/event-stream")
 _EXPOSED: Final = (
@@ -44,7 +44,7 @@ class Guards:
         Raises:
             Problem: 403, or 406 if no answer of ours would be accepted.
         """
-        if req.path in _OPEN_TO_ANY_HOST:
+        if req.path in ANY_HOST_ROUTES:
             return
         try:
             self._check(req)

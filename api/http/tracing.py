@@ -1,24 +1,20 @@
 """A name for each request, by which a client can tell of it, and a line in the log."""
 
 import logging
-import re
 import secrets
 import time
 from typing import Any, Final
 
 import falcon.asgi
 
+from api.routes import ROUTINE_ROUTES, ids_in
 from api.web.pages import FILES
 from shared.process.logs import about, add_context
 
 log = logging.getLogger(__name__)
 
 _ID_BYTES: Final = 12
-_ID: Final = re.compile(r"(resp_|conv_)?[0-9a-f]{1,32}")
 _TIMED: Final = "/v1/"
-_ROUTINE: Final = frozenset(
-    {"/healthz", "/health", "/readyz", "/metrics", "/ops/data", "/web/markdown"}
-)
 
 
 class Tracing:
@@ -37,7 +33,7 @@ class Tracing:
         self, _req: falcon.asgi.Request, _resp: Any, _resource: Any, params: dict[str, Any]
     ) -> None:
         """What the path names, as far as it can be an id: a path may say anything."""
-        add_context(**{name: value for name, value in params.items() if _ID.fullmatch(str(value))})
+        add_context(**ids_in(params))
 
     async def process_response(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, _resource: Any, _ok: bool
@@ -47,7 +43,7 @@ class Tracing:
         if req.path.startswith(_TIMED):
             resp.set_header("openai-processing-ms", f"{took_ms:.0f}")
         route = req.uri_template or (FILES if req.path.startswith(FILES) else None)
-        is_routine = route == FILES or route in _ROUTINE
+        is_routine = route == FILES or route in ROUTINE_ROUTES
         log.log(
             logging.DEBUG if is_routine else logging.INFO,
             "%s %s %s",

@@ -1,7 +1,16 @@
-"""OpenAI's API in `/openapi.json`."""
+"""The routes under `/v1`."""
 
 from typing import Any, Final
 
+from api.description.problems import (
+    ENDING_WITHOUT_REPLY,
+    READING_BODY,
+    STORING,
+    SUBMITTING,
+    USING_REDIS,
+)
+from api.description.route import Answer, Body, Operation, Parameter, Route
+from api.openai import schemas
 from api.openai.requests import ChatCompletionRequest
 from api.openai.response_requests import (
     ConversationUpdate,
@@ -10,114 +19,590 @@ from api.openai.response_requests import (
     ResponsesRequest,
 )
 
-SCHEMAS: Final[dict[str, Any]] = {
-    kind.__name__: kind
-    for kind in (
-        ChatCompletionRequest,
-        ResponsesRequest,
-        NewConversation,
-        NewItems,
-        ConversationUpdate,
-    )
+MODELS: Final = "OpenAI: models"
+COMPLETIONS: Final = "OpenAI: chat completions"
+RESPONSES: Final = "OpenAI: responses"
+CONVERSATIONS: Final = "OpenAI: conversations"
+
+_MODEL_NAME: Final = "smollm2-135m-instruct"
+_JOB_ID: Final = "01a20468ad556c9e281ab26b9b22bda1"
+_RESPONSE_ID: Final = f"resp_{_JOB_ID}"
+_CONVERSATION_ID: Final = "conv_8543490280686788"
+_CREATED: Final = 1795370299
+_USAGE: Final = {
+    "prompt_tokens": 31,
+    "completion_tokens": 9,
+    "total_tokens": 40,
+    "prompt_tokens_details": {"cached_tokens": 24},
+}
+_MODEL_EXAMPLE: Final = {
+    "id": _MODEL_NAME,
+    "object": "model",
+    "created": 0,
+    "owned_by": "palaver",
+    "context_length": 3500,
+    "max_model_len": 3500,
+}
+_COMPLETION: Final = {
+    "id": f"chatcmpl-{_JOB_ID}",
+    "object": "chat.completion",
+    "created": _CREATED,
+    "model": _MODEL_NAME,
+    "choices": [
+        {
+            "index": 0,
+            "message": {"role": "assistant", "content": "Akira Kurosawa.", "refusal": None},
+            "logprobs": None,
+            "finish_reason": "stop",
+        }
+    ],
+    "usage": _USAGE,
+}
+_CHUNKS: Final = (
+    'data: {"object": "chat.completion.chunk", '
+    '"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}, …}], …}\n\n'
+    'data: {"object": "chat.completion.chunk", '
+    '"choices": [{"index": 0, "delta": {"content": "Akira Kurosawa."}, …}], …}\n\n'
+    'data: {"object": "chat.completion.chunk", '
+    '"choices": [{"index": 0, "delta": {}, "finish_reason": "stop", …}], …}\n\n'
+    "data: [DONE]\n\n"
+)
+_INPUT_ITEM: Final = {
+    "id": f"msg_{_JOB_ID}u",
+    "type": "message",
+    "status": "completed",
+    "role": "user",
+    "content": [{"type": "input_text", "text": "Name a famous person."}],
+}
+_OUTPUT_ITEM: Final = {
+    "id": f"msg_{_JOB_ID}a",
+    "type": "message",
+    "status": "completed",
+    "role": "assistant",
+    "content": [
+        {"type": "output_text", "text": "Akira Kurosawa.", "annotations": [], "logprobs": []}
+    ],
+}
+_RESPONSE: Final[dict[str, Any]] = {
+    "id": _RESPONSE_ID,
+    "object": "response",
+    "created_at": _CREATED,
+    "completed_at": _CREATED + 1,
+    "status": "completed",
+    "background": False,
+    "error": None,
+    "incomplete_details": None,
+    "instructions": None,
+    "max_output_tokens": None,
+    "max_tool_calls": None,
+    "model": _MODEL_NAME,
+    "output": [_OUTPUT_ITEM],
+    "parallel_tool_calls": True,
+    "previous_response_id": None,
+    "conversation": {"id": _CONVERSATION_ID},
+    "store": True,
+    "temperature": 0.8,
+    "top_p": 0.95,
+    "presence_penalty": 0.0,
+    "frequency_penalty": 0.0,
+    "top_logprobs": 0,
+    "text": {"format": {"type": "text"}},
+    "reasoning": {"effort": None, "summary": None},
+    "tool_choice": "auto",
+    "tools": [],
+    "truncation": "disabled",
+    "usage": {
+        "input_tokens": 31,
+        "input_tokens_details": {"cached_tokens": 24, "cache_write_tokens": 0},
+        "output_tokens": 9,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": 40,
+    },
+    "service_tier": "default",
+    "safety_identifier": None,
+    "prompt_cache_key": None,
+    "user": None,
+    "metadata": {},
+    "window": {"budget": 3500, "used": 40, "turns_kept": 1, "turns_dropped": 0},
+}
+_CANCELLED: Final = _RESPONSE | {
+    "completed_at": None,
+    "status": "cancelled",
+    "background": True,
+    "output": [],
+    "usage": None,
+    "window": None,
+}
+_RESPONSE_STREAM: Final = (
+    "event: response.created\n"
+    'data: {"type": "response.created", "sequence_number": 0, "response": {…}}\n\n'
+    "event: response.output_text.delta\n"
+    'data: {"type": "response.output_text.delta", "sequence_number": 5, '
+    '"delta": "Akira Kurosawa.", …}\n\n'
+    "event: response.completed\n"
+    'data: {"type": "response.completed", "sequence_number": 9, "response": {…}}\n\n'
+)
+_CONVERSATION: Final = {
+    "id": _CONVERSATION_ID,
+    "object": "conversation",
+    "created_at": _CREATED,
+    "metadata": {"topic": "cinema"},
+}
+_INPUT_ITEMS: Final = {
+    "object": "list",
+    "data": [_INPUT_ITEM],
+    "first_id": f"msg_{_JOB_ID}u",
+    "last_id": f"msg_{_JOB_ID}u",
+    "has_more": False,
+}
+_ITEMS: Final = {
+    "object": "list",
+    "data": [_OUTPUT_ITEM, _INPUT_ITEM],
+    "first_id": f"msg_{_JOB_ID}a",
+    "last_id": f"msg_{_JOB_ID}u",
+    "has_more": False,
 }
 
-_ERROR: Final = {
-    "type": "object",
-    "required": ["error"],
-    "properties": {"error": {"type": "object", "required": ["message", "type", "param", "code"]}},
-}
+_MODEL: Final = Parameter(
+    name="model",
+    place="path",
+    description="Name of the model.",
+    schema={"type": "string", "pattern": ".+"},
+    example=_MODEL_NAME,
+)
+_RESPONSE_PARAMETER: Final = Parameter(
+    name="response",
+    place="path",
+    description="Id of the response.",
+    schema={"type": "string", "pattern": "^resp_[0-9a-f]{32}$"},
+    example=_RESPONSE_ID,
+    is_id=True,
+)
+_CONVERSATION_PARAMETER: Final = Parameter(
+    name="conversation",
+    place="path",
+    description="Id of the conversation.",
+    schema={"type": "string", "pattern": "^conv_[1-9][0-9]{0,15}$"},
+    example=_CONVERSATION_ID,
+    is_id=True,
+)
+_ITEM: Final = Parameter(
+    name="item",
+    place="path",
+    description="Id of the item.",
+    schema={"type": "string", "pattern": ".+"},
+    example=f"msg_{_JOB_ID}a",
+)
+_FLAG: Final = {"type": "string", "enum": ["true", "false"]}
+_PAGING: Final = (
+    Parameter(
+        name="limit",
+        place="query",
+        description="Length of the page; 20 if it is left out.",
+        schema={"type": "integer", "minimum": 1, "maximum": 100},
+    ),
+    Parameter(
+        name="order",
+        place="query",
+        description="`desc`, the default, shows the newest items first.",
+        schema={"type": "string", "enum": ["asc", "desc"]},
+    ),
+    Parameter(
+        name="after",
+        place="query",
+        description="Id of the last item of the page before.",
+        schema={"type": "string"},
+    ),
+)
 
+_LOOKING_UP: Final = (*USING_REDIS, "not_found")
+_LISTING: Final = (*_LOOKING_UP, "invalid_request")
 
-_NOWHERE: Final = ("403", "404", "406", "429", "503")
-_BODY: Final = ("400", "403", "406", "408", "409", "413", "415", "429", "500", "503", "504")
-
-
-def openai_paths() -> dict[str, Any]:
-    """Everything under `/v1`."""
-    model, response = _path("model", ".+"), _path("response", "^resp_[0-9a-f]{32}$")
-    return {
-        "/v1/models": {"get": _operation("What the workers run", "403", "406", "503")},
-        "/v1/models/{model}": {"get": _operation("A model", *_NOWHERE, parameters=[model])},
-        "/v1/chat/completions": {
-            "post": _operation(
-                "Complete a conversation that the client keeps, as OpenAI's API does",
-                *_BODY,
-                requestBody=_body("ChatCompletionRequest"),
-            )
-        },
-        "/v1/responses": {
-            "post": _operation(
-                "The next turn of a conversation that the server keeps",
-                *_BODY,
-                "404",
-                requestBody=_body("ResponsesRequest"),
-            )
-        },
-        "/v1/responses/{response}": {
-            "get": _operation("A response", *_NOWHERE, "400", parameters=[response]),
-            "delete": _operation("Delete a response", *_NOWHERE, "409", parameters=[response]),
-        },
-        "/v1/responses/{response}/cancel": {
-            "post": _operation("Cancel a response", *_NOWHERE, parameters=[response])
-        },
-        "/v1/responses/{response}/input_items": {
-            "get": _operation("What it was asked", *_NOWHERE, "400", parameters=[response])
-        },
-        **_conversation_paths(),
-    }
-
-
-def _conversation_paths() -> dict[str, Any]:
-    conversation = _path("conversation", "^conv_[1-9][0-9]{0,15}$")
-    return {
-        "/v1/conversations": {
-            "post": _operation("Make a conversation", *_BODY, requestBody=_body("NewConversation"))
-        },
-        "/v1/conversations/{conversation}": {
-            "get": _operation("A conversation", *_NOWHERE, parameters=[conversation]),
-            "post": _operation(
-                "Replace its metadata",
-                *_BODY,
-                "404",
-                parameters=[conversation],
-                requestBody=_body("ConversationUpdate"),
+ROUTES: Final = (
+    Route(
+        path="/v1/models",
+        operations=(
+            Operation(
+                method="GET",
+                id="openaiListModels",
+                tag=MODELS,
+                summary="List models",
+                answers=(
+                    Answer(
+                        description="The models that workers run.",
+                        kind=schemas.ModelList,
+                        example={"object": "list", "data": [_MODEL_EXAMPLE]},
+                    ),
+                ),
+                problems=USING_REDIS,
             ),
-            "delete": _operation("Delete it", *_NOWHERE, parameters=[conversation]),
-        },
-        "/v1/conversations/{conversation}/items": {
-            "get": _operation("Its messages", *_NOWHERE, "400", parameters=[conversation]),
-            "post": _operation(
-                "Add messages without a turn",
-                *_BODY,
-                "404",
-                parameters=[conversation],
-                requestBody=_body("NewItems"),
+        ),
+    ),
+    Route(
+        path="/v1/models/{model}",
+        parameters=(_MODEL,),
+        operations=(
+            Operation(
+                method="GET",
+                id="openaiGetModel",
+                tag=MODELS,
+                summary="Look up a model",
+                answers=(
+                    Answer(description="The model.", kind=schemas.Model, example=_MODEL_EXAMPLE),
+                ),
+                problems=(*USING_REDIS, "model_not_found"),
             ),
-        },
-        "/v1/conversations/{conversation}/items/{item}": {
-            "get": _operation(
-                "One message", *_NOWHERE, "400", parameters=[conversation, _path("item", ".+")]
-            )
-        },
-    }
-
-
-def _path(name: str, pattern: str) -> dict[str, Any]:
-    schema = {"type": "string", "pattern": pattern}
-    return {"name": name, "in": "path", "required": True, "schema": schema}
-
-
-def _body(name: str) -> dict[str, Any]:
-    schema = {"$ref": f"#/components/schemas/{name}"}
-    return {"required": True, "content": {"application/json": {"schema": schema}}}
-
-
-def _operation(summary: str, *errors: str, **more: Any) -> dict[str, Any]:
-    answer = {"application/json": {"schema": {"type": "object"}}}
-    if "requestBody" in more:
-        answer["text/event-stream"] = {}
-    responses: dict[str, Any] = {"200": {"description": "So it is", "content": answer}}
-    for status in (*errors, "401"):
-        content = {"application/json": {"schema": _ERROR}}
-        responses[status] = {"description": "OpenAI's error object", "content": content}
-    return {"summary": summary, "responses": responses, **more}
+        ),
+    ),
+    Route(
+        path="/v1/chat/completions",
+        operations=(
+            Operation(
+                method="POST",
+                id="openaiCreateChatCompletion",
+                tag=COMPLETIONS,
+                summary="Complete a conversation that the client keeps",
+                description=(
+                    "Stateless: `messages` is the whole conversation, and nothing is stored. A "
+                    "conversation that does not fit the context window is an error; it is never "
+                    "cut. A client that disconnects cancels its completion."
+                ),
+                body=Body(
+                    kind=ChatCompletionRequest,
+                    examples={
+                        "A question": {
+                            "model": _MODEL_NAME,
+                            "messages": [{"role": "user", "content": "Name a famous person."}],
+                        },
+                        "A stream": {
+                            "model": _MODEL_NAME,
+                            "messages": [{"role": "user", "content": "Count to three."}],
+                            "stream": True,
+                            "stream_options": {"include_usage": True},
+                        },
+                        "A reply that follows a JSON schema": {
+                            "model": _MODEL_NAME,
+                            "messages": [{"role": "user", "content": "Invent a person."}],
+                            "response_format": {
+                                "type": "json_schema",
+                                "json_schema": {
+                                    "name": "person",
+                                    "schema": {
+                                        "type": "object",
+                                        "properties": {"name": {"type": "string"}},
+                                        "required": ["name"],
+                                        "additionalProperties": False,
+                                    },
+                                },
+                            },
+                        },
+                    },
+                ),
+                answers=(
+                    Answer(
+                        description="The completion, or with `stream` its chunks. The last piece "
+                        "of a stream is `[DONE]`; a failure is sent as an error object.",
+                        kind=schemas.ChatCompletion,
+                        example=_COMPLETION,
+                        events={"message": schemas.ChatCompletionChunk},
+                        stream_example=_CHUNKS,
+                    ),
+                ),
+                problems=(
+                    *SUBMITTING,
+                    *ENDING_WITHOUT_REPLY,
+                    "unusable_options",
+                    "outcome_unknown",
+                    "no_outcome",
+                ),
+            ),
+        ),
+    ),
+    Route(
+        path="/v1/responses",
+        operations=(
+            Operation(
+                method="POST",
+                id="openaiCreateResponse",
+                tag=RESPONSES,
+                summary="Send a turn of a conversation that the server keeps",
+                description=(
+                    "`previous_response_id` continues after a response (after an earlier one it "
+                    "forks the conversation), `conversation` continues a conversation; without "
+                    "either a new one begins. The conversations are the same ones as under "
+                    "`/conversations`."
+                ),
+                body=Body(
+                    kind=ResponsesRequest,
+                    examples={
+                        "A question": {"input": "Name a famous person."},
+                        "Continue after a response": {
+                            "input": "Why is this person famous?",
+                            "previous_response_id": _RESPONSE_ID,
+                        },
+                        "In the background": {
+                            "input": "Write a haiku about Redis.",
+                            "background": True,
+                        },
+                    },
+                ),
+                answers=(
+                    Answer(
+                        description="The response, or with `stream` its events.",
+                        kind=schemas.Response,
+                        example=_RESPONSE,
+                        events=schemas.RESPONSE_EVENTS,
+                        stream_example=_RESPONSE_STREAM,
+                    ),
+                ),
+                problems=(
+                    *SUBMITTING,
+                    *ENDING_WITHOUT_REPLY,
+                    "unusable_options",
+                    "outcome_unknown",
+                    "no_outcome",
+                    "not_found",
+                    "conversation_busy",
+                    "previous_response_not_found",
+                    "previous_response_failed",
+                    "previous_response_cancelled",
+                    "response_in_progress",
+                ),
+            ),
+        ),
+    ),
+    Route(
+        path="/v1/responses/{response}",
+        parameters=(_RESPONSE_PARAMETER,),
+        operations=(
+            Operation(
+                method="GET",
+                id="openaiGetResponse",
+                tag=RESPONSES,
+                summary="Look up a response, or stream its events",
+                parameters=(
+                    Parameter(
+                        name="stream",
+                        place="query",
+                        description="Stream the events, from the first one.",
+                        schema=_FLAG,
+                    ),
+                    Parameter(
+                        name="starting_after",
+                        place="query",
+                        description="With `stream`: the `sequence_number` of the last event that "
+                        "was received.",
+                        schema={"type": "integer", "minimum": 0, "maximum": 10**9},
+                    ),
+                    Parameter(
+                        name="include_obfuscation",
+                        place="query",
+                        description="Accepted; no padding is ever sent.",
+                        schema=_FLAG,
+                    ),
+                ),
+                answers=(
+                    Answer(
+                        description="The response.",
+                        kind=schemas.Response,
+                        example=_RESPONSE,
+                        events=schemas.RESPONSE_EVENTS,
+                        stream_example=_RESPONSE_STREAM,
+                    ),
+                ),
+                problems=_LISTING,
+            ),
+            Operation(
+                method="DELETE",
+                id="openaiDeleteResponse",
+                tag=RESPONSES,
+                summary="Delete a response",
+                description="Removes its text, too, unless later turns build on it.",
+                answers=(
+                    Answer(
+                        description="The response is gone.",
+                        kind=schemas.DeletedResponse,
+                        example={"id": _RESPONSE_ID, "object": "response", "deleted": True},
+                    ),
+                ),
+                problems=(*_LOOKING_UP, "response_in_use"),
+            ),
+        ),
+    ),
+    Route(path="/v1/responses/compact"),
+    Route(path="/v1/responses/input_tokens"),
+    Route(
+        path="/v1/responses/{response}/cancel",
+        parameters=(_RESPONSE_PARAMETER,),
+        operations=(
+            Operation(
+                method="POST",
+                id="openaiCancelResponse",
+                tag=RESPONSES,
+                summary="Cancel a response",
+                answers=(
+                    Answer(description="The response.", kind=schemas.Response, example=_CANCELLED),
+                ),
+                problems=_LOOKING_UP,
+            ),
+        ),
+    ),
+    Route(
+        path="/v1/responses/{response}/input_items",
+        parameters=(_RESPONSE_PARAMETER,),
+        operations=(
+            Operation(
+                method="GET",
+                id="openaiListInputItems",
+                tag=RESPONSES,
+                summary="List the input of a response",
+                parameters=_PAGING,
+                answers=(
+                    Answer(
+                        description="A page of items.",
+                        kind=schemas.ItemList,
+                        example=_INPUT_ITEMS,
+                    ),
+                ),
+                problems=_LISTING,
+            ),
+        ),
+    ),
+    Route(
+        path="/v1/conversations",
+        operations=(
+            Operation(
+                method="POST",
+                id="openaiCreateConversation",
+                tag=CONVERSATIONS,
+                summary="Create a conversation",
+                body=Body(
+                    kind=NewConversation,
+                    examples={
+                        "With metadata": {"metadata": {"topic": "cinema"}},
+                        "With messages": {
+                            "items": [{"role": "user", "content": "My name is Ann."}],
+                        },
+                    },
+                ),
+                answers=(
+                    Answer(
+                        description="The conversation.",
+                        kind=schemas.OpenAiConversation,
+                        example=_CONVERSATION,
+                    ),
+                ),
+                problems=STORING,
+            ),
+        ),
+    ),
+    Route(
+        path="/v1/conversations/{conversation}",
+        parameters=(_CONVERSATION_PARAMETER,),
+        operations=(
+            Operation(
+                method="GET",
+                id="openaiGetConversation",
+                tag=CONVERSATIONS,
+                summary="Look up a conversation",
+                answers=(
+                    Answer(
+                        description="The conversation.",
+                        kind=schemas.OpenAiConversation,
+                        example=_CONVERSATION,
+                    ),
+                ),
+                problems=_LOOKING_UP,
+            ),
+            Operation(
+                method="POST",
+                id="openaiUpdateConversation",
+                tag=CONVERSATIONS,
+                summary="Replace a conversation's metadata",
+                body=Body(
+                    kind=ConversationUpdate,
+                    examples={"A topic": {"metadata": {"topic": "cinema"}}},
+                ),
+                answers=(
+                    Answer(
+                        description="The conversation.",
+                        kind=schemas.OpenAiConversation,
+                        example=_CONVERSATION,
+                    ),
+                ),
+                problems=(*READING_BODY, *_LOOKING_UP),
+            ),
+            Operation(
+                method="DELETE",
+                id="openaiDeleteConversation",
+                tag=CONVERSATIONS,
+                summary="Delete a conversation",
+                answers=(
+                    Answer(
+                        description="The conversation is gone.",
+                        kind=schemas.DeletedConversation,
+                        example={
+                            "id": _CONVERSATION_ID,
+                            "object": "conversation.deleted",
+                            "deleted": True,
+                        },
+                    ),
+                ),
+                problems=_LOOKING_UP,
+            ),
+        ),
+    ),
+    Route(
+        path="/v1/conversations/{conversation}/items",
+        parameters=(_CONVERSATION_PARAMETER,),
+        operations=(
+            Operation(
+                method="GET",
+                id="openaiListItems",
+                tag=CONVERSATIONS,
+                summary="List a conversation's messages",
+                parameters=_PAGING,
+                answers=(
+                    Answer(description="A page of items.", kind=schemas.ItemList, example=_ITEMS),
+                ),
+                problems=_LISTING,
+            ),
+            Operation(
+                method="POST",
+                id="openaiCreateItems",
+                tag=CONVERSATIONS,
+                summary="Add messages without asking for a reply",
+                body=Body(
+                    kind=NewItems,
+                    examples={
+                        "A message": {"items": [{"role": "user", "content": "My name is Ann."}]}
+                    },
+                ),
+                answers=(
+                    Answer(
+                        description="The messages as items.",
+                        kind=schemas.ItemList,
+                        example=_INPUT_ITEMS,
+                    ),
+                ),
+                problems=(*STORING, "not_found", "conversation_busy"),
+            ),
+        ),
+    ),
+    Route(
+        path="/v1/conversations/{conversation}/items/{item}",
+        parameters=(_CONVERSATION_PARAMETER, _ITEM),
+        operations=(
+            Operation(
+                method="GET",
+                id="openaiGetItem",
+                tag=CONVERSATIONS,
+                summary="Look up a message",
+                answers=(
+                    Answer(description="The item.", kind=schemas.MessageItem, example=_OUTPUT_ITEM),
+                ),
+                problems=_LISTING,
+            ),
+        ),
+    ),
+)

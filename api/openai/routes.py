@@ -1,6 +1,4 @@
-"""Every route under `/v1`."""
-
-from typing import Any
+"""The resources of every route under `/v1`."""
 
 import falcon.asgi
 
@@ -22,39 +20,43 @@ from api.openai.responses import (
 from api.parts import Parts
 
 
-def add_openai_routes(app: "falcon.asgi.App[Any, Any]", parts: Parts) -> None:
-    """Add them to an application."""
+def openai_resources(parts: Parts) -> dict[str, object]:
+    """The resource of each path under `/v1`."""
     settings, jobs, models = parts.settings, parts.jobs, parts.models
-    conversations, feed = parts.conversations, parts.feed
+    conversations, feed, headroom = parts.conversations, parts.feed, parts.intake.headroom
+    max_body_bytes = settings.max_body_bytes
     streams = ResponseStreams(feed, parts.turns, jobs)
-    completions = ChatCompletionsResource(settings, parts.intake, parts.turns, feed, models)
-    responses = ResponsesResource(settings, parts.intake, parts.turns, streams, feed, models)
-    response = ResponseResource(jobs, parts.events, conversations, streams, models)
-    most = settings.max_body_bytes
-    app.add_route("/v1/models", ModelsResource(models))
-    app.add_route("/v1/models/{model}", ModelResource(models))
-    app.add_route("/v1/chat/completions", completions)
-    app.add_route("/v1/responses", responses)
-    app.add_route("/v1/responses/{response}", response)
-    for name in ("compact", "input_tokens"):
-        app.add_route(f"/v1/responses/{name}", NotHereResource(f"/v1/responses/{name}"))
-    cancel = CancelResource(jobs, parts.events, parts.turns, models)
-    app.add_route("/v1/responses/{response}/cancel", cancel)
-    app.add_route("/v1/responses/{response}/input_items", InputItemsResource(jobs))
-    app.add_route(
-        "/v1/conversations", NewConversationResource(conversations, parts.intake.headroom, most)
-    )
-    one = OpenAiConversationResource(conversations, most)
-    app.add_route("/v1/conversations/{conversation}", one)
-    items = ItemsResource(conversations, parts.intake.headroom, most)
-    app.add_route("/v1/conversations/{conversation}/items", items)
-    app.add_route("/v1/conversations/{conversation}/items/{item}", ItemResource(conversations))
+    return {
+        "/v1/models": ModelsResource(models),
+        "/v1/models/{model}": ModelResource(models),
+        "/v1/chat/completions": ChatCompletionsResource(
+            settings, parts.intake, parts.turns, feed, models
+        ),
+        "/v1/responses": ResponsesResource(
+            settings, parts.intake, parts.turns, streams, feed, models
+        ),
+        "/v1/responses/compact": NotHereResource("/v1/responses/compact"),
+        "/v1/responses/input_tokens": NotHereResource("/v1/responses/input_tokens"),
+        "/v1/responses/{response}": ResponseResource(
+            jobs, parts.events, conversations, streams, models
+        ),
+        "/v1/responses/{response}/cancel": CancelResource(jobs, parts.events, parts.turns, models),
+        "/v1/responses/{response}/input_items": InputItemsResource(jobs),
+        "/v1/conversations": NewConversationResource(conversations, headroom, max_body_bytes),
+        "/v1/conversations/{conversation}": OpenAiConversationResource(
+            conversations, max_body_bytes
+        ),
+        "/v1/conversations/{conversation}/items": ItemsResource(
+            conversations, headroom, max_body_bytes
+        ),
+        "/v1/conversations/{conversation}/items/{item}": ItemResource(conversations),
+    }
 
 
 class NotHereResource:
-    """Says of an endpoint of OpenAI's API that there is none here.
+    """An endpoint of OpenAI's API that does not exist here.
 
-    Without it another route, which happens to match, would speak of a wrong method.
+    Without it another route that happens to match would answer 405.
     """
 
     def __init__(self, path: str) -> None:

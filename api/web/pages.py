@@ -12,7 +12,6 @@ from api.http.preferences import prefers
 STATIC: Final = Path(__file__).parent / "static"
 FILES: Final = "/web/"
 """Where scripts, styles and pictures are; nothing of anybody's is in them."""
-PAGES: Final = frozenset({"/", "/ops"})
 
 _HTML: Final = "text/html"
 _POLICY: Final = "; ".join(
@@ -62,6 +61,16 @@ class Page:
         resp.content_type = falcon.MEDIA_HTML
         resp.data = self._data
         resp.append_header("Vary", "Accept")
+
+
+class PageResource:
+    """Serves a page to everybody."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+
+    async def on_get(self, _req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
+        self._page.answer(resp)
 
 
 class PageHeaders:

@@ -16,7 +16,7 @@ from shared.wire.limits import NO_LIMITS, Limits
 from tests.scripted import ScriptedEngine
 from tests.servers import Stack, Valkey, make_settings, running_stack
 
-OPEN = {"/healthz", "/health", "/readyz", "/openapi.json", "/"}
+OPEN = {"/healthz", "/health", "/readyz", "/openapi.json", "/", "/docs"}
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,10 @@ async def operations(client: httpx.AsyncClient) -> list[tuple[str, str]]:
     document = (await client.get("/openapi.json")).json()
     filled = {
         "{job}": "0" * 32,
-        "{id}": "4242",
         "{model}": "none",
         "{response}": "resp_" + "0" * 32,
-        "{conversation}": "conv_4242",
+        "/v1/conversations/{conversation}": "/v1/conversations/conv_4242",
+        "{conversation}": "4242",
     }
     found = []
     for path, methods in document["paths"].items():

@@ -20,10 +20,10 @@ async def described(stack: Stack, method: str) -> list[str]:
     model = (await stack.client.get("/v1/models")).json()["data"][0]["id"]
     filled = {
         "{job}": reply["job"],
-        "{id}": str(reply["id"]),
         "{model}": model,
         "{response}": response["id"],
-        "{conversation}": f"conv_{reply['id']}",
+        "/v1/conversations/{conversation}": f"/v1/conversations/conv_{reply['id']}",
+        "{conversation}": str(reply["id"]),
     }
     document = (await stack.client.get("/openapi.json")).json()
     paths = [path for path, methods in document["paths"].items() if method in methods]

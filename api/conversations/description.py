@@ -1,0 +1,424 @@
+"""The routes for prompts, jobs and conversations."""
+
+from typing import Any, Final
+
+from typing_extensions import TypedDict
+
+from api.conversations.events import JOB_EVENTS
+from api.description.problems import ENDING_WITHOUT_REPLY, SUBMITTING, USING_REDIS
+from api.description.route import Answer, Body, Operation, Parameter, Route, Security
+from shared.wire.objects import ConversationList, ConversationObject, JobObject, MessagePage
+from shared.wire.reply import ReplyObject
+from shared.wire.requests import ChatRequest
+
+PROMPTS: Final = "Prompts"
+JOBS: Final = "Jobs"
+CONVERSATIONS: Final = "Conversations"
+
+_JOB_ID: Final = "01a20468ad556c9e281ab26b9b22bda1"
+_CONVERSATION_ID: Final = 8543490280686788
+_WINDOW: Final = {"budget": 3500, "used": 124, "turns_kept": 1, "turns_dropped": 0}
+_REPLY: Final = {
+    "id": _CONVERSATION_ID,
+    "prompt": "Name a famous person.",
+    "context": "Answer in one short sentence.",
+    "reply": "Akira Kurosawa.",
+    "timestamp": "2026-11-22T17:58:19.350Z",
+    "numberOfTokens": 124,
+    "finish_reason": "stop",
+    "usage": {
+        "prompt_tokens": 76,
+        "completion_tokens": 48,
+        "total_tokens": 124,
+        "prompt_tokens_details": {"cached_tokens": 60},
+    },
+    "window": _WINDOW,
+    "timings": {"queued_ms": 1.2, "prompt_ms": 80.1, "generation_ms": 310.5},
+    "job": _JOB_ID,
+}
+_LINKS: Final = {"self": f"/jobs/{_JOB_ID}", "events": f"/jobs/{_JOB_ID}/events"}
+_QUEUED_JOB: Final[dict[str, Any]] = {
+    "job": _JOB_ID,
+    "status": "queued",
+    "id": _CONVERSATION_ID,
+    "attempts": 0,
+    "created_at": "2026-11-22T17:58:18.900Z",
+    "queue": {"position": 3, "eta_seconds": 4.2},
+    "links": _LINKS,
+}
+_CONVERSATION: Final = {
+    "id": _CONVERSATION_ID,
+    "context": "Answer in one short sentence.",
+    "created_at": "2026-11-22T17:58:18.900Z",
+    "updated_at": "2026-11-22T17:58:19.350Z",
+    "turns": 1,
+    "tokens": 124,
+    "window": _WINDOW,
+    "pending": [],
+}
+_MESSAGES: Final = {
+    "messages": [
+        {
+            "number": 1,
+            "role": "user",
+            "content": "Name a famous person.",
+            "timestamp": "2026-11-22T17:58:19.350Z",
+            "tokens": 5,
+            "job": _JOB_ID,
+        },
+        {
+            "number": 2,
+            "role": "assistant",
+            "content": "Akira Kurosawa.",
+            "timestamp": "2026-11-22T17:58:19.350Z",
+            "tokens": 48,
+            "job": _JOB_ID,
+        },
+    ],
+    "next": None,
+}
+_STREAM: Final = (
+    "id: 1795370299350-0\nevent: queued\n"
+    f'data: {{"job": "{_JOB_ID}", "id": {_CONVERSATION_ID}, "position": 1, "eta_seconds": 0.4}}\n\n'
+    'id: 1795370299360-0\nevent: started\ndata: {"attempt": 1}\n\n'
+    'id: 1795370299420-0\nevent: token\ndata: {"text": "Akira"}\n\n'
+    'id: 1795370299440-0\nevent: token\ndata: {"text": " Kurosawa."}\n\n'
+    "id: 1795370299480-0\nevent: completed\n"
+    'data: {"id": 8543490280686788, "reply": "Akira Kurosawa.", …}\n\n'
+)
+
+_PROMPT: Final = Body(
+    kind=ChatRequest,
+    examples={
+        "A new conversation": {
+            "context": "Answer in one short sentence.",
+            "prompt": "Name a famous person.",
+        },
+        "Continue a conversation": {
+            "id": _CONVERSATION_ID,
+            "prompt": "Why is this person famous?",
+        },
+        "Replace the last prompt and its reply": {
+            "id": _CONVERSATION_ID,
+            "replace_from": 3,
+            "prompt": "When was this person born?",
+            "temperature": 0,
+        },
+    },
+)
+_PREFER: Final = Parameter(
+    name="Prefer",
+    place="header",
+    description="`wait=N` waits at most N seconds for the reply; `respond-async` does not wait.",
+    schema={"type": "string"},
+)
+_IDEMPOTENCY_KEY: Final = Parameter(
+    name="Idempotency-Key",
+    place="header",
+    description="Makes a request safe to repeat: the same key with the same body always means the "
+    "same job. Kept for 24 hours, separately for each API key.",
+    schema={"type": "string", "minLength": 16, "maxLength": 255},
+)
+_ACCEPTED: Final = Answer(
+    status=202,
+    description="The prompt was accepted and has no reply yet.",
+    kind=JobObject,
+    example=_QUEUED_JOB,
+    headers={
+        "Location": "Address of the job.",
+        "Retry-After": "Seconds to wait before asking for the job.",
+    },
+)
+_FOR_PROMPTS: Final = (
+    *SUBMITTING,
+    *ENDING_WITHOUT_REPLY,
+    "not_found",
+    "conversation_busy",
+    "idempotency_key_reused",
+    "idempotency_key_spent",
+    "outcome_unknown",
+)
+
+_JOB: Final = Parameter(
+    name="job",
+    place="path",
+    description="Id of the job.",
+    schema={"type": "string", "pattern": "^[0-9a-f]{32}$"},
+    example=_JOB_ID,
+    is_id=True,
+)
+_EVENT_ID: Final = {"type": "string", "pattern": r"^[0-9]{1,19}-[0-9]{1,19}$"}
+_CONVERSATION_PARAMETER: Final = Parameter(
+    name="conversation",
+    place="path",
+    description="Id of the conversation.",
+    schema={"type": "string", "pattern": r"^[1-9][0-9]{0,15}$"},
+    example=str(_CONVERSATION_ID),
+    is_id=True,
+)
+_LIMIT: Final = Parameter(
+    name="limit",
+    place="query",
+    description="Length of the page; 50 if it is left out.",
+    schema={"type": "integer", "minimum": 1, "maximum": 500},
+)
+_LOOKING_UP: Final = (*USING_REDIS, "not_found")
+
+
+class HomeLinks(TypedDict):
+    """Where to go next."""
+
+    openapi: str
+    docs: str
+    ready: str
+
+
+class HomeObject(TypedDict):
+    """What this server is."""
+
+    name: str
+    version: str
+    description: str
+    links: HomeLinks
+
+
+ROUTES: Final = (
+    Route(
+        path="/",
+        security=Security.PAGE,
+        operations=(
+            Operation(
+                method="GET",
+                id="getHome",
+                tag=PROMPTS,
+                summary="Describe this server",
+                description="A browser gets the chat page instead.",
+                answers=(Answer(description="The description.", kind=HomeObject),),
+            ),
+            Operation(
+                method="POST",
+                id="sendPrompt",
+                tag=PROMPTS,
+                summary="Send a prompt and get the reply",
+                description=(
+                    "Starts a conversation, or continues the one that `id` names. By default the "
+                    "request waits for the reply; if there is none after `PALAVER_SYNC_TIMEOUT` "
+                    "seconds, it gets 202 with the job, which keeps running. With "
+                    "`Accept: text/event-stream` it gets the job's events as they happen.\n\n"
+                    "Prompts sent to one conversation at the same time run in the order in which "
+                    "they arrived. A client that disconnects does not stop its job."
+                ),
+                parameters=(_PREFER, _IDEMPOTENCY_KEY),
+                body=_PROMPT,
+                answers=(
+                    Answer(
+                        description="The reply, or the job's events.",
+                        kind=ReplyObject,
+                        example=_REPLY,
+                        events=JOB_EVENTS,
+                        stream_example=_STREAM,
+                        headers={"Preference-Applied": "What of `Prefer` was honoured."},
+                    ),
+                    _ACCEPTED,
+                ),
+                problems=_FOR_PROMPTS,
+            ),
+        ),
+    ),
+    Route(
+        path="/jobs",
+        operations=(
+            Operation(
+                method="POST",
+                id="createJob",
+                tag=JOBS,
+                summary="Send a prompt without waiting for the reply",
+                parameters=(_PREFER, _IDEMPOTENCY_KEY),
+                body=_PROMPT,
+                answers=(
+                    Answer(
+                        description="The reply: sent only if `Prefer: wait=N` was given and the "
+                        "job ended in time.",
+                        kind=ReplyObject,
+                        example=_REPLY,
+                    ),
+                    _ACCEPTED,
+                ),
+                problems=_FOR_PROMPTS,
+            ),
+        ),
+    ),
+    Route(
+        path="/jobs/{job}",
+        parameters=(_JOB,),
+        operations=(
+            Operation(
+                method="GET",
+                id="getJob",
+                tag=JOBS,
+                summary="Look up a job",
+                description="`Prefer: wait=N` works here, too.",
+                parameters=(
+                    Parameter(
+                        name="wait",
+                        place="query",
+                        description="Seconds to wait for the job to end.",
+                        schema={"type": "integer", "minimum": 0, "maximum": 60},
+                    ),
+                ),
+                answers=(Answer(description="The job.", kind=JobObject, example=_QUEUED_JOB),),
+                problems=(*_LOOKING_UP, "invalid_request"),
+            ),
+            Operation(
+                method="DELETE",
+                id="cancelJob",
+                tag=JOBS,
+                summary="Cancel a job",
+                description=(
+                    "A queued turn never runs; a running one stops within a second. Nothing of it "
+                    "enters the conversation. A job that has ended stays as it is."
+                ),
+                answers=(
+                    Answer(
+                        description="The job.",
+                        kind=JobObject,
+                        example={
+                            "job": _JOB_ID,
+                            "status": "cancelled",
+                            "id": _CONVERSATION_ID,
+                            "attempts": 1,
+                            "created_at": "2026-11-22T17:58:18.900Z",
+                            "finished_at": "2026-11-22T17:58:19.350Z",
+                            "links": _LINKS,
+                        },
+                    ),
+                ),
+                problems=_LOOKING_UP,
+            ),
+        ),
+    ),
+    Route(
+        path="/jobs/{job}/events",
+        parameters=(_JOB,),
+        operations=(
+            Operation(
+                method="GET",
+                id="streamJobEvents",
+                tag=JOBS,
+                summary="Stream a job's events",
+                description=(
+                    "Server-sent events from the beginning, or from the one after `Last-Event-ID` "
+                    "(else `after`), even if the job has ended. The stream ends after "
+                    "`completed`, `failed` or `cancelled`; if it ends any other way, resume it. A "
+                    "comment every 15 seconds keeps the connection open."
+                ),
+                parameters=(
+                    Parameter(
+                        name="after",
+                        place="query",
+                        description="Id of the last event that was received.",
+                        schema=_EVENT_ID,
+                    ),
+                    Parameter(
+                        name="Last-Event-ID",
+                        place="header",
+                        description="Id of the last event that was received.",
+                        schema=_EVENT_ID,
+                    ),
+                ),
+                answers=(
+                    Answer(description="The events.", events=JOB_EVENTS, stream_example=_STREAM),
+                    Answer(status=204, description="There are no more events."),
+                ),
+                problems=(*_LOOKING_UP, "invalid_request"),
+            ),
+        ),
+    ),
+    Route(
+        path="/conversations",
+        operations=(
+            Operation(
+                method="GET",
+                id="listConversations",
+                tag=CONVERSATIONS,
+                summary="List the conversations of an API key",
+                description="The newest come first. Without API keys this is always 404.",
+                parameters=(
+                    _LIMIT,
+                    Parameter(
+                        name="before",
+                        place="query",
+                        description="The `next` of the page before.",
+                        schema={
+                            "type": "string",
+                            "pattern": r"^([0-9]{1,15}-)?[1-9][0-9]{0,15}$",
+                        },
+                    ),
+                ),
+                answers=(
+                    Answer(
+                        description="A page.",
+                        kind=ConversationList,
+                        example={"conversations": [_CONVERSATION], "next": None},
+                    ),
+                ),
+                problems=(*_LOOKING_UP, "invalid_request"),
+            ),
+        ),
+    ),
+    Route(
+        path="/conversations/{conversation}",
+        parameters=(_CONVERSATION_PARAMETER,),
+        operations=(
+            Operation(
+                method="GET",
+                id="getConversation",
+                tag=CONVERSATIONS,
+                summary="Look up a conversation",
+                answers=(
+                    Answer(
+                        description="The conversation.",
+                        kind=ConversationObject,
+                        example=_CONVERSATION,
+                    ),
+                ),
+                problems=_LOOKING_UP,
+            ),
+            Operation(
+                method="DELETE",
+                id="deleteConversation",
+                tag=CONVERSATIONS,
+                summary="Delete a conversation",
+                description="Its messages and jobs are removed at once; pending turns are "
+                "cancelled.",
+                answers=(Answer(status=204, description="The conversation is gone."),),
+                problems=_LOOKING_UP,
+            ),
+        ),
+    ),
+    Route(
+        path="/conversations/{conversation}/messages",
+        parameters=(_CONVERSATION_PARAMETER,),
+        operations=(
+            Operation(
+                method="GET",
+                id="listMessages",
+                tag=CONVERSATIONS,
+                summary="List a conversation's messages",
+                description="A page holds the newest messages numbered below `before`, oldest "
+                "first.",
+                parameters=(
+                    _LIMIT,
+                    Parameter(
+                        name="before",
+                        place="query",
+                        description="The `next` of the page before.",
+                        schema={"type": "integer", "minimum": 1, "maximum": 2**53},
+                    ),
+                ),
+                answers=(Answer(description="A page.", kind=MessagePage, example=_MESSAGES),),
+                problems=(*_LOOKING_UP, "invalid_request"),
+            ),
+        ),
+    ),
+)

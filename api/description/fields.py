@@ -1,0 +1,175 @@
+"""What the fields of requests and answers mean, by the name of their type.
+
+Types that are not listed are described by their docstrings.
+"""
+
+from typing import Final
+
+_SAMPLING: Final = {
+    "max_tokens": "Longest reply in tokens. More than the context window has room for is cut.",
+    "temperature": "Randomness of the reply; 0 always picks the most likely token.",
+    "top_p": "Sample from the most likely tokens that together have this probability.",
+    "min_p": "Leave out tokens less likely than this share of the most likely one.",
+    "top_k": "Sample from this many of the most likely tokens; 0 means all.",
+    "seed": "Makes sampling repeatable.",
+    "stop": "End the reply before any of these strings.",
+    "repeat_penalty": "Above 1 makes tokens that have just been used less likely.",
+    "presence_penalty": "Above 0 makes tokens that have been used less likely.",
+    "frequency_penalty": "Above 0 makes tokens less likely each time that they are used.",
+    "ignore_eos": "Do not let the model end the reply: it ends at `max_tokens` or `stop`.",
+}
+_ACCEPTED_ONLY: Final = "Accepted for compatibility; it has no effect."
+
+TYPES: Final = {
+    "ChatRequest": "One prompt, for a new conversation or for the one that `id` names. Unknown "
+    "fields are refused by name. Sampling options that are left out have llama.cpp's defaults.",
+    "ReplyObject": "The reply to a prompt.",
+    "WindowReceipt": "How much of the conversation the model saw: nothing is ever cut silently.",
+    "Usage": "Tokens of a turn.",
+    "PromptTokensDetails": "Tokens of the prompt by where they came from.",
+    "Timings": "How long a turn took, in milliseconds.",
+    "JobObject": "A job: the work on one turn.",
+    "JobError": "Why a job failed.",
+    "JobLinks": "Addresses of a job.",
+    "QueuePlace": "Where a turn stands in the queue.",
+    "ConversationObject": "A conversation.",
+    "ConversationList": "A page of conversations, newest first.",
+    "MessageObject": "A message of a conversation.",
+    "MessagePage": "A page of messages, oldest first.",
+    "ProblemObject": "An error (RFC 9457).",
+    "FieldError": "A wrong field.",
+    "ChatCompletionRequest": "A conversation to complete, as OpenAI's clients send it. Fields that "
+    "ask for nothing (null, empty) are accepted; anything unsupported is refused by name.",
+    "ResponsesRequest": "A turn as OpenAI's clients send it. Fields that ask for nothing (null, "
+    "empty) are accepted; anything unsupported is refused by name.",
+    "Message": "A message of the conversation. Other members of a message that the API returned "
+    "are accepted and ignored.",
+    "InputItem": "A message. An output item can be sent back as it is.",
+    "TextPart": "Text as a part of a message's content.",
+    "StreamOptions": "Options of a stream.",
+    "JsonSchema": "A JSON schema that the reply follows.",
+    "TextFormat": "Any text.",
+    "ObjectFormat": "Any JSON object.",
+    "SchemaFormat": "JSON that follows a schema.",
+    "ResponseSchemaFormat": "JSON that follows a schema.",
+    "TextOptions": "The form of the reply.",
+    "Reasoning": "How much the model reasons; only none is supported.",
+    "ConversationRef": "A conversation by its id. The id alone works, too.",
+    "NewConversation": "A conversation to create.",
+    "NewItems": "Messages to add.",
+    "ConversationUpdate": "New metadata.",
+}
+
+FIELDS: Final[dict[str, dict[str, str]]] = {
+    "ChatRequest": {
+        "prompt": "What the user says.",
+        "id": "The conversation to continue; without it a new one starts.",
+        "context": "Instructions for the model. In an existing conversation they replace the old "
+        "ones once this turn completes.",
+        "replace_from": "Needs `id`: this turn replaces the messages from this number on, once it "
+        "completes. For editing and retrying.",
+        **_SAMPLING,
+    },
+    "ReplyObject": {
+        "id": "The conversation; send it with the next prompt.",
+        "context": "Only if the request had one.",
+        "timestamp": "When the reply was complete.",
+        "numberOfTokens": "The same as `usage.total_tokens`.",
+        "job": "The job that made this reply.",
+        "finish_reason": "`length`: cut at `max_tokens` or at the end of the window.",
+    },
+    "WindowReceipt": {
+        "budget": "Size of the context window in tokens.",
+        "used": "Tokens of prompt and reply; never more than `budget`.",
+        "turns_kept": "Turns in the prompt, this one included.",
+        "turns_dropped": "Earlier turns that did not fit. They stay stored.",
+        "max_tokens": "Only if `max_tokens` was cut: what there was room for.",
+    },
+    "PromptTokensDetails": {"cached_tokens": "Tokens that did not have to be evaluated again."},
+    "Timings": {
+        "queued_ms": "From acceptance to the start.",
+        "prompt_ms": "Evaluating the prompt.",
+        "generation_ms": "Generating the reply.",
+    },
+    "JobObject": {
+        "id": "The conversation.",
+        "attempts": "How many workers have started it.",
+        "queue": "While it is queued.",
+        "result": "Once it has completed.",
+        "error": "If it failed.",
+    },
+    "QueuePlace": {
+        "position": "1 is the next turn to start.",
+        "eta_seconds": "Estimated time until it starts.",
+    },
+    "ConversationObject": {
+        "context": "Instructions for the model.",
+        "turns": "Completed turns.",
+        "tokens": "All tokens that the conversation has ever used.",
+        "window": "Of the last reply.",
+        "pending": "Unfinished jobs, in order.",
+    },
+    "ConversationList": {"next": "`before` of the next page; null on the last one."},
+    "MessagePage": {"next": "`before` of the page of older messages; null if there are none."},
+    "MessageObject": {
+        "number": "Counts from 1. Never reused, except by `replace_from`.",
+        "tokens": "Of the content.",
+    },
+    "ProblemObject": {
+        "code": "Machine-readable reason.",
+        "detail": "For people; its wording may change.",
+        "errors": "Every wrong field, with status 422.",
+        "job": "The job, if there is one.",
+        "id": "The job's conversation.",
+    },
+    "FieldError": {"field": "Path of the field in the request, separated by dots."},
+    "ChatCompletionRequest": {
+        "model": "Any name: there is one model.",
+        "messages": "The whole conversation, ending with a message of the user.",
+        "stream": "Send the reply in chunks.",
+        "max_completion_tokens": "The same as `max_tokens`; send one of them.",
+        "response_format": "The form of the reply. A schema is followed exactly or refused.",
+        "logit_bias": "Added to the logits of tokens, by token id.",
+        **_SAMPLING,
+        "user": _ACCEPTED_ONLY,
+        "store": _ACCEPTED_ONLY,
+        "metadata": _ACCEPTED_ONLY,
+        "service_tier": _ACCEPTED_ONLY,
+        "safety_identifier": _ACCEPTED_ONLY,
+        "prompt_cache_key": _ACCEPTED_ONLY,
+        "prompt_cache_retention": _ACCEPTED_ONLY,
+        "verbosity": _ACCEPTED_ONLY,
+    },
+    "ResponsesRequest": {
+        "model": "Any name: there is one model.",
+        "input": "What the user says: text, or messages of which the last one is the user's.",
+        "instructions": "Instructions for this response only.",
+        "previous_response_id": "Continue after this response.",
+        "conversation": "Continue this conversation.",
+        "store": "Whether the response can be looked up and continued later; true by default.",
+        "background": "Answer at once; look the response up later.",
+        "stream": "Send the response's events.",
+        "truncation": "`auto` drops the oldest turns of a conversation that does not fit the "
+        "context window; `disabled`, the default, is an error instead.",
+        "metadata": "Up to 16 labels, returned with the response.",
+        "max_output_tokens": _SAMPLING["max_tokens"],
+        **{
+            name: text
+            for name, text in _SAMPLING.items()
+            if name
+            in ("temperature", "top_p", "presence_penalty", "frequency_penalty", "ignore_eos")
+        },
+    },
+    "NewConversation": {
+        "items": "Its first messages.",
+        "metadata": "Up to 16 labels.",
+    },
+    "ConversationUpdate": {"metadata": "Up to 16 labels; they replace the old ones."},
+    "OpenAiErrorDetails": {
+        "message": "For people; its wording may change.",
+        "param": "The field that is wrong, as the client wrote it.",
+        "code": "Machine-readable reason.",
+        "job": "The job, if there is one.",
+        "id": "The job's conversation.",
+    },
+}

@@ -1,0 +1,279 @@
+"""Every error code of the API: its status, and when it is sent."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Described:
+    """An error as the documentation shows it.
+
+    Args:
+        when: it is sent.
+        detail: an example of the text for people.
+        extra: further members of its problem object, with example values.
+    """
+
+    status: int
+    when: str
+    detail: str
+    extra: dict[str, Any]
+
+
+def _problem(status: int, when: str, detail: str, **extra: Any) -> Described:
+    return Described(status=status, when=when, detail=detail, extra=extra)
+
+
+_JOB: Final = "01a20468ad556c9e281ab26b9b22bda1"
+_ENDED: Final = {"job": _JOB, "id": 8543490280686788}
+
+PROBLEMS: Final[dict[str, Described]] = {
+    "invalid_body": _problem(
+        400,
+        "The body is not a JSON object in UTF-8.",
+        "the body is JSON, but not an object",
+    ),
+    "unauthorized": _problem(
+        401,
+        "The API key is missing or unknown.",
+        "there is no such API key",
+    ),
+    "host_refused": _problem(
+        403,
+        "The `Host` header names a host that this server does not answer for.",
+        "this Host is not in PALAVER_ALLOWED_HOSTS",
+    ),
+    "origin_refused": _problem(
+        403,
+        "A browser sent the request from a page of another site.",
+        "this Origin is not in PALAVER_ALLOWED_ORIGINS",
+    ),
+    "proxy_refused": _problem(
+        403,
+        "The request came through a proxy, and the server has no API keys.",
+        "VIA: a proxy in front needs API keys, or PALAVER_ALLOW_OPEN=1",
+    ),
+    "not_found": _problem(
+        404,
+        "It does not exist, has expired, or belongs to another key.",
+        "there is no such job",
+    ),
+    "model_not_found": _problem(
+        404,
+        "No worker runs this model.",
+        "no worker runs this model",
+    ),
+    "previous_response_not_found": _problem(
+        404,
+        "`previous_response_id` names no stored response of this key.",
+        "there is no such response",
+    ),
+    "not_supported": _problem(
+        404,
+        "OpenAI's API has this operation; this server does not.",
+        "/v1/responses/compact is not supported here",
+    ),
+    "method_not_allowed": _problem(
+        405,
+        "The path exists, but not with this method. `Allow` lists those that it has.",
+        "Method Not Allowed",
+    ),
+    "not_acceptable": _problem(
+        406,
+        "`Accept` rules out every type that the server could answer with.",
+        "the answers here are application/json",
+    ),
+    "body_timeout": _problem(
+        408,
+        "The body did not arrive in time.",
+        "the body was not sent in time",
+    ),
+    "conversation_busy": _problem(
+        409,
+        "The conversation has too many unfinished turns. Try again after `Retry-After`.",
+        "the conversation has too many unfinished turns",
+    ),
+    "job_cancelled": _problem(
+        409,
+        "The job was cancelled while the request waited for it.",
+        "the job was cancelled",
+        **_ENDED,
+    ),
+    "response_in_progress": _problem(
+        409,
+        "`previous_response_id` names a response that has not finished yet.",
+        "the response is not finished",
+    ),
+    "response_in_use": _problem(
+        409,
+        "Later turns of the conversation build on this response.",
+        "later turns or copies stand on this response: delete those first, or the conversation",
+        conversation="conv_8543490280686788",
+    ),
+    "idempotency_key_spent": _problem(
+        410,
+        "The prompt sent under this idempotency key has run, and its job is no longer kept.",
+        "the prompt was run under this key, and its job is not kept any more",
+        job=_JOB,
+    ),
+    "body_too_large": _problem(
+        413,
+        "The body is longer than `PALAVER_MAX_BODY_BYTES`.",
+        "the body is longer than 1048576 bytes",
+    ),
+    "unsupported_content_encoding": _problem(
+        415,
+        "The body is compressed.",
+        "Content-Encoding: gzip: bodies are taken uncompressed only",
+    ),
+    "invalid_request": _problem(
+        422,
+        "A field, parameter or header is wrong. `errors` names each one.",
+        "temperature: Input should be less than or equal to 2",
+        errors=[{"field": "temperature", "message": "Input should be less than or equal to 2"}],
+    ),
+    "context_length_exceeded": _problem(
+        422,
+        "The prompt, its instructions and room for a reply do not fit the context window. "
+        "Tokens are counted by a worker, so the job exists and has failed.",
+        "the instructions and this prompt are 4000 tokens; with room for a reply they exceed "
+        "the window of 3500 tokens",
+        prompt_tokens=4000,
+        budget=3500,
+        **_ENDED,
+    ),
+    "unusable_options": _problem(
+        422,
+        "The reply was to follow a JSON schema that cannot be followed.",
+        "the schema's keyword `not` is not supported",
+        **_ENDED,
+    ),
+    "idempotency_key_reused": _problem(
+        422,
+        "The idempotency key was used before, with another body.",
+        "the idempotency key stands for another body",
+    ),
+    "previous_response_failed": _problem(
+        422,
+        "`previous_response_id` names a response that failed.",
+        "there is no reply to go on behind: that response has failed",
+    ),
+    "previous_response_cancelled": _problem(
+        422,
+        "`previous_response_id` names a response that was cancelled.",
+        "there is no reply to go on behind: that response has been cancelled",
+    ),
+    "too_many_misses": _problem(
+        429,
+        "Too many requests named ids or keys that do not exist.",
+        "too many requests for what does not exist",
+    ),
+    "limit_requests": _problem(
+        429,
+        "The key has used up its prompts per minute.",
+        "the limit of this key is reached: 60 prompts a minute",
+    ),
+    "limit_in_flight": _problem(
+        429,
+        "The key has as many unfinished prompts as it may have.",
+        "the limit of this key is reached: 4 prompts at a time",
+    ),
+    "limit_queued": _problem(
+        429,
+        "The key has as many waiting prompts as it may have.",
+        "the limit of this key is reached: 100 waiting prompts",
+    ),
+    "limit_tokens": _problem(
+        429,
+        "The key has used up its tokens for the day (UTC).",
+        "the limit of this key is reached: 100000 tokens a day",
+    ),
+    "internal_error": _problem(
+        500,
+        "A bug. The server's log has the details, under this answer's `x-request-id`.",
+        "something went wrong here",
+    ),
+    "generation_failed": _problem(
+        500,
+        "The model could not generate a reply. The conversation is unchanged.",
+        "the reply could not be generated",
+        **_ENDED,
+    ),
+    "worker_lost": _problem(
+        500,
+        "Every worker that tried this turn was lost. The conversation is unchanged.",
+        "3 workers were lost with this turn",
+        **_ENDED,
+    ),
+    "queue_full": _problem(
+        503,
+        "The queue is full. `Retry-After` estimates when there is room.",
+        "the queue is full",
+    ),
+    "no_worker": _problem(
+        503,
+        "No worker has been heard from for a minute.",
+        "no worker has been heard of",
+    ),
+    "memory_short": _problem(
+        503,
+        "Redis is short of memory or disk. Turns in progress still finish.",
+        "Redis takes nothing new at the moment",
+    ),
+    "redis_away": _problem(
+        503,
+        "Redis cannot be reached. Nothing is lost.",
+        "Redis cannot be reached",
+    ),
+    "outcome_unknown": _problem(
+        503,
+        "Redis was lost while the prompt was being accepted. Ask for `job`, or repeat the request "
+        "with the same idempotency key.",
+        "the connection to Redis was lost while the prompt was being accepted",
+        job=_JOB,
+    ),
+    "no_outcome": _problem(
+        503,
+        "This API process is stopping and cannot wait any longer.",
+        "this server stops; try again",
+    ),
+    "not_healthy": _problem(
+        503,
+        "A part of this process has failed; it is about to restart.",
+        "the task 'feed' has ended",
+        task="feed",
+    ),
+    "not_ready": _problem(
+        503,
+        "A prompt would not be answered now; `missing` says what is needed.",
+        "no worker is ready",
+        missing="worker",
+    ),
+    "deadline_exceeded": _problem(
+        504,
+        "The turn took longer than `PALAVER_JOB_TIMEOUT`. The conversation is unchanged.",
+        "the turn did not end within its time",
+        **_ENDED,
+    ),
+}
+
+REFUSED_REQUEST: Final = ("not_acceptable", "host_refused", "origin_refused", "proxy_refused")
+"""What every route but the probes can answer before it has looked at the request."""
+
+READING_BODY: Final = (
+    "invalid_body",
+    "body_timeout",
+    "body_too_large",
+    "unsupported_content_encoding",
+    "invalid_request",
+)
+USING_REDIS: Final = ("internal_error", "redis_away", "memory_short")
+STORING: Final = (*READING_BODY, "limit_requests", "limit_tokens", *USING_REDIS)
+SUBMITTING: Final = (*STORING, "limit_in_flight", "limit_queued", "queue_full", "no_worker")
+ENDING_WITHOUT_REPLY: Final = (
+    "job_cancelled",
+    "context_length_exceeded",
+    "generation_failed",
+    "worker_lost",
+    "deadline_exceeded",
+)

@@ -1,0 +1,37 @@
+"""The introduction of `/openapi.json`, and its tags in order."""
+
+from typing import Final
+
+from api.conversations.description import CONVERSATIONS, JOBS, PROMPTS
+from api.openai import description as openai
+from api.ops.description import SERVICE
+
+INTRODUCTION: Final = """\
+Palaver is a chat backend that remembers: send a prompt, and it keeps the conversation, generates \
+the reply and delivers it exactly once.
+
+**Bodies** are JSON objects in UTF-8, read as JSON whatever their content type says. Times are \
+RFC 3339 in UTC. A *turn* is one prompt and its reply; a *job* is the work on one turn.
+
+**Authentication.** A server with API keys needs `Authorization: Bearer <key>` on every request \
+that is not marked as open. What is created with a key belongs to it; to every other key it does \
+not exist (404).
+
+**Errors** are problem objects (RFC 9457) with a stable `code`; under `/v1` they are OpenAI's \
+error objects, and 422 becomes 400. Any path can also answer 405 `method_not_allowed`, and 500 \
+`internal_error`. An error with `x-should-retry: false` must not be retried as it is.
+
+**Every answer** has an `x-request-id`, which the server's log has, too. Every GET also answers \
+HEAD.
+"""
+
+TAGS: Final = {
+    PROMPTS: "Send a prompt, get the reply.",
+    JOBS: "Follow the work on a prompt: wait for it, stream it, cancel it.",
+    CONVERSATIONS: "Read and delete what the server remembers.",
+    openai.MODELS: "What the workers run, for OpenAI's clients.",
+    openai.COMPLETIONS: "Stateless completions, for OpenAI's clients.",
+    openai.RESPONSES: "Turns of stored conversations, for OpenAI's clients.",
+    openai.CONVERSATIONS: "The same conversations as under `/conversations`, for OpenAI's clients.",
+    SERVICE: "Probes, metrics and pages.",
+}

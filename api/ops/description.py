@@ -1,0 +1,143 @@
+"""The routes for probes, monitoring and the pages."""
+
+from typing import Any, Final, Literal
+
+from typing_extensions import TypedDict
+
+from api.description.problems import USING_REDIS
+from api.description.route import Answer, Operation, Route, Security
+
+SERVICE: Final = "Service"
+
+
+class HealthObject(TypedDict):
+    """The process and all its parts work."""
+
+    status: Literal["ok"]
+
+
+class ReadyObject(TypedDict):
+    """A prompt would be accepted and answered."""
+
+    status: Literal["ready"]
+
+
+class OpsObject(TypedDict):
+    """What the operations page draws; it changes with the page."""
+
+    period_s: float
+    points: list[dict[str, Any]]
+    minutes: dict[str, Any] | None
+    workers: list[dict[str, Any]]
+
+
+class OpenApiObject(TypedDict):
+    """An OpenAPI 3.1 document."""
+
+    openapi: str
+    info: dict[str, Any]
+    paths: dict[str, Any]
+
+
+def _health(path: str, operation_id: str, summary: str) -> Route:
+    return Route(
+        path=path,
+        security=Security.OPEN,
+        takes_any_host=True,
+        is_routine=True,
+        operations=(
+            Operation(
+                method="GET",
+                id=operation_id,
+                tag=SERVICE,
+                summary=summary,
+                answers=(
+                    Answer(description="It does.", kind=HealthObject, example={"status": "ok"}),
+                ),
+                problems=("not_healthy",),
+            ),
+        ),
+    )
+
+
+def _page(path: str, security: Security, operation_id: str, summary: str) -> Route:
+    return Route(
+        path=path,
+        security=security,
+        operations=(
+            Operation(
+                method="GET",
+                id=operation_id,
+                tag=SERVICE,
+                summary=summary,
+                answers=(Answer(description="The page.", media_type="text/html"),),
+            ),
+        ),
+    )
+
+
+ROUTES: Final = (
+    _health("/healthz", "getHealth", "Check whether the process works"),
+    _health("/health", "getHealthAlias", "The same under the name that other servers use"),
+    Route(
+        path="/readyz",
+        security=Security.OPEN,
+        takes_any_host=True,
+        is_routine=True,
+        operations=(
+            Operation(
+                method="GET",
+                id="getReadiness",
+                tag=SERVICE,
+                summary="Check whether a prompt would be answered",
+                answers=(
+                    Answer(description="It would.", kind=ReadyObject, example={"status": "ready"}),
+                ),
+                problems=("not_ready",),
+            ),
+        ),
+    ),
+    Route(
+        path="/metrics",
+        is_routine=True,
+        operations=(
+            Operation(
+                method="GET",
+                id="getMetrics",
+                tag=SERVICE,
+                summary="Read metrics for Prometheus",
+                answers=(Answer(description="The metrics.", media_type="text/plain"),),
+                problems=USING_REDIS,
+            ),
+        ),
+    ),
+    _page("/ops", Security.KEYED_PAGE, "getOpsPage", "Open the operations page"),
+    Route(
+        path="/ops/data",
+        is_routine=True,
+        operations=(
+            Operation(
+                method="GET",
+                id="getOpsData",
+                tag=SERVICE,
+                summary="Read what the operations page shows",
+                answers=(Answer(description="The figures.", kind=OpsObject),),
+            ),
+        ),
+    ),
+    Route(
+        path="/openapi.json",
+        security=Security.OPEN,
+        operations=(
+            Operation(
+                method="GET",
+                id="getOpenApi",
+                tag=SERVICE,
+                summary="Read this document",
+                answers=(Answer(description="The document.", kind=OpenApiObject),),
+            ),
+        ),
+    ),
+    _page("/docs", Security.PAGE, "getDocsPage", "Open the documentation page"),
+    Route(path="/web/markdown", is_routine=True),
+)
