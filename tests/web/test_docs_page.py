@@ -162,7 +162,7 @@ async def test_with_keys_it_says_what_needs_one(
         assert (await stack.client.get("/docs")).status_code == 200
         assert (await stack.client.post("/docs")).status_code == 401
         written = await commands(stack, context)
-    assert "Bearer $PALAVER_KEY" in written["getJob"][0]
+    assert "Bearer $PALAVER_API_KEY" in written["getJob"][0]
     assert "Bearer" not in written["getHealth"][0]
 
 

@@ -1,6 +1,6 @@
 // Curl commands for an operation of an OpenAPI document, to be pasted into a shell.
 
-const KEY_HEADER = "-H \"Authorization: Bearer $PALAVER_KEY\"";
+const KEY_HEADER = "-H \"Authorization: Bearer $PALAVER_API_KEY\"";
 
 function quoted(text) {
   return `'${text.replaceAll("'", "'\\''")}'`;
