@@ -93,8 +93,7 @@ class HomeResource:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Api:
-    """What a server needs: the application, whether prompts get answers, who waits for some, and
-    whether all of its parts live."""
+    """What a server needs: the application, its readiness, its waiting clients, its tasks."""
 
     app: Application
     readiness: Readiness

@@ -32,8 +32,10 @@ class Readiness:
         """Set by a process that has not yet seen what kind of server Redis is."""
 
     async def missing(self) -> tuple[str, str] | None:
-        """What is missing, as a word (`redis`, `worker`, or what `Headroom` says) and in a
-        sentence; None if a prompt would be taken."""
+        """What keeps prompts from being accepted, as a word and a sentence, or None.
+
+        The word is `redis`, `worker`, or one of `Headroom`'s.
+        """
         try:
             async with asyncio.timeout(_PING_TIMEOUT_S):
                 silence_s = await self._workers.silence_s()

@@ -14,8 +14,7 @@ STREAMS_ALONE_S: Final = 1.0
 
 @dataclass
 class Played:
-    """What came of a workload: the turns of each conversation, how long it took in all, and how
-    much of a core this client used."""
+    """Results of a workload: each conversation's turns, total time, share of a core used here."""
 
     turns: list[list[Turn]] = field(default_factory=list)
     intrusion: Turn | None = None

@@ -119,8 +119,10 @@ def _is_whole_snapshot(file: Path) -> bool:
 
 
 def whole_commands(data: bytes) -> tuple[int, bool]:
-    """How many bytes of these are whole commands, and whether what follows is damaged; if it is
-    not, it is nothing, or the beginning of a command."""
+    """How many bytes of these are whole commands, and whether what follows is damaged.
+
+    What follows and is not damaged is empty, or the beginning of a command.
+    """
     at = whole = 0
     is_open = False
     while at < len(data):

@@ -81,8 +81,7 @@ def metadata(model: Any, key: str) -> str | None:
 
 
 def longest_window(model: Any) -> int | None:
-    """Tokens that a model was trained for, or can be stretched to as its file says; None if it
-    tells neither.
+    """Tokens that a model was trained for, or can be stretched to; None if its file tells neither.
 
     llama.cpp stretches by what the file says of RoPE: nothing has to be asked for.
     """
