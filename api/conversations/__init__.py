@@ -1,0 +1,1 @@
+"""Palaver's own routes: prompts, jobs and conversations."""

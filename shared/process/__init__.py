@@ -1,0 +1,1 @@
+"""Processes: supervision, start-up, the embedded server, background tasks, logs."""

@@ -1,0 +1,1 @@
+"""Redis and nothing else: keys, scripts, connections, and what the scripts do."""

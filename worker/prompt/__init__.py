@@ -1,0 +1,1 @@
+"""From messages to tokens: the window and the prompt built in it."""
