@@ -1,12 +1,14 @@
-# The two commands of a newcomer: `make run` and `make test`.
+# The commands of a newcomer are `make run` and `make test`; of a developer `make fast`, `make check`.
 PYTHON ?= python3
 WORKERS ?= 1
 GPU ?=
 VENV := .venv
 PY := $(VENV)/bin/python
-STAMP := $(VENV)/.installed
+INSTALLED := $(VENV)/.installed
+TOOLS := $(VENV)/.installed-dev
+LOCKED := pyproject.toml constraints.txt .ci/install.py
 
-.PHONY: asked run dev install test check docs bench chaos compare screenshots clean help
+.PHONY: asked run dev install tools test fast check docs bench chaos compare screenshots clean help
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -14,39 +16,49 @@ help: ## show this list
 run: install ## start everything (WORKERS=n workers)
 	@PALAVER_GRACE=$${PALAVER_GRACE:-0} $(PY) -m shared.process.launch --workers $(WORKERS) || test $$? -eq 130
 
-dev: install ## start everything; API and worker restart when sources change
+dev: tools ## start everything; API and worker restart when sources change
 	@PALAVER_GRACE=$${PALAVER_GRACE:-0} $(PY) -m shared.process.launch --workers $(WORKERS) --reload || test $$? -eq 130
 
-install: $(STAMP) ## create .venv and install the pinned dependencies (GPU=cuda|vulkan|hip|metal|cpu)
+install: $(INSTALLED) ## create .venv and install the locked dependencies (GPU=cuda|vulkan|hip|metal|cpu)
 
-# Who names a build gets it at any time; otherwise the one that is there stays.
-$(STAMP): pyproject.toml constraints.txt .ci/install.py $(if $(strip $(GPU)$(CMAKE_ARGS)),asked)
+tools: $(TOOLS) ## install the test and lint tools as well
+
+# A build that is named is made at any time; otherwise the one that is there stays.
+$(INSTALLED): $(LOCKED) $(if $(strip $(GPU)$(CMAKE_ARGS)),asked)
 	@GPU="$(GPU)" $(PYTHON) .ci/install.py $(VENV)
+	@touch $@
+
+$(TOOLS): $(INSTALLED)
+	@$(PYTHON) .ci/install.py --dev $(VENV)
 	@touch $@
 
 asked:
 
-test: install ## run all tests
+test: tools ## run all tests (some 20 minutes on two cores)
 	@$(PY) -m pytest $(ARGS)
 
-check: install ## ruff and mypy
+fast: tools ## run the tests that need no model, browser or process (under a minute)
+	@$(PY) -m pytest $(ARGS)
+
+check: tools ## ruff, mypy and the import contracts
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
 	@$(PY) -m mypy
+	@$(VENV)/bin/lint-imports --no-logo
 
 docs: install ## write the tables of settings in docs/configuration.md
 	@$(PY) -m shared.settings_table
 
-bench: install ## measure the overhead beside stock arq
+bench: tools ## measure the overhead beside stock arq
 	@$(PY) -m bench.overhead
 
-chaos: install ## the long storm over a whole cluster (half an hour), into docs/reliability.md
+chaos: tools ## the long storm over a whole cluster (half an hour), into docs/reliability.md
 	@$(PY) -m tests.faults.chaos --output docs/reliability.md $(ARGS)
 
-compare: install ## measure Palaver beside llama-server (builds it; half an hour)
+compare: tools ## measure Palaver beside llama-server (builds it; half an hour)
 	@$(PY) -m bench.compare $(ARGS)
 
-screenshots: install ## take the pictures in docs/screenshots anew (needs Chromium)
+screenshots: tools ## take the pictures in docs/screenshots anew (needs Chromium)
 	@mkdir -p docs/screenshots
 	@PALAVER_SCREENSHOTS=docs/screenshots $(PY) -m pytest -q tests/web/test_looks.py
 

@@ -1,11 +1,13 @@
-"""Make the virtual environment and install the pinned dependencies: `install.py FOLDER`.
+"""Make the virtual environment and install what is locked: `install.py FOLDER [--dev]`.
 
-Runs on a bare Python ≥ 3.11. llama-cpp-python is compiled on this machine, which takes minutes;
-everything else are wheels. What it is compiled for is a matter of the environment: `GPU` names a
-kind of GPU, `CMAKE_ARGS` adds to what CMake is told. Once compiled, it stays as it is until another
-version or another build is asked for.
+Runs on a bare Python ≥ 3.11 and its pip, which checks the hash of every file. `--dev` adds the test
+and lint tools to an environment that is there. llama-cpp-python is compiled on this machine, which
+takes minutes; everything else is a wheel. The environment variable `GPU` names the kind of GPU to
+compile for, `CMAKE_ARGS` adds to CMake's arguments. A finished build stays until another version or
+another kind is asked for.
 """
 
+import argparse
 import json
 import os
 import re
@@ -21,7 +23,9 @@ from shutil import which
 from gpu_build import KINDS, Build, cuda_architectures, gpu_build
 
 ROOT = Path(__file__).resolve().parent.parent
-CONSTRAINTS = ROOT / "constraints.txt"
+LOCK = ROOT / "constraints.txt"
+DEVELOPMENT = "# Development"
+"""The lock's heading of what only developers need."""
 COMPILED = "llama-cpp-python"
 CPU = "cpu"
 BUILT = ".llama.json"
@@ -56,20 +60,52 @@ def main() -> None:
         sys.exit(f"palaver: Python 3.11 or newer is needed; this is {sys.version.split()[0]}")
     if not any(map(which, ("c++", "g++", "clang++"))):
         sys.exit("palaver: a C++ compiler is needed to build llama-cpp-python (g++ or clang++)")
-    venv = Path(sys.argv[1]).absolute()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--dev", action="store_true")
+    options = parser.parse_args()
+    venv = options.folder.absolute()
     python = venv / "bin" / "python"
-    if not python.exists():
-        say(f"creating {sys.argv[1]}")
-        run([sys.executable, "-m", "venv", str(venv)])
     pip = [str(python), "-m", "pip", "--disable-pip-version-check"]
+    if options.dev:
+        say("installing the test and lint tools")
+        install_locked(venv, pip, entries(development=True))
+    else:
+        install_runtime(options.folder, venv, pip)
+        say(f"installed; llama.cpp {describe(python)}")
+
+
+def install_runtime(folder: Path, venv: Path, pip: list[str]) -> None:
+    """All that a user needs, Palaver itself included."""
+    if not (venv / "bin" / "python").exists():
+        say(f"creating {folder}")
+        run([sys.executable, "-m", "venv", str(venv)])
     before = built(venv, pip)
     wanted = wanted_build(before)
-    if before != wanted or not loads(venv, python):
+    if before != wanted or not loads(venv, venv / "bin" / "python"):
         compile_llama(venv, pip, wanted)
     say("installing the other dependencies")
-    extras = f"{ROOT}[local,dev]"
-    run([*pip, "install", "-q", "-c", str(CONSTRAINTS), "-e", extras])
-    say(f"installed; llama.cpp {describe(python)}")
+    others = [entry for entry in entries() if not entry.startswith(f"{COMPILED}==")]
+    install_locked(venv, pip, others)
+    run([*pip, "install", "-q", "--no-deps", "-e", str(ROOT)])
+
+
+def install_locked(venv: Path, pip: list[str], locked: list[str]) -> None:
+    """Install entries of the lock and nothing else; a file with another hash ends it."""
+    requirements = write_requirements(venv, locked)
+    run([*pip, "install", "-q", "--no-deps", "--require-hashes", "-r", str(requirements)])
+
+
+def write_requirements(venv: Path, locked: list[str]) -> Path:
+    path = venv / ".requirements.txt"
+    path.write_text("".join(locked), encoding="utf-8")
+    return path
+
+
+def entries(development: bool = False) -> list[str]:
+    """One part of the lock, a package's lines each: the users' or what developers need as well."""
+    parts = LOCK.read_text(encoding="utf-8").split(DEVELOPMENT)
+    return re.findall(r"^\S+==.*\n(?: .*\n)*", parts[int(development)], re.MULTILINE)
 
 
 def wanted_build(before: Wanted | None) -> Wanted:
@@ -98,9 +134,12 @@ def architectures() -> str:
 
 
 def pinned(package: str) -> str:
-    """The line of the constraints that pins a package."""
-    lines = CONSTRAINTS.read_text(encoding="utf-8").splitlines()
-    return next(line for line in lines if line.replace("_", "-").startswith(f"{package}=="))
+    """`name==version` of a package in the lock."""
+    return entry_of(package).split()[0]
+
+
+def entry_of(package: str) -> str:
+    return next(entry for entry in entries() if entry.startswith(f"{package}=="))
 
 
 def built(venv: Path, pip: list[str]) -> Wanted | None:
@@ -142,14 +181,16 @@ def compile_llama(venv: Path, pip: list[str], wanted: Wanted) -> None:
     """Compile and install it, and remember what for."""
     # Interrupted, it is still known what was wanted.
     write_record(venv, replace(wanted, requirement=UNFINISHED))
-    command = [*pip, "install", "-v", "--no-deps", "--force-reinstall", "-c", str(CONSTRAINTS)]
-    anew = [*command, "--no-cache-dir", "--no-binary", COMPILED, wanted.requirement]
+    requirements = str(write_requirements(venv, [entry_of(COMPILED)]))
+    command = [*pip, "install", "-v", "--no-deps", "--force-reinstall", "--require-hashes"]
+    command += ["-r", requirements]
+    anew = [*command, "--no-cache-dir", "--no-binary", COMPILED]
     if wanted.kind == CPU and not wanted.cmake_args:
         say(
             f"installing {wanted.requirement}: it is compiled for this machine, "
             "about five minutes on two cores the first time"
         )
-        compile_with_progress([*command, wanted.requirement], os.environ)
+        compile_with_progress(command, os.environ)
         if gpu_libraries(venv) is not None:
             say("pip had a build for a GPU in its cache: compiling anew")
             compile_with_progress(anew, os.environ)

@@ -19,8 +19,7 @@ class Repeated:
         self._unsaid: dict[str, int] = {}
 
     def due(self, line: str) -> int:
-        """How often it has happened since it was last said, this time included; 0 if that is to
-        be kept for later."""
+        """Count an occurrence; returns how many to report now, this one included, or 0 to wait."""
         self._unsaid[line] = times = self._unsaid.get(line, 0) + 1
         now, said_at = self._clock(), self._said_at.get(line)
         if said_at is not None and now - said_at < self._every_s:

@@ -14,8 +14,10 @@ from worker.engine.interface import EngineError
 
 
 def check() -> dict[str, Any]:
-    """The model's path, size in bytes and number of weights, a worker's warnings about it, the
-    usable GPUs, and why there is none if one could be expected.
+    """What a worker would load, and onto what.
+
+    The model's path, size in bytes and number of weights, a worker's warnings about it, the usable
+    GPUs, and why there is none if one could be expected.
 
     Raises:
         ConfigError, EngineError: there is no usable model.

@@ -19,8 +19,10 @@ _PAUSE_S: Final = 0.2
 
 
 class FenceWatch:
-    """Cancels turns whose fence has changed: at once on a published notice, and within half a
-    second if the notice is lost."""
+    """Cancels turns whose fence has changed.
+
+    At once on a published notice, and within half a second if the notice is lost.
+    """
 
     def __init__(
         self, redis: Redis, keys: Keys, claims: Claims, running: RunningTurns, worker_id: str

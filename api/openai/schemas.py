@@ -74,8 +74,11 @@ class ChunkChoice(TypedDict):
 
 
 class ChatCompletionChunk(TypedDict):
-    """A piece of a streamed reply. With `stream_options.include_usage` every chunk has `usage`:
-    null, except in the last one, which has no choices."""
+    """A piece of a streamed reply.
+
+    With `stream_options.include_usage` every chunk has `usage`: null, except in the last one, which
+    has no choices.
+    """
 
     id: str
     object: Literal["chat.completion.chunk"]
@@ -157,8 +160,10 @@ class ConversationReference(TypedDict):
 
 
 class Response(TypedDict):
-    """A response: one turn of a conversation. `window` is an extension: how much of the
-    conversation the model saw."""
+    """A response: one turn of a conversation.
+
+    `window` is an extension: how much of the conversation the model saw.
+    """
 
     id: str
     object: Literal["response"]

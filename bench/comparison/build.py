@@ -7,6 +7,7 @@ installed there alone.
 """
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -101,7 +102,10 @@ def make_environment() -> None:
     [folder] = VENV.glob("lib/python*/site-packages")
     (folder / "ours.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
     packages = [*SERVER_PACKAGES, *([] if shutil.which("cmake") else ["cmake"])]
-    pip("--python", str(VENV), "install", "-c", str(ROOT / "constraints.txt"), *packages)
+    # The lock's versions without its hashes: these packages are not in it.
+    pins = re.findall(r"^\S+==\S+", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+    (VENV / "pins.txt").write_text("\n".join(pins), encoding="utf-8")
+    pip("--python", str(VENV), "install", "-c", str(VENV / "pins.txt"), *packages)
     (VENV / ".installed").touch()
 
 

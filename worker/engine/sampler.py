@@ -124,8 +124,9 @@ class Sampler:
     def _allowed_token(
         self, constraint: Constraint, logits: Floats, token: int | None, uniform: float
     ) -> int:
-        """What is drawn from all tokens is looked at first: asking which of them may follow takes
-        longer, and is seldom needed.
+        """A token that the constraint allows; `token` is one drawn from the whole row.
+
+        It is looked at first: asking which tokens may follow takes longer, and is seldom needed.
         """
         if constraint.is_complete:
             return NO_TOKEN
@@ -140,9 +141,7 @@ class Sampler:
         return token
 
     def _drawn(self, logits: Floats, uniform: float, token_ids: Ints | None = None) -> int:
-        """What llama.cpp's samplers leave of a whole row, or of the part of it that has these ids,
-        and a draw from that.
-        """
+        """A draw from what llama.cpp's samplers leave of a row, or of its part with these ids."""
         if self._is_greedy:
             best = int(logits.argmax())
             return best if token_ids is None else int(token_ids[best])
