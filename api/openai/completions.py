@@ -31,6 +31,7 @@ from api.openai.requests import (
     ChatCompletionRequest,
     ObjectFormat,
     SchemaFormat,
+    sampling_options,
 )
 from shared import ids
 from shared.config import Settings
@@ -220,26 +221,14 @@ def turn_request(request: ChatCompletionRequest, max_tokens_limit: int) -> TurnR
     elif isinstance(request.response_format, SchemaFormat):
         schema = orjson.dumps(request.response_format.json_schema.schema_).decode()
     max_tokens = request.max_tokens or request.max_completion_tokens
-    options = {
-        "max_tokens": min(max_tokens, max_tokens_limit) if max_tokens is not None else None,
-        "temperature": request.temperature,
-        "top_p": request.top_p,
-        "min_p": request.min_p,
-        "top_k": request.top_k,
-        "seed": request.seed if request.seed is None else request.seed % _SEEDS,
-        "stop": request.stop,
-        "repeat_penalty": request.repeat_penalty,
-        "presence_penalty": request.presence_penalty,
-        "frequency_penalty": request.frequency_penalty,
-        "ignore_eos": request.ignore_eos,
-    }
-    said = {name: value for name, value in options.items() if value is not None}
-    sampling = parse(Sampling, said)
+    options = sampling_options(request, max_tokens, max_tokens_limit)
+    if request.seed is not None:
+        options["seed"] = request.seed % _SEEDS
     return TurnRequest(
         prompt="",
         context=None,
         replace_from=None,
-        sampling=sampling,
+        sampling=parse(Sampling, options),
         messages=tuple(message.to_chat() for message in request.messages),
         json_schema=schema,
         logit_bias=request.logit_bias,

@@ -13,7 +13,7 @@ from api.openai.response_requests import ResponsesRequest
 from shared.store.jobs import JobState
 from shared.wire.event import Event, order
 from shared.wire.messages import StoredMessage
-from shared.wire.sampling import DEFAULT_TEMPERATURE, DEFAULT_TOP_P
+from shared.wire.sampling import Sampling, default_of
 from shared.wire.turn_request import TurnRequest
 
 RESPONSE: Final = "resp_"
@@ -191,10 +191,10 @@ class ResponseShape:
             if echo["store"]
             else None,
             "store": echo["store"],
-            "temperature": _used(sampling.temperature, DEFAULT_TEMPERATURE),
-            "top_p": _used(sampling.top_p, DEFAULT_TOP_P),
-            "presence_penalty": _used(sampling.presence_penalty, 0.0),
-            "frequency_penalty": _used(sampling.frequency_penalty, 0.0),
+            "temperature": _used(sampling, "temperature"),
+            "top_p": _used(sampling, "top_p"),
+            "presence_penalty": _used(sampling, "presence_penalty"),
+            "frequency_penalty": _used(sampling, "frequency_penalty"),
             "top_logprobs": 0,
             "text": echo["text"],
             "reasoning": echo["reasoning"],
@@ -222,8 +222,9 @@ class ResponseShape:
         }
 
 
-def _used(value: float | None, default: float) -> float:
-    return default if value is None else value
+def _used(sampling: Sampling, option: str) -> Any:
+    value = getattr(sampling, option)
+    return default_of(option) if value is None else value
 
 
 def output_text(text: str) -> dict[str, Any]:

@@ -21,15 +21,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from shared.wire.messages import Role
-from shared.wire.sampling import (
-    AN_INTEGER,
-    Penalty,
-    Probability,
-    RepeatPenalty,
-    StopString,
-    Temperature,
-    stop_list,
-)
+from shared.wire.sampling import AN_INTEGER, FullSampling, Sampling, SharedSampling
 from shared.wire.turn_request import ChatMessage
 
 MOST_MESSAGES: Final = 10_000
@@ -282,23 +274,18 @@ class Bookkeeping(Body):
     tools: Nothing = ()
 
 
-class ChatCompletionRequest(Bookkeeping):
-    """The body of `POST /v1/chat/completions`. `model` may be any: there is one."""
+class ChatCompletionRequest(Bookkeeping, FullSampling):
+    """The body of `POST /v1/chat/completions`. `model` may be any: there is one.
+
+    The sampling options are those of `POST /`; a seed may be any integer of 64 bits.
+    """
 
     model: StrictStr
     messages: Annotated[tuple[Message, ...], Field(min_length=1, max_length=MOST_MESSAGES)]
     stream: StrictBool | None = None
     stream_options: StreamOptions | None = None
-    max_tokens: TokenCount | None = None
     max_completion_tokens: TokenCount | None = None
-    temperature: Temperature | None = None
-    top_p: Probability | None = None
-    presence_penalty: Penalty | None = None
-    frequency_penalty: Penalty | None = None
     seed: Annotated[StrictInt, Field(ge=-(2**63), le=2**63 - 1), AN_INTEGER] | None = None
-    stop: (
-        Annotated[tuple[StopString, ...], BeforeValidator(stop_list), Field(max_length=8)] | None
-    ) = None
     response_format: (
         Annotated[
             Annotated[TextFormat, Tag("<text>")]
@@ -325,11 +312,6 @@ class ChatCompletionRequest(Bookkeeping):
     functions: Nothing = ()
     function_call: Literal["none", "auto"] | None = None
     verbosity: Literal["low", "medium", "high"] | None = None
-    # Extensions, as on `POST /`.
-    top_k: Annotated[StrictInt, Field(ge=0, le=2**31 - 1)] | None = None
-    min_p: Probability | None = None
-    repeat_penalty: RepeatPenalty | None = None
-    ignore_eos: StrictBool = False
 
     @field_validator("messages")
     @classmethod
@@ -348,3 +330,16 @@ class ChatCompletionRequest(Bookkeeping):
                 "max_tokens", "max_tokens and max_completion_tokens are the same: send one"
             )
         return self
+
+
+def sampling_options(
+    request: SharedSampling, max_tokens: int | None, max_tokens_limit: int
+) -> dict[str, Any]:
+    """The options that a request sets, by the names that `Sampling` has for them.
+
+    A reply longer than this server allows is cut to what it allows.
+    """
+    options = request.model_dump(include=set(Sampling.model_fields), exclude_none=True)
+    if max_tokens is not None:
+        options["max_tokens"] = min(max_tokens, max_tokens_limit)
+    return options

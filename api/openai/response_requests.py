@@ -34,7 +34,7 @@ from api.openai.requests import (
     text_of,
 )
 from shared.wire.messages import Role, StoredMessage
-from shared.wire.sampling import Penalty, Probability, Temperature
+from shared.wire.sampling import SharedSampling
 from shared.wire.turn_request import ChatMessage
 
 MOST_ITEMS: Final = 1000
@@ -109,7 +109,7 @@ class ConversationRef(Body):
         return {"id": data} if isinstance(data, str) else data
 
 
-class ResponsesRequest(Bookkeeping):
+class ResponsesRequest(Bookkeeping, SharedSampling):
     """The body of `POST /v1/responses`. `model` may be any: there is one."""
 
     model: StrictStr = ""
@@ -130,17 +130,12 @@ class ResponsesRequest(Bookkeeping):
     truncation: Literal["auto", "disabled"] | None = None
     metadata: Metadata | None = None
     max_output_tokens: TokenCount | None = None
-    temperature: Temperature | None = None
-    top_p: Probability | None = None
-    presence_penalty: Penalty | None = None
-    frequency_penalty: Penalty | None = None
     text: TextOptions = TextOptions()
     reasoning: Reasoning | None = None
     tool_choice: Literal["none", "auto"] | None = None
     max_tool_calls: TokenCount | None = None
     include: Nothing = ()
     top_logprobs: Literal[0] | None = None
-    ignore_eos: StrictBool = False
 
     @property
     def is_stored(self) -> bool:

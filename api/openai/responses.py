@@ -38,6 +38,7 @@ from api.openai.objects import (
     usage_so_far,
 )
 from api.openai.queries import ItemQuery, Query, behind
+from api.openai.requests import sampling_options
 from api.openai.response_requests import ResponsesRequest
 from shared import ids
 from shared.config import Settings
@@ -292,21 +293,12 @@ class ResponseStreams:
 
 def turn_request(request: ResponsesRequest, max_tokens_limit: int) -> TurnRequest:
     """What a worker is to do; a reply longer than this server allows is cut to what it allows."""
-    max_tokens = request.max_output_tokens
-    options = {
-        "max_tokens": min(max_tokens, max_tokens_limit) if max_tokens is not None else None,
-        "temperature": request.temperature,
-        "top_p": request.top_p,
-        "presence_penalty": request.presence_penalty,
-        "frequency_penalty": request.frequency_penalty,
-        "ignore_eos": request.ignore_eos,
-    }
-    said = {name: value for name, value in options.items() if value is not None}
+    options = sampling_options(request, request.max_output_tokens, max_tokens_limit)
     return TurnRequest(
         prompt=request.prompt,
         context=None,
         replace_from=None,
-        sampling=parse(Sampling, said),
+        sampling=parse(Sampling, options),
         earlier=request.earlier,
         json_schema=request.json_schema,
         instructions=request.instructions,

@@ -1,6 +1,10 @@
-"""The sampling options: names, types and bounds, listed once."""
+"""The sampling options, listed once: name, type and bounds, default, description.
 
-from typing import Annotated
+The APIs' requests inherit them; the worker hands them to the engine by name. The defaults are
+llama.cpp's.
+"""
+
+from typing import Annotated, Any, Final
 
 from pydantic import (
     BaseModel,
@@ -15,10 +19,6 @@ from pydantic import (
     field_validator,
 )
 from pydantic_core import PydanticCustomError
-
-DEFAULT_TEMPERATURE = 0.8
-DEFAULT_TOP_P = 0.95
-"""What holds where a request is silent: llama.cpp's, as all other defaults of sampling."""
 
 
 def integer(value: object) -> object:
@@ -58,27 +58,81 @@ _STOP_SCHEMA = {
 }
 
 
-class Sampling(BaseModel):
-    """How a reply is drawn from the model. What is absent is the worker's default."""
+def _option(default: Any, description: str) -> Any:
+    """An option that a request may leave out: `default` is then what the worker uses.
+
+    A request that leaves it out is stored without it, so its value here is None.
+    """
+    shown = None if default is None else {"default": default}
+    return Field(default=None, description=description, json_schema_extra=shown)
+
+
+class SharedSampling(BaseModel):
+    """The options of every API, OpenAI's Responses included."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    max_tokens: Annotated[StrictInt, Field(ge=1), AN_INTEGER] | None = None
-    temperature: Temperature | None = None
-    top_p: Probability | None = None
-    min_p: Probability | None = None
-    top_k: Annotated[StrictInt, Field(ge=0, le=2**31 - 1), AN_INTEGER] | None = None
-    seed: Annotated[StrictInt, Field(ge=-(2**53), le=2**53), AN_INTEGER] | None = None
+    temperature: Temperature | None = _option(0.8, "Higher is more varied; 0 is greedy.")
+    top_p: Probability | None = _option(
+        0.95, "Draw from the likeliest tokens that have this probability together."
+    )
+    presence_penalty: Penalty | None = _option(
+        0.0, "Subtracted from the logit of a token among the last 64."
+    )
+    frequency_penalty: Penalty | None = _option(
+        0.0, "Subtracted from a token's logit for each time it is among the last 64."
+    )
+    ignore_eos: StrictBool = Field(
+        default=False, description="Generate up to `max_tokens`, past the model's end."
+    )
+
+
+class FullSampling(SharedSampling):
+    """All options: of `POST /`, `POST /jobs` and OpenAI's chat completions.
+
+    An option that is added here needs a field of the same name in the engine's `SamplingOptions`,
+    with the same default, and its part in `worker/engine/sampler.py`.
+    """
+
+    max_tokens: Annotated[StrictInt, Field(ge=1), AN_INTEGER] | None = _option(
+        None, "Tokens of the reply at most; the server has a default."
+    )
+    min_p: Probability | None = _option(
+        0.05, "Leave out tokens less likely than this share of the likeliest token's probability."
+    )
+    top_k: Annotated[StrictInt, Field(ge=0, le=2**31 - 1), AN_INTEGER] | None = _option(
+        40, "Draw from this many of the likeliest tokens; 0 is all."
+    )
+    seed: Annotated[StrictInt, Field(ge=-(2**53), le=2**53), AN_INTEGER] | None = _option(
+        None, "The same seed draws the same tokens from the same logits; random if left out."
+    )
     stop: Annotated[
         tuple[StopString, ...],
         BeforeValidator(stop_list),
         Field(max_length=8),
         WithJsonSchema(_STOP_SCHEMA),
-    ] = ()
-    repeat_penalty: RepeatPenalty | None = None
-    presence_penalty: Penalty | None = None
-    frequency_penalty: Penalty | None = None
-    ignore_eos: StrictBool = False
+    ] = Field(default=(), description="Texts that end the reply and are not part of it.")
+    repeat_penalty: RepeatPenalty | None = _option(
+        1.0, "Divides the logits of the last 64 tokens; 1 changes nothing."
+    )
+
+
+_ORDER: Final = (
+    "max_tokens", "temperature", "top_p", "min_p", "top_k", "seed", "stop", "repeat_penalty",
+    "presence_penalty", "frequency_penalty", "ignore_eos",
+)  # fmt: skip
+"""How the first options are stored. Idempotency keys compare requests by their text, so that the
+order must not change; options that are added stand behind these."""
+
+
+class Sampling(FullSampling):
+    """How a reply is drawn from the model, as a request says it and its job stores it."""
+
+    def stored(self) -> dict[str, Any]:
+        """What differs from the defaults, in a stable order."""
+        options = self.model_dump(exclude_defaults=True)
+        first = {name: options.pop(name) for name in _ORDER if name in options}
+        return first | options
 
     @field_validator("*", mode="before")
     @classmethod
@@ -98,3 +152,10 @@ class Sampling(BaseModel):
                 "max_tokens", "must be at most {limit} on this server", {"limit": limit}
             )
         return value
+
+
+def default_of(option: str) -> Any:
+    """What the worker uses where a request does not say."""
+    field = Sampling.model_fields[option]
+    shown = field.json_schema_extra
+    return shown["default"] if isinstance(shown, dict) else field.default

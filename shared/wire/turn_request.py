@@ -63,7 +63,7 @@ class TurnRequest:
             fields["truncate"] = False
         if self.echo:
             fields["echo"] = self.echo
-        return orjson.dumps(fields | self.sampling.model_dump(exclude_defaults=True))
+        return orjson.dumps(fields | self.sampling.stored())
 
     @classmethod
     def decode(cls, text: str | bytes) -> "TurnRequest":
