@@ -2,13 +2,16 @@
 
 import asyncio
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
+from api.http.keys import KeyFile
 from api.web.pages import STATIC
 from shared.config import Settings
+from shared.wire.limits import NO_LIMITS
 from tests.scripted import ScriptedEngine
 from tests.servers import Stack, make_settings, running_stack
 from tests.web.browser import open_tab
@@ -25,19 +28,17 @@ def operations(document: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]
     ]
 
 
-async def open_all(page: Page) -> None:
-    """Unfold everything, however deep, as somebody who reads it all would."""
-    await page.evaluate(
-        """async () => {
-            for (let depth = 0; depth < 12; depth += 1) {
-                for (const closed of document.querySelectorAll("details:not([open])")) {
-                    closed.open = true;
-                }
-                await new Promise((resolve) => setTimeout(resolve, 20));
-            }
-        }"""
-    )
-    await expect(page.locator("details:not([open])")).to_have_count(0)
+async def open_all(page: Page, within: str = "#reference", *, depth: int = 1) -> None:
+    """Unfold what is folded; what is inside is drawn only then."""
+    await expect(page.locator("#state")).to_have_count(0)
+    for _ in range(depth):
+        await page.evaluate(
+            """(within) => {
+                for (const one of document.querySelectorAll(`${within} details`)) one.open = true;
+            }""",
+            within,
+        )
+    await expect(page.locator(f"{within} pre.curl").last).to_be_attached()
 
 
 async def test_the_page_needs_nothing_from_elsewhere(settings: Settings) -> None:
@@ -71,12 +72,12 @@ async def test_it_shows_every_operation_parameter_and_error(
     async with running_stack(settings) as stack:
         document = (await stack.client.get("/openapi.json")).json()
         async with open_tab(context, f"{stack.client.base_url}/docs") as tab:
-            await expect(tab.page.locator("#state")).to_have_count(0)
             await open_all(tab.page)
             for path, method, operation in operations(document):
                 shown = tab.page.locator(f"#{operation['operationId']}")
-                text = await shown.inner_text()
-                assert f"{method.upper()} {path} {operation['summary']}" in " ".join(text.split())
+                await expect(shown.locator("pre.curl").first).to_be_attached()
+                text = await shown.text_content() or ""
+                assert f"{method.upper()} {path} {operation['summary']}" in text
                 names = [parameter["name"] for parameter in operation.get("parameters", ())]
                 codes = [
                     code
@@ -87,9 +88,12 @@ async def test_it_shows_every_operation_parameter_and_error(
                 ]
                 for word in (*names, *codes, *operation["responses"]):
                     assert word in text, (path, word)
-                assert await shown.locator("pre.curl").count() >= 1, path
-            assert "replace_from" in await tab.page.locator("#sendPrompt").inner_text()
-            assert await tab.serious() == []
+            prompt = tab.page.locator("#sendPrompt")
+            await expect(prompt).to_contain_text("replace_from")
+            # What is inside of fields is there as well.
+            await open_all(tab.page, "#sendPrompt", depth=5)
+            await expect(prompt).to_contain_text("cached_tokens")
+            await expect(prompt).to_contain_text("A piece of the reply.")
 
 
 async def run(command: str) -> str:
@@ -105,13 +109,12 @@ async def run(command: str) -> str:
 async def commands(stack: Stack, context: BrowserContext) -> dict[str, list[str]]:
     """The curl commands on the page, by their operation."""
     async with open_tab(context, f"{stack.client.base_url}/docs") as tab:
-        await expect(tab.page.locator("#state")).to_have_count(0)
         await open_all(tab.page)
         found = {}
         for operation in await tab.page.locator(".operation").all():
             name = await operation.get_attribute("id")
             assert name is not None
-            found[name] = await operation.locator("pre.curl").all_inner_texts()
+            found[name] = await operation.locator("pre.curl").all_text_contents()
         return found
 
 
@@ -153,11 +156,11 @@ async def test_an_address_opens_its_operation_and_a_filter_finds_others(
 
 
 async def test_with_keys_it_says_what_needs_one(
-    context: BrowserContext, settings: Settings, tmp_path: Any
+    context: BrowserContext, settings: Settings, tmp_path: Path
 ) -> None:
-    keys = tmp_path / "keys.json"
-    keys.write_text("[]")
-    settings = make_settings(str(settings.redis_url), PALAVER_API_KEYS_FILE=keys)
+    path = tmp_path / "keys.json"
+    KeyFile(path).create("ann", NO_LIMITS)
+    settings = make_settings(str(settings.redis_url), PALAVER_API_KEYS_FILE=path)
     async with running_stack(settings) as stack:
         assert (await stack.client.get("/docs")).status_code == 200
         assert (await stack.client.post("/docs")).status_code == 401
@@ -178,6 +181,7 @@ async def test_it_fits_the_screen_and_can_be_used_by_everybody(
         await expect(tab.page.locator("#state")).to_have_count(0)
         for name in ("sendPrompt", "openaiCreateResponse"):
             await tab.page.locator(f"#{name} > summary").click()
+        await open_all(tab.page, "#sendPrompt", depth=3)
         assert await tab.serious() == []
         width = await tab.page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert width <= 0, "nothing sticks out at the side"

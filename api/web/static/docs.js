@@ -54,6 +54,7 @@ function drawOperation(operation) {
     element(
       "summary", {},
       element("span", { className: `method ${method}`, textContent: method.toUpperCase() }),
+      " ",
       element(
         "h3", {}, element("code", { className: "path", textContent: path }), ` ${summary}`,
       ),
