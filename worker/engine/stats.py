@@ -1,4 +1,4 @@
-"""Figures of an engine, for whoever watches it."""
+"""Figures of an engine."""
 
 from dataclasses import dataclass, field
 
@@ -7,18 +7,16 @@ from worker.engine.placement import Placement
 
 @dataclass(frozen=True, slots=True)
 class EngineStats:
-    """What an engine did since its start, and how it is now.
+    """What an engine has done since its start, and its load now.
 
     Args:
         steps: passes over the weights.
-        running, waiting: replies under way, and those that wait for a slot.
-        evaluated, cached, generated: tokens: prompt tokens evaluated, those that were there
-            already, and reply tokens.
-        lane_tokens: tokens in the KV cache now.
-        lane_capacity: tokens that fit into it.
-        parked: conversations and prefixes in host memory.
-        parked_bytes: what they take.
-        preemptions: replies that had to give their slot back for a while.
+        running, waiting: replies being generated, and those that wait for a slot.
+        evaluated, cached: prompt tokens evaluated, and those found in the cache.
+        generated: reply tokens.
+        kv_tokens, kv_capacity: tokens in the KV cache, and how many fit into it.
+        swapped_out, swapped_bytes: conversations and prefixes in host memory, and their size.
+        preemptions: replies that had to give up their slot for a while.
         step_ms: median of the last passes.
         batch_fill: mean number of replies in a decoding pass.
         host_share: share of the time in steps that was not spent in the library.
@@ -31,10 +29,10 @@ class EngineStats:
     evaluated: int = 0
     cached: int = 0
     generated: int = 0
-    lane_tokens: int = 0
-    lane_capacity: int = 0
-    parked: int = 0
-    parked_bytes: int = 0
+    kv_tokens: int = 0
+    kv_capacity: int = 0
+    swapped_out: int = 0
+    swapped_bytes: int = 0
     preemptions: int = 0
     step_ms: float = 0.0
     batch_fill: float = 0.0

@@ -50,7 +50,7 @@ def test_a_swapped_out_conversation_comes_back_by_copy() -> None:
     answer(batcher, text(2, 60), "b")
     again = answer(batcher, (*first.request.prompt, *first.token_ids, 5, 6), "a")
     assert again.num_cached == 60 + len(first.token_ids) - 1
-    assert batcher.stats().parked == 1
+    assert batcher.stats().swapped_out == 1
 
 
 def test_without_swap_space_it_is_evaluated_again() -> None:
@@ -59,7 +59,7 @@ def test_without_swap_space_it_is_evaluated_again() -> None:
     answer(batcher, text(1, 60), "a")
     answer(batcher, text(2, 60), "b")
     assert answer(batcher, text(1, 60), "a").num_cached == 0
-    assert batcher.stats().parked_bytes == 0
+    assert batcher.stats().swapped_bytes == 0
 
 
 def test_an_idle_neighbour_keeps_its_slot_while_others_are_empty() -> None:
@@ -273,7 +273,7 @@ def test_figures_add_up() -> None:
     assert stats.steps == len(backend.steps)
     assert stats.cached == second.num_cached
     assert stats.evaluated == 60 + len(second.request.prompt) - second.num_cached
-    assert stats.lane_tokens == sum(map(len, backend.content))
+    assert stats.kv_tokens == sum(map(len, backend.content))
     assert stats.running == stats.waiting == 0
 
 

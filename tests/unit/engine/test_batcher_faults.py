@@ -46,7 +46,7 @@ def test_idle_conversations_make_room_for_busy_ones() -> None:
     batcher = batcher_on(backend)
     answer(batcher, text(1, 100), "a")
     answer(batcher, text(2, 100), "b")
-    assert batcher.stats().parked == 1
+    assert batcher.stats().swapped_out == 1
     assert batcher.stats().preemptions == 0
 
 
