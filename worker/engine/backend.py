@@ -1,7 +1,7 @@
-"""What the batcher asks of a model: slots to evaluate in, samplers, and states to keep.
+"""What the batcher needs from a model: slots to evaluate in, samplers, states to keep.
 
-A slot is one of llama.cpp's sequence ids: a place in the KV cache for one conversation at a time.
-`LlamaModel` is the real one; tests script their own.
+A slot is a place in the KV cache for one conversation at a time; its id is one of llama.cpp's
+sequence ids. `LlamaModel` implements this; tests script their own.
 """
 
 from collections.abc import Sequence, Sized
@@ -11,11 +11,11 @@ from typing import Protocol
 from worker.engine.interface import EngineError, SamplingOptions
 
 State = Sized
-"""A slot's content outside of it; its length is its size in bytes."""
+"""A copy of a slot's content; its length is its size in bytes."""
 
 
 class NoRoom(EngineError):
-    """There are not enough free cells in the KV cache; nothing was changed."""
+    """The KV cache has not enough free cells; nothing was changed."""
 
 
 class EvaluationFailed(EngineError):
@@ -23,7 +23,7 @@ class EvaluationFailed(EngineError):
 
 
 class NotFinite(EngineError):
-    """What was computed for a reply are no numbers that a token can be drawn from."""
+    """A reply's logits hold NaN, so no token can be drawn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +31,9 @@ class Part:
     """What one slot does in a step.
 
     Args:
-        slot: where.
         start: how many tokens the slot holds already.
-        token_ids: what is evaluated behind them, at least one.
-        sampled: whether a token is to be drawn behind the last one.
+        token_ids: at least one; evaluated after them.
+        sampled: whether a token is drawn after the last one.
     """
 
     slot_id: int
@@ -47,7 +46,7 @@ class TokenSampler(Protocol):
     """Draws the tokens of one reply."""
 
     def accept(self, token: int) -> None:
-        """Remember a token that was drawn in an earlier attempt."""
+        """Record a token that was drawn in an earlier attempt."""
         ...
 
     def close(self) -> None:
@@ -71,27 +70,27 @@ class SlotStore(Protocol):
     """The content of slots."""
 
     def save(self, slot_id: int) -> State:
-        """A copy of what a slot holds; of a sliding window, what it sees from the slot's end."""
+        """A copy of what a slot holds; with a sliding window, only what the window still sees."""
         ...
 
     def first(self, slot_id: int) -> int:
         """The position from which on all layers hold what was evaluated; 0 if that is everything.
 
-        With a sliding window what it has passed may be missing: then a slot can go on at its end,
-        and be cut back only as long as the window still finds everything it looks at.
+        What a sliding window has passed may be missing. The slot can then continue at its end, and
+        be cut back only as far as the window still finds everything it attends to.
         """
         ...
 
     def load(self, slot_id: int, state: State) -> bool:
-        """Replace what a slot holds; False if that failed (it is then empty)."""
+        """Replace a slot's content; False if that failed, which leaves it empty."""
         ...
 
     def copy(self, source: int, target: int) -> bool:
-        """Let an empty slot hold what another one holds; False if that failed (it stays empty)."""
+        """Copy a slot's content to an empty slot; False if that failed, which leaves it empty."""
         ...
 
     def truncate(self, slot_id: int, length: int) -> bool:
-        """Keep the first tokens only; False if the model cannot (nothing is changed)."""
+        """Keep only the first tokens; False if the model cannot, which changes nothing."""
         ...
 
     def clear(self, slot_id: int) -> None:
@@ -99,10 +98,10 @@ class SlotStore(Protocol):
         ...
 
     def wipe(self) -> None:
-        """Empty all slots, and overwrite what was in them.
+        """Empty all slots and overwrite their memory.
 
-        A slot's buffer is read as a whole: what is no number (NaN) in it reaches whatever is
-        evaluated in the slot later, although nothing looks at its place.
+        A slot's buffer is read as a whole: NaN anywhere in it spreads to whatever is evaluated in
+        the slot later, even where nothing attends to it.
         """
         ...
 
@@ -112,7 +111,7 @@ class Backend(Vocabulary, SlotStore, Protocol):
 
     `packed`: a step is one pass over the weights only if its slots are neighbours.
     `copies_fast`: copying a slot takes less than such a pass.
-    `window`: tokens that a sliding window looks at, its own included; 0 if all layers see all.
+    `window`: tokens that a sliding window attends to, its own included; 0 if all layers see all.
     """
 
     @property
@@ -125,7 +124,7 @@ class Backend(Vocabulary, SlotStore, Protocol):
 
     @property
     def batch_size(self) -> int:
-        """Most tokens of one step."""
+        """The most tokens of one step."""
         ...
 
     @property
@@ -152,10 +151,10 @@ class Backend(Vocabulary, SlotStore, Protocol):
         ...
 
     def draw(self, samplers: Sequence[TokenSampler]) -> list[int | EngineError]:
-        """A token behind each sampled part of the last step, in order, or why there is none.
+        """A token for each sampled part of the last step, in order, or the reason for none.
 
-        `NotFinite` is given where something in a slot is no number; any other error means that
-        this reply cannot go on. To be called once for a step.
+        `NotFinite` means NaN in the slot; any other error means that this reply cannot continue.
+        Must be called once per step.
         """
         ...
 
@@ -163,6 +162,6 @@ class Backend(Vocabulary, SlotStore, Protocol):
         """A sampler for one reply.
 
         Raises:
-            EngineError: the options ask for something that cannot be had.
+            EngineError: the options cannot be satisfied.
         """
         ...

@@ -1,4 +1,4 @@
-"""A `llama_batch` over numpy arrays: filling it costs a microsecond, not a call for each token."""
+"""A `llama_batch` over numpy arrays: filling it takes a microsecond, not a call per token."""
 
 import ctypes
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ class Batch:
     """The tokens of one step, each of one slot.
 
     Args:
-        size: most tokens of a step.
+        size: the most tokens of a step.
     """
 
     def __init__(self, size: int) -> None:
@@ -26,7 +26,7 @@ class Batch:
         self._is_output = np.zeros(size, np.int8)
         self._slot_pointers = _pointers_into(self._slot)
         self.outputs: list[int] = []
-        """Where in the batch tokens are to be drawn."""
+        """Where in the batch tokens are drawn."""
         self.struct = llama_cpp.llama_batch()
         self.struct.token = _pointer(self._token, ctypes.c_int32)
         self.struct.embd = None
@@ -36,7 +36,7 @@ class Batch:
         self.struct.logits = _pointer(self._is_output, ctypes.c_int8)
 
     def fill(self, parts: Sequence[Part]) -> None:
-        """Replace its content; the parts' tokens must fit."""
+        """Replace the content; the parts' tokens must fit."""
         if all(part.sampled and len(part.token_ids) == 1 for part in parts):
             self._fill_with_decodes(parts)
         else:

@@ -191,7 +191,7 @@ class Batcher:
         slot, num_cached = self._cache.allocate(sequence.request.session, sequence.token_ids)
         if sequence.num_cached is None and not sequence.is_background:
             self._cached += num_cached
-        sequence.begin(slot, num_cached)
+        sequence.start(slot, num_cached)
         self._scheduler.running.append(sequence)
 
     def _should_wait_to_share(self, sequence: Sequence) -> bool:

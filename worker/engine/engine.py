@@ -30,7 +30,7 @@ _Item = Piece | EngineError
 
 
 class _Stream:
-    """What comes out of one generation, on its way to the coroutine that waits for it."""
+    """The output of one generation on its way to the coroutine that waits for it."""
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
@@ -39,7 +39,7 @@ class _Stream:
         self.generation: Generation | None = None
 
     def cancel(self) -> None:
-        """Nobody waits any more."""
+        """Stop the generation; its output is no longer wanted."""
         self.cancelled.set()
         if self.generation is not None:
             self.generation.cancelled.set()
@@ -54,7 +54,7 @@ class LlamaEngine:
         info: the model's name and fingerprint.
         longest_step_s: seconds that a prefill step should stay under.
         stuck_after_s: a step is never called stuck before this.
-        swap_bytes: host memory for conversations that idle.
+        swap_bytes: host memory for idle conversations.
         grid: if set, chunks of prompts end at multiples of it (for comparing runs).
     """
 
@@ -117,7 +117,7 @@ class LlamaEngine:
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Piece, None]:
         if request.sampling.json_schema is not None:
-            # Compiled once, and here: it would hold up everybody's steps.
+            # Compiled here and only once: in the engine's thread it would delay every reply.
             await asyncio.to_thread(self._llama.constraints.of, request.sampling.json_schema)
         stream = _Stream()
         self._inbox.put(lambda: self._submit(request, stream))
@@ -140,9 +140,9 @@ class LlamaEngine:
     # In the engine's thread.
 
     def _run(self) -> None:
-        # Nothing must be evaluated in another thread, not even to warm up: each that does keeps a
-        # pool of OpenMP threads, and with more of them than cores all wait asleep, not awake,
-        # which costs half as much again for every token.
+        # Evaluate in no other thread, not even to warm up: each thread that does keeps a pool of
+        # OpenMP threads. With more of them than cores they sleep instead of spinning while they
+        # wait, which makes every token half as expensive again.
         try:
             self._pacer.record(*self._llama.warm_up())
         except EngineError as error:
@@ -156,14 +156,14 @@ class LlamaEngine:
             self._flush()
 
     def _take_requests(self) -> bool:
-        """Everything that has arrived, waiting for something if there is no work; False to end."""
+        """Take all requests that have arrived; waits if there is no work. False ends the thread."""
         while True:
             try:
                 command = self._inbox.get(block=not self._batcher.has_work)
             except queue.Empty:
                 return True
             if command is None:
-                self._batcher.abort_all(EngineError("the engine stops"))
+                self._batcher.abort_all(EngineError("the engine is stopping"))
                 self._flush()
                 return False
             command()
@@ -176,19 +176,19 @@ class LlamaEngine:
             stream.generation = self._batcher.submit(
                 request, lambda item: self._outbox[stream.loop].append((stream, item))
             )
-        except Exception as error:  # this thread must not end, and its client must hear of it
-            log.exception("a request could not be taken")
+        except Exception as error:  # this thread must survive, and the client must get an answer
+            log.exception("a request could not be queued")
             self._outbox[stream.loop].append((stream, EngineError(str(error))))
         if stream.generation is not None and stream.cancelled.is_set():
             stream.generation.cancelled.set()
 
     def _flush(self) -> None:
-        """Hand over what a step gave: one call for each event loop."""
+        """Deliver the output of a step with one call per event loop."""
         for loop, items in self._outbox.items():
             try:
                 loop.call_soon_threadsafe(_deliver, items)
             except RuntimeError:
-                log.debug("nobody waits any more: the event loop is closed")
+                log.debug("output is dropped: the event loop is closed")
         self._outbox.clear()
 
 

@@ -1,7 +1,7 @@
-"""What a worker asks of an engine: plain values in, pieces of text with their token ids out.
+"""What a worker needs from an engine: plain values in, pieces of text with their token ids out.
 
-The engine knows no Redis, no jobs and no HTTP. `LlamaEngine` runs llama.cpp; the tests script
-their own.
+The engine knows nothing of Redis, jobs or HTTP. `LlamaEngine` runs llama.cpp; tests script their
+own.
 """
 
 from collections.abc import AsyncGenerator, Sequence
@@ -15,16 +15,16 @@ FinishReason = Literal["stop", "length"]
 
 
 class EngineError(Exception):
-    """A generation failed; the engine goes on with others."""
+    """A generation failed; the engine continues with the others."""
 
 
 class UnusableRequest(EngineError):
-    """What is asked for cannot be done by any worker: a schema, a token that does not exist."""
+    """No worker can do what is requested: an impossible schema, a token that does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
 class PromptMessage:
-    """One message of a prompt as token ids of its content, without any scaffold."""
+    """A message of a prompt as token ids of its content, without the template's scaffold."""
 
     role: Role
     token_ids: tuple[int, ...]
@@ -64,13 +64,13 @@ class GenerationRequest:
     """One reply to generate.
 
     Args:
-        session: whose prompt this is; engines keep what they computed for it.
+        session: the conversation; engines keep what they computed for it.
         prompt: token ids, scaffold included, up to where the reply begins.
         generated: ids of the reply that earlier attempts have generated.
         max_tokens: length of the whole reply in tokens, `generated` included.
         stop: strings that end the reply and do not belong to it.
-        alone_until: nothing else is evaluated before the reply has so many tokens.
-        meter: counts what the prompt costs, also if the reply does not come to its end.
+        alone_until: nothing else is evaluated until the reply has this many tokens.
+        meter: counts what the prompt costs, also if the reply is never finished.
     """
 
     session: str
@@ -98,9 +98,9 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Some text and the ids that it is the decoding of.
+    """Some text and the token ids that decode to it.
 
-    Pieces end at characters' borders. The last one has an `end`; cut at a stop string, its text may
+    Pieces never split a character. The last one has an `end`; cut at a stop string, its text may
     be shorter than its ids.
     """
 
@@ -140,13 +140,13 @@ class Engine(Protocol):
 
     @property
     def progress(self) -> int:
-        """Grows as long as the engine makes progress, within a long step as well."""
+        """Grows while the engine makes progress, also within a long step."""
         ...
 
     def stuck_for(self) -> float:
-        """Seconds by which the current step exceeds the longest a sound one takes; 0 if none.
+        """Seconds by which the current step exceeds what a healthy one takes; 0 if it does not.
 
-        To be asked at every heartbeat: `progress` grows by it.
+        Must be called at every heartbeat: that is what lets `progress` grow within a step.
         """
         ...
 

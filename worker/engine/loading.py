@@ -1,4 +1,4 @@
-"""An engine from a model file, and what is to be said of the file beforehand."""
+"""Loads an engine from a model file, and warns about the file beforehand."""
 
 import logging
 from pathlib import Path
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 def template_source(
     vocabulary: ModelVocabulary, path: Path, template_path: Path | None
 ) -> tuple[str, str | None]:
-    """The chat template of a model's file, or the one that replaces it, and what has to be said.
+    """The chat template of a model's file or its replacement, and a warning if there is one.
 
     Raises:
         ModelError: it cannot be read.
@@ -41,17 +41,17 @@ def template_source(
 
 
 def remarks(path: Path, *, window: int, template_path: Path | None) -> list[str]:
-    """What a worker would warn of at its start, found without loading weights.
+    """A worker's warnings about a model, found without loading weights.
 
     Raises:
         ModelError: the model cannot be used.
     """
     with without_weights(path) as model:
-        found = [
+        warnings = [
             window_of(model, window)[1],
             template_source(ModelVocabulary(model), path, template_path)[1],
         ]
-    return [remark for remark in found if remark is not None]
+    return [warning for warning in warnings if warning is not None]
 
 
 def load_engine(

@@ -3,15 +3,15 @@
 from typing import Final
 
 BETWEEN_TOKENS_S: Final = 0.2
-"""Between two tokens of the replies that run beside a prompt, their own step included."""
+"""Target time between two tokens of replies while a prompt is evaluated, their step included."""
 _LEAST_S: Final = 0.05
-"""However long that step takes, a prompt gets so much of each."""
+"""What a prompt gets of that time at least, however long the replies' step takes."""
 ALONE_S: Final = 0.3
-"""While nobody's tokens wait: still short enough for a newcomer with a short prompt."""
+"""Target time of a chunk while no reply waits: a new short prompt must not wait longer."""
 
 _SMALLEST: Final = 32
 _WEIGHT: Final = 0.3
-"""Of the newest chunk in the moving average."""
+"""Weight of the newest chunk in the moving average."""
 
 
 class PrefillPacer:
@@ -19,7 +19,7 @@ class PrefillPacer:
 
     Args:
         largest: tokens of the largest chunk.
-        longest_step_s: no chunk should take longer, whatever else holds.
+        longest_step_s: no chunk should take longer in any case.
     """
 
     def __init__(self, largest: int, longest_step_s: float) -> None:
@@ -30,20 +30,20 @@ class PrefillPacer:
         self._decode_s = 0.0
 
     def size(self, *, beside_decodes: bool) -> int:
-        """Tokens of prompts for the next step."""
+        """Prompt tokens of the next step."""
         if self._tokens_per_s is None:
             return self._proven
         target_s = ALONE_S
         if beside_decodes:
             target_s = max(_LEAST_S, BETWEEN_TOKENS_S - self._decode_s)
         size = int(self._tokens_per_s * min(self._longest_step_s, target_s))
-        # Not below the smallest: shorter chunks cost as much, and tell nothing of the speed.
+        # Not below the smallest: shorter chunks cost as much and say nothing about the speed.
         return min(max(size, _SMALLEST), self._proven)
 
     def record(self, num_tokens: int, seconds: float) -> None:
-        """Learn from a chunk that was evaluated."""
+        """Learn from an evaluated chunk."""
         if num_tokens < min(_SMALLEST, self._proven):
-            return  # a short one tells of the weights' reading, not of the tokens
+            return  # a short one measures reading the weights, not evaluating tokens
         rate = num_tokens / max(seconds, 1e-6)
         if self._tokens_per_s is None:
             self._tokens_per_s = rate
@@ -59,7 +59,7 @@ class PrefillPacer:
         self._decode_s += _WEIGHT * (seconds - self._decode_s)
 
     def shrink(self) -> bool:
-        """Halve the chunks: there was no room for one; False if they are as small as can be."""
+        """Halve the chunks, as there was no room for one; False if they cannot get smaller."""
         if self._proven <= 1:
             return False
         self._proven //= 2

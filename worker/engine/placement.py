@@ -1,4 +1,4 @@
-"""What a loaded model runs on, for people: the log, `palaver doctor`, the operations page."""
+"""What a loaded model runs on, as shown in the log, `palaver doctor` and the operations page."""
 
 from dataclasses import dataclass
 
@@ -10,9 +10,9 @@ class Placement:
     """Where a model is evaluated.
 
     Args:
-        device: the processor or GPU, as its maker calls it.
-        total_bytes, free_bytes: of the device's memory, once everything was loaded.
-        layers: of the model, its output counted as one.
+        device: name of the processor or GPU.
+        total_bytes, free_bytes: the device's memory, after loading.
+        layers: the model's, its output counted as one.
         offloaded: how many of them are on a GPU.
         flash_attention: whether it is used.
     """

@@ -8,7 +8,7 @@ _BLOCK: Final = 64
 
 
 def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
-    """How many tokens two sequences have in common from their beginning on."""
+    """The number of first tokens that two sequences have in common."""
     limit, length = min(len(a), len(b)), 0
     while length + _BLOCK <= limit and a[length : length + _BLOCK] == b[length : length + _BLOCK]:
         length += _BLOCK

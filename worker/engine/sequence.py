@@ -1,4 +1,4 @@
-"""One reply under way, or a window that is evaluated ahead of its next turn."""
+"""A reply being generated, or a window that is evaluated ahead of its next turn."""
 
 import threading
 import time
@@ -14,14 +14,12 @@ Sink = Callable[[Piece | EngineError], None]
 
 
 class Sequence:
-    """The tokens of one conversation, how many of them are evaluated, and where.
+    """The tokens of one conversation, the slot they are evaluated in, and how far.
 
-    `token_ids` are the prompt and the reply so far; a token is drawn whenever all are evaluated.
+    `token_ids` are the prompt and the reply so far; a token is drawn once all are evaluated.
 
     Args:
-        request: what is asked for.
-        vocabulary: what tokens mean.
-        sampler: draws; owned by the sequence from now on. None evaluates the prompt, and no more.
+        sampler: owned by the sequence from now on; None evaluates the prompt and draws nothing.
         sink: gets pieces, the last one with an end, or an error.
     """
 
@@ -37,11 +35,11 @@ class Sequence:
         self.slot: Slot | None = None
         self.num_cached: int | None = None
         self.border: int | None = None
-        """Length at which others wait to share what is evaluated."""
+        """Length up to which other sequences wait to share what is evaluated."""
         self.is_second_try = False
-        """Whether all of it is evaluated once more: what was computed first were no numbers."""
+        """Whether it is evaluated again, because the first time gave NaN."""
         self.num_waits = 0
-        """Steps since it last got a part of one."""
+        """Steps since it was last scheduled."""
         self.cancelled = threading.Event()
         self.sampler = sampler
         self._vocabulary = vocabulary
@@ -53,28 +51,28 @@ class Sequence:
 
     @property
     def is_background(self) -> bool:
-        """Whether nobody waits for it."""
+        """Whether no client waits for it."""
         return self.sampler is None
 
     @property
     def is_alone(self) -> bool:
-        """Whether nothing else may be evaluated yet."""
+        """Whether nothing else may be evaluated meanwhile."""
         until = self.request.alone_until
         return until > 0 and self.num_generated < until
 
     @property
     def num_computed(self) -> int:
-        """Tokens that are in its slot."""
+        """Tokens in its slot."""
         return len(self.slot.token_ids) if self.slot is not None else 0
 
     @property
     def num_remaining(self) -> int:
-        """Tokens to be evaluated before the next one is drawn."""
+        """Tokens to evaluate before the next one is drawn."""
         return len(self.token_ids) - self.num_computed
 
     @property
     def num_until_border(self) -> int:
-        """Tokens to be evaluated before others can share them, or to the end."""
+        """Tokens to evaluate up to the border, or to the end if there is none."""
         if self.border is not None and self.border > self.num_computed:
             return self.border - self.num_computed
         return self.num_remaining
@@ -84,23 +82,23 @@ class Sequence:
         """Length of the reply so far, in tokens."""
         return len(self.token_ids) - len(self.request.prompt)
 
-    def begin(self, slot: Slot, num_cached: int) -> None:
-        """It was given a slot that holds so many of its tokens."""
+    def start(self, slot: Slot, num_cached: int) -> None:
+        """Run in a slot that holds `num_cached` of its tokens."""
         self.slot = slot
         if self.num_cached is None:
             self.num_cached = min(num_cached, len(self.request.prompt))
 
     def advance(self, slot: Slot, token_ids: Iterable[int]) -> None:
-        """Its next tokens have been evaluated in its slot."""
+        """Record that its next tokens were evaluated in its slot."""
         prompt, before = len(self.request.prompt), len(slot.token_ids)
         slot.token_ids.extend(token_ids)
         if before < prompt:
             new = min(len(slot.token_ids), prompt) - before
-            # A reply that had to make room is evaluated anew, which is not its owner's doing.
+            # A preempted reply is evaluated again, which its owner does not pay for.
             self.request.meter.evaluated = min(prompt, self.request.meter.evaluated + new)
 
     def append(self, token: int) -> bool:
-        """Add a token that was drawn; returns whether the reply ends with it."""
+        """Add the token drawn; returns whether the reply ends with it."""
         if self.num_generated == len(self.request.generated):
             self._began_reply = time.monotonic()
         if self._vocabulary.is_end(token):
@@ -116,16 +114,16 @@ class Sequence:
         return False
 
     def finish(self) -> None:
-        """There is nothing left to generate."""
+        """End the reply: nothing is left to generate."""
         self._finish(self._text.finish(), "length")
 
     def fail(self, error: EngineError) -> None:
-        """It ends without a reply."""
+        """End without a reply."""
         self._sink(error)
         self.close()
 
     def close(self) -> None:
-        """Free its sampler; a second time does nothing."""
+        """Free the sampler; may be called twice."""
         sampler, self.sampler = self.sampler, None
         if sampler is not None:
             sampler.close()
