@@ -6,8 +6,9 @@ import shutil
 import sys
 from pathlib import Path
 
-from shared.config import DEFAULT_PORT, load_settings
+from shared.config import load_settings
 from shared.data_folder import make_private
+from shared.environment import DEFAULT_PORT
 from shared.errors import ConfigError
 from shared.process.append_only import Damage, append_only_folder, find_damage
 from shared.process.embedded import DataLock

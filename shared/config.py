@@ -20,8 +20,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from shared.environment import DEFAULT_PORT as DEFAULT_PORT
-from shared.environment import NOT_SETTINGS
+from shared.environment import DEFAULT_PORT, NOT_SETTINGS
 from shared.errors import ConfigError
 
 _REDIS_SCHEMES = ("redis", "rediss", "unix", "sentinel", "sentinels")

@@ -8,7 +8,8 @@ import sys
 from dataclasses import asdict
 from typing import Any
 
-from shared.config import DEFAULT_PORT, load_settings
+from shared.config import load_settings
+from shared.environment import DEFAULT_PORT
 from shared.errors import ConfigError
 from worker.engine.interface import EngineError
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import uvloop
 
-from shared.config import DEFAULT_PORT, Settings
+from shared.config import Settings
+from shared.environment import DEFAULT_PORT
 from shared.errors import EX_SOFTWARE, ConfigError, TaskEnded
 from shared.process.logs import configure_logging
 from shared.process.start import fail_start, settings_or_exit

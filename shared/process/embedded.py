@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 from typing import IO
 
-from shared.config import DEFAULT_PORT
 from shared.data_folder import check_private, make_private, runtime_dir, socket_path
+from shared.environment import DEFAULT_PORT
 from shared.errors import ConfigError, DataFolderTaken
 from shared.process.start import settings_or_exit
 from shared.process.supervisor import Supervisor, stop_on_signals

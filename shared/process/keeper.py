@@ -14,8 +14,9 @@ import time
 from pathlib import Path
 from typing import Final
 
-from shared.config import DEFAULT_PORT, Settings
+from shared.config import Settings
 from shared.data_folder import socket_path
+from shared.environment import DEFAULT_PORT
 from shared.errors import ConfigError, DataFolderTaken
 from shared.process.append_only import check_append_only
 from shared.process.embedded import DataLock, prepare_folders, server_binary, server_config
