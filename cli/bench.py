@@ -35,7 +35,7 @@ class UserLog:
     errors: list[str] = field(default_factory=list)
 
 
-class User(threading.Thread):
+class SimulatedUser(threading.Thread):
     """Sends one prompt after another in a conversation of its own, until the time is over."""
 
     def __init__(self, client: PalaverClient, number: int, until: float, tokens: int) -> None:
@@ -98,7 +98,7 @@ def bench(client: PalaverClient, users: int, seconds: float, tokens: int) -> int
         print(f"palaver: {error}", file=sys.stderr)
         return 1
     began = time.monotonic()
-    crowd = [User(client, number, began + seconds, tokens) for number in range(users)]
+    crowd = [SimulatedUser(client, number, began + seconds, tokens) for number in range(users)]
     for user in crowd:
         user.start()
     show_progress(crowd, began, seconds)
@@ -111,7 +111,7 @@ def bench(client: PalaverClient, users: int, seconds: float, tokens: int) -> int
     return int(bool(errors) or not turns)
 
 
-def show_progress(crowd: Sequence[User], began: float, seconds: float) -> None:
+def show_progress(crowd: Sequence[SimulatedUser], began: float, seconds: float) -> None:
     """Return when all users have their last reply; draws a bar if standard error is a terminal."""
     is_terminal = sys.stderr.isatty()
     while alive := [user for user in crowd if user.is_alive()]:

@@ -1,4 +1,4 @@
-"""What the doctor says of the model and of a machine's GPUs."""
+"""What the doctor reports about the model and the GPUs."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ HINT = "there is a GPU in this machine: `make install GPU=cuda`"
         ),
     ],
 )
-def test_gpus_are_told_of_with_their_memory(found: dict[str, Any], lines: list[str]) -> None:
+def test_gpus_are_listed_with_their_memory(found: dict[str, Any], lines: list[str]) -> None:
     model = {
         "path": "a.gguf",
         "bytes": 4 * GIB,
@@ -49,7 +49,7 @@ def test_gpus_are_told_of_with_their_memory(found: dict[str, Any], lines: list[s
     assert rest == lines
 
 
-def test_what_a_worker_would_warn_of_is_told_with_the_model() -> None:
+def test_a_worker_s_warnings_are_listed_with_the_model() -> None:
     found = {
         "path": "a.gguf",
         "bytes": GIB,
