@@ -1,18 +1,22 @@
-"""The documentation names pages, headings, files and modules that exist."""
+"""The documentation names pages, headings, files, modules, settings and keys that exist."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-import pytest
+from shared.store.keys import lua_table
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(
     str(page.relative_to(ROOT)) for page in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"))
 )
+DECISIONS = [page for page in PAGES if page.startswith("docs/decisions/0")]
+TODAY = [page for page in PAGES if page not in DECISIONS]
+"""Decisions name what there was at their time."""
 LINK = re.compile(r"\]\((?!https?://|mailto:)([^)\s]*)\)")
 FENCE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 SOURCE = re.compile(r"`((?:api|worker|shared|cli|tests|bench)/[\w./-]*\.(?:py|lua|js))`")
+SETTING = re.compile(r"\bPALAVER_[A-Z_]+[A-Z]\b")
 MODULE = re.compile(r"python3? -m ((?:api|worker|shared|cli|tests|bench)\b[\w.]*)")
 
 
@@ -38,31 +42,51 @@ def links(page: str) -> Iterator[str]:
     yield from LINK.findall(FENCE.sub("", text_of(page)))
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_every_link_leads_somewhere(page: str) -> None:
-    assert [link for link in links(page) if not leads_somewhere(page, link)] == []
+def wrong(found: Callable[[str], Iterable[str]], pages: Iterable[str]) -> dict[str, list[str]]:
+    """What is found on each page that has any of it."""
+    return {page: each for page in pages if (each := list(found(page)))}
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if "/decisions/" not in page])
-def test_every_source_file_that_is_named_exists(page: str) -> None:
-    named = {ROOT / path for path in SOURCE.findall(text_of(page))}
-    assert [str(path) for path in named if not path.exists()] == []
+def test_every_link_leads_somewhere() -> None:
+    def broken(page: str) -> Iterator[str]:
+        return (link for link in links(page) if not leads_somewhere(page, link))
+
+    assert wrong(broken, PAGES) == {}
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_every_module_that_is_run_exists(page: str) -> None:
-    missing = [
-        module
-        for module in MODULE.findall(text_of(page))
-        if not (path := ROOT.joinpath(*module.split("."))).with_suffix(".py").exists()
-        and not (path / "__main__.py").exists()
-    ]
-    assert missing == []
+def test_every_source_file_that_is_named_exists() -> None:
+    def missing(page: str) -> Iterator[str]:
+        return (path for path in SOURCE.findall(text_of(page)) if not (ROOT / path).exists())
+
+    assert wrong(missing, TODAY) == {}
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if "/decisions/0" in page])
-def test_every_decision_has_status_and_date(page: str) -> None:
-    assert re.search(r"^Status: \w.*\nDate: \d{4}-\d\d-\d\d$", text_of(page), re.MULTILINE)
+def test_every_module_that_is_run_exists() -> None:
+    def missing(page: str) -> Iterator[str]:
+        for module in MODULE.findall(text_of(page)):
+            path = ROOT.joinpath(*module.split("."))
+            if not (path.with_suffix(".py").exists() or (path / "__main__.py").exists()):
+                yield module
+
+    assert wrong(missing, TODAY) == {}
+
+
+def test_every_setting_that_is_named_is_described() -> None:
+    described = set(SETTING.findall(text_of("docs/configuration.md")))
+    assert wrong(lambda page: set(SETTING.findall(text_of(page))) - described, TODAY) == {}
+
+
+def test_every_key_in_redis_is_described() -> None:
+    text = text_of("docs/architecture.md")
+    functions = re.findall(r"ns \.\. '([^']+)'( \.\. x)?", lua_table())
+    assert len(functions) > 20
+    for name, takes_an_id in functions:
+        assert (f"`{name}{{" if takes_an_id else f"`{name}`") in text, name
+
+
+def test_every_decision_has_status_and_date() -> None:
+    pattern = re.compile(r"^Status: \w.*\nDate: \d{4}-\d\d-\d\d$", re.MULTILINE)
+    assert [page for page in DECISIONS if not pattern.search(text_of(page))] == []
 
 
 def test_every_page_can_be_found_from_the_readme() -> None:
@@ -83,6 +107,7 @@ def test_what_is_broken_is_noticed() -> None:
     assert leads_somewhere("README.md", "docs/api.md#errors")
     assert not leads_somewhere("README.md", "docs/api.md#no-such-heading")
     assert not leads_somewhere("README.md", "docs/no-such-page.md")
-    assert "post-" in anchors("docs/api.md")
     assert LINK.findall("[a](b.md#c) [d](https://e.f)") == ["b.md#c"]
     assert MODULE.findall("python -m api.nothing") == ["api.nothing"]
+    assert SOURCE.findall("`api/nothing.py`") == ["api/nothing.py"]
+    assert SETTING.findall("`PALAVER_NOTHING=1`") == ["PALAVER_NOTHING"]
