@@ -1,4 +1,4 @@
-"""The application: all wiring on one page; `api/routes.py` describes the routes."""
+"""The application: everything is wired here; `api/routes.py` describes the routes."""
 
 import contextlib
 import importlib.metadata
@@ -20,28 +20,29 @@ from api.conversations.jobs import JobEventsResource, JobResource
 from api.http.access import Access, Misses
 from api.http.errors import install_error_handlers
 from api.http.guards import Guards
-from api.http.incoming import Incoming
+from api.http.incoming import Application
 from api.http.keys import KeyRing
 from api.http.tracing import Tracing
+from api.live.asking import Asking
 from api.live.feed import EventFeed
 from api.live.headroom import Headroom
-from api.live.intake import Intake
 from api.live.places import Places
 from api.live.revocations import Revocations
-from api.live.stream import EventStream, LiveStreams
-from api.live.waiting import Waiting
+from api.live.stream import EventStreams, LiveStreams
 from api.openai import errors as openai_errors
+from api.openai import resources as openai
 from api.openai.models import Models
-from api.openai.routes import openai_resources
+from api.openai.responses import ResponsesResource
+from api.openai.stored import StoredResponses
 from api.openapi import openapi_document
 from api.ops.health import HealthResource, Readiness, ReadyResource, StaticJson
 from api.ops.history import History
 from api.ops.metrics import HttpMetrics, MetricsResource
 from api.ops.resource import OpsData, OpsPage
-from api.parts import Parts
-from api.routes import add_routes
+from api.routes import PATHS, add_routes
+from api.web.home import HomeResource
 from api.web.markdown import MarkdownResource
-from api.web.pages import FILES, STATIC, Page, PageHeaders, PageResource, wants_page
+from api.web.pages import FILES, STATIC, HtmlPage, PageHeaders, PageResource
 from shared.config import Settings
 from shared.process.tasks import Background
 from shared.store.conversations import Conversations
@@ -53,47 +54,15 @@ from shared.store.submissions import Submissions
 from shared.store.workers import Workers
 
 
-class Application(falcon.asgi.App[Any, Any]):
-    """A falcon application that waits for no client for ever."""
-
-    def __init__(self, middleware: list[Any]) -> None:
-        super().__init__(middleware=middleware, router=HeadsToo())
-        self.req_options.strip_url_path_trailing_slash = True
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # type: ignore[override]
-        if scope["type"] == "http":
-            receive = Incoming(receive, scope)
-        await super().__call__(scope, receive, send)
-
-
-class HeadsToo(falcon.routing.CompiledRouter):
-    """Whatever answers GET answers HEAD: the same headers, and falcon sends no body."""
-
-    def map_http_methods(self, resource: object, **options: Any) -> Any:
-        """As falcon's."""
-        methods: dict[str, Any] = dict(super().map_http_methods(resource, **options))
-        return {"HEAD": methods["GET"], **methods} if "GET" in methods else methods
-
-
-class HomeResource:
-    """`/`: GET gives a browser the chat page and others a description, POST chats."""
-
-    def __init__(self, page: Page, description: StaticJson, chat: ChatResource) -> None:
-        self._page = page
-        self._description = description
-        self.on_post = chat.on_post
-
-    async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
-        if wants_page(req):
-            self._page.answer(resp)
-        else:
-            resp.append_header("Vary", "Accept")
-            await self._description.on_get(req, resp)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Api:
-    """What a server needs: the application, its readiness, its waiting clients, its tasks."""
+    """What a server needs of the application, besides the application itself.
+
+    Args:
+        readiness: whether prompts would be answered.
+        feed: knows the readers that wait.
+        background: the tasks that run as long as the process.
+    """
 
     app: Application
     readiness: Readiness
@@ -101,56 +70,140 @@ class Api:
     background: Background
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """What an API process reads and writes in Redis, on one connection pool."""
+
+    turns: Submissions
+    jobs: Jobs
+    events: EventLog
+    conversations: Conversations
+    workers: Workers
+    queue: Queue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tasks:
+    """What runs as long as the process: if one of its tasks ends, so does the process."""
+
+    background: Background
+    feed: EventFeed
+    places: Places
+    headroom: Headroom
+    history: History
+
+    def start(self) -> None:
+        """Run all of them."""
+        self.feed.start(self.background)
+        self.background.start("places", self.places.run)
+        self.background.start("headroom", self.headroom.run)
+        self.background.start("history", self.history.run)
+
+
 @contextlib.asynccontextmanager
 async def create_api(settings: Settings, redis: Redis) -> AsyncIterator[Api]:
-    """Build the application; closes its connections at the end.
+    """Build the application, and close its connections at the end.
 
-    It serves from the start: as long as Redis is away, prompts are answered with 503.
+    It serves from the start: while Redis is unavailable, prompts are answered with 503.
     """
-    ring = open_keys(settings)
     keys = Keys(settings.namespace)
-    events = EventLog(redis, keys)
-    feed = EventFeed(redis, keys, events)
     turns = Submissions(redis, keys, settings)
-    places, headroom = Places(turns), Headroom(redis, keys)
-    access = Access(ring, Misses())
-    intake = Intake(settings, turns, headroom, feed.api)
-    workers, queue = Workers(redis, keys), Queue(redis, keys)
-    history = History(workers, queue, settings.heartbeat)
-    readiness, models = Readiness(workers, feed, headroom), Models(workers)
-    jobs = Jobs(redis, keys, turns)
-    conversations = Conversations(redis, keys, settings)
-    background = Background()
-    feed.start(background)
-    for name, part in (("places", places), ("headroom", headroom), ("history", history)):
-        background.start(name, part.run)
+    store = Store(
+        turns=turns,
+        jobs=Jobs(redis, keys, turns),
+        events=EventLog(redis, keys),
+        conversations=Conversations(redis, keys, settings),
+        workers=Workers(redis, keys),
+        queue=Queue(redis, keys),
+    )
+    tasks = Tasks(
+        background=Background(),
+        feed=EventFeed(redis, keys, store.events),
+        places=Places(turns),
+        headroom=Headroom(redis, keys),
+        history=History(store.workers, store.queue, settings.heartbeat),
+    )
+    readiness = Readiness(store.workers, tasks.feed, tasks.headroom)
+    ring = open_keys(settings)
+    app = create_app(settings, store, tasks, readiness, ring)
+    tasks.start()
     if ring is not None:
-        background.start("revocations", Revocations(ring, turns).run)
+        tasks.background.start("revocations", Revocations(ring, turns).run)
     try:
-        app = create_app(
-            Parts(
-                settings=settings,
-                turns=turns,
-                intake=intake,
-                jobs=jobs,
-                conversations=conversations,
-                events=events,
-                feed=feed,
-                places=places,
-                readiness=readiness,
-                access=access,
-                models=models,
-                workers=workers,
-                queue=queue,
-                history=history,
-                background=background,
-            )
-        )
-        yield Api(app=app, readiness=readiness, feed=feed, background=background)
+        yield Api(app=app, readiness=readiness, feed=tasks.feed, background=tasks.background)
     finally:
-        await background.close()
-        await feed.close()
+        await tasks.background.close()
+        await tasks.feed.close()
         await redis.aclose(close_connection_pool=True)
+
+
+def create_app(
+    settings: Settings, store: Store, tasks: Tasks, readiness: Readiness, ring: KeyRing | None
+) -> Application:
+    """Middleware, error handlers, and a resource for every route."""
+    access = Access(ring, Misses(), PATHS)
+    metrics = HttpMetrics()
+    app = Application(
+        middleware=[
+            Tracing(PATHS),
+            metrics,
+            PageHeaders(),
+            LiveStreams(),
+            Guards(settings, PATHS),
+            access,
+        ],
+        router=GetAlsoAnswersHead(),
+    )
+    install_error_handlers(app, {openai_errors.PREFIX: openai_errors.DIALECT})
+
+    jobs, conversations = store.jobs, store.conversations
+    asking = Asking(settings, store.turns, store.events, tasks.feed, tasks.headroom)
+    streams = EventStreams(tasks.feed, store.events, jobs, tasks.places)
+    models = Models(store.workers)
+    responses = StoredResponses(jobs, store.events, store.turns, models)
+    create_response = ResponsesResource(settings, asking, responses, models)
+    chat = ChatResource(settings, asking, streams, jobs)
+    resources: dict[str, object] = {
+        **page_resources(settings, chat, access, tasks.history),
+        "/jobs": ChatResource(settings, asking, streams, jobs, always_async=True),
+        "/jobs/{job}": JobResource(jobs, store.turns, asking),
+        "/jobs/{job}/events": JobEventsResource(streams),
+        "/conversations": ConversationsResource(conversations, is_open=access.is_open),
+        "/conversations/{conversation}": ConversationResource(conversations),
+        "/conversations/{conversation}/messages": MessagesResource(conversations),
+        **openai.completion_resources(settings, asking, models),
+        **openai.response_resources(create_response, responses, conversations, streams),
+        **openai.conversation_resources(settings, conversations, tasks.headroom),
+        "/healthz": HealthResource(tasks.background),
+        "/health": HealthResource(tasks.background),
+        "/readyz": ReadyResource(readiness),
+        "/metrics": MetricsResource(metrics, store.workers, store.queue),
+        "/openapi.json": StaticJson(openapi_document(settings, version())),
+    }
+    add_routes(app, resources)
+    app.add_static_route(FILES, STATIC)
+    return app
+
+
+def page_resources(
+    settings: Settings, chat: ChatResource, access: Access, history: History
+) -> dict[str, object]:
+    """What browsers open, and what the scripts of those pages load."""
+    asks_for_key = not access.is_open
+    description = {
+        "name": "Palaver",
+        "version": version(),
+        "description": "A chat backend that remembers: POST a prompt here.",
+        "links": {"openapi": "/openapi.json", "docs": "/docs", "ready": "/readyz"},
+    }
+    chat_page = HtmlPage("chat.html", asks_for_key=asks_for_key)
+    return {
+        "/": HomeResource(chat_page, description, chat),
+        "/docs": PageResource(HtmlPage("docs.html", asks_for_key=False)),
+        "/ops": OpsPage(HtmlPage("ops.html", asks_for_key=asks_for_key), access),
+        "/ops/data": OpsData(history),
+        "/web/markdown": MarkdownResource(settings.max_body_bytes),
+    }
 
 
 def open_keys(settings: Settings) -> KeyRing | None:
@@ -166,53 +219,14 @@ def open_keys(settings: Settings) -> KeyRing | None:
     return ring
 
 
-def create_app(parts: Parts) -> Application:
-    """Middleware, error handlers, and a resource for every route."""
-    settings, jobs, conversations = parts.settings, parts.jobs, parts.conversations
-    version = importlib.metadata.version("palaver")
-    http_metrics = HttpMetrics()
-    app = Application(
-        middleware=[
-            Tracing(),
-            http_metrics,
-            PageHeaders(),
-            LiveStreams(),
-            Guards(settings),
-            parts.access,
-        ]
-    )
-    install_error_handlers(app, {openai_errors.PREFIX: openai_errors.DIALECT})
-    home = {
-        "name": "Palaver",
-        "version": version,
-        "description": "A chat backend that remembers: POST a prompt here.",
-        "links": {"openapi": "/openapi.json", "docs": "/docs", "ready": "/readyz"},
-    }
-    waiting = Waiting(parts.feed, parts.events, jobs)
-    stream = EventStream(parts.feed, parts.events, jobs, parts.places)
-    asking = (parts.intake, parts.feed, waiting, stream)
-    chat = ChatResource(*asking, sync_timeout_s=settings.sync_timeout)
-    later = ChatResource(*asking, sync_timeout_s=settings.sync_timeout, always_async=True)
-    has_keys = not parts.access.is_open
-    resources: dict[str, object] = {
-        "/": HomeResource(Page("chat.html", asks_for_key=has_keys), StaticJson(home), chat),
-        "/jobs": later,
-        "/jobs/{job}": JobResource(jobs, parts.turns, waiting),
-        "/jobs/{job}/events": JobEventsResource(stream),
-        "/conversations": ConversationsResource(conversations, is_open=parts.access.is_open),
-        "/conversations/{conversation}": ConversationResource(conversations),
-        "/conversations/{conversation}/messages": MessagesResource(conversations),
-        **openai_resources(parts),
-        "/healthz": HealthResource(parts.background),
-        "/health": HealthResource(parts.background),
-        "/readyz": ReadyResource(parts.readiness),
-        "/metrics": MetricsResource(http_metrics, parts.workers, parts.queue),
-        "/ops": OpsPage(Page("ops.html", asks_for_key=has_keys), parts.access),
-        "/ops/data": OpsData(parts.history),
-        "/openapi.json": StaticJson(openapi_document(settings, version)),
-        "/docs": PageResource(Page("docs.html", asks_for_key=False)),
-        "/web/markdown": MarkdownResource(settings.max_body_bytes),
-    }
-    add_routes(app, resources)
-    app.add_static_route(FILES, STATIC)
-    return app
+def version() -> str:
+    """The version of Palaver that is installed."""
+    return importlib.metadata.version("palaver")
+
+
+class GetAlsoAnswersHead(falcon.routing.CompiledRouter):
+    """Every resource that answers GET answers HEAD: the same headers, and falcon sends no body."""
+
+    def map_http_methods(self, resource: object, **options: Any) -> Any:
+        methods: dict[str, Any] = dict(super().map_http_methods(resource, **options))
+        return {"HEAD": methods["GET"], **methods} if "GET" in methods else methods

@@ -5,26 +5,23 @@ To add a route, describe it in its room's `description.py` and give `create_app`
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import falcon.asgi
 
 from api.conversations import description as conversations
 from api.description.route import Route, Security
+from api.http.paths import Paths
 from api.openai import description as openai
 from api.ops import description as ops
+from api.web.pages import FILES
 
 ROUTES: Final[tuple[Route, ...]] = (*conversations.ROUTES, *openai.ROUTES, *ops.ROUTES)
 
-OPEN_ROUTES: Final = frozenset(route.path for route in ROUTES if route.security is Security.OPEN)
-"""Paths that need no API key."""
-PAGES: Final = frozenset(route.path for route in ROUTES if route.security.is_page)
-"""Paths where a browser gets a page. A GET passes without a key: `/ops` checks it itself."""
-ANY_HOST_ROUTES: Final = frozenset(route.path for route in ROUTES if route.takes_any_host)
-"""Paths that answer whatever `Host` says."""
-ROUTINE_ROUTES: Final = frozenset(route.path for route in ROUTES if route.is_routine)
-"""Paths that monitors and pages ask for all the time."""
+
+def _paths_where(holds: Callable[[Route], bool]) -> frozenset[str]:
+    return frozenset(route.path for route in ROUTES if holds(route))
 
 
 def _id_patterns() -> dict[str, re.Pattern[str]]:
@@ -36,16 +33,15 @@ def _id_patterns() -> dict[str, re.Pattern[str]]:
     return {name: re.compile("|".join(sorted(each))) for name, each in patterns.items()}
 
 
-_ID_PATTERNS: Final = _id_patterns()
-
-
-def ids_in(params: Mapping[str, Any]) -> dict[str, str]:
-    """The path parameters that are well-formed ids of jobs, conversations and responses."""
-    return {
-        name: str(value)
-        for name, value in params.items()
-        if name in _ID_PATTERNS and _ID_PATTERNS[name].fullmatch(str(value))
-    }
+PATHS: Final = Paths(
+    probes=_paths_where(lambda route: route.takes_any_host),
+    public=_paths_where(lambda route: route.security is Security.OPEN),
+    pages=_paths_where(lambda route: route.security.is_page),
+    files=FILES,
+    routine=_paths_where(lambda route: route.is_routine),
+    ids=_id_patterns(),
+)
+"""What middleware knows of them."""
 
 
 def add_routes(app: "falcon.asgi.App[Any, Any]", resources: Mapping[str, object]) -> None:

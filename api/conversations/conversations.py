@@ -1,24 +1,23 @@
 """`/conversations/{id}` and its messages."""
 
 import re
+from typing import Final
 
-import falcon
 import falcon.asgi
-import orjson
 
 from api.http.access import caller_of
 from api.http.errors import Problem, field_problem
 from shared.store.conversations import Conversations
 
-_ID = re.compile(r"[1-9][0-9]{0,15}")
-_PLACE = re.compile(r"([0-9]{1,15}-)?[1-9][0-9]{0,15}")
-_DEFAULT_LIMIT = 50
-_LARGEST_LIMIT = 500
-_LARGEST_NUMBER = 2**53
+_ID: Final = re.compile(r"[1-9][0-9]{0,15}")
+_CURSOR: Final = re.compile(r"([0-9]{1,15}-)?[1-9][0-9]{0,15}")
+_DEFAULT_LIMIT: Final = 50
+_LARGEST_LIMIT: Final = 500
+_LARGEST_NUMBER: Final = 2**53
 
 
 class ConversationsResource:
-    """Lists the caller's own conversations; only where there are API keys."""
+    """Lists the caller's own conversations, on servers with API keys only."""
 
     def __init__(self, conversations: Conversations, *, is_open: bool) -> None:
         self._conversations = conversations
@@ -29,11 +28,9 @@ class ConversationsResource:
             raise Problem(404, "not_found", "without API keys conversations are not listed")
         limit = _number(req, "limit", 1, _LARGEST_LIMIT) or _DEFAULT_LIMIT
         before = req.get_param("before")
-        if before is not None and not _PLACE.fullmatch(before):
+        if before is not None and not _CURSOR.fullmatch(before):
             raise field_problem("before", "is not the `next` of a page")
-        listed = await self._conversations.list(caller_of(req).owner_id, limit, before)
-        resp.content_type = falcon.MEDIA_JSON
-        resp.data = orjson.dumps(listed)
+        resp.media = await self._conversations.list(caller_of(req).owner_id, limit, before)
 
 
 class ConversationResource:
@@ -45,11 +42,11 @@ class ConversationResource:
     async def on_get(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, conversation: str
     ) -> None:
-        found = await self._conversations.show(_checked(conversation), caller_of(req).owner_id)
-        if found is None:
+        owner_id = caller_of(req).owner_id
+        state = await self._conversations.show(_checked(conversation), owner_id)
+        if state is None:
             raise _not_found()
-        resp.content_type = falcon.MEDIA_JSON
-        resp.data = orjson.dumps(found)
+        resp.media = state
 
     async def on_delete(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, conversation: str
@@ -70,12 +67,11 @@ class MessagesResource:
     ) -> None:
         limit = _number(req, "limit", 1, _LARGEST_LIMIT) or _DEFAULT_LIMIT
         before = _number(req, "before", 1, _LARGEST_NUMBER) or 0
-        owner = caller_of(req).owner_id
-        page = await self._conversations.page(_checked(conversation), owner, limit, before)
+        owner_id = caller_of(req).owner_id
+        page = await self._conversations.page(_checked(conversation), owner_id, limit, before)
         if page is None:
             raise _not_found()
-        resp.content_type = falcon.MEDIA_JSON
-        resp.data = orjson.dumps(page.to_wire())
+        resp.media = page.to_wire()
 
 
 def _checked(conversation_id: str) -> str:
@@ -89,9 +85,9 @@ def _not_found() -> Problem:
 
 
 def _number(req: falcon.asgi.Request, name: str, lowest: int, highest: int) -> int | None:
-    said = req.get_param(name)
-    if said is None:
+    value = req.get_param(name)
+    if value is None:
         return None
-    if not re.fullmatch("[0-9]{1,17}", said) or not lowest <= int(said) <= highest:
+    if not re.fullmatch("[0-9]{1,17}", value) or not lowest <= int(value) <= highest:
         raise field_problem(name, f"must be an integer from {lowest} to {highest}")
-    return int(said)
+    return int(value)

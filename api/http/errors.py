@@ -5,12 +5,12 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import falcon
 import falcon.asgi
 import orjson
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from redis.exceptions import RedisError
 
 from shared.errors import (
@@ -36,17 +36,16 @@ from shared.wire.limits import Allowance
 
 log = logging.getLogger(__name__)
 
-M = TypeVar("M", bound=BaseModel)
 Path = tuple[int | str, ...]
 
 PROBLEM_JSON: Final = "application/problem+json"
 
 _RETRY_AFTER_S: Final = 2
-_MOST_ERRORS: Final = 50
-"""Wrong fields that one answer names; a body can have a hundred thousand."""
+_MAX_ERRORS: Final = 50
+"""Wrong fields that one response names; a body can contain a hundred thousand."""
 UNKNOWN_FIELD: Final = "there is no such field"
 MISSING_FIELD: Final = "Field required"
-_WORDS: Final = {
+_MESSAGES: Final = {
     "extra_forbidden": UNKNOWN_FIELD,
     "missing": MISSING_FIELD,
     "model_type": "must be an object",
@@ -67,13 +66,13 @@ _TITLES: Final = {
 }
 
 
-class Problem(Exception):
-    """An answer other than the one asked for.
+class Problem(PalaverError):
+    """A response other than the one asked for: an RFC 9457 problem.
 
     Args:
         status: HTTP status.
         code: machine-readable reason.
-        detail: for people.
+        detail: explanation for people.
         errors: the wrong fields, for 422.
         retry_after_s: sent as `Retry-After`.
         extra: further members of the problem object.
@@ -127,15 +126,15 @@ def field_problem(field: str, message: str) -> Problem:
 
 
 def validation_problem(error: ValidationError, body: Any) -> Problem:
-    """422 for everything that pydantic found, each at the client's own path."""
-    found: dict[Path, str] = {}
-    for item in error.errors(include_url=False, include_input=False)[:_MOST_ERRORS]:
+    """422 for everything that pydantic found, each field named as the client wrote it."""
+    messages: dict[Path, str] = {}
+    for item in error.errors(include_url=False, include_input=False)[:_MAX_ERRORS]:
         path = _client_path(item["loc"], body, is_missing=item["type"] == "missing")
-        found.setdefault(path, _message(item))
+        messages.setdefault(path, _message(item))
     errors = [
         {"field": ".".join(map(str, path)), "message": message}
-        for path, message in found.items()
-        if not any(_is_within(other, path) for other in found)
+        for path, message in messages.items()
+        if not any(_is_within(other, path) for other in messages)
     ]
     detail = "; ".join(
         f"{item['field']}: {item['message']}" if item["field"] else item["message"]
@@ -144,22 +143,11 @@ def validation_problem(error: ValidationError, body: Any) -> Problem:
     return Problem(422, "invalid_request", detail, errors=errors)
 
 
-def parse(kind: type[M], body: Any, context: dict[str, Any] | None = None) -> M:
-    """A client's JSON as a model.
-
-    Raises:
-        Problem: 422, naming every wrong field.
-    """
-    try:
-        return kind.model_validate(body, context=context)
-    except ValidationError as error:
-        raise validation_problem(error, body) from None
-
-
 def _client_path(loc: Path, body: Any, *, is_missing: bool) -> Path:
-    """A field's place in what the client sent: pydantic's names of a union's members are left out.
+    """The path of a field in the client's body.
 
-    Such a name can equal a field's (`json_schema`): what is not there is stepped over.
+    pydantic's paths also contain the names of a union's members. Such a name can equal a field's
+    (`json_schema`), so every step that does not exist in the body is left out.
     """
     path: list[int | str] = []
     node = body
@@ -188,16 +176,16 @@ def _message(item: Any) -> str:
             return f"must have at least {item['ctx']['min_length']} entries"
         case "too_long":
             return f"must have at most {item['ctx']['max_length']} entries"
-    return _WORDS.get(item["type"]) or str(item["msg"])
+    return _MESSAGES.get(item["type"]) or str(item["msg"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
-    """How problems are told to clients of another API.
+    """How problems are written for clients of another API.
 
     Args:
-        body: makes that API's JSON of a problem.
-        statuses: that API's statuses, where they are others than ours.
+        body: translates a problem to that API's JSON.
+        statuses: by our status, that API's, where it differs.
     """
 
     body: Callable[[Problem], bytes]
@@ -209,7 +197,7 @@ NO_DIALECTS: Final[Dialects] = {}
 
 
 def to_problem(error: PalaverError) -> Problem:
-    """What a client is told of one of our errors."""
+    """The response to one of our errors."""
     detail = str(error)
     match error:
         case NoSuchConversation():
@@ -249,7 +237,7 @@ def to_problem(error: PalaverError) -> Problem:
                 extra={"job": error.job},
             )
         case _:
-            return Problem(500, "internal_error", "something went wrong here")
+            return Problem(500, "internal_error", "an internal error occurred")
 
 
 def _in_use(error: StillInUse) -> Problem:
@@ -263,7 +251,7 @@ def _in_use(error: StillInUse) -> Problem:
 
 
 def _limit_problem(error: LimitReached) -> Problem:
-    """429; of prompts a minute it is told, too, when all of them are there again."""
+    """429; for prompts a minute with headers that say when the whole limit is available again."""
     headers = {}
     if error.kind == "requests":
         reset_s = error.wait_s + 60 - 60 / error.limit
@@ -275,7 +263,7 @@ def _limit_problem(error: LimitReached) -> Problem:
 
 
 def rate_limit_headers(allowance: Allowance) -> dict[str, str]:
-    """What is left of the prompts a minute, named as OpenAI does."""
+    """What is left of the prompts a minute, under OpenAI's names."""
     return {
         "x-ratelimit-limit-requests": str(allowance.limit),
         "x-ratelimit-remaining-requests": str(allowance.remaining),
@@ -292,7 +280,7 @@ _JOB_STATUS: Final = {
 
 
 def job_problem(job_id: str, conversation_id: str, error: Mapping[str, Any]) -> Problem:
-    """What a waiting client is told of a job that ended without a reply."""
+    """The response to a client that waits for a job that ended without a reply."""
     code = str(error["code"])
     extra = {name: value for name, value in error.items() if name not in ("code", "detail")}
     return Problem(
@@ -307,10 +295,10 @@ def job_problem(job_id: str, conversation_id: str, error: Mapping[str, Any]) -> 
 def install_error_handlers(
     app: "falcon.asgi.App[Any, Any]", dialects: Dialects = NO_DIALECTS
 ) -> None:
-    """Answer every error of this application as a problem object.
+    """Answer every error of this application with a problem object.
 
     Args:
-        dialects: of other APIs, by the beginning of the path.
+        dialects: of other APIs, by path prefix.
     """
 
     async def problem(req: Any, resp: falcon.asgi.Response, error: Problem, _params: Any) -> None:
@@ -325,7 +313,7 @@ def install_error_handlers(
     async def ours(req: Any, resp: Any, error: PalaverError, params: Any) -> None:
         await problem(req, resp, to_problem(error), params)
 
-    async def redis_away(req: Any, resp: Any, error: Exception, params: Any) -> None:
+    async def redis_unavailable(req: Any, resp: Any, error: Exception, params: Any) -> None:
         trouble.met(error)
         answer = Problem(503, "redis_away", "Redis cannot be reached", retry_after_s=_RETRY_AFTER_S)
         await problem(req, resp, answer, params)
@@ -335,7 +323,7 @@ def install_error_handlers(
 
     async def unexpected(req: Any, resp: Any, error: Exception, params: Any) -> None:
         log.error("unexpected error", exc_info=error)
-        internal = Problem(500, "internal_error", "something went wrong here")
+        internal = Problem(500, "internal_error", "an internal error occurred")
         await problem(req, resp, internal, params)
 
     app.add_error_handler(Exception, unexpected)
@@ -344,20 +332,20 @@ def install_error_handlers(
         if not will_pass(error):
             return await unexpected(req, resp, error, params)
         trouble.met(error)
-        detail = "Redis takes nothing new at the moment"
+        detail = "Redis does not accept writes at the moment"
         answer = Problem(503, "memory_short", detail, retry_after_s=_RETRY_AFTER_S)
         return await problem(req, resp, answer, params)
 
     app.add_error_handler(RedisError, refused)
-    for away in REDIS_UNAVAILABLE:
-        app.add_error_handler(away, redis_away)
+    for unavailable in REDIS_UNAVAILABLE:
+        app.add_error_handler(unavailable, redis_unavailable)
     app.add_error_handler(falcon.HTTPError, http)
     app.add_error_handler(PalaverError, ours)
     app.add_error_handler(Problem, problem)
 
 
 def _from_falcon(error: falcon.HTTPError) -> Problem:
-    # falcon's titles are "404 Not Found": the number stands in the status already.
+    # falcon's titles are "404 Not Found"; the number is in `status` already.
     title = re.sub(r"^\d+ ", "", str(error.title or "error"))
     detail = error.description or title
     code = re.sub(r"\W+", "_", title.lower())

@@ -1,4 +1,4 @@
-"""Who may talk to us: judged by host, origin and proxy headers before anything is read."""
+"""Which requests are served: judged by host, origin and proxy headers before a body is read."""
 
 import html
 import ipaddress
@@ -10,18 +10,17 @@ import falcon
 import falcon.asgi
 
 from api.http.errors import PROBLEM_JSON, Problem
-from api.http.preferences import accepts
-from api.routes import ANY_HOST_ROUTES, PAGES
-from api.web.pages import FILES, wants_page
+from api.http.paths import Paths
+from api.http.preferences import accepts, wants_html
 from shared.config import Settings, is_loopback
 
 _PROXY_HEADERS: Final = ("FORWARDED", "VIA")
-_ANSWERS: Final = (falcon.MEDIA_JSON, PROBLEM_JSON, "text/event-stream")
+_MEDIA_TYPES: Final = (falcon.MEDIA_JSON, PROBLEM_JSON, "text/event-stream")
 _EXPOSED: Final = (
     "Location, Retry-After, Preference-Applied, x-request-id, x-should-retry, "
     "x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests"
 )
-_TO_LOOK: Final = ("GET", "HEAD")
+_READS: Final = ("GET", "HEAD")
 _PREFLIGHT_AGE_S: Final = 86_400
 _VARY: Final = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"
 _TOKENS = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+([ \t]*,[ \t]*[A-Za-z0-9!#$%&'*+.^_`|~-]+)*")
@@ -30,26 +29,27 @@ _HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[^\[\]:/@?#\s]+)(:(?P<port>\d{1
 
 
 class Guards:
-    """Middleware that refuses requests a browser was tricked into, or a proxy passed on."""
+    """Middleware that refuses requests that a browser was tricked into, or a proxy passed on."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, paths: Paths) -> None:
+        self._paths = paths
         self._allowed_hosts = frozenset(settings.allowed_hosts)
         self._allowed_origins = frozenset(settings.allowed_origins)
         self._behind_proxy = settings.allow_open or settings.api_keys_file is not None
         self._has_network = not is_loopback(settings.host)
 
     async def process_request(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
-        """Judge a request by its headers; a browser's user is told on a page.
+        """Check a request's headers. A refused browser gets an HTML page that explains why.
 
         Raises:
-            Problem: 403, or 406 if no answer of ours would be accepted.
+            Problem: 403, or 406 if the client accepts none of our media types.
         """
-        if req.path in ANY_HOST_ROUTES:
+        if req.path in self._paths.probes:
             return
         try:
             self._check(req)
         except Problem as problem:
-            if problem.status != 403 or req.method not in _TO_LOOK or not wants_page(req):
+            if problem.status != 403 or req.method not in _READS or not wants_html(req):
                 raise
             resp.status, resp.content_type = problem.status, falcon.MEDIA_HTML
             resp.data = _refusal_page(problem, _host_name(req.get_header("Host") or ""))
@@ -61,15 +61,15 @@ class Guards:
         if not self._behind_proxy:
             self._check_proxy_headers(req)
         if req.scope["path"].startswith("//"):
-            # The router would take it for the same path with one slash; nothing else here does.
-            raise Problem(404, "not_found", "there is nothing here")
-        if not _is_page(req) and not any(accepts(req, answer) for answer in _ANSWERS):
-            raise Problem(406, "not_acceptable", "the answers here are application/json")
+            # The router would treat it like the same path with one slash; middleware does not.
+            raise Problem(404, "not_found", "there is no such route")
+        if not self._is_page(req) and not any(accepts(req, kind) for kind in _MEDIA_TYPES):
+            raise Problem(406, "not_acceptable", "responses here are application/json")
 
     async def process_response(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, _resource: Any, _ok: bool
     ) -> None:
-        """Let pages of the listed origins read the answer (CORS), errors too; no others."""
+        """CORS: only pages of the allowed origins may read responses, errors included."""
         if not self._allowed_origins:
             return
         resp.append_header("Vary", _VARY if req.method == "OPTIONS" else "Origin")
@@ -79,7 +79,7 @@ class Guards:
         resp.set_header("Access-Control-Allow-Origin", origin)
         resp.set_header("Access-Control-Expose-Headers", _EXPOSED)
         if req.method == "OPTIONS":
-            _allow_what_is_asked_for(req, resp)
+            _allow_requested(req, resp)
 
     def _check_host(self, req: falcon.asgi.Request) -> None:
         host = _host_name(req.get_header("Host") or "")
@@ -87,7 +87,7 @@ class Guards:
             raise Problem(403, "host_refused", "the Host header is missing or malformed")
         if _is_loopback(host) or host in self._allowed_hosts:
             return
-        # No name leads to an address but itself: nobody can rebind it.
+        # A literal address cannot be rebound to another.
         if not (self._has_network and _is_address(host)):
             raise Problem(403, "host_refused", "this Host is not in PALAVER_ALLOWED_HOSTS")
 
@@ -96,7 +96,7 @@ class Guards:
         if origin is not None and origin.lower() in self._allowed_origins:
             return
         is_foreign = (req.get_header("Sec-Fetch-Site") or "").lower() == "cross-site"
-        if is_foreign and not _follows_a_link(req):
+        if is_foreign and not self._follows_link(req):
             raise Problem(403, "origin_refused", "cross-site requests are refused")
         if origin is None:
             return
@@ -109,27 +109,30 @@ class Guards:
                 raise Problem(
                     403,
                     "proxy_refused",
-                    f"{name}: a proxy in front needs API keys, or PALAVER_ALLOW_OPEN=1",
+                    f"{name}: a proxy in front requires API keys, or PALAVER_ALLOW_OPEN=1",
                 )
 
+    def _follows_link(self, req: falcon.asgi.Request) -> bool:
+        """Whether somebody opens a page in a tab of its own: a GET that changes nothing."""
+        fetch = [(req.get_header(f"Sec-Fetch-{name}") or "").lower() for name in ("Mode", "Dest")]
+        is_opened = fetch == ["navigate", "document"] and req.path in self._paths.pages
+        return is_opened and self._is_page(req)
 
-def _allow_what_is_asked_for(req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
-    for what in ("Method", "Headers"):
-        asked = req.get_header(f"Access-Control-Request-{what}") or ""
-        if _TOKENS.fullmatch(asked):
-            plural = "Methods" if what == "Method" else what
-            resp.set_header(f"Access-Control-Allow-{plural}", asked)
+    def _is_page(self, req: falcon.asgi.Request) -> bool:
+        is_read = req.method in _READS
+        return is_read and (req.path.startswith(self._paths.files) or wants_html(req))
+
+
+def _allow_requested(req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
+    for asked, allowed in (("Method", "Methods"), ("Headers", "Headers")):
+        tokens = req.get_header(f"Access-Control-Request-{asked}") or ""
+        if _TOKENS.fullmatch(tokens):
+            resp.set_header(f"Access-Control-Allow-{allowed}", tokens)
     resp.set_header("Access-Control-Max-Age", str(_PREFLIGHT_AGE_S))
 
 
-def _follows_a_link(req: falcon.asgi.Request) -> bool:
-    """Whether somebody opens one of our pages in a tab of its own: a GET that changes nothing."""
-    said = [(req.get_header(f"Sec-Fetch-{name}") or "").lower() for name in ("Mode", "Dest")]
-    return said == ["navigate", "document"] and req.path in PAGES and _is_page(req)
-
-
 def _refusal_page(problem: Problem, host: str | None) -> bytes:
-    """What a person sees who opened a page: why not, and what to set."""
+    """What a person sees in the browser: why the request is refused, and what to set."""
     advice = ""
     if problem.code == "host_refused" and host is not None:
         setting = f"<code>PALAVER_ALLOWED_HOSTS={html.escape(host)}</code>"
@@ -146,10 +149,6 @@ def _is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _is_page(req: falcon.asgi.Request) -> bool:
-    return req.method in _TO_LOOK and (req.path.startswith(FILES) or wants_page(req))
 
 
 def _host_name(header: str) -> str | None:

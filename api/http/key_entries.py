@@ -1,4 +1,4 @@
-"""One API key as its file has it, and what is wrong with an entry that is none."""
+"""One API key as it is stored in the file, and what is wrong with an invalid entry."""
 
 import dataclasses
 import re
@@ -18,12 +18,12 @@ _SECRETS: Final = re.compile("plv_|[0-9a-fA-F]{40}")
 
 
 class EntryRefused(PalaverError):
-    """An entry is no API key; the text names a field and never what stands in it."""
+    """An entry is not a valid API key; the text names a field and never its value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
-    """One key. `id` is the owner of everything that is made with it."""
+    """One key; `id` is the owner of everything that is created with it."""
 
     id: str
     name: str
@@ -39,11 +39,11 @@ class ApiKey:
     def from_json(cls, entry: Any) -> "ApiKey":
         """Raises: EntryRefused."""
         if not isinstance(entry, dict):
-            raise EntryRefused("it is no object")
+            raise EntryRefused("it is not an object")
         _no_others(entry, [*_TEXTS, "limits"], "")
         for name, is_right in _TEXTS.items():
             if not isinstance(entry.get(name), str) or not is_right(entry[name]):
-                raise EntryRefused(f"{name} {_WANTED[name]}")
+                raise EntryRefused(f"{name} {_REQUIREMENTS[name]}")
         limits = entry.get("limits")
         if not isinstance(limits, dict):
             raise EntryRefused("limits must be an object")
@@ -56,7 +56,7 @@ class ApiKey:
 
 
 def name_of(entry: Any, number: int) -> str:
-    """What to call an entry in a message: its name, unless somebody wrote a secret there."""
+    """How messages refer to an entry: by its name, unless that looks like a secret."""
     name = entry.get("name") if isinstance(entry, dict) else None
     if isinstance(name, str) and name and not _SECRETS.search(name):
         return repr(name[:_LONGEST_TEXT])
@@ -86,7 +86,7 @@ _TEXTS: Final[Mapping[str, Callable[[str], bool]]] = {
     "sha256": _is_sha256,
     "created_at": _is_text,
 }
-_WANTED: Final = {
+_REQUIREMENTS: Final = {
     "id": f"must be 1 to 64 letters, digits, '.', '-' and '_', and not {DEFAULT_OWNER!r}",
     "name": f"must be 1 to {_LONGEST_TEXT} characters",
     "sha256": "must be 64 hexadecimal digits, lower case",
@@ -96,5 +96,5 @@ _WANTED: Final = {
 
 def _no_others(fields: Mapping[str, Any], known: list[str], prefix: str) -> None:
     for name in fields.keys() - set(known):
-        said = f"{prefix}{name}" if _FIELD_NAME.fullmatch(name) else f"{prefix}?"
-        raise EntryRefused(f"there is no field {said}")
+        shown = name if _FIELD_NAME.fullmatch(name) else "?"
+        raise EntryRefused(f"there is no field {prefix}{shown}")

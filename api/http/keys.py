@@ -1,7 +1,7 @@
 """API keys: the file that holds them, and the ring that finds them by their secret.
 
-A key is shown once, when it is made; the file has its SHA-256. Every API process looks whether the
-file has changed before it uses it, so that changes need no restart.
+A key is shown once, when it is created; the file holds its SHA-256. Every API process checks before
+each use whether the file has changed: changes need no restart.
 """
 
 import contextlib
@@ -32,11 +32,12 @@ _SECRET_BYTES: Final = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Contents:
-    """What stands in a file of keys.
+class KeyFileContents:
+    """The contents of a file of keys.
 
-    `refused` names every entry that is no key, and why; `owners` are the ids in all entries, for
-    what somebody mistyped is not revoked.
+    Args:
+        refused: every entry that is not a valid key, and why.
+        owners: the ids in all entries, because a key that somebody mistyped is not revoked.
     """
 
     keys: tuple[ApiKey, ...]
@@ -45,7 +46,7 @@ class Contents:
 
 
 def digest_of(secret: str) -> str:
-    """What is kept of a key."""
+    """What is stored of a secret."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
@@ -55,11 +56,11 @@ class KeyFile:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def read(self) -> Contents:
-        """All keys. An entry that is none is refused, and the others are keys all the same.
+    def read(self) -> KeyFileContents:
+        """All keys. An invalid entry is refused, and the others remain valid.
 
         Raises:
-            ConfigError: the file cannot be read, or is no file of keys.
+            ConfigError: the file cannot be read, or is not a file of keys.
         """
         keys: dict[str, ApiKey] = {}
         refused: list[str] = []
@@ -74,7 +75,7 @@ class KeyFile:
                 refused.append(f"API key {name_of(entry, number)} is refused: {error}")
         ids = (entry.get("id") for entry in entries if isinstance(entry, dict))
         owners = frozenset(name for name in ids if isinstance(name, str))
-        return Contents(keys=tuple(keys.values()), refused=tuple(refused), owners=owners)
+        return KeyFileContents(keys=tuple(keys.values()), refused=tuple(refused), owners=owners)
 
     def _document(self) -> dict[str, Any]:
         try:
@@ -83,16 +84,16 @@ class KeyFile:
                 raise ValueError("it has no list of `keys`")
         except (OSError, ValueError) as error:
             raise ConfigError(
-                f"PALAVER_API_KEYS_FILE={self._path}: not a file of API keys ({error}); make one "
+                f"PALAVER_API_KEYS_FILE={self._path}: not a file of API keys ({error}); create one "
                 "with: python -m api.keys create NAME"
             ) from None
         return document
 
     def create(self, name: str, limits: Limits) -> str:
-        """A new key; returns its secret, which is kept nowhere.
+        """Create a key; returns its secret, which is not stored.
 
         Raises:
-            ConfigError: there is one of this name.
+            ConfigError: there is a key with this name.
         """
         secret = _PREFIX + secrets.token_urlsafe(_SECRET_BYTES)
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
@@ -109,27 +110,27 @@ class KeyFile:
             raise ConfigError(str(error)) from None
         with self._changing() as entries:
             if any(_is_named(entry, name) for entry in entries):
-                raise ConfigError(f"there is a key named {name!r} already")
+                raise ConfigError(f"a key named {name!r} already exists")
             entries.append(key.to_json())
         return secret
 
     def revoke(self, name: str) -> None:
-        """A key is valid no more; what was made with it stays, and nobody reaches it.
+        """Make a key invalid. What was created with it stays, but nobody can reach it.
 
         Raises:
             ConfigError: there is no such key.
         """
         with self._changing() as entries:
-            left = [entry for entry in entries if not _is_named(entry, name)]
-            if len(left) == len(entries):
+            remaining = [entry for entry in entries if not _is_named(entry, name)]
+            if len(remaining) == len(entries):
                 raise ConfigError(f"there is no key named {name!r}")
-            entries[:] = left
+            entries[:] = remaining
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[list[Any]]:
-        """The entries, to be changed in place; nobody else changes them meanwhile.
+        """The entries, to be changed in place while the file is locked.
 
-        Those that are no keys stay: whoever wrote them may mend them.
+        Invalid entries stay, so that whoever wrote them can correct them.
         """
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with open(f"{self._path}.lock", "w", encoding="utf-8") as lock:
@@ -139,12 +140,12 @@ class KeyFile:
             self._write(document)
 
     def _write(self, document: dict[str, Any]) -> None:
-        # Readers see the old file or the new one, never half of it; it is created for us alone.
+        # Readers see the old file or the new one, never half of it. Only we can read it at first.
         descriptor, temporary = tempfile.mkstemp(dir=self._path.parent)
         with open(descriptor, "wb") as file:
             file.write(orjson.dumps(document, option=orjson.OPT_INDENT_2))
             if self._path.exists():
-                # Whoever could read it still can: the command may be run by somebody else.
+                # Whoever could read the old file still can: another user may run the command.
                 old = self._path.stat()
                 os.fchmod(file.fileno(), stat.S_IMODE(old.st_mode))
                 with contextlib.suppress(PermissionError):
@@ -159,13 +160,13 @@ def _is_named(entry: Any, name: str) -> bool:
 
 
 class KeyRing:
-    """Finds keys by their secret, as the file has them at the moment."""
+    """Finds keys by their secret, as the file is at the moment."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file = KeyFile(path)
-        self._seen: tuple[int, ...] | None = None
-        self._contents = Contents(keys=(), refused=(), owners=frozenset())
+        self._version: tuple[int, ...] | None = None
+        self._contents = KeyFileContents(keys=(), refused=(), owners=frozenset())
         self._seen_owners: set[str] = set()
         self.error: ConfigError | None = None
 
@@ -181,30 +182,30 @@ class KeyRing:
 
     @property
     def revoked(self) -> frozenset[str]:
-        """Who had a key since this process has begun, and has none any more."""
+        """Owners that had a key since this process started, and have none any more."""
         return frozenset(self._seen_owners - self._contents.owners)
 
     def find(self, secret: str) -> ApiKey | None:
         """The key with this secret, if there is one."""
         self.refresh()
-        digest, found = digest_of(secret), None
-        for key in self._contents.keys:  # all of them, so that the time says nothing
+        digest, match = digest_of(secret), None
+        for key in self._contents.keys:  # all of them: the time must not reveal anything
             if hmac.compare_digest(key.sha256, digest):
-                found = key
-        return found
+                match = key
+        return match
 
     def refresh(self) -> None:
-        """Read the file again if it is another; one that cannot be read changes nothing."""
+        """Read the file again if it has changed; an unreadable one leaves the keys as they were."""
         try:
             status = self._path.stat()
-            # The time of its last change covers owner and mode: a file may become readable.
-            seen = (status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size)
-            if seen != self._seen:
+            # The time of the last change covers owner and mode: a file may become readable.
+            version = (status.st_ino, status.st_mtime_ns, status.st_ctime_ns, status.st_size)
+            if version != self._version:
                 self._contents, self.error = self._file.read(), None
-                self._seen = seen
+                self._version = version
                 self._seen_owners |= self._contents.owners
                 for refusal in self._contents.refused:
-                    log.error("%s; the other keys hold", refusal)
+                    log.error("%s; the other keys remain valid", refusal)
         except ConfigError as error:
             self._broken(error)
         except OSError as error:

@@ -1,4 +1,4 @@
-"""A name for each request, by which a client can tell of it, and a line in the log."""
+"""An id for each request, which a client can report, and a line in the log."""
 
 import logging
 import secrets
@@ -7,9 +7,8 @@ from typing import Any, Final
 
 import falcon.asgi
 
-from api.routes import ROUTINE_ROUTES, ids_in
-from api.web.pages import FILES
-from shared.process.logs import about, add_context
+from api.http.paths import Paths
+from shared.process.logs import CONTEXT, about, add_context
 
 log = logging.getLogger(__name__)
 
@@ -18,22 +17,29 @@ _TIMED: Final = "/v1/"
 
 
 class Tracing:
-    """Middleware: every answer has an `x-request-id`, those of OpenAI's API the time they took.
+    """Middleware: every response has an `x-request-id`, those of OpenAI's API the time they took.
 
-    Each request is one line in the log: its route, never its path or its body, and the ids of what
-    it was about. A stream's line comes when it begins.
+    Each request is one line in the log: its route, never its path or its body, and the ids that it
+    names. A stream is logged when it begins.
     """
 
+    def __init__(self, paths: Paths) -> None:
+        self._paths = paths
+        self._files = paths.files
+        self._routine = paths.routine | {paths.files}
+
     async def process_request(self, req: falcon.asgi.Request, _resp: Any) -> None:
+        """Give the request an id, and note when it began for all that measure it."""
         req.context.id = f"req_{secrets.token_hex(_ID_BYTES)}"
         req.context.began = time.perf_counter()
-        add_context(request=req.context.id)
+        CONTEXT.set({"request": req.context.id})
 
     async def process_resource(
         self, _req: falcon.asgi.Request, _resp: Any, _resource: Any, params: dict[str, Any]
     ) -> None:
-        """What the path names, as far as it can be an id: a path may say anything."""
-        add_context(**ids_in(params))
+        """Log the ids in the path; other parameters may contain anything."""
+        if ids := self._paths.ids_in(params):
+            add_context(**ids)
 
     async def process_response(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, _resource: Any, _ok: bool
@@ -42,13 +48,12 @@ class Tracing:
         took_ms = (time.perf_counter() - req.context.began) * 1000
         if req.path.startswith(_TIMED):
             resp.set_header("openai-processing-ms", f"{took_ms:.0f}")
-        route = req.uri_template or (FILES if req.path.startswith(FILES) else None)
-        is_routine = route == FILES or route in ROUTINE_ROUTES
+        route = req.uri_template or (self._files if req.path.startswith(self._files) else None)
         log.log(
-            logging.DEBUG if is_routine else logging.INFO,
+            logging.DEBUG if route in self._routine else logging.INFO,
             "%s %s %s",
             req.method,
-            route or "(nothing there)",
+            route or "(no route)",
             resp.status_code,
             extra=about(took_ms=round(took_ms, 1), key=getattr(req.context, "guesser", None)),
         )

@@ -1,9 +1,9 @@
 """One pub/sub connection per API process feeds every waiting request.
 
-A job's log is the truth. Its end is rung into the inbox of the API process that submitted it; the
-inbox is subscribed once, before anything is submitted, so that a waiting request costs no
-subscription. Who follows a job live subscribes to its doorbell, then reads its log. After the
-connection was lost and made again, every log is read from where its reader was.
+A job's log is the truth. Its end is published to the inbox of the API process that submitted it.
+The inbox is subscribed to once, before anything is submitted, so a waiting request costs no
+subscription. A reader that follows a job live subscribes to its doorbell, then reads its log. After
+a reconnection, every reader reads its log from where it was.
 """
 
 import asyncio
@@ -33,34 +33,34 @@ _IDLE_S: Final = 10.0
 _PONG_S: Final = 5.0
 _CONNECT_S: Final = 1.0
 _CONFIRM_S: Final = 5.0
-_LOOK_S: Final = 5.0
-_TOGETHER: Final = 250
-"""Jobs of one look-up."""
-_PART: Final = "event feed"
-"""What it is called among the parts that may have trouble."""
+_CHECK_S: Final = 5.0
+_BATCH: Final = 250
+"""Jobs that are checked with one pipeline."""
+_NAME: Final = "event feed"
+"""Its name in reports of trouble with Redis."""
 
 
 class EventFeed:
-    """Distributes what one pub/sub connection hears."""
+    """Distributes the messages of one pub/sub connection to the readers of jobs."""
 
     def __init__(
-        self, redis: Redis, keys: Keys, events: EventLog, *, look_s: float = _LOOK_S
+        self, redis: Redis, keys: Keys, events: EventLog, *, check_s: float = _CHECK_S
     ) -> None:
-        self.api = secrets.token_hex(8)
+        self.api_id = secrets.token_hex(8)
         self._redis = redis
-        self._look_s = look_s
+        self._check_s = check_s
         self._keys = keys
         self._events = events
-        self._inbox = keys.inbox(self.api)
+        self._inbox = keys.inbox(self.api_id)
         self._pubsub: PubSub = redis.pubsub()
         self._watches: defaultdict[str, set[Watch]] = defaultdict(set)
         self._connected = asyncio.Event()
         self._stopped = False
 
     def start(self, background: Background) -> None:
-        """Listen; connects as soon as Redis is there."""
+        """Listen; connects as soon as Redis is available."""
         background.start("event feed", self._listen)
-        background.start("lost jobs", self._look_for_lost)
+        background.start("lost jobs", self._check_jobs)
 
     @property
     def is_connected(self) -> bool:
@@ -68,12 +68,12 @@ class EventFeed:
         return self._connected.is_set()
 
     async def close(self) -> None:
-        """Give the connection up, once nothing runs any more that was started."""
+        """Close the connection, after the tasks have ended."""
         with contextlib.suppress(*REDIS_UNAVAILABLE):
             await self._pubsub.aclose()  # type: ignore[no-untyped-call]
 
     def stop_readers(self) -> None:
-        """Keep nobody waiting any more, neither now nor later."""
+        """End every wait, now and from now on."""
         self._stopped = True
         for watch in self._all_watches():
             watch.stop()
@@ -83,10 +83,10 @@ class EventFeed:
 
     @asynccontextmanager
     async def watch_new(self, job_id: str) -> AsyncIterator[Watch]:
-        """Watch for the end of a job that is about to be submitted with this process's inbox.
+        """Watch for the end of a job that is about to be submitted by this process.
 
         Raises:
-            redis.exceptions.ConnectionError: Redis is away.
+            redis.exceptions.ConnectionError: Redis is unavailable.
         """
         await self._until_connected()
         with self._registered(Watch(job_id, self._events, None, replay=False), job_id) as watch:
@@ -99,11 +99,11 @@ class EventFeed:
         """Watch all events of any job, those in its log included.
 
         Args:
-            after: the log id behind which to read.
-            queued: where the turn waits, if it does.
+            after: the log id after which to read.
+            queued: the `queued` event of a turn that waits.
 
         Raises:
-            redis.exceptions.ConnectionError: Redis is away.
+            redis.exceptions.ConnectionError: Redis is unavailable.
         """
         await self._until_connected()
         channel = self._keys.doorbell(job_id)
@@ -133,7 +133,7 @@ class EventFeed:
             if self._connected.is_set():
                 await self._pubsub.unsubscribe(channel)
                 return
-        # So that it is not subscribed to again with the next connection.
+        # Otherwise the next connection would subscribe to it again.
         self._pubsub.channels.pop(channel, None)
 
     @contextlib.contextmanager
@@ -159,11 +159,11 @@ class EventFeed:
         # Only this task connects: two at once would make two connections.
         while True:
             try:
-                await self._hear()
+                await self._distribute()
             except REDIS_UNAVAILABLE as error:
-                trouble.met(error, _PART)
+                trouble.met(error, _NAME)
             except RedisError as error:
-                trouble.met(error, _PART)
+                trouble.met(error, _NAME)
             except Exception:
                 log.exception("event feed")
             self._connected.clear()
@@ -171,52 +171,52 @@ class EventFeed:
             await asyncio.sleep(_PAUSE_S)
 
     async def _disconnect(self) -> None:
-        # What has failed here is forgotten with the connection: the next one is another.
+        # If this fails it does not matter: the next connection is a new one.
         with contextlib.suppress(*REDIS_UNAVAILABLE):
             if self._pubsub.connection is not None:
                 await self._pubsub.connection.disconnect()
 
-    async def _look_for_lost(self) -> None:
-        """Nobody rings for a job that vanished with Redis's data: look whether they exist."""
+    async def _check_jobs(self) -> None:
+        """Drop the readers of jobs that were lost with Redis's data: no event reports that."""
         earlier: set[Watch] = set()
         while True:
-            await asyncio.sleep(self._look_s)
+            await asyncio.sleep(self._check_s)
             try:
-                # Not those that were only just made: their jobs may not have been accepted yet.
+                # Not the newest watches: their jobs may not have been accepted yet.
                 now = set(self._all_watches())
                 await self._drop_vanished(list(now & earlier))
                 earlier = now
             except REDIS_UNAVAILABLE as error:
-                log.debug("event feed: Redis is away (%s)", type(error).__name__)
+                log.debug("event feed: Redis is unavailable (%s)", type(error).__name__)
             except RedisError as error:
                 trouble.met(error)
             except Exception:
                 log.exception("event feed")
 
     async def _drop_vanished(self, watches: list[Watch]) -> None:
-        for start in range(0, len(watches), _TOGETHER):
-            some = watches[start : start + _TOGETHER]
+        for start in range(0, len(watches), _BATCH):
+            batch = watches[start : start + _BATCH]
             async with self._redis.pipeline(transaction=False) as pipe:
-                for watch in some:
+                for watch in batch:
                     pipe.exists(self._keys.job(watch.job))
-                for watch, exists in zip(some, await pipe.execute(), strict=True):
+                for watch, exists in zip(batch, await pipe.execute(), strict=True):
                     if not exists:
                         watch.vanish()
 
-    async def _hear(self) -> None:
-        """Subscribe and distribute, as long as the connection answers when it is silent."""
+    async def _distribute(self) -> None:
+        """Subscribe and distribute, as long as the connection answers pings."""
         await self._pubsub.subscribe(self._inbox)
-        asked = False
+        is_pinged = False
         while True:
-            message = await self._pubsub.get_message(timeout=_PONG_S if asked else _IDLE_S)
+            message = await self._pubsub.get_message(timeout=_PONG_S if is_pinged else _IDLE_S)
             if message is not None:
-                asked = False
+                is_pinged = False
                 self._dispatch(message)
-            elif asked:
+            elif is_pinged:
                 raise ConnectionError("no answer to a ping")
             else:
                 await self._pubsub.ping()
-                asked = True
+                is_pinged = True
 
     def _dispatch(self, message: dict[str, Any]) -> None:
         if message["type"] == "message":
@@ -228,10 +228,10 @@ class EventFeed:
             self._confirmed(message["channel"])
 
     def _confirmed(self, channel: str) -> None:
-        """A subscription holds: for the first time, or after the connection was made anew."""
+        """A subscription is established, for the first time or after a reconnection."""
         if channel == self._inbox:
             self._connected.set()
-            trouble.over(_PART)
+            trouble.over(_NAME)
             for watch in self._all_watches():
                 watch.ring(None)
         for watch in self._watches.get(channel, ()):

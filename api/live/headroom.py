@@ -1,4 +1,4 @@
-"""Whether Redis takes prompts: they are refused while what was accepted can still be written."""
+"""Whether Redis accepts writes: prompts are refused while accepted turns can still be written."""
 
 import asyncio
 import logging
@@ -29,14 +29,20 @@ _TEXTS: Final[dict[Lack, str]] = {
 
 
 def reserve(max_bytes: int) -> int:
-    """Bytes kept for turns under way: 5 % of the limit or 16 MiB, of a small limit a quarter."""
+    """Bytes kept for accepted turns: 5 % of the limit or 16 MiB, but at most a quarter of it."""
     return int(max(_SHARE * max_bytes, min(_LEAST_BYTES, _MOST_SHARE * max_bytes)))
 
 
-class Headroom:
-    """Asks every second whether Redis would take a write, and how much memory it has left.
+def refusal_of(lack: Lack) -> Refused:
+    """The error for a prompt that is refused."""
+    kind = MemoryShort if lack in ("memory", "disk") else ReadOnlyRedis
+    return kind(_TEXTS[lack])
 
-    The intake and `/readyz` go by the same answer.
+
+class Headroom:
+    """Checks every second whether Redis would accept a write, and how much memory it has left.
+
+    Prompts are refused and `/readyz` fails for the same reason.
     """
 
     def __init__(self, redis: Redis, keys: Keys, *, every_s: float = _EVERY_S) -> None:
@@ -44,28 +50,20 @@ class Headroom:
         self._probe = keys.probe
         self._every_s = every_s
         self.lack: Lack | None = None
-        """Why prompts are refused, if they are."""
+        """Why prompts are refused; None if they are not."""
 
     def check(self) -> None:
-        """See that a prompt may be submitted.
+        """Check that something new may be stored.
 
         Raises:
             MemoryShort: what is left is kept for turns that were accepted before.
             ReadOnlyRedis: nothing can be written at all.
         """
-        if (error := self.refusal) is not None:
-            raise error
-
-    @property
-    def refusal(self) -> Refused | None:
-        """What a prompt is told, if it is refused."""
-        if self.lack is None:
-            return None
-        kind = MemoryShort if self.lack in ("memory", "disk") else ReadOnlyRedis
-        return kind(_TEXTS[self.lack])
+        if self.lack is not None:
+            raise refusal_of(self.lack)
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Check until cancelled."""
         while True:
             try:
                 await self.look()
@@ -76,7 +74,7 @@ class Headroom:
             await asyncio.sleep(self._every_s)
 
     async def look(self) -> None:
-        """Judge anew.
+        """Check once.
 
         Raises:
             RedisError: Redis does not answer.
@@ -85,13 +83,13 @@ class Headroom:
         if lack is not None and lack != self.lack:
             log.warning("%s: new prompts are refused", _TEXTS[lack])
         if lack is None and self.lack is not None:
-            log.warning("Redis takes prompts again")
+            log.warning("Redis accepts prompts again")
         self.lack = lack
 
     async def _write_refused(self) -> Lack | None:
-        """By a write that changes nothing, and is refused whenever a prompt's would be.
+        """Try a write that changes nothing, and is refused whenever a prompt's would be.
 
-        It makes no key, and nothing of it reaches the append-only file.
+        It creates no key and adds nothing to the append-only file.
         """
         try:
             await self._redis.setrange(self._probe, 0, "")

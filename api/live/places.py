@@ -1,4 +1,4 @@
-"""Where the turns that somebody watches stand in the queue: one look-up for all of them."""
+"""The places in the queue of all watched turns, with one look-up for all of them."""
 
 import asyncio
 import contextlib
@@ -16,30 +16,30 @@ from shared.wire.place import Place
 
 log = logging.getLogger(__name__)
 
-_TOGETHER: Final = 250
-"""Jobs of one script call: Redis serves nobody else meanwhile."""
+_BATCH: Final = 250
+"""Jobs of one script call: Redis is blocked meanwhile."""
 
 
 class Places:
-    """Wakes the readers of waiting turns that have moved in the queue.
+    """Notifies the readers of waiting turns that have moved in the queue.
 
-    Every so often, as long as there are any, all their turns are looked up together.
+    While there are any, all their turns are looked up together every second.
     """
 
     def __init__(self, turns: Submissions, *, every_s: float = 1.0) -> None:
         self._turns = turns
         self._every_s = every_s
         self._watches: defaultdict[str, set[Watch]] = defaultdict(set)
-        self._wanted = asyncio.Event()
+        self._has_watches = asyncio.Event()
 
     @contextlib.contextmanager
     def following(self, watch: Watch) -> Iterator[None]:
-        """Tell a watch of its turn's places; nothing is done for one that does not wait."""
+        """Notify a watch of its turn's places; does nothing for a turn that does not wait."""
         if watch.position is None:
             yield
             return
         self._watches[watch.job].add(watch)
-        self._wanted.set()
+        self._has_watches.set()
         try:
             yield
         finally:
@@ -50,32 +50,32 @@ class Places:
     def _forget(self, job_id: str) -> None:
         del self._watches[job_id]
         if not self._watches:
-            self._wanted.clear()
+            self._has_watches.clear()
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Look up until cancelled."""
         while True:
-            await self._wanted.wait()
+            await self._has_watches.wait()
             try:
-                await self._look()
+                await self._look_up()
             except REDIS_UNAVAILABLE as error:
-                log.debug("places: Redis is away (%s)", type(error).__name__)
+                log.debug("places: Redis is unavailable (%s)", type(error).__name__)
             except RedisError as error:
                 trouble.met(error)
             except Exception:
                 log.exception("places")
             await asyncio.sleep(self._every_s)
 
-    async def _look(self) -> None:
+    async def _look_up(self) -> None:
         jobs = list(self._watches)
-        for start in range(0, len(jobs), _TOGETHER):
-            some = jobs[start : start + _TOGETHER]
-            for job, place in zip(some, await self._turns.places(some), strict=True):
+        for start in range(0, len(jobs), _BATCH):
+            batch = jobs[start : start + _BATCH]
+            for job, place in zip(batch, await self._turns.places(batch), strict=True):
                 if job in self._watches:
-                    self._tell(job, place)
+                    self._move(job, place)
 
-    def _tell(self, job_id: str, place: Place | None) -> None:
-        if place is None:  # it has started or ended, which readers hear of otherwise
+    def _move(self, job_id: str, place: Place | None) -> None:
+        if place is None:  # it has started or ended, which its events report
             self._forget(job_id)
             return
         for watch in self._watches[job_id]:

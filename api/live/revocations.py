@@ -1,4 +1,4 @@
-"""A revoked key: its turns are cancelled, and with them its streams end."""
+"""When a key is revoked its turns are cancelled, and its streams end with them."""
 
 import asyncio
 import logging
@@ -15,14 +15,14 @@ log = logging.getLogger(__name__)
 
 _EVERY_S: Final = 1.0
 _LINGERS_S: Final = 60.0
-"""A request that came in before may submit its prompt so much later: twice the time for a body."""
+"""An earlier request may still submit its prompt within this time: twice that of a body."""
 
 
 class Revocations:
-    """Looks every second whether keys have gone, and cancels what their owners have under way.
+    """Checks every second whether keys were revoked, and cancels their owners' turns.
 
-    A stream or a POST that waits ends with its turn, on whichever API process it is. Each of these
-    looks by itself: to cancel twice is harmless.
+    A stream or a waiting POST ends with its turn, on whichever API process it is. Each process
+    checks for itself, because cancelling twice is harmless.
     """
 
     def __init__(self, keys: KeyRing, turns: Submissions, *, every_s: float = _EVERY_S) -> None:
@@ -30,10 +30,10 @@ class Revocations:
         self._turns = turns
         self._every_s = every_s
         self._until: dict[str, float | None] = {}
-        """How long to look after an owner's turns; None once that is over."""
+        """Until when an owner's new turns are cancelled; None once that is over."""
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Check until cancelled."""
         while True:
             try:
                 self._keys.refresh()
@@ -52,6 +52,6 @@ class Revocations:
             if until is None:
                 continue
             if count := await self._turns.cancel_all(owner):
-                log.info("a key was revoked: %d turns are cancelled", count)
+                log.info("a key was revoked: %d turns were cancelled", count)
             if now > until:
                 self._until[owner] = None

@@ -1,29 +1,30 @@
-"""One reader of one job's events: what it has heard, what it has not, and that it keeps up."""
+"""One reader of one job's events: what it has read, and what it has not read yet."""
 
 import asyncio
 from typing import Final
 
+from shared.errors import PalaverError
 from shared.store.connection import REDIS_UNAVAILABLE
 from shared.store.event_log import EventLog
 from shared.wire.event import Event, order
 from shared.wire.place import Place
 
 _BUFFER: Final = 1000
-"""What a reader may be behind before it is dropped; it may resume."""
-_AGAIN_S: Final = 1.0
+"""How many events a reader may be behind before it is dropped; it may resume."""
+_RETRY_S: Final = 1.0
 
 
-class FeedLost(Exception):
-    """No more events come, although the job has not ended: resume behind the last that arrived."""
+class FeedLost(PalaverError):
+    """No more events come although the job has not ended: resume after the last that arrived."""
 
 
 class Watch:
     """One reader's view of one job.
 
     Args:
-        after: the log id behind which to read.
-        replay: whether the log may hold something already.
-        queued: where the turn waits, if it does.
+        after: the log id after which to read.
+        replay: whether the log may contain events already.
+        queued: the `queued` event of a turn that waits.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class Watch:
         self.job = job_id
         self._events = events
         self._last = order(after) if after is not None else (0, 0)
-        self._behind = replay
+        self._must_read_log = replay
         self._news: list[Event | Place | None] = []
         self._rung = asyncio.Event()
         self._queued = queued
@@ -47,7 +48,7 @@ class Watch:
         self.subscribed = asyncio.Event()
 
     def ring(self, news: Event | Place | None) -> None:
-        """Something new; None means that something may have been missed."""
+        """Hear news; None means that some may have been missed."""
         if self._lost is not None:
             return
         if len(self._news) == _BUFFER:
@@ -57,21 +58,21 @@ class Watch:
             self._rung.set()
 
     def move(self, place: Place) -> None:
-        """The turn waits at this place; its reader hears of it if it is another than before."""
+        """The turn waits at this place; its reader is told if that has changed."""
         if self.position is not None and self.position != place.position:
             self.position = place.position
             self.ring(place)
 
     def stop(self) -> None:
-        """This process stops: the reader goes on elsewhere."""
-        self._drop("this server stops")
+        """This process stops: the reader resumes elsewhere."""
+        self._drop("this server is stopping")
 
     def vanish(self) -> None:
-        """The job does not exist any more, and nothing tells of its end."""
+        """The job no longer exists, and no event reports its end."""
         self._drop("the job is gone")
 
-    def _drop(self, why: str) -> None:
-        self._lost = why
+    def _drop(self, reason: str) -> None:
+        self._lost = reason
         self._news.clear()
         self._rung.set()
 
@@ -82,47 +83,47 @@ class Watch:
             FeedLost: the reader was too slow, or this process stops.
         """
         while self._lost is None:
-            if self._behind:
-                found = self._newer(await self._missed())
+            if self._must_read_log:
+                events = self._newer(await self._logged())
             elif self._news:
-                found = self._heard(self._news.pop(0))
+                events = self._events_of(self._news.pop(0))
             else:
                 self._rung.clear()
                 await self._rung.wait()
                 continue
-            if found and self._lost is None:
-                self._told(found[-1])
-                return found
+            if events and self._lost is None:
+                self._mark_read(events[-1])
+                return events
         raise FeedLost(self._lost)
 
-    def _heard(self, news: Event | Place | None) -> list[Event]:
+    def _events_of(self, news: Event | Place | None) -> list[Event]:
         if isinstance(news, Event):
             return self._newer([news])
         if isinstance(news, Place):
             return self._moved(news)
-        self._behind = True
+        self._must_read_log = True
         return []
 
     def _newer(self, events: list[Event]) -> list[Event]:
         return [event for event in events if order(event.id) > self._last]
 
     def _moved(self, place: Place) -> list[Event]:
-        # It may have started meanwhile, or the reader has heard of this place already.
+        # The turn may have started meanwhile, or the reader knows this place already.
         if self._queued is None or self._queued.position == place.position:
             return []
         return [self._queued.moved(place)]
 
-    def _told(self, last: Event) -> None:
+    def _mark_read(self, last: Event) -> None:
         self._last = order(last.id)
         self._queued = last if last.kind == "queued" else None
         self.position = last.position
 
-    async def _missed(self) -> list[Event]:
+    async def _logged(self) -> list[Event]:
         try:
-            found = await self._events.read(self.job, f"{self._last[0]}-{self._last[1]}")
+            events = await self._events.read(self.job, f"{self._last[0]}-{self._last[1]}")
         except REDIS_UNAVAILABLE:
-            # The feed itself may not have noticed anything: nobody would tell us again.
-            await asyncio.sleep(_AGAIN_S)
+            # The feed may not have noticed: it would not ring again.
+            await asyncio.sleep(_RETRY_S)
             return []
-        self._behind = False
-        return found
+        self._must_read_log = False
+        return events

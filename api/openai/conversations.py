@@ -3,19 +3,16 @@
 from functools import partial
 from typing import Any, Final
 
-import falcon
 import falcon.asgi
 import orjson
 
 from api.http.access import caller_of
-from api.http.body import read_json_object
-from api.http.errors import Problem, parse
+from api.http.errors import rate_limit_headers
+from api.http.incoming import parse, read_json_object
+from api.live.asking import retried
 from api.live.headroom import Headroom
-from api.live.intake import asked_again
-from api.live.waiting import tell_allowance
-from api.openai.objects import CONVERSATION
-from api.openai.response_requests import ConversationUpdate, NewConversation, brought_along
-from api.openai.responses import conversation_of, show_response
+from api.openai.ids import CONVERSATION, conversation_id_in_path, no_such_conversation
+from api.openai.response_requests import ConversationUpdate, NewConversation, stored_messages
 from shared import ids
 from shared.store.conversations import Conversations
 
@@ -23,7 +20,7 @@ _NO_METADATA: Final = "{}"
 
 
 class NewConversationResource:
-    """Makes conversations."""
+    """Creates conversations."""
 
     def __init__(
         self, conversations: Conversations, headroom: Headroom, max_body_bytes: int
@@ -38,20 +35,21 @@ class NewConversationResource:
         self._headroom.check()
         caller = caller_of(req)
         metadata = orjson.dumps(request.metadata or {}).decode()
-        batch = ids.new_job()
-        messages = brought_along(batch, request.items or ())
+        batch_id = ids.new_job()
+        messages = stored_messages(batch_id, request.items or ())
         begun = None
         while begun is None:
             begin = partial(self._conversations.begin, ids.new_conversation(), caller)
-            begun = await asked_again(partial(begin, metadata, batch, messages))
-        tell_allowance(begun.allowance, resp)
-        show_response(
-            await shown(self._conversations, begun.conversation_id, caller.owner_id), resp
+            begun = await retried(partial(begin, metadata, batch_id, messages))
+        if begun.allowance is not None:
+            resp.set_headers(rate_limit_headers(begun.allowance))
+        resp.media = await conversation_object(
+            self._conversations, begun.conversation_id, caller.owner_id
         )
 
 
 class OpenAiConversationResource:
-    """Shows, relabels and deletes a conversation."""
+    """Shows a conversation, changes its metadata, and deletes it."""
 
     def __init__(self, conversations: Conversations, max_body_bytes: int) -> None:
         self._conversations = conversations
@@ -60,58 +58,47 @@ class OpenAiConversationResource:
     async def on_get(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, conversation: str
     ) -> None:
-        name, owner = found(conversation), caller_of(req).owner_id
-        show_response(await shown(self._conversations, name, owner), resp)
+        conversation_id, owner_id = conversation_id_in_path(conversation), caller_of(req).owner_id
+        resp.media = await conversation_object(self._conversations, conversation_id, owner_id)
 
     async def on_post(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, conversation: str
     ) -> None:
         body = await read_json_object(req, self._max_body_bytes)
         metadata = orjson.dumps(parse(ConversationUpdate, body).metadata or {}).decode()
-        name, owner = found(conversation), caller_of(req).owner_id
-        show_response(await shown(self._conversations, name, owner, metadata), resp)
+        conversation_id, owner_id = conversation_id_in_path(conversation), caller_of(req).owner_id
+        resp.media = await conversation_object(
+            self._conversations, conversation_id, owner_id, new_metadata=metadata
+        )
 
     async def on_delete(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, conversation: str
     ) -> None:
-        if not await self._conversations.delete(found(conversation), caller_of(req).owner_id):
-            raise no_conversation()
-        gone = {"id": conversation, "object": "conversation.deleted", "deleted": True}
-        show_response(gone, resp)
+        conversation_id, owner_id = conversation_id_in_path(conversation), caller_of(req).owner_id
+        if not await self._conversations.delete(conversation_id, owner_id):
+            raise no_such_conversation()
+        resp.media = {"id": conversation, "object": "conversation.deleted", "deleted": True}
 
 
-def found(name: str) -> str:
-    """The conversation behind an id in a path.
-
-    Raises:
-        Problem: 404, it is no such id.
-    """
-    try:
-        return conversation_of(name)
-    except Problem:
-        raise no_conversation() from None
-
-
-async def shown(
-    conversations: Conversations, conversation_id: str, owner_id: str, metadata: str | None = None
+async def conversation_object(
+    conversations: Conversations,
+    conversation_id: str,
+    owner_id: str,
+    *,
+    new_metadata: str | None = None,
 ) -> dict[str, Any]:
-    """A conversation as OpenAI shows it.
+    """A conversation as OpenAI shows it, after its metadata were replaced if there are new ones.
 
     Raises:
         Problem: 404.
     """
-    label = await conversations.label(conversation_id, owner_id, metadata)
+    label = await conversations.label(conversation_id, owner_id, new_metadata)
     if label is None:
-        raise no_conversation()
-    created_ms, labels = label
+        raise no_such_conversation()
+    created_ms, metadata = label
     return {
         "id": f"{CONVERSATION}{conversation_id}",
         "object": "conversation",
         "created_at": created_ms // 1000,
-        "metadata": orjson.loads(labels or _NO_METADATA),
+        "metadata": orjson.loads(metadata or _NO_METADATA),
     }
-
-
-def no_conversation() -> Problem:
-    """There is none of this owner with this id."""
-    return Problem(404, "not_found", "there is no such conversation")

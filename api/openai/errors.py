@@ -1,4 +1,4 @@
-"""Our problems as OpenAI's error objects."""
+"""Problems as OpenAI's error objects."""
 
 import re
 from collections.abc import Mapping
@@ -7,6 +7,8 @@ from typing import Any, Final
 import orjson
 
 from api.http.errors import MISSING_FIELD, UNKNOWN_FIELD, Dialect, Problem
+from api.openai.ids import RESPONSE
+from shared.wire.submission import Accepted
 
 PREFIX: Final = "/v1/"
 
@@ -23,7 +25,7 @@ _FIELD_CODES: Final = {
     UNKNOWN_FIELD: "unknown_parameter",
     MISSING_FIELD: "missing_required_parameter",
 }
-_FIELD_WORDS: Final = {
+_FIELD_MESSAGES: Final = {
     UNKNOWN_FIELD: "Unknown parameter: '{param}'.",
     MISSING_FIELD: "Missing required parameter: '{param}'.",
 }
@@ -52,22 +54,40 @@ def error_body(problem: Problem) -> bytes:
 
 def _of_field(field: str, message: str) -> dict[str, Any]:
     param = _INDEX.sub(r"[\1]", field)
-    words = _FIELD_WORDS.get(
+    template = _FIELD_MESSAGES.get(
         message, "Invalid value for '{param}': {message}." if param else "{message}"
     )
     return {
-        "message": words.format(param=param, message=message),
+        "message": template.format(param=param, message=message),
         "param": param or None,
         "code": _FIELD_CODES.get(message, "invalid_value"),
     }
 
 
 def message_of(code: str, detail: str, numbers: Mapping[str, Any]) -> str:
-    """What is told of a failure: clients recognise an overflow of the window by these words."""
+    """The text of an error: clients recognise an overflow of the window by these words."""
     if code != "context_length_exceeded" or "budget" not in numbers:
         return detail
     return f"Input tokens exceed the configured limit of {numbers['budget']} tokens: {detail}"
 
 
+def no_outcome(accepted: Accepted, *, may_retry: bool) -> Problem:
+    """503: this server stops and cannot wait for a turn any longer.
+
+    Args:
+        may_retry: whether the turn ends with this answer. One that continues must not be repeated.
+    """
+    if may_retry:
+        return Problem(503, "no_outcome", "this server is stopping; try again", retry_after_s=1)
+    return Problem(
+        503,
+        "no_outcome",
+        "this server is stopping; the response continues",
+        retry_after_s=1,
+        headers={"x-should-retry": "false"},
+        extra={"response": f"{RESPONSE}{accepted.job_id}"},
+    )
+
+
 DIALECT: Final = Dialect(body=error_body, statuses={422: 400})
-"""To OpenAI's clients a wrong field is a bad request, as a wrong body is."""
+"""OpenAI answers 400 to a wrong field, as it does to a wrong body."""

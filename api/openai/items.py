@@ -2,24 +2,22 @@
 
 from typing import Any, Final
 
-import falcon
 import falcon.asgi
 
 from api.http.access import caller_of
-from api.http.body import read_json_object
-from api.http.errors import Problem, field_problem, parse
+from api.http.errors import Problem, field_problem, rate_limit_headers
+from api.http.incoming import parse, read_json_object
+from api.live.asking import retried
 from api.live.headroom import Headroom
-from api.live.intake import asked_again
-from api.live.waiting import tell_allowance
-from api.openai.conversations import found, no_conversation
-from api.openai.objects import is_item, item_of, item_order
-from api.openai.queries import ItemQuery, Query, listed
-from api.openai.response_requests import NewItems, brought_along
-from api.openai.responses import show_response
+from api.openai.ids import conversation_id_in_path, is_item_id, item_order, no_such_conversation
+from api.openai.objects import item_of
+from api.openai.queries import ItemQuery, Query, list_object
+from api.openai.response_requests import NewItems, stored_messages
 from shared import ids
 from shared.store.conversations import Conversations
 
-_READ_AT_ONCE: Final = 500
+_PAGE: Final = 500
+"""Messages that are read from Redis at once."""
 
 
 class ItemsResource:
@@ -36,41 +34,48 @@ class ItemsResource:
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, conversation: str
     ) -> None:
         query = ItemQuery(req)
-        if query.after is not None and not is_item(query.after):
+        if query.after is not None and not is_item_id(query.after):
             raise field_problem("after", "is not the id of an item (msg_…)")
-        name, owner = found(conversation), caller_of(req).owner_id
-        items = await self._items(name, owner, query.order, query.after, query.limit + 1)
-        show_response(query.page(items), resp)
+        conversation_id, owner_id = conversation_id_in_path(conversation), caller_of(req).owner_id
+        resp.media = query.page(await self._items(conversation_id, owner_id, query))
 
     async def on_post(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, conversation: str
     ) -> None:
         body = await read_json_object(req, self._max_body_bytes)
-        batch, name, caller = ids.new_job(), found(conversation), caller_of(req)
-        messages = brought_along(batch, parse(NewItems, body).items)
+        batch_id, caller = ids.new_job(), caller_of(req)
+        conversation_id = conversation_id_in_path(conversation)
+        messages = stored_messages(batch_id, parse(NewItems, body).items)
         self._headroom.check()
-        added = await asked_again(lambda: self._conversations.add(name, caller, batch, messages))
-        tell_allowance(added.allowance, resp)
-        show_response(listed([item_of(message) for message in messages]), resp)
+        added = await retried(
+            lambda: self._conversations.add(conversation_id, caller, batch_id, messages)
+        )
+        if added.allowance is not None:
+            resp.set_headers(rate_limit_headers(added.allowance))
+        resp.media = list_object([item_of(message) for message in messages])
 
     async def _items(
-        self, conversation_id: str, owner_id: str, order: str, after: str | None, most: int
+        self, conversation_id: str, owner_id: str, query: ItemQuery
     ) -> list[dict[str, Any]]:
-        """The first `most` items behind `after`; the newest first reads no more than it must."""
+        """What the query wants, and one item more if there is one.
+
+        From the newest on, no more is read than is needed.
+        """
+        count, is_newest_first = query.limit + 1, query.order == "desc"
+        page_size = count if query.after is None and is_newest_first else _PAGE
         items: list[dict[str, Any]] = []
         before: int | None = 0
         while before is not None:
-            size = most if after is None and order == "desc" else _READ_AT_ONCE
-            page = await self._conversations.page(conversation_id, owner_id, size, before)
+            page = await self._conversations.page(conversation_id, owner_id, page_size, before)
             if page is None:
-                raise no_conversation()
+                raise no_such_conversation()
             items += [item_of(message) for message in reversed(page.messages)]
             before = page.next
-            if order == "desc" and len(behind := _behind(items, after, order)) >= most:
-                return behind[:most]
-        if order == "asc":
+            if is_newest_first and len(wanted := _items_after(query, items)) >= count:
+                return wanted[:count]
+        if not is_newest_first:
             items.reverse()
-        return _behind(items, after, order)[:most]
+        return _items_after(query, items)[:count]
 
 
 class ItemResource:
@@ -83,31 +88,35 @@ class ItemResource:
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, conversation: str, item: str
     ) -> None:
         Query(req)
-        name, owner = found(conversation), caller_of(req).owner_id
+        conversation_id, owner_id = conversation_id_in_path(conversation), caller_of(req).owner_id
         before: int | None = 0
         while before is not None:
-            page = await self._conversations.page(name, owner, _READ_AT_ONCE, before)
+            page = await self._conversations.page(conversation_id, owner_id, _PAGE, before)
             if page is None:
-                raise no_conversation()
+                raise no_such_conversation()
             for message in page.messages:
-                if (one := item_of(message))["id"] == item:
-                    return show_response(one, resp)
+                if (shown := item_of(message))["id"] == item:
+                    resp.media = shown
+                    return
             before = page.next
         raise Problem(404, "not_found", "there is no such item")
 
     async def on_delete(
         self, _req: falcon.asgi.Request, _resp: falcon.asgi.Response, conversation: str, item: str
     ) -> None:
-        detail = f"items are not deleted one by one here: {item} goes with {conversation}"
+        detail = f"single items cannot be deleted here: {item} is deleted with {conversation}"
         raise Problem(404, "not_supported", detail)
 
 
-def _behind(items: list[dict[str, Any]], after: str | None, order: str) -> list[dict[str, Any]]:
-    """What follows an item; of one that is gone, what would: ids begin with their turn's time."""
-    if after is None:
+def _items_after(query: ItemQuery, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The items that follow `query.after`, or would if it were still there.
+
+    Ids begin with the time of their turn.
+    """
+    if query.after is None:
         return items
-    ids = [item["id"] for item in items]
-    if after in ids:
-        return items[ids.index(after) + 1 :]
-    place = item_order(after)
-    return [item for item in items if (item_order(item["id"]) > place) == (order == "asc")]
+    item_ids = [item["id"] for item in items]
+    if query.after in item_ids:
+        return items[item_ids.index(query.after) + 1 :]
+    position, is_oldest_first = item_order(query.after), query.order == "asc"
+    return [item for item in items if (item_order(item["id"]) > position) == is_oldest_first]

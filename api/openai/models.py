@@ -4,32 +4,30 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import falcon
 import falcon.asgi
-import orjson
 
 from api.http.errors import Problem
 from shared.store.workers import Workers
 
 
 class Models:
-    """The models of this queue, looked up now and then."""
+    """The models that living workers run, looked up every two seconds at most."""
 
     def __init__(self, workers: Workers, *, every_s: float = 2.0) -> None:
         self._workers = workers
         self._every_s = every_s
         self._known: dict[str, int] = {}
-        self._looked_at = float("-inf")
+        self._fetched_at = float("-inf")
 
     async def known(self) -> Mapping[str, int]:
-        """The models of all living workers, normally one, and their windows in tokens."""
-        if time.monotonic() - self._looked_at > self._every_s:
+        """The windows in tokens of all models, normally one, by name."""
+        if time.monotonic() - self._fetched_at > self._every_s:
             self._known = await self._workers.models()
-            self._looked_at = time.monotonic()
+            self._fetched_at = time.monotonic()
         return self._known
 
     async def name(self) -> str:
-        """The model that answers; empty while no worker lives."""
+        """The name of the model that answers; empty while no worker lives."""
         return next(iter(await self.known()), "")
 
 
@@ -40,9 +38,9 @@ class ModelsResource:
         self._models = models
 
     async def on_get(self, _req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
-        listed = [_model(*one) for one in (await self._models.known()).items()]
-        resp.content_type = falcon.MEDIA_JSON
-        resp.data = orjson.dumps({"object": "list", "data": listed})
+        models = await self._models.known()
+        data = [_model_object(name, window) for name, window in models.items()]
+        resp.media = {"object": "list", "data": data}
 
 
 class ModelResource:
@@ -57,17 +55,16 @@ class ModelResource:
         known = await self._models.known()
         if model not in known:
             raise Problem(404, "model_not_found", "no worker runs this model")
-        resp.content_type = falcon.MEDIA_JSON
-        resp.data = orjson.dumps(_model(model, known[model]))
+        resp.media = _model_object(model, known[model])
 
 
-def _model(name: str, window: int) -> dict[str, Any]:
+def _model_object(name: str, window: int) -> dict[str, Any]:
     return {
         "id": name,
         "object": "model",
         "created": 0,
         "owned_by": "palaver",
-        # The names that clients of other servers look for.
+        # The names under which clients look for it on other servers.
         "context_length": window,
         "max_model_len": window,
     }

@@ -1,4 +1,4 @@
-"""Query parameters of OpenAI's API: those that are known, checked; others are refused by name."""
+"""Query parameters of OpenAI's API. Unknown ones are refused by name."""
 
 import re
 from typing import Any, Final
@@ -15,42 +15,50 @@ class Query:
     """The parameters of one request.
 
     Raises:
-        Problem: 422, one is not known here.
+        Problem: 422, one of them is unknown.
     """
 
     def __init__(self, req: falcon.asgi.Request, *known: str) -> None:
         self._req = req
-        for name in req.params:
+        for parameter in req.params:
             # Lists are sent as `include[]`.
-            if (plain := name.removesuffix("[]")) not in known:
-                raise field_problem(plain, "is not supported")
+            if (name := parameter.removesuffix("[]")) not in known:
+                raise field_problem(name, "is not supported")
 
     def text(self, name: str) -> str | None:
-        """As it was sent."""
+        """The parameter as it was sent."""
         return self._req.get_param(name)
 
     def flag(self, name: str) -> bool:
-        """Raises: Problem: it is neither true nor false."""
-        said = self._req.get_param(name)
-        if said not in (None, "true", "false"):
+        """Whether the parameter is true.
+
+        Raises:
+            Problem: it is neither true nor false.
+        """
+        value = self._req.get_param(name)
+        if value not in (None, "true", "false"):
             raise field_problem(name, "must be true or false")
-        return said == "true"
+        return value == "true"
 
     def number(self, name: str, lowest: int, highest: int) -> int | None:
-        """Raises: Problem: it is no integer within these limits."""
-        said = self._req.get_param(name)
-        if said is None:
+        """The parameter as an integer; None if it is absent.
+
+        Raises:
+            Problem: it is not an integer within these limits.
+        """
+        value = self._req.get_param(name)
+        if value is None:
             return None
-        if not re.fullmatch("[0-9]{1,12}", said) or not lowest <= int(said) <= highest:
+        if not re.fullmatch("[0-9]{1,12}", value) or not lowest <= int(value) <= highest:
             raise field_problem(name, f"must be an integer from {lowest} to {highest}")
-        return int(said)
+        return int(value)
 
 
 class ItemQuery:
-    """How a list of items is asked for: `limit`, `order`, `after`.
+    """Which part of a list of items is wanted: `limit`, `order`, `after`.
 
     Raises:
-        Problem: 422, one of them is wrong or not known.
+        Problem: 422, one of them is wrong or unknown.
     """
 
     def __init__(self, req: falcon.asgi.Request) -> None:
@@ -62,12 +70,12 @@ class ItemQuery:
             raise field_problem("order", "must be asc or desc")
 
     def page(self, items: list[dict[str, Any]]) -> dict[str, Any]:
-        """A list of the first `limit` items; there are more if more are given."""
-        return listed(items[: self.limit], has_more=len(items) > self.limit)
+        """The first `limit` items as a list object; if more are given, it says so."""
+        return list_object(items[: self.limit], has_more=len(items) > self.limit)
 
 
-def listed(items: list[dict[str, Any]], *, has_more: bool = False) -> dict[str, Any]:
-    """Items as a list object."""
+def list_object(items: list[dict[str, Any]], *, has_more: bool = False) -> dict[str, Any]:
+    """Items as OpenAI's list object."""
     return {
         "object": "list",
         "data": items,
@@ -77,15 +85,15 @@ def listed(items: list[dict[str, Any]], *, has_more: bool = False) -> dict[str, 
     }
 
 
-def behind(items: list[dict[str, Any]], after: str | None) -> list[dict[str, Any]]:
-    """What follows the item with this id.
+def items_after(after: str | None, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The items that follow the one with this id; all of them for None.
 
     Raises:
-        Problem: there is none.
+        Problem: there is no such item.
     """
     if after is None:
         return items
-    ids = [item["id"] for item in items]
-    if after not in ids:
-        raise field_problem("after", "is not the id of an item here")
-    return items[ids.index(after) + 1 :]
+    item_ids = [item["id"] for item in items]
+    if after not in item_ids:
+        raise field_problem("after", "is not the id of an item in this list")
+    return items[item_ids.index(after) + 1 :]

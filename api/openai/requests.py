@@ -1,4 +1,4 @@
-"""What OpenAI's clients send, as far as it is supported; the rest is refused by name."""
+"""What OpenAI's clients send, as far as it is supported; everything else is refused by name."""
 
 from typing import Annotated, Any, Final, Literal
 
@@ -20,6 +20,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
+from api.http.incoming import parse
 from shared.wire.messages import Role
 from shared.wire.sampling import AN_INTEGER, FullSampling, Sampling, SharedSampling
 from shared.wire.turn_request import ChatMessage
@@ -38,9 +39,9 @@ _BIAS_SCHEMA: Final = {
 
 
 def is_absent(value: object) -> bool:
-    """Whether a value says no more than leaving it out: null, or null and empty all the way down.
+    """Whether a value means the same as leaving it out: null, or an object with nothing but nulls.
 
-    Some languages write an empty object as an empty list.
+    An empty list counts, because some languages write an empty object as one.
     """
     if isinstance(value, dict):
         return all(map(is_absent, value.values()))
@@ -48,7 +49,7 @@ def is_absent(value: object) -> bool:
 
 
 def asks_for_nothing(value: object) -> bool:
-    """Whether the value of a field that is not known can be passed over."""
+    """Whether the value of an unknown field can be ignored."""
     if isinstance(value, dict):
         return all(map(asks_for_nothing, value.values()))
     return is_absent(value) or value == ""
@@ -57,8 +58,8 @@ def asks_for_nothing(value: object) -> bool:
 class Body(BaseModel):
     """What a client sends, or an object in it.
 
-    Clients write out much that they do not want: what asks for nothing is taken as if it were not
-    there, and what is not known and asks for something is refused by name.
+    Clients send fields with empty values: these are treated as absent. An unknown field is refused
+    by name if its value asks for anything.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -75,7 +76,7 @@ class Body(BaseModel):
 
 
 def _is_needless(value: object, field: FieldInfo | None) -> bool:
-    """Whether a value can be left out: of a field that is not known, or may be left out."""
+    """Whether a value can be left out."""
     if field is None:
         return asks_for_nothing(value)
     return is_absent(value) and not field.is_required()
@@ -88,9 +89,9 @@ def _text_part(value: object) -> object:
 
 
 class TextPart(Body):
-    """A part of a message's content. Others than text are not supported.
+    """A part of a message's content. Only text is supported.
 
-    What an answer's part had beside its text (annotations, logprobs) is passed over.
+    What else a part of a reply has (annotations, logprobs) is ignored.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -101,14 +102,14 @@ class TextPart(Body):
     @model_validator(mode="before")
     @classmethod
     def _refusal_is_text(cls, data: Any) -> Any:
-        """An answer that was refused by another server is what that server said."""
+        """A refusal by another server is what its assistant wrote."""
         if isinstance(data, dict) and data.get("type") == "refusal":
             return {"type": "output_text", "text": data.get("refusal")}
         return data
 
 
 def text_or_list(value: object) -> str:
-    """Which of the two a value is, as the name of a union's member: no field is called so."""
+    """The union's member for a value, named as no field can be."""
     return (
         "<text>" if isinstance(value, str) else "<list>" if isinstance(value, list) else "<other>"
     )
@@ -127,7 +128,7 @@ Content = Annotated[
 
 
 def text_of(content: str | tuple[TextPart, ...]) -> str:
-    """A message's content in one piece."""
+    """The text of a message's content, in one piece."""
     return content if isinstance(content, str) else "".join(part.text for part in content)
 
 
@@ -138,14 +139,14 @@ def _nothing(value: object) -> tuple[()]:
 
 
 Nothing = Annotated[tuple[()], BeforeValidator(_nothing)]
-"""A field that may be there, but not say anything."""
+"""A field that is accepted as long as it is empty."""
 
 
 class Message(Body):
     """One message of a conversation that the client keeps.
 
-    What an answer's message had beside its text comes back with it: it is passed over, unless it
-    says something that would be lost.
+    A reply's message comes back with everything it had besides its text. That is ignored, unless
+    something would be lost.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -159,13 +160,13 @@ class Message(Body):
     refusal: Nothing = ()
 
     def to_chat(self) -> ChatMessage:
-        """With its text in one piece; a developer's is a system message."""
+        """The message with its text in one piece; a developer's becomes a system message."""
         role: Role = "system" if self.role == "developer" else self.role
         return ChatMessage(role=role, content=text_of(self.content))
 
 
 def bounded_schema(schema: dict[str, Any]) -> dict[str, Any]:
-    """A schema that can be passed on; what is in it is judged by who follows it."""
+    """A schema that is not nested too deeply; its keywords are checked by the worker."""
     level: list[Any] = [schema]
     for _ in range(MAX_SCHEMA_DEPTH):
         level = [
@@ -211,7 +212,7 @@ class SchemaFormat(Body):
 
 
 def tag_of_format(value: object) -> str:
-    """The type of a form as the name of a union's member: no field is called so."""
+    """The union's member for a format, named as no field can be."""
     kind = value.get("type") if isinstance(value, dict) else getattr(value, "type", None)
     return f"<{kind}>"
 
@@ -224,7 +225,7 @@ FORMAT_TYPE: Final = Discriminator(
 
 
 class StreamOptions(Body):
-    """What else a stream tells; flags that are not known change nothing in it."""
+    """Options of a stream; unknown flags are ignored, because they add nothing that we send."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -232,7 +233,7 @@ class StreamOptions(Body):
 
 
 def _biases(value: object) -> object:
-    """`{"123": -100}` as pairs of a token and a number."""
+    """`{"123": -100}` as pairs of a token id and a bias."""
     if value is None:
         return ()
     if not isinstance(value, dict):
@@ -249,7 +250,7 @@ def _biases(value: object) -> object:
 
 def _without_nulls(value: object) -> object:
     if isinstance(value, dict):
-        return {name: one for name, one in value.items() if one is not None}
+        return {name: item for name, item in value.items() if item is not None}
     return value
 
 
@@ -263,7 +264,7 @@ TokenCount = Annotated[StrictInt, Field(ge=1), AN_INTEGER]
 
 
 class Bookkeeping(Body):
-    """What is for the client's own books, or asks for what happens anyway."""
+    """Fields for the client's own use, and those that ask for what happens anyway."""
 
     user: StrictStr | None = None
     safety_identifier: StrictStr | None = None
@@ -275,7 +276,7 @@ class Bookkeeping(Body):
 
 
 class ChatCompletionRequest(Bookkeeping, FullSampling):
-    """The body of `POST /v1/chat/completions`. `model` may be any: there is one.
+    """The body of `POST /v1/chat/completions`. Any `model` is accepted: there is only one.
 
     The sampling options are those of `POST /`; a seed may be any integer of 64 bits.
     """
@@ -318,7 +319,7 @@ class ChatCompletionRequest(Bookkeeping, FullSampling):
     def _asks_for_an_answer(cls, messages: tuple[Message, ...]) -> tuple[Message, ...]:
         if messages[-1].role == "assistant":
             raise PydanticCustomError(
-                "messages", "going on with an assistant's message is not supported here"
+                "messages", "continuing an assistant's message is not supported here"
             )
         return messages
 
@@ -327,19 +328,20 @@ class ChatCompletionRequest(Bookkeeping, FullSampling):
         limits = {self.max_tokens, self.max_completion_tokens} - {None}
         if len(limits) > 1:
             raise PydanticCustomError(
-                "max_tokens", "max_tokens and max_completion_tokens are the same: send one"
+                "max_tokens", "max_tokens and max_completion_tokens mean the same: send only one"
             )
         return self
 
 
-def sampling_options(
-    request: SharedSampling, max_tokens: int | None, max_tokens_limit: int
-) -> dict[str, Any]:
-    """The options that a request sets, by the names that `Sampling` has for them.
+def sampling_of(
+    request: SharedSampling, max_tokens: int | None, max_tokens_limit: int, **options: Any
+) -> Sampling:
+    """The sampling options that a request sets, by the names that `Sampling` has for them.
 
-    A reply longer than this server allows is cut to what it allows.
+    Args:
+        max_tokens: what the client asks for; more than this server allows is cut to that.
+        options: in place of the request's own.
     """
-    options = request.model_dump(include=set(Sampling.model_fields), exclude_none=True)
-    if max_tokens is not None:
-        options["max_tokens"] = min(max_tokens, max_tokens_limit)
-    return options
+    values = request.model_dump(include=set(Sampling.model_fields)) | options
+    values["max_tokens"] = None if max_tokens is None else min(max_tokens, max_tokens_limit)
+    return parse(Sampling, {name: value for name, value in values.items() if value is not None})

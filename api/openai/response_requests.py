@@ -1,4 +1,4 @@
-"""What OpenAI's clients send to the stateful part of its API."""
+"""Bodies of the stateful part of OpenAI's API."""
 
 import time
 from collections.abc import Sequence
@@ -45,15 +45,17 @@ MOST_ADDED: Final = 20
 def _message_type(value: object) -> object:
     if value not in (None, "message"):
         raise PydanticCustomError(
-            "item", "items of type {kind} are not supported: messages are", {"kind": repr(value)}
+            "item",
+            "items of type {kind} are not supported, only messages",
+            {"kind": repr(value)},
         )
     return "message"
 
 
 class InputItem(Body):
-    """One message of an input: what a client says, or an output item that it sends back.
+    """One message of an input: the client's own, or an output item that it sends back.
 
-    An output item's id, status and annotations say nothing to the model and are passed over.
+    An output item's id, status and annotations mean nothing to the model and are ignored.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -64,7 +66,7 @@ class InputItem(Body):
     phase: Literal["commentary", "final_answer"] | None = None
 
     def to_chat(self) -> ChatMessage:
-        """With its text in one piece; a developer's is a system message."""
+        """The message with its text in one piece; a developer's becomes a system message."""
         role: Role = "system" if self.role == "developer" else self.role
         return ChatMessage(role=role, content=text_of(self.content))
 
@@ -80,7 +82,7 @@ class ResponseSchemaFormat(Body):
 
 
 class TextOptions(Body):
-    """The reply's form."""
+    """The reply's format."""
 
     format: Annotated[
         Annotated[TextFormat, Tag("<text>")]
@@ -92,14 +94,14 @@ class TextOptions(Body):
 
 
 class Reasoning(Body):
-    """How much is to be thought: nothing; then there is nothing to summarise either."""
+    """No reasoning is supported, and so there is nothing to summarise."""
 
     effort: Literal["none"] | None = None
     summary: Literal["auto", "concise", "detailed"] | None = None
 
 
 class ConversationRef(Body):
-    """A conversation by its id, which may stand by itself."""
+    """A conversation: its id, or an object with its id."""
 
     id: StrictStr
 
@@ -110,7 +112,7 @@ class ConversationRef(Body):
 
 
 class ResponsesRequest(Bookkeeping, SharedSampling):
-    """The body of `POST /v1/responses`. `model` may be any: there is one."""
+    """The body of `POST /v1/responses`. Any `model` is accepted: there is only one."""
 
     model: StrictStr = ""
     input: Annotated[
@@ -152,62 +154,64 @@ class ResponsesRequest(Bookkeeping, SharedSampling):
                 "conversation", "previous_response_id and conversation exclude each other"
             )
         if not self.is_stored and (self.background or self.conversation is not None):
-            raise PydanticCustomError("store", "background and conversation need store to be true")
+            raise PydanticCustomError("store", "background and conversation require store: true")
         return self
 
     @field_validator("input")
     @classmethod
     def _asks_for_an_answer(cls, value: str | tuple[InputItem, ...]) -> str | tuple[InputItem, ...]:
         if not isinstance(value, str):
-            roles = [one.role for one in value]
+            roles = [item.role for item in value]
             if "user" not in roles or roles[-1] == "assistant":
                 raise PydanticCustomError("input", "must end with a message of the user")
-        prompt = value if isinstance(value, str) else text_of(value[_prompt_of(value)].content)
+        prompt = value if isinstance(value, str) else text_of(value[_prompt_index(value)].content)
         if not prompt.strip():
             raise PydanticCustomError("input", "must not be blank")
         return value
 
     @property
     def prompt(self) -> str:
-        """What the user says last."""
-        said = self.input
-        return said if isinstance(said, str) else text_of(said[_prompt_of(said)].content)
+        """The user's last message."""
+        if isinstance(self.input, str):
+            return self.input
+        return text_of(self.input[_prompt_index(self.input)].content)
 
     @property
     def earlier(self) -> tuple[ChatMessage, ...]:
-        """All other messages; instructions behind the prompt stand in front of it as well."""
+        """All other messages; instructions that follow the prompt are moved in front of it."""
         if isinstance(self.input, str):
             return ()
-        at = _prompt_of(self.input)
-        return tuple(one.to_chat() for one in (*self.input[:at], *self.input[at + 1 :]))
+        prompt = _prompt_index(self.input)
+        others = (*self.input[:prompt], *self.input[prompt + 1 :])
+        return tuple(item.to_chat() for item in others)
 
     @property
     def json_schema(self) -> str | None:
-        """What the reply must follow, as JSON text."""
-        form = self.text.format
-        if isinstance(form, ResponseSchemaFormat):
-            return orjson.dumps(form.schema_).decode()
-        return ANY_OBJECT if isinstance(form, ObjectFormat) else None
+        """The schema that the reply must follow, as JSON text."""
+        format_ = self.text.format
+        if isinstance(format_, ResponseSchemaFormat):
+            return orjson.dumps(format_.schema_).decode()
+        return ANY_OBJECT if isinstance(format_, ObjectFormat) else None
 
     @property
     def format(self) -> dict[str, Any]:
-        """The reply's form with all its members."""
-        form = self.text.format.model_dump(by_alias=True)
-        return form | {"strict": bool(form["strict"])} if "strict" in form else form
+        """The reply's format with all its members, as a response repeats it."""
+        format_ = self.text.format.model_dump(by_alias=True)
+        return format_ | {"strict": bool(format_["strict"])} if "strict" in format_ else format_
 
 
-def _prompt_of(items: Sequence[InputItem]) -> int:
-    """Where the last message of the user stands."""
-    return max(at for at, one in enumerate(items) if one.role == "user")
+def _prompt_index(items: Sequence[InputItem]) -> int:
+    """The index of the user's last message."""
+    return max(index for index, item in enumerate(items) if item.role == "user")
 
 
-def brought_along(batch: str, items: Sequence[InputItem]) -> tuple[StoredMessage, ...]:
-    """Items to be stored without a turn; where they will stand is not known yet.
+def stored_messages(batch_id: str, items: Sequence[InputItem]) -> tuple[StoredMessage, ...]:
+    """Items as messages that are stored without a turn.
 
-    How many tokens they are is not known either: that is the workers' to say.
+    Their numbers are assigned by Redis, their tokens are counted by a worker.
 
     Args:
-        batch: an id as of a job, by which their own are made.
+        batch_id: has the form of a job id; the items' ids are made from it.
     """
     now_ms = time.time_ns() // 1_000_000
     return tuple(
@@ -217,10 +221,10 @@ def brought_along(batch: str, items: Sequence[InputItem]) -> tuple[StoredMessage
             content=chat.content,
             timestamp_ms=now_ms,
             tokens=0,
-            job_id=batch,
+            job_id=batch_id,
             place=place,
         )
-        for place, chat in enumerate(one.to_chat() for one in items)
+        for place, chat in enumerate(item.to_chat() for item in items)
     )
 
 

@@ -1,4 +1,4 @@
-"""`/healthz` and `/readyz`, and the description at `/`."""
+"""`/healthz` and `/readyz`."""
 
 import asyncio
 from typing import Any, Final
@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 
 from api.http.errors import Problem
 from api.live.feed import EventFeed
-from api.live.headroom import Headroom
+from api.live.headroom import Headroom, refusal_of
 from shared.process.tasks import Background
 from shared.store.workers import WORKER_SILENCE_S, Workers
 
@@ -20,8 +20,8 @@ _PING_TIMEOUT_S: Final = 2.0
 class Readiness:
     """Whether a prompt would be answered.
 
-    A full queue is no reason: it passes as fast as turns end, and who asks for results, or waits in
-    that queue, is to be let through meanwhile.
+    A full queue is ready: it empties as fast as turns end, and meanwhile clients that wait in it
+    or fetch results must not be turned away by a load balancer.
     """
 
     def __init__(self, workers: Workers, feed: EventFeed, headroom: Headroom) -> None:
@@ -29,12 +29,12 @@ class Readiness:
         self._feed = feed
         self._headroom = headroom
         self.is_starting = False
-        """Set by a process that has not yet seen what kind of server Redis is."""
+        """Set by a process that has not yet checked the Redis server."""
 
     async def missing(self) -> tuple[str, str] | None:
-        """What keeps prompts from being accepted, as a word and a sentence, or None.
+        """What is missing, as a word and in a sentence; None if a prompt would be accepted.
 
-        The word is `redis`, `worker`, or one of `Headroom`'s.
+        The word is `redis`, `worker`, or a `Lack`.
         """
         try:
             async with asyncio.timeout(_PING_TIMEOUT_S):
@@ -44,14 +44,14 @@ class Readiness:
         if self.is_starting or not self._feed.is_connected:
             return "redis", "Redis does not answer"
         if self._headroom.lack is not None:
-            return self._headroom.lack, str(self._headroom.refusal)
+            return self._headroom.lack, str(refusal_of(self._headroom.lack))
         if silence_s is None or silence_s > WORKER_SILENCE_S:
             return "worker", "no worker is ready"
         return None
 
 
 class HealthResource:
-    """The process lives, with all its parts."""
+    """Whether the process and all its tasks are alive."""
 
     def __init__(self, background: Background) -> None:
         self._background = background
@@ -59,12 +59,11 @@ class HealthResource:
     async def on_get(self, _req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         if (failure := self._background.failure) is not None:
             raise Problem(503, "not_healthy", str(failure), extra={"task": failure.name})
-        resp.content_type = falcon.MEDIA_JSON
-        resp.data = orjson.dumps({"status": "ok"})
+        resp.media = {"status": "ok"}
 
 
 class ReadyResource:
-    """A prompt would be taken and answered."""
+    """Whether a prompt would be accepted and answered."""
 
     def __init__(self, readiness: Readiness) -> None:
         self._readiness = readiness
@@ -74,12 +73,11 @@ class ReadyResource:
         if missing is not None:
             word, detail = missing
             raise Problem(503, "not_ready", detail, retry_after_s=1, extra={"missing": word})
-        resp.content_type = falcon.MEDIA_JSON
-        resp.data = orjson.dumps({"status": "ready"})
+        resp.media = {"status": "ready"}
 
 
 class StaticJson:
-    """A resource that is always the same."""
+    """A document that does not change."""
 
     def __init__(self, document: dict[str, Any]) -> None:
         self._data = orjson.dumps(document)

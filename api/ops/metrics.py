@@ -137,9 +137,6 @@ class HttpMetrics:
             registry=self.registry,
         )
 
-    async def process_request(self, req: falcon.asgi.Request, _resp: Any) -> None:
-        req.context.counted_from = time.perf_counter()
-
     async def process_response(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, _resource: Any, _ok: bool
     ) -> None:
@@ -147,7 +144,7 @@ class HttpMetrics:
         route = req.uri_template or _OTHER
         method = req.method if route != _OTHER else _OTHER
         self._requests.labels(method, route, str(resp.status_code)).inc()
-        took_s = time.perf_counter() - req.context.counted_from
+        took_s = time.perf_counter() - req.context.began
         self._seconds.labels(method, route).observe(took_s)
 
 

@@ -1,22 +1,21 @@
-"""`/ops` and what it shows."""
+"""`/ops` and the figures that it shows."""
 
 from typing import Any
 
-import falcon
 import falcon.asgi
-import orjson
 
 from api.http.access import Access
 from api.http.errors import Problem
+from api.http.preferences import wants_html
 from api.ops.figures import minutes, worker_row
 from api.ops.history import History
-from api.web.pages import Page, wants_page
+from api.web.pages import HtmlPage
 
 
 class OpsPage:
-    """The page itself; where there are keys it asks for one, because no browser sends it alone."""
+    """The page itself; where there are keys it asks for one, because browsers do not send it."""
 
-    def __init__(self, page: Page, access: Access) -> None:
+    def __init__(self, page: HtmlPage, access: Access) -> None:
         self._page = page
         self._access = access
 
@@ -24,7 +23,7 @@ class OpsPage:
         try:
             self._access.identify(req)
         except Problem as problem:
-            if problem.status != 401 or not wants_page(req):
+            if problem.status != 401 or not wants_html(req):
                 raise
             resp.status = problem.status
             for name, value in problem.headers.items():
@@ -33,19 +32,18 @@ class OpsPage:
 
 
 class OpsData:
-    """Its figures."""
+    """The page's figures."""
 
     def __init__(self, history: History) -> None:
         self._history = history
 
     async def on_get(self, _req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
-        resp.content_type = falcon.MEDIA_JSON
         resp.set_header("Cache-Control", "no-store")
-        resp.data = orjson.dumps(describe(self._history))
+        resp.media = describe(self._history)
 
 
 def describe(history: History) -> dict[str, Any]:
-    """Everything that the page draws."""
+    """Everything that the page draws, as JSON."""
     return {
         "period_s": history.period_s,
         "points": list(history.points),

@@ -14,8 +14,7 @@ import orjson
 from markdown_it import MarkdownIt
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from api.http.body import read_json_object
-from api.http.errors import parse
+from api.http.incoming import parse, read_json_object
 
 _SCHEMES: Final = ("http", "https", "mailto")
 _MOST_TEXTS: Final = 20

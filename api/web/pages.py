@@ -7,8 +7,6 @@ from typing import Any, Final
 import falcon
 import falcon.asgi
 
-from api.http.preferences import prefers
-
 STATIC: Final = Path(__file__).parent / "static"
 FILES: Final = "/web/"
 """Where scripts, styles and pictures are; nothing of anybody's is in them."""
@@ -39,12 +37,7 @@ _HEADERS: Final[Mapping[str, str]] = {
 }
 
 
-def wants_page(req: falcon.asgi.Request) -> bool:
-    """Whether the client would rather have HTML than JSON, as browsers would and programs not."""
-    return prefers(req, _HTML)
-
-
-class Page:
+class HtmlPage:
     """One HTML file, read once.
 
     Args:
@@ -66,7 +59,7 @@ class Page:
 class PageResource:
     """Serves a page to everybody."""
 
-    def __init__(self, page: Page) -> None:
+    def __init__(self, page: HtmlPage) -> None:
         self._page = page
 
     async def on_get(self, _req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:

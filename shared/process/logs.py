@@ -13,7 +13,10 @@ import orjson
 from shared.config import LogFormat
 
 _FIELDS: Final = "palaver_fields"
-_context: ContextVar[Mapping[str, Any]] = ContextVar("log context", default=MappingProxyType({}))
+CONTEXT: Final[ContextVar[Mapping[str, Any]]] = ContextVar(
+    "log context", default=MappingProxyType({})
+)
+"""What every line of a task is about."""
 _LIBRARIES: Final = ("api", "worker", "shared", "uvicorn")
 
 
@@ -24,7 +27,7 @@ def about(**fields: Any) -> dict[str, dict[str, Any]]:
 
 def add_context(**fields: Any) -> None:
     """What every further line of this task is about, too."""
-    _context.set({**_context.get(), **fields})
+    CONTEXT.set({**CONTEXT.get(), **fields})
 
 
 def configure_logging(level: str, log_format: LogFormat = "auto") -> None:
@@ -74,7 +77,7 @@ class HumanLines(logging.Formatter):
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
-    return {**_context.get(), **getattr(record, _FIELDS, {})}
+    return {**CONTEXT.get(), **getattr(record, _FIELDS, {})}
 
 
 def _shown(value: Any) -> str:

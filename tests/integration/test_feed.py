@@ -78,7 +78,7 @@ async def test_who_leaves_while_redis_is_away_is_not_listened_for_afterwards() -
             server.start()
             await until(lambda: feed.is_connected)
             channels = await bench.redis.pubsub_channels()
-    assert channels == [bench.keys.inbox(feed.api)]
+    assert channels == [bench.keys.inbox(feed.api_id)]
 
 
 @contextlib.asynccontextmanager

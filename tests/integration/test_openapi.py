@@ -17,7 +17,7 @@ from schemathesis.checks import CheckFunction
 from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from api.app import HeadsToo
+from api.app import GetAlsoAnswersHead
 from api.http.keys import KeyFile
 from api.routes import ROUTES
 from shared.config import Settings
@@ -26,7 +26,7 @@ from tests.scripted import ScriptedEngine
 from tests.servers import make_settings, running_server, running_stack
 from worker.engine.interface import EngineError
 
-falcon.inspect.register_router(HeadsToo)(falcon.inspect.inspect_compiled_router)
+falcon.inspect.register_router(GetAlsoAnswersHead)(falcon.inspect.inspect_compiled_router)
 
 EXAMPLES = 30
 EXAMPLES_WITH_KEY = 4

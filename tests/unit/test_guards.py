@@ -8,6 +8,7 @@ from falcon import testing
 
 from api.http.errors import install_error_handlers
 from api.http.guards import Guards
+from api.routes import PATHS
 from tests.servers import make_settings
 
 
@@ -23,7 +24,7 @@ class Anything:
 def guarded(**variables: Any) -> testing.TestClient:
     """An application behind guards with these settings."""
     app: falcon.asgi.App[Any, Any] = falcon.asgi.App(
-        middleware=[Guards(make_settings("unix:///unused", **variables))]
+        middleware=[Guards(make_settings("unix:///unused", **variables), PATHS)]
     )
     install_error_handlers(app)
     for path in ("/", "/data", "/healthz", "/readyz"):

@@ -3,8 +3,7 @@
 import pytest
 from falcon import testing
 
-from api.http.preferences import accepts, wants_events
-from api.web.pages import wants_page
+from api.http.preferences import accepts, wants_events, wants_html
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
@@ -42,7 +41,7 @@ BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 )
 def test_what_is_wanted(accept: str, page: bool, events: bool, json: bool) -> None:
     req = testing.create_asgi_req(headers={"Accept": accept})
-    assert (wants_page(req), accepts(req, "application/json")) == (page, json)
+    assert (wants_html(req), accepts(req, "application/json")) == (page, json)
     if not page:
         assert wants_events(req) is events
 

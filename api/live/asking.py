@@ -1,0 +1,264 @@
+"""Asking for a reply: submit, wait, stream, the same for every dialect of the API."""
+
+import asyncio
+import contextlib
+import dataclasses
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import falcon.asgi
+import orjson
+
+from api.http.errors import Problem, job_problem, rate_limit_headers
+from api.http.incoming import Incoming
+from api.live.feed import EventFeed
+from api.live.headroom import Headroom, refusal_of
+from api.live.stream import ReleasingStream, Translator, open_stream, translated
+from api.live.watch import FeedLost, Watch
+from shared import ids
+from shared.config import Settings
+from shared.errors import OutcomeUnknown
+from shared.process.logs import add_context
+from shared.store.connection import REDIS_UNAVAILABLE, trouble
+from shared.store.event_log import EventLog
+from shared.store.submissions import Submissions
+from shared.wire.event import Event
+from shared.wire.submission import Accepted, Submission
+
+T = TypeVar("T")
+
+_TRIES: Final = 3
+_PAUSE_S: Final = 0.2
+_ENDS_WITHIN_S: Final = 15.0
+"""A turn past its deadline is ended by its worker, or by the next sweep."""
+_STATUS_WITHIN_S: Final = 2.0
+"""How long a stream's status waits for the first piece of its reply."""
+
+
+class ClientLeft(Problem):
+    """The client has left: nobody reads this, but log and metrics tell it from a server error."""
+
+    def __init__(self) -> None:
+        super().__init__(499, "client_left", "the client has left")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A prompt that was accepted, and its terminal event, if that came in time."""
+
+    accepted: Accepted
+    end: Event | None
+
+
+class Asking:
+    """Submits prompts and follows their turns.
+
+    A dialect (our own, chat completions, responses) translates a body to a `Submission`, and the
+    events of its turn to its own JSON. Everything between is here.
+
+    A stateless turn can only be read by the request that submitted it. When that has been answered
+    or its client has left, the turn is cancelled and nothing of it is kept.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        turns: Submissions,
+        events: EventLog,
+        feed: EventFeed,
+        headroom: Headroom,
+    ) -> None:
+        self.api_id = feed.api_id
+        """Whose inbox hears of the ends of the jobs that are submitted here."""
+        self._longest_turn_s = settings.job_timeout + _ENDS_WITHIN_S
+        self._turns = turns
+        self._events = events
+        self._feed = feed
+        self._headroom = headroom
+
+    async def submit(self, submission: Submission, resp: falcon.asgi.Response) -> Accepted:
+        """Accept a prompt, and write what is left of its owner's limit to the response's headers.
+
+        A lost answer is asked for again: the ids are the same, so nothing is accepted twice.
+
+        Raises:
+            Refused: it was not accepted.
+            OutcomeUnknown: Redis does not answer; the prompt may have been accepted.
+        """
+        if self._headroom.lack is not None:
+            raise refusal_of(self._headroom.lack)
+        attempt = submission
+
+        async def accept() -> Accepted:
+            nonlocal attempt
+            while (accepted := await self._turns.submit(attempt)) is None:
+                attempt = dataclasses.replace(attempt, conversation_id=ids.new_conversation())
+            return accepted
+
+        try:
+            accepted = await retried(accept)
+        except REDIS_UNAVAILABLE as error:
+            trouble.met(error)
+            raise OutcomeUnknown(submission.job_id) from None
+        add_context(job=accepted.job_id, conversation=accepted.conversation_id)
+        if accepted.allowance is not None:
+            resp.set_headers(rate_limit_headers(accepted.allowance))
+        return accepted
+
+    async def wait(
+        self,
+        submission: Submission,
+        req: falcon.asgi.Request,
+        resp: falcon.asgi.Response,
+        *,
+        wait_s: float | None = None,
+    ) -> Answer:
+        """Submit a prompt and wait for the end of its turn.
+
+        Its end is watched for before it is submitted, which costs no subscription.
+
+        Args:
+            wait_s: how long; None for as long as a turn may take.
+
+        Raises:
+            ClientLeft: nobody else can read the reply.
+        """
+        if wait_s == 0:
+            return Answer(accepted=await self.submit(submission, resp), end=None)
+        wait_s = self._longest_turn_s if wait_s is None else wait_s
+        async with self._feed.watch_new(submission.job_id) as watch:
+            accepted = await self.submit(submission, resp)
+            if accepted.job_id == submission.job_id:
+                reader = _reader(submission, req)
+                async with self._released_afterwards(submission, accepted):
+                    events = await _events_until(_is_terminal, watch, wait_s, reader)
+                return Answer(accepted=accepted, end=_end_of(events))
+        # Its idempotency key stands for a job that was submitted before, maybe elsewhere.
+        return Answer(accepted=accepted, end=await self.until_ended(accepted.job_id, wait_s))
+
+    async def until_ended(self, job_id: str, wait_s: float) -> Event | None:
+        """The terminal event of a job that exists; None if it does not come in time."""
+        end = await self._events.outcome(job_id)
+        if end is None and wait_s > 0:
+            async with self._feed.watch(job_id) as watch:
+                end = _end_of(await _events_until(_is_terminal, watch, wait_s))
+        return end
+
+    async def stream(
+        self,
+        submission: Submission,
+        translator: Callable[[Accepted], Translator],
+        req: falcon.asgi.Request,
+        resp: falcon.asgi.Response,
+    ) -> None:
+        """Submit a prompt and let the response stream its turn's events, translated.
+
+        The stream begins with the reply's first piece, or after two seconds without one: once it
+        has begun its status is 200, and a turn that fails at once, as one does whose prompt is too
+        long, is better reported by the status.
+
+        Raises:
+            Problem: the turn ended without a reply before it had written anything.
+            ClientLeft: nobody else can read the reply.
+        """
+        accepted = await self.submit(submission, resp)
+        async with contextlib.AsyncExitStack() as held:
+            await held.enter_async_context(self._released_afterwards(submission, accepted))
+            watch = await held.enter_async_context(self._feed.watch(accepted.job_id))
+            reader = _reader(submission, req)
+            early = await _events_until(_shows_how_it_goes, watch, _STATUS_WITHIN_S, reader)
+            _raise_early_failure(accepted, early)
+            events = translated(watch, translator(accepted), early)
+            open_stream(resp, ReleasingStream(events, held.pop_all()))
+
+    @contextlib.asynccontextmanager
+    async def _released_afterwards(
+        self, submission: Submission, accepted: Accepted
+    ) -> AsyncIterator[None]:
+        """End a stateless turn, and keep nothing of it, once it cannot be read any more."""
+        try:
+            yield
+        finally:
+            if submission.stateless:
+                await self._turns.release(accepted.job_id, submission.owner_id)
+
+
+async def retried(call: Callable[[], Awaitable[T]]) -> T:
+    """Repeat a call that may be repeated while its answer gets lost.
+
+    Raises:
+        redis.exceptions.ConnectionError: Redis does not answer; the call may have been executed.
+    """
+    for _ in range(_TRIES - 1):
+        try:
+            return await call()
+        except REDIS_UNAVAILABLE as error:
+            trouble.met(error)
+            await asyncio.sleep(_PAUSE_S)
+    return await call()
+
+
+def reply_of(accepted: Accepted, end: Event) -> str:
+    """The reply object in a terminal event, as JSON.
+
+    Raises:
+        Problem: the turn ended without a reply.
+    """
+    if end.kind == "completed":
+        return end.data
+    error: Mapping[str, Any] = {"code": "job_cancelled", "detail": "the job was cancelled"}
+    if end.kind == "failed":
+        error = orjson.loads(end.data)["error"]
+    raise job_problem(accepted.job_id, accepted.conversation_id, error)
+
+
+def _raise_early_failure(accepted: Accepted, events: list[Event]) -> None:
+    first = next(filter(_shows_how_it_goes, events), None)
+    if first is not None and first.is_terminal:
+        reply_of(accepted, first)
+
+
+def _reader(submission: Submission, req: falcon.asgi.Request) -> Incoming | None:
+    """The only client that can read a turn; None if others can."""
+    return Incoming.of(req) if submission.stateless else None
+
+
+def _is_terminal(event: Event) -> bool:
+    return event.is_terminal
+
+
+def _shows_how_it_goes(event: Event) -> bool:
+    return event.kind == "token" or event.is_terminal
+
+
+def _end_of(events: list[Event]) -> Event | None:
+    return events[-1] if events and events[-1].is_terminal else None
+
+
+async def _events_until(
+    is_last: Callable[[Event], bool],
+    watch: Watch,
+    wait_s: float,
+    only_reader: Incoming | None = None,
+) -> list[Event]:
+    """The events up to the one wanted, or those that came in time.
+
+    Raises:
+        ClientLeft: the only reader has left.
+    """
+    events: list[Event] = []
+    try:
+        async with asyncio.timeout(wait_s), _as_long_as_there(only_reader):
+            while not any(map(is_last, events)):
+                events += await watch.events()
+    except (TimeoutError, FeedLost):
+        if only_reader is not None and only_reader.has_left:
+            raise ClientLeft from None
+    return events
+
+
+def _as_long_as_there(
+    reader: Incoming | None,
+) -> contextlib.AbstractAsyncContextManager[None]:
+    return contextlib.nullcontext() if reader is None else reader.watched()

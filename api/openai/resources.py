@@ -1,0 +1,78 @@
+"""The resource of each path under `/v1`."""
+
+import falcon.asgi
+
+from api.http.errors import Problem
+from api.live.asking import Asking
+from api.live.headroom import Headroom
+from api.live.stream import EventStreams
+from api.openai.completions import ChatCompletionsResource
+from api.openai.conversations import (
+    NewConversationResource,
+    OpenAiConversationResource,
+)
+from api.openai.items import ItemResource, ItemsResource
+from api.openai.models import ModelResource, Models, ModelsResource
+from api.openai.responses import (
+    CancelResource,
+    InputItemsResource,
+    ResponseResource,
+    ResponsesResource,
+)
+from api.openai.stored import StoredResponses
+from shared.config import Settings
+from shared.store.conversations import Conversations
+
+
+def completion_resources(settings: Settings, asking: Asking, models: Models) -> dict[str, object]:
+    """Models, and the completions that they make."""
+    return {
+        "/v1/models": ModelsResource(models),
+        "/v1/models/{model}": ModelResource(models),
+        "/v1/chat/completions": ChatCompletionsResource(settings, asking, models),
+    }
+
+
+def response_resources(
+    create: ResponsesResource,
+    responses: StoredResponses,
+    conversations: Conversations,
+    streams: EventStreams,
+) -> dict[str, object]:
+    """Responses: `create` makes them, and the others work on what is stored."""
+    unsupported = ("/v1/responses/compact", "/v1/responses/input_tokens")
+    return {
+        "/v1/responses": create,
+        "/v1/responses/{response}": ResponseResource(responses, conversations, streams),
+        **{path: UnsupportedResource(path) for path in unsupported},
+        "/v1/responses/{response}/cancel": CancelResource(responses),
+        "/v1/responses/{response}/input_items": InputItemsResource(responses),
+    }
+
+
+def conversation_resources(
+    settings: Settings, conversations: Conversations, headroom: Headroom
+) -> dict[str, object]:
+    """Conversations and their items."""
+    max_bytes = settings.max_body_bytes
+    return {
+        "/v1/conversations": NewConversationResource(conversations, headroom, max_bytes),
+        "/v1/conversations/{conversation}": OpenAiConversationResource(conversations, max_bytes),
+        "/v1/conversations/{conversation}/items": ItemsResource(conversations, headroom, max_bytes),
+        "/v1/conversations/{conversation}/items/{item}": ItemResource(conversations),
+    }
+
+
+class UnsupportedResource:
+    """An endpoint of OpenAI's API that does not exist here.
+
+    Without it another route that happens to match would answer that the method is wrong.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    async def on_get(self, _req: falcon.asgi.Request, _resp: falcon.asgi.Response) -> None:
+        raise Problem(404, "not_supported", f"{self._path} is not supported here")
+
+    on_post = on_delete = on_get
