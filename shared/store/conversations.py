@@ -10,10 +10,9 @@ from redis.asyncio import Redis
 
 from shared.config import Settings
 from shared.errors import StillInUse
-from shared.store.connection import refusal
 from shared.store.expiry import expiries
 from shared.store.keys import Keys
-from shared.store.refusals import allowance_of
+from shared.store.refusals import allowance_of, refusal
 from shared.store.scripts import Scripts
 from shared.wire.limits import Allowance, Caller
 from shared.wire.messages import StoredMessage, decode_messages

@@ -12,10 +12,10 @@ from typing import Any
 from redis.asyncio import Redis
 
 from shared.config import Settings
-from shared.store.connection import REDIS_UNAVAILABLE, refusal
+from shared.store.connection import REDIS_UNAVAILABLE
 from shared.store.expiry import expiries, idempotency_lifetime_s
 from shared.store.keys import Keys
-from shared.store.refusals import allowance_of
+from shared.store.refusals import allowance_of, refusal
 from shared.store.scripts import Scripts, milliseconds
 from shared.store.workers import WORKER_SILENCE_S
 from shared.wire.place import Place
