@@ -92,7 +92,7 @@ class Access:
         self, req: falcon.asgi.Request, _resp: Any, _resource: Any, params: dict[str, Any]
     ) -> None:
         """Note whether the path contains a well-formed id."""
-        if self._paths.ids_in(params):
+        if params and self._paths.ids_in(params):
             note_lookup(req)
 
     async def process_response(

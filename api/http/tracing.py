@@ -38,7 +38,7 @@ class Tracing:
         self, _req: falcon.asgi.Request, _resp: Any, _resource: Any, params: dict[str, Any]
     ) -> None:
         """Log the ids in the path; other parameters may contain anything."""
-        if ids := self._paths.ids_in(params):
+        if params and (ids := self._paths.ids_in(params)):
             add_context(**ids)
 
     async def process_response(
