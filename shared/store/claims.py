@@ -137,7 +137,7 @@ class Claims:
         answer = await self._call(
             "beat",
             job=claim.job_id,
-            token=claim.fence,
+            fence=claim.fence,
             permit=claim.permit_id,
             worker=worker_id,
             lease_ms=milliseconds(self._settings.lease),
@@ -158,7 +158,7 @@ class Claims:
         for i, publication in enumerate(publications, start=1):
             said = {
                 "job": publication.job_id,
-                "token": publication.fence,
+                "fence": publication.fence,
                 "at": publication.at,
                 "count": len(publication.piece.token_ids),
                 "evaluated": publication.evaluated,
@@ -201,9 +201,9 @@ class Claims:
         """
         fields: dict[str, Any] = {"n": len(claims), "on": int(on)}
         for i, claim in enumerate(claims, start=1):
-            fields |= {f"job{i}": claim.job_id, f"token{i}": claim.fence}
+            fields |= {f"job{i}": claim.job_id, f"fence{i}": claim.fence}
         if cleared is not None:
-            fields |= {"cleared": cleared.job_id, "cleared_token": cleared.fence}
+            fields |= {"cleared": cleared.job_id, "cleared_fence": cleared.fence}
         await self._call("shield", **fields)
 
     async def commit(self, claim: Claim, completion: Completion) -> WriteOutcome:
@@ -215,7 +215,7 @@ class Claims:
         answer = await self._call(
             "commit",
             job=claim.job_id,
-            token=claim.fence,
+            fence=claim.fence,
             conversation=claim.conversation_id,
             number=completion.number,
             earlier=len(earlier),
@@ -239,7 +239,7 @@ class Claims:
         answer = await self._call(
             "fail",
             job=claim.job_id,
-            token=claim.fence,
+            fence=claim.fence,
             status="failed",
             error=error_data(error),
             spent=spent,
@@ -249,12 +249,12 @@ class Claims:
 
     async def settle(self, claim: Claim, spent: int) -> WriteOutcome:
         """Tell what a turn cost that was ended elsewhere; a repetition costs nothing more."""
-        answer = await self._call("settle", job=claim.job_id, token=claim.fence, spent=spent)
+        answer = await self._call("settle", job=claim.job_id, fence=claim.fence, spent=spent)
         return WriteOutcome(answer)
 
     async def hand_over(self, claim: Claim) -> WriteOutcome:
         """Give the turn back, at its place in the queue, without charging an attempt."""
-        return WriteOutcome(await self._call("hand_over", job=claim.job_id, token=claim.fence))
+        return WriteOutcome(await self._call("hand_over", job=claim.job_id, fence=claim.fence))
 
     async def sweep(self) -> int:
         """Repair what was lost; returns how many turns past their deadline were ended."""

@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
 from shared.store.keys import Keys, lua_table
+from shared.wire.job_status import ENDED
 
 FOLDER: Traversable = resources.files("shared.store").joinpath("lua")
 """Where the scripts are read from."""
@@ -26,23 +27,23 @@ class _Script:
 
 
 class Scripts:
-    """Scripts of `shared/store/lua`, each behind what all of them share, on one connection.
+    """Scripts of `shared/store/lua` on one connection, each with the prelude before it.
 
     Args:
-        names: which.
+        names: file names without `.lua`.
     """
 
     def __init__(self, redis: Redis, keys: Keys, *names: str) -> None:
-        prelude = lua_table() + _source("lib")
+        before = prelude()
         self._namespace = keys.namespace
         self._redis: Any = redis
-        self._scripts = {name: _Script.of(prelude + _source(name)) for name in names}
+        self._scripts = {name: _Script.of(before + _source(name)) for name in names}
 
     async def call(self, script: str, **arguments: Any) -> Any:
         """Run a script; arguments that are None are left out.
 
-        A server that does not know it (restarted, failed over, told to forget) is sent its text,
-        which runs it in the same step: loaded first, it could be forgotten again before the call.
+        A server that does not know the script (it restarted or failed over) gets its text, which
+        runs it in one step: a script loaded first could be forgotten again before the call.
         """
         flat: list[Any] = [self._namespace]
         for name, value in arguments.items():
@@ -53,6 +54,12 @@ class Scripts:
             return await self._redis.evalsha(known.sha, 0, *flat)
         except NoScriptError:
             return await self._redis.eval(known.text, 0, *flat)
+
+
+def prelude() -> str:
+    """What stands before every script: constants, the key names, and `lib.lua`."""
+    ended = ", ".join(f"{status} = true" for status in sorted(ENDED))
+    return f"local ended = {{{ended}}}\n" + lua_table() + _source("lib")
 
 
 def _source(name: str) -> str:

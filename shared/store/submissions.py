@@ -61,7 +61,7 @@ class Submissions:
             api=submission.api_id,
             stateless=1 if submission.stateless else None,
             response=1 if submission.response else None,
-            behind=submission.after,
+            after=submission.after,
             window=self._settings.window,
             **_idempotency_arguments(submission, self._settings),
             pending_limit=self._settings.pending_turns,

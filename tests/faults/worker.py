@@ -33,16 +33,16 @@ PIECE_LENGTH = 4
 LONGEST_STEP_S = 0.5
 SHIFT = 0x200000
 FENCES = {
-    "f.token ~= arg.token": "false",
-    "(f.token or '') ~= arg.token": "false",
-    "f.token ~= arg['token' .. i]": "false",
-    "redis.call('HGET', key.job(arg.job), 'token') ~= arg.token": "false",
+    "f.token ~= arg.fence": "false",
+    "(f.token or '') ~= arg.fence": "false",
+    "f.token ~= arg['fence' .. i]": "false",
+    "redis.call('HGET', key.job(arg.job), 'token') ~= arg.fence": "false",
 }
 FENCED = {"beat": 1, "commit": 1, "publish": 1, "fail": 1, "hand_over": 1}
 
 
 def take_the_fence_away() -> None:
-    """Let this process use scripts that compare no tokens."""
+    """Let this process use scripts that compare no fences."""
     folder = Path(tempfile.mkdtemp(prefix="palaver-unfenced-"))
     for path in scripts.FOLDER.iterdir():
         text = path.read_text(encoding="utf-8")

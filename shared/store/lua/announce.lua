@@ -1,9 +1,9 @@
--- A worker is there: what it runs, and when it was last heard of, by the server's clock. One that begins
--- (`register`) is refused while another one lives that runs another model, as token ids would mix, or that
--- has another window. Of several windows after each other the last one that began counts.
--- Answers OK · {OTHER, worker, what differs, what it has there, milliseconds it is known for without another word}
+-- A worker's report, and when it was last heard of, by the server's clock. A worker that starts (`register`) is
+-- refused while another one lives that runs another model, as token ids would mix, or has another context length.
+-- If the windows differ over time, the one of the worker that started last counts.
+-- Answers OK · {OTHER, worker, what differs, its value there, milliseconds for which it still counts as alive}
 if arg.register then
-  -- Of several the one that is known for longest.
+  -- Of several, the one that counts as alive for longest.
   local found
   for _, other in ipairs(redis.call('ZRANGE', key.workers, 0, -1)) do
     local f = redis.call('HMGET', key.worker(other), 'fingerprint', 'model', 'context_length')

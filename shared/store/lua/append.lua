@@ -1,10 +1,10 @@
--- Messages enter a conversation without a turn. That counts as a prompt, and what is stored as tokens of four bytes.
--- Answers {OK, …} (lib.lua, charge_minute) · {GONE} · {BUSY} (a turn is under way: who comes first would be
--- chance) · {LIMIT, …} (as of submit.lua)
+-- Add messages to a conversation without a turn. It counts as a prompt; the stored text is charged at four bytes a token.
+-- Answers {OK, …} (lib.lua, charge_minute) · {GONE} · {BUSY} (a turn is pending: the order would be chance) ·
+-- {LIMIT, …} (as in submit.lua)
 local conversation = arg.conversation
 local known = redis.call('HMGET', key.conversation(conversation), 'owner', 'stateless')
 if known[1] ~= arg.owner or known[2] then return {'GONE'} end
--- A repetition, because the answer was lost.
+-- A repetition: the answer was lost.
 local last = redis.call('LINDEX', key.messages(conversation), -1)
 if last and string.find(last, '"j":"' .. arg.batch .. '"', 1, true) then return {'OK', conversation, int(now_ms())} end
 if redis.call('LLEN', key.pending(conversation)) > 0 then return {'BUSY'} end

@@ -1,9 +1,9 @@
--- A conversation without any turn, but maybe with messages. It counts as a prompt, and what is stored as tokens of
--- four bytes.
--- Answers {OK, …} (lib.lua, charge_minute) · {TAKEN} · {FULL, …} · {LIMIT, …} (as of submit.lua)
+-- Create a conversation without a turn, possibly with messages. It counts as a prompt; the stored text is charged at
+-- four bytes a token.
+-- Answers {OK, …} (lib.lua, charge_minute) · {TAKEN} · {FULL, …} · {LIMIT, …} (as in submit.lua)
 local name = key.conversation(arg.conversation)
 local known = redis.call('HMGET', name, 'owner', 'batch')
--- A repetition, because the answer was lost.
+-- A repetition: the answer was lost.
 if known[2] == arg.batch and known[1] == arg.owner then return {'OK', arg.conversation, int(now_ms())} end
 if known[1] then return {'TAKEN'} end
 if redis.call('ZCARD', key.open_jobs) >= tonumber(arg.queue_limit) then

@@ -1,4 +1,4 @@
--- End a turn because its owner wants no reply. One that runs loses its token, and its worker is told.
+-- End a turn because its owner does not want the reply. A running one loses its fence, and its worker is told.
 -- Answers OK · DUP (it had ended already) · GONE
 local f = job_fields(arg.job, 'status', 'token', 'owner', 'permit', 'conversation', 'worker')
 if f.owner ~= arg.owner then return 'GONE' end

@@ -1,15 +1,15 @@
--- Bind a permit to the next ready turn. Answers {CLAIMED, …} (lib.lua, start) · {EXPIRED, job} (its
--- deadline had passed: it ended) · {NOTHING} (none was ready: the permit is forgotten) · {OFF} (the clock)
+-- Bind a permit to the next ready turn. Answers {CLAIMED, …} (lib.lua, start) · {EXPIRED, job} (its deadline had
+-- passed, so it was ended) · {NOTHING} (none was ready; the permit is deleted) · {OFF} (the clock was stepped)
 if clock_is_off() then return {'OFF'} end
 local bound = redis.call('HGET', key.claims, arg.permit)
 if bound then
-  -- The answer was lost, and we are asked again; or the permit serves somebody's turn already and was
-  -- delivered a second time, because a lost group was made anew.
+  -- Either a repetition because the answer was lost, or the permit is bound to a running turn and was delivered a
+  -- second time, because the consumer group was lost and recreated.
   local token = redis.call('HGET', key.job(bound), 'token') or ''
   if string.sub(token, -#arg.nonce) == arg.nonce then return claimed(bound) end
   return {'NOTHING'}
 end
--- Freed by a first call whose answer was lost: a turn bound to it now could never be reclaimed.
+-- A first call, whose answer was lost, has freed it: a turn bound to it now could never be reclaimed.
 local pending = redis.call('XPENDING', key.permits, group, arg.permit, arg.permit, 1, arg.worker)
 if #pending == 0 then return {'NOTHING'} end
 local job = next_ready()

@@ -1,2 +1,2 @@
--- What time it is here, in milliseconds, and how often the clock was stepped. Answers {now, steps}
+-- The server's time in milliseconds, and how often its clock was stepped: {now, steps}
 return {int(now_ms()), redis.call('GET', key.steps) or '0'}

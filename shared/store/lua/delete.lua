@@ -1,5 +1,5 @@
--- A conversation goes, and everything of it: its pending turns are cancelled, the last one first, so
--- that none is promoted; messages, finished jobs and idempotency keys are gone. Answers OK · GONE
+-- Delete a conversation with everything that belongs to it. Its pending turns are cancelled, the last one first, so
+-- that none becomes ready; messages, finished jobs and idempotency keys are deleted. Answers OK · GONE
 local conversation = arg.conversation
 if redis.call('HGET', key.conversation(conversation), 'owner') ~= arg.owner then return 'GONE' end
 local pending = redis.call('LRANGE', key.pending(conversation), 0, -1)

@@ -1,6 +1,6 @@
--- A response goes, with its text: its turn leaves the conversation, if it is the last one there and no copy of the
--- conversation has it. One that has not ended is cancelled.
--- Answers {OK} · {GONE} · {IN_USE, the conversation where something stands on it}
+-- Delete a response with its text. Its turn leaves the conversation, provided that it is the last one there and no
+-- copy of the conversation has it. A response that has not ended is cancelled.
+-- Answers {OK} · {GONE} · {IN_USE, the conversation in which something builds on it}
 local job = arg.job
 local f = job_fields(job, 'status', 'owner', 'conversation', 'number', 'request', 'brought', 'context')
 if f.owner ~= arg.owner or f.request == '' then return {'GONE'} end
@@ -23,11 +23,10 @@ end
 redis.call('DEL', key.job(job), key.events(job))
 redis.call('ZREM', key.jobs(conversation), job)
 if not has_turn then return {'OK'} end
--- What its request brought along stands in front of its prompt.
--- (The history limit may have taken some of it.)
+-- What its request brought along precedes its prompt, as far as the history limit has left it.
 local begin = int(math.max(number - (f.brought or 0), c[1]))
 if c[3] and tonumber(begin) <= tonumber(c[3]) then
-  -- It was the first of a conversation that it began.
+  -- It was the first turn of a conversation that it started.
   drop(conversation, arg.owner)
   return {'OK'}
 end

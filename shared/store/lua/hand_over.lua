@@ -1,8 +1,8 @@
--- A worker that stops gives its turn back: it keeps its place in the queue, no attempt is charged, and
--- a worker is woken at once. Answers OK · FENCED
+-- A stopping worker gives its turn back: the turn keeps its place in the queue, no attempt is charged, and a worker
+-- is woken at once. Answers OK · FENCED
 local job = arg.job
 local f = job_fields(job, 'token', 'owner', 'sequence', 'permit')
-if f.token ~= arg.token then return 'FENCED' end
+if f.token ~= arg.fence then return 'FENCED' end
 redis.call('HSET', key.job(job), 'status', 'queued')
 redis.call('ZADD', key.waiting(f.owner), f.sequence, job)
 make_ready(job, f.owner, f.sequence)

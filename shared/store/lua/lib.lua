@@ -1,17 +1,18 @@
--- What the scripts share. Python puts the key table before it (shared/store/keys.py): `ns`, `key`, `group`.
+-- What the scripts share. Python puts constants before it (`prelude` in shared/store/scripts.py): the key names as
+-- `key`, and `ns`, `group`, `default_owner`, `ended`.
 --
--- Every script is called with the namespace in ARGV[1] and named arguments behind it, and opens with
--- everything that can refuse; then come writes that Redis may deny when memory is short, the first of
--- them before anything else is changed, and acknowledgements last. Ids pass through as strings: Lua's
--- numbers would garble the larger ones. JSON is built in Python and opaque here.
+-- Every script is called with the namespace in ARGV[1], followed by named arguments. It starts with everything that can
+-- refuse. Then come writes that Redis may deny when memory is short, the first of them before anything else has
+-- changed; acknowledgements come last. Ids stay strings, as Lua's numbers would garble large ones. JSON is built in
+-- Python and opaque here.
 
--- What is left of the request of a turn whose text is gone.
+-- What remains of a request whose text was deleted.
 local no_request = '{"prompt":""}'
 
 local arg = {}
 for i = 2, #ARGV, 2 do arg[ARGV[i]] = ARGV[i + 1] end
 
--- Milliseconds since the epoch; a script happens at one moment.
+-- Milliseconds since the epoch, the same throughout a script.
 local moment
 local function now_ms()
   if not moment then
@@ -21,8 +22,8 @@ local function now_ms()
   return moment
 end
 
--- Whether the server's clock is not where its caller, whose own clock cannot be set, expects it: it was
--- stepped, and what is stored says nothing until it has moved along (shift.lua).
+-- Whether the server's clock was stepped: it is not where the caller, by a clock that nobody can set, expects it.
+-- Stored times mean nothing until they have been shifted (shift.lua).
 local function clock_is_off()
   return arg.earliest and (now_ms() < tonumber(arg.earliest) or now_ms() > tonumber(arg.latest))
 end
@@ -40,35 +41,34 @@ local function job_fields(job, ...)
   return fields
 end
 
--- Append an event to the job's log and ring with it: the job's own doorbell, for whoever watches it,
--- and, at the end, the inbox of the API process that submitted it. What is published may be more than
--- what is logged: a terminal event's data stand in the job already, and are stored once.
-local ends = {completed = true, failed = true, cancelled = true}
--- Not for clients are the token ids of a piece (`i`) and the model of a start (`m`).
-local function emit(job, kind, logged, published, extra, value)
+-- Append an event to the job's log and publish it: on the job's own channel and, for a terminal event, to the inbox of
+-- the API process that submitted the job. `published` may be more than `logged`: a terminal event's data are in the
+-- job already, and are stored once. `extra` is a field of the log alone: a piece's token ids (`i`), or the model of a
+-- start (`m`).
+local function publish(job, kind, logged, published, extra, value)
   local id
   if extra then
     id = redis.call('XADD', key.events(job), '*', 'e', kind, 'd', logged, extra, value)
   else
     id = redis.call('XADD', key.events(job), '*', 'e', kind, 'd', logged)
   end
-  local ring = job .. ' ' .. id .. ' ' .. kind .. ' ' .. (published or logged)
-  redis.call('PUBLISH', key.doorbell(job), ring)
-  if ends[kind] then
+  local message = job .. ' ' .. id .. ' ' .. kind .. ' ' .. (published or logged)
+  redis.call('PUBLISH', key.doorbell(job), message)
+  if ended[kind] then
     redis.call('HSET', key.job(job), 'last_event', id)
     local api = redis.call('HGET', key.job(job), 'api')
-    if api then redis.call('PUBLISH', key.inbox(api), ring) end
+    if api then redis.call('PUBLISH', key.inbox(api), message) end
   end
 end
 
--- The virtual time at which an owner with nothing ready would join: that of the turn served last, so that
--- idling earns no credit; or its own, if it has been served since, so that coming back does not either.
+-- The virtual time at which an owner with nothing ready would join: that of the turn served last, as idling earns no
+-- credit; or the owner's own if that is later, as leaving and coming back earns none either.
 local function joining_time(owner)
   return math.max(tonumber(redis.call('GET', key.clock) or 0),
     tonumber(redis.call('HGET', key.tags, owner) or 0))
 end
 
--- Let a turn start: into its owner's queue, at the place of its acceptance, and wake one worker.
+-- Let a turn start: put it into its owner's queue, by its sequence, and wake one worker.
 local function make_ready(job, owner, sequence)
   redis.call('ZADD', key.ready(owner), sequence, job)
   redis.call('ZADD', key.owners, 'NX', joining_time(owner), owner)
@@ -76,22 +76,22 @@ local function make_ready(job, owner, sequence)
   redis.call('XADD', key.permits, '*', 'j', job)
 end
 
--- Give a permit back: acknowledged and gone, and no longer bound to a turn.
+-- Delete a permit: acknowledged, and no longer bound to a turn.
 local function free_permit(permit)
   redis.call('XACK', key.permits, group, permit)
   redis.call('XDEL', key.permits, permit)
   redis.call('HDEL', key.claims, permit)
 end
 
--- The next turn to start, of the owner with the smallest virtual time; false if none waits.
+-- The next turn to start: that of the owner with the smallest virtual time; false if none is ready.
 local function next_ready()
   local owner = redis.call('ZRANGE', key.owners, 0, 0)[1]
   if not owner then return false end
   return redis.call('ZRANGE', key.ready(owner), 0, 0)[1]
 end
 
--- A turn waits no longer: out of its owner's queue, whose virtual time grows by what it cost; one that costs
--- something is being served. An owner with nothing left is idle, and its time is remembered.
+-- Take a turn out of its owner's queue and add `cost` to the owner's virtual time: 1 if the turn is served, 0 if it has
+-- ended. The time of an owner with nothing left is remembered.
 local function leave_queue(job, owner, cost)
   if redis.call('ZREM', key.ready(owner), job) == 0 then return end
   local time = redis.call('ZSCORE', key.owners, owner) or '0'
@@ -104,9 +104,8 @@ local function leave_queue(job, owner, cost)
   end
 end
 
--- How often turns start: `ms` between two starts while turns wait for a free slot (nil if that was never
--- measured), `since` the last one. Slots become free in bursts, so that single intervals say little: it is
--- the mean over the last twenty or so.
+-- How often turns start: `ms` between two starts while turns wait for a free slot (nil if never measured), and `since`
+-- the last start. It is the mean of about twenty intervals: slots become free in bursts.
 local known_pace
 local function pace()
   if not known_pace then
@@ -116,8 +115,8 @@ local function pace()
   return known_pace
 end
 
--- A turn starts. The interval before it counts only if turns could have started all along; otherwise it
--- says how seldom somebody asks.
+-- Measure the pace when a turn starts. The interval before it counts only if turns were ready all the time; otherwise it
+-- shows how rarely prompts come.
 local function keep_pace()
   local f = redis.call('HMGET', key.pace, 'last', 'busy', 'time', 'starts')
   if f[2] == '1' then
@@ -127,7 +126,7 @@ local function keep_pace()
   redis.call('HSET', key.pace, 'last', int(now_ms()), 'busy', redis.call('EXISTS', key.owners))
 end
 
--- Owners with ready turns: name, virtual time, how many of their turns wait. Read once in a script.
+-- Owners with ready turns: name, virtual time, number of waiting turns. Read once in a script.
 local known_owners
 local function owners()
   if not known_owners then
@@ -141,8 +140,8 @@ local function owners()
   return known_owners
 end
 
--- How many turns of other owners start before the one that has `rank` of its own owner's in front of it:
--- each start makes its owner's virtual time one larger, and the smallest is served next.
+-- How many turns of other owners start before the turn with `rank` turns of its own owner before it. Each start adds 1
+-- to its owner's virtual time, and the owner with the smallest is served next.
 local function others_before(owner, rank)
   local mine, count = nil, 0
   for _, other in ipairs(owners()) do
@@ -160,8 +159,8 @@ local function others_before(owner, rank)
   return count
 end
 
--- A turn's place in the queue, from 1, and the milliseconds until it starts at the present pace; false
--- if it does not wait.
+-- A turn's position in the queue, from 1, and the milliseconds until it starts at the present pace; false if it does
+-- not wait.
 local function place(job, owner)
   local rank = redis.call('ZRANK', key.waiting(owner), job)
   if not rank then return false end
@@ -171,7 +170,7 @@ local function place(job, owner)
   return position, math.max(0, math.floor(position * ms - math.min(since, ms)))
 end
 
--- An owner has used so many tokens today.
+-- Add to the tokens that an owner has used today.
 local function use_tokens(owner, tokens)
   if owner == default_owner or tonumber(tokens) == 0 then return end
   local usage = key.usage(owner .. ':' .. day())
@@ -179,9 +178,9 @@ local function use_tokens(owner, tokens)
   redis.call('PEXPIRE', usage, 2 * DAY_MS)
 end
 
--- The first of an owner's limits that is reached: {which, how much it allows, milliseconds until some of it is
--- free}; or false, and until when its prompts of a minute are then used. Each costs its share of a minute; a
--- whole minute may be owed. (More is owed only if the clock was set back.)
+-- The first limit that an owner has reached: {which, how much it allows, milliseconds until some of it is free}. If
+-- there is none: false, and the time until which this prompt uses up the rate. Each prompt costs its share of a minute,
+-- and up to a whole minute may be owed; more is owed only if the clock was set back.
 local function limit_reached(owner)
   local now = now_ms()
   local until_ms = math.max(now, math.min(now + 60000, tonumber(redis.call('GET', key.rate(owner)) or now)))
@@ -206,8 +205,8 @@ local function limit_reached(owner)
   return false, until_ms
 end
 
--- What was accepted for an owner, who has used its minute until then: {OK, conversation, now}, and, if its prompts of a
--- minute are limited, what is left of them and the milliseconds until all of it is there again.
+-- Charge a prompt to the owner's rate, and answer {OK, conversation, now}; with a limit of prompts a minute also how
+-- many are left, and the milliseconds until all of them are available again.
 local function charge_minute(owner, until_ms, conversation)
   if not arg.rate_limit then return {'OK', conversation, int(now_ms())} end
   local owed = until_ms - now_ms()
@@ -215,7 +214,7 @@ local function charge_minute(owner, until_ms, conversation)
   return {'OK', conversation, int(now_ms()), int(math.floor((60000 - owed) * arg.rate_limit / 60000)), int(owed)}
 end
 
--- The message at a number of a conversation is the prompt of this job.
+-- Whether the message with this number is the prompt of this job.
 local function stands(conversation, number, job)
   local first = redis.call('HGET', key.conversation(conversation), 'first')
   if not first or tonumber(number) < tonumber(first) then return false end
@@ -225,8 +224,7 @@ end
 
 local function is_reply(message) return string.find(message, '"r":"a"', 1, true) ~= nil end
 
--- How many replies stand from an index of a conversation's list on. (In blocks: all at once would take their place in
--- memory a second time.)
+-- How many replies a conversation's list has from an index on. Read in blocks, to save memory.
 local function replies_from(conversation, index)
   local count = 0
   for from = index, redis.call('LLEN', key.messages(conversation)) - 1, 100 do
@@ -237,22 +235,22 @@ local function replies_from(conversation, index)
   return count
 end
 
--- Whether the message at an index of a conversation's list is the first of a turn: none, or a reply, stands before it,
--- and it is none. (An edit can leave several prompts in a row.)
+-- Whether the message at an index of a conversation's list is the first of a turn: not a reply, and the first message or
+-- preceded by a reply. An edit can leave several prompts in a row.
 local function begins_turn(conversation, index)
   if index <= 0 then return true end
   local two = redis.call('LRANGE', key.messages(conversation), index - 1, index)
   return not two[2] or (is_reply(two[1]) and not is_reply(two[2]))
 end
 
--- The first number from `number` on at which a turn begins; `first` is that of the list's first message.
+-- The first number from `number` on at which a turn begins; `first` is the number of the list's first message.
 local function turn_from(conversation, first, number)
   while not begins_turn(conversation, number - first) do number = number + 1 end
   return number
 end
 
--- Of a conversation that starts at `first`, `history_limit` messages stay, and everything from `offset` on, which the
--- window may show. Whole turns go.
+-- Apply `history_limit` to a conversation that starts at `first`. Whole turns are removed, and none from `offset` on,
+-- which the window may show.
 local function keep_limit(conversation, first, offset)
   local cut = redis.call('LLEN', key.messages(conversation)) - arg.history_limit
   if tonumber(arg.history_limit) <= 0 or cut <= 0 or offset <= first then return end
@@ -261,14 +259,14 @@ local function keep_limit(conversation, first, offset)
   redis.call('HSET', key.conversation(conversation), 'first', int(first + cut))
 end
 
--- The most messages that a window can show: none takes less of it than four tokens, scaffold included.
--- Workers say how large it is; until one has, what the process that asks takes it for (`arg.window`).
+-- The most messages that a window can show: each takes at least four tokens, scaffold included. Workers report the
+-- window; until one has, it is what the caller assumes (`arg.window`).
 local function reach()
   return math.floor(tonumber(redis.call('GET', key.window) or arg.window) / 4)
 end
 
--- Add the messages that a client brings without a turn: `messages` of them, message1, message2, … The first `opening`
--- ones are instructions: in an empty conversation they become its context (`instructions`). Returns their bytes.
+-- Add messages without a turn: `messages` of them, message1, message2, … The first `opening` ones are instructions; in
+-- an empty conversation they become its context (`instructions`). Returns the number of bytes.
 local function add_messages(conversation)
   local name, list = key.conversation(conversation), key.messages(conversation)
   local c = redis.call('HMGET', name, 'next', 'context', 'turns', 'first', 'offset')
@@ -284,7 +282,7 @@ local function add_messages(conversation)
     if is_reply(message) then turns = turns + 1 end
     number, bytes = number + 1, bytes + #message
   end
-  -- Only a turn's end moves the window: what could never be in it is passed over by now.
+  -- Otherwise only a commit moves the window's offset: skip what could never be in the window.
   local first, offset = tonumber(c[4]), tonumber(c[5])
   if number - reach() > offset then offset = turn_from(conversation, first, math.max(first, number - reach())) end
   redis.call('HSET', name, 'next', int(number), 'turns', int(turns), 'offset', int(offset))
@@ -292,7 +290,7 @@ local function add_messages(conversation)
   return bytes
 end
 
--- A conversation goes. Of the copies that know of each other (`family`) a last one alone is none.
+-- Delete a conversation. A `family` of copies that has one member left is deleted, too.
 local function drop(conversation, owner)
   local family = redis.call('HGET', key.conversation(conversation), 'family')
   redis.call('DEL', key.conversation(conversation), key.messages(conversation),
@@ -307,8 +305,8 @@ local function drop(conversation, owner)
   redis.call('DEL', key.family(family))
 end
 
--- What a job says of its course stays, what was generated goes. (Deleted one by one, entries of a stream would
--- still take their place in it.)
+-- Delete generated text from a job's log and keep the other events. The log is rebuilt, as deleted entries of a stream
+-- would still take memory.
 local function forget_text(job)
   local log = redis.call('XRANGE', key.events(job), '-', '+')
   local ttl = redis.call('PTTL', key.events(job))
@@ -319,7 +317,7 @@ local function forget_text(job)
   if ttl > 0 then redis.call('PEXPIRE', key.events(job), ttl) end
 end
 
--- Tokens that an ended turn without a reply has cost its owner, who pays for those that it has not paid for yet.
+-- Charge the owner for the tokens of a turn that ended without a reply, less what was charged before.
 local function settle(job, owner, tokens)
   local paid = tonumber(redis.call('HGET', key.job(job), 'paid') or 0)
   if tonumber(tokens) <= paid then return end
@@ -327,9 +325,9 @@ local function settle(job, owner, tokens)
   use_tokens(owner, int(tokens - paid))
 end
 
--- Every end of a turn: its state and last event, its successor, its expiries, and everything that
--- kept its place. `f` holds the job's conversation, owner, permit and token. A turn without a reply leaves no
--- prompt (unless it is a response, which is asked for by itself), and no conversation that has none but such.
+-- End a turn: set its state, publish its last event, promote its successor, set expiries, and release all it held. `f`
+-- has the job's conversation, owner, permit and token. A turn without a reply leaves no prompt behind (unless it is a
+-- response, which can be fetched by id), and no conversation that consists of such turns only.
 local function finish(job, f, status, field, value, published)
   local conversation = f.conversation
   redis.call('HSET', key.job(job), 'status', status, 'finished', int(now_ms()),
@@ -338,7 +336,7 @@ local function finish(job, f, status, field, value, published)
   if own.stateless or (status ~= 'completed' and not own.response and own.request ~= '') then
     redis.call('HSET', key.job(job), 'request', no_request)
   end
-  emit(job, status, '', published)
+  publish(job, status, '', published)
   local was_head = redis.call('LINDEX', key.pending(conversation), 0) == job
   redis.call('LREM', key.pending(conversation), 1, job)
   local head = redis.call('LINDEX', key.pending(conversation), 0)
@@ -348,7 +346,7 @@ local function finish(job, f, status, field, value, published)
   end
   redis.call('PEXPIRE', key.job(job), arg.job_ttl_ms)
   redis.call('PEXPIRE', key.events(job), arg.events_ttl_ms)
-  -- Everything that the list names is gone by then.
+  -- By then everything in the list has expired.
   if not head then redis.call('PEXPIRE', key.jobs(conversation), arg.jobs_ttl_ms) end
   if not head and tonumber(arg.conversation_ttl_ms) > 0 then
     redis.call('PEXPIRE', key.conversation(conversation), arg.conversation_ttl_ms)
@@ -362,7 +360,7 @@ local function finish(job, f, status, field, value, published)
       redis.call('PEXPIRE', key.family(family), arg.conversation_ttl_ms)
     end
   end
-  -- A reply that is broken off shortly before its end was given nearly whole.
+  -- What was generated is charged: a reply cut short just before its end was delivered almost whole.
   if status ~= 'completed' then
     settle(job, f.owner, math.max(arg.spent or 0, (own.evaluated or 0) + (own.progress or 0)))
   end
@@ -374,14 +372,14 @@ local function finish(job, f, status, field, value, published)
   redis.call('DEL', key.lease(job))
   redis.call('HDEL', key.job(job), 'token', 'permit', 'worker', 'shielded', 'suspect')
   if own.stateless then
-    -- Nobody asks for it later.
+    -- It cannot be fetched later.
     drop(conversation, f.owner)
     redis.call('PEXPIRE', key.job(job), arg.events_ttl_ms)
     if status ~= 'completed' then forget_text(job) end
   elseif not head and status ~= 'completed' then
     local c = redis.call('HMGET', key.conversation(conversation), 'begun', 'next')
     if c[1] and tonumber(c[2]) <= tonumber(c[1]) then
-      -- None of its own turns ever completed.
+      -- None of its own turns has ever completed.
       for _, name in ipairs(redis.call('ZRANGE', key.jobs(conversation), 0, -1)) do
         if not redis.call('HGET', key.job(name), 'response') then forget_text(name) end
       end
@@ -390,8 +388,7 @@ local function finish(job, f, status, field, value, published)
   end
 end
 
--- A turn that has not ended is given up, and nothing that was said in it is kept. Its job tells for a while that it
--- was cancelled, to who waits for it.
+-- Cancel a turn that has not ended, and keep none of its text. For a while its job still reports that it was cancelled.
 local function abandon(job)
   local f = job_fields(job, 'token', 'owner', 'permit', 'conversation', 'worker')
   finish(job, f, 'cancelled', 'request', '', '{}')
@@ -400,9 +397,9 @@ local function abandon(job)
 end
 
 -- A conversation as a turn needs it: {context, next, offset, messages, turns}, or false if it is gone.
--- The messages are those from the window's offset on; in front of `replace_from`, if that lies before
--- the offset, at most `reach` of them, because the window then starts anew. `next` is the number
--- that the turn's prompt gets; `turns` how many have completed and stand before it.
+-- The messages are those from the window's offset on. If `replace_from` lies before the offset, the window starts
+-- again: then they are the last `reach` messages before `replace_from`. `next` is the number of the turn's prompt,
+-- `turns` the number of completed turns before it.
 local function view(conversation, replace_from)
   local f = redis.call('HMGET', key.conversation(conversation),
     'context', 'first', 'next', 'offset', 'turns')
@@ -423,7 +420,7 @@ local function view(conversation, replace_from)
   return {f[1], int(number), int(offset), messages, int(turns)}
 end
 
--- What a worker is told about a turn it holds: the job, and its conversation.
+-- What a worker gets with a turn: the job, and its conversation.
 local function claimed(job)
   local f = job_fields(job, 'permit', 'token', 'conversation', 'request', 'crashes', 'created',
     'started', 'deadline', 'replace_from', 'suspect')
@@ -432,8 +429,8 @@ local function claimed(job)
     view(f.conversation, f.replace_from)}
 end
 
--- A worker starts, or goes on with, a turn: a new token fences everybody who held it before. The turn is
--- shielded (shield.lua) if that worker tests a suspect just now.
+-- A worker starts or resumes a turn. The new fencing token shuts out every worker that held the turn before. The turn is
+-- shielded (shield.lua) if the worker is testing a suspect.
 local function start(job, permit)
   local starts = redis.call('HINCRBY', key.job(job), 'starts', 1)
   local token = starts .. ':' .. arg.nonce
@@ -445,6 +442,6 @@ local function start(job, permit)
   redis.call('SET', key.lease(job), arg.worker, 'PX', arg.lease_ms)
   local attempt = int(redis.call('HGET', key.job(job), 'crashes') + 1)
   local data = '{"attempt":' .. attempt .. '}'
-  emit(job, starts == 1 and 'started' or 'resumed', data, data, 'm', arg.model or '')
+  publish(job, starts == 1 and 'started' or 'resumed', data, data, 'm', arg.model or '')
   return claimed(job)
 end

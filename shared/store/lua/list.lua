@@ -1,9 +1,9 @@
--- An owner's conversations, the newest first, `limit` of them behind the place named by `before`: when the last one was
--- made, and its id, which need not be there any more. Each is {id, context, created, updated, turns, tokens, window,
--- pending}; with them comes the `before` of the next page, or ''. Those that have expired are forgotten on the way.
+-- An owner's conversations, newest first: `limit` of them after the position `before` (the creation time and id of the
+-- last one seen, which may have been deleted). Each is {id, context, created, updated, turns, tokens, window, pending};
+-- the second value is the `before` of the next page, or ''. Expired ones are removed from the index on the way.
 local owned, found = key.owned(arg.owner), {}
 
--- How many conversations are as new as that place, or newer.
+-- How many conversations are at that position, or newer.
 local function number_above(created, conversation)
   local count = redis.call('ZCOUNT', owned, '(' .. created, '+inf')
   for _, twin in ipairs(redis.call('ZRANGEBYSCORE', owned, created, created)) do
@@ -15,7 +15,7 @@ end
 local at = 0
 if arg.before then
   local created = arg.created or redis.call('ZSCORE', owned, arg.before)
-  -- An id alone says nothing about its place once it is gone.
+  -- An id alone has no position once its conversation is gone.
   if not created then return {found, ''} end
   at = number_above(created, arg.before)
 end

@@ -1,6 +1,6 @@
--- Messages numbered below `before` (all for 0), the newest `limit` of them: {number before which the
--- next page ends, or 0 if there is none; number of the first message; messages}. The message in front of
--- them is there, too: it may be the prompt of the first. False if the conversation is not there.
+-- The newest `limit` messages numbered below `before` (0: no bound): {the `before` of the next page, or 0; number of
+-- the first message; messages}. The message before them is included: it may be the prompt of the first.
+-- False if there is no such conversation.
 local f = redis.call('HMGET', key.conversation(arg.conversation), 'owner', 'first', 'next')
 if f[1] ~= arg.owner then return false end
 local first, before = tonumber(f[2]), tonumber(f[3])

@@ -1,5 +1,5 @@
--- The places of turns in the queue: for each of `jobs` (between spaces) {position, milliseconds until it
--- starts}, or false if it does not wait.
+-- The places of turns in the queue: for each of `jobs` (separated by spaces) {position, milliseconds until it starts},
+-- or false if it does not wait.
 local places = {}
 for job in string.gmatch(arg.jobs, '%S+') do
   local owner = redis.call('HGET', key.job(job), 'owner')

@@ -1,11 +1,12 @@
--- Take over one turn of a worker that is gone: its permit has been idle for a lease, and its lease ran
--- out. Ownership moves only here, after everything that can refuse. Its worker may have died of this turn:
--- it is suspected, unless it was shielded, because only another one was being evaluated there.
--- Answers {CLAIMED, …} · {FREED} (a turn ended, or a permit was nobody's: look again) · {NOTHING} · {OFF} (the clock)
+-- Take over one turn of a lost worker: its permit has been idle for the length of a lease, and its lease has expired.
+-- Ownership changes only here, after everything that can refuse. The turn may have killed its worker, so it becomes a
+-- suspect, unless it was shielded because only another turn was being evaluated.
+-- Answers {CLAIMED, …} · {LOST} (it had crashed too many workers, so it was ended) · {FREED} (a permit without a turn
+-- was deleted: call again) · {NOTHING} · {OFF} (the clock was stepped)
 if clock_is_off() then return {'OFF'} end
 local own = redis.call('XPENDING', key.permits, group, '-', '+', 1000, arg.worker)
 for _, entry in ipairs(own) do
-  -- The answer was lost, and we are asked again.
+  -- A repetition: the answer was lost.
   local job = redis.call('HGET', key.claims, entry[1])
   local token = job and redis.call('HGET', key.job(job), 'token') or ''
   if string.sub(token or '', -#arg.nonce) == arg.nonce then return claimed(job) end
@@ -15,7 +16,7 @@ for _, entry in ipairs(idle) do
   local permit = entry[1]
   local job = redis.call('HGET', key.claims, permit)
   if not job then
-    -- Read, but never claimed: the turn it stood for still waits. A fresh permit wakes a worker.
+    -- Read, but never claimed: its turn still waits. A new permit wakes a worker.
     redis.call('XADD', key.permits, '*', 'j', '')
     free_permit(permit)
     return {'FREED'}

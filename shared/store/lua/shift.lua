@@ -1,7 +1,7 @@
--- The server's clock was stepped by `by` milliseconds, at most `since` milliseconds ago: every moment that is
--- stored of a turn under way moves along, so that it has the time left that it had. Whoever was alive then
--- gets a whole lease to be heard of. Every worker notices; it is done once, because `steps` is compared.
--- Answers OK · DONE (somebody else did it)
+-- The server's clock was stepped by `by` milliseconds, at most `since` milliseconds ago. Every stored time of a turn
+-- under way moves along, so that the turn has as much time left as before, and every live worker gets a whole lease to
+-- be heard of. Several workers notice the step; comparing `steps` makes sure that it is corrected once.
+-- Answers OK · DONE (another worker did it)
 if (redis.call('GET', key.steps) or '0') ~= arg.steps then return 'DONE' end
 redis.call('INCR', key.steps)
 local now, by, since = now_ms(), arg.by, tonumber(arg.since)
@@ -15,7 +15,7 @@ end
 for _, job in ipairs(redis.call('ZRANGE', key.open_jobs, 0, -1)) do
   local f = job_fields(job, 'status', 'created', 'worker')
   local created = tonumber(f.created)
-  -- Those that were accepted since the step were so by the new clock.
+  -- Turns accepted since the step have times by the new clock.
   if created and not (created >= now - since and created <= now) then
     move(key.job(job), 'created', 'started', 'deadline')
     redis.call('ZINCRBY', key.open_jobs, by, job)

@@ -1,5 +1,5 @@
--- A conversation as its owner sees it: {context, created, updated, turns, tokens, window, pending}, or
--- false if it is not there.
+-- A conversation as its owner sees it: {context, created, updated, turns, tokens, window, pending}; false if there is
+-- no such conversation.
 local f = redis.call('HMGET', key.conversation(arg.conversation),
   'owner', 'context', 'created', 'updated', 'turns', 'tokens', 'window')
 if f[1] ~= arg.owner then return false end

@@ -1,16 +1,22 @@
 -- Accept a prompt: one job, the last of its conversation's pending turns.
--- A repetition with the same job id changes nothing and answers as the first time; one with the same
--- idempotency key and body names the job that the first one made.
--- Behind the turn of another job (`behind`) it goes on in that one's conversation if nothing came later there;
--- else the new conversation gets everything up to that turn.
--- Answers {OK, conversation, created} · {SAME, job, conversation} · {REUSED} (the idempotency key with another
--- body) · {SPENT, job} (the idempotency key's job is gone: it ran, and is not run again) ·
--- {GONE} (no such conversation of this owner) · {TAKEN} (the new id exists) · {BUSY} ·
--- {REPLACE, next number} · {FULL, milliseconds until the next start} · {NO_WORKER} ·
--- {LIMIT, which of the owner's limits, how much it allows, milliseconds until some of it is free}
--- {UNKNOWN} (no such turn to go on behind) · {NO_REPLY, its status} (it has none, or none yet) ·
--- {REPLACED} (another turn stands in its place)
--- With a limit of prompts a minute OK tells what is left of it, too, and when all of it is there again.
+-- Repeating it with the same job id changes nothing and gives the same answer; repeating it with the same idempotency
+-- key and body names the first job. With `after`, the turn continues the conversation of that job if nothing came
+-- later there; otherwise the new conversation gets a copy of everything up to that job's turn.
+-- Answers
+--   {OK, conversation, created, …} (lib.lua, charge_minute)
+--   {SAME, job, conversation}      the job of this idempotency key
+--   {REUSED}                       the idempotency key was used with another body
+--   {SPENT, job}                   the idempotency key's job ran, and is not kept any more
+--   {GONE}                         this owner has no such conversation
+--   {TAKEN}                        the new conversation's id exists
+--   {BUSY}                         too many pending turns
+--   {REPLACE, next number}         `replace_from` is beyond the end
+--   {FULL, ms}                     the queue is full; milliseconds until the next start
+--   {NO_WORKER}
+--   {LIMIT, which, amount, ms}     a limit of the owner; milliseconds until some of it is free
+--   {UNKNOWN}                      no such turn to continue after
+--   {NO_REPLY, status}             that turn has no reply, or none yet
+--   {REPLACED}                     another turn has taken its place
 local job, conversation = arg.job, arg.conversation
 local accepted = redis.call('HMGET', key.job(job), 'conversation', 'created')
 if accepted[1] then return {'OK', accepted[1], accepted[2]} end
@@ -24,24 +30,24 @@ if arg.idempotency then
   end
 end
 
--- What has to be copied: {conversation, its first number, the number behind the last that is copied}.
+-- What is to be copied: {conversation, its first number, the number after the last message to copy}.
 local source
-if arg.behind then
-  local f = job_fields(arg.behind, 'status', 'owner', 'conversation', 'number', 'stateless', 'request')
+if arg.after then
+  local f = job_fields(arg.after, 'status', 'owner', 'conversation', 'number', 'stateless', 'request')
   if f.owner ~= arg.owner or f.stateless or f.request == '' then return {'UNKNOWN'} end
   if f.status ~= 'completed' then return {'NO_REPLY', f.status} end
   local c = redis.call('HMGET', key.conversation(f.conversation), 'first', 'next')
   if not c[1] or not f.number then return {'UNKNOWN'} end
-  -- An edit may have put another turn in its place, or in that of its reply.
-  if not stands(f.conversation, f.number, arg.behind) then return {'REPLACED'} end
+  -- An edit may have replaced the turn, or its reply.
+  if not stands(f.conversation, f.number, arg.after) then return {'REPLACED'} end
   local reply = redis.call('LINDEX', key.messages(f.conversation), f.number + 1 - c[1])
   if not reply or not is_reply(reply) then return {'REPLACED'} end
-  local first, behind = tonumber(c[1]), tonumber(f.number) + 2
-  local is_last = behind == tonumber(c[2]) and redis.call('LLEN', key.pending(f.conversation)) == 0
+  local first, stop = tonumber(c[1]), tonumber(f.number) + 2
+  local is_last = stop == tonumber(c[2]) and redis.call('LLEN', key.pending(f.conversation)) == 0
   if is_last and not arg.stateless then
     conversation = f.conversation
   else
-    source = {f.conversation, first, behind}
+    source = {f.conversation, first, stop}
   end
 end
 
@@ -55,8 +61,8 @@ end
 local pending = redis.call('LLEN', key.pending(conversation))
 if pending >= tonumber(arg.pending_limit) then return {'BUSY'} end
 if arg.replace_from then
-  -- Every turn before this one adds a prompt and a reply, and what it brings along; replacing the next
-  -- number is appending.
+  -- Every turn before this one adds a prompt, a reply and what it brings along. Replacing from the next number on
+  -- is appending.
   local next_number = (tonumber(known[2]) or 1) + 2 * pending
   for _, other in ipairs(redis.call('LRANGE', key.pending(conversation), 0, -1)) do
     next_number = next_number + (redis.call('HGET', key.job(other), 'brought') or 0)
@@ -89,18 +95,18 @@ if arg.new == '1' then
     'created', int(now), 'updated', int(now), 'first', '1', 'next', '1', 'begun', '1', 'offset', '1',
     'turns', '0', 'tokens', '0')
 elseif source then
-  local from, first, behind = source[1], source[2], source[3]
+  local from, first, stop = source[1], source[2], source[3]
   local f = redis.call('HMGET', key.conversation(from), 'context', 'offset', 'metadata', 'turns', 'family')
   redis.call('HSET', key.conversation(conversation), 'owner', arg.owner, 'context', f[1],
-    'created', int(now), 'updated', int(now), 'first', int(first), 'next', int(behind), 'begun', int(behind),
-    'offset', int(math.min(behind, turn_from(from, first, math.max(first, math.min(tonumber(f[2]), behind - reach()))))),
-    'turns', int(f[4] - replies_from(from, behind - first)), 'tokens', '0', 'metadata', f[3] or '{}')
-  for at = 0, behind - 1 - first, 100 do
-    local some = redis.call('LRANGE', key.messages(from), at, math.min(at + 99, behind - 1 - first))
-    redis.call('RPUSH', key.messages(conversation), unpack(some))
+    'created', int(now), 'updated', int(now), 'first', int(first), 'next', int(stop), 'begun', int(stop),
+    'offset', int(math.min(stop, turn_from(from, first, math.max(first, math.min(tonumber(f[2]), stop - reach()))))),
+    'turns', int(f[4] - replies_from(from, stop - first)), 'tokens', '0', 'metadata', f[3] or '{}')
+  for at = 0, stop - 1 - first, 100 do
+    local messages = redis.call('LRANGE', key.messages(from), at, math.min(at + 99, stop - 1 - first))
+    redis.call('RPUSH', key.messages(conversation), unpack(messages))
   end
   if not arg.stateless then
-    -- The same text stands in both from now on: neither is forgotten as long as the other is not.
+    -- Both contain the same text now: a response is not deleted as long as a copy has it (forget.lua).
     local family = f[5] or sequence
     redis.call('HSET', key.conversation(from), 'family', family)
     redis.call('HSET', key.conversation(conversation), 'family', family)
@@ -108,7 +114,7 @@ elseif source then
   end
 end
 if (arg.new == '1' or source) and arg.owner ~= default_owner and not arg.stateless then
-  -- The oldest may have expired.
+  -- The oldest ones may have expired.
   for _, oldest in ipairs(redis.call('ZRANGE', key.owned(arg.owner), 0, 2)) do
     if redis.call('EXISTS', key.conversation(oldest)) == 0 then
       redis.call('ZREM', key.owned(arg.owner), oldest)
@@ -125,11 +131,11 @@ if arg.idempotency then
   redis.call('HSET', key.idempotency(arg.idempotency), 'job', job, 'body', arg.body,
     'conversation', conversation)
   redis.call('PEXPIRE', key.idempotency(arg.idempotency), arg.idempotency_ms)
-  -- To be deleted with the conversation. It is no name of a job.
+  -- So that it is deleted with the conversation; "key …" is not a job id.
   redis.call('ZADD', key.jobs(conversation), int(now), 'key ' .. arg.idempotency)
 end
 local position, eta_ms = place(job, arg.owner)
-emit(job, 'queued', string.format('{"job":"%s","id":%s,"position":%d,"eta_seconds":%.1f}',
+publish(job, 'queued', string.format('{"job":"%s","id":%s,"position":%d,"eta_seconds":%.1f}',
   job, conversation, position, eta_ms / 1000))
 if pending == 0 then make_ready(job, arg.owner, sequence) end
 if arg.new ~= '1' then

@@ -1,6 +1,6 @@
--- Repair what a lost write or a lost server may have left: end turns past their deadline that wait or
--- that nobody holds any more, give every ready turn a permit, forget workers that are gone.
--- Answers {the number of turns it ended} · {OFF} (the clock)
+-- Repair what a lost write or a lost server may have left behind: end overdue turns that wait or that no worker holds,
+-- give every ready turn a permit, remove workers that are gone.
+-- Answers {number of turns it ended} · {OFF} (the clock was stepped)
 if clock_is_off() then return {'OFF'} end
 local ended = 0
 local late = redis.call('ZRANGEBYSCORE', key.open_jobs, '-inf', int(now_ms()), 'LIMIT', 0, 100)
