@@ -1,8 +1,8 @@
 """Everything that can go wrong, in one tree; `api/http/errors.py` translates it to HTTP.
 
 PalaverError
-├── ConfigError             a setting is wrong: the start stops
-├── Refused                 a prompt was not accepted, nothing was stored
+├── ConfigError             a setting is wrong: the process does not start
+├── Refused                 a prompt was not accepted; nothing was stored
 │   ├── NoSuchConversation
 │   ├── NoSuchTurn
 │   ├── TurnInProgress
@@ -16,9 +16,9 @@ PalaverError
 │   ├── ReadOnlyRedis
 │   ├── LimitReached
 │   └── NoWorker
-├── StillInUse              a response is not deleted: others stand on it
-├── OutcomeUnknown          Redis went away while a prompt was being accepted
-├── TaskEnded               a part of the process has ended, and so must the process
+├── StillInUse              a response is not deleted: others build on it
+├── OutcomeUnknown          Redis was lost while a prompt was being accepted
+├── TaskEnded               a background task has ended, so the process must end, too
 └── TurnFailed              an accepted turn ended without a reply
 """
 
@@ -34,10 +34,10 @@ _LIMIT_NAMES: Final = {
 _PERFECT: Final = {"failed": "failed", "cancelled": "been cancelled"}
 
 EX_CONFIG: Final = 78
-"""Exit status of a process that must not be started again as it is (sysexits.h)."""
+"""Exit status of a process that cannot start as it is configured (sysexits.h)."""
 
 EX_SOFTWARE: Final = 70
-"""Exit status of a process that gives up because a part of it failed, and may be started again."""
+"""Exit status of a process that gives up because a part of it failed; it may be restarted."""
 
 
 class PalaverError(Exception):
@@ -61,18 +61,20 @@ class NoSuchConversation(Refused):
 
 
 class NoSuchTurn(Refused):
-    """There is no such turn to go on behind, or it is not the caller's."""
+    """There is no such turn to continue after, or it is not the caller's."""
 
 
 class TurnInProgress(Refused):
-    """The turn to go on behind has not ended yet."""
+    """The turn to continue after has not ended yet."""
 
 
 class TurnWithoutReply(Refused):
-    """The turn to go on behind has ended without a reply: `status` is `failed` or `cancelled`."""
+    """The turn to continue after ended without a reply: `status` is `failed` or `cancelled`."""
 
     def __init__(self, status: str) -> None:
-        super().__init__(f"there is no reply to go on behind: that response has {_PERFECT[status]}")
+        super().__init__(
+            f"there is no reply to continue after: that response has {_PERFECT[status]}"
+        )
         self.status = status
 
 
@@ -81,19 +83,21 @@ class ConversationBusy(Refused):
 
 
 class InvalidReplaceFrom(Refused):
-    """`replace_from` lies behind the conversation's end.
+    """`replace_from` is beyond the conversation's end.
 
-    `next_number` is the number that the conversation's next message gets, once
-    every turn accepted so far has completed.
+    `next_number` is the number of the conversation's next message, once every turn accepted so
+    far has completed.
     """
 
     def __init__(self, next_number: int) -> None:
-        super().__init__(f"there is no message from here on: the next one is number {next_number}")
+        super().__init__(
+            f"there is no message with this number: the next one will be {next_number}"
+        )
         self.next_number = next_number
 
 
 class QueueFull(Refused):
-    """As many prompts wait as the queue takes; at this pace a place is free after `wait_s`."""
+    """The queue is full; at the present pace there is room after `wait_s` seconds."""
 
     def __init__(self, wait_s: float) -> None:
         super().__init__("the queue is full")
@@ -101,22 +105,22 @@ class QueueFull(Refused):
 
 
 class IdempotencyKeyReused(Refused):
-    """The idempotency key stands for another body."""
+    """The idempotency key was used with another body."""
 
 
 class IdempotencyKeySpent(Refused):
-    """The prompt of this idempotency key has run, and its job `job` is not kept any more."""
+    """The prompt of this idempotency key has run, and its job `job` is no longer kept."""
 
     def __init__(self, job_id: str) -> None:
         super().__init__(
-            "the prompt was run under this key, and its job is not kept any more; it is not run "
-            "again: use another key for that"
+            "the prompt was run under this key, and its job is no longer kept; use another key to "
+            "run it again"
         )
         self.job = job_id
 
 
 class MemoryShort(Refused):
-    """Redis has only the room left that turns under way need, in memory or on its disk."""
+    """Redis has only as much memory or disk left as the turns under way need."""
 
 
 class ReadOnlyRedis(Refused):
@@ -124,7 +128,7 @@ class ReadOnlyRedis(Refused):
 
 
 class LimitReached(Refused):
-    """The owner has used what it may; some of it is free again after `wait_s`.
+    """The owner has reached a limit; some of it is free again after `wait_s` seconds.
 
     `kind` is `requests`, `in_flight`, `queued` or `tokens`; `limit` how many are allowed.
     """
@@ -137,21 +141,21 @@ class LimitReached(Refused):
 
 
 class NoWorker(Refused):
-    """No worker has been heard of for too long."""
+    """No worker has been heard from for too long."""
 
 
 class StillInUse(PalaverError):
-    """A response stays: in `conversation` something stands on it."""
+    """A response is not deleted: something in `conversation` builds on it."""
 
     def __init__(self, conversation_id: str) -> None:
         super().__init__(
-            "later turns or copies stand on this response: delete those first, or the conversation"
+            "later turns or copies build on this response: delete those first, or the conversation"
         )
         self.conversation = conversation_id
 
 
 class OutcomeUnknown(PalaverError):
-    """Redis went away while a prompt was being accepted: `job` may exist or not."""
+    """Redis was lost while a prompt was being accepted: `job` may exist or not."""
 
     def __init__(self, job_id: str) -> None:
         super().__init__("the connection to Redis was lost while the prompt was being accepted")
@@ -159,7 +163,7 @@ class OutcomeUnknown(PalaverError):
 
 
 class TaskEnded(PalaverError):
-    """A task that runs as long as its process has ended; why is its cause."""
+    """A task that should run as long as its process has ended; `__cause__` says why."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"the task {name!r} has ended")
@@ -167,13 +171,13 @@ class TaskEnded(PalaverError):
 
 
 class TurnFailed(PalaverError):
-    """An accepted turn ends without a reply. `code` is the machine-readable reason."""
+    """An accepted turn ends without a reply; `code` is the machine-readable reason."""
 
     code: ClassVar[str] = "generation_failed"
 
     @property
     def details(self) -> dict[str, int]:
-        """Numbers that go into the problem object beside `code` and `detail`."""
+        """Numbers in the problem object, besides `code` and `detail`."""
         return {}
 
 
@@ -205,14 +209,14 @@ class ConversationTooLong(ContextLengthExceeded):
     @classmethod
     def _describe(cls, prompt_tokens: int, budget: int) -> str:
         return (
-            f"the conversation, of which {prompt_tokens} tokens were looked at, does not fit the "
-            f"window of {budget} tokens with room for a reply; with truncation auto its oldest "
-            "turns are left out"
+            f"the conversation, at least {prompt_tokens} tokens, does not fit the window of "
+            f"{budget} tokens with room for a reply; with truncation auto its oldest turns are "
+            "left out"
         )
 
 
 class UnusableOptions(TurnFailed):
-    """The reply was to follow something that cannot be followed."""
+    """The reply was to follow a schema or a bias that cannot be used."""
 
     code = "unusable_options"
 

@@ -107,13 +107,13 @@ PROBLEMS: Final[dict[str, Described]] = {
     "response_in_use": _problem(
         409,
         "Later turns of the conversation build on this response.",
-        "later turns or copies stand on this response: delete those first, or the conversation",
+        "later turns or copies build on this response: delete those first, or the conversation",
         conversation="conv_8543490280686788",
     ),
     "idempotency_key_spent": _problem(
         410,
         "The prompt sent under this idempotency key has run, and its job is no longer kept.",
-        "the prompt was run under this key, and its job is not kept any more",
+        "the prompt was run under this key, and its job is no longer kept",
         job=_JOB,
     ),
     "body_too_large": _problem(
@@ -156,12 +156,12 @@ PROBLEMS: Final[dict[str, Described]] = {
     "previous_response_failed": _problem(
         422,
         "`previous_response_id` names a response that failed.",
-        "there is no reply to go on behind: that response has failed",
+        "there is no reply to continue after: that response has failed",
     ),
     "previous_response_cancelled": _problem(
         422,
         "`previous_response_id` names a response that was cancelled.",
-        "there is no reply to go on behind: that response has been cancelled",
+        "there is no reply to continue after: that response has been cancelled",
     ),
     "too_many_misses": _problem(
         429,

@@ -1,4 +1,4 @@
-"""What must be right before anything is kept on a Redis server: the server, and who works there."""
+"""Checks before a Redis server is used: the server itself, and the workers that use it."""
 
 import asyncio
 import contextlib
@@ -20,7 +20,7 @@ from shared.wire.other_worker import OtherWorker
 log = logging.getLogger(__name__)
 
 SCHEMA: Final = "1"
-"""Changes when a version could not read what another one wrote."""
+"""Changes when one version cannot read what another one wrote."""
 
 OLDEST_SERVER: Final = (6, 2)
 
@@ -32,13 +32,13 @@ _FAILOVER_S: Final = 10.0
 async def until_usable(
     redis: Redis, keys: Keys, settings: Settings, stopping: asyncio.Event
 ) -> bool:
-    """Return when the server answers and has passed `check_server`; what passes is waited for.
+    """Return when the server answers and has passed `check_server`; passing trouble is waited out.
 
     Returns:
-        False if we were told to stop before.
+        False if `stopping` was set before.
 
     Raises:
-        ConfigError: it refuses what we need, whenever it is asked.
+        ConfigError: it refuses what we need, and will go on refusing it.
     """
     since: float | None = None
     try:
@@ -63,7 +63,7 @@ async def until_usable(
 
 @contextlib.contextmanager
 def refusals_end_the_start() -> Iterator[None]:
-    """What the server will refuse the next time, too, is a `ConfigError` within."""
+    """Turn refusals that repeating cannot change into a `ConfigError`."""
     try:
         yield
     except RedisError as error:
@@ -80,14 +80,14 @@ async def until_alike(
     context_length: int,
     stopping: asyncio.Event,
 ) -> bool:
-    """Wait until no living worker has another model or window; False if told to stop before.
+    """Wait until no live worker has another model or window; False if `stopping` was set before.
 
     Args:
-        find: returns one that has.
+        find: returns such a worker, if there is one.
         context_length: our own `PALAVER_CONTEXT_LENGTH`.
 
     Raises:
-        ConfigError: one has, and goes on living.
+        ConfigError: such a worker stays alive.
     """
     deadline: float | None = None
     while not stopping.is_set():
@@ -95,7 +95,7 @@ async def until_alike(
         if other is None:
             return True
         if deadline is None:
-            # It may be gone already, and not yet forgotten.
+            # It may have ended, and still count as alive.
             deadline = time.monotonic() + other.known_for_s + _ASK_AGAIN_S
             log.warning("%s: waiting", other.described(context_length))
         elif time.monotonic() > deadline:
@@ -109,9 +109,9 @@ async def until_alike(
 
 
 async def check_server(redis: Redis, keys: Keys, settings: Settings) -> None:
-    """See that the server keeps what it is given, and that what it holds is ours to read.
+    """Check that the server keeps its data, and that we can read what it has.
 
-    Managed servers refuse CONFIG; INFO they all answer.
+    INFO is enough: managed servers refuse CONFIG.
 
     Raises:
         ConfigError: the server is too old, a part of a cluster, or would drop conversations, or
@@ -126,12 +126,12 @@ async def check_server(redis: Redis, keys: Keys, settings: Settings) -> None:
     _check_policy(str(info.get("maxmemory_policy", "noeviction")), settings)
     if not int(info.get("aof_enabled", 0)):
         log.warning(
-            "Redis keeps no append-only file: what was said since its last snapshot is lost when "
-            "it crashes (appendonly yes)"
+            "Redis has no append-only file: if it crashes, everything since its last snapshot is "
+            "lost (set appendonly yes)"
         )
     # Whether scripts are allowed.
     await Scripts(redis, keys, "silence").call("silence")
-    # Not written where it stands already: the start must succeed while memory is short, too.
+    # Written only if it is missing: the start must succeed while memory is short, too.
     found = await redis.get(keys.schema)
     if found is None:
         await redis.set(keys.schema, SCHEMA, nx=True)

@@ -1,9 +1,9 @@
-"""What workers ask of turns: the Python side of the scripts from `claim` to `sweep`.
+"""A turn from the workers' side: claim it, keep it alive, publish its reply, end it.
 
-A turn is submitted (`submissions.py`), becomes ready when it is its conversation's first, is
-claimed by a worker, publishes its pieces and ends exactly once. Each step is one atomic script.
-Every write carries the fence that came with the claim: a worker that was given up for dead, and
-whose turn another worker has, changes nothing any more.
+A submitted turn (`submissions.py`) becomes ready when it is the first of its conversation. A worker
+claims it, publishes its pieces and ends it exactly once. Each step is one atomic script. Every
+write carries the fence that came with the claim, so a worker that was declared lost can no longer
+change a turn that another worker has.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,7 +31,7 @@ _SCRIPTS: Final = (
 
 
 class Claims:
-    """Turns as workers see them: claimed, kept alive, published, ended or handed over.
+    """Claims turns, and writes what their workers have to say.
 
     Args:
         redis: decodes responses to `str`.
@@ -64,7 +64,7 @@ class Claims:
         }
 
     async def ensure_group(self) -> None:
-        """Make the permits stream and its consumer group, from the stream's beginning."""
+        """Create the permits stream and its consumer group, which reads it from the beginning."""
         try:
             await self._redis.xgroup_create(self._keys.permits, WORKER_GROUP, id="0", mkstream=True)
         except ResponseError as error:
@@ -76,8 +76,9 @@ class Claims:
     ) -> Claim | None:
         """Bind a permit to the next ready turn; None if there was nothing to start.
 
-        Repeating it with the same random `nonce` gives the same answer. `model` is the fingerprint
-        of what the worker runs; a turn that starts `shielded` is not evaluated yet (`shield`).
+        Repeating the call with the same random `nonce` gives the same answer. `model` is the
+        fingerprint of the worker's model; a turn that starts `shielded` is not evaluated yet
+        (`shield`).
         """
         answer = await self.clock.call(
             self._call,
@@ -93,7 +94,7 @@ class Claims:
         return decode_claim(answer) if answer[0] == "CLAIMED" else None
 
     async def return_permit(self, permit: str) -> None:
-        """Give back a permit that was read and not used: another worker is woken."""
+        """Give back a permit that was read and not used, which wakes another worker."""
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.xadd(self._keys.permits, {"j": ""})
             pipe.xack(self._keys.permits, WORKER_GROUP, permit)
@@ -109,10 +110,10 @@ class Claims:
         shielded: bool = False,
         on_lost: Callable[[], None] = lambda: None,
     ) -> Claim | None:
-        """Take over one turn whose worker is gone; None when there is none.
+        """Take over one turn whose worker is lost; None if there is none.
 
-        Arguments and repetition as of `claim`. A turn that has crashed its workers
-        `PALAVER_MAX_ATTEMPTS` times ends as failed, which `on_lost` is told.
+        Arguments and repetition are as in `claim`. A turn that has crashed its workers
+        `PALAVER_MAX_ATTEMPTS` times fails; `on_lost` is called for each.
         """
         while True:
             answer = await self.clock.call(
@@ -145,18 +146,18 @@ class Claims:
         return WriteOutcome(answer)
 
     async def lost(self, claims: Sequence[Claim]) -> list[Claim]:
-        """Those of a worker's claims whose token is no longer theirs."""
+        """The claims that are lost: another worker has the turn, or it has ended."""
         async with self._redis.pipeline(transaction=False) as pipe:
             for claim in claims:
                 pipe.hget(self._keys.job(claim.job_id), "token")
-            tokens = await pipe.execute()
-        return [c for c, token in zip(claims, tokens, strict=True) if token != c.fence]
+            fences = await pipe.execute()
+        return [claim for claim, fence in zip(claims, fences, strict=True) if fence != claim.fence]
 
     async def publish_all(self, publications: Sequence[Publication]) -> list[WriteOutcome]:
-        """Add a piece to each job's log and ring its doorbell."""
+        """Add a piece to each job's log and notify those who watch the job."""
         fields: dict[str, Any] = {"n": len(publications)}
         for i, publication in enumerate(publications, start=1):
-            said = {
+            arguments = {
                 "job": publication.job_id,
                 "fence": publication.fence,
                 "at": publication.at,
@@ -165,18 +166,18 @@ class Claims:
                 "prompt": publication.prompt_tokens,
                 **publication.piece.arguments(),
             }
-            fields |= {f"{name}{i}": value for name, value in said.items()}
-        return [WriteOutcome(one) for one in await self._call("publish", **fields)]
+            fields |= {f"{name}{i}": value for name, value in arguments.items()}
+        return [WriteOutcome(answer) for answer in await self._call("publish", **fields)]
 
     async def publish(self, claim: Claim, at: int, piece: PieceRecord) -> WriteOutcome:
-        """Add one piece; `at` is the number of token ids emitted before it, by all starts."""
+        """Publish one piece; `at` is the number of token ids published before it, by all starts."""
         (outcome,) = await self.publish_all(
             [Publication(job_id=claim.job_id, fence=claim.fence, at=at, piece=piece)]
         )
         return outcome
 
     async def published(self, claim: Claim) -> PublishedReply:
-        """Everything that earlier starts of this turn have emitted."""
+        """Everything that earlier starts of this turn have published."""
         texts: list[str] = []
         token_ids: list[int] = []
         models: set[str] = set()
@@ -195,9 +196,9 @@ class Claims:
     async def shield(
         self, claims: Sequence[Claim], *, on: bool, cleared: Claim | None = None
     ) -> None:
-        """Say of turns that they are not being evaluated, or that they may be again.
+        """Mark turns as not being evaluated, or as evaluated again.
 
-        A worker that dies meanwhile did not die of them. `cleared` is no suspect any more.
+        A worker that dies meanwhile did not die of them. `cleared` is no longer a suspect.
         """
         fields: dict[str, Any] = {"n": len(claims), "on": int(on)}
         for i, claim in enumerate(claims, start=1):
@@ -248,22 +249,22 @@ class Claims:
         return WriteOutcome(answer)
 
     async def settle(self, claim: Claim, spent: int) -> WriteOutcome:
-        """Tell what a turn cost that was ended elsewhere; a repetition costs nothing more."""
+        """Charge what a turn cost that was ended elsewhere; a repetition charges nothing more."""
         answer = await self._call("settle", job=claim.job_id, fence=claim.fence, spent=spent)
         return WriteOutcome(answer)
 
     async def hand_over(self, claim: Claim) -> WriteOutcome:
-        """Give the turn back, at its place in the queue, without charging an attempt."""
+        """Give the turn back: it keeps its place in the queue, and no attempt is charged."""
         return WriteOutcome(await self._call("hand_over", job=claim.job_id, fence=claim.fence))
 
     async def sweep(self) -> int:
-        """Repair what was lost; returns how many turns past their deadline were ended."""
+        """Repair what was lost; returns the number of overdue turns that were ended."""
         await self.clock.look()
         [ended] = await self.clock.call(self._call, "sweep", **self._ttls)
         return int(ended)
 
 
 def error_data(error: TurnFailed) -> bytes:
-    """A failed turn's event data."""
+    """The event data of a failed turn."""
     body = {"code": error.code, "detail": str(error), **error.details}
     return orjson.dumps({"error": body})

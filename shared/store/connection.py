@@ -29,7 +29,7 @@ from shared.trouble import Trouble
 log = logging.getLogger(__name__)
 
 trouble = Trouble(log, "Redis")
-"""Where all parts of a process tell that a call has failed, and will be repeated."""
+"""Where all parts of a process report calls that failed and will be repeated."""
 
 REDIS_UNAVAILABLE = (
     ConnectionError,
@@ -38,28 +38,28 @@ REDIS_UNAVAILABLE = (
     ReadOnlyError,
     builtins.ConnectionError,
 )
-"""What is raised while the server is gone, starting or failing over."""
+"""Raised while the server is gone, starting or failing over."""
 
 _PASSING = ("OOM", "MISCONF", "NOREPLICAS", "MASTERDOWN", "BUSY", "LOADING", "READONLY")
-"""First words of refusals that pass: memory or disk is short, a failover is under way."""
+"""First words of refusals that pass, such as those for lack of memory or during a failover."""
 
 _FIRST_PAUSE_S = 0.02
 _LONGEST_PAUSE_S = 1.0
 _CONNECT_TIMEOUT_S = 5.0
 _REPLY_TIMEOUT_S = 20.0
-"""Longer than the longest blocking read, so that only a dead connection runs into it."""
+"""Longer than the longest blocking read: only a dead connection runs into it."""
 _POOL_WAIT_S = 5.0
 
 
 def will_pass(error: Exception) -> bool:
-    """Whether the same call may succeed later without anybody changing it."""
+    """Whether the same call may succeed later."""
     if isinstance(error, (*REDIS_UNAVAILABLE, OutOfMemoryError)):
         return True
     return isinstance(error, ResponseError) and str(error).startswith(_PASSING)
 
 
 def is_refusal(error: BaseException) -> bool:
-    """Whether the server has answered, and will answer the same however often it is asked."""
+    """Whether the server has refused, and repeating the call cannot change that."""
     if isinstance(error.__cause__, RedisError):  # so it comes from a connection by a socket
         return is_refusal(error.__cause__)
     if isinstance(error, AuthenticationError):
@@ -68,15 +68,15 @@ def is_refusal(error: BaseException) -> bool:
 
 
 def refusal(error: BaseException) -> ConfigError:
-    """What keeps us from starting, in a sentence."""
+    """The refusal as an error that stops the start."""
     if isinstance(error.__cause__, RedisError):
         return refusal(error.__cause__)
     if isinstance(error, AuthenticationError):
         return ConfigError(f"REDIS_URL: the server refuses the credentials: {error}")
     if str(error).startswith(("MOVED", "ASK", "CLUSTERDOWN", "CROSSSLOT")):
         return ConfigError(
-            f"REDIS_URL: the server is part of a Redis Cluster ({error}); needed is a single "
-            "primary"
+            f"REDIS_URL: the server is part of a Redis Cluster ({error}); a single primary "
+            "is needed"
         )
     return ConfigError(f"REDIS_URL: the server refuses what Palaver needs: {error}")
 
@@ -85,7 +85,7 @@ def redis_url(settings: Settings) -> str:
     """`REDIS_URL`, or the embedded server's socket.
 
     Raises:
-        ConfigError: the socket's folder is not ours alone.
+        ConfigError: other users can use the socket's folder.
     """
     if settings.redis_url is not None:
         return settings.redis_url
@@ -101,7 +101,7 @@ def connect(settings: Settings, *, max_connections: int | None = None, **options
     (`sentinels://` uses TLS to the Sentinels and to the primary).
 
     Args:
-        max_connections: calls wait in turn for one of so many; None makes as many as are needed.
+        max_connections: most connections; calls wait in line for one. None sets no bound.
         options: of the pool and its connections, in place of ours.
     """
     options = {
@@ -109,7 +109,7 @@ def connect(settings: Settings, *, max_connections: int | None = None, **options
         "socket_connect_timeout": _CONNECT_TIMEOUT_S,
         "socket_timeout": _REPLY_TIMEOUT_S,
         "health_check_interval": 0,
-        # Not told: a server that refuses us would say so to this, and close.
+        # Not sent: a server that refuses us would already refuse this, and close.
         "lib_name": None,
         "lib_version": None,
         **options,
@@ -127,7 +127,7 @@ def connect(settings: Settings, *, max_connections: int | None = None, **options
             return _from_sentinel(url, pools[1], options)
         pool = pools[0].from_url(url, **options)
         pool.connection_class = cut(pool.connection_class)
-        # Options that do not exist are found only when a connection is made.
+        # Unknown options are detected only when a connection is made.
         pool.make_connection()  # type: ignore[no-untyped-call]
     except (ValueError, TypeError, RedisError) as error:
         raise ConfigError(f"REDIS_URL: {_without_secrets(error, url)}") from None
@@ -135,24 +135,24 @@ def connect(settings: Settings, *, max_connections: int | None = None, **options
 
 
 def _without_secrets(error: Exception, url: str) -> str:
-    """An error's text, unless it may quote a part of a password."""
+    """The error's text, unless it may contain a part of a password."""
     if "@" not in url and "password" not in url:
         return str(error)
     return (
-        "it cannot be read as an address; in user and password, # @ : / ? and % are written as %23 "
-        "%40 %3A %2F %3F and %25"
+        "not a valid address; in the user and the password, write # @ : / ? and % as %23 %40 %3A "
+        "%2F %3F and %25"
     )
 
 
 class _SentinelRedis(Redis):
-    """A client that closes its connections to the Sentinels, too."""
+    """A client that also closes its connections to the Sentinels."""
 
     watchers: Sentinel | None = None
 
     async def aclose(self, close_connection_pool: bool | None = None) -> None:
         await super().aclose(close_connection_pool)
-        for one in self.watchers.sentinels if self.watchers is not None else ():
-            await one.aclose(close_connection_pool=True)
+        for sentinel in self.watchers.sentinels if self.watchers is not None else ():
+            await sentinel.aclose(close_connection_pool=True)
 
 
 def _from_sentinel(url: str, pool: type[SentinelConnectionPool], options: dict[str, Any]) -> Redis:
@@ -173,7 +173,7 @@ def _from_sentinel(url: str, pool: type[SentinelConnectionPool], options: dict[s
     addresses = [_address(host) for host in hosts.split(",")]
     db = parse_qs(parts.query).get("db", ["0"])[0]
     if not db.isdigit():
-        raise ConfigError(f"REDIS_URL: db={db}: allowed is a number")
+        raise ConfigError(f"REDIS_URL: db={db} is not a number")
     sentinel = Sentinel(  # type: ignore[no-untyped-call]
         addresses, sentinel_kwargs=sentinel_options
     )
@@ -184,8 +184,8 @@ def _from_sentinel(url: str, pool: type[SentinelConnectionPool], options: dict[s
         db=int(db),
         **options,
     )
-    for one in (client, *sentinel.sentinels):
-        one.connection_pool.connection_class = cut(one.connection_pool.connection_class)
+    for each in (client, *sentinel.sentinels):
+        each.connection_pool.connection_class = cut(each.connection_pool.connection_class)
     client.watchers = sentinel
     return client
 
@@ -199,13 +199,13 @@ def _address(text: str) -> tuple[str, int]:
 
 
 async def wait_until_up(client: Redis, stopping: asyncio.Event) -> bool:
-    """Return when the server answers; says that it is being waited for.
+    """Return when the server answers; the wait is logged.
 
     Returns:
-        False if we were told to stop before it did.
+        False if `stopping` was set before.
 
     Raises:
-        ConfigError: the server answers, but refuses us.
+        ConfigError: the server refuses us.
     """
     pause_s = _FIRST_PAUSE_S
     try:

@@ -1,4 +1,4 @@
-"""Conversations as resources: shown, paged through, deleted."""
+"""Conversations: begun, extended, read, listed, deleted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,25 +24,25 @@ _FOR_RESPONSES: Final = ("forget", "begin", "append", "label")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """Some messages, oldest first, and the `before` of the page before them, or None."""
+    """Messages, oldest first, and the `before` of the page before them, or None."""
 
     messages: tuple[StoredMessage, ...]
     next: int | None
 
     def to_wire(self) -> dict[str, Any]:
-        return {"messages": [_message(one) for one in self.messages], "next": self.next}
+        return {"messages": [_message(message) for message in self.messages], "next": self.next}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Begun:
-    """A conversation that was given something, and what its owner has left."""
+    """A conversation that was begun or extended, and what its owner has left."""
 
     conversation_id: str
     allowance: Allowance | None
 
 
 class Conversations:
-    """Begins, reads and deletes; everything answers None or False for what is not this owner's."""
+    """Every method answers None or False for a conversation that is not this owner's."""
 
     def __init__(self, redis: Redis, keys: Keys, settings: Settings) -> None:
         self._call = Scripts(redis, keys, "show", "page", "delete", "list", *_FOR_RESPONSES).call
@@ -52,14 +52,14 @@ class Conversations:
 
     async def show(self, conversation_id: str, owner_id: str) -> dict[str, Any] | None:
         """The conversation object."""
-        found = await self._call("show", conversation=conversation_id, owner=owner_id)
-        return _conversation(conversation_id, *found) if found is not None else None
+        fields = await self._call("show", conversation=conversation_id, owner=owner_id)
+        return _conversation(conversation_id, *fields) if fields is not None else None
 
     async def forget_response(self, job_id: str, owner_id: str) -> bool:
-        """Remove a response: its job, its turn, and its conversation if it began that one.
+        """Delete a response: its job, its turn, and its conversation if the response began it.
 
         Raises:
-            StillInUse: something stands on it; nothing was removed.
+            StillInUse: something builds on it; nothing was deleted.
         """
         answer = await self._call("forget", job=job_id, owner=owner_id, **self._expiries)
         if answer[0] == "IN_USE":
@@ -74,9 +74,9 @@ class Conversations:
         batch: str,
         messages: Sequence[StoredMessage] = (),
     ) -> Begun | None:
-        """A conversation without a turn, which counts as a prompt; None if the id is taken.
+        """Create a conversation without a turn; None if the id is taken. It counts as a prompt.
 
-        Repeating it with the same `batch`, an id as of a job, is safe.
+        Repeating the call with the same `batch`, an id like a job's, is safe.
 
         Raises:
             LimitReached, QueueFull: nothing was stored.
@@ -105,9 +105,9 @@ class Conversations:
     async def add(
         self, conversation_id: str, caller: Caller, batch: str, messages: Sequence[StoredMessage]
     ) -> Begun:
-        """Add the messages of a batch without a turn, which counts as a prompt.
+        """Add the messages of a batch without a turn. It counts as a prompt.
 
-        Repeating it before anything else is added is safe.
+        Repeating the call is safe until something else is added.
 
         Raises:
             NoSuchConversation, ConversationBusy, LimitReached: nothing was stored.
@@ -129,45 +129,45 @@ class Conversations:
     async def label(
         self, conversation_id: str, owner_id: str, metadata: str | None = None
     ) -> tuple[int, str] | None:
-        """When it was made, in ms, and its metadata, which are replaced first if there are any."""
-        found = await self._call(
+        """Creation time, in ms, and metadata, which are replaced first if new ones are given."""
+        fields = await self._call(
             "label", conversation=conversation_id, owner=owner_id, metadata=metadata
         )
-        return None if found is None else (int(found[0]), found[1])
+        return None if fields is None else (int(fields[0]), fields[1])
 
     async def list(self, owner_id: str, limit: int, before: str | None) -> dict[str, Any]:
-        """The newest `limit` conversations of an owner, behind the place `before`.
+        """The newest `limit` conversations of an owner after the position `before`.
 
-        A place is when a conversation was made, and its id, with a hyphen between; it outlives the
-        conversation. An id alone is one only as long as the conversation exists: then none follow.
+        A position is a conversation's creation time and id, joined by a hyphen, and outlives the
+        conversation. An id alone is one only while the conversation exists; later nothing follows.
         """
         created, _, conversation = (before or "").rpartition("-")
-        found, more = await self._call(
+        rows, more = await self._call(
             "list",
             owner=owner_id,
             limit=limit,
             before=conversation or None,
             created=created or None,
         )
-        return {"conversations": [_conversation(*one) for one in found], "next": more or None}
+        return {"conversations": [_conversation(*row) for row in rows], "next": more or None}
 
     async def page(
         self, conversation_id: str, owner_id: str, limit: int, before: int
     ) -> Page | None:
         """The newest `limit` messages numbered below `before` (0: all)."""
-        found = await self._call(
+        answer = await self._call(
             "page", conversation=conversation_id, owner=owner_id, limit=limit, before=before
         )
-        if found is None:
+        if answer is None:
             return None
-        next_before, number, messages = found
-        # The one in front of them was read along.
+        next_before, number, messages = answer
+        # The message before them was read, too.
         return Page(
             messages=decode_messages(messages, int(number))[-limit:], next=int(next_before) or None
         )
 
     async def delete(self, conversation_id: str, owner_id: str) -> bool:
-        """Cancel its pending turns and remove everything of it."""
+        """Cancel its pending turns and delete everything that belongs to it."""
         answer = await self._call(
             "delete", conversation=conversation_id, owner=owner_id, **self._expiries
         )

@@ -17,7 +17,7 @@ class EventLog:
         self._keys = keys
 
     async def read(self, job_id: str, after: str | None = None) -> list[Event]:
-        """The job's events behind `after`, a log id; all of them for None.
+        """The job's events after the log id `after`; all of them for None.
 
         Once the log has expired, the outcome alone.
         """
@@ -28,7 +28,7 @@ class EventLog:
         if outcome is None or (after is not None and order(outcome.id) <= order(after)):
             return events
         if not events:
-            # The log has expired, or else the job has ended since we looked.
+            # The log has expired, or the job has ended since it was read.
             events = await self._logged(job_id, after)
         return [*events[:-1], outcome]
 
@@ -40,7 +40,7 @@ class EventLog:
         ]
 
     async def outcome(self, job_id: str) -> Event | None:
-        """The terminal event, rebuilt from the job, where its data are stored once."""
+        """The terminal event, rebuilt from the job, where its data are stored."""
         fields = await self._redis.hmget(  # type: ignore[misc]  # redis-py types both clients as one
             self._keys.job(job_id),
             ["status", "last_event", "conversation", "request", "result", "error"],

@@ -1,4 +1,4 @@
-"""Reading jobs: the state of a turn, as it is shown to clients."""
+"""Jobs as clients see them."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,7 @@ from shared.wire.timestamps import rfc3339
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobState:
-    """A job as its hash holds it; times in milliseconds since the epoch."""
+    """A job as its hash has it; times are in milliseconds since the epoch."""
 
     job_id: str
     owner_id: str
@@ -31,17 +31,17 @@ class JobState:
     error: str | None
     place: Place | None = None
     number: int | None = None
-    """Of its prompt in the conversation, once it has completed."""
+    """Number of its prompt in the conversation, once it has completed."""
     prompt_tokens: int = 0
-    """Once something of its reply was reported."""
+    """0 until a piece of its reply was published."""
     evaluated_tokens: int = 0
-    """Those of its prompt that were in no cache."""
+    """Tokens of its prompt that were in no cache."""
     reply_tokens: int = 0
-    """Those that were reported so far."""
+    """Tokens published so far."""
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing of it changes any more."""
+        """Whether it has reached its final status."""
         return self.status in ENDED
 
     def to_wire(self) -> dict[str, Any]:
@@ -69,7 +69,7 @@ class JobState:
 
 
 class Jobs:
-    """Looks jobs up."""
+    """Reads jobs by id."""
 
     def __init__(self, redis: Redis, keys: Keys, submissions: Submissions) -> None:
         self._redis = redis
@@ -85,7 +85,7 @@ class Jobs:
             return None
         place = None
         if fields["status"] == "queued":
-            # It may have started between the two look-ups: then it is the next.
+            # If it has started between the two reads, it was next.
             place = (await self._submissions.places([job_id]))[0] or Place(
                 position=1, eta_seconds=0.0
             )

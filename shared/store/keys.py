@@ -1,7 +1,6 @@
-"""Every key and channel name in Redis. Nothing else in the project spells one out.
+"""Every key and channel name in Redis; no other file spells one out.
 
-Python asks `Keys`; the Lua scripts get the same patterns as a table `key` of functions
-(`lua_table`), so that a name exists once.
+Python uses `Keys`; the Lua scripts get the same patterns as a table `key` (`lua_table`).
 """
 
 from typing import Final
@@ -9,54 +8,54 @@ from typing import Final
 from shared.wire.limits import DEFAULT_OWNER
 
 WORKER_GROUP: Final = "workers"
-"""Consumer group on the permits stream: all workers together."""
+"""Consumer group of all workers on the permits stream."""
 
 _PATTERNS: Final = {
-    # The format of everything below.
+    # Version of the format.
     "schema": "schema",
-    # How often the server's clock was stepped while turns were under way.
+    # How often the server's clock was stepped (shift.lua).
     "steps": "steps",
-    # Never written: what asks whether Redis would take a write.
+    # Never written: used to ask whether Redis accepts writes.
     "probe": "probe",
-    # One conversation: what it is, every message, the turns not yet ended, all jobs by time.
+    # One conversation: its state, its messages, its pending turns, all its jobs by time.
     "conversation": "conv:{}",
     "messages": "conv:{}:messages",
     "pending": "conv:{}:pending",
     "jobs": "conv:{}:jobs",
-    # Every turn that waits, per owner, by acceptance sequence: places in the queue.
+    # Turns that wait, per owner, by acceptance sequence; and how often turns start.
     "waiting": "waiting:{}",
     "pace": "pace",
-    # Who may start now: per owner, by acceptance sequence; owners by virtual time.
+    # Turns that may start now, per owner, by acceptance sequence; owners by virtual time.
     "ready": "ready:{}",
     "owners": "owners",
     # The virtual time of the turn served last; those of owners with nothing ready.
     "clock": "clock",
     "tags": "tags",
     "sequence": "sequence",
-    # What an owner uses: turns that have not ended; when it may ask next; tokens of a day; and
-    # its conversations by age, where they can be listed.
+    # What an owner uses: turns that have not ended, its request rate, tokens of a day; and its
+    # conversations by age, for lists.
     "open": "open:{}",
     "rate": "rate:{}",
     "usage": "usage:{}",
     "owned": "owned:{}",
-    # One stream entry per ready turn; who claimed which turn with which entry.
+    # One stream entry per ready turn; which entry is bound to which turn.
     "permits": "permits",
     "claims": "claims",
-    # Which job an Idempotency-Key of an owner stands for.
+    # The job of an idempotency key.
     "idempotency": "idempotency:{}",
     # Conversations that were copied from one another.
     "family": "family:{}",
-    # One turn's job: state, log, liveness; all that have not ended, by deadline.
+    # One turn's job: state, log, lease; all jobs that have not ended, by deadline.
     "job": "job:{}",
     "events": "job:{}:events",
     "lease": "lease:{}",
     "open_jobs": "jobs:open",
-    # Workers: what each is, and when each was last heard of; the window that all of them have.
+    # Workers: each one's report, when it was last heard from; the window of all of them.
     "worker": "worker:{}",
     "workers": "workers",
     "window": "window",
-    # Pub/sub channels that ring for every event: of one job; of the jobs of one API process. And
-    # one for each worker, to which the jobs go that it has lost.
+    # Pub/sub channels: events of one job; terminal events of the jobs of one API process; jobs that
+    # a worker has lost.
     "doorbell": "doorbell:{}",
     "inbox": "inbox:{}",
     "losses": "losses:{}",
@@ -64,7 +63,7 @@ _PATTERNS: Final = {
 
 
 class Keys:
-    """The key names of one namespace (several Palavers may share a Redis database)."""
+    """The key names of one namespace; several installations may share a Redis database."""
 
     def __init__(self, namespace: str) -> None:
         self.namespace = namespace

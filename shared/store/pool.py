@@ -1,4 +1,4 @@
-"""Connection pools that are bounded, and connections whose end nobody has to wait for."""
+"""Bounded connection pools, and connections that are cut instead of closed."""
 
 import asyncio
 from typing import Any
@@ -11,8 +11,8 @@ from redis.exceptions import ConnectionError
 class _CutConnection(AbstractConnection):
     """A connection that is cut instead of closed.
 
-    Closing waits for the other side's farewell under TLS, and for what was not sent yet: a server
-    that hangs gives neither. Whoever disconnects wants no further answer.
+    Closing waits for the other side under TLS, and for data that was not sent yet; a server that
+    hangs lets it wait for ever. After a disconnect no answer is wanted anyway.
     """
 
     async def disconnect(self, nowait: bool = False) -> None:  # noqa: ARG002 - never waits
@@ -24,7 +24,7 @@ class _CutConnection(AbstractConnection):
 
 
 def cut(kind: type[AbstractConnection]) -> type[AbstractConnection]:
-    """This kind of connection (TCP, TLS, a socket, by a Sentinel), cut when it is disconnected."""
+    """The same kind of connection (TCP, TLS, socket, Sentinel), which is cut when disconnected."""
     if kind not in _cut_kinds:
         _cut_kinds[kind] = type(f"Cut{kind.__name__}", (_CutConnection, kind), {})
     return _cut_kinds[kind]
@@ -34,13 +34,13 @@ _cut_kinds: dict[type[AbstractConnection], type[AbstractConnection]] = {}
 
 
 class BoundedPool(ConnectionPool):
-    """At most so many connections, handed out in the order in which they were asked for.
+    """A bounded number of connections, handed out first come, first served.
 
-    redis-py's own `BlockingConnectionPool` lets newcomers overtake whoever waits, and costs more
+    redis-py's own `BlockingConnectionPool` lets newcomers overtake those that wait, and costs more
     (docs/decisions/0006).
 
     Args:
-        max_connections: the most there are at once; a pub/sub keeps one of them.
+        max_connections: most connections at once; a pub/sub keeps one.
         wait_s: how long to wait for one.
     """
 
@@ -69,10 +69,10 @@ class BoundedPool(ConnectionPool):
         return connection
 
     async def release(self, connection: AbstractConnection) -> None:
-        """Take a connection back; the first who waits gets it."""
+        """Take a connection back; the first caller in line gets it."""
         await super().release(connection)
         self._free.release()
 
 
 class BoundedSentinelPool(SentinelConnectionPool, BoundedPool):
-    """The same for connections to a primary that Sentinels name."""
+    """A bounded pool of connections to the primary that Sentinels name."""

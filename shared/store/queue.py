@@ -1,4 +1,4 @@
-"""How much there is to do."""
+"""The state of the queue as a whole."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from shared.store.keys import Keys
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueState:
-    """Turns accepted and not ended; those that wait for a worker; workers heard of lately."""
+    """Turns that have not ended, those of them that wait, and workers heard from lately."""
 
     open: int
     waiting: int
@@ -17,14 +17,13 @@ class QueueState:
 
 
 class Queue:
-    """Looks at the queue as a whole."""
+    """Reads the state of the queue."""
 
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis = redis
         self._keys = keys
 
     async def state(self) -> QueueState:
-        """Its figures now."""
         workers = await self._redis.zrange(self._keys.workers, 0, -1)
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.zcard(self._keys.open_jobs)

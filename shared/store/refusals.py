@@ -1,4 +1,4 @@
-"""What a script that may refuse answers, as an allowance or an error."""
+"""A script's answer as an error, or as what the caller has left."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -24,7 +24,7 @@ _WITH_ALLOWANCE: Final = 5
 
 
 def allowance_of(answer: Sequence[str], limits: Limits) -> Allowance | None:
-    """What is left of the requests a minute, if they are limited."""
+    """What is left of the requests a minute; None if they are not limited."""
     if limits.requests_per_minute is None or len(answer) < _WITH_ALLOWANCE:
         return None
     return Allowance(
@@ -33,18 +33,18 @@ def allowance_of(answer: Sequence[str], limits: Limits) -> Allowance | None:
 
 
 def refusal(answer: Sequence[str]) -> Refused:
-    """The error for a script's answer that accepts nothing."""
+    """The error for an answer that refuses."""
     match answer[0]:
         case "GONE":
             return NoSuchConversation("there is no such conversation")
         case "UNKNOWN":
             return NoSuchTurn("there is no such response, or its conversation was deleted")
         case "REPLACED":
-            return NoSuchTurn("another turn stands in the place of that response")
+            return NoSuchTurn("another turn has replaced that response")
         case "NO_REPLY":
             if answer[1] in ENDED:
                 return TurnWithoutReply(answer[1])
-            return TurnInProgress("that response has not ended yet: wait for it, then go on")
+            return TurnInProgress("that response has not ended yet: wait for it, then continue")
         case "BUSY":
             return ConversationBusy("the conversation has too many unfinished turns")
         case "REPLACE":
@@ -58,4 +58,4 @@ def refusal(answer: Sequence[str]) -> Refused:
         case "SPENT":
             return IdempotencyKeySpent(answer[1])
         case _:
-            return NoWorker("no worker has been heard of lately")
+            return NoWorker("no worker has been heard from lately")

@@ -1,8 +1,8 @@
-"""The clock of Redis's machine, which may be set at any time, against one that cannot be.
+"""Redis's clock, which may be set at any time, compared with a clock that cannot be set.
 
-Deadlines and leases are stored as moments by the server's clock. Before a worker judges by them it
-says when it expects to be there; if the server disagrees, its clock was stepped, and everything
-stored is moved along once (docs/decisions/0025).
+Deadlines and leases are stored as times of the server's clock. A script that compares them is told
+what time the worker expects; if the server disagrees, its clock was stepped, and all stored times
+are shifted once (docs/decisions/0025).
 """
 
 import logging
@@ -18,24 +18,24 @@ from shared.store.scripts import Scripts, milliseconds
 log = logging.getLogger(__name__)
 
 _TOLERANCE_MS: Final = 2000
-"""Clocks that are slewed differ by less between two looks."""
+"""Clocks that are slewed drift by less between two comparisons."""
 
 
 _PROMPT_MS: Final = 1000
-"""An answer within this time is wrong by half of it at most."""
+"""An answer that took no longer than this is wrong by at most half of it."""
 
 
 def steady_s() -> float:
-    """Seconds that go on through a suspend, as the clocks of other machines do."""
+    """Seconds of a clock that keeps running while this machine is suspended."""
     clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
     return time.clock_gettime(clock)
 
 
 class ServerClock:
-    """What time a worker expects at its server.
+    """The time that a worker expects at its server.
 
     Args:
-        lease_s: what whoever holds a turn is given after a step.
+        lease_s: after a step, every worker gets a new lease of this length.
         steady: seconds by a clock that is never set.
     """
 
@@ -55,10 +55,10 @@ class ServerClock:
         self._looked_at_s = 0.0
 
     async def call(self, script: Callable[..., Any], *names: str, **arguments: Any) -> Any:
-        """Call a script that judges by the server's clock, once that is where it should be.
+        """Call a script that compares times, once the server's clock is as expected.
 
-        An answer that was long on its way looks like a step forward: it is looked at, and the next
-        time may take longer.
+        A slow answer looks like a step forward: the clocks are compared, and the next call may
+        take longer.
         """
         slack_ms = _TOLERANCE_MS
         while True:
@@ -76,16 +76,16 @@ class ServerClock:
         return {"earliest": now - _TOLERANCE_MS, "latest": now + slack_ms}
 
     async def look(self) -> None:
-        """Compare the clocks; a step is made up for.
+        """Compare the clocks, and shift the stored times if the server's was stepped.
 
         Raises:
             RedisError: Redis does not answer.
         """
-        asked_s, heard_s, now, steps = await self._asked()
-        offset_ms = int(now) - (asked_s + heard_s) / 2 * 1000
+        sent_s, received_s, now, steps = await self._read()
+        offset_ms = int(now) - (sent_s + received_s) / 2 * 1000
         if self._offset_ms is not None:
-            earliest = self._offset_ms + asked_s * 1000 - _TOLERANCE_MS
-            latest = self._offset_ms + heard_s * 1000 + _TOLERANCE_MS
+            earliest = self._offset_ms + sent_s * 1000 - _TOLERANCE_MS
+            latest = self._offset_ms + received_s * 1000 + _TOLERANCE_MS
             if not earliest <= int(now) <= latest:
                 await self._shift(round(offset_ms - self._offset_ms))
                 self._offset_ms = None
@@ -94,18 +94,17 @@ class ServerClock:
         self._offset_ms, self._steps = offset_ms, steps
         self._looked_at_s = time.monotonic()
 
-    async def _asked(self) -> tuple[float, float, str, str]:
-        """When it was asked and heard what the server's clock says, and how often that was stepped.
+    async def _read(self) -> tuple[float, float, str, str]:
+        """When the question was sent and answered, the server's time, and how often it was stepped.
 
-        An answer that was long on its way, or waited for a busy process, says nothing of when it
-        was given.
+        Slow answers are dropped: they do not tell when the server gave them.
         """
         while True:
-            asked_s = self._steady()
+            sent_s = self._steady()
             now, steps = await self._call("clock")
-            heard_s = self._steady()
-            if (heard_s - asked_s) * 1000 <= _PROMPT_MS:
-                return asked_s, heard_s, now, steps
+            received_s = self._steady()
+            if (received_s - sent_s) * 1000 <= _PROMPT_MS:
+                return sent_s, received_s, now, steps
 
     async def _shift(self, by_ms: int) -> None:
         log.warning("the clock of Redis was stepped by %.1f s", by_ms / 1000)

@@ -1,7 +1,6 @@
-"""What the API asks of turns: accept them, say where they wait, end them.
+"""A turn from the API's side: accept it, say where it waits, end it.
 
-Each step is one atomic script of `shared/store/lua`; the other half of a turn's life, what workers
-ask, is in `claims.py`.
+Each step is one atomic script of `shared/store/lua`. The workers' side is in `claims.py`.
 """
 
 import contextlib
@@ -24,7 +23,7 @@ from shared.wire.write_outcome import WriteOutcome
 
 
 class Submissions:
-    """Turns as the API sees them: submitted, waiting, cancelled, released.
+    """Submits turns and follows them until a worker has them.
 
     Args:
         redis: decodes responses to `str`.
@@ -39,11 +38,11 @@ class Submissions:
         self._expiries = expiries(settings)
 
     async def submit(self, submission: Submission) -> Accepted | None:
-        """Accept a prompt; repeating it with the same ids is safe.
+        """Accept a prompt; repeating the call with the same ids is safe.
 
         Returns:
-            What was accepted: this prompt, or the one that its idempotency key stands for. None if
-            the new conversation's id exists already: choose another.
+            What was accepted: this prompt, or the first one with its idempotency key. None if the
+            id of the new conversation is taken: choose another.
 
         Raises:
             Refused: nothing was stored.
@@ -87,13 +86,13 @@ class Submissions:
         raise refusal(answer)
 
     async def cancel(self, job_id: str, owner_id: str) -> WriteOutcome:
-        """End a turn that is not wanted any more; `GONE` if it is not this owner's."""
+        """End a turn whose reply is not wanted; `GONE` if it is not this owner's."""
         return WriteOutcome(
             await self._call("cancel", job=job_id, owner=owner_id, **self._expiries)
         )
 
     async def cancel_all(self, owner_id: str) -> int:
-        """End all of an owner's turns; returns how many there were."""
+        """End all turns of an owner; returns how many there were."""
         jobs = await self._redis.smembers(  # type: ignore[misc]  # redis-py types both clients as one
             self._keys.open(owner_id)
         )
@@ -102,14 +101,14 @@ class Submissions:
         return len(jobs)
 
     async def places(self, jobs: Sequence[str]) -> list[Place | None]:
-        """Where turns stand in the queue, some hundred at most; None for those that do not wait."""
+        """Places in the queue, for a few hundred turns at most; None for one that does not wait."""
         answer = await self._call("places", jobs=" ".join(jobs))
-        return [Place.of(*one) if one is not None else None for one in answer]
+        return [Place.of(*place) if place is not None else None for place in answer]
 
     async def release(self, job_id: str, owner_id: str) -> None:
-        """Nobody reads a stateless turn any more: end it, and keep nothing of what was said.
+        """End a stateless turn that nobody reads any more, and delete its text.
 
-        While Redis is away it is left to its deadline and its expiry.
+        While Redis is unavailable, that is left to the turn's deadline and expiry.
         """
         with contextlib.suppress(*REDIS_UNAVAILABLE):
             if await self.cancel(job_id, owner_id) is WriteOutcome.DUP:
@@ -121,11 +120,11 @@ def _idempotency_arguments(submission: Submission, settings: Settings) -> dict[s
     key = submission.idempotency_key
     if key is None:
         return {}
-    # Hashed: a client's key is of any content, and a body may be long.
+    # Hashed: a client's key may contain anything, and a body may be long.
     digest = hashlib.sha256(f"{submission.owner_id}\0{key}".encode()).hexdigest()[:32]
-    said = [submission.request.encode(), None if submission.new else submission.conversation_id]
+    body = [submission.request.encode(), None if submission.new else submission.conversation_id]
     return {
         "idempotency": digest,
-        "body": hashlib.sha256(repr(said).encode()).hexdigest()[:32],
+        "body": hashlib.sha256(repr(body).encode()).hexdigest()[:32],
         "idempotency_ms": milliseconds(idempotency_lifetime_s(settings)),
     }

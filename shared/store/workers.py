@@ -1,4 +1,4 @@
-"""Who works: the workers' signs of life in Redis, and what they run."""
+"""The workers: their reports, and when they were last heard from."""
 
 from typing import Final
 
@@ -10,11 +10,11 @@ from shared.wire.other_worker import OtherWorker
 from shared.wire.worker_report import WorkerReport
 
 WORKER_SILENCE_S: Final = 60.0
-"""After this long without any worker's sign of life, prompts are refused."""
+"""Prompts are refused after this long without a sign of life from any worker."""
 
 
 class Workers:
-    """The scripts about workers, bound to a connection."""
+    """Writes and reads the workers' reports."""
 
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis = redis
@@ -24,7 +24,7 @@ class Workers:
     async def register(
         self, worker_id: str, report: WorkerReport, ttl_s: float
     ) -> OtherWorker | None:
-        """A worker begins; returns who keeps it from it, having another model or window."""
+        """A worker starts; returns the worker that prevents it, having another model or window."""
         answer = await self._call(
             "announce",
             register=1,
@@ -40,12 +40,12 @@ class Workers:
         )
 
     async def of_other_length(self, context_length: int) -> OtherWorker | None:
-        """A living worker with another `PALAVER_CONTEXT_LENGTH`; the one that is known longest."""
+        """A live worker with another `PALAVER_CONTEXT_LENGTH`: the one forgotten last."""
         async with self._redis.pipeline(transaction=False) as pipe:
             for worker in (workers := await self._redis.zrange(self._keys.workers, 0, -1)):
                 pipe.hget(self._keys.worker(worker), "context_length")
                 pipe.pttl(self._keys.worker(worker))
-            told = await pipe.execute()
+            answers = await pipe.execute()
         others = [
             OtherWorker(
                 worker_id=worker,
@@ -53,13 +53,13 @@ class Workers:
                 value=length,
                 known_for_s=max(0, left_ms) / 1000,
             )
-            for worker, length, left_ms in zip(workers, told[::2], told[1::2], strict=True)
+            for worker, length, left_ms in zip(workers, answers[::2], answers[1::2], strict=True)
             if length is not None and length != str(context_length)
         ]
         return max(others, key=lambda other: other.known_for_s, default=None)
 
     async def announce(self, worker_id: str, report: WorkerReport, ttl_s: float) -> None:
-        """A worker is there; it is forgotten after `ttl_s` without another word."""
+        """Store a worker's report; it is forgotten after `ttl_s` without another."""
         await self._call(
             "announce", worker=worker_id, ttl_ms=milliseconds(ttl_s), **report.encode()
         )
@@ -72,16 +72,16 @@ class Workers:
             await pipe.execute()
 
     async def models(self) -> dict[str, int]:
-        """The models that living workers run, by name, and the window that they run them with."""
+        """The models of the live workers, by name, with their windows in tokens."""
         workers = await self._redis.zrange(self._keys.workers, 0, -1)
         async with self._redis.pipeline(transaction=False) as pipe:
             for worker in workers:
                 pipe.hmget(self._keys.worker(worker), ["model", "window"])
-            told = await pipe.execute()
-        return {name: int(window or 0) for name, window in sorted(told, key=str) if name}
+            answers = await pipe.execute()
+        return {name: int(window or 0) for name, window in sorted(answers, key=str) if name}
 
     async def all(self) -> dict[str, WorkerReport]:
-        """The last report of each living worker, by its id."""
+        """The last report of each live worker, by its id."""
         workers = await self._redis.zrange(self._keys.workers, 0, -1)
         async with self._redis.pipeline(transaction=False) as pipe:
             for worker in workers:
@@ -94,6 +94,6 @@ class Workers:
         }
 
     async def silence_s(self) -> float | None:
-        """Seconds since any worker was heard of; None if none ever was."""
+        """Seconds since any worker was heard from; None if none ever was."""
         answer = await self._call("silence")
         return None if answer is None else float(answer) / 1000
