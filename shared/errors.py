@@ -91,7 +91,7 @@ class InvalidReplaceFrom(Refused):
 
     def __init__(self, next_number: int) -> None:
         super().__init__(
-            f"there is no message with this number: the next one will be {next_number}"
+            f"there is no message with this number yet: the next one is number {next_number}"
         )
         self.next_number = next_number
 

@@ -1,4 +1,4 @@
-"""Log lines about failures that repeat: each at once, then once a minute."""
+"""Log lines about failures that repeat: the first at once, then one a minute."""
 
 import logging
 import time
@@ -10,35 +10,35 @@ _AGAIN_S: Final = 60.0
 
 
 class Repeated:
-    """Lines that would come again and again: each is due at once, then once a minute."""
+    """Lines that would be logged again and again: each is due at once, then once a minute."""
 
     def __init__(self, *, every_s: float = _AGAIN_S, clock: Callable[[], float] = time.monotonic):
         self._every_s = every_s
         self._clock = clock
-        self._said_at: dict[str, float] = {}
-        self._unsaid: dict[str, int] = {}
+        self._logged_at: dict[str, float] = {}
+        self._suppressed: dict[str, int] = {}
 
     def due(self, line: str) -> int:
         """Count an occurrence; returns how many to report now, this one included, or 0 to wait."""
-        self._unsaid[line] = times = self._unsaid.get(line, 0) + 1
-        now, said_at = self._clock(), self._said_at.get(line)
-        if said_at is not None and now - said_at < self._every_s:
+        self._suppressed[line] = times = self._suppressed.get(line, 0) + 1
+        now, logged_at = self._clock(), self._logged_at.get(line)
+        if logged_at is not None and now - logged_at < self._every_s:
             return 0
-        self._said_at[line] = now
-        self._unsaid[line] = 0
+        self._logged_at[line] = now
+        self._suppressed[line] = 0
         return times
 
     def forget(self) -> None:
-        """Whatever happens next is new."""
-        self._said_at.clear()
-        self._unsaid.clear()
+        """Treat whatever happens next as new."""
+        self._logged_at.clear()
+        self._suppressed.clear()
 
 
 class Trouble:
-    """Something that all parts of a process need, and that fails for a while.
+    """Something that all parts of a process need fails for a while.
 
-    One line when it begins, one a minute with the number of failures, one when no part has trouble
-    any more; however many parts try however often.
+    Logs one line at the beginning, one a minute with the number of failures, and one when no part
+    has trouble any more, however many parts try however often.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Trouble:
         self._failures = 0
 
     def met(self, error: Exception, part: str | None = None) -> None:
-        """It has failed; `part` is one that goes on trying, and says so when it is `over`."""
+        """Report a failure; `part` names a part that keeps trying until it calls `over`."""
         if not self._parts:
             self._since = self._clock()
         if part is not None:
@@ -70,7 +70,7 @@ class Trouble:
             self._logger.warning("%s: %s: %s%s", self._what, kind, error, more)
 
     def over(self, part: str) -> None:
-        """This part has succeeded, or tries no longer."""
+        """Report that this part has succeeded, or has stopped trying."""
         if part not in self._parts:
             return
         self._parts.remove(part)

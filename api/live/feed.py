@@ -220,7 +220,7 @@ class EventFeed:
 
     def _dispatch(self, message: dict[str, Any]) -> None:
         if message["type"] == "message":
-            job, event = Event.from_ring(message["data"])
+            job, event = Event.from_message(message["data"])
             name = job if message["channel"] == self._inbox else message["channel"]
             for watch in self._watches.get(name, ()):
                 watch.ring(event)

@@ -12,7 +12,7 @@ from redis.exceptions import ReadOnlyError, RedisError
 
 from shared.config import Settings
 from shared.errors import ConfigError
-from shared.store.connection import is_refusal, refusal, trouble, wait_until_up
+from shared.store.connection import as_config_error, is_refusal, trouble, wait_until_up
 from shared.store.keys import Keys
 from shared.store.scripts import Scripts
 from shared.wire.other_worker import OtherWorker
@@ -69,7 +69,7 @@ def refusals_end_the_start() -> Iterator[None]:
     except RedisError as error:
         if not is_refusal(error):
             raise
-        raise refusal(error) from None
+        raise as_config_error(error) from None
 
 
 _ASK_AGAIN_S: Final = 1.0

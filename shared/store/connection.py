@@ -67,10 +67,10 @@ def is_refusal(error: BaseException) -> bool:
     return isinstance(error, ResponseError) and not will_pass(error)
 
 
-def refusal(error: BaseException) -> ConfigError:
+def as_config_error(error: BaseException) -> ConfigError:
     """The refusal as an error that stops the start."""
     if isinstance(error.__cause__, RedisError):
-        return refusal(error.__cause__)
+        return as_config_error(error.__cause__)
     if isinstance(error, AuthenticationError):
         return ConfigError(f"REDIS_URL: the server refuses the credentials: {error}")
     if str(error).startswith(("MOVED", "ASK", "CLUSTERDOWN", "CROSSSLOT")):
@@ -215,7 +215,7 @@ async def wait_until_up(client: Redis, stopping: asyncio.Event) -> bool:
                 return True
             except (RedisError, OSError) as error:
                 if is_refusal(error):
-                    raise refusal(error) from None
+                    raise as_config_error(error) from None
                 if pause_s >= _LONGEST_PAUSE_S:
                     trouble.met(error, "waiting")
                 with contextlib.suppress(builtins.TimeoutError):

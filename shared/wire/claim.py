@@ -1,4 +1,4 @@
-"""A turn that a worker holds, with the conversation as that turn sees it."""
+"""A claimed turn, with its conversation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +11,14 @@ from shared.wire.turn_request import TurnRequest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """A conversation as a turn sees it.
+    """A conversation up to a turn's prompt.
 
-    `messages` start at the absolute number `offset`; `next_number` is what the turn's prompt gets.
-    `turns` have a reply and stand before it, those that are not in view included.
+    Args:
+        context: its instructions.
+        next_number: number of the turn's prompt.
+        offset: number of the first of `messages`.
+        messages: those that the window may show.
+        turns: number of turns with a reply before this one, those not in `messages` included.
     """
 
     context: str
@@ -26,12 +30,18 @@ class History:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """A turn that a worker holds, as of its start.
+    """A turn that a worker holds, as it was when the worker started it.
 
-    Times are in milliseconds since the epoch by the server's clock; `remaining_s` is how long the
-    turn may still take. `history` is None if the conversation was deleted. A `suspect` may have
-    been what a lost worker died of. `unreadable` says why this version cannot read what is stored:
-    another one wrote it; `request` is then empty.
+    Args:
+        permit_id: the stream entry that the turn is bound to.
+        fence: the fencing token, `start:nonce`; every write of the worker carries it.
+        suspect: whether a worker died while it ran this turn.
+        crashes: how many did.
+        created_ms, started_ms: since the epoch, by the server's clock.
+        remaining_s: until the turn's deadline.
+        history: None if the conversation was deleted.
+        unreadable: why this version cannot read the stored turn, if another version wrote it;
+            `request` is then empty.
     """
 
     job_id: str
@@ -49,12 +59,12 @@ class Claim:
 
     @property
     def starts(self) -> int:
-        """How often the turn has been started, this time included."""
+        """How often the turn was started, this start included."""
         return int(self.fence.partition(":")[0])
 
     @property
     def arq_id(self) -> str:
-        """arq's id of this start."""
+        """The id under which arq knows this start."""
         return f"{self.job_id}:{self.starts}"
 
 
@@ -62,13 +72,14 @@ _UNREAD: Final = TurnRequest(prompt="", context=None, replace_from=None, samplin
 
 
 def decode_claim(answer: Sequence[Any]) -> Claim:
+    """The answer of the scripts `claim` and `reclaim`; what cannot be read fails the turn alone."""
     _, job, permit, token, conversation, request, suspect, *numbers, view = answer
     crashes, created, started, deadline, now = map(int, numbers)
     read, history, unreadable = _UNREAD, None, None
     try:
         read, history = TurnRequest.decode(request), _history(view) if view else None
     except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
-        # It is held all the same, and fails by itself: this must not end the process.
+        # The turn is held all the same and will fail; the worker goes on.
         unreadable = f"{type(error).__name__}: {error}".partition("\n")[0]
     return Claim(
         job_id=job,

@@ -1,4 +1,4 @@
-"""The end of a turn that has a reply."""
+"""What a completed turn writes."""
 
 from dataclasses import dataclass
 
@@ -8,12 +8,17 @@ from shared.wire.publication import PieceRecord
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
-    """Everything a finished turn changes in its conversation.
+    """Everything that a completed turn changes in its conversation and its job.
 
-    `offset` and the messages' numbers are absolute; `earlier` messages stand in front of the
-    user's, and `context`, if there is one, becomes the conversation's. `result` is what the job
-    keeps, `reply` what its waiters get; `piece` is the end of the reply that has not been emitted
-    yet.
+    Args:
+        offset: number of the first message of the window from now on.
+        tokens: of prompt and reply, charged to the owner.
+        window: the `WindowReceipt`, as JSON.
+        result: the `TurnResult`, as JSON, which the job keeps.
+        reply: the reply object, as JSON, which is published.
+        piece: the end of the reply, if it was not published yet.
+        earlier: messages that the request brought along; they precede the user's.
+        context: the conversation's new instructions; None leaves them as they are.
     """
 
     user: StoredMessage
@@ -29,5 +34,5 @@ class Completion:
 
     @property
     def number(self) -> int:
-        """Of the first message that it adds."""
+        """Number of the first message that it adds."""
         return self.earlier[0].number if self.earlier else self.user.number

@@ -1,4 +1,4 @@
-"""Histograms as JSON: counted by a worker, told in its signs of life, shown by the API."""
+"""Histograms: counted by workers, part of their reports, shown by the API."""
 
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
-"""Upper bounds of times that people wait."""
+"""Upper bounds for times that people wait."""
 
 
 @dataclass
 class Histogram:
-    """Counts of values up to each bound, the last one without any; and their sum."""
+    """Counts of values up to each bound, the last for those above all bounds; and their sum."""
 
     bounds: Sequence[float] = SECONDS
     counts: list[int] = field(default_factory=list)
@@ -21,12 +21,11 @@ class Histogram:
         self.counts = self.counts or [0] * (len(self.bounds) + 1)
 
     def observe(self, value: float) -> None:
-        """Count a value."""
         self.counts[bisect_left(self.bounds, value)] += 1
         self.total += value
 
     def copy(self) -> "Histogram":
-        """The counts so far, which further ones leave as they are."""
+        """The present counts, apart from further ones."""
         return Histogram(bounds=self.bounds, counts=list(self.counts), total=self.total)
 
     def to_json(self) -> dict[str, Any]:
@@ -34,13 +33,14 @@ class Histogram:
 
     @classmethod
     def from_json(cls, fields: Any) -> "Histogram":
-        """Raises: KeyError, TypeError: it is none."""
+        """Raises: KeyError, TypeError, ValueError if the fields are not those of a histogram."""
         return cls(counts=list(fields["counts"]), total=float(fields["total"]))
 
     def quantile(self, share: float) -> float | None:
-        """About the value that this share of all values does not exceed; None if there are none.
+        """Estimate the value that this share of all values does not exceed; None without values.
 
-        Within a bucket values are taken to lie evenly; those above the last bound count as it.
+        Values are assumed to spread evenly within a bucket; those above the last bound count as
+        that bound.
         """
         rank, running, lower = share * sum(self.counts), 0.0, 0.0
         for count, upper in zip(self.counts, self.bounds, strict=False):
@@ -50,9 +50,9 @@ class Histogram:
         return lower if self.counts[-1] else None
 
     def buckets(self) -> list[tuple[str, float]]:
-        """As Prometheus has them: the upper bound, and how many values are not above it."""
-        found, running = [], 0
+        """As in Prometheus: each upper bound with the number of values not above it."""
+        buckets, running = [], 0
         for bound, count in zip((*map(repr, self.bounds), "+Inf"), self.counts, strict=True):
             running += count
-            found.append((bound, float(running)))
-        return found
+            buckets.append((bound, float(running)))
+        return buckets

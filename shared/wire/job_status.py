@@ -6,4 +6,4 @@ JobStatus = Literal["queued", "in_progress", "completed", "failed", "cancelled"]
 
 
 ENDED: frozenset[str] = frozenset({"completed", "failed", "cancelled"})
-"""Statuses and events after which nothing of a job changes."""
+"""The terminal statuses; the events that end a job have the same names."""

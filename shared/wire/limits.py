@@ -1,21 +1,21 @@
-"""Who asks, and how much they may."""
+"""Callers and their limits."""
 
 from dataclasses import dataclass
 from typing import Any, Final
 
 DEFAULT_OWNER: Final = "default"
-"""Everybody, where there are no API keys."""
+"""The owner of all requests where there are no API keys."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What one owner may use; None is without limit.
+    """What one owner may use; None means no limit.
 
     Args:
-        requests_per_minute: prompts, in any minute on average, with bursts up to as many.
-        in_flight: prompts accepted and not ended.
-        queued: prompts that wait for a worker.
-        tokens_per_day: of prompts and replies, from midnight to midnight UTC.
+        requests_per_minute: prompts a minute on average, with bursts of as many.
+        in_flight: turns that have not ended.
+        queued: turns that wait for a worker.
+        tokens_per_day: tokens of prompts and replies, from midnight to midnight UTC.
     """
 
     requests_per_minute: int | None = None
@@ -24,7 +24,7 @@ class Limits:
     tokens_per_day: int | None = None
 
     def arguments(self) -> dict[str, Any]:
-        """As `submit` takes them."""
+        """As the scripts take them."""
         return {
             "rate_limit": self.requests_per_minute,
             "in_flight_limit": self.in_flight,
@@ -38,7 +38,7 @@ NO_LIMITS: Final = Limits()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """The owner in whose name a request is made."""
+    """The owner on whose behalf a request is made."""
 
     owner_id: str = DEFAULT_OWNER
     limits: Limits = NO_LIMITS
@@ -46,7 +46,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allowance:
-    """What is left of an owner's requests a minute, and when all of it is there again."""
+    """The requests a minute that an owner has left, and when all are available again."""
 
     limit: int
     remaining: int

@@ -15,12 +15,15 @@ _ROLES: Final[dict[str, Role]] = {"s": "system", "u": "user", "a": "assistant"}
 class StoredMessage:
     """One message of a conversation.
 
-    Those of the system are what a client put between turns; what stands in front of all of them is
-    the conversation's context.
+    System messages are those that a client put between turns; the instructions before all messages
+    are the conversation's context.
 
-    `token_ids` are set only where tokenizing `content` again would give other ids; they are those
-    of the model with the fingerprint `model`. `job` is empty for a reply that was read without the
-    prompt in front of it. A message that a client brought along has its `place` among those.
+    Args:
+        tokens: number of tokens of `content`.
+        job_id: empty for a reply that was read without the prompt before it.
+        token_ids: set only if tokenizing `content` again would give other ids.
+        fingerprint: of the model that `token_ids` belong to.
+        place: index among the messages that a client brought along.
     """
 
     number: int
@@ -34,9 +37,9 @@ class StoredMessage:
     place: int | None = None
 
     def encode(self) -> bytes:
-        """Compact JSON with short names, because there are millions of these.
+        """Compact JSON with short names, as there are millions of these.
 
-        What follows from its place in the list is left out (`decode_messages`).
+        Whatever follows from the place in the list is left out (`decode_messages`).
         """
         fields: dict[str, Any] = {
             "r": self.role[0],
@@ -54,14 +57,14 @@ class StoredMessage:
 
 
 def decode_messages(texts: Iterable[str | bytes], number: int) -> tuple[StoredMessage, ...]:
-    """Messages that follow one another in a conversation, from this number on.
+    """Consecutive messages of a conversation, the first of which has this number.
 
-    A reply is of the same job as the prompt in front of it. (Older ones say it themselves.)
+    A reply belongs to the job of the prompt before it; older replies name their job themselves.
     """
     messages: list[StoredMessage] = []
-    job = ""
+    job_id = ""
     for fields in map(orjson.loads, texts):
-        job = fields.get("j", job)
+        job_id = fields.get("j", job_id)
         messages.append(
             StoredMessage(
                 number=number + len(messages),
@@ -69,7 +72,7 @@ def decode_messages(texts: Iterable[str | bytes], number: int) -> tuple[StoredMe
                 content=fields["c"],
                 timestamp_ms=fields["t"],
                 tokens=fields["k"],
-                job_id=job,
+                job_id=job_id,
                 token_ids=tuple(fields["i"]) if "i" in fields else None,
                 fingerprint=fields.get("f", ""),
                 place=fields.get("b"),

@@ -1,4 +1,4 @@
-"""The JSON objects that clients get, beside the reply (`reply.py`)."""
+"""The JSON objects that clients get, except the reply (`reply.py`)."""
 
 from typing import NotRequired
 
@@ -17,21 +17,21 @@ class JobError(TypedDict):
 
 
 class QueuePlace(TypedDict):
-    """A waiting turn's place, from 1, and how long until it starts at the present pace."""
+    """A waiting turn's position, from 1, and how long until it starts at the present pace."""
 
     position: int
     eta_seconds: float
 
 
 class JobLinks(TypedDict):
-    """Where a job is found."""
+    """Paths of a job."""
 
     self: str
     events: str
 
 
 class JobObject(TypedDict):
-    """A job as clients see it; `result` when completed, `error` when failed."""
+    """A job, with `result` when completed and `error` when failed."""
 
     job: str
     status: JobStatus
@@ -47,7 +47,7 @@ class JobObject(TypedDict):
 
 
 class MessageObject(TypedDict):
-    """One message as clients see it; `tokens` of its content."""
+    """A message; `tokens` are those of its content."""
 
     number: int
     role: Role
@@ -65,7 +65,7 @@ class MessagePage(TypedDict):
 
 
 class ConversationObject(TypedDict):
-    """A conversation: completed turns, all tokens ever used, the last window, pending jobs."""
+    """A conversation: number of completed turns, all tokens used, last window, pending jobs."""
 
     id: int
     context: str
@@ -78,9 +78,9 @@ class ConversationObject(TypedDict):
 
 
 class ConversationList(TypedDict):
-    """Conversations, the newest first; `next` is the `before` of the next page, or null.
+    """Conversations, newest first; `next` is the `before` of the next page, or null.
 
-    It says where that page begins, also when the conversations there have been deleted.
+    It stays valid when conversations are deleted.
     """
 
     conversations: list[ConversationObject]

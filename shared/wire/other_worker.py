@@ -1,16 +1,16 @@
-"""A worker that does not fit to the others."""
+"""A worker that prevents another from starting."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OtherWorker:
-    """A living worker beside which a process must not start.
+    """A live worker whose model or context length differs from ours.
 
     Args:
-        differs: what it has otherwise: its `model`, or its `context_length`.
-        value: the model's name, or the setting.
-        known_for_s: how long it counts as living without another word.
+        differs: `model` or `context_length`.
+        value: its model's name, or its setting.
+        known_for_s: how long it still counts as alive.
     """
 
     worker_id: str
@@ -19,7 +19,7 @@ class OtherWorker:
     known_for_s: float
 
     def described(self, context_length: int) -> str:
-        """What it has otherwise; `context_length` is ours."""
+        """The difference in words; `context_length` is ours."""
         if self.differs == "model":
             return f"worker {self.worker_id} runs another model ({self.value})"
         return (

@@ -1,4 +1,4 @@
-"""Pieces of a reply on their way to its readers."""
+"""Pieces of replies, as workers publish them."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +14,7 @@ class PieceRecord:
     token_ids: tuple[int, ...]
 
     def arguments(self) -> dict[str, Any]:
+        """As the scripts `publish` and `commit` take it."""
         return {
             "piece": orjson.dumps({"text": self.text}),
             "ids": ",".join(map(str, self.token_ids)),
@@ -22,9 +23,12 @@ class PieceRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publication:
-    """A piece to be emitted under a turn's token; `at` counts the token ids emitted before it.
+    """A piece to be published under a turn's fence.
 
-    `evaluated` of the prompt's tokens were not in a cache.
+    Args:
+        at: number of the reply's token ids that were published before it.
+        evaluated: tokens of the prompt that were in no cache.
+        prompt_tokens: tokens of the prompt.
     """
 
     job_id: str
@@ -37,9 +41,10 @@ class Publication:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedReply:
-    """What earlier starts of a turn have emitted.
+    """What earlier starts of a turn have published.
 
-    `models` are the fingerprints under which: the ids of more than one say nothing.
+    `models` are the fingerprints of the models that generated it; the token ids mean nothing
+    unless all are the same.
     """
 
     piece: PieceRecord

@@ -1,4 +1,4 @@
-"""The reply object: what `POST /` answers and a completed job keeps."""
+"""The reply object: the answer of `POST /`, and the result of a completed job."""
 
 from dataclasses import dataclass
 from typing import Any, Literal, NotRequired
@@ -13,7 +13,7 @@ FinishReason = Literal["stop", "length"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptTokensDetails:
-    """`cached_tokens` of the prompt were not evaluated again."""
+    """`cached_tokens` of the prompt were in a cache."""
 
     cached_tokens: int
 
@@ -29,10 +29,10 @@ class Usage:
 
 
 class WindowReceipt(TypedDict):
-    """What of the conversation the model saw.
+    """How much of the conversation the model saw.
 
     `budget` and `used` count tokens (prompt and reply), `turns_kept` counts this turn too.
-    `max_tokens` is the longest reply that there was room for, where a longer one was asked for.
+    `max_tokens` is the longest reply that fitted, if the request asked for a longer one.
     """
 
     budget: int
@@ -44,7 +44,7 @@ class WindowReceipt(TypedDict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timings:
-    """Milliseconds from acceptance to start, for the prompt's evaluation, for the reply."""
+    """Milliseconds from acceptance to start, for evaluating the prompt, and for the reply."""
 
     queued_ms: float
     prompt_ms: float
@@ -53,7 +53,7 @@ class Timings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnResult:
-    """What a worker found out; together with the request it is the reply object.
+    """A worker's part of the reply object; the rest is from the request.
 
     `numberOfTokens` is `usage.total_tokens` under its older name.
     """
@@ -68,7 +68,7 @@ class TurnResult:
 
 
 class ReplyObject(TypedDict):
-    """The 200 answer of `POST /`. `context` is there if the request had one."""
+    """The 200 answer of `POST /`, with `context` if the request had one."""
 
     id: int
     prompt: str

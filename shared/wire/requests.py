@@ -1,6 +1,6 @@
 """What clients send to `POST /` and `POST /jobs`.
 
-Pydantic models, because strangers write them and every wrong field is to be named.
+Pydantic models, as clients may send anything and every wrong field must be named.
 """
 
 from typing import Annotated
@@ -31,7 +31,7 @@ def _not_blank(text: str) -> str:
 
 
 def _conversation_id(value: object) -> object:
-    """An integer, or the same as a string of digits."""
+    """An integer, or its digits as a string."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 16:
         return value if value.startswith("0") else int(value)
     return integer(value)
@@ -46,10 +46,10 @@ _ID_SCHEMA = {
 
 
 class ChatRequest(Sampling):
-    """The body of `POST /`: one prompt, to a new conversation or to an old one.
+    """The body of `POST /`: a prompt for a new or an existing conversation.
 
-    Validation context: `max_tokens_limit`, the most tokens this server lets one ask for, and the
-    `window`, which bounds every reply, whatever was asked for.
+    Validation context: `max_tokens_limit`, the largest `max_tokens` that this server accepts, and
+    the `window`, which bounds every reply.
     """
 
     model_config = ConfigDict(json_schema_extra={"dependentRequired": {"replace_from": ["id"]}})

@@ -22,23 +22,23 @@ from pydantic_core import PydanticCustomError
 
 
 def integer(value: object) -> object:
-    """In JSON `2.0` is an integer like `2`; booleans are none."""
+    """In JSON `2.0` is an integer like `2`; booleans are not."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def stop_list(value: object) -> object:
-    """One string, or several."""
+    """A single string is a list of one."""
     return [value] if isinstance(value, str) else value
 
 
 def _number(value: object) -> object:
-    """A JSON number: an integer is one too, a boolean or a string is not."""
+    """A JSON number; booleans and strings are not."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise PydanticCustomError("number", "must be a number")
     return value
 
 
-# Limits stand before the validator, so that they are part of the JSON schema.
+# Bounds come before the validator; otherwise they would be missing in the JSON schema.
 _A_NUMBER = BeforeValidator(_number)
 Probability = Annotated[float, Field(ge=0, le=1), _A_NUMBER]
 Penalty = Annotated[float, Field(ge=-2, le=2), _A_NUMBER]
@@ -144,7 +144,7 @@ class Sampling(FullSampling):
     @field_validator("max_tokens")
     @classmethod
     def _within_limit(cls, value: int, info: ValidationInfo) -> int:
-        # What is above the window is cut to it, where the window is known.
+        # Values above the window are cut to it, if the window is known.
         context = info.context or {}
         limit = context.get("max_tokens_limit")
         if limit is not None and min(value, context.get("window", value)) > limit:

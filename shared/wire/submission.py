@@ -1,4 +1,4 @@
-"""A prompt on its way in, and what was accepted."""
+"""A prompt to be accepted, and the job it became."""
 
 from dataclasses import dataclass, field
 
@@ -8,13 +8,16 @@ from shared.wire.turn_request import TurnRequest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """A prompt on its way in; ids are made before Redis is asked, so that it can be repeated.
+    """A prompt to be accepted. The caller makes the ids, so that submitting can be repeated.
 
-    `new` conversations start with `instructions`; the job's end goes to the inbox of the process
-    `api`, too, if it is set. With an `idempotency_key` the first job it made stands for all others.
-    Of a `stateless` turn no conversation is left. A turn that is a `response` is asked for by
-    itself: it is kept also when it ends without a reply. A turn `behind` that of another job goes
-    on in its conversation if nothing came later there, else in the new one, which gets a copy.
+    Args:
+        new: whether the conversation is created; it then starts with `instructions`.
+        api_id: the API process whose inbox gets the terminal event, too.
+        idempotency_key: a repetition with the same key and body is answered with the first job.
+        stateless: the conversation is deleted when the turn ends.
+        response: the turn can be fetched by id, so it is kept even if it ends without a reply.
+        after: continue after this job's turn: in its conversation if nothing came later there,
+            else in the new one, which gets a copy.
     """
 
     job_id: str
@@ -33,9 +36,11 @@ class Submission:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
-    """The job that answers a prompt, its conversation, and what its owner has left.
+    """The job of a prompt.
 
-    `created_ms`, since the epoch, is when it was accepted; 0 for the job of an idempotency key.
+    Args:
+        allowance: what the owner has left; None without a limit of requests.
+        created_ms: when it was accepted, since the epoch; 0 for the job of an idempotency key.
     """
 
     job_id: str

@@ -1,4 +1,4 @@
-"""An accepted prompt as its job stores it."""
+"""A request as its job stores it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from shared.wire.sampling import Sampling
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatMessage:
-    """A message that a client sends along."""
+    """A message that a request brings along."""
 
     role: Role
     content: str
@@ -20,14 +20,18 @@ class ChatMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnRequest:
-    """An accepted prompt as it is stored in its job.
+    """An accepted prompt, and what its reply is to be like.
 
-    `context` is what the request said, if it did; `replace_from` a message number. A stateless turn
-    has the whole conversation in `messages`, and no `prompt`. `earlier` messages enter the
-    conversation in front of the prompt. `json_schema`, as JSON text, is what the reply must follow;
-    `logit_bias` is added to the logits of tokens. `instructions` hold for this turn alone, in front
-    of the conversation's context; unless `truncate`, a conversation that does not fit the window is
-    an error. `echo` is what its API tells again; here it means nothing.
+    Args:
+        context: new instructions of the conversation; None leaves them as they are.
+        replace_from: number of the first message to replace.
+        messages: the whole conversation of a stateless turn, whose `prompt` is empty.
+        earlier: messages that enter the conversation before the prompt.
+        json_schema: what the reply must follow, as JSON text.
+        logit_bias: pairs of a token and what is added to its logit.
+        instructions: for this turn alone, before the conversation's.
+        truncate: whether a conversation that does not fit is cut; otherwise it is an error.
+        echo: parts of the request that its API repeats in its answers; nobody else reads them.
     """
 
     prompt: str
@@ -43,16 +47,16 @@ class TurnRequest:
     echo: str = ""
 
     def encode(self) -> bytes:
-        """Compact JSON, without what was not said."""
+        """Compact JSON, without defaults."""
         fields: dict[str, Any] = {"prompt": self.prompt}
         if self.context is not None:
             fields["context"] = self.context
         if self.replace_from is not None:
             fields["replace_from"] = self.replace_from
         if self.messages:
-            fields["messages"] = [(one.role, one.content) for one in self.messages]
+            fields["messages"] = [(message.role, message.content) for message in self.messages]
         if self.earlier:
-            fields["earlier"] = [(one.role, one.content) for one in self.earlier]
+            fields["earlier"] = [(message.role, message.content) for message in self.earlier]
         if self.json_schema is not None:
             fields["json_schema"] = self.json_schema
         if self.logit_bias:
@@ -67,7 +71,7 @@ class TurnRequest:
 
     @classmethod
     def decode(cls, text: str | bytes) -> "TurnRequest":
-        """What was stored, as far as this version knows it: a newer one may say more.
+        """Read a stored request; fields of newer versions are ignored.
 
         Raises:
             ValueError, TypeError, KeyError: it cannot be read.

@@ -1,9 +1,8 @@
-"""What a worker tells of itself with every sign of life.
+"""What a worker reports with every heartbeat.
 
-It is stored as fields of the worker's hash: `stats` are the engine's figures and `turns` those of
-its turns, both as JSON. Names here are those that are stored. Readers may be of another version
-than the worker: what they do not know is passed over, what is missing or unreadable has its
-default.
+A report is stored as fields of the worker's hash: `stats` has the engine's figures and `turns`
+those of its turns, both as JSON. The names here are the stored ones. Readers and workers may have
+different versions: unknown figures are ignored, and missing or unreadable ones have their default.
 """
 
 from collections.abc import Mapping

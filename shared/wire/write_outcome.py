@@ -1,15 +1,15 @@
-"""How a write to a turn ended."""
+"""The outcome of writing to a turn."""
 
 from enum import StrEnum
 
 
 class WriteOutcome(StrEnum):
-    """What became of a worker's write."""
+    """The outcome of a write under a fence."""
 
     OK = "OK"
     DUP = "DUP"
-    """It had been done before: a success."""
+    """It had been done before, which is a success."""
     FENCED = "FENCED"
-    """The turn is somebody else's now, or has ended."""
+    """Refused: another worker has the turn, or it has ended."""
     GONE = "GONE"
     """The conversation was deleted."""

@@ -237,7 +237,7 @@ async def test_the_outcome_is_stored_once_and_read_whole(bench: Bench) -> None:
     await bench.claims.commit(claim, completion(claim))
     message = await subscription.get_message(timeout=5)
     await subscription.aclose()
-    job, rung = Event.from_ring(message["data"])
+    job, rung = Event.from_message(message["data"])
     assert job == claim.job_id
     assert rung.data == '{"reply":"Hi","whole":true}'
     logged = (await bench.redis.xrevrange(bench.keys.events(claim.job_id), count=1))[0][1]
