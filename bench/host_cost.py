@@ -147,7 +147,10 @@ def measured(model: ReadModel, kind: str, steps: int, library: ctypes.CDLL | Non
         batcher.step()
         host_s = time.perf_counter() - began - (model.decode_s - decode_s)
         after = batcher.stats()
-        if (after.steps, after.generated) != (before.steps + 1, before.generated + model.num_slots):
+        if (after.passes, after.generated) != (
+            before.passes + 1,
+            before.generated + model.num_slots,
+        ):
             continue
         if model.reads_first:
             read.append(model.read_ms)

@@ -10,7 +10,7 @@ from worker.report import engine_report
 from worker.turn_metrics import TurnMetrics
 
 STATS: Final = EngineStats(
-    steps=101,
+    passes=101,
     running=102,
     waiting=103,
     evaluated=104,
@@ -21,7 +21,7 @@ STATS: Final = EngineStats(
     swapped_out=109,
     swapped_bytes=110,
     preemptions=111,
-    step_ms=12.5,
+    pass_ms=12.5,
     batch_fill=2.5,
     host_share=0.25,
     placement=Placement(

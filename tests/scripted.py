@@ -149,7 +149,7 @@ class ScriptedEngine:
         self.warmed.append(self.detokenize(token_ids))
 
     def stats(self) -> EngineStats:
-        return EngineStats(steps=self.steps)
+        return EngineStats(passes=self.steps)
 
     async def close(self) -> None:
         """Nothing to free."""

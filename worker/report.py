@@ -49,7 +49,7 @@ def engine_report(stats: EngineStats) -> EngineReport:
     """An engine's figures under the names that are stored."""
     placement = stats.placement
     return EngineReport(
-        steps=stats.steps,
+        steps=stats.passes,
         running=stats.running,
         waiting=stats.waiting,
         evaluated=stats.evaluated,
@@ -60,7 +60,7 @@ def engine_report(stats: EngineStats) -> EngineReport:
         parked=stats.swapped_out,
         parked_bytes=stats.swapped_bytes,
         preemptions=stats.preemptions,
-        step_ms=stats.step_ms,
+        step_ms=stats.pass_ms,
         batch_fill=stats.batch_fill,
         host_share=stats.host_share,
         placement=PlacementReport(

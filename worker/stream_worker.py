@@ -2,7 +2,7 @@
 
 arq runs the process: job functions, the table of running tasks, start-up and shut-down. Its own
 queue, a sorted set polled twice a second, is replaced by a consumer group. What this relies on in
-arq 0.28 is pinned by `tests/unit/test_arq_contract.py` (docs/decisions/0040).
+arq 0.28 is pinned by `tests/unit/test_arq_contract.py` (docs/decisions/0034).
 """
 
 import asyncio

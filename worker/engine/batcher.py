@@ -53,7 +53,7 @@ class Batcher:
         grid: int | None = None,
         watchdog: Watchdog | None = None,
     ) -> None:
-        self.steps = 0
+        self.num_passes = 0
         self._watchdog = watchdog or Watchdog(_NEVER_STUCK_S)
         self._backend = backend
         self._pacer = pacer
@@ -139,9 +139,9 @@ class Batcher:
 
     def stats(self) -> EngineStats:
         """What was done so far; may be called from another thread."""
-        times = list(self._watchdog.step_times)
+        times = list(self._watchdog.pass_times)
         return EngineStats(
-            steps=self.steps,
+            passes=self.num_passes,
             running=len(self._scheduler.running),
             waiting=len(self._scheduler.waiting),
             evaluated=self._evaluated,
@@ -152,7 +152,7 @@ class Batcher:
             swapped_out=len(self._cache.swap_space),
             swapped_bytes=self._cache.swap_space.num_bytes,
             preemptions=self._preemptions,
-            step_ms=round(statistics.median(times) * 1000, 3) if times else 0.0,
+            pass_ms=round(statistics.median(times) * 1000, 3) if times else 0.0,
             batch_fill=round(self._decoded / max(1, self._decoding_passes), 2),
             host_share=round(1 - self._native_s / self._step_s, 4) if self._step_s else 0.0,
         )
@@ -293,7 +293,7 @@ class Batcher:
             yield
         finally:
             self._watchdog.end()
-        self.steps += 1
+        self.num_passes += 1
 
     def _release(self, sequence: Sequence) -> None:
         """Stop running a sequence; its slot keeps what was evaluated."""

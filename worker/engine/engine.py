@@ -87,10 +87,6 @@ class LlamaEngine:
         self._watchdog.follow(thread_clock(self._thread.ident))
 
     @property
-    def steps(self) -> int:
-        return self._batcher.steps
-
-    @property
     def progress(self) -> int:
         return self._watchdog.progress
 

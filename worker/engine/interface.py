@@ -134,11 +134,6 @@ class Engine(Protocol):
         ...
 
     @property
-    def steps(self) -> int:
-        """Steps done so far."""
-        ...
-
-    @property
     def progress(self) -> int:
         """Grows while the engine makes progress, also within a long step."""
         ...

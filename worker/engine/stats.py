@@ -10,20 +10,20 @@ class EngineStats:
     """What an engine has done since its start, and its load now.
 
     Args:
-        steps: passes over the weights.
+        passes: evaluations by the model, each of which reads all weights once.
         running, waiting: replies being generated, and those that wait for a slot.
         evaluated, cached: prompt tokens evaluated, and those found in the cache.
         generated: reply tokens.
         kv_tokens, kv_capacity: tokens in the KV cache, and how many fit into it.
         swapped_out, swapped_bytes: conversations and prefixes in host memory, and their size.
         preemptions: replies that had to give up their slot for a while.
-        step_ms: median of the last passes.
+        pass_ms: median time of the last passes.
         batch_fill: mean number of replies in a decoding pass.
         host_share: share of the time in steps that was not spent in the library.
         placement: what the model runs on.
     """
 
-    steps: int = 0
+    passes: int = 0
     running: int = 0
     waiting: int = 0
     evaluated: int = 0
@@ -34,7 +34,7 @@ class EngineStats:
     swapped_out: int = 0
     swapped_bytes: int = 0
     preemptions: int = 0
-    step_ms: float = 0.0
+    pass_ms: float = 0.0
     batch_fill: float = 0.0
     host_share: float = 0.0
     placement: Placement = field(default_factory=Placement)

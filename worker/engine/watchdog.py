@@ -30,7 +30,7 @@ class Watchdog:
     """
 
     def __init__(self, stuck_after_s: float, *, wall: Clock = time.monotonic) -> None:
-        self.step_times: deque[float] = deque(maxlen=_REMEMBERED)
+        self.pass_times: deque[float] = deque(maxlen=_REMEMBERED)
         """Wall time of the last steps in seconds."""
         self.progress = 0
         """Grows with every step, and whenever a check finds that one is working."""
@@ -56,7 +56,7 @@ class Watchdog:
         num_tokens, wall, work = self._step
         self._step = None
         self._costs.append((num_tokens, self._work() - work))
-        self.step_times.append(self._wall() - wall)
+        self.pass_times.append(self._wall() - wall)
         self.progress += 1
 
     def stuck_for(self) -> float:

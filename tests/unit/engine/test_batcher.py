@@ -270,7 +270,7 @@ def test_figures_add_up() -> None:
     first = answer(batcher, text(1, 60))
     second = answer(batcher, (*text(1, 60), *first.token_ids, 5, 6, 7))
     stats = batcher.stats()
-    assert stats.steps == len(backend.steps)
+    assert stats.passes == len(backend.steps)
     assert stats.cached == second.num_cached
     assert stats.evaluated == 60 + len(second.request.prompt) - second.num_cached
     assert stats.kv_tokens == sum(map(len, backend.content))
