@@ -18,20 +18,20 @@ Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.intp]
 
 MOST: Final = 500
-"""Candidates of a row that can be asked for."""
+"""The most candidates of a row that can be requested."""
 _SEGMENTS: Final = 2
-"""Of a row: the maxima of one fit into the fastest cache while it is read."""
+"""Parts of a row; the maxima of one fit into the fastest cache while it is read."""
 _LAYERS: Final = 32
-"""Tokens of a column: each is a line of memory to be looked up again."""
+"""Tokens of a column; each is one cache line to read again."""
 _BLOCK: Final = 8
-"""Rows that are looked at together: what is found in them is still in the caches then."""
+"""Rows searched together, while what was found in them is still in the caches."""
 _SMALL: Final = 8192
-"""Shorter rows are their own maxima."""
+"""Rows shorter than this are their own maxima."""
 _LEAST_BOUNDED: Final = 168
 _SPREAD: Final = 4
-"""Maxima that a bound is taken from, for each candidate: then one in seven is found for nothing."""
+"""Maxima per candidate from which a bound is taken; one in seven is then found in vain."""
 _MOST_HITS: Final = 4 * MOST + 64
-"""Columns that reach a row's bound, before it counts as flat."""
+"""Columns reaching a row's bound beyond which the row counts as flat."""
 _TOKENS_A_THREAD: Final = 1 << 18
 """Waking a thread takes about as long as reading a third of this (1 MiB that no cache holds)."""
 _WORST: Final = np.uint64(0x007F_FFFF_0000_0000)
@@ -40,7 +40,7 @@ _WORST: Final = np.uint64(0x007F_FFFF_0000_0000)
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is asked of each row.
+    """What is needed from each row.
 
     Args:
         counts: so many of the largest; 0 for all that reach a bound.
@@ -71,27 +71,27 @@ class Candidates:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """Candidates one behind the other, the rows in order."""
+    """Candidates one after the other, in the order of the rows."""
 
     rows: Ints
     values: Floats
     token_ids: Ints
     largest: Floats
 
-    def behind(self, count: int) -> "_Found":
-        """The same, with so many rows before it."""
+    def after(self, count: int) -> "_Found":
+        """The same with `count` rows before it."""
         return replace(self, rows=self.rows + count) if count else self
 
 
 class _Space:
-    """Memory of one thread: new memory for every step would cost as much as what is done in it."""
+    """Reused memory of one thread; allocating it in every step would cost as much as its use."""
 
     def __init__(self) -> None:
         self._maxima = np.empty((0, 0), np.float32)
         self._reaching = np.empty((0, 0), np.bool_)
 
     def maxima(self, count: int, width: int) -> Floats:
-        """Room for the maxima of so many rows."""
+        """Space for the maxima of `count` rows."""
         if self._maxima.shape[1] != width:
             self._maxima = np.empty((_BLOCK, width), np.float32)
         return self._maxima[:count]
@@ -105,7 +105,7 @@ class _Space:
 
 
 class CandidateFinder:
-    """Looks at all rows of a step.
+    """Searches all rows of a step.
 
     Args:
         threads: that do so at most, the caller's included.
@@ -146,7 +146,7 @@ def _found(rows: Floats, wanted: Wanted, share: range, space: _Space) -> list[_F
     for begin in range(share.start, share.stop, _BLOCK):
         block = slice(begin, min(begin + _BLOCK, share.stop))
         one = _found_in_block(rows[block], wanted.counts[block], wanted.depths[block], space)
-        found.append(one.behind(begin))
+        found.append(one.after(begin))
     return found
 
 
@@ -175,7 +175,7 @@ def _one_by_one(
 ) -> _Found:
     singles = [slice(number, number + 1) for number in range(len(rows))]
     found = [
-        _found_in_block(rows[one], counts[one], depths[one], space).behind(one.start)
+        _found_in_block(rows[one], counts[one], depths[one], space).after(one.start)
         for one in singles
     ]
     return _Found(
@@ -243,7 +243,7 @@ def _bounds(
 
 
 def _members(rows: Floats, hits: tuple[Ints, Ints], bounds: Floats) -> tuple[Ints, Floats, Ints]:
-    """All tokens of the columns that were hit which reach the bounds: rows, values, ids."""
+    """The tokens in the columns hit that reach the bounds: rows, values, ids."""
     if rows.shape[1] < _SMALL:
         return hits[0], rows[hits], hits[1]
     layered, (numbers, columns) = _layered(rows), hits

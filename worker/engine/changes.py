@@ -1,4 +1,4 @@
-"""What a reply changes about a row of logits before a token is drawn: biases, and penalties."""
+"""What a reply changes in a row of logits before a token is drawn: biases and penalties."""
 
 from collections import Counter, deque
 from collections.abc import Mapping
@@ -8,20 +8,19 @@ import numpy as np
 import numpy.typing as npt
 
 _REMEMBERED: Final = 64
-"""Tokens of the reply that penalties look at."""
+"""The last tokens of a reply that penalties consider."""
 _LARGEST: Final = 1e30
-"""See the sampler: what is beyond is looked at as it was computed."""
+"""Rows with logits beyond this are judged as they were computed (`Sampler.settle`)."""
 
 
 class Changes:
-    """Adds, and then penalizes, as llama.cpp does.
+    """Adds biases, then applies penalties, as llama.cpp does.
 
     Args:
         biases: what is added, by token.
-        repeat: what a logit is divided by, or multiplied with if it is negative, if its token is
-            among the reply's last ones.
-        frequency: what is taken off for each time that it is.
-        presence: what is taken off once.
+        repeat: divides the logits of the reply's last tokens, or multiplies negative ones.
+        frequency: is subtracted for each occurrence among the last tokens.
+        presence: is subtracted once.
     """
 
     def __init__(
@@ -34,10 +33,10 @@ class Changes:
         self._last: deque[int] = deque(maxlen=_REMEMBERED)
         self._before: tuple[npt.NDArray[np.intp], npt.NDArray[np.float32]] | None = None
         self.were_extreme = False
-        """Whether what was changed last were no usable numbers before."""
+        """Whether the logits changed last were unusable before."""
 
     def remember(self, token: int) -> None:
-        """A token was drawn."""
+        """Record a token that was drawn."""
         if self._has_penalties:
             self._last.append(token)
 
@@ -50,7 +49,7 @@ class Changes:
         values = logits[token_ids]
         self._before = token_ids, values
         self.were_extreme = not (values <= _LARGEST).all()
-        # What is no number is found later.
+        # NaN is found later.
         with np.errstate(invalid="ignore", over="ignore"):
             if self._biases:
                 values = values + np.array([self._biases.get(i, 0.0) for i in counts], np.float32)
@@ -67,7 +66,7 @@ class Changes:
         return np.where(counts > 0, scaled, values)
 
     def undo(self, logits: npt.NDArray[np.float32]) -> None:
-        """Give a row back what it had."""
+        """Restore the row changed last."""
         if self._before is not None:
             token_ids, values = self._before
             logits[token_ids] = values

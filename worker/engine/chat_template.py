@@ -1,8 +1,8 @@
 """A model's chat template as scaffold: the control tokens between the messages' contents.
 
-The template is rendered with placeholders instead of contents. What it put around them is tokenized
-with special tokens on; contents are tokenized apart, with special tokens off, so that a user's
-`<|im_end|>` stays text.
+The template is rendered with placeholders instead of contents. What it puts around them is
+tokenized with special tokens enabled. Contents are tokenized separately with special tokens
+disabled, so a user's `<|im_end|>` stays text.
 """
 
 import re
@@ -24,12 +24,12 @@ CHATML: Final = (
     "{{ message['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-"""For models that bring no template of their own."""
+"""For models without a template."""
 CHATML_TOKENS: Final = ("<|im_start|>", "<|im_end|>")
 
 
 class _Generation(Extension):
-    """`{% generation %}`: marks what training looks at; for us it is its body."""
+    """`{% generation %}` marks what training uses; here it renders its body."""
 
     tags = {"generation"}  # noqa: RUF012 - so jinja2 has it
 
@@ -47,7 +47,7 @@ _PROBES: Final[tuple[tuple[Role, ...], ...]] = (
 _LATER_SYSTEM: Final[tuple[Role, ...]] = ("system", "user", "assistant", "system", "user")
 
 Scaffold = tuple[tuple[int, ...], ...]
-"""Token ids before the first content, between each two, and behind the last."""
+"""Token ids before the first content, between contents, and after the last."""
 
 
 class TemplateError(Exception):
@@ -61,10 +61,10 @@ class ChatTemplate:
         source: Jinja text.
         tokenize: text to ids with control tokens recognised.
         bos, eos: texts of these tokens ("" if the model has none).
-        leading: ids that the model wants in front of any prompt (its BOS, if it asks for one).
+        leading: ids that the model wants in front of every prompt, such as its BOS.
 
     Raises:
-        TemplateError: the template is wrong, or loses or reorders messages.
+        TemplateError: the template is invalid, or drops or reorders messages.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class ChatTemplate:
     def render(self, messages: Sequence[PromptMessage]) -> list[int]:
         """Token ids of the whole prompt, up to where the assistant's reply begins.
 
-        Where a template has no place for a system message, it stands in front of the next prompt.
+        If the template has no place for a system message, it goes in front of the next prompt.
         """
         messages = self._folded(messages)
         scaffold = self._scaffold(tuple(message.role for message in messages))
@@ -128,7 +128,7 @@ class ChatTemplate:
         return folded
 
     def _add(self, folded: list[PromptMessage], message: PromptMessage) -> None:
-        """Neighbours of one role, which folding can make, become one."""
+        """Append a message; neighbours of one role, which folding can create, are joined."""
         if folded and folded[-1].role == message.role:
             message = PromptMessage(
                 message.role, self._joined(folded.pop().token_ids, message.token_ids)
@@ -156,7 +156,7 @@ class ChatTemplate:
             text: Any = self._template.render(
                 messages=messages, add_generation_prompt=True, **self._tokens
             )
-        except Exception as error:  # a stranger's program: it may raise anything
+        except Exception as error:  # templates are foreign programs: they may raise anything
             raise TemplateError(f"it fails for {', '.join(roles)}: {error}") from None
         parts = _PLACEHOLDER.split(text)
         if [int(index) for index in parts[1::2]] != list(range(len(roles))):

@@ -1,8 +1,8 @@
-"""Replies that follow a JSON schema, by llguidance.
+"""Makes replies follow a JSON schema, with llguidance.
 
-A schema is followed to the letter, or refused with the name of what cannot be followed. Schemas
-come from clients: they are bounded before anything parses them, and compiling one as well as using
-it is bounded by llguidance's own limits, past which a reply fails and nothing else.
+A schema is followed to the letter, or refused with the name of what cannot be followed. As schemas
+come from clients, their size is limited before anything parses them, and llguidance's own limits
+bound compiling and using them; past these, only that reply fails.
 """
 
 import json
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 MAX_SCHEMA_BYTES: Final = 65_536
 MAX_DEPTH: Final = 64
 _KEPT: Final = 64
-"""Compiled schemas; the ones used last."""
+"""Number of compiled schemas kept: those used last."""
 
 _OPTIONS: "Final[JsonCompileOptions]" = {
-    # A schema must not switch off what makes it be followed.
+    # A schema must not switch off its own enforcement.
     "lenient": False,
     "coerce_one_of": False,
-    # A break and an indent, or a space: without an end to it, a model can write blanks for ever.
+    # A newline with indent, or one space: unlimited, a model could write whitespace for ever.
     "whitespace_pattern": r" |\n[ \t]{0,32}",
 }
 _FORBIDDEN: Final = {
@@ -39,16 +39,16 @@ _FORBIDDEN: Final = {
     "exclusiveMinimum": "exclusiveMinimum must be a number",
     "exclusiveMaximum": "exclusiveMaximum must be a number",
 }
-"""Keywords that would be ignored, or change what the others mean."""
+"""Keywords that would be ignored or would change the meaning of others."""
 _OF_SCHEMAS: Final = frozenset({"properties", "patternProperties", "$defs", "definitions"})
-"""Keywords whose names are the client's own."""
+"""Keywords that map the client's own names to schemas."""
 _CONSTANTS: Final = frozenset({"const", "enum"})
 _OF_VALUES: Final = _CONSTANTS | {"default", "examples", "required"}
-"""Keywords whose contents are no schemas."""
+"""Keywords whose contents are values, not schemas."""
 _BEFORE: Final = ("", "\n", "\x01")
-"""What a text may be tokenized behind, so that its own tokens are those of a text that goes on."""
+"""Prefixes to tokenize a text after, to get the tokens that it has inside a longer text."""
 _MOST_BEFORE: Final = 8
-"""Tokens of that, and of a blank."""
+"""The most tokens of a prefix with a space."""
 _LIMITS: Final = LLParserLimits(verbose_errors=False)
 
 
@@ -57,10 +57,10 @@ class SchemaError(UnusableRequest):
 
 
 class Constraints:
-    """Compiles schemas for a model's vocabulary; any thread may ask.
+    """Compiles schemas for a model's vocabulary; thread-safe.
 
     Args:
-        vocabulary: of the model; its tokens' bytes are what a schema allows.
+        vocabulary: of the model; a schema allows or forbids its tokens' bytes.
     """
 
     def __init__(self, vocabulary: ModelVocabulary) -> None:
@@ -76,13 +76,13 @@ class Constraints:
         self._compiled: OrderedDict[str, LLMatcher] = OrderedDict()
 
     def of(self, schema: str) -> "Constraint":
-        """What a reply must follow.
+        """The constraint of a new reply.
 
         Args:
             schema: JSON text of a JSON schema.
 
         Raises:
-            SchemaError: it is no schema, too large, or more than can be followed.
+            SchemaError: it is not a schema, too large, or cannot be followed.
         """
         with self._lock:
             matcher = self._compiled.get(schema)
@@ -98,15 +98,15 @@ class Constraints:
     def _compile(self, schema: str) -> LLMatcher:
         grammar = grammar_of(schema)
         for text in _fixed_texts(json.loads(schema)):
-            # As JSON: control characters are written as escapes.
+            # As JSON, which escapes control characters.
             written = json.dumps(text, ensure_ascii=False)
             if not self._tokens(written.encode("utf-8", "surrogatepass")):
                 raise SchemaError(f"the model has no tokens to write {text[:40]!r} with")
         matcher = LLMatcher(self._tokenizer, grammar, log_level=0, limits=_LIMITS)
         if matcher.is_error():
-            raise SchemaError(_told(matcher.get_error()))
+            raise SchemaError(_first_line(matcher.get_error()))
         try:
-            # A reference that leads back to itself is no error until something is to be written.
+            # A reference to itself becomes an error only when something is to be written.
             nothing_can_begin = not len(Constraint(matcher.deep_copy(), self.size).allowed())
         except EngineError:
             nothing_can_begin = True
@@ -119,7 +119,7 @@ class Constraint:
     """What may come next in one reply.
 
     Args:
-        matcher: at its beginning; owned from now on.
+        matcher: at the start of the reply; owned from now on.
         size: of the vocabulary.
     """
 
@@ -130,23 +130,23 @@ class Constraint:
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing may follow any more."""
+        """Whether nothing may follow."""
         return bool(self._matcher.is_stopped()) and not self._matcher.is_error()
 
     @property
     def may_end(self) -> bool:
-        """Whether what there is follows the schema."""
+        """Whether the reply so far satisfies the schema."""
         return bool(self._matcher.is_accepting())
 
     def allows(self, token: int) -> bool:
-        """Whether a token, not one that ends the reply, may come next."""
+        """Whether a token may come next; not for tokens that end the reply."""
         return bool(self._matcher.validate_tokens([token]) == 1)
 
     def allowed(self) -> npt.NDArray[np.intp]:
-        """All tokens that may come next, those that end the reply among them.
+        """All tokens that may come next, including those that end the reply.
 
         Raises:
-            EngineError: finding them takes too much.
+            EngineError: finding them exceeds the limits.
         """
         self._matcher.unsafe_compute_mask_ptr(self._mask.ctypes.data, self._mask.nbytes)
         self._check()
@@ -154,21 +154,21 @@ class Constraint:
         return np.flatnonzero(bits[: self._size])
 
     def accept(self, token: int) -> None:
-        """A token was drawn.
+        """Record a token that was drawn.
 
         Raises:
-            EngineError: it is not allowed, or what follows it is too much.
+            EngineError: it is not allowed, or exceeds the limits.
         """
         self._matcher.consume_token(token)
         self._check()
 
     def _check(self) -> None:
         if self._matcher.is_error():
-            raise EngineError(f"the schema: {_told(self._matcher.get_error())}")
+            raise EngineError(f"the schema: {_first_line(self._matcher.get_error())}")
 
 
 class _Tokens:
-    """A vocabulary as llguidance asks for it."""
+    """A vocabulary in the form that llguidance expects."""
 
     def __init__(self, vocabulary: ModelVocabulary) -> None:
         pieces = [vocabulary.piece_of(token) for token in range(vocabulary.size)]
@@ -183,15 +183,15 @@ class _Tokens:
         self._vocabulary = vocabulary
 
     def __call__(self, text: bytes) -> list[int]:
-        """Tokens of a text that has to come; none if it cannot be written with them.
+        """Tokens of a text that must appear; none if the vocabulary cannot write it.
 
-        llama.cpp leaves out bytes for which the vocabulary has no token.
+        llama.cpp drops bytes for which the vocabulary has no token.
         """
         decoded = text.decode("utf-8", "replace")
         for before in _BEFORE:
             token_ids = self._vocabulary.tokenize(before + decoded, special=False)
             pieces = [self.tokens[token] for token in token_ids]
-            # Some vocabularies put a blank in front of everything.
+            # Some vocabularies put a space in front of everything.
             for skipped in range(min(len(pieces), _MOST_BEFORE) + 1):
                 if b"".join(pieces[skipped:]) == text:
                     return token_ids[skipped:]
@@ -199,10 +199,10 @@ class _Tokens:
 
 
 def grammar_of(schema: str) -> str:
-    """What llguidance compiles.
+    """The grammar that llguidance compiles.
 
     Raises:
-        SchemaError: it is no schema, or more than can be followed.
+        SchemaError: it is not a schema, or cannot be followed.
     """
     if len(schema.encode("utf-8", "surrogatepass")) > MAX_SCHEMA_BYTES:
         raise SchemaError(f"the schema is longer than {MAX_SCHEMA_BYTES} bytes")
@@ -221,11 +221,11 @@ def grammar_of(schema: str) -> str:
     try:
         return str(LLMatcher.grammar_from_json_schema(schema, overrides=_OPTIONS))
     except ValueError as error:
-        raise SchemaError(_told(str(error))) from None
+        raise SchemaError(_first_line(str(error))) from None
 
 
 def _fixed_texts(node: Any) -> Iterator[str]:
-    """Strings that a reply under this schema has to contain letter by letter."""
+    """Strings that replies under this schema may have to contain literally."""
     if isinstance(node, list):
         for item in node:
             yield from _fixed_texts(item)
@@ -260,7 +260,7 @@ def _check_depth(node: Any, depth: int) -> None:
 
 
 def _check_keywords(node: Any) -> None:
-    """Refuse what llguidance takes and does not follow."""
+    """Refuse keywords that llguidance accepts but does not follow."""
     if isinstance(node, list):
         for item in node:
             _check_keywords(item)
@@ -279,6 +279,6 @@ def _check_keywords(node: Any) -> None:
             _check_keywords(value)
 
 
-def _told(error: str) -> str:
+def _first_line(error: str) -> str:
     """The first line of llguidance's message, which names the keyword."""
     return error.strip().partition("\n")[0] or "the schema cannot be followed"

@@ -1,8 +1,8 @@
-"""Converting a model file that this CPU runs slowly, once, to a type that it runs fast.
+"""Converts a model file that this CPU runs slowly, once, to a type that it runs fast.
 
-llama.cpp has fast matrix kernels for some types only. Weights of another type are converted
-upwards, to one that holds every value at least as exactly; docs/benchmarks/engine.md has speed and
-perplexity side by side.
+llama.cpp has fast matrix kernels only for some types. Weights of another type are converted to a
+larger one that holds every value at least as exactly; docs/benchmarks/engine.md compares speed and
+perplexity.
 """
 
 import contextlib
@@ -32,16 +32,16 @@ from worker.engine.model_file import (
 log = logging.getLogger(__name__)
 
 _LARGEST_BF16: Final = 2 << 30
-"""Bytes; beyond, reading the weights for every token costs more than the faster kernels give."""
+"""Bytes; in a larger file, reading the weights costs more than the faster kernels gain."""
 _ROOM: Final = 1.2
-"""Free disk space asked for, in sizes of the new file."""
+"""Free disk space required, as a multiple of the new file's size."""
 _MEMORY_SHARE: Final = 0.6
-"""Of the memory that there is for us, the new file may take so much."""
+"""Share of the usable memory that the new file may take."""
 
 
 @dataclass(frozen=True, slots=True)
 class WeightType:
-    """A type to convert to: its name, llama.cpp's number for it, its bits for a weight."""
+    """A type to convert to; `ftype` is llama.cpp's number for it, `bits` are per weight."""
 
     name: str
     ftype: int
@@ -56,15 +56,15 @@ _SLOW: Final = (llama_cpp.LLAMA_FTYPE_MOSTLY_Q4_1, llama_cpp.LLAMA_FTYPE_MOSTLY_
 
 
 def fast_on_this_machine(path: Path, folder: Path, *, threads: int, memory: int) -> Path:
-    """A model file to run instead of `path`: itself, or what it was converted to.
+    """The model file to run: `path` itself, or what it was converted to, now or earlier.
 
-    With a GPU nothing is converted. What was converted before is found in `folder`.
+    Nothing is converted if there is a GPU.
 
     Args:
         path: a GGUF file.
-        folder: for converted files; made if it is not there.
-        threads: for converting.
-        memory: bytes that there are for all of this machine's work.
+        folder: for converted files; created if it does not exist.
+        threads: for the conversion.
+        memory: usable bytes of this machine.
 
     Raises:
         ModelError: `path` is not a model.
@@ -91,10 +91,10 @@ def fast_on_this_machine(path: Path, folder: Path, *, threads: int, memory: int)
 
 
 def choose_type(num_weights: float, features: str) -> WeightType:
-    """BF16 where the CPU multiplies it and the model is small, else Q8_0.
+    """BF16 if the CPU can multiply it and the model is small, else Q8_0.
 
     Args:
-        features: what llama.cpp says of the CPU.
+        features: llama.cpp's description of the CPU.
     """
     has_bf16 = re.search(r"(AVX512_BF16|AMX_INT8) = 1", features) is not None
     small = num_weights * BF16.bits / 8 <= _LARGEST_BF16
@@ -102,10 +102,10 @@ def choose_type(num_weights: float, features: str) -> WeightType:
 
 
 def convert(path: Path, target: Path, kind: WeightType, threads: int) -> None:
-    """Write `path` with other weights to `target`, which appears only when it is whole.
+    """Write `path` with other weights to `target`, which appears only when complete.
 
     Raises:
-        ModelError: llama.cpp could not.
+        ModelError: llama.cpp failed.
     """
     log.info("converting %s to %s, once", path.name, kind.name)
     began = time.monotonic()
@@ -125,21 +125,21 @@ def convert(path: Path, target: Path, kind: WeightType, threads: int) -> None:
 
 
 def weights_of(path: Path) -> tuple[int | None, int]:
-    """llama.cpp's number of a file's main weight type, if it tells, and how many weights it has.
+    """llama.cpp's number of a file's main weight type, if known, and the number of weights.
 
     Raises:
         ModelError: it is not a model, or none that generates text.
     """
     with without_weights(path) as model:
         check_generates(model, path)
-        # llama_model_ftype knows it only once all weights are loaded.
+        # llama_model_ftype works only with all weights loaded.
         ftype = metadata(model, "general.file_type") or ""
         num_weights = int(llama_cpp.llama_model_n_params(model))
     return (int(ftype) if ftype.isdigit() else None), num_weights
 
 
 def system_info() -> str:
-    """What llama.cpp says of this machine."""
+    """llama.cpp's description of this machine."""
     return str(llama_cpp.llama_print_system_info().decode())
 
 
@@ -154,7 +154,7 @@ def _too_large(size: int, folder: Path, memory: int) -> str | None:
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """One process at a time: several workers start together."""
+    """Only one process at a time converts; several workers may start together."""
     with open(path, "a", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

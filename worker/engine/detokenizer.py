@@ -1,4 +1,4 @@
-"""From tokens to text as they come: whole characters only, and never past a stop string."""
+"""Turns tokens into text as they arrive: whole characters, and never past a stop string."""
 
 import codecs
 from collections.abc import Callable, Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """Text that is final, and the tokens it comes from. `stopped`: a stop string was met."""
+    """Final text and its tokens; `stopped` if a stop string was found."""
 
     text: str
     token_ids: tuple[int, ...]
@@ -17,8 +17,8 @@ class Decoded:
 class Detokenizer:
     """Decodes one reply.
 
-    Tokens are held back while they end in half a character or in what may become a stop string;
-    what is given out ends at a token's border, so that another attempt can go on behind it.
+    Tokens are held back while they end in an incomplete character or in what may become a stop
+    string. What is returned ends with a whole token, so another attempt can continue after it.
 
     Args:
         piece_of: a token's bytes.
@@ -36,7 +36,7 @@ class Detokenizer:
         """Add a token; returns what has become final, if anything."""
         piece = self._piece_of(token)
         if not self._held_ids and not self._stop and piece.isascii():
-            return Decoded(piece.decode("ascii"), (token,))  # nearly all there are
+            return Decoded(piece.decode("ascii"), (token,))  # nearly all tokens
         self._held_ids.append(token)
         self._held_text += self._decoder.decode(piece)
         if self._stop:
@@ -50,9 +50,9 @@ class Detokenizer:
         return self._take(len(self._held_text))
 
     def finish(self) -> Decoded:
-        """Everything still held back: no more tokens will come.
+        """Everything still held back; no more tokens will come.
 
-        A character that has only begun is left out, although its tokens are not.
+        An incomplete character is left out, but its tokens are not.
         """
         self._decoder.reset()
         return self._take(len(self._held_text))
@@ -66,11 +66,11 @@ class Detokenizer:
         return bool(self._decoder.getstate()[0])
 
     def _stop_position(self) -> int | None:
-        found = [at for at in map(self._held_text.find, self._stop) if at >= 0]
-        return min(found, default=None)
+        positions = [at for at in map(self._held_text.find, self._stop) if at >= 0]
+        return min(positions, default=None)
 
     def _may_stop(self) -> bool:
-        """Whether the held text ends in the beginning of a stop string."""
+        """Whether the held text ends with the beginning of a stop string."""
         return any(
             self._held_text.endswith(stop[:length])
             for stop in self._stop

@@ -13,13 +13,13 @@ _INTEGRATED_GPU: Final = 2
 """`GGML_BACKEND_DEVICE_TYPE_…`"""
 
 _NO_GPUS: Final = ("CPU", "BLAS", "RPC")
-"""Backends of llama.cpp that are no kind of GPU."""
+"""Backends of llama.cpp that are not for GPUs."""
 
 _TRACES: Final = {
     "cuda": ("/proc/driver/nvidia/version", "/dev/nvidia0", "/dev/nvidiactl"),
     "hip": ("/dev/kfd",),
 }
-"""What drivers leave in the file system, by the build that uses them."""
+"""Files that GPU drivers create, by the build that uses them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,10 +27,10 @@ class Device:
     """A device of this build of llama.cpp.
 
     Args:
-        name: llama.cpp's, such as `CUDA0`.
-        description: the maker's.
+        name: llama.cpp's name, such as `CUDA0`.
+        description: the product name.
         kind: `GGML_BACKEND_DEVICE_TYPE_…`.
-        free_bytes, total_bytes: of its memory, when it was asked.
+        free_bytes, total_bytes: its memory, at the time of the question.
     """
 
     name: str
@@ -48,14 +48,14 @@ def devices() -> list[Device]:
 
 
 def gpus() -> list[Device]:
-    """The GPUs that a model is put on; integrated ones count where there are no others."""
+    """The GPUs that models use; integrated ones only where there are no others."""
     found = devices()
     discrete = [device for device in found if device.kind == _GPU]
     return discrete or [device for device in found if device.kind == _INTEGRATED_GPU]
 
 
 def why_no_gpu() -> str | None:
-    """A sentence for whoever may expect a GPU to be used; None if there is nothing to say."""
+    """Why no GPU is used, in a sentence; None if one is, or none can be expected."""
     if gpus():
         return None
     if backends := gpu_backends():
@@ -74,7 +74,7 @@ def why_no_gpu() -> str | None:
 
 
 def describe() -> str:
-    """What this build of llama.cpp runs on here, in a line."""
+    """What this build of llama.cpp runs on here, in one line."""
     found = gpus()
     if found:
         names = ", ".join(f"{device.description} ({device.name})" for device in found)
@@ -83,7 +83,7 @@ def describe() -> str:
 
 
 def gpu_backends() -> list[str]:
-    """The kinds of GPU that llama.cpp is built for, whether there are any or not."""
+    """The kinds of GPU that llama.cpp is built for, present or not."""
     library = _library()
     handles = map(library.ggml_backend_reg_get, range(library.ggml_backend_reg_count()))
     names = (library.ggml_backend_reg_name(handle).decode() for handle in handles)
@@ -103,7 +103,7 @@ def _described(library: ctypes.CDLL, handle: int) -> Device:
 
 
 def _library() -> ctypes.CDLL:
-    """The library with the signatures of what is called here: the bindings have none of it."""
+    """The library with the signatures of the functions used here, which the bindings lack."""
     library: ctypes.CDLL = _ggml.libggml
     size_pointer = ctypes.POINTER(ctypes.c_size_t)
     library.ggml_backend_reg_count.restype = ctypes.c_size_t

@@ -1,8 +1,8 @@
-"""What llama.cpp's samplers do behind the look-up of the largest tokens, for many rows at once.
+"""What llama.cpp's samplers do after finding the largest tokens, for many rows at once.
 
-Each row is computed as if it were alone, to the last bit: a reply that has a seed does not depend
-on who else is in the batch. So there are running sums only, in the order of llama.cpp's, and none
-whose grouping would follow from the table's width.
+Each row is computed as if it were alone, to the last bit: a reply with a seed does not depend on
+the rest of the batch. Hence only running sums are used, in llama.cpp's order, and none whose
+grouping depends on the table's width.
 """
 
 from collections.abc import Sequence
@@ -16,12 +16,12 @@ from worker.engine.candidates import Candidates, Floats, Ints
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """How one reply's tokens are drawn, from the largest candidates first to the draw itself.
+    """How one reply's tokens are drawn.
 
     Args:
-        count: of the largest tokens (top_k); 1 is greedy, 0 is all.
-        mass: the likeliest that have this share together (top_p); 1 or more is all.
-        depth: how far below the largest logit the others may be (the logarithm of min_p).
+        count: number of the largest tokens (top_k); 1 is greedy, 0 is all.
+        mass: share that the likeliest tokens have together (top_p); 1 or more is all.
+        depth: how far below the largest logit others may be (the logarithm of min_p).
         temperature: above 0.
     """
 
@@ -31,18 +31,18 @@ class Rule:
     temperature: float
 
     def as_row(self) -> tuple[float, float, float, float]:
-        """Numbers for a table of rules."""
+        """The rule as a row of a table."""
         return self.count, self.mass, self.depth, self.temperature
 
 
 def draw(
     candidates: Candidates, rules: npt.NDArray[np.float64], uniforms: Sequence[float]
 ) -> list[int]:
-    """A token of each row that has candidates; of others anything.
+    """A token for each row that has candidates; for others an arbitrary one.
 
     Args:
-        rules: of each row, `Rule.as_row`.
-        uniforms: random numbers, one for each row.
+        rules: `Rule.as_row` of each row.
+        uniforms: a random number for each row.
     """
     values = candidates.values
     if values.shape[1] == 1:
@@ -74,7 +74,7 @@ def _drawn(
 
 
 def _within_mass(values: Floats, sizes: Ints, mass: Floats) -> Ints:
-    """Sizes that are cut behind the candidate with which their share is reached."""
+    """Sizes cut after the candidate that completes the row's share."""
     shares = np.exp(values - values[:, :1])
     shares[np.arange(values.shape[1]) >= sizes[:, None]] = 0
     shares /= np.cumsum(shares, axis=1)[:, -1:]

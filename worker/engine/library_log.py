@@ -1,6 +1,6 @@
-"""What llama.cpp logs: handed on to Python's log, and kept while something is loaded.
+"""Passes llama.cpp's log on to Python's, and collects it while something is loaded.
 
-The library tells some things nowhere else: why a file cannot be loaded, and what it chose itself.
+Some facts are only in the log: why a file cannot be loaded, and what llama.cpp has chosen itself.
 """
 
 import contextlib
@@ -16,36 +16,36 @@ log = logging.getLogger(__name__)
 _LEVELS: Final = {2: logging.DEBUG, 3: logging.WARNING, 4: logging.ERROR}
 _ERROR: Final = 4
 _CONTINUED: Final = 5
-"""The text goes on in the line before."""
+"""Level of a text that continues the line before."""
 
 _listeners: list["LibraryMessages"] = []
 
 
 class LibraryMessages:
-    """The messages of a while, as llama.cpp wrote them."""
+    """Messages of llama.cpp, as it wrote them."""
 
     def __init__(self) -> None:
         self._messages: list[tuple[int, str]] = []
 
     def add(self, level: int, text: str) -> None:
-        """One more; a continuation counts as the same level as before."""
+        """Add a message; a continuation gets the level of the one before."""
         if level == _CONTINUED and self._messages:
             level = self._messages[-1][0]
         self._messages.append((level, text))
 
     @property
     def reason(self) -> str | None:
-        """What went wrong: the first error, which names the cause; the later ones its effects."""
+        """The first error, which names the cause; later ones are its effects."""
         return next((text for level, text in self._messages if level == _ERROR), None)
 
-    def said(self, text: str) -> bool:
+    def contain(self, text: str) -> bool:
         """Whether a message contains a text."""
         return any(text in message for _, message in self._messages)
 
 
 @contextlib.contextmanager
 def listening() -> Iterator[LibraryMessages]:
-    """Keep what the library says meanwhile."""
+    """Collect what the library logs meanwhile."""
     messages = LibraryMessages()
     _listeners.append(messages)
     try:
@@ -55,7 +55,7 @@ def listening() -> Iterator[LibraryMessages]:
 
 
 @llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]
-def _hand_on(level: int, text: bytes, _user_data: Any) -> None:
+def _pass_on(level: int, text: bytes, _user_data: Any) -> None:
     message = text.decode("utf-8", "replace").strip()
     if message.strip("."):
         log.log(_LEVELS.get(level, logging.DEBUG), "llama.cpp: %s", message)
@@ -63,5 +63,5 @@ def _hand_on(level: int, text: bytes, _user_data: Any) -> None:
             messages.add(level, message)
 
 
-# The module keeps the callback alive: collected, it would crash the process.
-llama_cpp.llama_log_set(_hand_on, ctypes.c_void_p(0))
+# Kept alive by this module: if it were collected, the process would crash.
+llama_cpp.llama_log_set(_pass_on, ctypes.c_void_p(0))

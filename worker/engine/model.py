@@ -37,13 +37,13 @@ from worker.engine.vocabulary import ModelVocabulary
 log = logging.getLogger(__name__)
 
 _FLASH_ATTENTION_ON: Final = "Flash Attention enabled"
-"""What llama.cpp logs when it was left the choice."""
+"""What llama.cpp logs if it made the choice."""
 _NO_SLOT: Final = 1
 _INVALID_BATCH: Final = -1
 _MOST_DRAWING: Final = 8
-"""Threads that look at logits: memory is no faster with more."""
+"""Threads that draw tokens; more would not make the memory faster."""
 _WARM_UP: Final = 32
-"""Tokens: few, for machines that are slow."""
+"""Tokens; few, for slow machines."""
 
 
 class LlamaModel:
@@ -59,7 +59,7 @@ class LlamaModel:
         self.packed = not options.unified
         self.native_s = 0.0
         self.decode_s = 0.0
-        """Seconds of evaluation alone; `native_s` has drawing and states, too."""
+        """Seconds of evaluation alone; `native_s` includes drawing and states."""
         self.draw_s = 0.0
         llama_cpp.llama_backend_init()
         found = gpus()
@@ -101,12 +101,12 @@ class LlamaModel:
             raise ModelError(f"{options.path}: {size}: {messages.reason}")
         self._has_flash_attention = (
             params.flash_attn_type == llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED
-            or messages.said(_FLASH_ATTENTION_ON)
+            or messages.contain(_FLASH_ATTENTION_ON)
         )
         return context
 
     def _device(self, options: ModelOptions, found: Sequence[Device]) -> Device:
-        """What the model is on, with the memory that is left there now."""
+        """The device that holds the model, with the memory left there now."""
         on_gpu = found and options.gpu_layers != 0
         usable = gpus() if on_gpu else [one for one in devices() if one.kind == CPU]
         return usable[options.device % len(usable)]
@@ -125,7 +125,7 @@ class LlamaModel:
         )
 
     def _can_copy_in_place(self, options: ModelOptions, *, is_on_gpu: bool) -> bool:
-        """Whether slots are copied where they lie.
+        """Whether slots are copied in place.
 
         That copies a slot's whole buffer: much faster than through the host on a GPU, and slower
         than copying the tokens in it on a CPU; but a saved state lacks what a sliding window has
@@ -141,7 +141,7 @@ class LlamaModel:
         return wanted and is_cache and self.packed
 
     def warm_up(self) -> tuple[int, float]:
-        """Evaluate something for nothing: the first steps are slow, until all weights were read.
+        """Evaluate something useless: the first steps are slow until all weights were read.
 
         Returns:
             Tokens of a step, and the seconds that they took.
@@ -193,11 +193,11 @@ class LlamaModel:
 
     @property
     def outputs(self) -> list[int]:
-        """Where in the last step's batch tokens were to be drawn."""
+        """Where in the last step's batch tokens are drawn."""
         return self._batch.outputs
 
     def logits(self) -> npt.NDArray[np.float32]:
-        """What the last step gave: outputs × vocabulary, a view that holds until the next."""
+        """The last step's logits: outputs × vocabulary, a view valid until the next step."""
         if self._logits is None:
             pointer = llama_cpp.llama_get_logits(self.context)
             shape = (len(self._batch.outputs), self.vocabulary.size)
@@ -230,12 +230,12 @@ class LlamaModel:
             return self.load(target, self.save(source))
         with self._native():
             llama_cpp.llama_memory_seq_cp(self._memory, source, target, -1, -1)
-        # The cells know of it at once; their contents follow with the next evaluation.
+        # The cells are assigned at once; their contents follow with the next evaluation.
         self._copying |= {source, target}
         return True
 
     def _settle(self, slot_id: int) -> None:
-        """See that what a slot holds is really there: another evaluation, if need be for nothing.
+        """Make sure that a slot's content has been copied, with a useless evaluation if need be.
 
         Raises:
             EvaluationFailed: no slot has room for a token.
@@ -252,7 +252,7 @@ class LlamaModel:
 
     def first(self, slot_id: int) -> int:
         position = int(llama_cpp.llama_memory_seq_pos_min(self._memory, slot_id))
-        # Cut back behind its window, a saved state has nothing left: no length of it is whole.
+        # A saved state that was cut back beyond its window has nothing left: no length is complete.
         return position if position >= 0 else self.slot_size
 
     def truncate(self, slot_id: int, length: int) -> bool:
@@ -286,7 +286,7 @@ def _bytes_at(state: npt.NDArray[np.uint8]) -> Any:
 
 
 def _drawing_threads(options: ModelOptions, *, is_on_gpu: bool) -> int:
-    """Threads that look for tokens to draw.
+    """Threads that draw tokens.
 
     Where the CPU evaluates, its threads wait awake for the next step, on the cores that these
     would need.

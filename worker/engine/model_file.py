@@ -1,4 +1,4 @@
-"""Model files: loading one, what it says of itself, and whether it can chat."""
+"""Model files: loads them, reads their metadata, checks whether they can chat."""
 
 import contextlib
 import ctypes
@@ -36,7 +36,7 @@ def load_model(path: Path, params: Any) -> Any:
 
 @contextlib.contextmanager
 def without_weights(path: Path) -> Iterator[Any]:
-    """A model's handle with its vocabulary, and what its file says, alone.
+    """A model's handle with vocabulary and metadata, but no weights.
 
     Raises:
         ModelError: it cannot be loaded.
@@ -51,10 +51,10 @@ def without_weights(path: Path) -> Iterator[Any]:
 
 
 def check_generates(model: Any, path: Path) -> None:
-    """See that a loaded model is one that text is generated with.
+    """Check that a loaded model generates text.
 
     Raises:
-        ModelError: it is not; evaluating it would abort the process, or give nothing.
+        ModelError: it does not; evaluating it would abort the process or yield nothing.
     """
     architecture = metadata(model, "general.architecture")
     kind = None
@@ -74,16 +74,16 @@ def check_generates(model: Any, path: Path) -> None:
 
 
 def metadata(model: Any, key: str) -> str | None:
-    """What a model's file says under a key, as text."""
+    """A model's metadata under a key, as text."""
     text = ctypes.create_string_buffer(256)
     length = llama_cpp.llama_model_meta_val_str(model, key.encode(), text, len(text))
     return text.value.decode("utf-8", "replace") if length >= 0 else None
 
 
 def longest_window(model: Any) -> int | None:
-    """Tokens that a model was trained for, or can be stretched to; None if its file tells neither.
+    """Tokens that a model was trained for or can be stretched to; None if its file says neither.
 
-    llama.cpp stretches by what the file says of RoPE: nothing has to be asked for.
+    llama.cpp stretches by itself, as the file's RoPE metadata say.
     """
     architecture = metadata(model, "general.architecture")
     scaling = f"{architecture}.rope.scaling"
@@ -94,41 +94,41 @@ def longest_window(model: Any) -> int | None:
     return int(max(trained, original * _number(model, f"{scaling}.factor"))) or None
 
 
-def window_of(model: Any, asked: int) -> tuple[int, str | None]:
-    """The window to use, and what has to be said of it.
+def window_of(model: Any, requested: int) -> tuple[int, str | None]:
+    """The window to use, and a warning about it if there is one.
 
     Args:
-        asked: tokens; 0 is what the model was made for.
+        requested: tokens; 0 is the longest that the model supports.
 
     Raises:
-        ModelError: that is asked for, and the file does not tell.
+        ModelError: 0 is requested and the file does not say.
     """
     longest = longest_window(model)
-    if not asked:
+    if not requested:
         if longest is None:
             raise ModelError(
                 "PALAVER_CONTEXT_LENGTH=0: the model's file does not tell what it was trained for"
             )
         return longest, None
-    if longest is None or asked <= longest:
-        return asked, None
+    if longest is None or requested <= longest:
+        return requested, None
     return longest, (
-        f"PALAVER_CONTEXT_LENGTH={asked} is more than the model was trained for: the window has "
-        f"{longest} tokens"
+        f"PALAVER_CONTEXT_LENGTH={requested} is more than the model was trained for: the window "
+        f"has {longest} tokens"
     )
 
 
 def _number(model: Any, key: str) -> float:
-    """What a file says under a key; 0 if nothing, or nothing finite."""
+    """A number of the metadata; 0 if it is missing or not finite."""
     text = metadata(model, key)
     number = float(text) if text is not None else 0.0
     return number if math.isfinite(number) else 0.0
 
 
 def cache_bytes(model: Any, options: ModelOptions) -> int:
-    """About what the KV cache takes: a key and a value of half floats for each layer and token.
+    """Approximate size of the KV cache: keys and values as half floats, per layer and token.
 
-    Exact for dense models; those that keep less (a latent, a sliding window) take less.
+    Exact for dense models; models that keep less (a latent, a sliding window) take less.
     """
     heads = max(1, int(llama_cpp.llama_model_n_head(model)))
     head_size = int(llama_cpp.llama_model_n_embd(model)) // heads
@@ -138,7 +138,7 @@ def cache_bytes(model: Any, options: ModelOptions) -> int:
 
 
 def fingerprint(path: Path) -> str:
-    """A short hash that tells model files apart: size, beginning and end."""
+    """A short hash of a model file's size, beginning and end."""
     size = path.stat().st_size
     digest = hashlib.sha256(str(size).encode())
     with open(path, "rb") as file:

@@ -1,4 +1,4 @@
-"""How a model is loaded, and what llama.cpp is told for that."""
+"""How a model is loaded, as options of ours and as llama.cpp's parameters."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import llama_cpp
 from worker.engine.devices import Device
 
 _MOST_BESIDE_GPU: Final = 4
-"""Threads that look embeddings up: of 512 tokens in less than a millisecond."""
+"""Threads that look up embeddings; these take less than a millisecond for 512 tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,19 +19,19 @@ class ModelOptions:
 
     Args:
         path: the GGUF file.
-        window: tokens of prompt and reply together: the size of a slot. 0 is what the model was
-            trained for; it is never more than that.
+        window: tokens of prompt and reply together: the size of a slot. It is never more than the
+            model was trained for; 0 is just that.
         threads: for evaluation on the CPU.
-        slots: conversations in the KV cache together.
+        slots: conversations that the KV cache holds.
         gpu_layers: layers to put on the GPU; -1 is all. Without a GPU build it has no effect.
-        device: which GPU, counted from 0; taken modulo their number.
-        batch: most tokens evaluated in one step.
+        device: number of the GPU, from 0, modulo the number of GPUs.
+        batch: the most tokens evaluated in one step.
         unified: slots share one KV buffer instead of having one each (docs/decisions/0010).
-        flash_attention: None is what is faster: where it can be on a GPU, not on a CPU.
-        device_copies: copy slots where they lie, not through the host; None is what is faster.
-        drawing_threads: that look for tokens to draw; None is what is faster.
-        gpu_threads: for what the CPU evaluates where all layers are on a GPU; None is what is
-            faster.
+        flash_attention: None chooses the faster way: on where a GPU supports it, off on a CPU.
+        device_copies: copy slots in place, not through the host; None chooses the faster way.
+        drawing_threads: for drawing tokens; None chooses the faster way.
+        gpu_threads: for what the CPU evaluates if all layers are on a GPU; None chooses the faster
+            way.
     """
 
     path: Path
@@ -49,12 +49,12 @@ class ModelOptions:
 
     @property
     def step_tokens(self) -> int:
-        """Most tokens of a step: a token of each slot must fit."""
+        """The most tokens of a step; one token of each slot must fit."""
         return max(self.batch, self.slots)
 
 
 def context_params(options: ModelOptions, found: Sequence[Device]) -> Any:
-    """What llama.cpp is told of a context.
+    """llama.cpp's parameters for a context.
 
     Args:
         found: the GPUs of this machine.
@@ -65,16 +65,16 @@ def context_params(options: ModelOptions, found: Sequence[Device]) -> Any:
     params.n_seq_max = options.slots
     params.kv_unified = options.unified
     params.flash_attn_type = _flash_attention(options, found)
-    # Whole caches also for sliding windows: slots are cut and gone on with anywhere.
+    # Full caches also for sliding windows: slots are cut and continued anywhere.
     params.swa_full = True
-    # One governs single tokens, the other everything longer.
+    # The first is for single tokens, the second for everything longer.
     params.n_threads = params.n_threads_batch = _threads(options, found)
     params.no_perf = True
     return params
 
 
 def model_params(options: ModelOptions, found: Sequence[Device]) -> Any:
-    """What llama.cpp is told of a model's weights: all of them go to one of the GPUs `found`."""
+    """llama.cpp's parameters for a model; all weights go to one of the GPUs `found`."""
     params = llama_cpp.llama_model_default_params()
     params.n_gpu_layers = options.gpu_layers if found else 0
     if found:

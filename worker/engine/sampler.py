@@ -1,8 +1,8 @@
-"""How one reply's tokens are drawn: what it changes about a row of logits, and what it makes of it.
+"""Draws one reply's tokens: changes a row of logits and chooses a token from it.
 
-Most replies take a few of a row's largest tokens, which are found for all rows together
-(`candidates.py`, `drawing.py`). What asks for more, or finds a row that is unusual, goes through
-llama.cpp's own samplers. Either way the random numbers are the same.
+Most replies need only a few of a row's largest logits, which are found for all rows together
+(`candidates.py`, `drawing.py`). Options that need more, and unusual rows, go through llama.cpp's
+own samplers. The random numbers are the same either way.
 """
 
 import ctypes
@@ -24,23 +24,21 @@ from worker.engine.uniform import Uniform
 from worker.engine.vocabulary import NO_TOKEN, ModelVocabulary
 
 _LEAST: Final = 1e-3
-"""A lower temperature is greedy, and a lower penalty of repetition counts as this: dividing by less
-makes numbers that nothing can be drawn from."""
+"""A lower temperature is greedy, and a lower repeat penalty counts as this: dividing by less would
+produce logits that nothing can be drawn from."""
 _LARGEST: Final = 1e30
-"""Logits beyond this are no numbers any more once they are divided by what is least, twice."""
+"""Logits beyond this overflow when they are divided by `_LEAST` twice."""
 _RANDOM_SEED: Final = 0xFFFFFFFF
 """llama.cpp takes this value to mean "choose one"."""
 _NOT_QUICK: Final = (1.0, 1.0, 0.0, 1.0)
-"""Asked of rows that are drawn from otherwise: their largest number alone."""
+"""The rule for rows that are drawn from in another way: only their largest logit is needed."""
 
 
 class Sampler:
-    """Draws tokens for one reply, from a stream of random numbers of its own.
+    """Draws tokens for one reply with its own stream of random numbers.
 
     Args:
-        vocabulary: what tokens there are.
-        options: how to draw.
-        constraint: what the reply must follow; owned from now on.
+        constraint: the schema that the reply must follow; owned from now on.
 
     Raises:
         EngineError: a bias cannot be used.
@@ -64,9 +62,9 @@ class Sampler:
         self.rule = _rule(options)
         self._is_greedy = self.rule.count == 1
         self.is_quick = _is_quick(self.rule)
-        """Whether a few of the largest tokens are enough to draw from."""
+        """Whether a few of the largest logits are enough to draw from."""
         self.row_of_rule = self.rule.as_row() if self.is_quick else _NOT_QUICK
-        """What is asked of the look at all rows."""
+        """What this reply needs from the search through all rows."""
         self._uniform = Uniform(_seed(options.seed))
         self._chain: Any = None
 
@@ -75,21 +73,21 @@ class Sampler:
         return 0.0 if self._is_greedy else self._uniform.next()
 
     def prepare(self, logits: Floats) -> None:
-        """Change the row as biases and penalties will have it."""
+        """Apply biases and penalties to a row."""
         self._changes.apply(logits)
 
     def settle(self, logits: Floats, largest: float, token: int | None, uniform: float) -> int:
-        """The token that comes next; `NO_TOKEN` if nothing may follow.
+        """The next token; `NO_TOKEN` if nothing may follow.
 
         Args:
-            logits: the row that was computed, prepared.
-            largest: of its numbers.
-            token: what was drawn from its largest ones; None if that could not be done.
+            logits: the row, prepared.
+            largest: the largest logit.
+            token: drawn from the largest logits; None if that was not possible.
             uniform: the random number of this draw.
 
         Raises:
-            NotFinite: the row holds no numbers that can be drawn from.
-            EngineError: nothing can follow, and the reply does not follow its schema yet.
+            NotFinite: the row holds NaN.
+            EngineError: nothing can follow, and the reply does not satisfy its schema yet.
         """
         if not abs(largest) <= _LARGEST or self._changes.were_extreme:
             self._changes.undo(logits)
@@ -105,21 +103,21 @@ class Sampler:
         return token
 
     def _has_only_ends(self, logits: Floats) -> bool:
-        """Whether a row, as computed, has only what a reply that never ends may not have.
+        """Whether a row, as computed, allows only end tokens in a reply that must not end.
 
         Raises:
-            NotFinite: it has no numbers.
+            NotFinite: it holds NaN.
         """
         best = int(logits.argmax())
-        # It is the first NaN, if there is one.
+        # argmax finds the first NaN, if there is one.
         if not abs(logits[best]) <= _LARGEST:
             raise NotFinite("the model computed numbers that nothing can be drawn from (NaN)")
         return self._never_ends and self._vocabulary.is_end(best) and not self._has_others(logits)
 
     def _has_others(self, logits: Floats) -> bool:
-        """Whether anything can be drawn that does not end the reply."""
+        """Whether a token can be drawn that does not end the reply."""
         others = (logit for token, logit in enumerate(logits) if not self._vocabulary.is_end(token))
-        return any(logit >= -_LARGEST for logit in others)  # mostly the first one is
+        return any(logit >= -_LARGEST for logit in others)  # usually the first one already
 
     def _allowed_token(
         self, constraint: Constraint, logits: Floats, token: int | None, uniform: float
@@ -171,20 +169,20 @@ class Sampler:
         raise EngineError("the model has no token that can follow under this schema")
 
     def accept(self, token: int) -> None:
-        """Remember a token that was drawn."""
+        """Record a token that was drawn."""
         if self._constraint is not None and not self._vocabulary.is_end(token):
             self._constraint.accept(token)
         self._changes.remember(token)
 
     def close(self) -> None:
-        """Free what the library has of it."""
+        """Free the library's samplers."""
         if self._chain is not None:
             llama_cpp.llama_sampler_free(self._chain)
             self._chain = None
 
 
 class _Candidates:
-    """Tokens with their logits, as llama.cpp's samplers want them: a whole row, or a part of it."""
+    """Tokens with their logits as llama.cpp's samplers expect them: a whole row or a part."""
 
     _kind: Final = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)])
 
@@ -196,7 +194,7 @@ class _Candidates:
         self.struct = llama_cpp.llama_token_data_array(data, len(logits), -1, False)
 
     def drawn(self, uniform: float) -> int:
-        """One of those that a chain has left, in the order in which it left them."""
+        """A draw from what a chain has left, in the chain's order."""
         left = self._data[: self.struct.size]
         weights = np.exp(left["logit"] - left["logit"].max())
         sums = np.cumsum(weights, dtype=np.float64)
@@ -204,8 +202,8 @@ class _Candidates:
 
 
 def _chain(rule: Rule) -> Any:
-    """llama.cpp's samplers of a rule, all but the draw."""
-    # top_k first: what follows then sorts a few candidates instead of the whole vocabulary.
+    """llama.cpp's samplers for a rule, without the draw."""
+    # top_k first, so the others sort a few candidates instead of the whole vocabulary.
     samplers = [
         llama_cpp.llama_sampler_init_top_k(rule.count),
         llama_cpp.llama_sampler_init_top_p(rule.mass, 1),
@@ -242,7 +240,7 @@ def _seed(seed: int | None) -> int:
 
 
 def _biases(vocabulary: ModelVocabulary, options: SamplingOptions) -> Mapping[int, float]:
-    """What is added to the logits, by token."""
+    """What is added to the logits, by token id."""
     biases = dict(options.logit_bias)
     unknown = [token for token in biases if not 0 <= token < vocabulary.size]
     if unknown:

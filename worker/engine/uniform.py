@@ -1,15 +1,15 @@
-"""Random numbers of one reply: those that llama.cpp's own last sampler would take."""
+"""One reply's random numbers, the same as those of llama.cpp's own last sampler."""
 
 from typing import Final
 
 import numpy as np
 
 _AHEAD: Final = 64
-"""Numbers made at once: one alone would cost as much."""
+"""Numbers made at once; a single one would cost as much."""
 
 
 class Uniform:
-    """Numbers between 0 and 1 by the Mersenne twister, 64 bits for each, the lower half first.
+    """Numbers between 0 and 1 from a Mersenne twister, 64 bits for each, the lower half first.
 
     Args:
         seed: 32 bits.

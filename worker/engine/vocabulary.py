@@ -1,4 +1,4 @@
-"""A model's vocabulary: text to token ids and back. It never changes: any thread may ask."""
+"""A model's vocabulary: text to token ids and back. It never changes and is thread-safe."""
 
 import ctypes
 from typing import Any, Final
@@ -6,7 +6,7 @@ from typing import Any, Final
 import llama_cpp
 
 NO_TOKEN: Final = -1
-"""Drawn where nothing may follow: it ends a reply as a token of the model's would."""
+"""Drawn where nothing may follow; ends a reply like the model's own end tokens."""
 
 
 class ModelVocabulary:
@@ -64,7 +64,7 @@ class ModelVocabulary:
 
     @property
     def leading_tokens(self) -> list[int]:
-        """What the model wants in front of every prompt."""
+        """The ids that the model wants in front of every prompt."""
         if not llama_cpp.llama_vocab_get_add_bos(self.handle):
             return []
         return [llama_cpp.llama_vocab_bos(self.handle)]
