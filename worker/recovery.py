@@ -69,7 +69,7 @@ class Recovery:
     async def _round(self) -> None:
         if time.monotonic() >= self._next_sweep:
             self._next_sweep = time.monotonic() + _SWEEP_S
-            self._metrics.given_up(DeadlineExceeded.code, await self._claims.sweep())
+            self._metrics.abandoned(DeadlineExceeded.code, await self._claims.sweep())
         while not self._stopping.is_set() and await self._may_reclaim():
             claim = await self._worker.take_over(self._count_lost)
             if claim is None:
@@ -77,7 +77,7 @@ class Recovery:
             log.warning("job %s: its worker is gone; start %d is here", claim.job_id, claim.starts)
 
     def _count_lost(self) -> None:
-        self._metrics.given_up(WorkerLost.code)
+        self._metrics.abandoned(WorkerLost.code)
         log.warning("a turn failed: every worker that tried it was lost")
 
     async def _may_reclaim(self) -> bool:

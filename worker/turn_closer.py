@@ -32,7 +32,7 @@ class TurnCloser:
         outcome = await retry("commit", lambda: self._claims.commit(claim, reply.completion))
         self._metrics.ended(outcome, "completed")
         if outcome in (WriteOutcome.OK, WriteOutcome.DUP) and claim.starts == 1:
-            self._metrics.took(result.timings, result.usage.completion_tokens)
+            self._metrics.observe(result.timings, result.usage.completion_tokens)
         log.info("job %s completed: %s", claim.job_id, outcome, extra=_log_fields(result))
         if outcome in (WriteOutcome.FENCED, WriteOutcome.GONE):
             await self.settle(turn)

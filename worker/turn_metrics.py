@@ -1,4 +1,4 @@
-"""What became of a worker's turns, and how long they took; told with each heartbeat."""
+"""Counts how a worker's turns ended and how long they took; reported with each heartbeat."""
 
 from collections import Counter
 
@@ -10,11 +10,11 @@ from shared.wire.write_outcome import WriteOutcome
 
 
 class TurnMetrics:
-    """Counts since the process began.
+    """Counts since the start of the process.
 
-    `outcomes` are the ends that this worker wrote, `completed` or a failure's code; `fenced` are
-    writes that were refused because the turn was somebody else's by then; `resumed` starts that
-    went on behind an earlier one; `crashed` those of them whose worker had been lost.
+    `outcomes` are the ends that this worker wrote: `completed` or a failure's code. `fenced` counts
+    writes refused because the turn belonged to another worker, `resumed` starts that continued an
+    earlier one, `crashed` those whose earlier worker was lost.
     """
 
     def __init__(self) -> None:
@@ -25,30 +25,30 @@ class TurnMetrics:
         }
 
     def started(self, claim: Claim) -> None:
-        """A turn begins, or goes on, here."""
+        """Count the start of a turn, if it continues an earlier one."""
         if claim.starts > 1:
             self.counts["resumed"] += 1
             self.counts["crashed"] += claim.suspect
 
     def ended(self, outcome: WriteOutcome, kind: str) -> None:
-        """A turn's end was written, or refused."""
-        # Written before, but the answer was lost: it counts once, now.
+        """Count the end of a turn as Redis answered it."""
+        # DUP: it was written before but the answer was lost, so it is counted now.
         if outcome in (WriteOutcome.OK, WriteOutcome.DUP):
             self.outcomes[kind] += 1
         elif outcome is WriteOutcome.FENCED:
             self.counts["fenced"] += 1
 
-    def given_up(self, code: str, count: int = 1) -> None:
-        """Turns that nobody held any more were ended as failed."""
+    def abandoned(self, code: str, count: int = 1) -> None:
+        """Count turns without a worker that were ended as failed."""
         if count:
             self.outcomes[code] += count
 
     def handed_over(self) -> None:
-        """A turn was given back."""
+        """Count a turn that was given back to the queue."""
         self.counts["handed_over"] += 1
 
-    def took(self, timings: Timings, num_tokens: int) -> None:
-        """A reply was completed by its first start."""
+    def observe(self, timings: Timings, num_tokens: int) -> None:
+        """Measure a turn that was completed by its first start."""
         queued_s, prompt_s = timings.queued_ms / 1000, timings.prompt_ms / 1000
         reply_s = timings.generation_ms / 1000
         self.histograms["queue_wait"].observe(queued_s)
