@@ -1,4 +1,4 @@
-"""The API process itself: settings, sockets, uvicorn, and how it stops."""
+"""The API process: settings, sockets, uvicorn, and how it stops."""
 
 import asyncio
 import contextlib
@@ -30,16 +30,16 @@ from shared.store.workers import Workers
 
 _BACKLOG: Final = 2048
 _REDIS_CONNECTIONS: Final = 9
-"""However many clients wait: eight connections for commands, one for what Redis publishes."""
+"""Eight connections for commands and one for pub/sub, however many clients wait."""
 _REDIS_REPLY_S: Final = 5.0
-"""A server that has not answered by then hangs: nothing here blocks in Redis on purpose."""
+"""A server that has not answered by then hangs: no command here blocks on purpose."""
 _DRAIN_S: Final = 3.0
-"""Connections still open then are cut; honcho kills 5 s after the first exit."""
+"""Connections that are still open then are cut; honcho kills 5 s after the first exit."""
 _READY_POLL_S: Final = 0.2
 
 
 class Server(uvicorn.Server):
-    """uvicorn, told to stop by us instead of by its own signal handlers."""
+    """uvicorn without signal handlers of its own: `_stop_when` stops it."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -47,7 +47,7 @@ class Server(uvicorn.Server):
 
 
 def quiet_broken_streams(record: logging.LogRecord) -> bool:
-    """Streams are broken off when this process stops or Redis is away: no tracebacks for that."""
+    """A log filter: no tracebacks for streams that end because we stop or Redis is unavailable."""
     return not (record.exc_info and isinstance(record.exc_info[1], (FeedLost, *REDIS_UNAVAILABLE)))
 
 
@@ -55,7 +55,7 @@ def bind(settings: Settings) -> socket.socket:
     """Open the listening socket.
 
     Raises:
-        ConfigError: the port is busy, or the address is not ours.
+        ConfigError: the port is busy, or the address does not belong to this machine.
     """
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -77,7 +77,7 @@ def bind(settings: Settings) -> socket.socket:
 
 
 def connect_api(settings: Settings, **options: Any) -> Redis:
-    """The client of one API process; `options` as of `connect`."""
+    """The Redis client of an API process; `options` as for `connect`."""
     options = {"socket_timeout": _REDIS_REPLY_S, **options}
     return connect(settings, max_connections=_REDIS_CONNECTIONS, **options)
 
@@ -85,14 +85,14 @@ def connect_api(settings: Settings, **options: Any) -> Redis:
 async def serve(
     settings: Settings, listener: socket.socket, http: type[BoundedProtocol] = BoundedProtocol
 ) -> None:
-    """Serve until told to stop, then answer everybody who waits and end.
+    """Serve until SIGTERM or SIGINT, then answer all waiting clients and end.
 
     Args:
-        http: how patient it is with its clients.
+        http: the protocol, with its limits and timeouts.
 
     Raises:
         ExceptionGroup: with a `ConfigError` if Redis cannot be used as it is, or a `TaskEnded` if
-            a part of this process has died; who waited has been answered.
+            a background task has ended; waiting clients have been answered.
     """
     draining = asyncio.Event()
     stop_on_signals(draining)
@@ -122,10 +122,10 @@ async def serve(
 
 
 async def _stop_when(draining: asyncio.Event, server: Server, api: Api) -> None:
-    told = asyncio.create_task(draining.wait(), name="told to stop")
-    failing = asyncio.create_task(api.background.until_failed(), name="a part has died")
-    await asyncio.wait({told, failing}, return_when=asyncio.FIRST_COMPLETED)
-    await end(told, failing)
+    stopping = asyncio.create_task(draining.wait(), name="until stopped")
+    failing = asyncio.create_task(api.background.until_failed(), name="until a task has ended")
+    await asyncio.wait({stopping, failing}, return_when=asyncio.FIRST_COMPLETED)
+    await end(stopping, failing)
     api.feed.stop_readers()
     server.should_exit = True
 
@@ -152,14 +152,14 @@ async def _greet_when_ready(
 
 
 async def _is_alike(settings: Settings, redis: Redis, draining: asyncio.Event) -> bool:
-    """Wait until living workers have the window that we are told of; False if we are to stop.
+    """Wait until all living workers have our window; False if the process is to stop.
 
     Raises:
-        ConfigError: one has another, and goes on living.
+        ConfigError: a worker has another window, and keeps running.
     """
     length = settings.context_length
     if "context_length" not in settings.model_fields_set:
-        # Workers elsewhere may be told of one that nobody tells us.
+        # Ours is the default: workers on other machines may be configured differently.
         return True
     workers = Workers(redis, Keys(settings.namespace))
     while not draining.is_set():
@@ -172,17 +172,17 @@ async def _is_alike(settings: Settings, redis: Redis, draining: asyncio.Event) -
 
 
 def allow_many_connections() -> None:
-    """Every client that waits is an open file: as many as the system lets us have."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):  # macOS has a limit below the one it tells
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    """Every waiting client is an open file: allow as many as the system does."""
+    _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # macOS enforces less than it reports
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
 
 
 def main(http: type[BoundedProtocol] = BoundedProtocol) -> None:
     """Run an API process.
 
     Args:
-        http: how patient it is with its clients.
+        http: the protocol, with its limits and timeouts.
     """
     status = 0
     settings = settings_or_exit()

@@ -1,8 +1,8 @@
-"""HTTP connections: what a client may send, and how long it may take, before, in and behind a body.
+"""HTTP connections: how much a client may send and how long it may take, besides the body itself.
 
-uvicorn reads whatever is sent for as long as somebody sends it. Here everything that is no body
-counts against one budget of bytes, every part of a request has its time, and what is unusual enough
-to be read differently by a proxy in front is refused.
+uvicorn reads whatever is sent for as long as it is sent. Here everything but bodies counts against
+one budget of bytes, every part of a request has a timeout, and what a proxy in front might
+interpret differently is refused.
 """
 
 import asyncio
@@ -20,15 +20,15 @@ from api.http.outgoing import Backlog, Outgoing, OutgoingLimits
 log = logging.getLogger(__name__)
 
 _FRAMING: Final = 8
-"""Bytes that each byte of a body may have around it: chunks may be as small as one."""
+"""Overhead in bytes per byte of a body: chunks may be as small as one byte."""
 _GRACE_S: Final = 2.0
-"""A body that is late is answered by who reads it; after this much more the connection ends."""
+"""A late body is answered by the resource that reads it; this much later the connection ends."""
 _VERSIONS: Final = ("1.0", "1.1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """What a client is told before its connection ends."""
+    """The response before a connection is closed."""
 
     status: int
     reason: str
@@ -36,7 +36,7 @@ class Refusal:
     detail: str
 
     def to_bytes(self) -> bytes:
-        """The whole answer."""
+        """The complete response."""
         body = (
             f'{{"type":"urn:palaver:problem:{self.code}","title":"{self.reason}",'
             f'"status":{self.status},"detail":"{self.detail}","code":"{self.code}"}}'
@@ -52,11 +52,11 @@ def _bad(detail: str, code: str = "invalid_http") -> Refusal:
 
 
 _MALFORMED: Final = _bad("this is no HTTP request")
-_VERSION: Final = _bad("HTTP/1.1 and HTTP/1.0 are spoken here")
+_VERSION: Final = _bad("only HTTP/1.1 and HTTP/1.0 are supported")
 _HOSTS: Final = _bad("there is more than one Host header", "host_refused")
 _OTHER_HOST: Final = _bad("the target names another host than the Host header", "host_refused")
-_BAD_FRAMING: Final = _bad("there is too much around the body", "framing_too_large")
-_PIPELINED: Final = _bad("too many requests came before their answers", "pipelined")
+_BAD_FRAMING: Final = _bad("the framing of the body is too large", "framing_too_large")
+_PIPELINED: Final = _bad("too many requests were pipelined", "pipelined")
 _SLOW_HEAD: Final = Refusal(
     status=408,
     reason="Request Timeout",
@@ -77,12 +77,12 @@ _LONG_HEAD: Final = Refusal(
 )
 
 
-class Refused(Exception):
-    """Raised in the middle of parsing: nothing more of it is looked at."""
+class ParsingStopped(Exception):
+    """Raised in the parser's callbacks: nothing more is parsed."""
 
 
 class Part(enum.Enum):
-    """What of a request is being sent."""
+    """The part of a request that is being received."""
 
     NOTHING = enum.auto()
     HEAD = enum.auto()
@@ -90,7 +90,7 @@ class Part(enum.Enum):
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """uvicorn's, with limits on the time and the size of everything that a client sends."""
+    """uvicorn's protocol, with limits on the time and the size of everything that is received."""
 
     head_timeout_s: ClassVar[float] = 15.0
     head_bytes: ClassVar[int] = 65_536
@@ -108,18 +108,18 @@ class BoundedProtocol(HttpToolsProtocol):
         self._timed: tuple[Part, int] = (Part.NOTHING, 0)
         self._timer: asyncio.TimerHandle | None = None
         self._overhead = self._head_length = self._beginning = 0
-        self._is_silent, self._is_deaf, self._is_between = True, False, True
+        self._is_silent, self._ignores_input, self._is_between = True, False, True
         self._refusal: Refusal | None = None
         self._is_continued = False
         self._answering: RequestResponseCycle | None = None
         super().connection_made(self._out)
-        self._time()
+        self._restart_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._part = Part.NOTHING
-        self._time()
+        self._restart_timer()
         self._out.gone()
-        # uvicorn tells only the last of several requests.
+        # uvicorn notifies only the last of several requests.
         for cycle in (self._answering, *(cycle for cycle, _ in self.pipeline)):
             if cycle is not None:
                 cycle.disconnected = True
@@ -129,7 +129,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
-        if self._is_deaf or self._out.is_closing():
+        if self._ignores_input or self._out.is_closing():
             self._out.discard(len(data))
             return
         self._is_silent = False
@@ -143,28 +143,28 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._refusal is not None:
             self._refuse(self._refusal)
         elif self._part is Part.NOTHING and not self._is_answering:
-            # Something that begins no request: it has ended the time that an idle connection has.
+            # Bytes that do not begin a request: they have ended the keep-alive timeout.
             self._part = Part.HEAD
-        self._time()
+        self._restart_timer()
 
     def _parse(self, data: bytes) -> None:
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            self._go_on(data[upgrade.args[0] :])
+            self._continue(data[upgrade.args[0] :])
         except httptools.HttpParserError:
             self._refusal = self._refusal or _MALFORMED
 
     def _is_without_version(self) -> bool:
-        """Whether a first line ended after its target (HTTP/0.9): there are no headers to await."""
+        """Whether a request line ended after its target (HTTP/0.9): no headers will follow."""
         is_in_head = self._part is Part.HEAD and self._message > 0 and bool(self.url)
         return is_in_head and self.parser.get_http_version().startswith("0.")
 
-    def _go_on(self, rest: bytes) -> None:
-        """Behind a request that would rather speak another protocol.
+    def _continue(self, rest: bytes) -> None:
+        """Parse what follows a request that asks for an upgrade to another protocol.
 
-        It is answered in this one, but the parser takes no body from it. So it is given the rest as
-        if a request with the same body began there.
+        It is answered in HTTP/1.1, but the parser does not parse its body. So the rest is parsed as
+        if another request with the same body began there.
         """
         framing = [
             b"%s: %s\r\n" % field
@@ -186,7 +186,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._part = Part.HEAD
         self._message += 1
         self._is_between = False
-        # Of what came with the end of another request, only whole headers are counted.
+        # Of what came with the end of the last request, only complete headers are counted.
         self._overhead, self._beginning, self._head_length = self._beginning, 0, 0
         super().on_message_begin()
 
@@ -201,7 +201,7 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         self._count_head(len(name) + len(value) + len(": \r\n"))
         if self._part is Part.BODY:
-            return  # A trailer: its name may be that of a header that has been judged already.
+            return  # A trailer: it must not replace a header that has been checked already.
         super().on_header(name, value)
         if len(self.headers) > self.head_fields:
             self._stop(_LONG_HEAD)
@@ -224,7 +224,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def _check_target(self) -> None:
-        """A request that names two hosts is read differently by different readers."""
+        """Refuse a request that names two hosts: proxies would disagree on which one it means."""
         hosts = [value for name, value in self.headers if name == b"host"]
         if len(hosts) > 1:
             self._stop(_HOSTS)
@@ -242,7 +242,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         if not self._is_continued and self.parser.should_upgrade() and self._has_body():
-            return  # It comes behind this.
+            return  # The body follows.
         self._is_continued = False
         self._part, self._overhead, self._is_between = Part.NOTHING, 0, True
         super().on_message_complete()
@@ -252,11 +252,11 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._answering = cycle
-        super()._start_asgi_task(cycle, _fitting(cycle, app))
+        super()._start_asgi_task(cycle, _adapted(cycle, app))
 
     def _stop(self, refusal: Refusal) -> None:
         self._refusal = refusal
-        raise Refused
+        raise ParsingStopped
 
     @property
     def _is_answering(self) -> bool:
@@ -265,8 +265,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def _request_is_whole(self) -> bool:
         return self._part is Part.NOTHING or self._is_silent
 
-    def _time(self) -> None:
-        """See to it that the part that is being sent has its time, and only that."""
+    def _restart_timer(self) -> None:
+        """Restart the timer when another part of a request begins."""
         now = (self._part, self._message)
         if now == self._timed:
             return
@@ -275,14 +275,14 @@ class BoundedProtocol(HttpToolsProtocol):
             self._timer.cancel()
             self._timer = None
         if self._part is Part.HEAD:
-            self._timer = self.loop.call_later(self.head_timeout_s, self._late)
+            self._timer = self.loop.call_later(self.head_timeout_s, self._on_timeout)
         elif self._part is Part.BODY:
-            self._timer = self.loop.call_later(self.body_timeout_s + _GRACE_S, self._late)
+            self._timer = self.loop.call_later(self.body_timeout_s + _GRACE_S, self._on_timeout)
 
-    def _late(self) -> None:
-        if self.flow.read_paused:  # By us: it cannot be sent any faster.
+    def _on_timeout(self) -> None:
+        if self.flow.read_paused:  # By us: the client cannot send any faster.
             self._timed = (Part.NOTHING, 0)
-            self._time()
+            self._restart_timer()
         elif self._is_silent:
             self._out.close()
         else:
@@ -290,9 +290,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _refuse(self, refusal: Refusal) -> None:
         log.debug("a connection is refused: %s", refusal.code)
-        self._is_deaf = True
-        if not self._can_be_told():
-            # It would stand in the middle of another answer, or before one: that is the last.
+        self._ignores_input = True
+        if not self._can_respond():
+            # It would end up inside another response, or before one. That one becomes the last.
             last = self.pipeline[0][0] if self.pipeline else self._answering
             assert last is not None
             last.keep_alive = False
@@ -303,7 +303,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._out.write(refusal.to_bytes())
         self._out.close()
 
-    def _can_be_told(self) -> bool:
+    def _can_respond(self) -> bool:
         answering = self._answering
         if answering is None or answering.response_complete:
             return True
@@ -311,17 +311,17 @@ class BoundedProtocol(HttpToolsProtocol):
         return is_its_own and not answering.response_started
 
 
-def _fitting(cycle: RequestResponseCycle, app: Any) -> Any:
-    """An application whose answers fit what the client can read, and has sent.
+def _adapted(cycle: RequestResponseCycle, app: Any) -> Any:
+    """The application, with responses adapted to the request.
 
-    To one that speaks HTTP/1.0 an answer of unknown length ends with its connection, not with a
-    last chunk. A connection on which a request is answered before it was whole is not kept.
+    For HTTP/1.0 a response of unknown length ends with its connection, not with a last chunk. A
+    connection is not kept if the response begins before the request was received completely.
     """
 
     async def answer(scope: Any, receive: Any, send: Any) -> None:
         ends_with_connection = False
 
-        async def send_fitting(message: Any) -> None:
+        async def send_adapted(message: Any) -> None:
             nonlocal ends_with_connection
             if message["type"] == "http.response.start":
                 if cycle.more_body:
@@ -333,7 +333,7 @@ def _fitting(cycle: RequestResponseCycle, app: Any) -> Any:
                 cycle.expected_content_length = len(message.get("body", b""))
             await send(message)
 
-        await app(scope, receive, send_fitting)
+        await app(scope, receive, send_adapted)
 
     return answer
 

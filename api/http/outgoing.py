@@ -1,4 +1,4 @@
-"""The way out of a connection: how long, and how much, an answer may wait for its reader."""
+"""A connection's way out: how long, and how much of, a response may wait to be read."""
 
 import asyncio
 import socket
@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 _AT_ONCE: Final = struct.pack("ii", 1, 0)
-"""`SO_LINGER`: what the system still holds for the client goes with the connection."""
-
-
+"""`SO_LINGER`: what the kernel still holds for the client is dropped with the connection."""
 _PACE_S: Final = 0.05
-"""Between two pieces of what is thrown away: who floods us must not cost the others much."""
+"""Between two pieces of discarded data: a client that floods us must not slow the others down."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,12 +18,12 @@ class OutgoingLimits:
     """How patient a connection is with its client.
 
     Args:
-        unread_s: within this time a client that is behind takes `unread_bytes`, or is cut off.
+        unread_s: a client that is behind must read `unread_bytes` in this time, or is cut off.
         all_unread_bytes: of all clients of this process together; above it the worst are cut off.
-        stale_s: a client that has been behind for less may be reading: it is spared then.
-        linger_s: how long a closing connection waits for more of a request that is not whole.
-        linger_total_s: how long it waits in all.
-        linger_bytes: how much it throws away.
+        stale_s: a client that has been behind for less is spared: it may be reading.
+        linger_s: how long a closing connection waits for more of an incomplete request.
+        linger_total_s: how long it waits in total.
+        linger_bytes: how much of it is discarded.
     """
 
     unread_s: float = 15.0
@@ -38,17 +36,17 @@ class OutgoingLimits:
 
 
 class Backlog:
-    """What the clients of a process have not read yet, all together."""
+    """What all clients of a process together have not read yet."""
 
     def __init__(self) -> None:
         self._behind: set[Outgoing] = set()
-        self._most_since_counted = 0
+        self._upper_bound = 0
 
     def add(self, outgoing: "Outgoing", size: int, most: int) -> None:
-        """So much was written; cuts clients off if there is too much by now."""
+        """Add what was written; cut clients off if all of it together exceeds `most` bytes."""
         self._behind.add(outgoing)
-        self._most_since_counted += size
-        if self._most_since_counted > most:
+        self._upper_bound += size
+        if self._upper_bound > most:
             self._cut(most)
 
     def remove(self, outgoing: "Outgoing") -> None:
@@ -56,27 +54,27 @@ class Backlog:
         self._behind.discard(outgoing)
 
     def _cut(self, most: int) -> None:
-        worst = sorted(self._behind, key=lambda one: one.get_write_buffer_size(), reverse=True)
-        total = sum(one.get_write_buffer_size() for one in worst)
-        for one in worst:
+        worst_first = sorted(self._behind, key=Outgoing.get_write_buffer_size, reverse=True)
+        total = sum(outgoing.get_write_buffer_size() for outgoing in worst_first)
+        for outgoing in worst_first:
             if total <= most // 2:
                 break
-            if one.is_stale:
-                total -= one.get_write_buffer_size()
-                one.abort()
-        # Not counted again for every write, even if nobody could be cut off.
-        self._most_since_counted = min(total, most - most // 4)
+            if outgoing.is_stale:
+                total -= outgoing.get_write_buffer_size()
+                outgoing.abort()
+        # Not counted again with every write, even if no client could be cut off.
+        self._upper_bound = min(total, most - most // 4)
 
 
 class Outgoing(asyncio.Transport):
     """A connection's transport as uvicorn sees it.
 
-    A client that does not read is cut off. Closing before the request was whole first says that
-    nothing more comes, and for a moment throws away what still arrives: a connection that is closed
-    while its client sends is reset, and the answer lost with it.
+    A client that does not read is cut off. A connection that is closed while its client sends is
+    reset, and the response is lost with it. So after an incomplete request, closing first shuts
+    down our side, and for a moment discards what still arrives.
 
     Args:
-        request_is_whole: whether the client has nothing more to send.
+        request_is_whole: whether the request has been received completely.
     """
 
     def __init__(
@@ -108,7 +106,7 @@ class Outgoing(asyncio.Transport):
         return self._loop.time() - self._behind_since > self._limits.stale_s
 
     def write(self, data: Any) -> None:
-        """Send; nothing, if the connection is closing."""
+        """Send, unless the connection is closing."""
         if self.is_closing():
             return
         self._transport.write(data)
@@ -116,11 +114,11 @@ class Outgoing(asyncio.Transport):
         if self._reading is None:
             self._behind_since = self._loop.time()
             self._taken = self._written - len(data)
-            self._reading = self._loop.call_later(self._limits.unread_s, self._look)
+            self._reading = self._loop.call_later(self._limits.unread_s, self._check)
         self._backlog.add(self, len(data), self._limits.all_unread_bytes)
 
-    def _look(self) -> None:
-        """Whether the client has read enough since the last time."""
+    def _check(self) -> None:
+        """Cut the client off unless it has read enough since the last check."""
         self._reading = None
         unread = self._transport.get_write_buffer_size()
         taken = self._written - unread
@@ -130,10 +128,10 @@ class Outgoing(asyncio.Transport):
             self.abort()
         else:
             self._taken = taken
-            self._reading = self._loop.call_later(self._limits.unread_s, self._look)
+            self._reading = self._loop.call_later(self._limits.unread_s, self._check)
 
     def close(self) -> None:
-        """End the connection in good order."""
+        """Close the connection once everything was sent."""
         if self.is_closing():
             return
         if self._request_is_whole():
@@ -143,10 +141,10 @@ class Outgoing(asyncio.Transport):
         self._linger_until = self._loop.time() + self._limits.linger_total_s
         self._transport.write_eof()
         self._transport.resume_reading()
-        self._lingering = self._loop.call_later(self._limits.linger_s, self._look_for_more)
+        self._lingering = self._loop.call_later(self._limits.linger_s, self._check_lingering)
 
     def discard(self, size: int) -> None:
-        """So much came after the answer."""
+        """Discard data that came after the response."""
         self._discarded += size
         if self._discarded > self._limits.linger_bytes:
             self._transport.close()
@@ -159,22 +157,22 @@ class Outgoing(asyncio.Transport):
         if not self._transport.is_closing():
             self._transport.resume_reading()
 
-    def _look_for_more(self) -> None:
+    def _check_lingering(self) -> None:
         if self._discarded == self._discarded_before or self._loop.time() > self._linger_until:
             self._transport.close()
         else:
             self._discarded_before = self._discarded
-            self._lingering = self._loop.call_later(self._limits.linger_s, self._look_for_more)
+            self._lingering = self._loop.call_later(self._limits.linger_s, self._check_lingering)
 
     def abort(self) -> None:
-        """End the connection at once, with everything that was not read."""
-        with_socket = self._transport.get_extra_info("socket")
-        if with_socket is not None and not self._transport.is_closing():
-            with_socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+        """Reset the connection, and drop what was not read."""
+        connection = self._transport.get_extra_info("socket")
+        if connection is not None and not self._transport.is_closing():
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
         self._transport.abort()
 
     def gone(self) -> None:
-        """The connection has ended."""
+        """Release everything, because the connection has ended."""
         self._backlog.remove(self)
         for timer in (self._reading, self._lingering, self._pacing):
             if timer is not None:
@@ -185,17 +183,17 @@ class Outgoing(asyncio.Transport):
         return self.is_lingering or self._transport.is_closing()
 
     def pause_reading(self) -> None:
-        """As the transport's."""
+        """As `asyncio.Transport`'s."""
         self._transport.pause_reading()
 
     def resume_reading(self) -> None:
-        """As the transport's."""
+        """As `asyncio.Transport`'s."""
         self._transport.resume_reading()
 
     def get_write_buffer_size(self) -> int:
-        """As the transport's."""
+        """As `asyncio.Transport`'s."""
         return self._transport.get_write_buffer_size()
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """As the transport's."""
+        """As `asyncio.Transport`'s."""
         return self._transport.get_extra_info(name, default)
