@@ -37,7 +37,7 @@ _STATUS_WITHIN_S: Final = 2.0
 
 
 class ClientLeft(Problem):
-    """The client has left: nobody reads this, but log and metrics tell it from a server error."""
+    """The client has left: this is not sent, but log and metrics show that it was not our error."""
 
     def __init__(self) -> None:
         super().__init__(499, "client_left", "the client has left")

@@ -68,7 +68,7 @@ class Headroom:
             try:
                 await self.look()
             except REDIS_UNAVAILABLE as error:
-                log.debug("headroom: Redis is away (%s)", type(error).__name__)
+                log.debug("headroom: Redis is unavailable (%s)", type(error).__name__)
             except RedisError as error:
                 trouble.met(error)
             await asyncio.sleep(self._every_s)

@@ -127,7 +127,7 @@ def open_stream(resp: falcon.asgi.Response, events: AsyncIterator[SSEvent | None
 
 
 class ReleasingStream:
-    """A stream that gives back what it holds when it is closed, even if nobody began to read it."""
+    """A stream that gives back what it holds when it is closed, even if it was never read."""
 
     def __init__(
         self, events: AsyncGenerator[SSEvent | None, None], held: contextlib.AsyncExitStack
@@ -150,7 +150,7 @@ class ReleasingStream:
 class LiveStreams:
     """Middleware: a stream ends as soon as its client has left, not with its next event.
 
-    A stream that nobody asked to read (HEAD) does not begin.
+    The stream of a HEAD request does not begin.
     """
 
     async def process_response(

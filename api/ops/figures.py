@@ -1,10 +1,10 @@
-"""The operations page's figures, from what was seen."""
+"""The figures of the operations page, calculated from samples."""
 
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
-from api.ops.samples import Sample, histogram, stretch
+from api.ops.samples import Sample, histogram, interval_of
 from api.ops.totals import STARTS
 from shared.wire.worker_report import WorkerReport
 
@@ -13,8 +13,8 @@ _COMPLETED: Final = f"{_OUTCOME}completed"
 
 
 def point(samples: Sequence[Sample]) -> dict[str, Any]:
-    """One place on the charts: the last of these looks, with means over all of them."""
-    last, lately = samples[-1], stretch(samples)
+    """One point on the charts: the state at the last sample, with rates over all of them."""
+    last, interval = samples[-1], interval_of(samples)
     queue = last.queue
     return {
         "at": last.at,
@@ -22,20 +22,20 @@ def point(samples: Sequence[Sample]) -> dict[str, Any]:
         "open": queue.open if queue else None,
         "waiting": queue.waiting if queue else None,
         "workers": queue.workers if queue else None,
-        "generated_per_s": lately.rate("engine.generated"),
-        "evaluated_per_s": lately.rate("engine.evaluated"),
-        "cached_per_s": lately.rate("engine.cached"),
-        "failed": _failed(lately.grown),
-        **_percentiles(lately.grown),
+        "generated_per_s": interval.rate("engine.generated"),
+        "evaluated_per_s": interval.rate("engine.evaluated"),
+        "cached_per_s": interval.rate("engine.cached"),
+        "failed": _failed(interval.grown),
+        **_percentiles(interval.grown),
     }
 
 
 def minutes(samples: Sequence[Sample]) -> dict[str, Any]:
-    """What happened from the first of these looks to the last."""
-    lately = stretch(samples)
-    grown = lately.grown
+    """What happened between the first and the last of these samples."""
+    interval = interval_of(samples)
+    grown = interval.grown
     return {
-        "seconds": lately.seconds,
+        "seconds": interval.seconds,
         "completed": grown[_COMPLETED],
         "failed": _failed(grown),
         "outcomes": {
@@ -62,16 +62,16 @@ def _failed(grown: Counter[str]) -> int:
 
 
 def _percentiles(grown: Counter[str]) -> dict[str, float | None]:
-    found = {}
+    percentiles = {}
     for name in ("queue_wait", "first_token", "turn"):
-        counted = histogram(grown, name)
+        counts = histogram(grown, name)
         for share in (0.5, 0.95):
-            found[f"{name}_p{round(share * 100)}_s"] = counted.quantile(share)
-    return found
+            percentiles[f"{name}_p{round(share * 100)}_s"] = counts.quantile(share)
+    return percentiles
 
 
 def worker_row(name: str, report: WorkerReport, samples: Sequence[Sample]) -> dict[str, Any]:
-    """A worker by its last report, and the rate of its tokens over these looks."""
+    """A worker by its last report, with the rate of its tokens over these samples."""
     seconds = samples[-1].at - samples[0].at if samples else 0.0
     generated = sum(sample.by_worker.get(name, 0) for sample in samples[1:])
     engine = report.engine

@@ -1,4 +1,4 @@
-"""Looks at all workers every few seconds, and remembers the last minutes of it."""
+"""Samples all workers every few seconds, and keeps the last minutes."""
 
 import asyncio
 import logging
@@ -23,14 +23,14 @@ KEPT_S: Final = 600.0
 _SHORTEST_S: Final = 1.0
 _LONGEST_S: Final = 10.0
 _SMOOTH_S: Final = 30.0
-"""Rates are means over so long: workers tell of themselves every few seconds only."""
+"""Rates are means over this time, because workers report every few seconds only."""
 
 
 class History:
-    """The task that looks.
+    """The samples of the last ten minutes.
 
     Args:
-        heartbeat_s: how often workers tell; looking more often shows nothing new.
+        heartbeat_s: how often workers report; sampling more often shows nothing new.
     """
 
     def __init__(self, workers: Workers, queue: Queue, heartbeat_s: float) -> None:
@@ -43,33 +43,33 @@ class History:
         self._growth = Growth()
 
     @property
-    def lately(self) -> list[Sample]:
-        """The last looks, over which rates are taken."""
+    def recent(self) -> list[Sample]:
+        """The last samples, over which rates are calculated."""
         return list(self.samples)[-1 - max(1, round(_SMOOTH_S / self.period_s)) :]
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Sample until cancelled."""
         while True:
             try:
-                self.samples.append(await self._look())
-                self.points.append(point(self.lately))
+                self.samples.append(await self._sample())
+                self.points.append(point(self.recent))
             except Exception:
-                # Whatever a worker tells, the next look may be better.
+                # Whatever a worker reports, sampling continues.
                 log.exception("history")
             await asyncio.sleep(self.period_s)
 
-    async def _look(self) -> Sample:
+    async def _sample(self) -> Sample:
         try:
             reports, queue = await self._workers.all(), await self._queue.state()
         except (*REDIS_UNAVAILABLE, RedisError) as error:
-            # Others tell of it.
+            # The event feed reports it.
             log.debug("history: %s (%s)", error, type(error).__name__)
             return Sample(at=time.time(), queue=None, grown=Counter(), by_worker={})
         self.reports = reports
         figures = {worker: figures_of(report) for worker, report in reports.items()}
         grown = self._growth.since_last(figures)
         total: Counter[str] = Counter()
-        for one in grown.values():
-            total.update(one)
-        tokens = {worker: one["engine.generated"] for worker, one in grown.items()}
+        for counters in grown.values():
+            total.update(counters)
+        tokens = {worker: counters["engine.generated"] for worker, counters in grown.items()}
         return Sample(at=time.time(), queue=queue, grown=total, by_worker=tokens)

@@ -1,7 +1,7 @@
 """`/metrics`: this process, the queue, and every living worker, as Prometheus reads it.
 
-Workers tell their figures with each heartbeat, so that one address shows all of them, whatever
-machines they run on. Their counters begin at 0 with each process: the `worker` label changes then.
+Workers report their figures with each heartbeat, so one address shows all of them, on whatever
+machines they run. Their counters restart at 0 with each process, when the `worker` label changes.
 """
 
 import time
@@ -55,7 +55,7 @@ _GAUGES: Final = (
         "Conversations and prefixes in host memory.",
         lambda w: w.engine.parked,
     ),
-    Figure("engine_parked_bytes", "What they take.", lambda w: w.engine.parked_bytes),
+    Figure("engine_parked_bytes", "Bytes that these take.", lambda w: w.engine.parked_bytes),
     Figure(
         "engine_batch_fill",
         "Mean number of replies in a decoding pass.",
@@ -80,7 +80,9 @@ _COUNTERS: Final = (
         lambda w: w.engine.evaluated,
     ),
     Figure(
-        "engine_cached_tokens", "Prompt tokens that were there already.", lambda w: w.engine.cached
+        "engine_cached_tokens",
+        "Prompt tokens found in the cache.",
+        lambda w: w.engine.cached,
     ),
     Figure("engine_generated_tokens", "Reply tokens.", lambda w: w.engine.generated),
     Figure(
@@ -90,17 +92,17 @@ _COUNTERS: Final = (
     ),
     Figure(
         "fenced_writes",
-        "Ends that were refused, because the turn was somebody else's.",
+        "Writes that were refused because another worker had the turn.",
         lambda w: w.turns.counts.fenced,
     ),
     Figure(
         "turns_resumed",
-        "Turns that went on here behind an earlier start.",
+        "Turns that a worker continued after an earlier start.",
         lambda w: w.turns.counts.resumed,
     ),
     Figure(
         "turns_taken_over",
-        "Those of them whose worker had been lost.",
+        "Continued turns whose worker was lost.",
         lambda w: w.turns.counts.crashed,
     ),
     Figure(
@@ -131,7 +133,7 @@ class HttpMetrics:
         )
         self._seconds = Histogram(
             f"{_PREFIX}http_request_seconds",
-            "Time to the answer; of a stream, to its beginning.",
+            "Time to the response; for a stream, to its beginning.",
             labels,
             buckets=SECONDS,
             registry=self.registry,
@@ -140,7 +142,7 @@ class HttpMetrics:
     async def process_response(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, _resource: Any, _ok: bool
     ) -> None:
-        # The template, never the path: ids would make a series each.
+        # The template, never the path: every id would create a series.
         route = req.uri_template or _OTHER
         method = req.method if route != _OTHER else _OTHER
         self._requests.labels(method, route, str(resp.status_code)).inc()
@@ -149,7 +151,7 @@ class HttpMetrics:
 
 
 class MetricsResource:
-    """Answers Prometheus."""
+    """This process, the queue and all workers, in Prometheus' text format."""
 
     def __init__(self, http: HttpMetrics, workers: Workers, queue: Queue) -> None:
         self._http = http
@@ -163,7 +165,7 @@ class MetricsResource:
         resp.data = generate_latest(self._http.registry) + generate_latest(registry)
 
     async def _families(self) -> list[Metric]:
-        """Of this process there are figures in any case."""
+        """What Redis knows; while it does not answer, only that it does not."""
         up = GaugeMetricFamily(f"{_PREFIX}redis_up", "Whether Redis answers.", value=1)
         try:
             reports, queue = await self._workers.all(), await self._queue.state()
@@ -173,7 +175,7 @@ class MetricsResource:
 
 
 class Families:
-    """Metrics that were looked up before, as a collector."""
+    """A collector of metrics that were fetched before."""
 
     def __init__(self, families: Iterable[Metric]) -> None:
         self._families = list(families)
@@ -183,7 +185,7 @@ class Families:
 
 
 def queue_families(queue: QueueState) -> Iterator[Metric]:
-    """What waits."""
+    """Turns and workers, by the queue."""
     figures = {
         "turns_open": ("Turns accepted and not ended.", queue.open),
         "turns_waiting": ("Turns that wait for a worker.", queue.waiting),
@@ -194,7 +196,7 @@ def queue_families(queue: QueueState) -> Iterator[Metric]:
 
 
 def worker_families(reports: Mapping[str, WorkerReport]) -> Iterator[Metric]:
-    """What the workers do."""
+    """Each worker's figures, by its last report."""
     yield _models(reports)
     for figure in _GAUGES:
         gauge = GaugeMetricFamily(_PREFIX + figure.name, figure.text, labels=["worker"])

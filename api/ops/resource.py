@@ -49,7 +49,7 @@ def describe(history: History) -> dict[str, Any]:
         "points": list(history.points),
         "minutes": minutes(list(history.samples)) if history.samples else None,
         "workers": [
-            worker_row(name, report, history.lately)
+            worker_row(name, report, history.recent)
             for name, report in sorted(history.reports.items())
         ],
     }

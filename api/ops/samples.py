@@ -1,4 +1,4 @@
-"""What was seen at each look at the workers, and between two of them."""
+"""Samples of all workers, and what happened between two of them."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,13 +11,13 @@ from shared.wire.histograms import Histogram
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """One look.
+    """The state at one moment.
 
     Args:
         at: seconds since the epoch.
-        queue: None if Redis was away.
-        grown: what all workers' counters grew by since the look before.
-        by_worker: the reply tokens of each.
+        queue: None if Redis was unavailable.
+        grown: what the counters of all workers together grew by since the last sample.
+        by_worker: the reply tokens that each generated since then.
     """
 
     at: float
@@ -27,27 +27,27 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stretch:
-    """What happened between two looks: seconds, and what all counters grew by."""
+class Interval:
+    """The time between two samples, and what all counters grew by."""
 
     seconds: float
     grown: Counter[str]
 
     def rate(self, name: str) -> float:
-        """Of a counter, a second."""
+        """The growth of a counter per second."""
         return self.grown[name] / self.seconds if self.seconds > 0 else 0.0
 
 
-def stretch(samples: Sequence[Sample]) -> Stretch:
-    """From the first of these looks to the last."""
+def interval_of(samples: Sequence[Sample]) -> Interval:
+    """From the first of these samples to the last."""
     grown: Counter[str] = Counter()
     for sample in samples[1:]:
         grown.update(sample.grown)
-    return Stretch(seconds=samples[-1].at - samples[0].at, grown=grown)
+    return Interval(seconds=samples[-1].at - samples[0].at, grown=grown)
 
 
 def histogram(grown: Figures, name: str) -> Histogram:
-    """The part of one histogram that was added; its sum is not known."""
+    """What was added to one histogram; its sum is unknown."""
     histogram = Histogram()
     for bucket in range(len(histogram.counts)):
         histogram.counts[bucket] = int(grown.get(f"{name}.{bucket}", 0))

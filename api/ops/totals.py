@@ -1,4 +1,4 @@
-"""What the workers' counters grew by, although each begins at 0 with its process."""
+"""Growth of the workers' counters, each of which restarts at 0 with its process."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ Figures = Mapping[str, float]
 
 STARTS: Final = "starts"
 _REMEMBERED: Final = 360
-"""Looks for which a silent worker is known; after that it would count as a new one."""
+"""Samples for which a silent worker is remembered; after that it counts as a new one."""
 
 
 def figures_of(report: WorkerReport) -> dict[str, float]:
@@ -37,34 +37,34 @@ def _figures(report: WorkerReport) -> Iterator[tuple[str, float]]:
 
 
 class Growth:
-    """Compares what workers tell with what they told before."""
+    """Compares the workers' counters with those of the last sample."""
 
     def __init__(self) -> None:
-        self._looks = 0
+        self._samples = 0
         self._last: dict[str, tuple[int, Mapping[str, float]]] = {}
 
-    def since_last(self, told: Mapping[str, Mapping[str, float]]) -> dict[str, Counter[str]]:
-        """What each worker's counters grew by; nothing at the first look.
+    def since_last(self, figures: Mapping[str, Mapping[str, float]]) -> dict[str, Counter[str]]:
+        """What each worker's counters grew by; nothing for the first sample.
 
-        A worker that was not there before counts from its beginning, as a start. One that is silent
-        for a while and comes back goes on where it was.
+        A new worker counts from 0, and as a start. A worker that was silent for a while is compared
+        with its last report.
         """
-        first, self._looks = self._looks == 0, self._looks + 1
+        first, self._samples = self._samples == 0, self._samples + 1
         grown = {}
-        for worker, figures in told.items():
+        for worker, now in figures.items():
             _, before = self._last.get(worker, (0, None))
-            grown[worker] = Counter() if first else _growth(before, figures)
-            self._last[worker] = self._looks, figures
+            grown[worker] = Counter() if first else _growth(before, now)
+            self._last[worker] = self._samples, now
         self._last = {
-            worker: (look, figures)
-            for worker, (look, figures) in self._last.items()
-            if look > self._looks - _REMEMBERED
+            worker: (sample, figures)
+            for worker, (sample, figures) in self._last.items()
+            if sample > self._samples - _REMEMBERED
         }
         return grown
 
 
 def _growth(before: Mapping[str, float] | None, now: Mapping[str, float]) -> Counter[str]:
-    """From nothing, if it was not there."""
+    """The growth of one worker's counters; `before` is None for a new worker."""
     grown = Counter({STARTS: int(before is None)})
     for name, value in now.items():
         grown[name] += max(0, int(value - (before or {}).get(name, 0)))
