@@ -13,7 +13,7 @@ from api.description.problems import PROBLEMS, REFUSED_REQUEST
 from api.description.route import Answer, Body, Operation, Parameter, Route, Security
 from api.description.tags import INTRODUCTION, TAGS
 from api.http.errors import PROBLEM_JSON, Problem
-from api.openai.errors import DIALECT, error_body
+from api.openai.errors import DIALECT, PREFIX, error_body
 from api.openai.schemas import OpenAiError
 from api.routes import ROUTES
 from shared.config import Settings
@@ -152,13 +152,17 @@ def _error_codes(route: Route, operation: Operation, has_keys: bool) -> Iterator
         yield "too_many_misses"
 
 
+def _speaks_openai(route: Route) -> bool:
+    return route.path.startswith(PREFIX)
+
+
 def _error_status(route: Route, code: str) -> str:
     status = PROBLEMS[code].status
-    return str(DIALECT.statuses.get(status, status) if route.speaks_openai else status)
+    return str(DIALECT.statuses.get(status, status) if _speaks_openai(route) else status)
 
 
 def _error(route: Route, status: str, codes: Iterable[str]) -> dict[str, Any]:
-    if route.speaks_openai:
+    if _speaks_openai(route):
         media_type, schema, prefix = "application/json", _ref(OpenAiError), "openai_"
     else:
         media_type, schema, prefix = PROBLEM_JSON, _ref(ProblemObject), ""

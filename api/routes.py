@@ -15,9 +15,15 @@ from api.description.route import Route, Security
 from api.http.paths import Paths
 from api.openai import description as openai
 from api.ops import description as ops
+from api.web import description as web
 from api.web.pages import FILES
 
-ROUTES: Final[tuple[Route, ...]] = (*conversations.ROUTES, *openai.ROUTES, *ops.ROUTES)
+ROUTES: Final[tuple[Route, ...]] = (
+    *conversations.ROUTES,
+    *openai.ROUTES,
+    *ops.ROUTES,
+    *web.ROUTES,
+)
 
 
 def _paths_where(holds: Callable[[Route], bool]) -> frozenset[str]:

@@ -136,7 +136,6 @@ _FOR_PROMPTS: Final = (
     "conversation_busy",
     "idempotency_key_reused",
     "idempotency_key_spent",
-    "outcome_unknown",
 )
 
 _JOB: Final = Parameter(
@@ -193,7 +192,23 @@ ROUTES: Final = (
                 tag=PROMPTS,
                 summary="Describe this server",
                 description="A browser gets the chat page instead.",
-                answers=(Answer(description="The description.", kind=HomeObject),),
+                answers=(
+                    Answer(
+                        description="The description.",
+                        kind=HomeObject,
+                        example={
+                            "name": "Palaver",
+                            "version": "0.1.0",
+                            "description": "A chat backend that remembers: POST a prompt here.",
+                            "links": {
+                                "openapi": "/openapi.json",
+                                "docs": "/docs",
+                                "ready": "/readyz",
+                            },
+                        },
+                        media_type="text/html",
+                    ),
+                ),
             ),
             Operation(
                 method="POST",

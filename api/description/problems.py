@@ -268,8 +268,15 @@ READING_BODY: Final = (
     "invalid_request",
 )
 USING_REDIS: Final = ("internal_error", "redis_away", "memory_short")
-STORING: Final = (*READING_BODY, "limit_requests", "limit_tokens", *USING_REDIS)
-SUBMITTING: Final = (*STORING, "limit_in_flight", "limit_queued", "queue_full", "no_worker")
+STORING: Final = (
+    *READING_BODY,
+    "limit_requests",
+    "limit_in_flight",
+    "limit_queued",
+    "limit_tokens",
+    *USING_REDIS,
+)
+SUBMITTING: Final = (*STORING, "queue_full", "no_worker", "outcome_unknown")
 ENDING_WITHOUT_REPLY: Final = (
     "job_cancelled",
     "context_length_exceeded",

@@ -8,8 +8,6 @@ from typing import Any, Final, Literal
 
 Schema = Mapping[str, Any]
 
-OPENAI_PREFIX: Final = "/v1/"
-"""Routes below it speak OpenAI's dialect: other error objects, other statuses."""
 _PARAMETER: Final = re.compile(r"\{(\w+)\}")
 
 
@@ -125,10 +123,6 @@ class Route:
         described = {parameter.name for parameter in self.parameters}
         if self.operations and set(_PARAMETER.findall(self.path)) != described:
             raise ValueError(f"{self.path}: its parameters are not those that it describes")
-
-    @property
-    def speaks_openai(self) -> bool:
-        return self.path.startswith(OPENAI_PREFIX)
 
     def needs_key(self, operation: Operation) -> bool:
         """Whether a server with API keys refuses this operation without one."""

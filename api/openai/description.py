@@ -1,6 +1,6 @@
 """The routes under `/v1`."""
 
-from typing import Any, Final
+from typing import Final
 
 from api.description.problems import (
     ENDING_WITHOUT_REPLY,
@@ -10,7 +10,7 @@ from api.description.problems import (
     USING_REDIS,
 )
 from api.description.route import Answer, Body, Operation, Parameter, Route
-from api.openai import schemas
+from api.openai import examples, schemas
 from api.openai.requests import ChatCompletionRequest
 from api.openai.response_requests import (
     ConversationUpdate,
@@ -24,158 +24,19 @@ COMPLETIONS: Final = "OpenAI: chat completions"
 RESPONSES: Final = "OpenAI: responses"
 CONVERSATIONS: Final = "OpenAI: conversations"
 
-_MODEL_NAME: Final = "smollm2-135m-instruct"
-_JOB_ID: Final = "01a20468ad556c9e281ab26b9b22bda1"
-_RESPONSE_ID: Final = f"resp_{_JOB_ID}"
-_CONVERSATION_ID: Final = "conv_8543490280686788"
-_CREATED: Final = 1795370299
-_USAGE: Final = {
-    "prompt_tokens": 31,
-    "completion_tokens": 9,
-    "total_tokens": 40,
-    "prompt_tokens_details": {"cached_tokens": 24},
-}
-_MODEL_EXAMPLE: Final = {
-    "id": _MODEL_NAME,
-    "object": "model",
-    "created": 0,
-    "owned_by": "palaver",
-    "context_length": 3500,
-    "max_model_len": 3500,
-}
-_COMPLETION: Final = {
-    "id": f"chatcmpl-{_JOB_ID}",
-    "object": "chat.completion",
-    "created": _CREATED,
-    "model": _MODEL_NAME,
-    "choices": [
-        {
-            "index": 0,
-            "message": {"role": "assistant", "content": "Akira Kurosawa.", "refusal": None},
-            "logprobs": None,
-            "finish_reason": "stop",
-        }
-    ],
-    "usage": _USAGE,
-}
-_CHUNKS: Final = (
-    'data: {"object": "chat.completion.chunk", '
-    '"choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}, …}], …}\n\n'
-    'data: {"object": "chat.completion.chunk", '
-    '"choices": [{"index": 0, "delta": {"content": "Akira Kurosawa."}, …}], …}\n\n'
-    'data: {"object": "chat.completion.chunk", '
-    '"choices": [{"index": 0, "delta": {}, "finish_reason": "stop", …}], …}\n\n'
-    "data: [DONE]\n\n"
-)
-_INPUT_ITEM: Final = {
-    "id": f"msg_{_JOB_ID}u",
-    "type": "message",
-    "status": "completed",
-    "role": "user",
-    "content": [{"type": "input_text", "text": "Name a famous person."}],
-}
-_OUTPUT_ITEM: Final = {
-    "id": f"msg_{_JOB_ID}a",
-    "type": "message",
-    "status": "completed",
-    "role": "assistant",
-    "content": [
-        {"type": "output_text", "text": "Akira Kurosawa.", "annotations": [], "logprobs": []}
-    ],
-}
-_RESPONSE: Final[dict[str, Any]] = {
-    "id": _RESPONSE_ID,
-    "object": "response",
-    "created_at": _CREATED,
-    "completed_at": _CREATED + 1,
-    "status": "completed",
-    "background": False,
-    "error": None,
-    "incomplete_details": None,
-    "instructions": None,
-    "max_output_tokens": None,
-    "max_tool_calls": None,
-    "model": _MODEL_NAME,
-    "output": [_OUTPUT_ITEM],
-    "parallel_tool_calls": True,
-    "previous_response_id": None,
-    "conversation": {"id": _CONVERSATION_ID},
-    "store": True,
-    "temperature": 0.8,
-    "top_p": 0.95,
-    "presence_penalty": 0.0,
-    "frequency_penalty": 0.0,
-    "top_logprobs": 0,
-    "text": {"format": {"type": "text"}},
-    "reasoning": {"effort": None, "summary": None},
-    "tool_choice": "auto",
-    "tools": [],
-    "truncation": "disabled",
-    "usage": {
-        "input_tokens": 31,
-        "input_tokens_details": {"cached_tokens": 24, "cache_write_tokens": 0},
-        "output_tokens": 9,
-        "output_tokens_details": {"reasoning_tokens": 0},
-        "total_tokens": 40,
-    },
-    "service_tier": "default",
-    "safety_identifier": None,
-    "prompt_cache_key": None,
-    "user": None,
-    "metadata": {},
-    "window": {"budget": 3500, "used": 40, "turns_kept": 1, "turns_dropped": 0},
-}
-_CANCELLED: Final = _RESPONSE | {
-    "completed_at": None,
-    "status": "cancelled",
-    "background": True,
-    "output": [],
-    "usage": None,
-    "window": None,
-}
-_RESPONSE_STREAM: Final = (
-    "event: response.created\n"
-    'data: {"type": "response.created", "sequence_number": 0, "response": {…}}\n\n'
-    "event: response.output_text.delta\n"
-    'data: {"type": "response.output_text.delta", "sequence_number": 5, '
-    '"delta": "Akira Kurosawa.", …}\n\n'
-    "event: response.completed\n"
-    'data: {"type": "response.completed", "sequence_number": 9, "response": {…}}\n\n'
-)
-_CONVERSATION: Final = {
-    "id": _CONVERSATION_ID,
-    "object": "conversation",
-    "created_at": _CREATED,
-    "metadata": {"topic": "cinema"},
-}
-_INPUT_ITEMS: Final = {
-    "object": "list",
-    "data": [_INPUT_ITEM],
-    "first_id": f"msg_{_JOB_ID}u",
-    "last_id": f"msg_{_JOB_ID}u",
-    "has_more": False,
-}
-_ITEMS: Final = {
-    "object": "list",
-    "data": [_OUTPUT_ITEM, _INPUT_ITEM],
-    "first_id": f"msg_{_JOB_ID}a",
-    "last_id": f"msg_{_JOB_ID}u",
-    "has_more": False,
-}
-
 _MODEL: Final = Parameter(
     name="model",
     place="path",
     description="Name of the model.",
     schema={"type": "string", "pattern": ".+"},
-    example=_MODEL_NAME,
+    example=examples.MODEL_NAME,
 )
 _RESPONSE_PARAMETER: Final = Parameter(
     name="response",
     place="path",
     description="Id of the response.",
     schema={"type": "string", "pattern": "^resp_[0-9a-f]{32}$"},
-    example=_RESPONSE_ID,
+    example=examples.RESPONSE_ID,
     is_id=True,
 )
 _CONVERSATION_PARAMETER: Final = Parameter(
@@ -183,7 +44,7 @@ _CONVERSATION_PARAMETER: Final = Parameter(
     place="path",
     description="Id of the conversation.",
     schema={"type": "string", "pattern": "^conv_[1-9][0-9]{0,15}$"},
-    example=_CONVERSATION_ID,
+    example=examples.CONVERSATION_ID,
     is_id=True,
 )
 _ITEM: Final = Parameter(
@@ -191,7 +52,7 @@ _ITEM: Final = Parameter(
     place="path",
     description="Id of the item.",
     schema={"type": "string", "pattern": ".+"},
-    example=f"msg_{_JOB_ID}a",
+    example=f"msg_{examples.JOB_ID}a",
 )
 _FLAG: Final = {"type": "string", "enum": ["true", "false"]}
 _PAGING: Final = (
@@ -231,7 +92,7 @@ ROUTES: Final = (
                     Answer(
                         description="The models that workers run.",
                         kind=schemas.ModelList,
-                        example={"object": "list", "data": [_MODEL_EXAMPLE]},
+                        example={"object": "list", "data": [examples.MODEL]},
                     ),
                 ),
                 problems=USING_REDIS,
@@ -248,7 +109,7 @@ ROUTES: Final = (
                 tag=MODELS,
                 summary="Look up a model",
                 answers=(
-                    Answer(description="The model.", kind=schemas.Model, example=_MODEL_EXAMPLE),
+                    Answer(description="The model.", kind=schemas.Model, example=examples.MODEL),
                 ),
                 problems=(*USING_REDIS, "model_not_found"),
             ),
@@ -271,17 +132,17 @@ ROUTES: Final = (
                     kind=ChatCompletionRequest,
                     examples={
                         "A question": {
-                            "model": _MODEL_NAME,
+                            "model": examples.MODEL_NAME,
                             "messages": [{"role": "user", "content": "Name a famous person."}],
                         },
                         "A stream": {
-                            "model": _MODEL_NAME,
+                            "model": examples.MODEL_NAME,
                             "messages": [{"role": "user", "content": "Count to three."}],
                             "stream": True,
                             "stream_options": {"include_usage": True},
                         },
                         "A reply that follows a JSON schema": {
-                            "model": _MODEL_NAME,
+                            "model": examples.MODEL_NAME,
                             "messages": [{"role": "user", "content": "Invent a person."}],
                             "response_format": {
                                 "type": "json_schema",
@@ -303,16 +164,15 @@ ROUTES: Final = (
                         description="The completion, or with `stream` its chunks. The last piece "
                         "of a stream is `[DONE]`; a failure is sent as an error object.",
                         kind=schemas.ChatCompletion,
-                        example=_COMPLETION,
+                        example=examples.COMPLETION,
                         events={"message": schemas.ChatCompletionChunk},
-                        stream_example=_CHUNKS,
+                        stream_example=examples.CHUNKS,
                     ),
                 ),
                 problems=(
                     *SUBMITTING,
                     *ENDING_WITHOUT_REPLY,
                     "unusable_options",
-                    "outcome_unknown",
                     "no_outcome",
                 ),
             ),
@@ -338,7 +198,7 @@ ROUTES: Final = (
                         "A question": {"input": "Name a famous person."},
                         "Continue after a response": {
                             "input": "Why is this person famous?",
-                            "previous_response_id": _RESPONSE_ID,
+                            "previous_response_id": examples.RESPONSE_ID,
                         },
                         "In the background": {
                             "input": "Write a haiku about Redis.",
@@ -350,16 +210,15 @@ ROUTES: Final = (
                     Answer(
                         description="The response, or with `stream` its events.",
                         kind=schemas.Response,
-                        example=_RESPONSE,
+                        example=examples.RESPONSE,
                         events=schemas.RESPONSE_EVENTS,
-                        stream_example=_RESPONSE_STREAM,
+                        stream_example=examples.RESPONSE_STREAM,
                     ),
                 ),
                 problems=(
                     *SUBMITTING,
                     *ENDING_WITHOUT_REPLY,
                     "unusable_options",
-                    "outcome_unknown",
                     "no_outcome",
                     "not_found",
                     "conversation_busy",
@@ -405,9 +264,9 @@ ROUTES: Final = (
                     Answer(
                         description="The response.",
                         kind=schemas.Response,
-                        example=_RESPONSE,
+                        example=examples.RESPONSE,
                         events=schemas.RESPONSE_EVENTS,
-                        stream_example=_RESPONSE_STREAM,
+                        stream_example=examples.RESPONSE_STREAM,
                     ),
                 ),
                 problems=_LISTING,
@@ -422,7 +281,7 @@ ROUTES: Final = (
                     Answer(
                         description="The response is gone.",
                         kind=schemas.DeletedResponse,
-                        example={"id": _RESPONSE_ID, "object": "response", "deleted": True},
+                        example={"id": examples.RESPONSE_ID, "object": "response", "deleted": True},
                     ),
                 ),
                 problems=(*_LOOKING_UP, "response_in_use"),
@@ -441,7 +300,11 @@ ROUTES: Final = (
                 tag=RESPONSES,
                 summary="Cancel a response",
                 answers=(
-                    Answer(description="The response.", kind=schemas.Response, example=_CANCELLED),
+                    Answer(
+                        description="The response.",
+                        kind=schemas.Response,
+                        example=examples.CANCELLED,
+                    ),
                 ),
                 problems=_LOOKING_UP,
             ),
@@ -461,7 +324,7 @@ ROUTES: Final = (
                     Answer(
                         description="A page of items.",
                         kind=schemas.ItemList,
-                        example=_INPUT_ITEMS,
+                        example=examples.INPUT_ITEMS,
                     ),
                 ),
                 problems=_LISTING,
@@ -489,10 +352,10 @@ ROUTES: Final = (
                     Answer(
                         description="The conversation.",
                         kind=schemas.OpenAiConversation,
-                        example=_CONVERSATION,
+                        example=examples.CONVERSATION,
                     ),
                 ),
-                problems=STORING,
+                problems=(*STORING, "queue_full"),
             ),
         ),
     ),
@@ -509,7 +372,7 @@ ROUTES: Final = (
                     Answer(
                         description="The conversation.",
                         kind=schemas.OpenAiConversation,
-                        example=_CONVERSATION,
+                        example=examples.CONVERSATION,
                     ),
                 ),
                 problems=_LOOKING_UP,
@@ -527,7 +390,7 @@ ROUTES: Final = (
                     Answer(
                         description="The conversation.",
                         kind=schemas.OpenAiConversation,
-                        example=_CONVERSATION,
+                        example=examples.CONVERSATION,
                     ),
                 ),
                 problems=(*READING_BODY, *_LOOKING_UP),
@@ -542,7 +405,7 @@ ROUTES: Final = (
                         description="The conversation is gone.",
                         kind=schemas.DeletedConversation,
                         example={
-                            "id": _CONVERSATION_ID,
+                            "id": examples.CONVERSATION_ID,
                             "object": "conversation.deleted",
                             "deleted": True,
                         },
@@ -563,7 +426,11 @@ ROUTES: Final = (
                 summary="List a conversation's messages",
                 parameters=_PAGING,
                 answers=(
-                    Answer(description="A page of items.", kind=schemas.ItemList, example=_ITEMS),
+                    Answer(
+                        description="A page of items.",
+                        kind=schemas.ItemList,
+                        example=examples.ITEMS,
+                    ),
                 ),
                 problems=_LISTING,
             ),
@@ -582,7 +449,7 @@ ROUTES: Final = (
                     Answer(
                         description="The messages as items.",
                         kind=schemas.ItemList,
-                        example=_INPUT_ITEMS,
+                        example=examples.INPUT_ITEMS,
                     ),
                 ),
                 problems=(*STORING, "not_found", "conversation_busy"),
@@ -599,7 +466,11 @@ ROUTES: Final = (
                 tag=CONVERSATIONS,
                 summary="Look up a message",
                 answers=(
-                    Answer(description="The item.", kind=schemas.MessageItem, example=_OUTPUT_ITEM),
+                    Answer(
+                        description="The item.",
+                        kind=schemas.MessageItem,
+                        example=examples.OUTPUT_ITEM,
+                    ),
                 ),
                 problems=_LISTING,
             ),

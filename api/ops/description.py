@@ -1,4 +1,4 @@
-"""The routes for probes, monitoring and the pages."""
+"""The routes for probes and monitoring."""
 
 from typing import Any, Final, Literal
 
@@ -60,22 +60,6 @@ def _health(path: str, operation_id: str, summary: str) -> Route:
     )
 
 
-def _page(path: str, security: Security, operation_id: str, summary: str) -> Route:
-    return Route(
-        path=path,
-        security=security,
-        operations=(
-            Operation(
-                method="GET",
-                id=operation_id,
-                tag=SERVICE,
-                summary=summary,
-                answers=(Answer(description="The page.", media_type="text/html"),),
-            ),
-        ),
-    )
-
-
 ROUTES: Final = (
     _health("/healthz", "getHealth", "Check whether the process works"),
     _health("/health", "getHealthAlias", "The same under the name that other servers use"),
@@ -111,7 +95,19 @@ ROUTES: Final = (
             ),
         ),
     ),
-    _page("/ops", Security.KEYED_PAGE, "getOpsPage", "Open the operations page"),
+    Route(
+        path="/ops",
+        security=Security.KEYED_PAGE,
+        operations=(
+            Operation(
+                method="GET",
+                id="getOpsPage",
+                tag=SERVICE,
+                summary="Open the operations page",
+                answers=(Answer(description="The page.", media_type="text/html"),),
+            ),
+        ),
+    ),
     Route(
         path="/ops/data",
         is_routine=True,
@@ -138,6 +134,4 @@ ROUTES: Final = (
             ),
         ),
     ),
-    _page("/docs", Security.PAGE, "getDocsPage", "Open the documentation page"),
-    Route(path="/web/markdown", is_routine=True),
 )
