@@ -3,6 +3,7 @@
 import re
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -76,3 +77,8 @@ def test_an_edit_replaces_as_documented(palaver: Palaver, tmp_path: Path) -> Non
     assert [message["number"] for message in messages] == [1, 2]
     assert messages[0]["content"] == edited["prompt"] == "Name an ocean."
     assert messages[1]["content"] == edited["reply"]
+
+
+def test_the_example_streams_a_whole_reply(palaver: Palaver) -> None:
+    command = f"{sys.executable} {ROOT}/examples/resume.py 'Say hello.'"
+    assert run(command, ROOT).strip()
