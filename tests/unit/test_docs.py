@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from api.description.problems import PROBLEMS
+from api.routes import ROUTES
 from shared.store.keys import lua_table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,6 +84,18 @@ def test_every_key_in_redis_is_described() -> None:
     assert len(functions) > 20
     for name, takes_an_id in functions:
         assert (f"`{name}{{" if takes_an_id else f"`{name}`") in text, name
+
+
+def test_every_route_is_described() -> None:
+    text = re.sub(r"\{\w+\}", "{}", text_of("docs/api.md") + text_of("docs/openai.md"))
+    documented = [re.sub(r"\{\w+\}", "{}", route.path) for route in ROUTES if route.operations]
+    assert len(documented) > 20
+    assert [path for path in documented if not re.search(re.escape(path) + r"[`?#\]]", text)] == []
+
+
+def test_every_error_code_is_described() -> None:
+    text = text_of("docs/api.md") + text_of("docs/openai.md")
+    assert [code for code in PROBLEMS if f"`{code}`" not in text] == []
 
 
 def test_every_decision_has_status_and_date() -> None:
