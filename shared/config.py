@@ -292,19 +292,19 @@ class Settings(BaseSettings):
 
     @cached_property
     def heartbeat(self) -> float:
-        """Seconds between a worker's signs of life; a third of the lease unless set."""
+        """Seconds between a worker's heartbeats; a third of the lease unless set."""
         return self.heartbeat_setting or self.lease / 3
 
     @property
     def window(self) -> int:
-        """Tokens of a window; the model's own, if that is asked for, is known to workers only."""
+        """Tokens of the window; with context length 0, only workers know the real one."""
         return self.context_length or DEFAULT_WINDOW
 
     @property
     def max_tokens_limit(self) -> int:
-        """The most tokens a request may ask for."""
-        most = self.max_tokens * 8
-        return min(most, self.context_length) if self.context_length else most
+        """The largest `max_tokens` that a request may set."""
+        limit = self.max_tokens * 8
+        return min(limit, self.context_length) if self.context_length else limit
 
     @model_validator(mode="after")
     def _check_together(self) -> "Settings":
@@ -348,7 +348,7 @@ def load_settings(**overrides: Any) -> Settings:
     """
     try:
         if _is_set_empty(_CONTEXT_VARIABLE):
-            # Elsewhere empty means "not set"; here it means something: no instructions.
+            # For other settings empty means "not set"; here it means no instructions.
             overrides.setdefault(_CONTEXT_VARIABLE, "")
         settings = Settings(**overrides)
     except ValidationError as error:
@@ -367,7 +367,7 @@ def _is_set_empty(name: str) -> bool:
 
 
 def unknown_settings() -> list[str]:
-    """Names in the environment or `.env` that look like ours and are not (most likely misspelt)."""
+    """Names in the environment or `.env` that look like settings and are not: misspelt ones."""
     known = {
         str(choice)
         for field in Settings.model_fields.values()

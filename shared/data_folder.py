@@ -1,4 +1,4 @@
-"""The data folder: where its embedded server listens, and that nobody else can read it."""
+"""The data folder: where its embedded server listens, and who can read it."""
 
 import hashlib
 import os
@@ -13,7 +13,7 @@ _MAX_SOCKET_PATH = 100
 
 
 def runtime_dir(data_dir: Path) -> Path:
-    """The short folder, private to this user, that holds the data folder's socket."""
+    """The folder for the data folder's socket: private to this user, and with a short path."""
     digest = hashlib.sha256(os.fsencode(data_dir.resolve())).hexdigest()[:16]
     name = f"palaver-{os.getuid()}-{digest}"
     for folder in (os.environ.get("XDG_RUNTIME_DIR"), tempfile.gettempdir()):
@@ -30,10 +30,10 @@ def socket_path(data_dir: Path) -> Path:
 
 
 def make_private(folder: Path) -> None:
-    """Make a folder, or take one with all that lies in it, so that it is readable to us alone.
+    """Create a folder, and make it and its contents readable to this user alone.
 
     Raises:
-        ConfigError: it is somebody else's.
+        ConfigError: it belongs to another user.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -48,7 +48,7 @@ def make_private(folder: Path) -> None:
 
 
 def check_private(folder: Path) -> None:
-    """See that a folder, if it exists, is ours alone: another user may have made it first.
+    """Check that a folder, if it exists, is private: another user may have created it first.
 
     Raises:
         ConfigError: it is not.

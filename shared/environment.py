@@ -1,4 +1,4 @@
-"""Environment variables read without the settings: by clients, and by tools that start fast."""
+"""Environment variables that are not settings, and what clients need without loading any."""
 
 from typing import Final
 
@@ -19,4 +19,4 @@ BUILD_VARIABLE: Final = "PALAVER_CUDA_ARCHITECTURES"
 NOT_SETTINGS: Final = frozenset(
     {SUPERVISOR_VARIABLE, RELOAD_VARIABLE, CLIENT_KEY_VARIABLE, BUILD_VARIABLE}
 )
-"""Variables with the prefix of the settings that are none."""
+"""Variables that have the settings' prefix."""

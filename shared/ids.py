@@ -11,12 +11,12 @@ _JOB = re.compile(r"[0-9a-f]{32}")
 
 
 def new_conversation() -> str:
-    """A random conversation id, as the decimal string under which Redis knows it."""
+    """A random conversation id, as a decimal string."""
     return str(secrets.randbelow(MAX_CONVERSATION) + 1)
 
 
 def new_job() -> str:
-    """32 hex digits: 12 of the time in milliseconds, 20 (80 bits) random."""
+    """A job id: 32 hex digits, 12 for the time in milliseconds and 20 (80 bits) random."""
     return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
 
 

@@ -1,8 +1,8 @@
-"""The embedded server's append-only file: where it is damaged, and what is whole before that.
+"""The embedded server's append-only file: where it is damaged, and what can be kept.
 
-The file is a manifest, a base (a snapshot) and the commands since. The server itself cuts off a
-last command that was not finished when it crashed; damage in the middle keeps it from starting.
-Commands that a script made stand between MULTI and EXEC, and are kept or lost together.
+The file consists of a manifest, a base (a snapshot) and the commands since. The server itself cuts
+off an unfinished last command after a crash; damage in the middle keeps it from starting. The
+commands of one script are between MULTI and EXEC, and are kept or lost together.
 """
 
 import re
@@ -24,15 +24,15 @@ _SNAPSHOTS: Final = (b"REDIS", b"VALKEY")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Damage:
-    """What cannot be read.
+    """The damaged part of the append-only file.
 
     Args:
-        file: the first file in which something is wrong.
-        whole: so many of its bytes can be kept; None if it is all or nothing (a snapshot, the
-            manifest, a file that is gone).
-        later: files behind it, which say nothing without it.
-        lost_bytes: of all of them.
-        lost_commands: that can still be made out in what would be lost.
+        file: the first damaged file.
+        whole: how many of its bytes can be kept; None if it is all or nothing (a snapshot, the
+            manifest, a missing file).
+        later: the files after it, which are useless without it.
+        lost_bytes: in all of these files.
+        lost_commands: number of commands that can still be recognised in the lost bytes.
     """
 
     file: Path
@@ -47,16 +47,16 @@ class _Unfinished(Exception):
 
 
 class _Unreadable(Exception):
-    """Here stands no command."""
+    """There is no command at this position."""
 
 
 def append_only_folder(data_dir: Path) -> Path:
-    """Where the files are."""
+    """The folder of the append-only file."""
     return data_dir / "redis" / "appendonlydir"
 
 
 def find_damage(data_dir: Path) -> Damage | None:
-    """The first place that the server cannot read; None if it would start.
+    """The first damage; None if the server can read everything.
 
     Raises:
         OSError: the files cannot be read.
@@ -93,7 +93,7 @@ def _damage(file: Path, whole: int | None, later: tuple[Path, ...]) -> Damage:
 
 
 def _files(folder: Path) -> Iterator[tuple[Path, bool]]:
-    """The base, and what came after it, in order.
+    """The files in order, each with whether it is the base.
 
     Raises:
         ValueError: the manifest is damaged.
@@ -104,7 +104,7 @@ def _files(folder: Path) -> Iterator[tuple[Path, bool]]:
     entries = [line.split() for line in manifest.read_text(encoding="utf-8").splitlines()]
     listed = [dict(zip(words[::2], words[1::2], strict=True)) for words in entries]
     if any(not {"file", "seq", "type"} <= entry.keys() for entry in listed):
-        raise ValueError("the manifest lists something else than files")
+        raise ValueError("the manifest lists something other than files")
     for kind in ("b", "i"):
         for entry in sorted(listed, key=lambda one: int(one["seq"])):
             if entry["type"] == kind:
@@ -112,7 +112,7 @@ def _files(folder: Path) -> Iterator[tuple[Path, bool]]:
 
 
 def _is_whole_snapshot(file: Path) -> bool:
-    """As the server itself sees it: by another name it is the tool that checks."""
+    """Whether the server could read it: its binary, run under another name, checks snapshots."""
     command = ["valkey-check-rdb", str(file)]
     done = subprocess.run(command, executable=server_binary(), capture_output=True, check=False)
     return done.returncode == 0
@@ -139,7 +139,7 @@ def whole_commands(data: bytes) -> tuple[int, bool]:
 
 
 def _command(data: bytes, at: int) -> tuple[int, bytes]:
-    """Where the command that stands here ends, and its name."""
+    """The end of the command at this position, and its name."""
     if data[at : at + 1] == b"#":  # the time, between two commands
         end = data.find(b"\n", at)
         if end < 0:
@@ -171,7 +171,7 @@ def _number(data: bytes, at: int, kind: bytes) -> tuple[int, int]:
 
 
 def check_append_only(data_dir: Path) -> None:
-    """See whether a server that did not start can ever start again.
+    """Check whether a server that did not start can start at all.
 
     Raises:
         ConfigError: its append-only file is damaged.
@@ -184,10 +184,10 @@ def check_append_only(data_dir: Path) -> None:
         return
     if damage.whole is None:
         raise ConfigError(
-            f"{damage.file} is damaged, and all that came later builds on it: bring a backup of "
-            f"{data_dir / 'redis'} back"
+            f"{damage.file} is damaged, and everything later depends on it: restore a backup of "
+            f"{data_dir / 'redis'}"
         )
     raise ConfigError(
         f"{damage.file}: the append-only file is damaged; `palaver repair` copies it, keeps what "
-        "can be read, and says what is lost (or bring a backup back)"
+        "can be read, and reports what is lost (or restore a backup)"
     )

@@ -1,8 +1,8 @@
 """The embedded Valkey server: `python -m shared.process.embedded` is the Procfile's `redis:` line.
 
-It listens on a unix socket only and keeps an append-only file in the data folder. The line
-supervises `shared.process.keeper`, which keeps the server. With `REDIS_URL` set it idles instead
-of ending, because honcho stops everything when one line ends.
+It listens only on a unix socket and keeps an append-only file in the data folder. This process
+supervises `shared.process.keeper`, which runs the server. With `REDIS_URL` set it idles instead of
+ending, because honcho stops everything when one line ends.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from shared.process.supervisor import Supervisor, stop_on_signals
 
 
 class DataLock:
-    """One Palaver per data folder, held as long as the object lives."""
+    """Lets only one Palaver use a data folder; held until `release` or the end of the process."""
 
     def __init__(self, data_dir: Path) -> None:
         self._path = data_dir / "palaver.lock"
@@ -55,12 +55,11 @@ class DataLock:
         self._file = file
 
     def fileno(self) -> int:
-        """The descriptor that holds the lock, for a process that is to hold it, too."""
+        """The descriptor that holds the lock, for a child process that must hold it, too."""
         assert self._file is not None
         return self._file.fileno()
 
     def release(self) -> None:
-        """Let others have the folder."""
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -106,10 +105,10 @@ def server_binary() -> Path:
 
 
 def prepare_folders(data_dir: Path) -> None:
-    """Make the data folder and a private runtime folder without a stale socket.
+    """Create the data folder and a private runtime folder, and remove a stale socket.
 
     Raises:
-        ConfigError: the runtime folder exists and is somebody else's, or open to others.
+        ConfigError: the runtime folder belongs to another user, or is open to others.
     """
     make_private(data_dir / "redis")
     folder = runtime_dir(data_dir)
@@ -129,10 +128,10 @@ async def _idle() -> int:
 
 
 def main() -> int:
-    settings = settings_or_exit(PORT=DEFAULT_PORT)  # honcho numbers ports for us, too
+    settings = settings_or_exit(PORT=DEFAULT_PORT)  # honcho sets PORT for every line
     if settings.redis_url is not None:
         return asyncio.run(_idle())
-    # Of this line's end the keeper is told as it is of ours: it lets the server's clients finish.
+    # SIGTERM, so that the keeper lets the server's clients finish if this process is killed.
     supervisor = Supervisor(
         [sys.executable, "-m", "shared.process.keeper"], name="redis", death_signal=signal.SIGTERM
     )

@@ -1,9 +1,8 @@
-"""`python -m shared.process.keeper`: keeps one embedded server until its clients have finished.
+"""`python -m shared.process.keeper`: runs the embedded server until its clients have finished.
 
-All processes of a service may be told to end at once (systemd does that), and the one that has
-started us may be killed. The API and the workers then still have replies to hand over and ends to
-write, so the server itself is deaf to SIGTERM: only this process ends it, when its last client has
-gone.
+A service manager such as systemd signals all processes at once, and our parent may be killed. The
+API and the workers still have turns to hand over then, so the server ignores SIGTERM: this process
+ends it when its last client has disconnected.
 """
 
 import asyncio
@@ -25,12 +24,12 @@ from shared.process.start import fail_start, settings_or_exit
 from shared.process.supervisor import stop_on_signals
 
 _LINGER_S: Final = 7.0
-"""How long clients may take, beside a worker's grace, to hand over and to leave."""
+"""How long clients may take to disconnect, in addition to a worker's grace."""
 _LOOK_S: Final = 0.02
 _ENDS_WITHIN_S: Final = 15.0
 _AGAIN_S: Final = 0.1
 _REFUSED: Final = 1
-"""The server's exit status when it cannot read its files, among others."""
+"""The server's exit status if it cannot read its files, or fails to start otherwise."""
 
 
 async def serve(settings: Settings) -> int:
@@ -44,7 +43,7 @@ async def serve(settings: Settings) -> int:
     await _acquire(lock)
     try:
         prepare_folders(settings.data_dir)
-        # The server's files are made by its process.
+        # For the files that the server creates.
         os.umask(0o077)
         return await _run(binary, settings, lock)
     finally:
@@ -52,7 +51,7 @@ async def serve(settings: Settings) -> int:
 
 
 async def _acquire(lock: DataLock) -> None:
-    """Take the lock; a server whose keeper was killed has it until it has ended, too."""
+    """Take the lock; a server whose keeper was killed holds it until the server ends."""
     deadline = time.monotonic() + _ENDS_WITHIN_S
     while True:
         try:
@@ -68,9 +67,9 @@ async def _run(binary: Path, settings: Settings, lock: DataLock) -> int:
     stop_on_signals(stopping)
     server = await _start(binary, server_config(settings.data_dir), lock)
     ended = asyncio.ensure_future(server.wait())
-    told = asyncio.ensure_future(stopping.wait())
-    await asyncio.wait({ended, told}, return_when=asyncio.FIRST_COMPLETED)
-    told.cancel()
+    stopped = asyncio.ensure_future(stopping.wait())
+    await asyncio.wait({ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
     if not ended.done():
         await _until_left_alone(socket_path(settings.data_dir), settings.grace + _LINGER_S)
         if server.returncode is None:
@@ -87,14 +86,14 @@ async def _start(binary: Path, config: str, lock: DataLock) -> asyncio.subproces
 
     def before_exec() -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-        die_with_parent(keeper, signal.SIGINT)  # it flushes its append-only file, then ends
+        die_with_parent(keeper, signal.SIGINT)  # on SIGINT it flushes its append-only file
 
     server = await asyncio.create_subprocess_exec(
         str(binary),
         "-",
         stdin=asyncio.subprocess.PIPE,
         process_group=0,
-        # It holds the lock as well: should we be killed, none starts before it has ended.
+        # It holds the lock, too: if we are killed, no other server starts before it has ended.
         pass_fds=(lock.fileno(),),
         preexec_fn=before_exec,
     )
@@ -105,7 +104,7 @@ async def _start(binary: Path, config: str, lock: DataLock) -> asyncio.subproces
 
 
 async def _until_left_alone(path: Path, longest_s: float) -> None:
-    """Return when nobody but us is connected, at the latest after `longest_s`."""
+    """Return when no other client is connected, or after `longest_s`."""
     try:
         async with asyncio.timeout(longest_s):
             reader, writer = await asyncio.open_unix_connection(str(path))
@@ -122,7 +121,7 @@ async def _until_left_alone(path: Path, longest_s: float) -> None:
 
 
 def main() -> int:
-    settings = settings_or_exit(PORT=DEFAULT_PORT)  # honcho numbers ports for us, too
+    settings = settings_or_exit(PORT=DEFAULT_PORT)  # honcho sets PORT for every line
     try:
         return asyncio.run(serve(settings))
     except ConfigError as error:

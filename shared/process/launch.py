@@ -1,4 +1,4 @@
-"""`make run`: checks what can be checked beforehand, then becomes honcho with the Procfile."""
+"""`make run`: checks whether the start can succeed, then becomes honcho with the Procfile."""
 
 import argparse
 import os
@@ -16,7 +16,7 @@ from shared.process.start import fail_start, settings_or_exit
 
 
 def check_port(host: str, port: int) -> None:
-    """Raises: ConfigError if somebody listens there already."""
+    """Raises: ConfigError if the port cannot be used."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -39,12 +39,12 @@ def check(settings: Settings) -> None:
 
 
 def environment(settings: Settings, workers: int) -> dict[str, str]:
-    """What the processes find in their environment."""
+    """The environment of all processes."""
     environ = dict(os.environ)
-    # `sys.prefix` is the virtual environment; the Procfile says just `python`.
+    # `sys.prefix` is the virtual environment; the Procfile runs plain `python`.
     environ["PATH"] = os.pathsep.join([str(Path(sys.prefix) / "bin"), environ.get("PATH", "")])
     environ["PYTHONUNBUFFERED"] = "1"
-    # honcho's processes write into its pipe: whether somebody reads along is known only here.
+    # Under honcho, standard output is a pipe: only here is it known whether it is a terminal.
     environ["PALAVER_LOG_FORMAT"] = resolved(settings.log_format)
     if settings.threads is None and workers > 0:
         environ["PALAVER_THREADS"] = str(max(1, usable_cores() // workers))
@@ -66,7 +66,7 @@ def main() -> None:
     environ = environment(settings, arguments.workers)
     if arguments.reload:
         environ[RELOAD_VARIABLE] = "1"
-    # honcho's own reading of .env would drop spaces and '#': the settings read it themselves.
+    # No .env for honcho: it would drop spaces and '#', and the settings read it themselves.
     command = [sys.executable, "-m", "honcho", "-e", os.devnull, "start"]
     command += ["-p", str(settings.port), "-c", f"worker={arguments.workers}"]
     os.execve(sys.executable, command, environ)

@@ -1,4 +1,4 @@
-"""Processes that end with their parent, so that nothing is left behind when one is killed."""
+"""Processes that end with their parent, so none is left over when the parent is killed."""
 
 import asyncio
 import ctypes
@@ -20,7 +20,7 @@ def die_with_parent(parent: int, signum: int = signal.SIGKILL) -> None:
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signum)
-        if os.getppid() != parent:  # it ended before we could ask
+        if os.getppid() != parent:  # it ended before the request
             os.kill(os.getpid(), signum)
 
 
@@ -30,12 +30,12 @@ def ignores_hangups() -> bool:
 
 
 def watch_ancestors(loop: asyncio.AbstractEventLoop, gone: Callable[[], None]) -> None:
-    """Call `gone` when an ancestor that we were started by has ended.
+    """Call `gone` when a process that started us has ended.
 
-    Watched are the parent and, under honcho (which starts each line through a helper process of
-    its own), the parent's parent. The first process of a container, or one that was started into
-    it, has a parent outside, which there is no way to watch and no need to.
-    With `nohup` a parent that is neither honcho's nor a supervisor is a shell, which may end.
+    These are the parent and, under honcho (which starts each line through a helper process), the
+    parent's parent. The parent of a container's first process is outside the container and need not
+    be watched. Under `nohup`, a parent that is neither honcho nor a supervisor is a shell, which
+    may end.
     """
     ancestors = [os.getppid()]
     is_ours = "HONCHO_PROCESS_NAME" in os.environ or (
@@ -60,7 +60,7 @@ def _parent_of(pid: int) -> int | None:
 
 
 def _watch_pid(loop: asyncio.AbstractEventLoop, pid: int, gone: Callable[[], None]) -> None:
-    """By a descriptor where there are such; they can be refused, and do not exist on macOS."""
+    """Watch by a pidfd, or poll: pidfds may be refused, and do not exist on macOS."""
     try:
         descriptor = os.pidfd_open(pid) if sys.platform == "linux" else None
     except ProcessLookupError:
@@ -93,6 +93,6 @@ def _has_gone(pid: int) -> bool:
     except ProcessLookupError:
         return True
     except OSError:
-        # It is there, and somebody else's.
+        # It exists, and belongs to another user.
         return False
     return False

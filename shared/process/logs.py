@@ -16,17 +16,17 @@ _FIELDS: Final = "palaver_fields"
 CONTEXT: Final[ContextVar[Mapping[str, Any]]] = ContextVar(
     "log context", default=MappingProxyType({})
 )
-"""What every line of a task is about."""
+"""The fields of every log line of a task."""
 _LIBRARIES: Final = ("api", "worker", "shared", "uvicorn")
 
 
 def about(**fields: Any) -> dict[str, dict[str, Any]]:
-    """What a line is about, as `extra=` of a logger's call; those that are None are left out."""
+    """The fields of a log line, for `extra=`; those that are None are left out."""
     return {_FIELDS: {name: value for name, value in fields.items() if value is not None}}
 
 
 def add_context(**fields: Any) -> None:
-    """What every further line of this task is about, too."""
+    """Add fields to every further log line of this task."""
     CONTEXT.set({**CONTEXT.get(), **fields})
 
 
@@ -50,7 +50,7 @@ def resolved(log_format: LogFormat) -> LogFormat:
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, what it is about, the traceback."""
+    """One JSON object a line: time, level, logger, message, fields, traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -66,7 +66,7 @@ class JsonLines(logging.Formatter):
 
 
 class HumanLines(logging.Formatter):
-    """Level, logger, message, then what it is about; whatever the values are, one line."""
+    """Level, logger, message, then the fields; one line, whatever the values are."""
 
     def format(self, record: logging.LogRecord) -> str:
         fields = "".join(f" {name}={_shown(value)}" for name, value in _fields(record).items())

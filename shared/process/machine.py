@@ -1,8 +1,8 @@
-"""What of this machine's cores and memory this process may use.
+"""How many cores and how much memory this process may use.
 
-Both can be less than the machine has: by the process's affinity, and by the limits of its control
-group (as containers and service managers set them). Linux tells; elsewhere the machine's own
-figures count.
+Both can be less than the machine has: because of the process's affinity, and the limits of its
+control group, which containers and service managers set. Outside Linux, the machine's figures
+count.
 """
 
 import math
@@ -17,17 +17,17 @@ _UNLIMITED: Final = 1 << 60
 
 
 def usable_cores(root: Path = _FILES) -> int:
-    """Cores that this process may use, at least one; a share of a core counts as one.
+    """Number of cores that this process may use, rounded up.
 
     Args:
-        root: of the file system, for tests.
+        root: the file system's root; tests use another.
     """
     cores = [_affinity(), *_limits(root, "cpu", _quota)]
     return max(1, min(cores))
 
 
 def usable_memory(root: Path = _FILES) -> int:
-    """Bytes of memory that this process may use, with all others in its control group."""
+    """Bytes of memory that this process and the others in its control group may use."""
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return min([physical, *_limits(root, "memory", _memory)])
 
@@ -39,7 +39,7 @@ def _affinity() -> int:
 
 
 def _limits(root: Path, controller: str, read: Callable[[Path], int | None]) -> Iterator[int]:
-    """What our control group and those around it allow."""
+    """The limits of our control group and those that contain it."""
     for folder in _groups(root, controller):
         limit = read(folder)
         if limit is not None:
@@ -47,7 +47,7 @@ def _limits(root: Path, controller: str, read: Callable[[Path], int | None]) -> 
 
 
 def _groups(root: Path, controller: str) -> Iterator[Path]:
-    """The folders of our control group and of all around it, in both versions' layouts."""
+    """The folders of our control group and those that contain it, in both versions' layouts."""
     base = root / "sys" / "fs" / "cgroup"
     try:
         lines = (root / "proc" / "self" / "cgroup").read_text(encoding="utf-8").splitlines()
@@ -59,12 +59,12 @@ def _groups(root: Path, controller: str) -> Iterator[Path]:
             continue
         top = base / controller if controllers else base
         relative = Path(path.lstrip("/"))
-        # In a container the path is often that of the host, and not to be found here.
+        # In a container the path is often that of the host, and does not exist here.
         yield from (top / part for part in (relative, *relative.parents))
 
 
 def _quota(folder: Path) -> int | None:
-    """Cores: `cpu.max` has both numbers, version 1 a file for each."""
+    """Cores: `cpu.max` has both numbers; version 1 has a file for each."""
     both = _text(folder / "cpu.max")
     if both is None:
         quota, period = _text(folder / "cpu.cfs_quota_us"), _text(folder / "cpu.cfs_period_us")

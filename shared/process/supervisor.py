@@ -1,9 +1,9 @@
-"""What a Procfile line runs: keeps one child process alive and ends with it and its parent.
+"""The process of a Procfile line: it keeps one child process running.
 
-honcho stops everything as soon as one of its processes ends, and a native crash in llama.cpp ends
-a process. So each line is this small supervisor: it starts its child again with backoff,
-passes SIGTERM on once, and follows when the terminal or honcho goes away. A child that exits with
-`EX_CONFIG` cannot start as things are: then the supervisor exits with the same status.
+honcho stops everything when one of its processes ends, and a crash inside llama.cpp ends a process.
+So each line runs this small supervisor, which restarts its child with backoff, passes SIGTERM on
+once, and ends when the terminal or honcho goes away. If the child exits with `EX_CONFIG`,
+restarting is pointless, and the supervisor exits with the same status.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from shared.trouble import Repeated
 
 _BACKOFF_S = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
 _STABLE_S = 30.0
-"""A child that ran this long starts again at once."""
+"""A child that ran this long is restarted at once."""
 
 
 class Supervisor:
@@ -74,13 +74,13 @@ class Supervisor:
             pause_s = _BACKOFF_S[min(max(failures - 1, 0), len(_BACKOFF_S) - 1)]
             line = f"ended with status {status}; starting again in {pause_s:g} s"
             if times := self._repeated.due(line):
-                self._say(line if times == 1 else f"{line} ({times} times since this was said)")
+                self._say(line if times == 1 else f"{line} ({times} times since the last message)")
             await self._sleep(pause_s)
         return 0
 
     async def _run_once(self) -> int:
-        """One life of the child; returns its exit status."""
-        # Its own process group: honcho signals ours, and the child is told once, by us.
+        """Start the child and wait for its end; returns its exit status."""
+        # In its own process group: honcho signals ours, and only we signal the child.
         parent = os.getpid()
         self._child = child = await asyncio.create_subprocess_exec(
             *self._command,
@@ -122,9 +122,9 @@ class Supervisor:
 
 
 def stop_on_signals(stopping: asyncio.Event) -> None:
-    """Set `stopping` when we are told to end, or what started us has ended.
+    """Set `stopping` on a signal to end, or when the process that started us has ended.
 
-    Where hang-ups are ignored (`nohup`), the end of the terminal is none of ours.
+    Under `nohup` the end of the terminal changes nothing.
     """
     loop = asyncio.get_running_loop()
     for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):

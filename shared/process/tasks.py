@@ -1,4 +1,4 @@
-"""Tasks in the background, and how they end."""
+"""Background tasks, and how they end."""
 
 import asyncio
 import logging
@@ -15,10 +15,10 @@ Endless = Callable[[], Coroutine[Any, Any, None]]
 
 
 async def end(*tasks: "asyncio.Task[Any]") -> None:
-    """Cancel tasks, and return when they have ended; what they raise is dropped.
+    """Cancel tasks, and return when they have ended; their exceptions are dropped.
 
-    Again and again: until Python 3.12 `asyncio.wait_for`, through which redis-py sends every
-    command, drops a cancellation that comes when the command has just been sent.
+    Cancels repeatedly: before Python 3.12 `asyncio.wait_for`, which redis-py uses for every
+    command, loses a cancellation that arrives just after the command was sent.
     """
     pending = {task for task in tasks if not task.done()}
     while pending:
@@ -29,9 +29,9 @@ async def end(*tasks: "asyncio.Task[Any]") -> None:
 
 
 class Background:
-    """The tasks that run as long as their process: if one of them ends, the process must.
+    """Tasks that run as long as their process: if one of them ends, the process must end.
 
-    A part that has died silently is worse than a process that ends, which is started again.
+    A process that ends is restarted; one with a part that died silently is not.
     """
 
     def __init__(self) -> None:
@@ -39,16 +39,16 @@ class Background:
         self._ended = asyncio.Event()
         self._may_end = False
         self.failure: TaskEnded | None = None
-        """Which task has ended, if one has."""
+        """The first task that ended by itself, if one has."""
 
     def start(self, name: str, run: Endless) -> None:
-        """Run a task that does not end by itself."""
+        """Start a task that is not supposed to end."""
         task = asyncio.create_task(run(), name=name)
         task.add_done_callback(self._task_ended)
         self._tasks[name] = task
 
     def _task_ended(self, task: "asyncio.Task[None]") -> None:
-        # A cancellation that nobody asked for is an end like any other.
+        # An unexpected cancellation counts as an end, too.
         error = None if task.cancelled() else task.exception()
         if self._may_end or self.failure is not None:
             return
@@ -65,7 +65,7 @@ class Background:
         return self.failure
 
     def let_end(self) -> None:
-        """The process stops: from now on a task's end is no failure."""
+        """From now on a task may end, as the process is stopping."""
         self._may_end = True
 
     async def ended(self, name: str) -> None:
@@ -73,6 +73,6 @@ class Background:
         await asyncio.wait({self._tasks[name]})
 
     async def close(self) -> None:
-        """End all of them."""
+        """Cancel all tasks, and return when they have ended."""
         self.let_end()
         await end(*self._tasks.values())
