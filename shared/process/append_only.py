@@ -106,7 +106,7 @@ def _files(folder: Path) -> Iterator[tuple[Path, bool]]:
     if any(not {"file", "seq", "type"} <= entry.keys() for entry in listed):
         raise ValueError("the manifest lists something other than files")
     for kind in ("b", "i"):
-        for entry in sorted(listed, key=lambda one: int(one["seq"])):
+        for entry in sorted(listed, key=lambda item: int(item["seq"])):
             if entry["type"] == kind:
                 yield folder / entry["file"], kind == "b"
 

@@ -38,7 +38,7 @@ async def until_usable(
         False if `stopping` was set before.
 
     Raises:
-        ConfigError: it refuses what we need, and will go on refusing it.
+        ConfigError: it refuses what we need, and repeating will not help.
     """
     since: float | None = None
     try:
@@ -132,13 +132,13 @@ async def check_server(redis: Redis, keys: Keys, settings: Settings) -> None:
     # Whether scripts are allowed.
     await Scripts(redis, keys, "silence").call("silence")
     # Written only if it is missing: the start must succeed while memory is short, too.
-    found = await redis.get(keys.schema)
-    if found is None:
+    schema = await redis.get(keys.schema)
+    if schema is None:
         await redis.set(keys.schema, SCHEMA, nx=True)
-        found = await redis.get(keys.schema)
-    if found is not None and found != SCHEMA:
+        schema = await redis.get(keys.schema)
+    if schema is not None and schema != SCHEMA:
         raise ConfigError(
-            f"the data in Redis have format {found}, this version of Palaver reads {SCHEMA}; use "
+            f"the data in Redis have format {schema}, this version of Palaver reads {SCHEMA}; use "
             "the version that wrote them, or another PALAVER_NAMESPACE"
         )
 
@@ -146,7 +146,7 @@ async def check_server(redis: Redis, keys: Keys, settings: Settings) -> None:
 def _check_role(info: dict[str, Any]) -> None:
     if int(info.get("cluster_enabled", 0)):
         raise ConfigError(
-            "REDIS_URL: the server is part of a Redis Cluster; needed is a single primary "
+            "REDIS_URL: the server is part of a Redis Cluster; a single primary is needed "
             "(cluster-enabled no)"
         )
     if info.get("role") == "slave":

@@ -57,7 +57,7 @@ class Scripts:
 
 
 def prelude() -> str:
-    """What stands before every script: constants, the key names, and `lib.lua`."""
+    """The beginning of every script: constants, the key names, and `lib.lua`."""
     ended = ", ".join(f"{status} = true" for status in sorted(ENDED))
     return f"local ended = {{{ended}}}\n" + lua_table() + _source("lib")
 

@@ -73,19 +73,19 @@ _UNREAD: Final = TurnRequest(prompt="", context=None, replace_from=None, samplin
 
 def decode_claim(answer: Sequence[Any]) -> Claim:
     """The answer of the scripts `claim` and `reclaim`; what cannot be read fails the turn alone."""
-    _, job, permit, token, conversation, request, suspect, *numbers, view = answer
+    _, job_id, permit_id, fence, conversation_id, request, suspect, *numbers, view = answer
     crashes, created, started, deadline, now = map(int, numbers)
     read, history, unreadable = _UNREAD, None, None
     try:
         read, history = TurnRequest.decode(request), _history(view) if view else None
     except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
-        # The turn is held all the same and will fail; the worker goes on.
+        # The turn is held all the same and will fail; the worker keeps running.
         unreadable = f"{type(error).__name__}: {error}".partition("\n")[0]
     return Claim(
-        job_id=job,
-        permit_id=permit,
-        fence=token,
-        conversation_id=conversation,
+        job_id=job_id,
+        permit_id=permit_id,
+        fence=fence,
+        conversation_id=conversation_id,
         request=read,
         suspect=suspect == "1",
         crashes=crashes,
@@ -99,11 +99,10 @@ def decode_claim(answer: Sequence[Any]) -> Claim:
 
 def _history(view: Sequence[Any]) -> History:
     context, next_number, offset, messages, turns = view
-    decoded = decode_messages(messages, int(offset))
     return History(
         context=context,
         next_number=int(next_number),
         offset=int(offset),
-        messages=decoded,
+        messages=decode_messages(messages, int(offset)),
         turns=int(turns),
     )

@@ -1,4 +1,4 @@
-"""Where a turn stands in the queue."""
+"""A turn's place in the queue."""
 
 from dataclasses import dataclass
 

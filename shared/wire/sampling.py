@@ -122,7 +122,7 @@ _ORDER: Final = (
     "presence_penalty", "frequency_penalty", "ignore_eos",
 )  # fmt: skip
 """How the first options are stored. Idempotency keys compare requests by their text, so that the
-order must not change; options that are added stand behind these."""
+order must not change; options added later follow these."""
 
 
 class Sampling(FullSampling):

@@ -36,7 +36,7 @@ class PlacementReport:
     flash_attention: bool = False
 
     def described(self) -> str:
-        """The device, and how much of the model is on it; empty if the worker does not tell."""
+        """The device, and how much of the model is on it; empty if unknown."""
         if not self.offloaded:
             return self.device
         flash = ", flash attention" if self.flash_attention else ""
@@ -112,7 +112,9 @@ class TurnsReport:
             {
                 "outcomes": dict(self.outcomes),
                 "counts": asdict(self.counts),
-                "histograms": {name: one.to_json() for name, one in self.histograms.items()},
+                "histograms": {
+                    name: counted.to_json() for name, counted in self.histograms.items()
+                },
             }
         )
 

@@ -12,12 +12,12 @@ if f.status == 'queued' or f.status == 'in_progress' then
 end
 
 local c = redis.call('HMGET', key.conversation(conversation), 'first', 'next', 'begun', 'offset', 'turns', 'family')
-local has_turn = number and stands(conversation, number, job)
+local has_turn = number and has_prompt(conversation, number, job)
 if has_turn and (tonumber(c[2]) ~= number + 2 or redis.call('LLEN', key.pending(conversation)) > 0) then
   return {'IN_USE', conversation}
 end
 for _, copy in ipairs(number and c[6] and redis.call('SMEMBERS', key.family(c[6])) or {}) do
-  if copy ~= conversation and stands(copy, number, job) then return {'IN_USE', copy} end
+  if copy ~= conversation and has_prompt(copy, number, job) then return {'IN_USE', copy} end
 end
 
 redis.call('DEL', key.job(job), key.events(job))

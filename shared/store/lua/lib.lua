@@ -215,7 +215,7 @@ local function charge_minute(owner, until_ms, conversation)
 end
 
 -- Whether the message with this number is the prompt of this job.
-local function stands(conversation, number, job)
+local function has_prompt(conversation, number, job)
   local first = redis.call('HGET', key.conversation(conversation), 'first')
   if not first or tonumber(number) < tonumber(first) then return false end
   local prompt = redis.call('LINDEX', key.messages(conversation), number - first)

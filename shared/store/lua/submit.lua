@@ -39,7 +39,7 @@ if arg.after then
   local c = redis.call('HMGET', key.conversation(f.conversation), 'first', 'next')
   if not c[1] or not f.number then return {'UNKNOWN'} end
   -- An edit may have replaced the turn, or its reply.
-  if not stands(f.conversation, f.number, arg.after) then return {'REPLACED'} end
+  if not has_prompt(f.conversation, f.number, arg.after) then return {'REPLACED'} end
   local reply = redis.call('LINDEX', key.messages(f.conversation), f.number + 1 - c[1])
   if not reply or not is_reply(reply) then return {'REPLACED'} end
   local first, stop = tonumber(c[1]), tonumber(f.number) + 2
