@@ -19,7 +19,7 @@ from shared.store.expiry import expiries
 from shared.store.keys import WORKER_GROUP, Keys
 from shared.store.scripts import Scripts, milliseconds
 from shared.store.server_clock import ServerClock
-from shared.wire.claim import Claim, decode_claim
+from shared.wire.claim import Claim
 from shared.wire.completion import Completion
 from shared.wire.publication import PieceRecord, Publication, PublishedReply
 from shared.wire.write_outcome import WriteOutcome
@@ -91,7 +91,7 @@ class Claims:
             **self._start,
             **self._ttls,
         )
-        return decode_claim(answer) if answer[0] == "CLAIMED" else None
+        return Claim.decode(answer) if answer[0] == "CLAIMED" else None
 
     async def return_permit(self, permit: str) -> None:
         """Give back a permit that was read and not used, which wakes another worker."""
@@ -131,7 +131,7 @@ class Claims:
             if answer[0] == "LOST":
                 on_lost()
             elif answer[0] != "FREED":
-                return decode_claim(answer) if answer[0] == "CLAIMED" else None
+                return Claim.decode(answer) if answer[0] == "CLAIMED" else None
 
     async def beat(self, claim: Claim, worker_id: str) -> WriteOutcome:
         """Renew the lease and the hold on the permit."""

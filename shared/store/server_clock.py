@@ -1,7 +1,7 @@
 """Redis's clock, which may be set at any time, compared with a clock that cannot be set.
 
-Deadlines and leases are stored as times of the server's clock. A script that compares them gets
-the time that the worker expects; if the server disagrees, its clock was stepped, and all stored times
+Deadlines and leases are stored as times of the server's clock. A script that compares them gets the
+time that the worker expects; if the server disagrees, its clock was stepped, and all stored times
 are shifted once (docs/decisions/0025).
 """
 

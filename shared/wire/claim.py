@@ -27,6 +27,18 @@ class History:
     messages: tuple[StoredMessage, ...]
     turns: int
 
+    @classmethod
+    def decode(cls, view: Sequence[Any]) -> "History":
+        """From the last part of the answer of `claim` and `reclaim`."""
+        context, next_number, offset, messages, turns = view
+        return cls(
+            context=context,
+            next_number=int(next_number),
+            offset=int(offset),
+            messages=decode_messages(messages, int(offset)),
+            turns=int(turns),
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
@@ -67,42 +79,31 @@ class Claim:
         """The id under which arq knows this start."""
         return f"{self.job_id}:{self.starts}"
 
+    @classmethod
+    def decode(cls, answer: Sequence[Any]) -> "Claim":
+        """From the answer of `claim` and `reclaim`; what cannot be read fails this turn alone."""
+        _, job_id, permit_id, fence, conversation_id, request, suspect, *numbers, view = answer
+        crashes, created, started, deadline, now = map(int, numbers)
+        read, history, unreadable = _UNREAD, None, None
+        try:
+            read, history = TurnRequest.decode(request), History.decode(view) if view else None
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+            # The turn is held all the same and will fail; the worker keeps running.
+            unreadable = f"{type(error).__name__}: {error}".partition("\n")[0]
+        return cls(
+            job_id=job_id,
+            permit_id=permit_id,
+            fence=fence,
+            conversation_id=conversation_id,
+            request=read,
+            suspect=suspect == "1",
+            crashes=crashes,
+            created_ms=created,
+            started_ms=started,
+            remaining_s=max(0.0, (deadline - now) / 1000),
+            history=history,
+            unreadable=unreadable,
+        )
+
 
 _UNREAD: Final = TurnRequest(prompt="", context=None, replace_from=None, sampling=Sampling())
-
-
-def decode_claim(answer: Sequence[Any]) -> Claim:
-    """The answer of the scripts `claim` and `reclaim`; what cannot be read fails the turn alone."""
-    _, job_id, permit_id, fence, conversation_id, request, suspect, *numbers, view = answer
-    crashes, created, started, deadline, now = map(int, numbers)
-    read, history, unreadable = _UNREAD, None, None
-    try:
-        read, history = TurnRequest.decode(request), _history(view) if view else None
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
-        # The turn is held all the same and will fail; the worker keeps running.
-        unreadable = f"{type(error).__name__}: {error}".partition("\n")[0]
-    return Claim(
-        job_id=job_id,
-        permit_id=permit_id,
-        fence=fence,
-        conversation_id=conversation_id,
-        request=read,
-        suspect=suspect == "1",
-        crashes=crashes,
-        created_ms=created,
-        started_ms=started,
-        remaining_s=max(0.0, (deadline - now) / 1000),
-        history=history,
-        unreadable=unreadable,
-    )
-
-
-def _history(view: Sequence[Any]) -> History:
-    context, next_number, offset, messages, turns = view
-    return History(
-        context=context,
-        next_number=int(next_number),
-        offset=int(offset),
-        messages=decode_messages(messages, int(offset)),
-        turns=int(turns),
-    )
