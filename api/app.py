@@ -74,7 +74,7 @@ class Api:
 class Store:
     """What an API process reads and writes in Redis, on one connection pool."""
 
-    turns: Submissions
+    submissions: Submissions
     jobs: Jobs
     events: EventLog
     conversations: Conversations
@@ -107,10 +107,10 @@ async def create_api(settings: Settings, redis: Redis) -> AsyncIterator[Api]:
     It serves from the start: while Redis is unavailable, prompts are answered with 503.
     """
     keys = Keys(settings.namespace)
-    turns = Submissions(redis, keys, settings)
+    submissions = Submissions(redis, keys, settings)
     store = Store(
-        turns=turns,
-        jobs=Jobs(redis, keys, turns),
+        submissions=submissions,
+        jobs=Jobs(redis, keys, submissions),
         events=EventLog(redis, keys),
         conversations=Conversations(redis, keys, settings),
         workers=Workers(redis, keys),
@@ -119,7 +119,7 @@ async def create_api(settings: Settings, redis: Redis) -> AsyncIterator[Api]:
     tasks = Tasks(
         background=Background(),
         feed=EventFeed(redis, keys, store.events),
-        places=Places(turns),
+        places=Places(submissions),
         headroom=Headroom(redis, keys),
         history=History(store.workers, store.queue, settings.heartbeat),
     )
@@ -128,7 +128,7 @@ async def create_api(settings: Settings, redis: Redis) -> AsyncIterator[Api]:
     app = create_app(settings, store, tasks, readiness, ring)
     tasks.start()
     if ring is not None:
-        tasks.background.start("revocations", Revocations(ring, turns).run)
+        tasks.background.start("revocations", Revocations(ring, submissions).run)
     try:
         yield Api(app=app, readiness=readiness, feed=tasks.feed, background=tasks.background)
     finally:
@@ -157,16 +157,16 @@ def create_app(
     install_error_handlers(app, {openai_errors.PREFIX: openai_errors.DIALECT})
 
     jobs, conversations = store.jobs, store.conversations
-    asking = Asking(settings, store.turns, store.events, tasks.feed, tasks.headroom)
+    asking = Asking(settings, store.submissions, store.events, tasks.feed, tasks.headroom)
     streams = EventStreams(tasks.feed, store.events, jobs, tasks.places)
     models = Models(store.workers)
-    responses = StoredResponses(jobs, store.events, store.turns, models)
+    responses = StoredResponses(jobs, store.events, store.submissions, models)
     create_response = ResponsesResource(settings, asking, responses, models)
     chat = ChatResource(settings, asking, streams, jobs)
     resources: dict[str, object] = {
         **page_resources(settings, chat, access, tasks.history),
         "/jobs": ChatResource(settings, asking, streams, jobs, always_async=True),
-        "/jobs/{job}": JobResource(jobs, store.turns, asking),
+        "/jobs/{job}": JobResource(jobs, store.submissions, asking),
         "/jobs/{job}/events": JobEventsResource(streams),
         "/conversations": ConversationsResource(conversations, is_open=access.is_open),
         "/conversations/{conversation}": ConversationResource(conversations),

@@ -22,9 +22,9 @@ RETRY_AFTER_S: Final = 1
 class JobResource:
     """Shows, awaits and cancels jobs."""
 
-    def __init__(self, jobs: Jobs, turns: Submissions, asking: Asking) -> None:
+    def __init__(self, jobs: Jobs, submissions: Submissions, asking: Asking) -> None:
         self._jobs = jobs
-        self._turns = turns
+        self._submissions = submissions
         self._asking = asking
 
     async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, job: str) -> None:
@@ -40,7 +40,7 @@ class JobResource:
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, job: str
     ) -> None:
         owner_id = caller_of(req).owner_id
-        if ids.is_job(job) and await self._turns.cancel(job, owner_id) is WriteOutcome.GONE:
+        if ids.is_job(job) and await self._submissions.cancel(job, owner_id) is WriteOutcome.GONE:
             raise no_such_job()
         write_job(resp, await self._existing(job, owner_id))
 

@@ -64,7 +64,7 @@ class Asking:
     def __init__(
         self,
         settings: Settings,
-        turns: Submissions,
+        submissions: Submissions,
         events: EventLog,
         feed: EventFeed,
         headroom: Headroom,
@@ -72,7 +72,7 @@ class Asking:
         self.api_id = feed.api_id
         """Whose inbox hears of the ends of the jobs that are submitted here."""
         self._longest_turn_s = settings.job_timeout + _ENDS_WITHIN_S
-        self._turns = turns
+        self._submissions = submissions
         self._events = events
         self._feed = feed
         self._headroom = headroom
@@ -92,7 +92,7 @@ class Asking:
 
         async def accept() -> Accepted:
             nonlocal attempt
-            while (accepted := await self._turns.submit(attempt)) is None:
+            while (accepted := await self._submissions.submit(attempt)) is None:
                 attempt = dataclasses.replace(attempt, conversation_id=ids.new_conversation())
             return accepted
 
@@ -181,7 +181,7 @@ class Asking:
             yield
         finally:
             if submission.stateless:
-                await self._turns.release(accepted.job_id, submission.owner_id)
+                await self._submissions.release(accepted.job_id, submission.owner_id)
 
 
 async def retried(call: Callable[[], Awaitable[T]]) -> T:

@@ -26,8 +26,8 @@ class Places:
     While there are any, all their turns are looked up together every second.
     """
 
-    def __init__(self, turns: Submissions, *, every_s: float = 1.0) -> None:
-        self._turns = turns
+    def __init__(self, submissions: Submissions, *, every_s: float = 1.0) -> None:
+        self._submissions = submissions
         self._every_s = every_s
         self._watches: defaultdict[str, set[Watch]] = defaultdict(set)
         self._has_watches = asyncio.Event()
@@ -70,7 +70,7 @@ class Places:
         jobs = list(self._watches)
         for start in range(0, len(jobs), _BATCH):
             batch = jobs[start : start + _BATCH]
-            for job, place in zip(batch, await self._turns.places(batch), strict=True):
+            for job, place in zip(batch, await self._submissions.places(batch), strict=True):
                 if job in self._watches:
                     self._move(job, place)
 

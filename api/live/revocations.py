@@ -25,9 +25,11 @@ class Revocations:
     checks for itself, because cancelling twice is harmless.
     """
 
-    def __init__(self, keys: KeyRing, turns: Submissions, *, every_s: float = _EVERY_S) -> None:
+    def __init__(
+        self, keys: KeyRing, submissions: Submissions, *, every_s: float = _EVERY_S
+    ) -> None:
         self._keys = keys
-        self._turns = turns
+        self._submissions = submissions
         self._every_s = every_s
         self._until: dict[str, float | None] = {}
         """Until when an owner's new turns are cancelled; None once that is over."""
@@ -51,7 +53,7 @@ class Revocations:
         for owner, until in self._until.items():
             if until is None:
                 continue
-            if count := await self._turns.cancel_all(owner):
+            if count := await self._submissions.cancel_all(owner):
                 log.info("a key was revoked: %d turns were cancelled", count)
             if now > until:
                 self._until[owner] = None

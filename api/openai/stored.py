@@ -21,10 +21,12 @@ from shared.wire.turn_request import TurnRequest
 class StoredResponses:
     """Finds responses, shows them as OpenAI does, and cancels them."""
 
-    def __init__(self, jobs: Jobs, events: EventLog, turns: Submissions, models: Models) -> None:
+    def __init__(
+        self, jobs: Jobs, events: EventLog, submissions: Submissions, models: Models
+    ) -> None:
         self._jobs = jobs
         self._events = events
-        self._turns = turns
+        self._submissions = submissions
         self._models = models
 
     async def find(self, response_id: str, owner_id: str) -> JobState:
@@ -50,7 +52,7 @@ class StoredResponses:
             Problem: 404.
         """
         state = await self.find(response_id, owner_id)
-        await self._turns.cancel(state.job_id, owner_id)
+        await self._submissions.cancel(state.job_id, owner_id)
         return await self.find(response_id, owner_id)
 
     async def shape_of(self, state: JobState) -> ResponseShape:
