@@ -70,7 +70,7 @@ class Candidates:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _Block:
     """Candidates one after the other, in the order of the rows."""
 
     rows: Ints
@@ -78,7 +78,7 @@ class _Found:
     token_ids: Ints
     largest: Floats
 
-    def after(self, count: int) -> "_Found":
+    def after(self, count: int) -> "_Block":
         """The same with `count` rows before it."""
         return replace(self, rows=self.rows + count) if count else self
 
@@ -123,11 +123,11 @@ class CandidateFinder:
             for (begin, end), space in zip(pairwise(borders), self._spaces, strict=False)
         ]
         if self._pool is None or len(shares) == 1:
-            found = [_found(*share) for share in shares]
+            results = [_search_share(*share) for share in shares]
         else:
-            futures = [self._pool.submit(_found, *share) for share in shares[1:]]
-            found = [_found(*shares[0]), *(future.result() for future in futures)]
-        return _sorted([block for share in found for block in share], len(rows))
+            futures = [self._pool.submit(_search_share, *share) for share in shares[1:]]
+            results = [_search_share(*shares[0]), *(future.result() for future in futures)]
+        return _sorted([block for blocks in results for block in blocks], len(rows))
 
     def _borders(self, rows: Floats) -> list[int]:
         """Where the threads' shares begin and end."""
@@ -140,19 +140,19 @@ class CandidateFinder:
             self._pool.shutdown()
 
 
-def _found(rows: Floats, wanted: Wanted, share: range, space: _Space) -> list[_Found]:
+def _search_share(rows: Floats, wanted: Wanted, share: range, space: _Space) -> list[_Block]:
     """What one thread finds in its share of the rows."""
-    found = []
+    blocks = []
     for begin in range(share.start, share.stop, _BLOCK):
-        block = slice(begin, min(begin + _BLOCK, share.stop))
-        one = _found_in_block(rows[block], wanted.counts[block], wanted.depths[block], space)
-        found.append(one.after(begin))
-    return found
+        where = slice(begin, min(begin + _BLOCK, share.stop))
+        block = _search_block(rows[where], wanted.counts[where], wanted.depths[where], space)
+        blocks.append(block.after(begin))
+    return blocks
 
 
-def _found_in_block(
+def _search_block(
     rows: Floats, counts: npt.NDArray[np.int64], depths: Floats, space: _Space
-) -> _Found:
+) -> _Block:
     most = int(counts.max())
     if most == 1 and counts.min() == 1:
         return _largest(rows)
@@ -166,31 +166,31 @@ def _found_in_block(
                 # Whether a row is flat must not depend on what is asked of others.
                 return _one_by_one(rows, counts, depths, space)
             hits = hits[:0]
-        found = _members(rows, np.divmod(hits, maxima.shape[1]), bounds)
-        return _Found(*found, largest)
+        tokens = _members(rows, np.divmod(hits, maxima.shape[1]), bounds)
+        return _Block(*tokens, largest)
 
 
 def _one_by_one(
     rows: Floats, counts: npt.NDArray[np.int64], depths: Floats, space: _Space
-) -> _Found:
+) -> _Block:
     singles = [slice(number, number + 1) for number in range(len(rows))]
-    found = [
-        _found_in_block(rows[one], counts[one], depths[one], space).after(one.start)
-        for one in singles
+    blocks = [
+        _search_block(rows[single], counts[single], depths[single], space).after(single.start)
+        for single in singles
     ]
-    return _Found(
-        np.concatenate([one.rows for one in found]),
-        np.concatenate([one.values for one in found]),
-        np.concatenate([one.token_ids for one in found]),
-        np.concatenate([one.largest for one in found]),
+    return _Block(
+        np.concatenate([block.rows for block in blocks]),
+        np.concatenate([block.values for block in blocks]),
+        np.concatenate([block.token_ids for block in blocks]),
+        np.concatenate([block.largest for block in blocks]),
     )
 
 
-def _largest(rows: Floats) -> _Found:
+def _largest(rows: Floats) -> _Block:
     numbers = np.arange(len(rows))
     token_ids = rows.argmax(axis=1)
     largest = rows[numbers, token_ids]
-    return _Found(numbers, largest, token_ids, largest)
+    return _Block(numbers, largest, token_ids, largest)
 
 
 def _layered(rows: Floats) -> npt.NDArray[np.float32]:
@@ -253,12 +253,12 @@ def _members(rows: Floats, hits: tuple[Ints, Ints], bounds: Floats) -> tuple[Int
     reaching = np.flatnonzero(members >= bounds[numbers][:, None])
     which, layer = np.divmod(reaching, layers)
     token_ids = (segments[which] * layers + layer) * width + columns[which]
-    found = numbers[which], members.ravel()[reaching], token_ids
-    return _with_rest(found, rows, layered[0].size, hits, bounds)
+    tokens = numbers[which], members.ravel()[reaching], token_ids
+    return _with_rest(tokens, rows, layered[0].size, hits, bounds)
 
 
 def _with_rest(
-    found: tuple[Ints, Floats, Ints],
+    tokens: tuple[Ints, Floats, Ints],
     rows: Floats,
     begin: int,
     hits: tuple[Ints, Ints],
@@ -266,27 +266,27 @@ def _with_rest(
 ) -> tuple[Ints, Floats, Ints]:
     """The same with the last few tokens of the rows."""
     if begin == rows.shape[1]:
-        return found
+        return tokens
     numbers, token_ids = hits[0], hits[1] + begin
     inside = token_ids < rows.shape[1]
     numbers, token_ids = numbers[inside], token_ids[inside]
     values = rows[numbers, token_ids]
     reaching = values >= bounds[numbers]
     rest = numbers[reaching], values[reaching], token_ids[reaching]
-    order = np.argsort(np.concatenate([found[0], rest[0]]), kind="stable")
+    order = np.argsort(np.concatenate([tokens[0], rest[0]]), kind="stable")
     return (
-        np.concatenate([found[0], rest[0]])[order],
-        np.concatenate([found[1], rest[1]])[order],
-        np.concatenate([found[2], rest[2]])[order],
+        np.concatenate([tokens[0], rest[0]])[order],
+        np.concatenate([tokens[1], rest[1]])[order],
+        np.concatenate([tokens[2], rest[2]])[order],
     )
 
 
-def _sorted(found: list[_Found], num_rows: int) -> Candidates:
+def _sorted(blocks: list[_Block], num_rows: int) -> Candidates:
     """Candidates of all rows in a table. One sort of whole numbers orders values and ids."""
-    numbers = np.concatenate([one.rows for one in found])
-    values = np.concatenate([one.values for one in found])
-    token_ids = np.concatenate([one.token_ids for one in found])
-    largest = np.concatenate([one.largest for one in found])
+    numbers = np.concatenate([block.rows for block in blocks])
+    values = np.concatenate([block.values for block in blocks])
+    token_ids = np.concatenate([block.token_ids for block in blocks])
+    largest = np.concatenate([block.largest for block in blocks])
     sizes = np.bincount(numbers, minlength=num_rows)
     if len(numbers) == num_rows and sizes.max() == 1:
         return Candidates(values[:, None], token_ids[:, None], sizes, largest)

@@ -49,9 +49,9 @@ def devices() -> list[Device]:
 
 def gpus() -> list[Device]:
     """The GPUs that models use; integrated ones only where there are no others."""
-    found = devices()
-    discrete = [device for device in found if device.kind == _GPU]
-    return discrete or [device for device in found if device.kind == _INTEGRATED_GPU]
+    available = devices()
+    discrete = [device for device in available if device.kind == _GPU]
+    return discrete or [device for device in available if device.kind == _INTEGRATED_GPU]
 
 
 def why_no_gpu() -> str | None:
@@ -75,9 +75,9 @@ def why_no_gpu() -> str | None:
 
 def describe() -> str:
     """What this build of llama.cpp runs on here, in one line."""
-    found = gpus()
-    if found:
-        names = ", ".join(f"{device.description} ({device.name})" for device in found)
+    available = gpus()
+    if available:
+        names = ", ".join(f"{device.description} ({device.name})" for device in available)
         return f"runs on {names}"
     return f"runs on the CPU: {why_no_gpu() or 'there is no GPU'}"
 

@@ -62,15 +62,15 @@ class LlamaModel:
         """Seconds of evaluation alone; `native_s` includes drawing and states."""
         self.draw_s = 0.0
         llama_cpp.llama_backend_init()
-        found = gpus()
-        self._model = load_model(options.path, model_params(options, found))
+        available = gpus()
+        self._model = load_model(options.path, model_params(options, available))
         check_generates(self._model, options.path)
         self.slot_size, warning = window_of(self._model, options.window)
         if warning is not None:
             log.warning("%s", warning)
         options = replace(options, window=self.slot_size)
-        self.context = self._make_context(options, found)
-        self.placement = self._find_placement(options, found)
+        self.context = self._make_context(options, available)
+        self.placement = self._find_placement(options, available)
         self._memory = llama_cpp.llama_get_memory(self.context)
         self.vocabulary = ModelVocabulary(self._model)
         self.constraints = Constraints(self.vocabulary)
@@ -84,9 +84,9 @@ class LlamaModel:
         self._logits: npt.NDArray[np.float32] | None = None
         self.finder = CandidateFinder(_drawing_threads(options, is_on_gpu=is_on_gpu))
 
-    def _make_context(self, options: ModelOptions, found: Sequence[Device]) -> Any:
-        params = context_params(options, found)
-        needed, device = cache_bytes(self._model, options), self._device(options, found)
+    def _make_context(self, options: ModelOptions, available: Sequence[Device]) -> Any:
+        params = context_params(options, available)
+        needed, device = cache_bytes(self._model, options), self._device(options, available)
         size = (
             f"{options.slots} conversations of {options.window} tokens take about "
             f"{needed >> 20:,} MiB (PALAVER_SLOTS, PALAVER_CONTEXT_LENGTH)"
@@ -105,22 +105,22 @@ class LlamaModel:
         )
         return context
 
-    def _device(self, options: ModelOptions, found: Sequence[Device]) -> Device:
+    def _device(self, options: ModelOptions, available: Sequence[Device]) -> Device:
         """The device that holds the model, with the memory left there now."""
-        on_gpu = found and options.gpu_layers != 0
-        usable = gpus() if on_gpu else [one for one in devices() if one.kind == CPU]
+        on_gpu = available and options.gpu_layers != 0
+        usable = gpus() if on_gpu else [device for device in devices() if device.kind == CPU]
         return usable[options.device % len(usable)]
 
-    def _find_placement(self, options: ModelOptions, found: Sequence[Device]) -> Placement:
+    def _find_placement(self, options: ModelOptions, available: Sequence[Device]) -> Placement:
         layers = int(llama_cpp.llama_model_n_layer(self._model)) + 1
         wanted = layers if options.gpu_layers < 0 else min(options.gpu_layers, layers)
-        device = self._device(options, found)
+        device = self._device(options, available)
         return Placement(
             device=device.description,
             total_bytes=device.total_bytes,
             free_bytes=device.free_bytes,
             layers=layers,
-            offloaded=wanted if found else 0,
+            offloaded=wanted if available else 0,
             flash_attention=self._has_flash_attention,
         )
 

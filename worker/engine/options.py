@@ -53,49 +53,49 @@ class ModelOptions:
         return max(self.batch, self.slots)
 
 
-def context_params(options: ModelOptions, found: Sequence[Device]) -> Any:
+def context_params(options: ModelOptions, available: Sequence[Device]) -> Any:
     """llama.cpp's parameters for a context.
 
     Args:
-        found: the GPUs of this machine.
+        available: the GPUs of this machine.
     """
     params = llama_cpp.llama_context_default_params()
     params.n_ctx = options.window * options.slots
     params.n_batch = params.n_ubatch = options.step_tokens
     params.n_seq_max = options.slots
     params.kv_unified = options.unified
-    params.flash_attn_type = _flash_attention(options, found)
+    params.flash_attn_type = _flash_attention(options, available)
     # Full caches also for sliding windows: slots are cut and continued anywhere.
     params.swa_full = True
     # The first is for single tokens, the second for everything longer.
-    params.n_threads = params.n_threads_batch = _threads(options, found)
+    params.n_threads = params.n_threads_batch = _threads(options, available)
     params.no_perf = True
     return params
 
 
-def model_params(options: ModelOptions, found: Sequence[Device]) -> Any:
-    """llama.cpp's parameters for a model; all weights go to one of the GPUs `found`."""
+def model_params(options: ModelOptions, available: Sequence[Device]) -> Any:
+    """llama.cpp's parameters for a model; all weights go to one of the `available` GPUs."""
     params = llama_cpp.llama_model_default_params()
-    params.n_gpu_layers = options.gpu_layers if found else 0
-    if found:
+    params.n_gpu_layers = options.gpu_layers if available else 0
+    if available:
         params.split_mode = llama_cpp.LLAMA_SPLIT_MODE_NONE
-        params.main_gpu = options.device % len(found)
+        params.main_gpu = options.device % len(available)
     return params
 
 
-def _threads(options: ModelOptions, found: Sequence[Device]) -> int:
+def _threads(options: ModelOptions, available: Sequence[Device]) -> int:
     # Tokens' embeddings are looked up on the CPU, and nothing else. Its threads then wait awake for
     # the rest of the step, on cores that those that draw need.
-    if not found or options.gpu_layers >= 0:
+    if not available or options.gpu_layers >= 0:
         return options.threads
     if options.gpu_threads is not None:
         return options.gpu_threads
     return max(1, min(_MOST_BESIDE_GPU, options.threads // 4))
 
 
-def _flash_attention(options: ModelOptions, found: Sequence[Device]) -> int:
+def _flash_attention(options: ModelOptions, available: Sequence[Device]) -> int:
     # The CPU's kernel is much slower for short chunks (docs/benchmarks/engine.md).
-    if options.flash_attention is None and found and options.gpu_layers != 0:
+    if options.flash_attention is None and available and options.gpu_layers != 0:
         return int(llama_cpp.LLAMA_FLASH_ATTN_TYPE_AUTO)
     if options.flash_attention:
         return int(llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED)

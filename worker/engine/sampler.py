@@ -261,12 +261,12 @@ def draw_all(
         sampler.prepare(row)
     rules = np.array([sampler.row_of_rule for sampler in samplers])
     wanted = Wanted(rules[:, 0].astype(np.int64), rules[:, 2].astype(np.float32))
-    found = finder.find(rows, wanted)
+    candidates = finder.find(rows, wanted)
     uniforms = [sampler.next_uniform() for sampler in samplers]
-    drawn = draw(found, rules, uniforms)
+    drawn = draw(candidates, rules, uniforms)
     tokens: list[int | EngineError] = []
     for number, (sampler, size, largest) in enumerate(
-        zip(samplers, found.sizes.tolist(), found.largest.tolist(), strict=True)
+        zip(samplers, candidates.sizes.tolist(), candidates.largest.tolist(), strict=True)
     ):
         token = drawn[number] if size and sampler.is_quick else None
         try:
