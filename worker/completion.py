@@ -20,7 +20,8 @@ from shared.wire.reply import (
 from shared.wire.timestamps import rfc3339
 from worker.engine.interface import Engine
 from worker.generation import GeneratedReply
-from worker.prompt.build import NextWindow, Prompt, next_window
+from worker.prompt.next_window import NextWindow, next_window
+from worker.prompt.prompt import Prompt
 from worker.prompt.window import Budget
 
 

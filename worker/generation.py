@@ -10,7 +10,7 @@ from shared.wire.publication import PieceRecord
 from shared.wire.turn_request import TurnRequest
 from worker.engine.interface import End, Engine, EngineError, GenerationRequest, SamplingOptions
 from worker.outbox import Outbox
-from worker.prompt.build import Prompt
+from worker.prompt.prompt import Prompt
 from worker.prompt.window import Budget
 from worker.publisher import Publisher
 from worker.quarantine import MARGIN, SoloRun

@@ -51,7 +51,7 @@ async def run_worker(settings: Settings, engine: Engine, stopping: asyncio.Event
         engine: closed at the end.
 
     Raises:
-        ConfigError: this worker cannot start on this server, or beside the other workers.
+        ConfigError: this worker cannot start on this server, or alongside the other workers.
         TaskEnded: a part has died.
     """
     redis = connect(settings)

@@ -14,7 +14,9 @@ from shared.wire.sampling import Sampling
 from shared.wire.turn_request import TurnRequest
 from tests.scripted import ScriptedEngine
 from worker.engine.interface import PromptMessage
-from worker.prompt.build import Prompt, build_prompt, next_window
+from worker.prompt.build import build_prompt
+from worker.prompt.next_window import next_window
+from worker.prompt.prompt import Prompt
 from worker.prompt.window import Budget, split_turns
 
 WIDE = Budget(window=10_000, max_tokens=100, trim_to=0.6)

@@ -1,0 +1,72 @@
+"""A prompt as the model gets it, and what of the conversation is in view."""
+
+from dataclasses import dataclass
+
+from shared.wire.messages import StoredMessage
+from worker.engine.interface import PromptMessage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptTurn:
+    """The messages from a prompt to its reply, as token ids; `number` is the first message's."""
+
+    number: int
+    contents: tuple[PromptMessage, ...]
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether it ends with a reply; an edit can leave a prompt without one."""
+        return self.contents[-1].role == "assistant"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """What the model is given.
+
+    Args:
+        token_ids: the whole prompt.
+        system: the instructions; empty if there are none.
+        turns: earlier turns in view.
+        user: the new message of the user.
+        number: the new message's number in the conversation.
+        earlier: earlier turns with a reply, in view or not.
+        brought_along: messages of the request that are stored in front of the new one.
+        context: replaces the conversation's context; None leaves it as it is.
+    """
+
+    token_ids: tuple[int, ...]
+    system: tuple[PromptMessage, ...]
+    turns: tuple[PromptTurn, ...]
+    user: PromptMessage
+    number: int
+    earlier: int
+    brought_along: tuple[StoredMessage, ...] = ()
+    context: str | None = None
+
+    @property
+    def offset(self) -> int:
+        """Absolute number of the first message in view."""
+        return self.turns[0].number if self.turns else self.number
+
+    @property
+    def turns_kept(self) -> int:
+        """Turns in view, the new one included; messages without a reply belong to the new one."""
+        return sum(turn.is_answered for turn in self.turns) + 1
+
+    @property
+    def turns_dropped(self) -> int:
+        """Earlier turns no longer in view; counted by replies, as edits can leave half a turn."""
+        return self.earlier - sum(
+            message.role == "assistant" for turn in self.turns for message in turn.contents
+        )
+
+    def answered(self, reply: tuple[int, ...]) -> tuple[PromptTurn, ...]:
+        """The turns in view once this one has its reply."""
+        answered = [turn for turn in self.turns if turn.is_answered]
+        pending = self.turns[len(answered) :]
+        contents = [message for turn in pending for message in turn.contents]
+        number = pending[0].number if pending else self.number
+        own = PromptTurn(
+            number=number, contents=(*contents, self.user, PromptMessage("assistant", reply))
+        )
+        return (*answered, own)
