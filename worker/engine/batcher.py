@@ -18,7 +18,7 @@ from worker.engine.pacer import PrefillPacer
 from worker.engine.prefixes import common_prefix
 from worker.engine.scheduler import Chunk, Scheduler
 from worker.engine.sequence import Sequence, Sink
-from worker.engine.stats import EngineStats
+from worker.engine.stats import Counters, EngineStats
 from worker.engine.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ class Batcher:
         grid: int | None = None,
         watchdog: Watchdog | None = None,
     ) -> None:
-        self.num_passes = 0
+        self._counters = Counters()
         self._watchdog = watchdog or Watchdog(_NEVER_STUCK_S)
         self._backend = backend
         self._pacer = pacer
@@ -71,10 +71,6 @@ class Batcher:
         self._warm: OrderedDict[str, tuple[int, ...]] = OrderedDict()
         self._gap_steps = 0
         self._gap_patience = 1 if backend.copies_fast else _GAP_STEPS
-        self._evaluated = self._cached = self._generated = self._preemptions = 0
-        self._decoding_passes = self._decoded = 0
-        self._step_s = 0.0
-        self._native_s = 0.0
 
     @property
     def has_work(self) -> bool:
@@ -124,8 +120,8 @@ class Batcher:
         self._close_gaps()
         for chunks in self._scheduler.schedule(self._budget()).passes:
             self._run([chunk for chunk in chunks if chunk.sequence.slot is not None])
-        self._step_s += time.monotonic() - began
-        self._native_s += self._backend.native_s - native
+        self._counters.step_s += time.monotonic() - began
+        self._counters.native_s += self._backend.native_s - native
 
     def abort_all(self, error: EngineError) -> None:
         """Fail all requests and forget what the slots hold."""
@@ -139,22 +135,22 @@ class Batcher:
 
     def stats(self) -> EngineStats:
         """What was done so far; may be called from another thread."""
-        times = list(self._watchdog.pass_times)
+        counters, times = self._counters, list(self._watchdog.pass_times)
         return EngineStats(
-            passes=self.num_passes,
+            passes=counters.passes,
             running=len(self._scheduler.running),
             waiting=len(self._scheduler.waiting),
-            evaluated=self._evaluated,
-            cached=self._cached,
-            generated=self._generated,
+            evaluated=counters.evaluated,
+            cached=counters.cached,
+            generated=counters.generated,
             kv_tokens=self._cache.num_tokens,
             kv_capacity=self._backend.num_slots * self._backend.slot_size,
             swapped_out=len(self._cache.swap_space),
             swapped_bytes=self._cache.swap_space.num_bytes,
-            preemptions=self._preemptions,
+            preemptions=counters.preemptions,
             pass_ms=round(statistics.median(times) * 1000, 3) if times else 0.0,
-            batch_fill=round(self._decoded / max(1, self._decoding_passes), 2),
-            host_share=round(1 - self._native_s / self._step_s, 4) if self._step_s else 0.0,
+            batch_fill=counters.batch_fill,
+            host_share=counters.host_share,
         )
 
     # Admitting.
@@ -190,7 +186,7 @@ class Batcher:
     def _start(self, sequence: Sequence) -> None:
         slot, num_cached = self._cache.allocate(sequence.request.session, sequence.token_ids)
         if sequence.num_cached is None and not sequence.is_background:
-            self._cached += num_cached
+            self._counters.cached += num_cached
         sequence.start(slot, num_cached)
         self._scheduler.running.append(sequence)
 
@@ -253,15 +249,15 @@ class Batcher:
             sequence, slot = chunk.sequence, chunk.sequence.slot
             assert slot is not None
             if sequence.num_generated == 0 or len(part.token_ids) > 1:
-                self._evaluated += len(part.token_ids)
+                self._counters.evaluated += len(part.token_ids)
             sequence.advance(slot, part.token_ids)
             if part.sampled and sequence.sampler is not None:
                 drawing.append((sequence, sequence.sampler))
             elif sequence.num_remaining == 0:
                 self._release(sequence)
         if drawing:
-            self._decoding_passes += 1
-            self._decoded += len(drawing)
+            self._counters.decoding_passes += 1
+            self._counters.decoded += len(drawing)
             self._draw(drawing)
 
     def _draw(self, drawing: list[tuple[Sequence, TokenSampler]]) -> None:
@@ -274,7 +270,7 @@ class Batcher:
             elif isinstance(token, EngineError):
                 self._fail(sequence, token)
             else:
-                self._generated += 1
+                self._counters.generated += 1
                 if sequence.append(token) or self._is_full(sequence):
                     self._release(sequence)
         if poisoned:
@@ -293,7 +289,7 @@ class Batcher:
             yield
         finally:
             self._watchdog.end()
-        self.num_passes += 1
+        self._counters.passes += 1
 
     def _release(self, sequence: Sequence) -> None:
         """Stop running a sequence; its slot keeps what was evaluated."""
@@ -321,7 +317,7 @@ class Batcher:
 
     def _preempt(self, sequence: Sequence) -> None:
         """Swap out a running sequence until there is room for it again."""
-        self._preemptions += 1
+        self._counters.preemptions += 1
         self._cache.swap_out(_slot_of(sequence))
         sequence.slot = None
         self._scheduler.preempt(sequence)

@@ -5,6 +5,38 @@ from dataclasses import dataclass, field
 from worker.engine.placement import Placement
 
 
+@dataclass(slots=True)
+class Counters:
+    """What a batcher has done since its start.
+
+    Args:
+        evaluated, cached: prompt tokens evaluated, and those found in the cache.
+        generated: reply tokens.
+        decoding_passes, decoded: passes that drew tokens, and how many they drew.
+        step_s, native_s: time in steps, and how much of it was spent in the library.
+    """
+
+    passes: int = 0
+    evaluated: int = 0
+    cached: int = 0
+    generated: int = 0
+    preemptions: int = 0
+    decoding_passes: int = 0
+    decoded: int = 0
+    step_s: float = 0.0
+    native_s: float = 0.0
+
+    @property
+    def batch_fill(self) -> float:
+        """Mean number of replies in a decoding pass."""
+        return round(self.decoded / max(1, self.decoding_passes), 2)
+
+    @property
+    def host_share(self) -> float:
+        """Share of the time in steps that was not spent in the library."""
+        return round(1 - self.native_s / self.step_s, 4) if self.step_s else 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class EngineStats:
     """What an engine has done since its start, and its load now.
