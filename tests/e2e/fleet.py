@@ -32,7 +32,7 @@ class _Chunks(PrefillPacer):
         super().__init__(largest, 2.0)
         self._rng = rng
 
-    def size(self, *, beside_decodes: bool) -> int:
+    def size(self, *, alongside_decodes: bool) -> int:
         return self._rng.choice((17, 32, 64, 200))
 
 
@@ -159,7 +159,7 @@ class Fleet:
         talk.generation = self.batchers[worker].submit(request, talk.take)
         return talk
 
-    def tick(self, times: int = 1) -> None:
+    def step(self, times: int = 1) -> None:
         for _ in range(times):
             for batcher in self.batchers:
                 if batcher.has_work:
@@ -168,7 +168,7 @@ class Fleet:
     def finish(self, talks: Sequence[Talk]) -> None:
         """Let them come to their ends; their conversations remember them."""
         while not all(talk.has_ended for talk in talks):
-            self.tick()
+            self.step()
         for talk in talks:
             assert talk.error is None, talk.error
             self.drawn.append(talk.drawn)
@@ -179,7 +179,7 @@ class Fleet:
         """A turn is cancelled; what it drew until then counts."""
         if talk.generation is not None:
             talk.generation.cancelled.set()
-        self.tick()
+        self.step()
         self.drawn.append(talk.drawn)
 
     @property
@@ -211,13 +211,13 @@ def go_on_for(
         for session in fleet.rng.sample(sessions, together):
             cut = fleet.last_turn(session) if fleet.rng.random() < edited else 0
             talks.append(fleet.submit(session, fleet.next_prompt(session, cut)))
-            fleet.tick(fleet.rng.randint(0, 3))
+            fleet.step(fleet.rng.randint(0, 3))
         fleet.finish(talks)
         for session in (talk.session for talk in talks):
             history = fleet.histories[session]
             if (ahead := fleet.trimmed(session, history)) is not history:
                 fleet.batchers[fleet.homes[session]].warm(session, ahead)
-        fleet.tick(3)
+        fleet.step(3)
 
 
 class Judge:

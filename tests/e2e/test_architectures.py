@@ -39,7 +39,7 @@ def try_again(fleet: Fleet, session: str) -> Talk:
 def cancel(fleet: Fleet, session: str) -> None:
     """It stops in its prompt or in its reply; nothing of it enters the conversation."""
     talk = fleet.submit(session, fleet.next_prompt(session))
-    fleet.tick(fleet.rng.randint(0, 12))
+    fleet.step(fleet.rng.randint(0, 12))
     fleet.leave(talk)
 
 
@@ -54,7 +54,7 @@ def lose_worker(fleet: Fleet, session: str) -> Talk:
     talk = fleet.submit(session, fleet.next_prompt(session))
     for _ in range(100):
         if len(talk.token_ids) < LENGTHS.reply // 2:
-            fleet.tick()
+            fleet.step()
     fleet.leave(talk)
     fleet.move(session)
     return fleet.submit(session, talk.request.prompt, talk.token_ids[: LENGTHS.reply - 1])
@@ -64,7 +64,7 @@ def warm(fleet: Fleet, session: str) -> None:
     """The next window is evaluated in idle time, or some of it."""
     home = fleet.batchers[fleet.homes[session]]
     home.warm(session, fleet.trimmed(session, fleet.histories[session]))
-    fleet.tick(fleet.rng.randint(0, 6))
+    fleet.step(fleet.rng.randint(0, 6))
 
 
 KINDS: Final[dict[Callable[[Fleet, str], Talk | None], int]] = {
@@ -87,7 +87,7 @@ def live(fleet: Fleet, rounds: int) -> None:
             (happens,) = rng.choices(list(KINDS), weights=list(KINDS.values()))
             talk = happens(fleet, session)
             talks += [talk] if talk is not None else []
-            fleet.tick(rng.randint(0, 4))
+            fleet.step(rng.randint(0, 4))
         fleet.finish(talks)
         if fleet.histories and rng.random() < 0.3:
             warm(fleet, rng.choice(list(fleet.histories)))

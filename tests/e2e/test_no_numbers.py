@@ -45,13 +45,13 @@ def test_no_numbers_fail_one_reply_and_reach_nobody_else(
     failing = fleet.submit("failing", (*rng.choices(WORDS, k=40), POISON, 9))
     fleet.finish(talks)
     while fleet.batchers[0].has_work:
-        fleet.tick()
+        fleet.step()
     assert isinstance(failing.error, NotFinite)
     assert failing.token_ids == []
 
     # Who comes after a prompt that was cancelled before anybody saw that it gives no numbers.
     cancelled = fleet.submit("cancelled", (POISON, *rng.choices(WORDS, k=300)))
-    fleet.tick()
+    fleet.step()
     fleet.leave(cancelled)
     fleet.finish([fleet.submit(f"{n}", (*prompts[f"{n}"], *range(20, 30))) for n in range(6)])
 
@@ -69,6 +69,6 @@ def test_a_model_without_any_numbers_fails_every_reply(tmp_path: Path) -> None:
     fleet = Fleet(path, random.Random(1))
     talks = [fleet.submit(f"{n}", tuple(range(10 + n, 60))) for n in range(5)]
     while fleet.batchers[0].has_work:
-        fleet.tick()
+        fleet.step()
     fleet.close()
     assert all(isinstance(talk.error, EngineError) for talk in talks)

@@ -158,7 +158,7 @@ class Batcher:
     def _budget(self) -> int:
         if self._grid is not None:
             return self._grid
-        return self._pacer.size(beside_decodes=self._scheduler.is_decoding)
+        return self._pacer.size(alongside_decodes=self._scheduler.is_decoding)
 
     def _abort_cancelled(self) -> None:
         for sequence in [s for s in self._scheduler.running if s.cancelled.is_set()]:

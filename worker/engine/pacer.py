@@ -29,12 +29,12 @@ class PrefillPacer:
         self._tokens_per_s: float | None = None
         self._decode_s = 0.0
 
-    def size(self, *, beside_decodes: bool) -> int:
+    def size(self, *, alongside_decodes: bool) -> int:
         """Prompt tokens of the next step."""
         if self._tokens_per_s is None:
             return self._proven
         target_s = ALONE_S
-        if beside_decodes:
+        if alongside_decodes:
             target_s = max(_LEAST_S, BETWEEN_TOKENS_S - self._decode_s)
         size = int(self._tokens_per_s * min(self._longest_step_s, target_s))
         # Not below the smallest: shorter chunks cost as much and say nothing about the speed.

@@ -1,4 +1,4 @@
-"""The tick on a scripted backend: batching, sharing, swapping, warming, slots."""
+"""The step on a scripted backend: batching, sharing, swapping, warming, slots."""
 
 from dataclasses import replace
 

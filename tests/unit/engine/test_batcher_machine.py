@@ -97,9 +97,9 @@ class BatcherMachine(RuleBasedStateMachine):
         if session in self.history:
             self.batcher.warm(session, self.history[session])
 
-    @rule(ticks=st.integers(1, 12))
-    def work(self, ticks: int) -> None:
-        for _ in range(ticks):
+    @rule(steps=st.integers(1, 12))
+    def work(self, steps: int) -> None:
+        for _ in range(steps):
             if self.batcher.has_work:
                 self.batcher.step()
         self.collect()

@@ -10,13 +10,13 @@ from worker.engine.pacer import PrefillPacer
 
 
 def ticks_until_text(batcher: Batcher, received: list[Received]) -> list[int]:
-    """After how many ticks each reply begins."""
+    """After how many steps each reply begins."""
     begun: dict[int, int] = {}
-    for tick in count(1):
+    for step in count(1):
         batcher.step()
         for index, one in enumerate(received):
             if one.pieces:
-                begun.setdefault(index, tick)
+                begun.setdefault(index, step)
         if len(begun) == len(received):
             return [begun[index] for index in range(len(received))]
     raise AssertionError
@@ -38,7 +38,7 @@ def test_prompts_of_one_length_are_finished_one_by_one() -> None:
 
 
 def visitors(batcher: Batcher, limit: int) -> Iterator[Received]:
-    """A short prompt for every tick."""
+    """A short prompt for every step."""
     for number in range(limit):
         yield ask(batcher, text(1000 + number, 32), f"visitor {number}", max_tokens=1)
         batcher.step()
