@@ -2,15 +2,13 @@
 
 import http
 from collections.abc import Iterable, Iterator
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import orjson
-from pydantic import TypeAdapter
-from pydantic.json_schema import GenerateJsonSchema
 
-from api.description.fields import FIELDS, TYPES
 from api.description.problems import PROBLEMS, REFUSED_REQUEST
 from api.description.route import Answer, Body, Operation, Parameter, Route, Security
+from api.description.schemas import SCHEMA_REF, list_error_codes, schemas_of
 from api.description.tags import INTRODUCTION, TAGS
 from api.http.errors import PROBLEM_JSON, Problem
 from api.openai.errors import DIALECT, PREFIX, error_body
@@ -18,21 +16,21 @@ from api.openai.schemas import OpenAiError
 from api.routes import ROUTES
 from shared.config import Settings
 from shared.wire.objects import ProblemObject
-from shared.wire.requests import ChatRequest
 
 _KEY: Final = "ApiKey"
 _HTML: Final = "text/html"
 _EVENT_STREAM: Final = "text/event-stream"
-_SCHEMA_REF: Final = "#/components/schemas/{model}"
 _EXAMPLE_REF: Final = "#/components/examples/{}"
-_OPENAI_FIELD_CODES: Final = ("invalid_value", "missing_required_parameter", "unknown_parameter")
 _ASK_LATER: Final = ("429", "503")
 
 
 def openapi_document(settings: Settings, version: str) -> dict[str, Any]:
     """The OpenAPI 3.1 description of everything this server answers."""
     has_keys = settings.api_keys_file is not None
-    components: dict[str, Any] = {"schemas": _schemas(settings), "examples": _error_examples()}
+    examples = _error_examples()
+    schemas = schemas_of(_kinds(), settings)
+    list_error_codes(schemas, [example["value"] for example in examples.values()])
+    components: dict[str, Any] = {"schemas": schemas, "examples": examples}
     if has_keys:
         components["securitySchemes"] = {
             _KEY: {"type": "http", "scheme": "bearer", "description": "An API key."}
@@ -188,32 +186,6 @@ def _error_examples() -> dict[str, Any]:
     return examples
 
 
-class _SchemaWithoutTitles(GenerateJsonSchema):
-    """Without the titles that pydantic makes of fields' names."""
-
-    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
-        return False
-
-
-def _schemas(settings: Settings) -> dict[str, Any]:
-    """The schema of every type that a route names, and of those in it."""
-    inputs: list[tuple[str, Literal["validation"], TypeAdapter[Any]]] = [
-        (kind.__name__, "validation", TypeAdapter(kind)) for kind in sorted(_kinds(), key=_name)
-    ]
-    _, definitions = TypeAdapter.json_schemas(
-        inputs, ref_template=_SCHEMA_REF, schema_generator=_SchemaWithoutTitles
-    )
-    schemas: dict[str, Any] = definitions["$defs"]
-    _say_when_absent(schemas[ChatRequest.__name__])
-    if settings.max_tokens_limit != settings.context_length:
-        limit = settings.max_tokens_limit
-        schemas[ChatRequest.__name__]["properties"]["max_tokens"]["maximum"] = limit
-    for name, schema in schemas.items():
-        _add_words(name, schema)
-    _list_codes(schemas)
-    return schemas
-
-
 def _kinds() -> set[type]:
     """Every type that the routes and their errors name."""
     kinds: set[type] = {ProblemObject, OpenAiError}
@@ -227,40 +199,5 @@ def _kinds() -> set[type]:
     return kinds
 
 
-def _name(kind: type) -> str:
-    return kind.__name__
-
-
 def _ref(kind: type) -> dict[str, str]:
-    return {"$ref": _SCHEMA_REF.format(model=kind.__name__)}
-
-
-def _say_when_absent(schema: dict[str, Any]) -> None:
-    """Absent is not null: drop pydantic's `anyOf: [..., null]` and `default: null`."""
-    for name, field in schema["properties"].items():
-        options = [option for option in field.get("anyOf", ()) if option != {"type": "null"}]
-        if len(options) > 1:
-            field = field | {"anyOf": options}
-        if len(options) == 1:
-            field = {key: value for key, value in field.items() if key != "anyOf"} | options[0]
-        if field.get("default", 0) is None:
-            del field["default"]
-        schema["properties"][name] = field
-
-
-def _add_words(name: str, schema: dict[str, Any]) -> None:
-    """Say what a type and its fields mean; without words of its own it keeps its docstring."""
-    schema.pop("title", None)
-    text = TYPES.get(name) or schema.get("description", "")
-    schema["description"] = " ".join(text.split())
-    for field, description in FIELDS.get(name, {}).items():
-        schema["properties"][field]["description"] = description
-
-
-def _list_codes(schemas: dict[str, Any]) -> None:
-    schemas["ProblemObject"]["properties"]["code"]["enum"] = sorted(PROBLEMS)
-    examples = _error_examples()
-    codes = {examples[f"openai_{code}"]["value"]["error"]["code"] for code in PROBLEMS}
-    schemas["OpenAiErrorDetails"]["properties"]["code"]["enum"] = sorted(
-        codes.union(_OPENAI_FIELD_CODES)
-    )
+    return {"$ref": SCHEMA_REF.format(model=kind.__name__)}

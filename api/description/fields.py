@@ -18,6 +18,7 @@ _SAMPLING: Final = {
     "frequency_penalty": "Above 0 makes tokens less likely each time that they are used.",
     "ignore_eos": "Do not let the model end the reply: it ends at `max_tokens` or `stop`.",
 }
+_UNSUPPORTED: Final = "Not supported: accepted only if it asks for nothing, as null does."
 _ACCEPTED_ONLY: Final = "Accepted for compatibility; it has no effect."
 
 TYPES: Final = {
@@ -131,9 +132,20 @@ FIELDS: Final[dict[str, dict[str, str]]] = {
         "response_format": "The form of the reply. A schema is followed exactly or refused.",
         "logit_bias": "Added to the logits of tokens, by token id.",
         **_SAMPLING,
+        "stream_options": "Only with `stream`.",
         "user": _ACCEPTED_ONLY,
         "store": _ACCEPTED_ONLY,
         "metadata": _ACCEPTED_ONLY,
+        "parallel_tool_calls": _ACCEPTED_ONLY,
+        "tool_choice": _ACCEPTED_ONLY,
+        "function_call": _ACCEPTED_ONLY,
+        "modalities": _ACCEPTED_ONLY,
+        "n": "One reply; more are not supported.",
+        "tools": _UNSUPPORTED,
+        "functions": _UNSUPPORTED,
+        "logprobs": _UNSUPPORTED,
+        "top_logprobs": _UNSUPPORTED,
+        "reasoning_effort": _UNSUPPORTED,
         "service_tier": _ACCEPTED_ONLY,
         "safety_identifier": _ACCEPTED_ONLY,
         "prompt_cache_key": _ACCEPTED_ONLY,
@@ -153,6 +165,25 @@ FIELDS: Final[dict[str, dict[str, str]]] = {
         "context window; `disabled`, the default, is an error instead.",
         "metadata": "Up to 16 labels, returned with the response.",
         "max_output_tokens": _SAMPLING["max_tokens"],
+        "stream_options": "Only with `stream`.",
+        "text": "The form of the reply. A schema is followed exactly or refused.",
+        "reasoning": _UNSUPPORTED,
+        "tools": _UNSUPPORTED,
+        "include": _UNSUPPORTED,
+        "top_logprobs": _UNSUPPORTED,
+        **dict.fromkeys(
+            (
+                "user",
+                "service_tier",
+                "safety_identifier",
+                "prompt_cache_key",
+                "prompt_cache_retention",
+                "parallel_tool_calls",
+                "tool_choice",
+                "max_tool_calls",
+            ),
+            _ACCEPTED_ONLY,
+        ),
         **{
             name: text
             for name, text in _SAMPLING.items()
@@ -164,6 +195,7 @@ FIELDS: Final[dict[str, dict[str, str]]] = {
         "items": "Its first messages.",
         "metadata": "Up to 16 labels.",
     },
+    "NewItems": {"items": "Messages to add, oldest first."},
     "ConversationUpdate": {"metadata": "Up to 16 labels; they replace the old ones."},
     "OpenAiErrorDetails": {
         "message": "For people; its wording may change.",

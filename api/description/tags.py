@@ -21,9 +21,10 @@ not exist (404).
 error objects, and 422 becomes 400. Any path can also answer 405 `method_not_allowed`, and 500 \
 `internal_error`. An error with `x-should-retry: false` must not be retried as it is.
 
-**Headers.** Every answer has an `x-request-id`, which the server's log has, too. Where a key has \
-a limit of prompts per minute, `x-ratelimit-limit-requests`, `x-ratelimit-remaining-requests` and \
-`x-ratelimit-reset-requests` say what is left of it. Every GET also answers HEAD.
+**Headers.** Every answer has an `x-request-id`, which also appears in the server's log. Where a \
+key has a limit of prompts per minute, `x-ratelimit-limit-requests`, \
+`x-ratelimit-remaining-requests` and `x-ratelimit-reset-requests` say what is left of it. Every \
+GET also answers HEAD.
 """
 
 TAGS: Final = {

@@ -9,6 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 import api
+from api.description.fields import FIELDS, TYPES
 from api.description.problems import PROBLEMS
 from api.description.route import Answer, Operation, Route
 from api.http.errors import to_problem
@@ -97,6 +98,23 @@ def test_operation_ids_are_unique_and_every_operation_has_a_known_tag(
 def test_every_schema_says_what_it_is(document: dict[str, Any]) -> None:
     for name, schema in document["components"]["schemas"].items():
         assert schema["description"], name
+
+
+def test_every_field_of_a_body_is_explained(document: dict[str, Any]) -> None:
+    bodies = {
+        operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+        for *_, operation in operations(document)
+        if "requestBody" in operation
+    }
+    assert len(bodies) == 6
+    for reference in bodies:
+        name = reference.rpartition("/")[2]
+        for field, schema in document["components"]["schemas"][name]["properties"].items():
+            assert schema.get("description"), (name, field)
+
+
+def test_only_types_that_exist_are_explained(document: dict[str, Any]) -> None:
+    assert TYPES.keys() | FIELDS.keys() <= document["components"]["schemas"].keys()
 
 
 def test_without_keys_nothing_asks_for_one(document: dict[str, Any]) -> None:

@@ -70,13 +70,9 @@ function drawOperation(operation) {
 }
 
 function drawInside(operation) {
-  const isOpen = !(operation.security?.length > 0);
-  const access = documented.components.securitySchemes
-    ? [element("p", { className: "hint", textContent: isOpen ? "Open: needs no API key." : "Needs an API key." })]
-    : [];
   return [
     ...prose(operation.description ?? ""),
-    ...access,
+    ...drawAccess(operation.security),
     element("h4", { textContent: "Try it" }),
     ...curlCommands(operation, location.origin).map(({ title, command }) => drawExample(title, command, "curl")),
     ...drawParameters(operation.parameters ?? []),
@@ -84,6 +80,15 @@ function drawInside(operation) {
     ...drawAnswers(operation.responses),
     ...drawErrors(operation.responses),
   ];
+}
+
+/** Whether a key is needed; a server without keys says nothing of it. */
+function drawAccess(security) {
+  if (!security) return [];
+  const text = security.length > 0
+    ? "Needs an API key: the commands take it from `$PALAVER_KEY`."
+    : "Open: needs no API key.";
+  return prose(text);
 }
 
 function drawExample(title, text, className = "") {
