@@ -81,7 +81,7 @@ PROBLEMS: Final[dict[str, Described]] = {
     "not_acceptable": _problem(
         406,
         "`Accept` rules out every type that the server could answer with.",
-        "the answers here are application/json",
+        "responses here are application/json",
     ),
     "body_timeout": _problem(
         408,
@@ -102,7 +102,7 @@ PROBLEMS: Final[dict[str, Described]] = {
     "response_in_progress": _problem(
         409,
         "`previous_response_id` names a response that has not finished yet.",
-        "the response is not finished",
+        "that response has not ended yet: wait for it, then continue",
     ),
     "response_in_use": _problem(
         409,
@@ -113,7 +113,8 @@ PROBLEMS: Final[dict[str, Described]] = {
     "idempotency_key_spent": _problem(
         410,
         "The prompt sent under this idempotency key has run, and its job is no longer kept.",
-        "the prompt was run under this key, and its job is no longer kept",
+        "the prompt was run under this key, and its job is no longer kept; use another key to run "
+        "it again",
         job=_JOB,
     ),
     "body_too_large": _problem(
@@ -151,7 +152,7 @@ PROBLEMS: Final[dict[str, Described]] = {
     "idempotency_key_reused": _problem(
         422,
         "The idempotency key was used before, with another body.",
-        "the idempotency key stands for another body",
+        "the key was used with another body",
     ),
     "previous_response_failed": _problem(
         422,
@@ -191,7 +192,7 @@ PROBLEMS: Final[dict[str, Described]] = {
     "internal_error": _problem(
         500,
         "A bug. The server's log has the details, under this answer's `x-request-id`.",
-        "something went wrong here",
+        "an internal error occurred",
     ),
     "generation_failed": _problem(
         500,
@@ -213,7 +214,7 @@ PROBLEMS: Final[dict[str, Described]] = {
     "no_worker": _problem(
         503,
         "No worker has been heard from for a minute.",
-        "no worker has been heard of",
+        "no worker has been heard from lately",
     ),
     "memory_short": _problem(
         503,
@@ -235,7 +236,7 @@ PROBLEMS: Final[dict[str, Described]] = {
     "no_outcome": _problem(
         503,
         "This API process is stopping and cannot wait any longer.",
-        "this server stops; try again",
+        "this server is stopping; try again",
     ),
     "not_healthy": _problem(
         503,

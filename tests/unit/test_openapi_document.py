@@ -1,6 +1,7 @@
 """The OpenAPI document agrees with itself, with the routes, and with the errors in the sources."""
 
 import ast
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -154,27 +155,44 @@ def test_every_stream_names_its_events(document: dict[str, Any]) -> None:
     assert len(streams) == 5
 
 
-def problems_in_sources() -> Iterator[tuple[int, str]]:
-    """Every `Problem(status, "code", …)` that is written out somewhere in the API."""
+def problems_in_sources() -> Iterator[tuple[int, str, str | None]]:
+    """Every `Problem(status, "code", …)` in the API's sources, with its detail if that is fixed."""
     for path in Path(api.__path__[0]).rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute):
                 name = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
-                match [name, *node.args[:2]]:
-                    case [
-                        "Problem",
+                match name, node.args:
+                    case "Problem", [
                         ast.Constant(value=int(status)),
                         ast.Constant(value=str(code)),
+                        ast.Constant(value=str(detail)),
                     ]:
-                        yield status, code
+                        yield status, code, detail
+                    case "Problem", [
+                        ast.Constant(value=int(status)),
+                        ast.Constant(value=str(code)),
+                        *_,
+                    ]:
+                        yield status, code, None
 
 
 def test_every_error_that_the_sources_raise_is_described() -> None:
     raised = set(problems_in_sources())
     assert len(raised) > 25
-    for status, code in raised:
+    for status, code, _ in raised:
         if code not in NEVER_SENT:
             assert PROBLEMS[code].status == status, code
+
+
+def test_examples_of_errors_have_the_words_of_the_sources() -> None:
+    details: defaultdict[str, set[str]] = defaultdict(set)
+    for _, code, detail in problems_in_sources():
+        if detail is not None and code not in NEVER_SENT:
+            details[code].add(detail)
+    assert len(details) > 8
+    # What is not found differs from route to route.
+    for code in details.keys() - {"not_found"}:
+        assert PROBLEMS[code].detail in details[code], code
 
 
 @pytest.mark.parametrize(
