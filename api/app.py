@@ -36,7 +36,7 @@ from api.openai.responses import ResponsesResource
 from api.openai.stored import StoredResponses
 from api.openapi import openapi_document
 from api.ops.health import HealthResource, Readiness, ReadyResource, StaticJson
-from api.ops.history import History
+from api.ops.history import SampleHistory
 from api.ops.metrics import HttpMetrics, MetricsResource
 from api.ops.resource import OpsData, OpsPage
 from api.routes import PATHS, add_routes
@@ -90,7 +90,7 @@ class Tasks:
     feed: EventFeed
     places: Places
     headroom: Headroom
-    history: History
+    history: SampleHistory
 
     def start(self) -> None:
         """Run all of them."""
@@ -121,7 +121,7 @@ async def create_api(settings: Settings, redis: Redis) -> AsyncIterator[Api]:
         feed=EventFeed(redis, keys, store.events),
         places=Places(submissions),
         headroom=Headroom(redis, keys),
-        history=History(store.workers, store.queue, settings.heartbeat),
+        history=SampleHistory(store.workers, store.queue, settings.heartbeat),
     )
     readiness = Readiness(store.workers, tasks.feed, tasks.headroom)
     ring = open_keys(settings)
@@ -186,7 +186,7 @@ def create_app(
 
 
 def page_resources(
-    settings: Settings, chat: ChatResource, access: Access, history: History
+    settings: Settings, chat: ChatResource, access: Access, history: SampleHistory
 ) -> dict[str, object]:
     """What browsers open, and what the scripts of those pages load."""
     asks_for_key = not access.is_open

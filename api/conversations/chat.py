@@ -10,7 +10,7 @@ from api.http.access import caller_of, note_lookup
 from api.http.errors import field_problem
 from api.http.incoming import parse, read_json_object
 from api.http.preferences import Preference, wants_events
-from api.live.asking import Answer, Asking, reply_of
+from api.live.asking import Asking, WaitResult, reply_of
 from api.live.stream import EventStreams
 from shared import ids
 from shared.config import Settings
@@ -69,9 +69,9 @@ class ChatResource:
             wait_s = 0 if respond_async else self._sync_timeout_s
         if (applied := preference.applied(self._sync_timeout_s)) is not None:
             resp.set_header("Preference-Applied", applied)
-        answer = await self._asking.wait(submission, req, resp, wait_s=wait_s)
+        result = await self._asking.wait(submission, req, resp, wait_s=wait_s)
         wants_job = respond_async and wait_s == 0
-        await self._write_answer(resp, answer, submission.owner_id, wants_job=wants_job)
+        await self._write_result(resp, result, submission.owner_id, wants_job=wants_job)
 
     def _submission(self, req: falcon.asgi.Request, body: dict[str, Any]) -> Submission:
         """The prompt in a request, with the ids it will have.
@@ -100,8 +100,8 @@ class ChatResource:
             limits=caller.limits,
         )
 
-    async def _write_answer(
-        self, resp: falcon.asgi.Response, answer: Answer, owner_id: str, *, wants_job: bool
+    async def _write_result(
+        self, resp: falcon.asgi.Response, result: WaitResult, owner_id: str, *, wants_job: bool
     ) -> None:
         """Write the reply, or 202 with the job while there is none.
 
@@ -112,7 +112,7 @@ class ChatResource:
             Problem: the turn ended without a reply, or its job is gone.
             OutcomeUnknown: Redis does not answer.
         """
-        job_id, end = answer.accepted.job_id, answer.end
+        job_id, end = result.accepted.job_id, result.end
         state: JobState | None = None
         try:
             if end is None and not wants_job:
@@ -122,7 +122,7 @@ class ChatResource:
         except REDIS_UNAVAILABLE:
             raise OutcomeUnknown(job_id) from None
         if end is not None:
-            return _write_reply(resp, answer, end)
+            return _write_reply(resp, result, end)
         if state is None:
             raise no_such_job(_GONE)
         resp.status = 202
@@ -131,9 +131,9 @@ class ChatResource:
         return write_job(resp, state)
 
 
-def _write_reply(resp: falcon.asgi.Response, answer: Answer, end: Event) -> None:
+def _write_reply(resp: falcon.asgi.Response, result: WaitResult, end: Event) -> None:
     resp.content_type = falcon.MEDIA_JSON
-    resp.data = reply_of(answer.accepted, end).encode()
+    resp.data = reply_of(result.accepted, end).encode()
 
 
 def _idempotency_key(req: falcon.asgi.Request) -> str | None:

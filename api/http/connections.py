@@ -81,7 +81,7 @@ class ParsingStopped(Exception):
     """Raised in the parser's callbacks: nothing more is parsed."""
 
 
-class Part(enum.Enum):
+class RequestPart(enum.Enum):
     """The part of a request that is being received."""
 
     NOTHING = enum.auto()
@@ -104,8 +104,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._out = Outgoing(
             transport, self.loop, self.outgoing, self.backlog, self._request_is_whole
         )
-        self._part, self._message = Part.HEAD, 0
-        self._timed: tuple[Part, int] = (Part.NOTHING, 0)
+        self._part, self._message = RequestPart.HEAD, 0
+        self._timed: tuple[RequestPart, int] = (RequestPart.NOTHING, 0)
         self._timer: asyncio.TimerHandle | None = None
         self._overhead = self._head_length = self._beginning = 0
         self._is_silent, self._ignores_input, self._is_between = True, False, True
@@ -116,7 +116,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._restart_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._part = Part.NOTHING
+        self._part = RequestPart.NOTHING
         self._restart_timer()
         self._out.gone()
         # uvicorn notifies only the last of several requests.
@@ -139,12 +139,12 @@ class BoundedProtocol(HttpToolsProtocol):
         if data.endswith(b"\n") and self._is_without_version():
             self._refusal = self._refusal or _VERSION
         if self._overhead > self.head_bytes and self._refusal is None:
-            self._refusal = _BAD_FRAMING if self._part is Part.BODY else _LONG_HEAD
+            self._refusal = _BAD_FRAMING if self._part is RequestPart.BODY else _LONG_HEAD
         if self._refusal is not None:
             self._refuse(self._refusal)
-        elif self._part is Part.NOTHING and not self._is_answering:
+        elif self._part is RequestPart.NOTHING and not self._is_answering:
             # Bytes that do not begin a request: they have ended the keep-alive timeout.
-            self._part = Part.HEAD
+            self._part = RequestPart.HEAD
         self._restart_timer()
 
     def _parse(self, data: bytes) -> None:
@@ -157,7 +157,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _is_without_version(self) -> bool:
         """Whether a request line ended after its target (HTTP/0.9): no headers will follow."""
-        is_in_head = self._part is Part.HEAD and self._message > 0 and bool(self.url)
+        is_in_head = self._part is RequestPart.HEAD and self._message > 0 and bool(self.url)
         return is_in_head and self.parser.get_http_version().startswith("0.")
 
     def _continue(self, rest: bytes) -> None:
@@ -183,7 +183,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         if self._is_continued:
             return
-        self._part = Part.HEAD
+        self._part = RequestPart.HEAD
         self._message += 1
         self._is_between = False
         # Of what came with the end of the last request, only complete headers are counted.
@@ -200,7 +200,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._is_continued:
             return
         self._count_head(len(name) + len(value) + len(": \r\n"))
-        if self._part is Part.BODY:
+        if self._part is RequestPart.BODY:
             return  # A trailer: it must not replace a header that has been checked already.
         super().on_header(name, value)
         if len(self.headers) > self.head_fields:
@@ -219,7 +219,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if len(self.pipeline) >= self.most_pipelined:
             self._stop(_PIPELINED)
         self._check_target()
-        self._part = Part.BODY
+        self._part = RequestPart.BODY
         self.scope[BODY_TIMEOUT] = self.body_timeout_s  # type: ignore[typeddict-unknown-key]  # ours
         super().on_headers_complete()
 
@@ -244,7 +244,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if not self._is_continued and self.parser.should_upgrade() and self._has_body():
             return  # The body follows.
         self._is_continued = False
-        self._part, self._overhead, self._is_between = Part.NOTHING, 0, True
+        self._part, self._overhead, self._is_between = RequestPart.NOTHING, 0, True
         super().on_message_complete()
 
     def _has_body(self) -> bool:
@@ -263,7 +263,7 @@ class BoundedProtocol(HttpToolsProtocol):
         return self._answering is not None and not self._answering.response_complete
 
     def _request_is_whole(self) -> bool:
-        return self._part is Part.NOTHING or self._is_silent
+        return self._part is RequestPart.NOTHING or self._is_silent
 
     def _restart_timer(self) -> None:
         """Restart the timer when another part of a request begins."""
@@ -274,19 +274,19 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._part is Part.HEAD:
+        if self._part is RequestPart.HEAD:
             self._timer = self.loop.call_later(self.head_timeout_s, self._on_timeout)
-        elif self._part is Part.BODY:
+        elif self._part is RequestPart.BODY:
             self._timer = self.loop.call_later(self.body_timeout_s + _GRACE_S, self._on_timeout)
 
     def _on_timeout(self) -> None:
         if self.flow.read_paused:  # By us: the client cannot send any faster.
-            self._timed = (Part.NOTHING, 0)
+            self._timed = (RequestPart.NOTHING, 0)
             self._restart_timer()
         elif self._is_silent:
             self._out.close()
         else:
-            self._refuse(_SLOW_HEAD if self._part is Part.HEAD else _SLOW_BODY)
+            self._refuse(_SLOW_HEAD if self._part is RequestPart.HEAD else _SLOW_BODY)
 
     def _refuse(self, refusal: Refusal) -> None:
         log.debug("a connection is refused: %s", refusal.code)
@@ -307,7 +307,7 @@ class BoundedProtocol(HttpToolsProtocol):
         answering = self._answering
         if answering is None or answering.response_complete:
             return True
-        is_its_own = self._part is Part.BODY and answering is self.cycle
+        is_its_own = self._part is RequestPart.BODY and answering is self.cycle
         return is_its_own and not answering.response_started
 
 

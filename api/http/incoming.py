@@ -12,7 +12,8 @@ import orjson
 from falcon.routing import CompiledRouter
 from pydantic import BaseModel, ValidationError
 
-from api.http.errors import Problem, validation_problem
+from api.http.errors import Problem
+from api.http.validation import validation_problem
 from shared.process.tasks import end
 
 M = TypeVar("M", bound=BaseModel)

@@ -44,8 +44,8 @@ class ClientLeft(Problem):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """A prompt that was accepted, and its terminal event, if that came in time."""
+class WaitResult:
+    """A prompt that was accepted, and its terminal event if that came in time."""
 
     accepted: Accepted
     end: Event | None
@@ -113,7 +113,7 @@ class Asking:
         resp: falcon.asgi.Response,
         *,
         wait_s: float | None = None,
-    ) -> Answer:
+    ) -> WaitResult:
         """Submit a prompt and wait for the end of its turn.
 
         Its end is watched for before it is submitted, which costs no subscription.
@@ -125,7 +125,7 @@ class Asking:
             ClientLeft: nobody else can read the reply.
         """
         if wait_s == 0:
-            return Answer(accepted=await self.submit(submission, resp), end=None)
+            return WaitResult(accepted=await self.submit(submission, resp), end=None)
         wait_s = self._longest_turn_s if wait_s is None else wait_s
         async with self._feed.watch_new(submission.job_id) as watch:
             accepted = await self.submit(submission, resp)
@@ -133,9 +133,9 @@ class Asking:
                 reader = _reader(submission, req)
                 async with self._released_afterwards(submission, accepted):
                     events = await _events_until(_is_terminal, watch, wait_s, reader)
-                return Answer(accepted=accepted, end=_end_of(events))
+                return WaitResult(accepted=accepted, end=_end_of(events))
         # Its idempotency key stands for a job that was submitted before, maybe elsewhere.
-        return Answer(accepted=accepted, end=await self.until_ended(accepted.job_id, wait_s))
+        return WaitResult(accepted=accepted, end=await self.until_ended(accepted.job_id, wait_s))
 
     async def until_ended(self, job_id: str, wait_s: float) -> Event | None:
         """The terminal event of a job that exists; None if it does not come in time."""

@@ -34,7 +34,7 @@ _DONE: Final = SSEvent(data=b"[DONE]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChatCompletion:
+class CompletionWriter:
     """A completion as OpenAI shows it, whole or in chunks."""
 
     id: str
@@ -85,7 +85,7 @@ class ChatCompletionsResource:
         body = await read_json_object(req, self._settings.max_body_bytes)
         request = parse(ChatCompletionRequest, body)
         submission = self._submission(req, request)
-        completion = ChatCompletion(
+        completion = CompletionWriter(
             id=f"chatcmpl-{submission.job_id}",
             created=int(time.time()),
             model_name=await self._models.name(),
@@ -96,10 +96,10 @@ class ChatCompletionsResource:
             return await self._asking.stream(
                 submission, partial(ChunkTranslator, completion), req, resp
             )
-        answer = await self._asking.wait(submission, req, resp)
-        if answer.end is None:
-            raise no_outcome(answer.accepted, may_retry=True)
-        resp.media = completion.to_wire(orjson.loads(reply_of(answer.accepted, answer.end)))
+        result = await self._asking.wait(submission, req, resp)
+        if result.end is None:
+            raise no_outcome(result.accepted, may_retry=True)
+        resp.media = completion.to_wire(orjson.loads(reply_of(result.accepted, result.end)))
         return None
 
     def _submission(self, req: falcon.asgi.Request, request: ChatCompletionRequest) -> Submission:
@@ -124,7 +124,7 @@ class ChunkTranslator:
     that.
     """
 
-    def __init__(self, completion: ChatCompletion, accepted: Accepted) -> None:
+    def __init__(self, completion: CompletionWriter, accepted: Accepted) -> None:
         self._completion = completion
         self._accepted = accepted
         self._has_begun = False

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 import orjson
 
-from api.http.errors import MISSING_FIELD, UNKNOWN_FIELD, Dialect, Problem
+from api.http.errors import Dialect, Problem
+from api.http.validation import MISSING_FIELD, UNKNOWN_FIELD
 from api.openai.ids import RESPONSE
 from shared.wire.submission import Accepted
 

@@ -55,7 +55,7 @@ def asks_for_nothing(value: object) -> bool:
     return is_absent(value) or value == ""
 
 
-class Body(BaseModel):
+class RequestModel(BaseModel):
     """What a client sends, or an object in it.
 
     Clients send fields with empty values: these are treated as absent. An unknown field is refused
@@ -88,7 +88,7 @@ def _text_part(value: object) -> object:
     return value
 
 
-class TextPart(Body):
+class TextPart(RequestModel):
     """A part of a message's content. Only text is supported.
 
     What else a part of a reply has (annotations, logprobs) is ignored.
@@ -142,7 +142,7 @@ Nothing = Annotated[tuple[()], BeforeValidator(_nothing)]
 """A field that is accepted as long as it is empty."""
 
 
-class Message(Body):
+class Message(RequestModel):
     """One message of a conversation that the client keeps.
 
     A reply's message comes back with everything it had besides its text. That is ignored, unless
@@ -183,7 +183,7 @@ def bounded_schema(schema: dict[str, Any]) -> dict[str, Any]:
 Schema = Annotated[dict[str, Any], AfterValidator(bounded_schema), Field(alias="schema")]
 
 
-class JsonSchema(Body):
+class JsonSchema(RequestModel):
     """A schema that the reply must follow."""
 
     name: Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
@@ -192,19 +192,19 @@ class JsonSchema(Body):
     strict: StrictBool | None = None
 
 
-class TextFormat(Body):
+class TextFormat(RequestModel):
     """A reply of any form."""
 
     type: Literal["text"]
 
 
-class ObjectFormat(Body):
+class ObjectFormat(RequestModel):
     """A reply that is a JSON object."""
 
     type: Literal["json_object"]
 
 
-class SchemaFormat(Body):
+class SchemaFormat(RequestModel):
     """A reply that follows a JSON schema."""
 
     type: Literal["json_schema"]
@@ -224,7 +224,7 @@ FORMAT_TYPE: Final = Discriminator(
 )
 
 
-class StreamOptions(Body):
+class StreamOptions(RequestModel):
     """Options of a stream; unknown flags are ignored, because they add nothing that we send."""
 
     model_config = ConfigDict(extra="ignore")
@@ -263,7 +263,7 @@ Metadata = Annotated[
 TokenCount = Annotated[StrictInt, Field(ge=1), AN_INTEGER]
 
 
-class Bookkeeping(Body):
+class Bookkeeping(RequestModel):
     """Fields for the client's own use, and those that ask for what happens anyway."""
 
     user: StrictStr | None = None

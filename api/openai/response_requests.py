@@ -21,12 +21,12 @@ from api.openai.requests import (
     ANY_OBJECT,
     FORMAT_TYPE,
     TEXT_OR_LIST,
-    Body,
     Bookkeeping,
     Content,
     Metadata,
     Nothing,
     ObjectFormat,
+    RequestModel,
     Schema,
     StreamOptions,
     TextFormat,
@@ -52,7 +52,7 @@ def _message_type(value: object) -> object:
     return "message"
 
 
-class InputItem(Body):
+class InputItem(RequestModel):
     """One message of an input: the client's own, or an output item that it sends back.
 
     An output item's id, status and annotations mean nothing to the model and are ignored.
@@ -71,7 +71,7 @@ class InputItem(Body):
         return ChatMessage(role=role, content=text_of(self.content))
 
 
-class ResponseSchemaFormat(Body):
+class ResponseSchemaFormat(RequestModel):
     """A reply that follows a JSON schema."""
 
     type: Literal["json_schema"]
@@ -81,7 +81,7 @@ class ResponseSchemaFormat(Body):
     strict: StrictBool | None = None
 
 
-class TextOptions(Body):
+class TextOptions(RequestModel):
     """The reply's format."""
 
     format: Annotated[
@@ -93,14 +93,14 @@ class TextOptions(Body):
     verbosity: Literal["low", "medium", "high"] | None = None
 
 
-class Reasoning(Body):
+class Reasoning(RequestModel):
     """No reasoning is supported, and so there is nothing to summarise."""
 
     effort: Literal["none"] | None = None
     summary: Literal["auto", "concise", "detailed"] | None = None
 
 
-class ConversationRef(Body):
+class ConversationRef(RequestModel):
     """A conversation: its id, or an object with its id."""
 
     id: StrictStr
@@ -228,20 +228,20 @@ def stored_messages(batch_id: str, items: Sequence[InputItem]) -> tuple[StoredMe
     )
 
 
-class NewItems(Body):
+class NewItems(RequestModel):
     """The body of `POST /v1/conversations/{id}/items`."""
 
     items: Annotated[tuple[InputItem, ...], Field(min_length=1, max_length=MOST_ADDED)]
 
 
-class NewConversation(Body):
+class NewConversation(RequestModel):
     """The body of `POST /v1/conversations`."""
 
     metadata: Metadata | None = None
     items: Annotated[tuple[InputItem, ...], Field(max_length=MOST_ADDED)] | None = None
 
 
-class ConversationUpdate(Body):
+class ConversationUpdate(RequestModel):
     """The body of `POST /v1/conversations/{id}`."""
 
     metadata: Metadata | None

@@ -68,12 +68,12 @@ class ResponsesResource:
         req: falcon.asgi.Request,
         resp: falcon.asgi.Response,
     ) -> dict[str, Any]:
-        answer = await self._asking.wait(submission, req, resp)
-        if answer.end is None:
-            raise no_outcome(answer.accepted, may_retry=submission.stateless)
-        reply = orjson.loads(reply_of(answer.accepted, answer.end))
-        status, end = end_with_reply(reply, order(answer.end.id)[0])
-        return _shape(submission, answer.accepted, model_name).to_wire(status, end)
+        result = await self._asking.wait(submission, req, resp)
+        if result.end is None:
+            raise no_outcome(result.accepted, may_retry=submission.stateless)
+        reply = orjson.loads(reply_of(result.accepted, result.end))
+        status, end = end_with_reply(reply, order(result.end.id)[0])
+        return _shape(submission, result.accepted, model_name).to_wire(status, end)
 
     def _submission(self, caller: Caller, request: ResponsesRequest) -> Submission:
         named, previous = request.conversation_id, request.previous_response_id

@@ -26,7 +26,7 @@ _SMOOTH_S: Final = 30.0
 """Rates are means over this time, because workers report every few seconds only."""
 
 
-class History:
+class SampleHistory:
     """The samples of the last ten minutes.
 
     Args:

@@ -8,7 +8,7 @@ from api.http.access import Access
 from api.http.errors import Problem
 from api.http.preferences import wants_html
 from api.ops.figures import minutes, worker_row
-from api.ops.history import History
+from api.ops.history import SampleHistory
 from api.web.pages import HtmlPage
 
 
@@ -34,7 +34,7 @@ class OpsPage:
 class OpsData:
     """The page's figures."""
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, history: SampleHistory) -> None:
         self._history = history
 
     async def on_get(self, _req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
@@ -42,7 +42,7 @@ class OpsData:
         resp.media = describe(self._history)
 
 
-def describe(history: History) -> dict[str, Any]:
+def describe(history: SampleHistory) -> dict[str, Any]:
     """Everything that the page draws, as JSON."""
     return {
         "period_s": history.period_s,

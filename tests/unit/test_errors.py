@@ -17,8 +17,8 @@ from api.http.errors import (
     install_error_handlers,
     job_problem,
     to_problem,
-    validation_problem,
 )
+from api.http.validation import validation_problem
 from shared.errors import (
     ConfigError,
     ContextLengthExceeded,
