@@ -223,7 +223,7 @@ class EventFeed:
             job, event = Event.from_message(message["data"])
             name = job if message["channel"] == self._inbox else message["channel"]
             for watch in self._watches.get(name, ()):
-                watch.ring(event)
+                watch.deliver(event)
         elif message["type"] == "subscribe":
             self._confirmed(message["channel"])
 
@@ -233,8 +233,8 @@ class EventFeed:
             self._connected.set()
             trouble.over(_NAME)
             for watch in self._all_watches():
-                watch.ring(None)
+                watch.deliver(None)
         for watch in self._watches.get(channel, ()):
             if watch.subscribed.is_set():
-                watch.ring(None)
+                watch.deliver(None)
             watch.subscribed.set()

@@ -41,27 +41,27 @@ class Watch:
         self._last = order(after) if after is not None else (0, 0)
         self._must_read_log = replay
         self._news: list[Event | Place | None] = []
-        self._rung = asyncio.Event()
+        self._has_news = asyncio.Event()
         self._queued = queued
         self._lost: str | None = None
         self.position = queued.position if queued is not None else None
         self.subscribed = asyncio.Event()
 
-    def ring(self, news: Event | Place | None) -> None:
-        """Hear news; None means that some may have been missed."""
+    def deliver(self, news: Event | Place | None) -> None:
+        """Add news; None means that some may have been missed, so the log is read again."""
         if self._lost is not None:
             return
         if len(self._news) == _BUFFER:
             self._drop("the reader was too slow")
         else:
             self._news.append(news)
-            self._rung.set()
+            self._has_news.set()
 
     def move(self, place: Place) -> None:
         """The turn waits at this place; its reader is told if that has changed."""
         if self.position is not None and self.position != place.position:
             self.position = place.position
-            self.ring(place)
+            self.deliver(place)
 
     def stop(self) -> None:
         """This process stops: the reader resumes elsewhere."""
@@ -74,7 +74,7 @@ class Watch:
     def _drop(self, reason: str) -> None:
         self._lost = reason
         self._news.clear()
-        self._rung.set()
+        self._has_news.set()
 
     async def events(self) -> list[Event]:
         """What is new, at least one event; may be cancelled without losing any.
@@ -88,8 +88,8 @@ class Watch:
             elif self._news:
                 events = self._events_of(self._news.pop(0))
             else:
-                self._rung.clear()
-                await self._rung.wait()
+                self._has_news.clear()
+                await self._has_news.wait()
                 continue
             if events and self._lost is None:
                 self._mark_read(events[-1])
@@ -122,7 +122,7 @@ class Watch:
         try:
             events = await self._events.read(self.job, f"{self._last[0]}-{self._last[1]}")
         except REDIS_UNAVAILABLE:
-            # The feed may not have noticed: it would not ring again.
+            # The feed may not have noticed: it would not deliver anything.
             await asyncio.sleep(_RETRY_S)
             return []
         self._must_read_log = False

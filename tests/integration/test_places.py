@@ -113,11 +113,11 @@ class CountingSubmissions(Submissions):
 class CountingWatch(Watch):
     """Counts how often its reader is woken."""
 
-    rings = 0
+    deliveries = 0
 
-    def ring(self, news: Event | Place | None) -> None:
-        self.rings += 1
-        super().ring(news)
+    def deliver(self, news: Event | Place | None) -> None:
+        self.deliveries += 1
+        super().deliver(news)
 
 
 class Watchers:
@@ -165,7 +165,7 @@ async def test_one_look_up_for_all_and_only_who_moved_is_woken(
             events = [await told(watch) for watch in all_watches[101:]]
             assert [event.position for event in events] == list(range(101, 300))
             assert {event.id for event in events} == {"1-0"}
-            assert [watch.rings for watch in all_watches] == [0] * 101 + [1] * 199
+            assert [watch.deliveries for watch in all_watches] == [0] * 101 + [1] * 199
         looks = [len(jobs) for jobs in here.submissions.asked[:2]]
         assert looks == [250, 50], "Redis is never blocked for long"
         alone = here.watch(waiting[0], 7)
@@ -197,9 +197,9 @@ async def test_a_place_that_comes_after_the_start_is_not_told(bench: Bench) -> N
         "1-0", submission.job_id, submission.conversation_id, Place(position=3, eta_seconds=1.0)
     )
     watch = Watch(submission.job_id, bench.events, "1-0", replay=False, queued=queued)
-    watch.ring(Event(id="2-0", kind="started", data="{}"))
+    watch.deliver(Event(id="2-0", kind="started", data="{}"))
     watch.move(Place(position=2, eta_seconds=0.5))
-    watch.ring(Event(id="3-0", kind="token", data="{}"))
+    watch.deliver(Event(id="3-0", kind="token", data="{}"))
     assert [(await told(watch)).kind, (await told(watch)).kind] == ["started", "token"]
 
 
