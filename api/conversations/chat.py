@@ -71,7 +71,7 @@ class ChatResource:
             resp.set_header("Preference-Applied", applied)
         result = await self._asking.wait(submission, req, resp, wait_s=wait_s)
         wants_job = respond_async and wait_s == 0
-        await self._write_result(resp, result, submission.owner_id, wants_job=wants_job)
+        await self._write_outcome(resp, result, submission.owner_id, wants_job=wants_job)
 
     def _submission(self, req: falcon.asgi.Request, body: dict[str, Any]) -> Submission:
         """The prompt in a request, with the ids it will have.
@@ -100,7 +100,7 @@ class ChatResource:
             limits=caller.limits,
         )
 
-    async def _write_result(
+    async def _write_outcome(
         self, resp: falcon.asgi.Response, result: WaitResult, owner_id: str, *, wants_job: bool
     ) -> None:
         """Write the reply, or 202 with the job while there is none.

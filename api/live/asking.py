@@ -24,6 +24,7 @@ from shared.store.connection import REDIS_UNAVAILABLE, trouble
 from shared.store.event_log import EventLog
 from shared.store.submissions import Submissions
 from shared.wire.event import Event
+from shared.wire.limits import Allowance
 from shared.wire.submission import Accepted, Submission
 
 T = TypeVar("T")
@@ -102,8 +103,7 @@ class Asking:
             trouble.met(error)
             raise OutcomeUnknown(submission.job_id) from None
         add_context(job=accepted.job_id, conversation=accepted.conversation_id)
-        if accepted.allowance is not None:
-            resp.set_headers(rate_limit_headers(accepted.allowance))
+        write_allowance(resp, accepted.allowance)
         return accepted
 
     async def wait(
@@ -182,6 +182,12 @@ class Asking:
         finally:
             if submission.stateless:
                 await self._submissions.release(accepted.job_id, submission.owner_id)
+
+
+def write_allowance(resp: falcon.asgi.Response, allowance: Allowance | None) -> None:
+    """Write what is left of an owner's prompts a minute to the headers, if they are limited."""
+    if allowance is not None:
+        resp.set_headers(rate_limit_headers(allowance))
 
 
 async def retried(call: Callable[[], Awaitable[T]]) -> T:

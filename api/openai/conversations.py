@@ -7,9 +7,8 @@ import falcon.asgi
 import orjson
 
 from api.http.access import caller_of
-from api.http.errors import rate_limit_headers
 from api.http.incoming import parse, read_json_object
-from api.live.asking import retried
+from api.live.asking import retried, write_allowance
 from api.live.headroom import Headroom
 from api.openai.ids import CONVERSATION, conversation_id_in_path, no_such_conversation
 from api.openai.response_requests import ConversationUpdate, NewConversation, stored_messages
@@ -41,8 +40,7 @@ class NewConversationResource:
         while begun is None:
             begin = partial(self._conversations.begin, ids.new_conversation(), caller)
             begun = await retried(partial(begin, metadata, batch_id, messages))
-        if begun.allowance is not None:
-            resp.set_headers(rate_limit_headers(begun.allowance))
+        write_allowance(resp, begun.allowance)
         resp.media = await conversation_object(
             self._conversations, begun.conversation_id, caller.owner_id
         )

@@ -5,9 +5,9 @@ from typing import Any, Final
 import falcon.asgi
 
 from api.http.access import caller_of
-from api.http.errors import Problem, field_problem, rate_limit_headers
+from api.http.errors import Problem, field_problem
 from api.http.incoming import parse, read_json_object
-from api.live.asking import retried
+from api.live.asking import retried, write_allowance
 from api.live.headroom import Headroom
 from api.openai.ids import conversation_id_in_path, is_item_id, item_order, no_such_conversation
 from api.openai.objects import item_of
@@ -50,8 +50,7 @@ class ItemsResource:
         added = await retried(
             lambda: self._conversations.add(conversation_id, caller, batch_id, messages)
         )
-        if added.allowance is not None:
-            resp.set_headers(rate_limit_headers(added.allowance))
+        write_allowance(resp, added.allowance)
         resp.media = list_object([item_of(message) for message in messages])
 
     async def _items(
