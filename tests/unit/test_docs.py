@@ -63,6 +63,14 @@ def test_every_source_file_that_is_named_exists() -> None:
     assert wrong(missing, TODAY) == {}
 
 
+def test_every_file_of_the_architecture_exists() -> None:
+    rooms = ("api", "cli", "shared", "worker")
+    there = {path.name for room in rooms for path in (ROOT / room).rglob("*.*")}
+    named = set(re.findall(r"\b\w+\.(?:py|lua)\b", text_of("docs/architecture.md")))
+    assert len(named) > 40
+    assert named - there == set()
+
+
 def test_every_module_that_is_run_exists() -> None:
     def missing(page: str) -> Iterator[str]:
         for module in MODULE.findall(text_of(page)):
