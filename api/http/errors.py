@@ -233,47 +233,41 @@ def install_error_handlers(
         dialects: of other APIs, by path prefix.
     """
 
-    async def problem(req: Any, resp: falcon.asgi.Response, error: Problem, _params: Any) -> None:
-        resp.status = error.status
-        resp.content_type, resp.data = PROBLEM_JSON, error.body()
+    async def write_problem(
+        req: falcon.asgi.Request, resp: falcon.asgi.Response, error: Exception, _params: Any
+    ) -> None:
+        problem = problem_of(error)
+        resp.status = problem.status
+        resp.content_type, resp.data = PROBLEM_JSON, problem.body()
         for prefix, dialect in dialects.items():
             if req.path.startswith(prefix):
-                resp.status = dialect.statuses.get(error.status, error.status)
-                resp.content_type, resp.data = falcon.MEDIA_JSON, dialect.body(error)
-        resp.set_headers(error.headers)
+                resp.status = dialect.statuses.get(problem.status, problem.status)
+                resp.content_type, resp.data = falcon.MEDIA_JSON, dialect.body(problem)
+        resp.set_headers(problem.headers)
 
-    async def ours(req: Any, resp: Any, error: PalaverError, params: Any) -> None:
-        await problem(req, resp, to_problem(error), params)
+    app.add_error_handler(Exception, write_problem)
+    # falcon has a handler for its own errors, and prefers that of the most specific class.
+    app.add_error_handler(falcon.HTTPError, write_problem)
 
-    async def redis_unavailable(req: Any, resp: Any, error: Exception, params: Any) -> None:
+
+def problem_of(error: Exception) -> Problem:
+    """The response to an error. One that nobody expects is logged, and its text is not shown."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, PalaverError):
+        return to_problem(error)
+    if isinstance(error, falcon.HTTPError):
+        return _from_falcon(error)
+    if isinstance(error, REDIS_UNAVAILABLE):
         trouble.met(error)
-        answer = Problem(503, "redis_away", "Redis cannot be reached", retry_after_s=_RETRY_AFTER_S)
-        await problem(req, resp, answer, params)
-
-    async def http(req: Any, resp: Any, error: falcon.HTTPError, params: Any) -> None:
-        await problem(req, resp, _from_falcon(error), params)
-
-    async def unexpected(req: Any, resp: Any, error: Exception, params: Any) -> None:
-        log.error("unexpected error", exc_info=error)
-        internal = Problem(500, "internal_error", "an internal error occurred")
-        await problem(req, resp, internal, params)
-
-    app.add_error_handler(Exception, unexpected)
-
-    async def refused(req: Any, resp: Any, error: RedisError, params: Any) -> None:
-        if not will_pass(error):
-            return await unexpected(req, resp, error, params)
+        detail = "Redis cannot be reached"
+        return Problem(503, "redis_away", detail, retry_after_s=_RETRY_AFTER_S)
+    if isinstance(error, RedisError) and will_pass(error):
         trouble.met(error)
         detail = "Redis does not accept writes at the moment"
-        answer = Problem(503, "memory_short", detail, retry_after_s=_RETRY_AFTER_S)
-        return await problem(req, resp, answer, params)
-
-    app.add_error_handler(RedisError, refused)
-    for unavailable in REDIS_UNAVAILABLE:
-        app.add_error_handler(unavailable, redis_unavailable)
-    app.add_error_handler(falcon.HTTPError, http)
-    app.add_error_handler(PalaverError, ours)
-    app.add_error_handler(Problem, problem)
+        return Problem(503, "memory_short", detail, retry_after_s=_RETRY_AFTER_S)
+    log.error("unexpected error", exc_info=error)
+    return Problem(500, "internal_error", "an internal error occurred")
 
 
 def _from_falcon(error: falcon.HTTPError) -> Problem:

@@ -1,6 +1,7 @@
 """`/healthz` and `/readyz`."""
 
 import asyncio
+from dataclasses import dataclass
 from typing import Any, Final
 
 import falcon
@@ -17,6 +18,22 @@ from shared.store.workers import WORKER_SILENCE_S, Workers
 _PING_TIMEOUT_S: Final = 2.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missing:
+    """Why a prompt would not be answered.
+
+    Args:
+        name: `redis`, `worker`, or a `Lack`.
+        detail: explanation for people.
+    """
+
+    name: str
+    detail: str
+
+
+_NO_REDIS: Final = Missing(name="redis", detail="Redis does not answer")
+
+
 class Readiness:
     """Whether a prompt would be answered.
 
@@ -31,22 +48,20 @@ class Readiness:
         self.is_starting = False
         """Set by a process that has not yet checked the Redis server."""
 
-    async def missing(self) -> tuple[str, str] | None:
-        """What is missing, as a word and in a sentence; None if a prompt would be accepted.
-
-        The word is `redis`, `worker`, or a `Lack`.
-        """
+    async def missing(self) -> Missing | None:
+        """What is missing; None if a prompt would be accepted and answered."""
         try:
             async with asyncio.timeout(_PING_TIMEOUT_S):
                 silence_s = await self._workers.silence_s()
         except (RedisError, OSError):
-            return "redis", "Redis does not answer"
+            return _NO_REDIS
         if self.is_starting or not self._feed.is_connected:
-            return "redis", "Redis does not answer"
+            return _NO_REDIS
         if self._headroom.lack is not None:
-            return self._headroom.lack, str(refusal_of(self._headroom.lack))
+            lack = self._headroom.lack
+            return Missing(name=lack, detail=str(refusal_of(lack)))
         if silence_s is None or silence_s > WORKER_SILENCE_S:
-            return "worker", "no worker is ready"
+            return Missing(name="worker", detail="no worker is ready")
         return None
 
 
@@ -71,8 +86,8 @@ class ReadyResource:
     async def on_get(self, _req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         missing = await self._readiness.missing()
         if missing is not None:
-            word, detail = missing
-            raise Problem(503, "not_ready", detail, retry_after_s=1, extra={"missing": word})
+            extra = {"missing": missing.name}
+            raise Problem(503, "not_ready", missing.detail, retry_after_s=1, extra=extra)
         resp.media = {"status": "ready"}
 
 
