@@ -256,8 +256,11 @@ async def _events_until(
     events: list[Event] = []
     try:
         async with asyncio.timeout(wait_s), _as_long_as_there(only_reader):
-            while not any(map(is_last, events)):
-                events += await watch.events()
+            is_complete = False
+            while not is_complete:
+                batch = await watch.events()
+                events += batch
+                is_complete = any(map(is_last, batch))
     except (TimeoutError, FeedLost):
         if only_reader is not None and only_reader.has_left:
             raise ClientLeft from None
