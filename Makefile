@@ -34,11 +34,11 @@ $(TOOLS): $(INSTALLED)
 
 asked:
 
-test: tools ## run all tests (some 20 minutes on two cores)
-	@$(PY) -m pytest $(ARGS)
+test: tools ## run all tests, or what ARGS="…" names for pytest
+	@$(PY) -m tests $(ARGS)
 
-fast: tools ## run the tests that need no model, browser or process (under a minute)
-	@$(PY) -m pytest $(ARGS)
+fast: tools ## run the tests without model, browser and processes (under a minute)
+	@$(PY) -m tests --fast $(ARGS)
 
 check: tools ## ruff, mypy and the import contracts
 	@$(PY) -m ruff check .

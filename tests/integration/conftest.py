@@ -1,11 +1,33 @@
-"""Fixtures for the scripts."""
+"""Fixtures for the scripts, and for the API around them."""
+
+import copy
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
+from api.openapi import openapi_document
 from shared.config import Settings
 from shared.store.keys import Keys
 from tests.integration.bench import Bench
+
+
+@pytest.fixture(scope="session", autouse=True)
+def description_is_made_once() -> Iterator[None]:
+    """The API's description takes most of its start, and is the same for the same settings."""
+    documents: dict[str, dict[str, Any]] = {}
+
+    def cached(settings: Settings, version: str) -> dict[str, Any]:
+        elsewhere = {"namespace": "", "redis_url": ""}
+        key = repr((settings.model_copy(update=elsewhere), version))
+        if key not in documents:
+            documents[key] = openapi_document(settings, version)
+        return copy.deepcopy(documents[key])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("api.app.openapi_document", cached)
+        yield
 
 
 @pytest.fixture

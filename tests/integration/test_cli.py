@@ -25,6 +25,8 @@ from tests.servers import (
 )
 from worker.engine.interface import EngineError
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 30
 

@@ -225,6 +225,7 @@ async def test_an_overflow_is_told_in_the_words_that_clients_look_for(settings: 
     assert answer.json()["error"]["message"].startswith(expected)
 
 
+@pytest.mark.slow
 async def test_the_first_chunk_comes_with_the_first_token_and_nothing_holds_it_up(
     settings: Settings,
 ) -> None:

@@ -51,6 +51,7 @@ async def test_however_many_wait_an_api_has_ten_connections() -> None:
     assert 2 <= names.count(settings.namespace) <= MOST_CONNECTIONS
 
 
+@pytest.mark.slow
 async def test_when_redis_hangs_everybody_gets_an_error() -> None:
     with running_valkey() as server:
         settings = make_settings(server.url)

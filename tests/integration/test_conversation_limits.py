@@ -49,6 +49,7 @@ async def test_what_is_left_of_a_minute_is_told(valkey: Valkey, tmp_path: Path) 
     assert answer.headers["x-ratelimit-remaining-requests"] == "3"
 
 
+@pytest.mark.slow
 async def test_anybody_comes_to_the_end_of_the_memory() -> None:
     with running_valkey() as server:
         settings = make_settings(server.url)

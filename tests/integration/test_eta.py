@@ -45,6 +45,7 @@ async def start_of(bench: Bench, job: str) -> float:
     return state.started_ms / 1000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("slots", "step_s"), [(1, 0.03), (4, 0.1)])
 async def test_the_eta_of_a_hundred_queued_turns_is_calibrated(
     bench: Bench, settings: Settings, slots: int, step_s: float

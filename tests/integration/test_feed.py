@@ -108,6 +108,7 @@ async def until(holds: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
+@pytest.mark.slow
 async def test_a_slow_reader_is_dropped_blocks_nobody_and_may_resume(
     bench: Bench, settings: Settings
 ) -> None:

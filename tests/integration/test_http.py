@@ -124,6 +124,7 @@ async def test_a_long_body_is_refused_whether_its_length_is_announced_or_not(
     assert chunked.json()["code"] == "body_too_large"
 
 
+@pytest.mark.slow
 async def test_a_body_that_never_ends_is_cut_off(valkey: Valkey) -> None:
     """An endless chunked body: what is read of it is bounded."""
     settings = make_settings(valkey.url, PALAVER_MAX_BODY_BYTES=100_000)

@@ -9,6 +9,7 @@ from typing import Any
 
 import falcon.inspect
 import httpx
+import pytest
 import schemathesis
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
@@ -63,6 +64,7 @@ def try_every_operation(
     return len(operations)
 
 
+@pytest.mark.slow
 async def test_every_operation_answers_as_described(settings: Settings) -> None:
     async with running_stack(settings, ScriptedEngine(lambda _: "ok")) as stack:
         address = str(stack.client.base_url).rstrip("/")

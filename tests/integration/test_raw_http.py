@@ -233,6 +233,7 @@ async def test_of_too_many_requests_at_once_the_first_are_answered(port: int) ->
     assert 1 <= answers.count(b"HTTP/1.1 200 OK") <= Hasty.most_pipelined + 1
 
 
+@pytest.mark.slow
 async def test_an_idle_connection_ends(port: int) -> None:
     async with connected(port) as connection:
         await connection.send(GET)

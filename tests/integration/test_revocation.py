@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from shared.store.connection import connect
 from shared.store.keys import Keys
@@ -77,21 +78,24 @@ async def open_turns(guarded: Guarded) -> int:
         return int(await redis.zcard(Keys(settings.namespace).open_jobs))
 
 
+@pytest.mark.slow
 async def test_a_prompt_that_was_on_its_way_in_is_cancelled_too(
     valkey: Valkey, tmp_path: Path
 ) -> None:
     gate = Gate()
     async with running_guarded(valkey, tmp_path, ScriptedEngine(step=gate)) as guarded:
-        headers, go_on = guarded.headers("a"), asyncio.Event()
+        headers, begun, go_on = guarded.headers("a"), asyncio.Event(), asyncio.Event()
 
         async def body() -> Any:
             yield b'{"prompt": '
+            begun.set()
             await go_on.wait()
             yield b'"late"}'
 
         late = asyncio.create_task(guarded.stack.client.post("/", content=body(), headers=headers))
         # It is let in by its key, and its body comes later.
-        await asyncio.sleep(0.3)
+        await begun.wait()
+        await asyncio.sleep(0.05)
         guarded.keys.revoke("a")
         await asyncio.sleep(1.5)
         go_on.set()
@@ -100,6 +104,7 @@ async def test_a_prompt_that_was_on_its_way_in_is_cancelled_too(
     assert (refused.status_code, refused.json()["code"]) == (409, "job_cancelled")
 
 
+@pytest.mark.slow
 async def test_a_mistyped_entry_cancels_nothing(valkey: Valkey, tmp_path: Path) -> None:
     gate = Gate()
     async with running_guarded(valkey, tmp_path, ScriptedEngine(step=gate)) as guarded:

@@ -350,6 +350,7 @@ class Machine(Model):
                 break
 
 
+@pytest.mark.slow
 def test_anything_in_any_order(valkey: Valkey) -> None:
     class Here(Machine):
         def __init__(self) -> None:

@@ -201,6 +201,7 @@ async def test_what_an_owner_owes_is_no_more_than_a_minute_after_a_step_back(ben
     assert refused.value.wait_s <= 10
 
 
+@pytest.mark.slow
 async def test_a_server_that_hangs_has_not_set_its_clock() -> None:
     with running_valkey() as server:
         settings = make_settings(server.url)

@@ -94,6 +94,7 @@ def run(path: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
+@pytest.mark.slow
 def test_the_command_line(path: Path) -> None:
     made = run(path, "create", "alice", "--requests-per-minute", "60", "--queued", "5")
     secret = made.stdout.strip()
@@ -205,6 +206,7 @@ def test_making_and_revoking_keys_leaves_entries_that_are_none(path: Path) -> No
     assert file.read().refused == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "content", [b"", b"[]", b"{}", b'{"keys": {}}', b'{"keys": 5}', b"\xff\xfe", b'{"keys": [']
 )

@@ -1,0 +1,89 @@
+"""Run the tests: `python -m tests [--fast] [arguments of pytest]`.
+
+Unit and integration tests run in parallel, each with a namespace or a server of its own. All others
+run one after the other, since short leases, the model and the browser need the machine to
+themselves. Without a path in the arguments everything runs; `--fast` leaves out whatever needs the
+model, a browser, processes or patience. The last line sums up what came of all.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from xml.etree import ElementTree
+
+MOST_PROCESSES = 4
+INTERRUPTED = 2
+NOTHING_COLLECTED = 5
+TOGETHER = ("tests/unit", "tests/integration")
+ALONE = ("tests/faults", "tests/e2e", "tests/web")
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Results of a run of pytest."""
+
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(*map(sum, zip(astuple(self), astuple(other), strict=True)))
+
+    def __str__(self) -> str:
+        return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
+
+
+def main() -> int:
+    arguments = sys.argv[1:]
+    is_fast = "--fast" in arguments
+    arguments = [argument for argument in arguments if argument != "--fast"]
+    started, total, worst = time.monotonic(), Counts(), 0
+    for command in commands(arguments, is_fast):
+        code, counts = run([*command, *arguments])
+        total += counts
+        worst = worst or (code if code != NOTHING_COLLECTED else 0)
+        if code == INTERRUPTED:
+            break
+    minutes, seconds = divmod(round(time.monotonic() - started), 60)
+    print(f"all in {minutes}:{seconds:02}")
+    print(total)
+    return worst or (0 if total.passed else NOTHING_COLLECTED)
+
+
+def commands(arguments: Sequence[str], is_fast: bool) -> list[list[str]]:
+    """The arguments of each run of pytest, without those that were given."""
+    if any(Path(argument.split("::")[0]).exists() for argument in arguments):
+        return [["-m", "not slow"] if is_fast else []]
+    processes = min(MOST_PROCESSES, os.cpu_count() or 1)
+    together = ["-n", str(processes), *TOGETHER]
+    return [["-m", "not slow", *together]] if is_fast else [together, [*ALONE]]
+
+
+def run(arguments: Sequence[str]) -> tuple[int, Counts]:
+    """Run pytest; returns its exit status and what it counted."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        command = [sys.executable, "-m", "pytest", "-q", f"--junitxml={report}", *arguments]
+        try:
+            code = subprocess.run(command, check=False).returncode
+        except KeyboardInterrupt:
+            code = INTERRUPTED
+        return code, counts_of(report)
+
+
+def counts_of(report: Path) -> Counts:
+    if not report.exists():
+        return Counts()
+    (suite,) = ElementTree.parse(report).getroot().iter("testsuite")
+    tests, skipped = int(suite.attrib["tests"]), int(suite.attrib["skipped"])
+    failed = int(suite.attrib["failures"]) + int(suite.attrib["errors"])
+    return Counts(passed=tests - failed - skipped, failed=failed, skipped=skipped)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
