@@ -318,7 +318,7 @@ def _adapted(cycle: RequestResponseCycle, app: Any) -> Any:
     connection is not kept if the response begins before the request was received completely.
     """
 
-    async def answer(scope: Any, receive: Any, send: Any) -> None:
+    async def adapted(scope: Any, receive: Any, send: Any) -> None:
         ends_with_connection = False
 
         async def send_adapted(message: Any) -> None:
@@ -335,7 +335,7 @@ def _adapted(cycle: RequestResponseCycle, app: Any) -> Any:
 
         await app(scope, receive, send_adapted)
 
-    return answer
+    return adapted
 
 
 def _has_length(message: Any) -> bool:

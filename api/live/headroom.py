@@ -66,14 +66,14 @@ class Headroom:
         """Check until cancelled."""
         while True:
             try:
-                await self.look()
+                await self.refresh()
             except REDIS_UNAVAILABLE as error:
                 log.debug("headroom: Redis is unavailable (%s)", type(error).__name__)
             except RedisError as error:
                 trouble.met(error)
             await asyncio.sleep(self._every_s)
 
-    async def look(self) -> None:
+    async def refresh(self) -> None:
         """Check once.
 
         Raises:

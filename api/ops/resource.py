@@ -28,7 +28,7 @@ class OpsPage:
             resp.status = problem.status
             for name, value in problem.headers.items():
                 resp.set_header(name, value)
-        self._page.answer(resp)
+        self._page.write(resp)
 
 
 class OpsData:

@@ -23,7 +23,7 @@ class HomeResource:
 
     async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         if wants_html(req):
-            self._page.answer(resp)
+            self._page.write(resp)
         else:
             resp.append_header("Vary", "Accept")
             resp.media = self._description

@@ -49,8 +49,8 @@ class HtmlPage:
         data = (STATIC / name).read_bytes()
         self._data = data.replace(b'data-keys="off"', b'data-keys="on"') if asks_for_key else data
 
-    def answer(self, resp: falcon.asgi.Response) -> None:
-        """Send it."""
+    def write(self, resp: falcon.asgi.Response) -> None:
+        """Answer with the page; another representation exists, hence `Vary`."""
         resp.content_type = falcon.MEDIA_HTML
         resp.data = self._data
         resp.append_header("Vary", "Accept")
@@ -63,7 +63,7 @@ class PageResource:
         self._page = page
 
     async def on_get(self, _req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
-        self._page.answer(resp)
+        self._page.write(resp)
 
 
 class PageHeaders:
