@@ -41,6 +41,7 @@ def _number(value: object) -> object:
 # Bounds come before the validator; otherwise they would be missing in the JSON schema.
 _A_NUMBER = BeforeValidator(_number)
 Probability = Annotated[float, Field(ge=0, le=1), _A_NUMBER]
+PositiveProbability = Annotated[float, Field(gt=0, le=1), _A_NUMBER]
 Penalty = Annotated[float, Field(ge=-2, le=2), _A_NUMBER]
 Temperature = Annotated[float, Field(ge=0, le=2), _A_NUMBER]
 RepeatPenalty = Annotated[float, Field(gt=0, le=2), _A_NUMBER]
@@ -114,6 +115,11 @@ class FullSampling(SharedSampling):
     ] = Field(default=(), description="Texts that end the reply and are not part of it.")
     repeat_penalty: RepeatPenalty | None = _option(
         1.0, "Divides the logits of the last 64 tokens; 1 changes nothing."
+    )
+    typical_p: PositiveProbability | None = _option(
+        1.0,
+        "Draw from the tokens whose surprise is nearest to the expected one and that have this "
+        "probability together (locally typical sampling); 1 is all.",
     )
 
 

@@ -182,6 +182,7 @@ async def test_ignore_eos_fills_the_reply(engine: LlamaEngine) -> None:
         {"top_k": 1},
         {"top_p": 0.0},
         {"min_p": 1.0},
+        {"typical_p": 0.2},
     ],
 )
 async def test_every_sampling_option_generates(

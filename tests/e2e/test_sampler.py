@@ -28,6 +28,7 @@ OPTIONS: Final = st.builds(
     top_k=st.sampled_from([0, 1, 40, 2**31 - 1]),
     top_p=st.sampled_from([0.0, SUBNORMAL, TINY, 0.5, 1.0]),
     min_p=st.sampled_from([0.0, SUBNORMAL, TINY, 0.05, 1.0]),
+    typical_p=st.sampled_from([SUBNORMAL, TINY, 0.5, 1.0]),
     repeat_penalty=st.sampled_from([SUBNORMAL, TINY, 1.0, 2.0]),
     presence_penalty=st.sampled_from([-2.0, 0.0, TINY, 2.0]),
     frequency_penalty=st.sampled_from([-2.0, 0.0, TINY, 2.0]),

@@ -32,6 +32,7 @@ EVERY: dict[str, Any] = {
     "presence_penalty": 0.25,
     "frequency_penalty": -0.25,
     "ignore_eos": True,
+    "typical_p": 0.7,
 }
 
 

@@ -23,15 +23,18 @@ class Rule:
         mass: share that the likeliest tokens have together (top_p); 1 or more is all.
         depth: how far below the largest logit others may be (the logarithm of min_p).
         temperature: above 0.
+        typical: share that the most typical tokens have together (typical_p); 1 is all. Rows with
+            less are not drawn from here.
     """
 
     count: int
     mass: float
     depth: float
     temperature: float
+    typical: float = 1.0
 
     def as_row(self) -> tuple[float, float, float, float]:
-        """The rule as a row of a table."""
+        """The rule as a row of the table for `draw`."""
         return self.count, self.mass, self.depth, self.temperature
 
 

@@ -30,6 +30,9 @@ _LARGEST: Final = 1e30
 """Logits beyond this overflow when they are divided by `_LEAST` twice."""
 _RANDOM_SEED: Final = 0xFFFFFFFF
 """llama.cpp takes this value to mean "choose one"."""
+_NO_SHARE: Final = 1e-30
+"""Share of the likeliest token's probability below which a token is left out before llama.cpp
+computes an entropy: one of probability 0 would make it NaN."""
 _NOT_QUICK: Final = (1.0, 1.0, 0.0, 1.0)
 """The rule for rows that are drawn from in another way: only their largest logit is needed."""
 
@@ -206,6 +209,7 @@ def _chain(rule: Rule) -> Any:
     # top_k first, so the others sort a few candidates instead of the whole vocabulary.
     samplers = [
         llama_cpp.llama_sampler_init_top_k(rule.count),
+        *_typical(rule.typical),
         llama_cpp.llama_sampler_init_top_p(rule.mass, 1),
         llama_cpp.llama_sampler_init_min_p(math.exp(rule.depth), 1),
         llama_cpp.llama_sampler_init_temp(rule.temperature),
@@ -216,7 +220,18 @@ def _chain(rule: Rule) -> Any:
     return chain
 
 
+def _typical(share: float) -> list[Any]:
+    if share >= 1:
+        return []
+    return [
+        llama_cpp.llama_sampler_init_min_p(_NO_SHARE, 1),
+        llama_cpp.llama_sampler_init_typical(share, 1),
+    ]
+
+
 def _is_quick(rule: Rule) -> bool:
+    if rule.typical < 1:
+        return False
     if rule.count > 0:
         return rule.count <= MOST
     return rule.mass >= 1 and rule.depth > -math.inf
@@ -230,6 +245,7 @@ def _rule(options: SamplingOptions) -> Rule:
         mass=options.top_p,
         depth=math.log(options.min_p) if options.min_p > 0 else -math.inf,
         temperature=options.temperature,
+        typical=options.typical_p,
     )
 
 

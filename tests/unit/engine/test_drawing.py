@@ -47,6 +47,7 @@ class Chain:
             self.add(llama_cpp.llama_sampler_init_greedy())
             return
         self.add(llama_cpp.llama_sampler_init_top_k(options.top_k))
+        self.add(llama_cpp.llama_sampler_init_typical(options.typical_p, 1))
         self.add(llama_cpp.llama_sampler_init_top_p(options.top_p, 1))
         self.add(llama_cpp.llama_sampler_init_min_p(options.min_p, 1))
         self.add(llama_cpp.llama_sampler_init_temp(options.temperature))
@@ -96,6 +97,8 @@ OPTIONS: Final = (
     SamplingOptions(top_k=2**31 - 1),
     SamplingOptions(top_k=0, top_p=0.9, min_p=0),
     SamplingOptions(top_k=0, top_p=1, min_p=0),
+    SamplingOptions(typical_p=0.3),
+    SamplingOptions(typical_p=0.7, top_k=0, top_p=1, min_p=0),
     SamplingOptions(repeat_penalty=1.3, frequency_penalty=0.4, presence_penalty=-0.3),
     SamplingOptions(repeat_penalty=1.3, temperature=0),
     SamplingOptions(logit_bias=((5, 9.5), (7, 9.0), (8, -100.0)), presence_penalty=0.5),
@@ -140,6 +143,24 @@ def test_the_distribution_is_that_of_the_librarys_chain(options: SamplingOptions
     # Five standard deviations of the statistic, whose mean is the degrees of freedom.
     assert freedom >= 4
     assert statistic < freedom + 5 * math.sqrt(2 * freedom)
+
+
+@pytest.mark.parametrize("ignore_eos", [False, True])
+@pytest.mark.parametrize("top_k", [0, 12])
+def test_typical_p_leaves_out_a_token_that_is_too_likely(top_k: int, ignore_eos: bool) -> None:
+    """Also beside tokens of probability 0, such as an end that is ignored."""
+    row = np.full((1, 12), math.log(0.6 / 11), np.float32)
+    row[0, 7] = math.log(0.4)
+    options = SamplingOptions(top_k=top_k, top_p=1, min_p=0, ignore_eos=ignore_eos, seed=1)
+
+    def drawn(typical_p: float) -> set[int]:
+        sampler = sampler_of(12, replace(options, typical_p=typical_p))
+        tokens = {draw(row, [sampler])[0] for _ in range(100)}
+        sampler.close()
+        return tokens
+
+    assert 7 in drawn(1.0)
+    assert 7 not in drawn(0.5)
 
 
 def chi_square(first: npt.NDArray[np.intp], second: npt.NDArray[np.intp]) -> tuple[float, int]:
