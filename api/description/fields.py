@@ -1,25 +1,21 @@
 """What the fields of requests and answers mean, by the name of their type.
 
-Types that are not listed are described by their docstrings.
+Types that are not listed are described by their docstrings, and sampling options in
+`shared/wire/sampling.py`.
 """
 
 from typing import Final
 
-_SAMPLING: Final = {
-    "max_tokens": "Longest reply in tokens. More than the context window has room for is cut.",
-    "temperature": "Randomness of the reply; 0 always picks the most likely token.",
-    "top_p": "Sample from the most likely tokens that together have this probability.",
-    "min_p": "Leave out tokens less likely than this share of the most likely one.",
-    "top_k": "Sample from this many of the most likely tokens; 0 means all.",
-    "seed": "Makes sampling repeatable.",
-    "stop": "End the reply before any of these strings.",
-    "repeat_penalty": "Above 1 makes tokens that have just been used less likely.",
-    "presence_penalty": "Above 0 makes tokens that have been used less likely.",
-    "frequency_penalty": "Above 0 makes tokens less likely each time that they are used.",
-    "ignore_eos": "Do not let the model end the reply: it ends at `max_tokens` or `stop`.",
-}
+from shared.wire.sampling import FullSampling
+
 _UNSUPPORTED: Final = "Not supported: accepted only if it asks for nothing, as null does."
 _ACCEPTED_ONLY: Final = "Accepted for compatibility; it has no effect."
+
+
+def _of_option(name: str) -> str:
+    """The words of a sampling option, for a field that stands in for it."""
+    return FullSampling.model_fields[name].description or ""
+
 
 TYPES: Final = {
     "ChatRequest": "One prompt, for a new conversation or for the one that `id` names. Unknown "
@@ -69,7 +65,6 @@ FIELDS: Final[dict[str, dict[str, str]]] = {
         "ones once this turn completes.",
         "replace_from": "Needs `id`: this turn replaces the messages from this number on, once it "
         "completes. For editing and retrying.",
-        **_SAMPLING,
     },
     "ReplyObject": {
         "id": "The conversation; send it with the next prompt.",
@@ -130,8 +125,8 @@ FIELDS: Final[dict[str, dict[str, str]]] = {
         "stream": "Send the reply in chunks.",
         "max_completion_tokens": "The same as `max_tokens`; send one of them.",
         "response_format": "The form of the reply. A schema is followed exactly or refused.",
+        "seed": _of_option("seed"),
         "logit_bias": "Added to the logits of tokens, by token id.",
-        **_SAMPLING,
         "stream_options": "Only with `stream`.",
         "user": _ACCEPTED_ONLY,
         "store": _ACCEPTED_ONLY,
@@ -164,7 +159,7 @@ FIELDS: Final[dict[str, dict[str, str]]] = {
         "truncation": "`auto` drops the oldest turns of a conversation that does not fit the "
         "context window; `disabled`, the default, is an error instead.",
         "metadata": "Up to 16 labels, returned with the response.",
-        "max_output_tokens": _SAMPLING["max_tokens"],
+        "max_output_tokens": _of_option("max_tokens"),
         "stream_options": "Only with `stream`.",
         "text": "The form of the reply. A schema is followed exactly or refused.",
         "reasoning": _UNSUPPORTED,
@@ -184,12 +179,6 @@ FIELDS: Final[dict[str, dict[str, str]]] = {
             ),
             _ACCEPTED_ONLY,
         ),
-        **{
-            name: text
-            for name, text in _SAMPLING.items()
-            if name
-            in ("temperature", "top_p", "presence_penalty", "frequency_penalty", "ignore_eos")
-        },
     },
     "NewConversation": {
         "items": "Its first messages.",

@@ -84,7 +84,7 @@ class SharedSampling(BaseModel):
         0.0, "Subtracted from a token's logit for each time it is among the last 64."
     )
     ignore_eos: StrictBool = Field(
-        default=False, description="Generate up to `max_tokens`, past the model's end."
+        default=False, description="Generate up to `max_tokens` or `stop`, past the model's end."
     )
 
 
@@ -96,7 +96,8 @@ class FullSampling(SharedSampling):
     """
 
     max_tokens: Annotated[StrictInt, Field(ge=1), AN_INTEGER] | None = _option(
-        None, "Tokens of the reply at most; the server has a default."
+        None,
+        "Tokens of the reply at most; the server has a default. What is above the window is cut.",
     )
     min_p: Probability | None = _option(
         0.05, "Leave out tokens less likely than this share of the likeliest token's probability."
@@ -114,7 +115,7 @@ class FullSampling(SharedSampling):
         WithJsonSchema(_STOP_SCHEMA),
     ] = Field(default=(), description="Texts that end the reply and are not part of it.")
     repeat_penalty: RepeatPenalty | None = _option(
-        1.0, "Divides the logits of the last 64 tokens; 1 changes nothing."
+        1.0, "Above 1 makes the last 64 tokens less likely, below 1 likelier."
     )
     typical_p: PositiveProbability | None = _option(
         1.0,
