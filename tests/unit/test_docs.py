@@ -7,6 +7,7 @@ from pathlib import Path
 from api.description.problems import PROBLEMS
 from api.routes import ROUTES
 from shared.store.keys import lua_table
+from shared.wire.sampling import FullSampling
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted(
@@ -99,6 +100,12 @@ def test_every_route_is_described() -> None:
     documented = [re.sub(r"\{\w+\}", "{}", route.path) for route in ROUTES if route.operations]
     assert len(documented) > 20
     assert [path for path in documented if not re.search(re.escape(path) + r"[`?#\]]", text)] == []
+
+
+def test_every_sampling_option_is_described() -> None:
+    for page in ("docs/api.md", "docs/openai.md"):
+        text = text_of(page)
+        assert [name for name in FullSampling.model_fields if f"`{name}`" not in text] == []
 
 
 def test_every_error_code_is_described() -> None:
