@@ -66,7 +66,7 @@ def gpu_build(kind: str, architectures: str | None, runtime_folder: Path | None 
     Args:
         kind: a key of `KINDS`.
         architectures: for CUDA, as CMake names them; None for those of this machine's GPUs.
-        runtime_folder: where the libraries of `runtime` are going to lie.
+        runtime_folder: where the libraries of `runtime` will be installed.
     """
     if kind == "cuda":
         return cuda_build(architectures or cuda_architectures(), runtime_folder)
@@ -74,7 +74,7 @@ def gpu_build(kind: str, architectures: str | None, runtime_folder: Path | None 
 
 
 def cuda_build(architectures: str, runtime_folder: Path | None) -> Build:
-    """For CUDA, with the compiler that is there or the one from PyPI."""
+    """For CUDA, with the installed compiler or the one from PyPI."""
     installed = installed_toolkit()
     root = installed or packaged_toolkit()
     compiler = root / "bin" / "nvcc"
@@ -101,9 +101,9 @@ def cuda_build(architectures: str, runtime_folder: Path | None) -> Build:
 
 def installed_toolkit() -> Path | None:
     """The folder of a CUDA toolkit with everything that a build needs."""
-    for found in (os.environ.get("CUDACXX"), shutil.which("nvcc"), "/usr/local/cuda/bin/nvcc"):
-        if found and Path(found).exists():
-            root = Path(found).resolve().parent.parent
+    for nvcc in (os.environ.get("CUDACXX"), shutil.which("nvcc"), "/usr/local/cuda/bin/nvcc"):
+        if nvcc and Path(nvcc).exists():
+            root = Path(nvcc).resolve().parent.parent
             if (root / "include" / "cublas_v2.h").exists():
                 return root
             say(f"{root} has no cuBLAS; it is not used")
@@ -112,15 +112,15 @@ def installed_toolkit() -> Path | None:
 
 def packaged_toolkit() -> Path:
     """NVIDIA's toolkit from PyPI, in a folder that may be deleted after the build."""
-    [found] = [*TOOLKIT.glob("lib/python*/site-packages/nvidia/cu13")] or [None]
-    if found is None or not (found / "lib64").exists():
+    [root] = [*TOOLKIT.glob("lib/python*/site-packages/nvidia/cu13")] or [None]
+    if root is None or not (root / "lib64").exists():
         say(f"no CUDA compiler here: installing NVIDIA's from PyPI into {TOOLKIT} (838 MB)")
         run([sys.executable, "-m", "venv", "--clear", str(TOOLKIT)])
         pip = [str(TOOLKIT / "bin" / "python"), "-m", "pip", "--disable-pip-version-check"]
         run([*pip, "install", "-q", "--no-deps", *WHEELS])
-        [found] = TOOLKIT.glob("lib/python*/site-packages/nvidia/cu13")
-        add_links(found)
-    return found
+        [root] = TOOLKIT.glob("lib/python*/site-packages/nvidia/cu13")
+        add_links(root)
+    return root
 
 
 def add_links(root: Path) -> None:
@@ -136,15 +136,15 @@ def add_links(root: Path) -> None:
 def cuda_architectures() -> str:
     """The compute capabilities of this machine's GPUs, as CMake names them.
 
-    Exits if there are none: for which others to build is not ours to guess.
+    Exits if there are none.
     """
     query = ["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"]
     try:
-        told = subprocess.run(query, capture_output=True, text=True, check=True).stdout
+        shown = subprocess.run(query, capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):
-        told = ""
-    found = {line.strip().replace(".", "") for line in told.splitlines()}
-    usable = sorted(one for one in found if one.isdigit() and int(one) >= LEAST_CAPABILITY)
+        shown = ""
+    numbers = {line.strip().replace(".", "") for line in shown.splitlines()}
+    usable = sorted(n for n in numbers if n.isdigit() and int(n) >= LEAST_CAPABILITY)
     if not usable:
         sys.exit(
             "palaver: nvidia-smi shows no GPU here; to build for another machine's, set "
@@ -154,9 +154,9 @@ def cuda_architectures() -> str:
 
 
 def compiler_version(compiler: Path) -> str:
-    told = subprocess.run([str(compiler), "--version"], capture_output=True, text=True, check=True)
-    found = re.search(r"release (\S+),", told.stdout)
-    return found[1] if found else "unknown"
+    shown = subprocess.run([str(compiler), "--version"], capture_output=True, text=True, check=True)
+    release = re.search(r"release (\S+),", shown.stdout)
+    return release[1] if release else "unknown"
 
 
 def say(text: str) -> None:

@@ -31,11 +31,11 @@ CPU = "cpu"
 BUILT = ".llama.json"
 """In the virtual environment: what llama-cpp-python was compiled for."""
 UNFINISHED = ""
-"""In place of a requirement: this build was wanted, and has not been finished."""
+"""In place of a requirement: this build was begun and has not been finished."""
 STEP = re.compile(r"\[(\d+)/(\d+)\]")
 WORTH_SAYING = re.compile(r"error|Successfully installed|Downloading|Building wheel", re.IGNORECASE)
 FIRST_GUESS_S = 30.0
-"""Before that, the time left is anybody's guess."""
+"""The time left is not shown before that."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,10 +43,10 @@ class Wanted:
     """A build of llama-cpp-python.
 
     Args:
-        requirement: with its version.
+        requirement: `name==version`, or `UNFINISHED`.
         kind: `cpu`, or a kind of GPU.
         architectures: of CUDA, as CMake names them.
-        cmake_args: anybody's own.
+        cmake_args: from the environment variable `CMAKE_ARGS`.
     """
 
     requirement: str
@@ -56,7 +56,7 @@ class Wanted:
 
 
 def main() -> None:
-    if sys.version_info < (3, 11):  # noqa: UP036 - that is what is to be found out
+    if sys.version_info < (3, 11):  # noqa: UP036 - may run on any Python
         sys.exit(f"palaver: Python 3.11 or newer is needed; this is {sys.version.split()[0]}")
     if not any(map(which, ("c++", "g++", "clang++"))):
         sys.exit("palaver: a C++ compiler is needed to build llama-cpp-python (g++ or clang++)")
@@ -109,9 +109,9 @@ def entries(development: bool = False) -> list[str]:
 
 
 def wanted_build(before: Wanted | None) -> Wanted:
-    """What the environment asks for; what is there already, if it asks for nothing.
+    """The build that the environment variables name, by default the one that is installed.
 
-    Exits if it asks for a kind that there is not.
+    Exits if the kind is unknown.
     """
     requirement = pinned(COMPILED)
     kind, cmake_args = os.environ.get("GPU", "").lower(), os.environ.get("CMAKE_ARGS", "").strip()
@@ -146,12 +146,12 @@ def built(venv: Path, pip: list[str]) -> Wanted | None:
     """The build that is installed, if there is one."""
     name, _ = pinned(COMPILED).split("==")
     shown = subprocess.run([*pip, "show", name], capture_output=True, text=True, check=False)
-    found = re.search(r"^Version: (\S+)$", shown.stdout, re.MULTILINE)
-    requirement = f"{name}=={found[1]}" if found is not None else UNFINISHED
+    version = re.search(r"^Version: (\S+)$", shown.stdout, re.MULTILINE)
+    requirement = f"{name}=={version[1]}" if version is not None else UNFINISHED
     try:
         record = Wanted(**json.loads((venv / BUILT).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
-        if found is None:
+        if version is None:
             return None
         # Compiled before there were records, or by hand: it is taken for what it is.
         return Wanted(requirement=requirement, kind=gpu_libraries(venv) or CPU)
@@ -160,9 +160,9 @@ def built(venv: Path, pip: list[str]) -> Wanted | None:
 
 
 def loads(venv: Path, python: Path) -> bool:
-    """Whether the library can be loaded: what a build needs may be gone since.
+    """Whether the library can be loaded; what a build needs may have been removed.
 
-    The bindings around it also need packages that may not be installed yet.
+    The bindings are not tried: they need packages that may not be installed yet.
     """
     libraries = venv.glob("lib/python*/site-packages/llama_cpp/lib/libllama.*")
     code = "import ctypes, sys; ctypes.CDLL(sys.argv[1])"
@@ -178,13 +178,13 @@ def gpu_libraries(venv: Path) -> str | None:
 
 
 def compile_llama(venv: Path, pip: list[str], wanted: Wanted) -> None:
-    """Compile and install it, and remember what for."""
-    # Interrupted, it is still known what was wanted.
+    """Compile and install it, and record what it was compiled for."""
+    # The next start then knows that this build was interrupted.
     write_record(venv, replace(wanted, requirement=UNFINISHED))
     requirements = str(write_requirements(venv, [entry_of(COMPILED)]))
     command = [*pip, "install", "-v", "--no-deps", "--force-reinstall", "--require-hashes"]
     command += ["-r", requirements]
-    anew = [*command, "--no-cache-dir", "--no-binary", COMPILED]
+    uncached = [*command, "--no-cache-dir", "--no-binary", COMPILED]
     if wanted.kind == CPU and not wanted.cmake_args:
         say(
             f"installing {wanted.requirement}: it is compiled for this machine, "
@@ -192,15 +192,15 @@ def compile_llama(venv: Path, pip: list[str], wanted: Wanted) -> None:
         )
         compile_with_progress(command, os.environ)
         if gpu_libraries(venv) is not None:
-            say("pip had a build for a GPU in its cache: compiling anew")
-            compile_with_progress(anew, os.environ)
+            say("pip had a build for a GPU in its cache: compiling again")
+            compile_with_progress(uncached, os.environ)
     else:
         major, minor = sys.version_info[:2]
         site = venv / "lib" / f"python{major}.{minor}" / "site-packages"
         build = build_of(wanted, site / "nvidia" / "cu13" / "lib")
         say(f"compiling {wanted.requirement} for {build.title}")
         arguments = f"{shlex.join(build.cmake_args)} {wanted.cmake_args}"
-        compile_with_progress(anew, os.environ | {"CMAKE_ARGS": arguments})
+        compile_with_progress(uncached, os.environ | {"CMAKE_ARGS": arguments})
         if build.runtime:
             say(f"installing {' and '.join(build.runtime)}, which it needs to run")
             run([*pip, "install", "-q", "--no-deps", *build.runtime])
@@ -218,17 +218,17 @@ def build_of(wanted: Wanted, runtime_folder: Path) -> Build:
 
 
 def describe(python: Path) -> str:
-    """What was built, and what it finds on this machine, in one line."""
+    """What was built and which devices it can use, in one line."""
     command = [str(python), "-m", "worker.engine.devices"]
-    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    if told.returncode != 0:
-        reason = (told.stderr.strip().splitlines() or ["it does not start"])[-1]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if shown.returncode != 0:
+        reason = (shown.stderr.strip().splitlines() or ["it does not start"])[-1]
         sys.exit(f"palaver: llama.cpp was built, but cannot be loaded: {reason}")
-    return told.stdout.strip()
+    return shown.stdout.strip()
 
 
 def compile_with_progress(command: list[str], environ: Mapping[str, str]) -> None:
-    """Run pip, show how far the compiler is, and its last lines if it fails."""
+    """Run pip and show the progress of the compiler; if it fails, its last lines."""
     started = time.monotonic()
     process = subprocess.Popen(
         command,
@@ -271,7 +271,7 @@ def progress(lines: Iterator[str], last: list[str]) -> Iterator[str]:
 
 
 def time_left(passed_s: float, done: int, total: int) -> str:
-    """How long it takes if it goes on as until now."""
+    """The time left at the average pace until now; empty while that is unknown."""
     if passed_s < FIRST_GUESS_S or not 0 < done < total:
         return ""
     minutes = passed_s * (total - done) / done / 60
