@@ -40,8 +40,8 @@ _FLASH_ATTENTION_ON: Final = "Flash Attention enabled"
 """What llama.cpp logs if it made the choice."""
 _NO_SLOT: Final = 1
 _INVALID_BATCH: Final = -1
-_MOST_DRAWING: Final = 8
-"""Threads that draw tokens; more would not make the memory faster."""
+_MOST_DRAWING: Final = 4
+"""Threads that read logits; more than that wait for each other (docs/benchmarks/gpu.md)."""
 _WARM_UP: Final = 32
 """Tokens; few, for slow machines."""
 
