@@ -184,6 +184,8 @@ def test_candidates_are_the_largest_whatever_the_threads_and_the_neighbours(size
     rows[7] = -np.inf
     rows[7, 123] = 1.0
     rows[8, 17] = np.nan
+    rows[10, :] = 0.0
+    rows[10, -1:] = 1.0
     counts = np.array([1, 40, 500] * 7)
     finder = CandidateFinder(3)
     found = finder.find(rows, Wanted(counts, np.zeros(21, np.float32)))
