@@ -24,6 +24,11 @@ class Tick:
     decode_s: float
     draw_s: float
 
+    @property
+    def rest_s(self) -> float:
+        """All else: what is next, text, bookkeeping."""
+        return self.seconds - self.decode_s - self.draw_s
+
 
 class EngineRun:
     """A batcher with some replies, ticked by hand."""

@@ -14,7 +14,6 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,8 +37,9 @@ from worker.engine.interface import SamplingOptions
 from worker.engine.model import LlamaModel
 
 REPEATS: Final = 5
-SAMPLED: Final = ("defaults", "greedy", "penalties")
-DRAWING_THREADS: Final = (1, 2, 4, 8, 16)
+NOT_IN_ENGINE: Final = ("schema",)
+"""Kinds that only the step `host_cost` measures."""
+DRAWING_THREADS: Final = (1, 2, 4, 8)
 TICKS_OF_A_PROMPT: Final = 4
 SLACK: Final = 24
 """Tokens of a window beyond what is asked for."""
@@ -110,7 +110,7 @@ def engine(step: Step) -> None:
         window = step.profile.context + reply_tokens(step.profile, count)
         with closing(step.model(count, window)) as loaded:
             loaded.warm_up()
-            for kind in SAMPLED:
+            for kind in [one for one in step.profile.kinds if one not in NOT_IN_ENGINE]:
                 step.row(**decoding(step, loaded, kind))
 
 
@@ -152,38 +152,27 @@ def times_of(ticks: Sequence[Tick]) -> dict[str, Any]:
     """Milliseconds of a tick: all of it, and what it consists of."""
     return {
         "step_ms": triple([tick.seconds * 1000 for tick in ticks]),
-        "device_ms": triple([tick.decode_s * 1000 for tick in ticks]),
-        "host_ms": triple([(tick.seconds - tick.decode_s) * 1000 for tick in ticks]),
+        "evaluation_ms": triple([tick.decode_s * 1000 for tick in ticks]),
         "drawing_ms": triple([tick.draw_s * 1000 for tick in ticks]),
+        "rest_ms": triple([tick.rest_s * 1000 for tick in ticks]),
     }
 
 
 def drawing(step: Step) -> None:
-    """How many threads should look at the logits, and whether the CPU's own are in their way.
-
-    With all layers on a GPU the CPU still evaluates a little, and its threads stay awake for a
-    while afterwards.
-    """
+    """How many threads should look at the logits."""
     profile = step.profile
     slots, cores = max(2, profile.sequences[-2]), len(os.sched_getaffinity(0))
     counts = [count for count in DRAWING_THREADS if count <= cores]
     window = profile.context + reply_tokens(profile, slots) + len(counts) * profile.decodes
-    for evaluating in sorted({cores, max(1, cores // 4), 1}, reverse=True):
-        options = replace(step.options(slots, window), gpu_threads=evaluating)
-        with closing(LlamaModel(options)) as loaded:
-            loaded.warm_up()
-            run, _ = begun(step, loaded, "defaults", rounds=len(counts))
-            for count in counts:
-                loaded.finder.close()
-                loaded.finder = CandidateFinder(count)
-                ticks = run.ticks(profile.decodes)
-                step.row(
-                    sequences=slots,
-                    threads_of_the_evaluation=evaluating,
-                    threads_that_draw=count,
-                    **times_of(ticks),
-                )
-            run.end()
+    with closing(step.model(slots, window)) as loaded:
+        loaded.warm_up()
+        run, _ = begun(step, loaded, "defaults", rounds=len(counts))
+        for count in counts:
+            loaded.finder.close()
+            loaded.finder = CandidateFinder(count)
+            ticks = run.ticks(profile.decodes)
+            step.row(sequences=slots, threads_that_draw=count, **times_of(ticks))
+        run.end()
 
 
 def intrusion(step: Step) -> None:
@@ -260,6 +249,7 @@ def host_cost(step: Step) -> None:
             Path(folder),
             profile.host_vocabularies,
             profile.sequences,
+            profile.kinds,
             steps=profile.decodes // 2,
             more=step.plan.options,
         )
