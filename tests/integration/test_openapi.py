@@ -72,6 +72,7 @@ async def test_every_operation_answers_as_described(settings: Settings) -> None:
         assert await asyncio.to_thread(try_every_operation, address) == 32
 
 
+@pytest.mark.slow
 async def test_every_operation_asks_for_a_key_as_described(
     settings: Settings, tmp_path: Path
 ) -> None:

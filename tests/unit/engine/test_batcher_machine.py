@@ -3,6 +3,7 @@
 import random
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -164,4 +165,4 @@ BatcherMachine.TestCase.settings = settings(
     derandomize=True,
     phases=[Phase.explicit, Phase.generate, Phase.shrink],
 )
-TestBatcher = BatcherMachine.TestCase
+TestBatcher = pytest.mark.slow(BatcherMachine.TestCase)

@@ -120,6 +120,7 @@ def test_the_same_tokens_as_the_librarys_chain_draws(size: int) -> None:
         sampler.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -213,6 +214,7 @@ def test_all_that_reach_a_bound() -> None:
         assert sorted(found.token_ids[number, : found.sizes[number]]) == expected.tolist()
 
 
+@pytest.mark.slow
 def test_a_seeded_reply_does_not_depend_on_its_company_or_the_threads() -> None:
     size, steps = 20_000, 8
     rows = [rows_of(100 + step, len(OPTIONS), size) for step in range(steps)]
