@@ -86,7 +86,7 @@ function drawInside(operation) {
 function drawAccess(security) {
   if (!security) return [];
   const text = security.length > 0
-    ? "Needs an API key: the commands take it from `$PALAVER_KEY`."
+    ? "Needs an API key: the commands take it from `$PALAVER_API_KEY`."
     : "Open: needs no API key.";
   return prose(text);
 }
