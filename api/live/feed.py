@@ -160,9 +160,7 @@ class EventFeed:
         while True:
             try:
                 await self._distribute()
-            except REDIS_UNAVAILABLE as error:
-                trouble.met(error, _NAME)
-            except RedisError as error:
+            except (*REDIS_UNAVAILABLE, RedisError) as error:
                 trouble.met(error, _NAME)
             except Exception:
                 log.exception("event feed")
