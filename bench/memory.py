@@ -134,7 +134,6 @@ def completion(claim: Claim, reply: str, tokens: int, window: int) -> Completion
         result=encoded,
         reply=reply_object(job, claim.conversation_id, claim.request, encoded),
         context=claim.request.context,
-        piece=None,
     )
 
 

@@ -22,6 +22,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.environment import DEFAULT_PORT, NOT_SETTINGS
 from shared.errors import ConfigError
+from shared.wire.turn_request import Thinking
 
 _REDIS_SCHEMES = ("redis", "rediss", "unix", "sentinel", "sentinels")
 _PREFIX = "PALAVER_"
@@ -162,6 +163,21 @@ class Settings(BaseSettings):
         512,
         "Longest reply, unless the request sets `max_tokens`: up to eight times this, and at most "
         "the window.",
+        unit="tokens",
+        ge=1,
+        le=1_000_000,
+    )
+    reasoning: Thinking = _env(
+        "PALAVER_REASONING",
+        "auto",
+        "How much a reasoning model thinks, unless the request says: `auto` is the model's own "
+        "way, `off`, `low`, `medium` and `high` work as far as its chat template can be told.",
+    )
+    reasoning_tokens: int = _env(
+        "PALAVER_REASONING_TOKENS",
+        2048,
+        "Longest thought, and at most half of what is left of the window; then the model has to "
+        "answer. It does not count as reply, unless the request sets `max_tokens`.",
         unit="tokens",
         ge=1,
         le=1_000_000,

@@ -5,25 +5,42 @@ function of the prompt's text, so that tests assert exact prompts.
 """
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Final
 
 from worker.engine.interface import (
+    DrawnLogprob,
     End,
     EngineError,
     FinishReason,
     GenerationRequest,
     ModelInfo,
+    Part,
+    PartKind,
     Piece,
-    PromptMessage,
+    Segment,
+    TokenLogprob,
 )
 from worker.engine.stats import EngineStats
 
 _FIRST_CONTROL: Final = 0x110000
-_CONTROLS: Final = ("system", "user", "assistant", "end")
+_CONTROLS: Final = ("system", "user", "assistant", "end", "tool")
+_CONTROL: Final = re.compile(f"<({'|'.join(_CONTROLS)})>")
 
-Script = Callable[[str], str]
-"""From the prompt's text to the reply."""
+TEMPLATE: Final = (
+    "{% if tools %}<system>[tools{% for tool in tools %} {{ tool.function.name }}{% endfor %}]<end>"
+    "{% endif %}{% for message in messages %}<{{ message.role }}>"
+    "{% if message.reasoning_content %}[thought {{ message.reasoning_content }}]{% endif %}"
+    "{{ message.content }}{% for call in message.tool_calls or [] %}"
+    "[call {{ call.function.name }} {{ call.function.arguments }}]{% endfor %}<end>{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+"""Shows everything that a message can have."""
+
+Script = Callable[[str], str | list[Part]]
+"""From the prompt's text to the reply: text, or all its parts."""
+_Unit = tuple[Part, tuple[int, ...]]
 
 
 def control(name: str) -> int:
@@ -62,7 +79,7 @@ class ScriptedEngine:
         fingerprint: str = "scripted",
         window: int = 1 << 20,
     ) -> None:
-        self.model = ModelInfo("scripted", fingerprint)
+        self.model = ModelInfo("scripted", fingerprint, TEMPLATE)
         self.slots = slots
         self.window = window
         self.steps = 0
@@ -89,17 +106,23 @@ class ScriptedEngine:
     def tokenize(self, text: str) -> list[int]:
         return [ord(character) for character in text]
 
-    def detokenize(self, token_ids: Sequence[int]) -> str:
+    def detokenize(self, token_ids: Sequence[int], *, controls: bool = True) -> str:
         return "".join(
-            f"<{_CONTROLS[i - _FIRST_CONTROL]}>" if i >= _FIRST_CONTROL else chr(i)
+            chr(i) if i < _FIRST_CONTROL else f"<{_CONTROLS[i - _FIRST_CONTROL]}>" * controls
             for i in token_ids
         )
 
-    def render(self, messages: Sequence[PromptMessage]) -> list[int]:
-        prompt: list[int] = []
-        for message in messages:
-            prompt += (control(message.role), *message.token_ids, control("end"))
-        return [*prompt, control("assistant")]
+    def encode(self, segments: Sequence[Segment]) -> list[int]:
+        token_ids: list[int] = []
+        for segment in segments:
+            if segment.token_ids is not None:
+                token_ids += segment.token_ids
+            elif segment.is_scaffold:
+                for place, text in enumerate(_CONTROL.split(segment.text)):
+                    token_ids += [control(text)] if place % 2 else self.tokenize(text)
+            else:
+                token_ids += self.tokenize(segment.text)
+        return token_ids
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Piece, None]:
         prompt = self.detokenize(request.prompt)
@@ -108,11 +131,9 @@ class ScriptedEngine:
         self.running += 1
         request.meter.evaluated = len(request.prompt)
         try:
-            reply = self.tokenize(self._script(prompt))
-            reason: FinishReason = "length" if len(reply) > request.max_tokens else "stop"
-            reply = reply[: request.max_tokens]
-            position = len(request.generated)
-            size = self._piece_length or max(1, len(reply))
+            units, reason = self._units(self._script(prompt), request.max_tokens)
+            position, left = len(request.generated), _behind(units, len(request.generated))
+            size = self._piece_length or max(1, len(left))
             while True:
                 waiting = self._step(position) if self._step is not None else None
                 if waiting is not None:
@@ -120,15 +141,30 @@ class ScriptedEngine:
                 await self._until_allowed(request, position)
                 self.steps += 1
                 self.advanced.append(request.session)
-                ids = tuple(reply[position : position + size])
-                position += len(ids)
-                end = End(reason, 0, 0.1, 0.1) if position >= len(reply) else None
-                yield Piece(self.detokenize(ids), ids, end)
+                piece, left = left[:size], left[size:]
+                position += sum(len(ids) for _, ids in piece)
+                end = None if left else End(reason, 0, 0.1, 0.1, _count(units, "reasoning"))
+                yield _piece(piece, end, request.sampling.top_logprobs)
                 if end is not None:
                     return
         finally:
             self.running -= 1
             self._end_solitude(request)
+
+    def _units(self, reply: str | list[Part], max_tokens: int) -> tuple[list[_Unit], FinishReason]:
+        """What cannot be cut: a character each, and whole calls."""
+        parts = [Part("text", reply)] if isinstance(reply, str) else reply
+        units: list[_Unit] = []
+        for part in parts:
+            texts = [part.text] if part.kind == "call" else list(part.text)
+            units += [(Part(part.kind, text), tuple(self.tokenize(text))) for text in texts]
+        num_tokens, kept = 0, list[_Unit]()
+        for part, ids in units:
+            num_tokens += len(ids)
+            if num_tokens > max_tokens:
+                return kept, "length"
+            kept.append((part, ids))
+        return kept, "stop"
 
     async def _until_allowed(self, request: GenerationRequest, position: int) -> None:
         """While somebody must be alone, the others' pieces wait."""
@@ -153,6 +189,36 @@ class ScriptedEngine:
 
     async def close(self) -> None:
         """Nothing to free."""
+
+
+def _behind(units: list[_Unit], num_ids: int) -> list[_Unit]:
+    """The units behind so many token ids."""
+    left = list(units)
+    while left and num_ids > 0:
+        num_ids -= len(left.pop(0)[1])
+    return left
+
+
+def _count(units: list[_Unit], kind: PartKind) -> int:
+    return sum(len(ids) for part, ids in units if part.kind == kind)
+
+
+def _piece(units: list[_Unit], end: End | None, top_logprobs: int | None) -> Piece:
+    parts: list[Part] = []
+    for part, _ in units:
+        if parts and parts[-1].kind == part.kind != "call":
+            part = Part(part.kind, parts.pop().text + part.text)
+        parts.append(part)
+    ids = tuple(token for _, ids in units for token in ids)
+    return Piece(tuple(parts), ids, end, _logprobs(ids, top_logprobs))
+
+
+def _logprobs(ids: tuple[int, ...], top: int | None) -> tuple[DrawnLogprob, ...]:
+    """Every token is drawn with the same probability, and has the same alternatives."""
+    if top is None:
+        return ()
+    others = tuple(TokenLogprob(bytes([97 + place]), -1.0 - place) for place in range(top))
+    return tuple(DrawnLogprob(TokenLogprob(chr(token).encode(), -0.5), others) for token in ids)
 
 
 def failing(_prompt: str) -> str:

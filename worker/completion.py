@@ -7,9 +7,9 @@ import orjson
 
 from shared.wire.claim import Claim
 from shared.wire.completion import Completion
-from shared.wire.messages import StoredMessage
-from shared.wire.publication import PieceRecord
+from shared.wire.messages import ChatMessage, StoredMessage
 from shared.wire.reply import (
+    CompletionTokensDetails,
     PromptTokensDetails,
     Timings,
     TurnResult,
@@ -20,9 +20,11 @@ from shared.wire.reply import (
 from shared.wire.timestamps import rfc3339
 from worker.engine.interface import Engine
 from worker.generation import GeneratedReply
+from worker.prompt.message import PromptMessage
 from worker.prompt.next_window import NextWindow, next_window
 from worker.prompt.prompt import Prompt
 from worker.prompt.window import Budget
+from worker.prompt.writer import PromptWriter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,69 +37,86 @@ class FinishedReply:
 
 
 def finish_reply(
-    engine: Engine, claim: Claim, prompt: Prompt, generated: GeneratedReply, budget: Budget
+    writer: PromptWriter, claim: Claim, prompt: Prompt, generated: GeneratedReply, budget: Budget
 ) -> FinishedReply:
     """Put together everything that a commit writes."""
-    reply = generated.reply
-    token_ids = _ids_to_keep(engine, reply)
+    token_ids = _ids_to_keep(writer.engine, generated)
+    message = ChatMessage(
+        role="assistant",
+        content=generated.text,
+        reasoning=generated.reasoning,
+        tool_calls=generated.tool_calls,
+    )
     window = None
     if claim.request.truncate and not claim.request.messages:
-        content = token_ids or tuple(engine.tokenize(reply.text))
-        window = next_window(engine, prompt, content, budget)
+        reply = PromptMessage(message=message, token_ids=token_ids)
+        window = next_window(writer, prompt, reply, budget)
     now_ms = time.time_ns() // 1_000_000
-    result = _result(claim, prompt, generated, budget.window, now_ms)
-    encoded = orjson.dumps(result)
+    result = _result(writer.engine.model.name, claim, prompt, generated, budget.window, now_ms)
+    encoded = result.encode()
     completion = Completion(
-        user=_user_message(claim, prompt),
+        user=_user_message(writer, claim, prompt),
         assistant=StoredMessage(
             number=prompt.number + 1,
             role="assistant",
-            content=reply.text,
+            content=message.content,
             timestamp_ms=now_ms,
-            tokens=len(reply.token_ids),
+            tokens=len(generated.token_ids),
             job_id=claim.job_id,
             token_ids=token_ids,
-            fingerprint=engine.model.fingerprint,
+            fingerprint=writer.fingerprint,
+            reasoning=message.reasoning,
+            tool_calls=message.tool_calls,
+            finish_reason=result.finish_reason,
+            model_name=writer.engine.model.name,
         ),
         offset=prompt.offset if window is None else window.offset,
         tokens=result.numberOfTokens,
         window=orjson.dumps(result.window),
         result=encoded,
         reply=reply_object(claim.job_id, claim.conversation_id, claim.request, encoded),
-        piece=generated.unpublished,
+        pieces=generated.unpublished,
         earlier=prompt.brought_along,
         context=prompt.context,
     )
     return FinishedReply(completion=completion, result=result, next_window=window)
 
 
-def _user_message(claim: Claim, prompt: Prompt) -> StoredMessage:
+def _user_message(writer: PromptWriter, claim: Claim, prompt: Prompt) -> StoredMessage:
     return StoredMessage(
         number=prompt.number,
         role="user",
         content=claim.request.prompt,
         timestamp_ms=claim.created_ms,
-        tokens=len(prompt.user.token_ids),
+        tokens=len(writer.tokenize(claim.request.prompt)),
         job_id=claim.job_id,
     )
 
 
 def _result(
-    claim: Claim, prompt: Prompt, generated: GeneratedReply, window: int, now_ms: int
+    model_name: str,
+    claim: Claim,
+    prompt: Prompt,
+    generated: GeneratedReply,
+    window: int,
+    now_ms: int,
 ) -> TurnResult:
     end = generated.end
-    prompt_tokens, reply_tokens = len(prompt.token_ids), len(generated.reply.token_ids)
+    prompt_tokens, reply_tokens = len(prompt.token_ids), len(generated.token_ids)
     total = prompt_tokens + reply_tokens
     return TurnResult(
-        reply=generated.reply.text,
+        reply=generated.text,
         timestamp=rfc3339(now_ms),
         numberOfTokens=total,
-        finish_reason=end.reason,
+        finish_reason="tool_calls" if generated.tool_calls else end.reason,
         usage=Usage(
             prompt_tokens=prompt_tokens,
             completion_tokens=reply_tokens,
             total_tokens=total,
             prompt_tokens_details=PromptTokensDetails(cached_tokens=end.cached_tokens),
+            completion_tokens_details=CompletionTokensDetails(reasoning_tokens=end.reasoning_tokens)
+            if end.reasoning_tokens
+            else None,
         ),
         window=_window_receipt(claim, prompt, window, total),
         timings=Timings(
@@ -105,6 +124,9 @@ def _result(
             prompt_ms=round(end.prompt_ms, 1),
             generation_ms=round(end.generation_ms, 1),
         ),
+        model=model_name,
+        reasoning=generated.reasoning or None,
+        tool_calls=generated.tool_calls or None,
     )
 
 
@@ -121,9 +143,9 @@ def _window_receipt(claim: Claim, prompt: Prompt, window: int, used: int) -> Win
     return receipt
 
 
-def _ids_to_keep(engine: Engine, reply: PieceRecord) -> tuple[int, ...] | None:
-    """The reply's ids, if tokenizing its text gives others and they decode to exactly that text."""
-    again = tuple(engine.tokenize(reply.text))
-    if again == reply.token_ids or engine.detokenize(reply.token_ids) != reply.text:
+def _ids_to_keep(engine: Engine, reply: GeneratedReply) -> tuple[int, ...] | None:
+    """The text's ids, if tokenizing it gives others and they decode to exactly that text."""
+    written = reply.token_ids
+    if tuple(engine.tokenize(reply.text)) == written or engine.detokenize(written) != reply.text:
         return None
-    return reply.token_ids
+    return written

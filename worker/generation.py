@@ -1,15 +1,16 @@
 """One start of a turn in the engine: what earlier starts published, then piece by piece."""
 
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from shared.store.claims import Claims
 from shared.wire.claim import Claim
-from shared.wire.publication import PieceRecord
+from shared.wire.parts import PartKind, ToolCall
+from shared.wire.publication import PieceRecord, PublishedReply, merged
 from shared.wire.turn_request import TurnRequest
 from worker.engine.interface import End, Engine, EngineError, GenerationRequest, SamplingOptions
-from worker.outbox import Outbox
+from worker.outbox import Outbox, records_of
 from worker.prompt.prompt import Prompt
 from worker.prompt.window import Budget
 from worker.publisher import Publisher
@@ -20,11 +21,38 @@ from worker.running_turn import CancelReason, RunningTurn
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GeneratedReply:
-    """A whole reply, the end of it that was not published, and how it ended."""
+    """A whole reply, the end of it that was not published, and how it ended.
 
-    reply: PieceRecord
-    unpublished: PieceRecord | None
+    Args:
+        pieces: neighbours of one kind are one.
+    """
+
+    pieces: tuple[PieceRecord, ...]
+    unpublished: tuple[PieceRecord, ...]
     end: End
+
+    @property
+    def token_ids(self) -> tuple[int, ...]:
+        """All that the model wrote, markup included."""
+        return tuple(token for piece in self.pieces for token in piece.token_ids)
+
+    @property
+    def text(self) -> str:
+        """The reply without thoughts and calls."""
+        return self._joined("text")
+
+    @property
+    def reasoning(self) -> str:
+        """What the model thought."""
+        return self._joined("reasoning")
+
+    @property
+    def tool_calls(self) -> tuple[ToolCall, ...]:
+        """The calls, in order."""
+        return tuple(ToolCall.decode(piece.text) for piece in self.pieces if piece.kind == "call")
+
+    def _joined(self, kind: PartKind) -> str:
+        return "".join(piece.text for piece in self.pieces if piece.kind == kind)
 
 
 class Generator:
@@ -70,23 +98,23 @@ class Generator:
         self,
         turn: RunningTurn,
         request: GenerationRequest,
-        published: PieceRecord,
+        published: PublishedReply,
         outbox: Outbox,
         solo_run: SoloRun | None,
     ) -> GeneratedReply:
-        texts, token_ids, end = [published.text], list(published.token_ids), None
+        records, num_generated, end = list(published.pieces), len(published.token_ids), None
         turn.is_generating = True
         try:
             async with aclosing(self._engine.generate(request)) as pieces:
                 async for piece in pieces:
-                    texts.append(piece.text)
-                    token_ids += piece.token_ids
-                    turn.num_generated = len(token_ids)
+                    records += records_of(piece)
+                    num_generated += len(piece.token_ids)
+                    turn.num_generated = num_generated
                     end = piece.end
-                    if piece.text or piece.token_ids:
+                    if piece.parts or piece.token_ids:
                         outbox.add(piece)
                     if solo_run is not None:
-                        await solo_run.advance(len(token_ids) - len(published.token_ids))
+                        await solo_run.advance(num_generated - len(published.token_ids))
             turn.is_generating = False
             unpublished = await outbox.close()
         finally:
@@ -94,18 +122,23 @@ class Generator:
             outbox.cancel()
         if end is None:
             raise EngineError("the reply has no end")
-        reply = PieceRecord(text="".join(texts), token_ids=tuple(token_ids))
-        return GeneratedReply(reply=reply, unpublished=unpublished, end=end)
+        return GeneratedReply(pieces=merged(records), unpublished=unpublished, end=end)
 
-    async def _published(self, claim: Claim) -> tuple[PieceRecord, int]:
+    async def _published(self, claim: Claim) -> tuple[PublishedReply, int]:
         """What earlier starts published, in this model's ids, and how many ids are in the log."""
         if claim.starts == 1:
-            return PieceRecord(text="", token_ids=()), 0
+            return PublishedReply(pieces=(), models=frozenset()), 0
         published = await retry("published", lambda: self._claims.published(claim))
-        piece, num_logged = published.piece, len(published.piece.token_ids)
+        num_logged = len(published.token_ids)
         if not published.models <= {self._engine.model.fingerprint}:
-            piece = PieceRecord(text=piece.text, token_ids=tuple(self._engine.tokenize(piece.text)))
-        return piece, num_logged
+            published = self._in_own_ids(published)
+        return published, num_logged
+
+    def _in_own_ids(self, published: PublishedReply) -> PublishedReply:
+        """What another model published; this one goes on behind its text."""
+        text = "".join(piece.text for piece in published.pieces if piece.kind == "text")
+        own = PieceRecord(text=text, token_ids=tuple(self._engine.tokenize(text)))
+        return replace(published, pieces=(own,))
 
 
 def sampling_options(request: TurnRequest) -> SamplingOptions:

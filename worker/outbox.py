@@ -1,12 +1,12 @@
 """The pieces of one reply on their way from the engine to Redis."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from shared.wire.claim import Claim
-from shared.wire.publication import PieceRecord, Publication
+from shared.wire.publication import PieceRecord, Publication, merged
 from shared.wire.write_outcome import WriteOutcome
-from worker.engine.interface import Meter, Piece
+from worker.engine.interface import Meter, Part, Piece
 
 
 class Outbox:
@@ -48,7 +48,7 @@ class Outbox:
         self._wake(not self._has_begun)
         self._has_begun = True
 
-    async def close(self) -> PieceRecord | None:
+    async def close(self) -> tuple[PieceRecord, ...]:
         """Stop once everything under way has arrived; returns what was not sent.
 
         Raises:
@@ -66,22 +66,22 @@ class Outbox:
 
     def next_publication(self) -> Publication | None:
         """What to send now; it is under way until `arrived` or `failed` is called."""
-        record = None if self.is_closed else self._take()
-        if record is None:
-            return None
+        if self.is_closed or not any(piece.parts for piece in self._waiting):
+            return None  # ids alone can wait for what they mean
+        records = self._take()
         self._idle.clear()
         return Publication(
             job_id=self._claim.job_id,
             fence=self._claim.fence,
             at=self._position,
-            piece=record,
+            pieces=records,
             evaluated=self._meter.evaluated,
             prompt_tokens=self._prompt_tokens,
         )
 
     def arrived(self, publication: Publication, outcome: WriteOutcome) -> None:
         """Redis has answered a publication."""
-        self._position += len(publication.piece.token_ids)
+        self._position += publication.num_ids
         self._idle.set()
         if outcome is WriteOutcome.FENCED and not self.is_closed:
             self.is_closed = True
@@ -92,11 +92,19 @@ class Outbox:
         self._error, self.is_closed = error, True
         self._idle.set()
 
-    def _take(self) -> PieceRecord | None:
-        if not self._waiting:
-            return None
+    def _take(self) -> tuple[PieceRecord, ...]:
         pieces, self._waiting = self._waiting, []
-        text = "".join(piece.text for piece in pieces)
-        return PieceRecord(
-            text=text, token_ids=tuple(i for piece in pieces for i in piece.token_ids)
+        return merged([record for piece in pieces for record in records_of(piece)])
+
+
+def records_of(piece: Piece) -> list[PieceRecord]:
+    """A piece as it is published: a record for each part, the ids with the first."""
+    kinds: Sequence[Part] = piece.parts or (Part("text", ""),)
+    return [
+        PieceRecord(
+            kind=part.kind,
+            text=part.text,
+            token_ids=() if number else piece.token_ids,
         )
+        for number, part in enumerate(kinds)
+    ]

@@ -7,10 +7,11 @@ from shared.errors import DeadlineExceeded, TurnFailed, UnusableOptions
 from shared.process.logs import add_context
 from shared.wire.claim import Claim, History
 from worker.completion import FinishedReply, finish_reply
-from worker.engine.interface import Engine, EngineError, UnusableRequest
+from worker.engine.interface import EngineError, UnusableRequest
 from worker.generation import Generator
 from worker.prompt.build import prepare_prompt
 from worker.prompt.window import WindowPolicy
+from worker.prompt.writer import PromptWriter
 from worker.quarantine import Quarantine, SoloRun
 from worker.running_turn import CancelReason, RunningTurn
 from worker.turn_closer import TurnCloser
@@ -29,14 +30,14 @@ class Replier:
 
     def __init__(
         self,
-        engine: Engine,
+        writer: PromptWriter,
         generator: Generator,
         quarantine: Quarantine,
         closer: TurnCloser,
         metrics: TurnMetrics,
         policy: WindowPolicy,
     ) -> None:
-        self._engine = engine
+        self._writer = writer
         self._generator = generator
         self._quarantine = quarantine
         self._closer = closer
@@ -69,7 +70,7 @@ class Replier:
                     reply = await self._generate(turn, solo_run)
             await self._closer.commit(turn, reply)
             if reply.next_window is not None:
-                self._engine.warm(turn.claim.conversation_id, reply.next_window.token_ids)
+                self._writer.engine.warm(turn.claim.conversation_id, reply.next_window.token_ids)
         except Exception as error:
             await self._closer.fail(turn, _turn_failure(error, turn.claim))
 
@@ -82,9 +83,9 @@ class Replier:
         claim = turn.claim
         history = _readable_history(claim)
         budget = self._policy.budget(claim.request.sampling.max_tokens)
-        prompt = await prepare_prompt(self._engine, claim, history, budget)
+        prompt = await prepare_prompt(self._writer, claim, history, budget)
         generated = await self._generator.generate(turn, prompt, budget, solo_run)
-        return finish_reply(self._engine, claim, prompt, generated, budget)
+        return finish_reply(self._writer, claim, prompt, generated, budget)
 
 
 def _readable_history(claim: Claim) -> History:

@@ -13,6 +13,7 @@ from typing import Final
 from redis.asyncio import Redis
 
 from shared.config import Settings
+from shared.errors import ConfigError
 from shared.process.tasks import Background, end
 from shared.store.boot import refusals_end_the_start, until_alike, until_usable
 from shared.store.claims import Claims
@@ -20,12 +21,13 @@ from shared.store.connection import REDIS_UNAVAILABLE, connect
 from shared.store.keys import Keys
 from shared.store.workers import Workers
 from worker.claimer import Claimer
-from worker.engine.interface import Engine
+from worker.engine.interface import Engine, ModelInfo
 from worker.fence_watch import FenceWatch
 from worker.generation import Generator
 from worker.heartbeat import Heartbeat
 from worker.permits import PermitReader
 from worker.prompt.window import WindowPolicy
+from worker.prompt.writer import PromptWriter
 from worker.publisher import Publisher
 from worker.quarantine import Quarantine
 from worker.recovery import Recovery
@@ -35,6 +37,8 @@ from worker.report import Reporter
 from worker.retry import retry
 from worker.running_turn import RunningTurns
 from worker.stream_worker import StreamWorker
+from worker.template.chat_template import ChatTemplate
+from worker.template.environment import TemplateError
 from worker.turn_closer import TurnCloser
 from worker.turn_metrics import TurnMetrics
 
@@ -96,7 +100,8 @@ def _build(settings: Settings, redis: Redis, keys: Keys, engine: Engine) -> _Par
     generator = Generator(engine, publisher, claims)
     quarantine = Quarantine(claims, running)
     closer = TurnCloser(claims, metrics)
-    replier = Replier(engine, generator, quarantine, closer, metrics, policy)
+    writer = PromptWriter(engine, _template(engine.model))
+    replier = Replier(writer, generator, quarantine, closer, metrics, policy)
 
     permits = PermitReader(redis, keys, worker_id)
     claimer = Claimer(claims, quarantine, worker_id, engine.model.fingerprint)
@@ -122,6 +127,16 @@ def _build(settings: Settings, redis: Redis, keys: Keys, engine: Engine) -> _Par
         claimer=claimer,
         running=running,
     )
+
+
+def _template(model: ModelInfo) -> ChatTemplate:
+    try:
+        return ChatTemplate(model.chat_template, bos=model.bos, eos=model.eos)
+    except TemplateError as error:
+        raise ConfigError(
+            f"the chat template of {model.name} cannot be used ({error}); "
+            "PALAVER_CHAT_TEMPLATE names another"
+        ) from None
 
 
 def _new_worker_id() -> str:

@@ -21,9 +21,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from api.http.incoming import parse
-from shared.wire.messages import Role
+from shared.wire.messages import ChatMessage, Role
 from shared.wire.sampling import AN_INTEGER, FullSampling, Sampling, SharedSampling
-from shared.wire.turn_request import ChatMessage
 
 MOST_MESSAGES: Final = 10_000
 MAX_SCHEMA_DEPTH: Final = 64

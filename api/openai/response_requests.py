@@ -33,9 +33,8 @@ from api.openai.requests import (
     TokenCount,
     text_of,
 )
-from shared.wire.messages import Role, StoredMessage
+from shared.wire.messages import ChatMessage, Role, StoredMessage
 from shared.wire.sampling import SharedSampling
-from shared.wire.turn_request import ChatMessage
 
 MOST_ITEMS: Final = 1000
 MOST_ADDED: Final = 20

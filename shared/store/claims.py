@@ -21,7 +21,8 @@ from shared.store.scripts import Scripts, milliseconds
 from shared.store.server_clock import ServerClock
 from shared.wire.claim import Claim
 from shared.wire.completion import Completion
-from shared.wire.publication import PieceRecord, Publication, PublishedReply
+from shared.wire.parts import PART_OF_EVENT
+from shared.wire.publication import PieceRecord, Publication, PublishedReply, arguments_of
 from shared.wire.write_outcome import WriteOutcome
 
 _SCRIPTS: Final = (
@@ -161,37 +162,33 @@ class Claims:
                 "job": publication.job_id,
                 "fence": publication.fence,
                 "at": publication.at,
-                "count": len(publication.piece.token_ids),
+                "count": publication.num_ids,
                 "evaluated": publication.evaluated,
                 "prompt": publication.prompt_tokens,
-                **publication.piece.arguments(),
             }
             fields |= {f"{name}{i}": value for name, value in arguments.items()}
+            fields |= arguments_of(publication.pieces, str(i))
         return [WriteOutcome(answer) for answer in await self._call("publish", **fields)]
 
     async def publish(self, claim: Claim, at: int, piece: PieceRecord) -> WriteOutcome:
         """Publish one piece; `at` is the number of token ids published before it, by all starts."""
         (outcome,) = await self.publish_all(
-            [Publication(job_id=claim.job_id, fence=claim.fence, at=at, piece=piece)]
+            [Publication(job_id=claim.job_id, fence=claim.fence, at=at, pieces=(piece,))]
         )
         return outcome
 
     async def published(self, claim: Claim) -> PublishedReply:
         """Everything that earlier starts of this turn have published."""
-        texts: list[str] = []
-        token_ids: list[int] = []
+        pieces: list[PieceRecord] = []
         models: set[str] = set()
         model = ""
         for _, fields in await self._redis.xrange(self._keys.events(claim.job_id)):
             model = fields.get("m", model)
-            if fields["e"] == "token":
-                texts.append(orjson.loads(fields["d"])["text"])
-                token_ids += (int(i) for i in fields["i"].split(",") if i)
+            if (kind := PART_OF_EVENT.get(fields["e"])) is not None:
+                token_ids = tuple(int(i) for i in fields["i"].split(",") if i)
+                pieces.append(PieceRecord.from_event(kind, fields["d"], token_ids))
                 models.add(model)
-        return PublishedReply(
-            piece=PieceRecord(text="".join(texts), token_ids=tuple(token_ids)),
-            models=frozenset(models),
-        )
+        return PublishedReply(pieces=tuple(pieces), models=frozenset(models))
 
     async def shield(
         self, claims: Sequence[Claim], *, on: bool, cleared: Claim | None = None
@@ -209,7 +206,6 @@ class Claims:
 
     async def commit(self, claim: Claim, completion: Completion) -> WriteOutcome:
         """End the turn with its reply."""
-        piece = completion.piece.arguments() if completion.piece is not None else {}
         earlier = {
             f"earlier{i}": message.encode() for i, message in enumerate(completion.earlier, start=1)
         }
@@ -230,7 +226,7 @@ class Claims:
             window=completion.window,
             result=completion.result,
             reply=completion.reply,
-            **piece,
+            **arguments_of(completion.pieces),
             **self._ttls,
         )
         return WriteOutcome(answer)

@@ -11,6 +11,7 @@ from redis.exceptions import NoScriptError
 
 from shared.store.keys import Keys, lua_table
 from shared.wire.job_status import ENDED
+from shared.wire.parts import PART_OF_EVENT
 
 FOLDER: Traversable = resources.files("shared.store").joinpath("lua")
 """Where the scripts are read from."""
@@ -58,8 +59,12 @@ class Scripts:
 
 def prelude() -> str:
     """The beginning of every script: constants, the key names, and `lib.lua`."""
-    ended = ", ".join(f"{status} = true" for status in sorted(ENDED))
-    return f"local ended = {{{ended}}}\n" + lua_table() + _source("lib")
+    sets = {"ended": ENDED, "parts": PART_OF_EVENT}
+    constants = "".join(
+        f"local {name} = {{{', '.join(f'{member} = true' for member in sorted(members))}}}\n"
+        for name, members in sets.items()
+    )
+    return constants + lua_table() + _source("lib")
 
 
 def _source(name: str) -> str:

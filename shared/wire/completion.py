@@ -16,7 +16,7 @@ class Completion:
         window: the `WindowReceipt`, as JSON.
         result: the `TurnResult`, as JSON, which the job keeps.
         reply: the reply object, as JSON, which is published.
-        piece: the end of the reply, if it was not published yet.
+        pieces: the end of the reply, if it was not published yet.
         earlier: messages that the request brought along; they precede the user's.
         context: the conversation's new instructions; None leaves them as they are.
     """
@@ -28,7 +28,7 @@ class Completion:
     window: bytes
     result: bytes
     reply: bytes
-    piece: PieceRecord | None
+    pieces: tuple[PieceRecord, ...] = ()
     earlier: tuple[StoredMessage, ...] = ()
     context: str | None = None
 

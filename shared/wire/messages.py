@@ -1,4 +1,4 @@
-"""Messages as conversations store them."""
+"""Messages as requests bring them and as conversations store them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,9 +6,66 @@ from typing import Any, Final, Literal
 
 import orjson
 
-Role = Literal["system", "user", "assistant"]
+from shared.wire.parts import ToolCall
 
-_ROLES: Final[dict[str, Role]] = {"s": "system", "u": "user", "a": "assistant"}
+Role = Literal["system", "user", "assistant", "tool"]
+
+_ROLES: Final[dict[str, Role]] = {"s": "system", "u": "user", "a": "assistant", "t": "tool"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatMessage:
+    """A message without its place in a conversation.
+
+    Args:
+        content: text; of a tool's message the tool's result.
+        reasoning: what an assistant thought before it wrote.
+        tool_calls: tools that an assistant called, after `content`.
+        call_id: of the call that a tool's message answers.
+        name: of the tool that a tool's message comes from, where it is known.
+    """
+
+    role: Role
+    content: str
+    reasoning: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    call_id: str = ""
+    name: str = ""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether there is nothing but text, as versions before data format 2 know it."""
+        return self.role != "tool" and not (self.reasoning or self.tool_calls)
+
+    def encode(self) -> Any:
+        """As JSON; a plain message is a pair, and others are what old versions cannot read."""
+        if self.is_plain:
+            return self.role, self.content
+        fields: dict[str, Any] = {"role": self.role, "content": self.content}
+        if self.reasoning:
+            fields["reasoning"] = self.reasoning
+        if self.tool_calls:
+            fields["tool_calls"] = [call.to_json() for call in self.tool_calls]
+        if self.call_id:
+            fields["call_id"] = self.call_id
+        if self.name:
+            fields["name"] = self.name
+        return fields
+
+    @classmethod
+    def decode(cls, stored: Any) -> "ChatMessage":
+        """Read what `encode` returned; fields of newer versions are ignored."""
+        if not isinstance(stored, dict):
+            role, content = stored
+            return cls(role=role, content=content)
+        return cls(
+            role=stored["role"],
+            content=stored["content"],
+            reasoning=stored.get("reasoning", ""),
+            tool_calls=tuple(map(ToolCall.from_json, stored.get("tool_calls", ()))),
+            call_id=stored.get("call_id", ""),
+            name=stored.get("name", ""),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,11 +76,16 @@ class StoredMessage:
     are the conversation's context.
 
     Args:
-        tokens: number of tokens of `content`.
+        tokens: number of tokens of a prompt's content, or of all that the model wrote.
         job_id: empty for a reply that was read without the prompt before it.
-        token_ids: set only if tokenizing `content` again would give other ids.
-        fingerprint: of the model that `token_ids` belong to.
+        token_ids: of `content`; set only if tokenizing it again would give other ids.
+        written_ids: all that the model wrote, markup included; set only where a later prompt may
+            show the message as it was written.
+        fingerprint: of the model that `token_ids` and `written_ids` belong to.
         place: index among the messages that a client brought along.
+        reasoning, tool_calls, call_id, name: as in `ChatMessage`.
+        finish_reason: why a reply ended; empty if it is unknown.
+        model_name: of the model that wrote a reply; empty if it is unknown.
     """
 
     number: int
@@ -33,8 +95,27 @@ class StoredMessage:
     tokens: int
     job_id: str
     token_ids: tuple[int, ...] | None = None
+    written_ids: tuple[int, ...] | None = None
     fingerprint: str = ""
     place: int | None = None
+    reasoning: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    call_id: str = ""
+    name: str = ""
+    finish_reason: str = ""
+    model_name: str = ""
+
+    @property
+    def message(self) -> ChatMessage:
+        """The message without its place in the conversation."""
+        return ChatMessage(
+            role=self.role,
+            content=self.content,
+            reasoning=self.reasoning,
+            tool_calls=self.tool_calls,
+            call_id=self.call_id,
+            name=self.name,
+        )
 
     def encode(self) -> bytes:
         """Compact JSON with short names, as there are millions of these.
@@ -52,7 +133,19 @@ class StoredMessage:
         if self.place is not None:
             fields["b"] = self.place
         if self.token_ids is not None:
-            fields["i"], fields["f"] = self.token_ids, self.fingerprint
+            fields["i"] = self.token_ids
+        if self.written_ids is not None:
+            fields["w"] = self.written_ids
+        optional = {
+            "f": self.fingerprint if fields.keys() & {"i", "w"} else "",
+            "h": self.reasoning,
+            "o": [(call.id, call.name, call.arguments) for call in self.tool_calls],
+            "l": self.call_id,
+            "q": self.name,
+            "e": self.finish_reason,
+            "m": self.model_name,
+        }
+        fields |= {name: value for name, value in optional.items() if value}
         return orjson.dumps(fields)
 
 
@@ -74,8 +167,18 @@ def decode_messages(texts: Iterable[str | bytes], number: int) -> tuple[StoredMe
                 tokens=fields["k"],
                 job_id=job_id,
                 token_ids=tuple(fields["i"]) if "i" in fields else None,
+                written_ids=tuple(fields["w"]) if "w" in fields else None,
                 fingerprint=fields.get("f", ""),
                 place=fields.get("b"),
+                reasoning=fields.get("h", ""),
+                tool_calls=tuple(
+                    ToolCall(id=call_id, name=name, arguments=arguments)
+                    for call_id, name, arguments in fields.get("o", ())
+                ),
+                call_id=fields.get("l", ""),
+                name=fields.get("q", ""),
+                finish_reason=fields.get("e", ""),
+                model_name=fields.get("m", ""),
             )
         )
     return tuple(messages)

@@ -1,32 +1,101 @@
 """Pieces of replies, as workers publish them."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
+from shared.wire.parts import EVENT_OF_PART, PartKind
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PieceRecord:
-    """A piece of a reply with the ids of its tokens."""
+    """A piece of a reply with the ids of its tokens.
+
+    Args:
+        text: of a call, its JSON (`ToolCall.encode`).
+        token_ids: all tokens since the piece before, those of markup included.
+        logprobs: of the tokens, as the JSON text of a list; empty if nobody wants them.
+    """
 
     text: str
     token_ids: tuple[int, ...]
+    kind: PartKind = "text"
+    logprobs: str = ""
 
-    def arguments(self) -> dict[str, Any]:
-        """As the scripts `publish` and `commit` take it."""
-        return {
-            "piece": orjson.dumps({"text": self.text}),
-            "ids": ",".join(map(str, self.token_ids)),
+    def event_data(self) -> bytes:
+        """The data of the event that publishes it."""
+        if self.kind == "call":
+            return self.text.encode()
+        data: dict[str, Any] = {"text": self.text}
+        if self.logprobs:
+            data["logprobs"] = orjson.Fragment(self.logprobs)
+        return orjson.dumps(data)
+
+    @classmethod
+    def from_event(cls, kind: PartKind, data: str, token_ids: tuple[int, ...]) -> "PieceRecord":
+        """Read a logged event."""
+        if kind == "call":
+            return cls(kind=kind, text=data, token_ids=token_ids)
+        fields = orjson.loads(data)
+        logprobs = orjson.dumps(fields["logprobs"]).decode() if "logprobs" in fields else ""
+        return cls(kind=kind, text=fields["text"], token_ids=token_ids, logprobs=logprobs)
+
+
+def arguments_of(pieces: Sequence[PieceRecord], suffix: str = "") -> dict[str, Any]:
+    """Pieces as the scripts `publish` and `commit` take them; `suffix` ends all names."""
+    arguments: dict[str, Any] = {f"pieces{suffix}": len(pieces)}
+    for number, piece in enumerate(pieces, start=1):
+        arguments |= {
+            f"event{suffix}.{number}": EVENT_OF_PART[piece.kind],
+            f"piece{suffix}.{number}": piece.event_data(),
+            f"ids{suffix}.{number}": ",".join(map(str, piece.token_ids)),
         }
+    return arguments
+
+
+def merged(pieces: Iterable[PieceRecord]) -> tuple[PieceRecord, ...]:
+    """Neighbours of one kind as one piece; calls stay apart.
+
+    Ids without a text, such as those of markup, belong to what comes next, at the end to what came
+    before.
+    """
+    groups: list[list[PieceRecord]] = []
+    for piece in pieces:
+        last = groups[-1] if groups else None
+        if last is not None and _belong_together(last, piece):
+            last.append(piece)
+        else:
+            groups.append([piece])
+    return tuple(map(_joined, groups))
+
+
+def _belong_together(group: Sequence[PieceRecord], piece: PieceRecord) -> bool:
+    kinds = {one.kind for one in group if one.text}
+    if not piece.text or not kinds:
+        return True
+    return kinds == {piece.kind} and piece.kind != "call"
+
+
+def _joined(pieces: Sequence[PieceRecord]) -> PieceRecord:
+    lists = [orjson.loads(piece.logprobs) for piece in pieces if piece.logprobs]
+    return PieceRecord(
+        kind=next((piece.kind for piece in pieces if piece.text), pieces[0].kind),
+        text="".join(piece.text for piece in pieces),
+        token_ids=tuple(token for piece in pieces for token in piece.token_ids),
+        logprobs=orjson.dumps([entry for each in lists for entry in each]).decode()
+        if lists
+        else "",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publication:
-    """A piece to be published under a turn's fence.
+    """Pieces to be published under a turn's fence.
 
     Args:
-        at: number of the reply's token ids that were published before it.
+        at: number of the reply's token ids that were published before them.
         evaluated: tokens of the prompt that were in no cache.
         prompt_tokens: tokens of the prompt.
     """
@@ -34,9 +103,14 @@ class Publication:
     job_id: str
     fence: str
     at: int
-    piece: PieceRecord
+    pieces: tuple[PieceRecord, ...]
     evaluated: int = 0
     prompt_tokens: int = 0
+
+    @property
+    def num_ids(self) -> int:
+        """Token ids of all pieces."""
+        return sum(len(piece.token_ids) for piece in self.pieces)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,5 +121,10 @@ class PublishedReply:
     unless all are the same.
     """
 
-    piece: PieceRecord
+    pieces: tuple[PieceRecord, ...]
     models: frozenset[str]
+
+    @property
+    def token_ids(self) -> tuple[int, ...]:
+        """The ids of all pieces."""
+        return tuple(token for piece in self.pieces for token in piece.token_ids)

@@ -6,9 +6,11 @@ from typing import Any, Literal, NotRequired
 import orjson
 from typing_extensions import TypedDict
 
+from shared.wire.parts import ToolCall
 from shared.wire.turn_request import TurnRequest
 
-FinishReason = Literal["stop", "length"]
+FinishReason = Literal["stop", "length", "tool_calls"]
+"""`tool_calls`: the reply ends with calls, whose results the client is to send."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,13 +21,21 @@ class PromptTokensDetails:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CompletionTokensDetails:
+    """`reasoning_tokens` of the reply were thoughts."""
+
+    reasoning_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Tokens of one turn."""
+    """Tokens of one turn; `completion_tokens_details` only of a model that thinks."""
 
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
     prompt_tokens_details: PromptTokensDetails
+    completion_tokens_details: CompletionTokensDetails | None = None
 
 
 class WindowReceipt(TypedDict):
@@ -55,7 +65,14 @@ class Timings:
 class TurnResult:
     """A worker's part of the reply object; the rest is from the request.
 
-    `numberOfTokens` is `usage.total_tokens` under its older name.
+    `numberOfTokens` is `usage.total_tokens` under its older name. `reply` is text alone: thoughts
+    and calls have their own members, which are missing where there are none.
+
+    Args:
+        model: name of the model; None in results of older versions.
+        logprobs: of the reply's tokens, as OpenAI shows them, if they were asked for.
+        embeddings: of the texts that were to be embedded.
+        stop_string: the one that ended the reply.
     """
 
     reply: str
@@ -65,6 +82,24 @@ class TurnResult:
     usage: Usage
     window: WindowReceipt
     timings: Timings
+    model: str | None = None
+    reasoning: str | None = None
+    tool_calls: tuple[ToolCall, ...] | None = None
+    logprobs: tuple[dict[str, Any], ...] | None = None
+    embeddings: tuple[tuple[float, ...], ...] | None = None
+    stop_string: str | None = None
+
+    def encode(self) -> bytes:
+        """As a job keeps it."""
+        return orjson.dumps(_without_none(orjson.loads(orjson.dumps(self))))
+
+
+class ToolCallObject(TypedDict):
+    """A call of one of the client's tools; `arguments` is JSON text."""
+
+    id: str
+    name: str
+    arguments: str
 
 
 class ReplyObject(TypedDict):
@@ -81,6 +116,12 @@ class ReplyObject(TypedDict):
     usage: Usage
     window: WindowReceipt
     timings: Timings
+    model: NotRequired[str]
+    reasoning: NotRequired[str]
+    tool_calls: NotRequired[list[ToolCallObject]]
+    logprobs: NotRequired[list[dict[str, Any]]]
+    embeddings: NotRequired[list[list[float]]]
+    stop_string: NotRequired[str]
 
 
 def reply_object(
@@ -91,3 +132,11 @@ def reply_object(
     if request.context is not None:
         head["context"] = request.context
     return orjson.dumps({**head, **orjson.loads(result), "job": job_id})
+
+
+def _without_none(fields: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: _without_none(value) if isinstance(value, dict) else value
+        for name, value in fields.items()
+        if value is not None
+    }

@@ -1,21 +1,49 @@
 """A request as its job stores it."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, Literal
 
 import orjson
 
-from shared.wire.messages import Role
+from shared.wire.messages import ChatMessage
+from shared.wire.parts import Tool
 from shared.wire.sampling import Sampling
+
+Thinking = Literal["auto", "off", "low", "medium", "high"]
+"""How much a reasoning model is to think; `auto` leaves it to the server's setting."""
+THINKING: Final[tuple[Thinking, ...]] = ("auto", "off", "low", "medium", "high")
+
+ANY_TOOL: Final = "required"
+"""A `tool_choice`: at least one call, whichever."""
+_TOOL_PREFIX: Final = "="
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChatMessage:
-    """A message that a request brings along."""
+class ToolUse:
+    """The tools of a turn.
 
-    role: Role
-    content: str
+    Args:
+        choice: `auto`, `none`, `required`, or `=` and the name of the one to be called.
+        parallel: whether several calls may be made at once.
+    """
+
+    tools: tuple[Tool, ...] = ()
+    choice: str = "auto"
+    parallel: bool = True
+
+    @property
+    def forced_name(self) -> str | None:
+        """The tool that must be called, if it is a certain one."""
+        is_name = self.choice.startswith(_TOOL_PREFIX)
+        return self.choice.removeprefix(_TOOL_PREFIX) if is_name else None
+
+    @classmethod
+    def choice_of(cls, name: str) -> str:
+        """The `choice` that demands a certain tool."""
+        return _TOOL_PREFIX + name
+
+
+NO_TOOLS: Final = ToolUse()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,14 +51,24 @@ class TurnRequest:
     """An accepted prompt, and what its reply is to be like.
 
     Args:
+        prompt: the last message of the turn's input: what the user says, or a tool's result.
+        call_id: of the call that `prompt` answers; empty if a user speaks.
         context: new instructions of the conversation; None leaves them as they are.
         replace_from: number of the first message to replace.
-        messages: the whole conversation of a stateless turn, whose `prompt` is empty.
+        messages: the whole conversation of a stateless turn, whose `prompt` is empty. If an
+            assistant's comes last, the reply continues it.
         earlier: messages that enter the conversation before the prompt.
+        is_plain: the prompt is the text to be continued, without a chat template.
+        counts_only: the reply is empty; only the prompt's tokens are wanted.
+        to_embed: texts whose embeddings are wanted instead of a reply.
         json_schema: what the reply must follow, as JSON text.
         logit_bias: pairs of a token and what is added to its logit.
         instructions: for this turn alone, before the conversation's.
         truncate: whether a conversation that does not fit is cut; otherwise it is an error.
+        tool_use: the client's tools.
+        thinking: how much the model is to think.
+        template_options: further variables of the chat template, as the JSON text of an object.
+        top_logprobs: alternatives reported for each token; None reports no probabilities.
         echo: parts of the request that its API repeats in its answers; nobody else reads them.
     """
 
@@ -38,25 +76,50 @@ class TurnRequest:
     context: str | None
     replace_from: int | None
     sampling: Sampling
+    call_id: str = ""
     messages: tuple[ChatMessage, ...] = ()
     earlier: tuple[ChatMessage, ...] = ()
+    is_plain: bool = False
+    counts_only: bool = False
+    to_embed: tuple[str, ...] = ()
     json_schema: str | None = None
     logit_bias: tuple[tuple[int, float], ...] = ()
     instructions: str | None = None
     truncate: bool = True
+    tool_use: ToolUse = NO_TOOLS
+    thinking: Thinking = "auto"
+    template_options: str = ""
+    top_logprobs: int | None = None
     echo: str = ""
 
+    @property
+    def needs_parts(self) -> bool:
+        """Whether versions before data format 2 would answer it wrongly, so must not read it."""
+        return bool(
+            self.call_id
+            or self.is_plain
+            or self.counts_only
+            or self.to_embed
+            or self.tool_use.tools
+            or self.top_logprobs is not None
+            or (self.messages and self.messages[-1].role == "assistant")
+        )
+
     def encode(self) -> bytes:
-        """Compact JSON, without defaults."""
-        fields: dict[str, Any] = {"prompt": self.prompt}
+        """Compact JSON, without defaults.
+
+        A request that needs parts names its prompt differently: a version that does not know them
+        then fails the turn instead of answering something else.
+        """
+        fields: dict[str, Any] = {"input" if self.needs_parts else "prompt": self.prompt}
         if self.context is not None:
             fields["context"] = self.context
         if self.replace_from is not None:
             fields["replace_from"] = self.replace_from
         if self.messages:
-            fields["messages"] = [(message.role, message.content) for message in self.messages]
+            fields["messages"] = [message.encode() for message in self.messages]
         if self.earlier:
-            fields["earlier"] = [(message.role, message.content) for message in self.earlier]
+            fields["earlier"] = [message.encode() for message in self.earlier]
         if self.json_schema is not None:
             fields["json_schema"] = self.json_schema
         if self.logit_bias:
@@ -65,9 +128,26 @@ class TurnRequest:
             fields["instructions"] = self.instructions
         if not self.truncate:
             fields["truncate"] = False
-        if self.echo:
-            fields["echo"] = self.echo
-        return orjson.dumps(fields | self.sampling.stored())
+        return orjson.dumps(fields | self._parts() | self.sampling.stored())
+
+    def _parts(self) -> dict[str, Any]:
+        fields: dict[str, Any] = {
+            "call_id": self.call_id,
+            "is_plain": self.is_plain,
+            "counts_only": self.counts_only,
+            "to_embed": self.to_embed,
+            "thinking": self.thinking if self.thinking != "auto" else "",
+            "template_options": self.template_options,
+            "tools": [tool.to_json() for tool in self.tool_use.tools],
+            "tool_choice": self.tool_use.choice if self.tool_use.choice != "auto" else "",
+            "echo": self.echo,
+        }
+        fields = {name: value for name, value in fields.items() if value}
+        if not self.tool_use.parallel:
+            fields["parallel_tools"] = False
+        if self.top_logprobs is not None:
+            fields["top_logprobs"] = self.top_logprobs
+        return fields
 
     @classmethod
     def decode(cls, text: str | bytes) -> "TurnRequest":
@@ -77,22 +157,29 @@ class TurnRequest:
             ValueError, TypeError, KeyError: it cannot be read.
         """
         fields = orjson.loads(text)
+        sampling = {name: value for name, value in fields.items() if name in Sampling.model_fields}
         return cls(
-            prompt=fields.pop("prompt"),
-            context=fields.pop("context", None),
-            replace_from=fields.pop("replace_from", None),
-            messages=_chat_messages(fields.pop("messages", ())),
-            earlier=_chat_messages(fields.pop("earlier", ())),
-            json_schema=fields.pop("json_schema", None),
-            logit_bias=tuple((token, bias) for token, bias in fields.pop("logit_bias", ())),
-            instructions=fields.pop("instructions", None),
-            truncate=fields.pop("truncate", True),
-            echo=fields.pop("echo", ""),
-            sampling=Sampling.model_validate(
-                {name: value for name, value in fields.items() if name in Sampling.model_fields}
+            prompt=fields["input"] if "input" in fields else fields["prompt"],
+            call_id=fields.get("call_id", ""),
+            context=fields.get("context"),
+            replace_from=fields.get("replace_from"),
+            messages=tuple(map(ChatMessage.decode, fields.get("messages", ()))),
+            earlier=tuple(map(ChatMessage.decode, fields.get("earlier", ()))),
+            is_plain=fields.get("is_plain", False),
+            counts_only=fields.get("counts_only", False),
+            to_embed=tuple(fields.get("to_embed", ())),
+            json_schema=fields.get("json_schema"),
+            logit_bias=tuple((token, bias) for token, bias in fields.get("logit_bias", ())),
+            instructions=fields.get("instructions"),
+            truncate=fields.get("truncate", True),
+            tool_use=ToolUse(
+                tools=tuple(map(Tool.from_json, fields.get("tools", ()))),
+                choice=fields.get("tool_choice", "auto"),
+                parallel=fields.get("parallel_tools", True),
             ),
+            thinking=fields.get("thinking", "auto"),
+            template_options=fields.get("template_options", ""),
+            top_logprobs=fields.get("top_logprobs"),
+            echo=fields.get("echo", ""),
+            sampling=Sampling.model_validate(sampling),
         )
-
-
-def _chat_messages(pairs: Iterable[tuple[Role, str]]) -> tuple[ChatMessage, ...]:
-    return tuple(ChatMessage(role=role, content=content) for role, content in pairs)

@@ -4,13 +4,17 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 
-from worker.engine.chat_template import CHATML, ChatTemplate
 from worker.engine.engine import LlamaEngine
-from worker.engine.interface import GenerationRequest, ModelInfo, PromptMessage, SamplingOptions
+from worker.engine.interface import GenerationRequest, ModelInfo, SamplingOptions
+from worker.engine.loading import CHATML
 from worker.engine.model import LlamaModel
 from worker.engine.options import ModelOptions
+from worker.prompt.message import PromptMessage
+from worker.prompt.writer import PromptWriter
+from worker.template.chat_template import ChatTemplate
 
 GREEDY = SamplingOptions(temperature=0, ignore_eos=True)
 
@@ -30,12 +34,9 @@ async def running_engine(
         path, window, threads=2, slots=slots, unified=unified, device_copies=device_copies
     )
     model = LlamaModel(options)
-    vocabulary = model.vocabulary
-    template = ChatTemplate(CHATML, lambda text: vocabulary.tokenize(text, special=True))
     engine = LlamaEngine(
         model,
-        template,
-        ModelInfo("test", "test"),
+        ModelInfo("test", "test", CHATML),
         longest_step_s=2.5,
         stuck_after_s=60,
         swap_bytes=swap_bytes,
@@ -53,7 +54,7 @@ class Dialogue:
     def __init__(self, engine: LlamaEngine, session: str, persona: str) -> None:
         self._engine = engine
         self._session = session
-        self._messages = [PromptMessage("system", tuple(engine.tokenize(persona)))]
+        self._messages = [PromptMessage.says("system", persona)]
         self.replies: list[tuple[int, ...]] = []
         self.cached: list[int] = []
         self.prompt_lengths: list[int] = []
@@ -63,8 +64,8 @@ class Dialogue:
     ) -> tuple[int, ...]:
         """One turn; returns the reply's token ids."""
         engine = self._engine
-        self._messages.append(PromptMessage("user", tuple(engine.tokenize(text))))
-        prompt = tuple(engine.render(self._messages))
+        self._messages.append(PromptMessage.says("user", text))
+        prompt = tuple(writer_for(engine).encode(self._messages))
         request = GenerationRequest(self._session, prompt, max_tokens, sampling=sampling)
         ids: list[int] = []
         async with aclosing(engine.generate(request)) as pieces:
@@ -73,9 +74,19 @@ class Dialogue:
                 if piece.end is not None:
                     self.cached.append(piece.end.cached_tokens)
         self.prompt_lengths.append(len(prompt))
-        self._messages.append(PromptMessage("assistant", tuple(ids)))
+        self._messages.append(self._replied(ids))
         self.replies.append(tuple(ids))
         return self.replies[-1]
+
+    def _replied(self, ids: list[int]) -> PromptMessage:
+        says = PromptMessage.says("assistant", self._engine.detokenize(ids))
+        return replace(says, token_ids=tuple(ids))
+
+
+def writer_for(engine: LlamaEngine) -> PromptWriter:
+    """The prompts of an engine's own template."""
+    model = engine.model
+    return PromptWriter(engine, ChatTemplate(model.chat_template, bos=model.bos, eos=model.eos))
 
 
 async def talk(

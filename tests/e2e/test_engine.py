@@ -9,18 +9,19 @@ from typing import Any
 import orjson
 import pytest
 
+from tests.e2e.engines import writer_for
 from tests.servers import make_settings
 from worker.engine.engine import LlamaEngine
 from worker.engine.interface import (
     EngineError,
     GenerationRequest,
     Piece,
-    PromptMessage,
     SamplingOptions,
     UnusableRequest,
 )
 from worker.engine.model import LlamaModel
 from worker.engine_setup import model_options, open_engine
+from worker.prompt.message import PromptMessage
 
 GREEDY = SamplingOptions(temperature=0)
 ENDLESS = replace(GREEDY, ignore_eos=True)
@@ -37,11 +38,8 @@ def engine() -> Iterator[LlamaEngine]:
 
 
 def prompt(engine: LlamaEngine, text: str, system: str = "You are helpful.") -> tuple[int, ...]:
-    messages = [
-        PromptMessage("system", tuple(engine.tokenize(system))),
-        PromptMessage("user", tuple(engine.tokenize(text))),
-    ]
-    return tuple(engine.render(messages))
+    messages = [PromptMessage.says("system", system), PromptMessage.says("user", text)]
+    return tuple(writer_for(engine).encode(messages))
 
 
 async def generate(engine: LlamaEngine, request: GenerationRequest) -> list[Piece]:

@@ -89,9 +89,10 @@ class ShiftedEngine(HangingEngine):
     def tokenize(self, text: str) -> list[int]:
         return [token + SHIFT for token in super().tokenize(text)]
 
-    def detokenize(self, token_ids: Sequence[int]) -> str:
-        controls = range(control("system"), control("end") + 1)
-        return super().detokenize([i if i in controls else i - SHIFT for i in token_ids])
+    def detokenize(self, token_ids: Sequence[int], *, controls: bool = True) -> str:
+        known = range(control("system"), control("tool") + 1)
+        shifted = [i if i in known else i - SHIFT for i in token_ids]
+        return super().detokenize(shifted, controls=controls)
 
 
 async def work() -> None:

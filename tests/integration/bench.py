@@ -123,5 +123,5 @@ def completion(claim: Claim, number: int = 1, reply: str = "Hi", **fields: Any) 
         result=b'{"reply":"Hi"}',
         reply=b'{"reply":"Hi","whole":true}',
         context=claim.request.context,
-        piece=fields.get("piece"),
+        pieces=fields.get("pieces", ()),
     )

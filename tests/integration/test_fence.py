@@ -97,7 +97,9 @@ async def test_hand_over_keeps_place_and_text_and_charges_nothing(bench: Bench) 
     assert await bench.claims.hand_over(claim) is WriteOutcome.OK
     heir = await bench.claim("w2")
     assert (heir.job_id, heir.crashes, heir.starts) == (first.job_id, 0, 2)
-    assert (await bench.claims.published(heir)).piece == PieceRecord(text="Hel", token_ids=(1, 2))
+    assert (await bench.claims.published(heir)).pieces == (
+        PieceRecord(text="Hel", token_ids=(1, 2)),
+    )
     assert (await bench.claim("w2")).job_id == later.job_id
     assert (await bench.kinds(first.job_id))[-1] == "resumed"
     assert await bench.claims.commit(claim, completion(claim)) is WriteOutcome.FENCED

@@ -8,9 +8,14 @@ import pytest
 from redis.exceptions import ResponseError
 
 from shared.wire.claim import Claim
+from shared.wire.publication import merged
 from tests.integration.bench import Bench
-from worker.engine.interface import Meter, Piece
+from worker.engine.interface import Meter, Part, Piece
 from worker.publisher import Publisher
+
+
+def text_piece(text: str, token_ids: tuple[int, ...]) -> Piece:
+    return Piece((Part("text", text),), token_ids)
 
 
 def never() -> None:
@@ -40,14 +45,14 @@ async def test_pieces_of_many_replies_arrive_in_order(bench: Bench) -> None:
         outboxes = [publisher.open(claim, 0, Meter(), 9, never) for claim in held]
         for step in range(40):
             for number, outbox in enumerate(outboxes):
-                outbox.add(Piece(f"{number}:{step} ", (step,)))
+                outbox.add(text_piece(f"{number}:{step} ", (step,)))
             await asyncio.sleep(0.002)
         rests = [await outbox.close() for outbox in outboxes]
     for number, (claim, rest) in enumerate(zip(held, rests, strict=True)):
-        record = (await bench.claims.published(claim)).piece
-        text = record.text + (rest.text if rest else "")
-        assert text == "".join(f"{number}:{step} " for step in range(40))
-        assert (*record.token_ids, *(rest.token_ids if rest else ())) == tuple(range(40))
+        (record,) = merged((await bench.claims.published(claim)).pieces)
+        (whole,) = merged([record, *rest])
+        assert whole.text == "".join(f"{number}:{step} " for step in range(40))
+        assert whole.token_ids == tuple(range(40))
 
 
 async def test_who_lost_its_turn_hears_of_it_and_the_others_go_on(bench: Bench) -> None:
@@ -59,11 +64,11 @@ async def test_who_lost_its_turn_hears_of_it_and_the_others_go_on(bench: Bench) 
             publisher.open(kept, 0, Meter(), 9, never),
         )
         await bench.submissions.cancel(lost.job_id, "default")
-        gone.add(Piece("lost", (1,)))
-        here.add(Piece("kept", (2,)))
+        gone.add(text_piece("lost", (1,)))
+        here.add(text_piece("kept", (2,)))
         await asyncio.wait_for(fenced.wait(), 10)
         await here.close()
-    assert (await bench.claims.published(kept)).piece.text == "kept"
+    assert (await bench.claims.published(kept)).pieces[0].text == "kept"
     assert "token" not in await bench.kinds(lost.job_id)
 
 
@@ -72,7 +77,7 @@ async def test_a_piece_that_is_refused_for_good_fails_its_reply(bench: Bench) ->
     await bench.redis.hset(bench.keys.job(claim.job_id), "progress", "not a number")
     async with running(bench) as publisher:
         outbox = publisher.open(claim, 0, Meter(), 9, never)
-        outbox.add(Piece("text", (1,)))
+        outbox.add(text_piece("text", (1,)))
         while not outbox.is_closed:
             await asyncio.sleep(0.005)
         with pytest.raises(ResponseError):
@@ -87,8 +92,8 @@ async def test_nothing_is_emitted_behind_a_cancel(bench: Bench) -> None:
             publisher.open(other, 0, Meter(), 9, never),
         )
         outbox.cancel()
-        outbox.add(Piece("too late", (1,)))
-        probe.add(Piece("probe", (1,)))
-        while not (await bench.claims.published(other)).piece.text:
+        outbox.add(text_piece("too late", (1,)))
+        probe.add(text_piece("probe", (1,)))
+        while not (await bench.claims.published(other)).pieces:
             await asyncio.sleep(0.005)
-    assert (await bench.claims.published(held)).piece.text == ""
+    assert (await bench.claims.published(held)).pieces == ()

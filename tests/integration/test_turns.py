@@ -19,7 +19,7 @@ from shared.store.event_log import EventLog
 from shared.store.keys import Keys
 from shared.wire.claim import Claim
 from shared.wire.event import Event
-from shared.wire.publication import PieceRecord
+from shared.wire.publication import PieceRecord, merged
 from shared.wire.write_outcome import WriteOutcome
 from tests.integration.bench import Bench, completion
 from tests.servers import Valkey, make_settings
@@ -33,7 +33,7 @@ async def test_a_turn_leaves_nothing_but_its_conversation_and_its_job(bench: Ben
         is WriteOutcome.OK
     )
     piece = PieceRecord(text="i", token_ids=(2,))
-    assert await bench.claims.commit(claim, completion(claim, piece=piece)) is WriteOutcome.OK
+    assert await bench.claims.commit(claim, completion(claim, pieces=(piece,))) is WriteOutcome.OK
     assert await bench.kinds(claim.job_id) == ["queued", "started", "token", "token", "completed"]
     assert [m.content for m in await bench.messages(submission.conversation_id)] == ["Hello", "Hi"]
     assert await bench.leftovers() == set()
@@ -151,9 +151,8 @@ async def test_a_repeated_piece_is_written_once(bench: Bench) -> None:
         await bench.claims.publish(claim, 2, PieceRecord(text="!", token_ids=(3,)))
         is WriteOutcome.OK
     )
-    assert (await bench.claims.published(claim)).piece == PieceRecord(
-        text="Hi!", token_ids=(1, 2, 3)
-    )
+    published = await bench.claims.published(claim)
+    assert merged(published.pieces) == (PieceRecord(text="Hi!", token_ids=(1, 2, 3)),)
 
 
 async def test_failure_promotes_the_next_turn_and_stores_no_message(bench: Bench) -> None:
@@ -255,7 +254,7 @@ class EndingLog(EventLog):
         self._bench, self._claim = bench, claim
 
     async def outcome(self, job: str) -> Event | None:
-        done = completion(self._claim, piece=PieceRecord(text="Hi", token_ids=(1,)))
+        done = completion(self._claim, pieces=(PieceRecord(text="Hi", token_ids=(1,)),))
         await self._bench.claims.commit(self._claim, done)
         return await super().outcome(job)
 

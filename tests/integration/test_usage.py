@@ -40,7 +40,7 @@ async def test_a_cancelled_turn_costs_what_is_known_and_then_what_its_worker_tel
         job_id=claim.job_id,
         fence=claim.fence,
         at=0,
-        piece=PieceRecord(text="abc", token_ids=(1, 2, 3)),
+        pieces=(PieceRecord(text="abc", token_ids=(1, 2, 3)),),
         evaluated=40,
     )
     assert await bench.claims.publish_all([piece]) == [WriteOutcome.OK]
@@ -59,7 +59,7 @@ async def test_a_turn_whose_workers_died_costs_what_its_log_shows(bench: Bench) 
         job_id=claim.job_id,
         fence=claim.fence,
         at=0,
-        piece=PieceRecord(text="ab", token_ids=(1, 2)),
+        pieces=(PieceRecord(text="ab", token_ids=(1, 2)),),
         evaluated=40,
     )
     await bench.claims.publish_all([piece])

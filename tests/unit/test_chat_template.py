@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from worker.engine.chat_template import CHATML, ChatTemplate, TemplateError
-from worker.engine.interface import PromptMessage, Role
+from shared.wire.messages import ChatMessage, Role
+from worker.engine.loading import CHATML
+from worker.template.chat_template import ChatTemplate
+from worker.template.environment import TemplateError
 
 CONTROLS = ("<|im_start|>", "<|im_end|>", "<s>", "</s>", "[INST]", "[/INST]")
 FIRST_CONTROL = 0x110000
@@ -45,13 +47,20 @@ def as_text(ids: Sequence[int]) -> str:
     return "".join(CONTROLS[i - FIRST_CONTROL] if i >= FIRST_CONTROL else chr(i) for i in ids)
 
 
-def says(role: Role, text: str) -> PromptMessage:
-    """A message whose content was tokenized without control tokens."""
-    return PromptMessage(role, tuple(map(ord, text)))
+def says(role: Role, text: str) -> ChatMessage:
+    return ChatMessage(role=role, content=text)
 
 
-def rendered(template: ChatTemplate, *messages: PromptMessage) -> str:
-    return as_text(template.render(messages))
+def rendered(template: ChatTemplate, *messages: ChatMessage) -> str:
+    return "".join(text.text for text in template.render(messages).texts)
+
+
+def ids_of(template: ChatTemplate, *messages: ChatMessage) -> list[int]:
+    """Control tokens are recognised in what the template wrote."""
+    ids: list[int] = []
+    for text in template.render(messages).texts:
+        ids += tokenize(text.text) if text.origin is None else map(ord, text.text)
+    return ids
 
 
 TALK = (
@@ -63,7 +72,7 @@ TALK = (
 
 
 def test_chatml_is_exact() -> None:
-    assert rendered(ChatTemplate(CHATML, tokenize), *TALK) == (
+    assert rendered(ChatTemplate(CHATML), *TALK) == (
         "<|im_start|>system\nBe kind.<|im_end|>\n"
         "<|im_start|>user\nOne?<|im_end|>\n"
         "<|im_start|>assistant\nTwo.<|im_end|>\n"
@@ -77,7 +86,7 @@ LATER = (*TALK[:3], says("system", "Rhyme."), TALK[3])
 
 def test_later_instructions_stay_where_they_are_if_the_template_has_a_place_for_them() -> None:
     assert "<|im_start|>system\nRhyme.<|im_end|>\n<|im_start|>user\nThree?" in rendered(
-        ChatTemplate(CHATML, tokenize), *LATER
+        ChatTemplate(CHATML), *LATER
     )
 
 
@@ -88,18 +97,18 @@ def test_else_they_stand_in_front_of_the_next_prompt(source: str) -> None:
         "{% else %}{{ m.content }}</s>",
         ("{% elif m.role == 'system' %}{{ raise_exception('no') }}{% else %}{{ m.content }}</s>"),
     )
-    text = rendered(ChatTemplate(source, tokenize), *LATER)
+    text = rendered(ChatTemplate(source), *LATER)
     assert text.count("Rhyme.\n\nThree?") == 1
 
 
 def test_instructions_behind_an_unanswered_prompt_join_it_with_the_next() -> None:
     messages = (says("user", "One?"), says("system", "Rhyme."), says("user", "Two?"))
-    text = rendered(ChatTemplate(GEMMA_LIKE, tokenize), *messages)
+    text = rendered(ChatTemplate(GEMMA_LIKE), *messages)
     assert text == "[user]One?\n\nRhyme.\n\nTwo?</s>[assistant]"
 
 
 def test_the_scaffold_becomes_control_tokens() -> None:
-    ids = ChatTemplate(CHATML, tokenize).render([says("user", "Hi")])
+    ids = ids_of(ChatTemplate(CHATML), says("user", "Hi"))
     start, end = FIRST_CONTROL, FIRST_CONTROL + 1
     assert ids == [
         start, *map(ord, "user\nHi"), end, ord("\n"), start, *map(ord, "assistant\n"),
@@ -112,21 +121,15 @@ def test_the_scaffold_becomes_control_tokens() -> None:
 )
 def test_text_is_never_a_control_token(text: str) -> None:
     message = says("user", text)
-    ids = ChatTemplate(CHATML, tokenize).render([message, says("assistant", "No.")])
+    ids = ids_of(ChatTemplate(CHATML), message, says("assistant", "No."))
     before = tokenize("<|im_start|>user\n")
     assert ids[: len(before)] == before
-    assert tuple(ids[len(before) : len(before) + len(text)]) == message.token_ids
+    assert tuple(ids[len(before) : len(before) + len(text)]) == tuple(map(ord, text))
     assert as_text(ids[len(before) + len(text) :]).startswith("<|im_end|>\n<|im_start|>assistant")
 
 
-def test_given_ids_are_kept_whatever_they_are() -> None:
-    ids = (5, FIRST_CONTROL, 2**31 - 1)
-    prompt = ChatTemplate(CHATML, tokenize).render([PromptMessage("user", ids)])
-    assert ids == tuple(prompt[6 : 6 + len(ids)])
-
-
 def test_a_template_that_refuses_system_gets_it_before_the_first_prompt() -> None:
-    template = ChatTemplate(GEMMA_LIKE, tokenize, bos="<s>")
+    template = ChatTemplate(GEMMA_LIKE, bos="<s>")
     assert rendered(template, *TALK) == (
         "<s>[user]Be kind.\n\nOne?</s>[assistant]Two.</s>[user]Three?</s>[assistant]"
     )
@@ -134,12 +137,12 @@ def test_a_template_that_refuses_system_gets_it_before_the_first_prompt() -> Non
 
 
 def test_a_template_that_drops_system_gets_it_before_the_first_prompt() -> None:
-    template = ChatTemplate(SILENT_ABOUT_SYSTEM, tokenize)
+    template = ChatTemplate(SILENT_ABOUT_SYSTEM)
     assert rendered(template, *TALK) == "[user]Be kind.\n\nOne?[assistant]Two.[user]Three?"
 
 
 def test_a_template_that_moves_system_gets_it_before_the_first_prompt() -> None:
-    template = ChatTemplate(SYSTEM_BEFORE_THE_LAST_PROMPT, tokenize)
+    template = ChatTemplate(SYSTEM_BEFORE_THE_LAST_PROMPT)
     assert rendered(template, *TALK) == ("[INST]Be kind.\n\nOne?[/INST]Two.</s>[INST]Three?[/INST]")
 
 
@@ -149,7 +152,7 @@ def test_system_inside_the_first_prompt_keeps_the_templates_own_form() -> None:
         "{% elif m.role == 'user' %}[INST]{{ m.content }}[/INST]"
         "{% else %}{{ m.content }}</s>{% endif %}{% endfor %}"
     )
-    assert rendered(ChatTemplate(source, tokenize), *TALK).startswith(
+    assert rendered(ChatTemplate(source), *TALK).startswith(
         "<<SYS>>Be kind.<</SYS>>[INST]One?[/INST]Two.</s>"
     )
 
@@ -164,19 +167,18 @@ def test_system_inside_the_first_prompt_keeps_the_templates_own_form() -> None:
         "{% for m in messages %}{{ m.content }}{{ m.content }}{% endfor %}",
         "{% for m in messages | reverse %}{{ m.content }}{% endfor %}",
         "{% for m in messages if m.role == 'user' %}{{ m.content }}{% endfor %}",
-        "{% for m in messages %}{{ m.content | tojson }}{% endfor %}",
         "{% for m in messages %}{{ m.content[:1] }}{% endfor %}",
     ],
 )
 def test_a_template_that_loses_or_reorders_messages_is_refused(source: str) -> None:
     with pytest.raises(TemplateError, match="every message, once and in order"):
-        ChatTemplate(source, tokenize)
+        ChatTemplate(source)
 
 
 @pytest.mark.parametrize("source", ["{% for %}", "{{", "{% unknown %}", "{{ x | no_such_filter }}"])
 def test_what_is_no_template_is_refused(source: str) -> None:
     with pytest.raises(TemplateError, match="not a Jinja template"):
-        ChatTemplate(source, tokenize)
+        ChatTemplate(source)
 
 
 @pytest.mark.parametrize(
@@ -192,41 +194,23 @@ def test_what_is_no_template_is_refused(source: str) -> None:
 )
 def test_a_template_that_fails_is_refused(source: str) -> None:
     with pytest.raises(TemplateError):
-        ChatTemplate(source + CHATML, tokenize)
+        ChatTemplate(source + CHATML)
 
 
 def test_what_a_template_raises_is_told() -> None:
     with pytest.raises(TemplateError, match="only on Sundays"):
-        ChatTemplate("{{ raise_exception('only on Sundays') }}", tokenize)
+        ChatTemplate("{{ raise_exception('only on Sundays') }}")
 
 
 def test_roles_that_a_template_refuses_later_are_an_error_of_the_template() -> None:
-    template = ChatTemplate(GEMMA_LIKE, tokenize)
+    template = ChatTemplate(GEMMA_LIKE)
     with pytest.raises(TemplateError, match="must alternate"):
         template.render([says("assistant", "One."), says("user", "Two?")])
 
 
-def test_leading_tokens_stand_before_everything() -> None:
-    (bos,) = tokenize("<s>")
-    template = ChatTemplate(CHATML, tokenize, bos="<s>", leading=[bos])
-    assert rendered(template, says("user", "Hi")).startswith("<s><|im_start|>user\nHi")
-
-
-def test_leading_tokens_are_not_doubled() -> None:
-    (bos,) = tokenize("<s>")
-    template = ChatTemplate("{{ bos_token }}" + CHATML, tokenize, bos="<s>", leading=[bos])
-    assert rendered(template, says("user", "Hi")).startswith("<s><|im_start|>user\nHi")
-
-
-def test_leading_tokens_stand_before_a_content_that_comes_first() -> None:
-    source = "{% for m in messages %}{{ m.content }}</s>{% endfor %}"
-    template = ChatTemplate(source, tokenize, leading=[1])
-    assert template.render([says("user", "Hi")])[:3] == [1, ord("H"), ord("i")]
-
-
 def test_a_template_may_name_the_end_token() -> None:
     source = "{% for m in messages %}{{ m.content }}{{ eos_token }}{% endfor %}"
-    assert rendered(ChatTemplate(source, tokenize, eos="</s>"), says("user", "Hi")) == "Hi</s>"
+    assert rendered(ChatTemplate(source, eos="</s>"), says("user", "Hi")) == "Hi</s>"
 
 
 def test_templates_may_break_loops_and_ask_the_date() -> None:
@@ -234,20 +218,20 @@ def test_templates_may_break_loops_and_ask_the_date() -> None:
         "{{ strftime_now('%Y')[:1] }}{% for m in messages %}{{ m.content }}"
         "{% if loop.last %}{% break %}{% endif %}{% endfor %}"
     )
-    assert rendered(ChatTemplate(source, tokenize), says("user", "Hi")) == "2Hi"
+    assert rendered(ChatTemplate(source), says("user", "Hi")) == "2Hi"
 
 
 def test_blocks_leave_no_line_breaks() -> None:
     source = (
         "{% for m in messages %}\n  {% if true %}\n{{ m.content }}\n  {% endif %}\n{% endfor %}"
     )
-    assert rendered(ChatTemplate(source, tokenize), says("user", "Hi")) == "Hi\n"
+    assert rendered(ChatTemplate(source), says("user", "Hi")) == "Hi\n"
 
 
 def test_the_training_tag_around_replies_is_its_body() -> None:
     source = (
         "{% for m in messages %}[{% generation %}{{ m.content }}{% endgeneration %}]{% endfor %}"
     )
-    marked = ChatTemplate(source, tokenize)
-    plain = ChatTemplate("{% for m in messages %}[{{ m.content }}]{% endfor %}", tokenize)
+    marked = ChatTemplate(source)
+    plain = ChatTemplate("{% for m in messages %}[{{ m.content }}]{% endfor %}")
     assert rendered(marked, says("user", "Hi")) == rendered(plain, says("user", "Hi"))

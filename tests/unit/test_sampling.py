@@ -18,7 +18,7 @@ from worker.generation import sampling_options
 
 ENDS_REPLIES = {"max_tokens", "stop"}
 """Options that the engine takes with the request."""
-BESIDE = {"json_schema", "logit_bias"}
+BESIDE = {"top_logprobs", "json_schema", "logit_bias"}
 """What the engine's options have beside those of a request's sampling."""
 EVERY: dict[str, Any] = {
     "max_tokens": 7,

@@ -9,14 +9,13 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import replace
 
 from worker.engine.batcher import Batcher
-from worker.engine.chat_template import ChatTemplate, TemplateError
+from worker.engine.encoding import encode
 from worker.engine.interface import (
     EngineError,
     GenerationRequest,
     ModelInfo,
     Piece,
-    PromptMessage,
-    UnusableRequest,
+    Segment,
 )
 from worker.engine.model import LlamaModel
 from worker.engine.pacer import PrefillPacer
@@ -50,7 +49,6 @@ class LlamaEngine:
 
     Args:
         model: owned from now on by this engine's thread.
-        template: the model's chat template.
         info: the model's name and fingerprint.
         longest_step_s: seconds that a prefill step should stay under.
         stuck_after_s: a step is never called stuck before this.
@@ -61,7 +59,6 @@ class LlamaEngine:
     def __init__(
         self,
         model: LlamaModel,
-        template: ChatTemplate,
         info: ModelInfo,
         *,
         longest_step_s: float,
@@ -73,7 +70,6 @@ class LlamaEngine:
         self.slots = model.num_slots
         self.window = model.slot_size
         self._llama = model
-        self._template = template
         self._watchdog = Watchdog(stuck_after_s)
         self._pacer = PrefillPacer(model.batch_size, longest_step_s)
         self._batcher = Batcher(
@@ -99,14 +95,13 @@ class LlamaEngine:
     def tokenize(self, text: str) -> list[int]:
         return self._llama.vocabulary.tokenize(text, special=False)
 
-    def detokenize(self, token_ids: Sequence[int]) -> str:
-        return b"".join(map(self._llama.piece_of, token_ids)).decode("utf-8", "replace")
+    def detokenize(self, token_ids: Sequence[int], *, controls: bool = False) -> str:
+        piece_of = self._llama.vocabulary.piece_of
+        pieces = (piece_of(token, special=controls) for token in token_ids)
+        return b"".join(pieces).decode("utf-8", "replace")
 
-    def render(self, messages: Sequence[PromptMessage]) -> list[int]:
-        try:
-            return self._template.render(messages)
-        except TemplateError as error:
-            raise UnusableRequest(f"the model's chat template: {error}") from None
+    def encode(self, segments: Sequence[Segment]) -> list[int]:
+        return encode(self._llama.vocabulary, segments)
 
     def warm(self, session: str, token_ids: Sequence[int]) -> None:
         self._inbox.put(lambda: self._batcher.warm(session, tuple(token_ids)))

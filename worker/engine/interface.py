@@ -4,14 +4,14 @@ The engine knows nothing of Redis, jobs or HTTP. `LlamaEngine` runs llama.cpp; t
 own.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from worker.engine.stats import EngineStats
 
-Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length"]
+PartKind = Literal["text", "reasoning", "call"]
 
 
 class EngineError(Exception):
@@ -23,11 +23,86 @@ class UnusableRequest(EngineError):
 
 
 @dataclass(frozen=True, slots=True)
-class PromptMessage:
-    """A message of a prompt as token ids of its content, without the template's scaffold."""
+class Segment:
+    """A stretch of a prompt's text.
 
-    role: Role
-    token_ids: tuple[int, ...]
+    Args:
+        is_scaffold: whether it comes from the chat template, so that control tokens in it are
+            recognised. What anybody else wrote never becomes one.
+        token_ids: of the text, if they are known; they are used instead of tokenizing it.
+    """
+
+    text: str
+    is_scaffold: bool = False
+    token_ids: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some of what a reply consists of: text or thoughts, or one whole call (as JSON text)."""
+
+    kind: PartKind
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grammar:
+    """What a reply must follow from some point on.
+
+    Args:
+        kind: `json` for a JSON schema as JSON text, `lark` for llguidance's grammars.
+    """
+
+    kind: Literal["json", "lark"]
+    text: str
+
+
+class ReplyReader(Protocol):
+    """Splits what a model writes into parts; one per reply, in the engine's thread.
+
+    The same text gives the same parts however it is cut, so that another start of a turn can read
+    what was generated before.
+    """
+
+    def push(self, text: str, *, is_control: bool = False) -> list[Part]:
+        """Add text; returns what has become final.
+
+        Args:
+            text: whole characters.
+            is_control: whether it is a control token's text, which never is part of a reply.
+        """
+        ...
+
+    def finish(self, ending: str = "") -> list[Part]:
+        """Everything still held back.
+
+        Args:
+            ending: text of the token that ended the reply; empty if it was cut.
+        """
+        ...
+
+    @property
+    def is_reasoning(self) -> bool:
+        """Whether the next token belongs to a thought."""
+        ...
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the reply ends here, whatever the model would add."""
+        ...
+
+    @property
+    def grammar(self) -> Grammar | None:
+        """What the text from here on must follow; another object means from the next token on."""
+        ...
+
+    def take_forced(self) -> str:
+        """Text that must come next, whatever the model would write; empty if there is none."""
+        ...
+
+    def end_reasoning(self) -> None:
+        """Have the thought closed: `take_forced` then returns the closing markup."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +110,9 @@ class SamplingOptions:
     """How tokens are drawn; the defaults are llama.cpp's. `temperature` 0 is greedy.
 
     `seed` None draws a random one. `repeat_penalty` and the other two look at the last 64 tokens.
-    `json_schema`, as JSON text, is what the reply must follow; `logit_bias` is added to the logits
-    of tokens.
+    `json_schema`, as JSON text, is what the reply's text must follow, once thoughts have ended;
+    `logit_bias` is added to the logits of tokens. With `top_logprobs`, pieces carry the
+    probabilities of their tokens and of as many alternatives.
     """
 
     temperature: float = 0.8
@@ -51,6 +127,23 @@ class SamplingOptions:
     ignore_eos: bool = False
     json_schema: str | None = None
     logit_bias: tuple[tuple[int, float], ...] = ()
+    top_logprobs: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """A token's text as bytes, and the logarithm of its probability before sampling options."""
+
+    token: bytes
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnLogprob:
+    """A token that was drawn, and those that were likeliest, the likeliest first."""
+
+    drawn: TokenLogprob
+    top: tuple[TokenLogprob, ...] = ()
 
 
 @dataclass(slots=True)
@@ -69,7 +162,10 @@ class GenerationRequest:
         prompt: token ids, scaffold included, up to where the reply begins.
         generated: ids of the reply that earlier attempts have generated.
         max_tokens: length of the whole reply in tokens, `generated` included.
-        stop: strings that end the reply and do not belong to it.
+        stop: strings in the reply's text that end it and do not belong to it.
+        reader: makes what splits this reply into parts; None takes everything for text.
+        reasoning_limit: tokens after which a thought is closed.
+        answer_limit: tokens that are no thoughts, at most.
         alone_until: nothing else is evaluated until the reply has this many tokens.
         meter: counts what the prompt costs, also if the reply is never finished.
     """
@@ -79,6 +175,9 @@ class GenerationRequest:
     max_tokens: int
     generated: tuple[int, ...] = ()
     stop: tuple[str, ...] = ()
+    reader: Callable[[], ReplyReader] | None = None
+    reasoning_limit: int | None = None
+    answer_limit: int | None = None
     sampling: SamplingOptions = field(default_factory=SamplingOptions)
     alone_until: int = 0
     meter: Meter = field(default_factory=Meter, compare=False)
@@ -88,34 +187,52 @@ class GenerationRequest:
 class End:
     """How a generation ended and what it cost.
 
-    `cached_tokens` of the prompt were not evaluated; times are in milliseconds.
+    `cached_tokens` of the prompt were not evaluated; times are in milliseconds; `reasoning_tokens`
+    of the whole reply were thoughts; `stop_string` is the one that ended it, if one did.
     """
 
     reason: FinishReason
     cached_tokens: int
     prompt_ms: float
     generation_ms: float
+    reasoning_tokens: int = 0
+    stop_string: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Some text and the token ids that decode to it.
+    """What some tokens added to the reply.
 
-    Pieces never split a character. The last one has an `end`; cut at a stop string, its text may
-    be shorter than its ids.
+    Pieces never split a character. Their ids are all tokens in order; what these mean may come in
+    later pieces. The last one has an `end`.
     """
 
-    text: str
+    parts: tuple[Part, ...]
     token_ids: tuple[int, ...]
     end: End | None = None
+    logprobs: tuple[DrawnLogprob, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The reply's text in it, without thoughts and calls."""
+        return "".join(part.text for part in self.parts if part.kind == "text")
 
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """The model an engine runs. `fingerprint` changes with anything that changes token ids."""
+    """The model an engine runs.
+
+    Args:
+        fingerprint: changes with anything that changes token ids.
+        chat_template: Jinja text.
+        bos, eos: texts of these tokens ("" if there are none).
+    """
 
     name: str
     fingerprint: str
+    chat_template: str = ""
+    bos: str = ""
+    eos: str = ""
 
 
 class Engine(Protocol):
@@ -150,15 +267,15 @@ class Engine(Protocol):
         """Token ids of a message's content; text never becomes a control token."""
         ...
 
-    def detokenize(self, token_ids: Sequence[int]) -> str:
-        """The text of some tokens."""
+    def detokenize(self, token_ids: Sequence[int], *, controls: bool = False) -> str:
+        """The text of some tokens; control tokens have none, except with `controls`."""
         ...
 
-    def render(self, messages: Sequence[PromptMessage]) -> list[int]:
-        """The whole prompt: contents within the chat template's scaffold, ready for a reply.
+    def encode(self, segments: Sequence[Segment]) -> list[int]:
+        """The token ids of a prompt.
 
-        Raises:
-            UnusableRequest: the template has no place for messages in this order.
+        They are those of the whole text tokenized at once, except where somebody's text spells a
+        control token, or ids are known.
         """
         ...
 

@@ -1,9 +1,10 @@
 """Loads an engine from a model file, and warns about the file beforehand."""
 
 import logging
+from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
-from worker.engine.chat_template import CHATML, CHATML_TOKENS, ChatTemplate, TemplateError
 from worker.engine.engine import LlamaEngine
 from worker.engine.interface import ModelInfo
 from worker.engine.model import LlamaModel
@@ -12,6 +13,14 @@ from worker.engine.options import ModelOptions
 from worker.engine.vocabulary import ModelVocabulary
 
 log = logging.getLogger(__name__)
+
+CHATML: Final = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
+    "{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+"""For models without a template."""
+_CHATML_TOKENS: Final = ("<|im_start|>", "<|im_end|>")
 
 
 def template_source(
@@ -30,7 +39,7 @@ def template_source(
         raise ModelError(f"the chat template cannot be read: {error}") from None
     if source is not None:
         return source, None
-    missing = [text for text in CHATML_TOKENS if len(vocabulary.tokenize(text, special=True)) != 1]
+    missing = [text for text in _CHATML_TOKENS if len(vocabulary.tokenize(text, special=True)) != 1]
     warning = f"{path.name} has no chat template; ChatML is used"
     if missing:
         warning += (
@@ -70,7 +79,7 @@ def load_engine(
         template_path: a Jinja file that replaces the model's own chat template.
 
     Raises:
-        ModelError: the model or its chat template cannot be used.
+        ModelError: the model cannot be used.
     """
     model = LlamaModel(options)
     log.info("%s runs on %s", info.name, model.placement)
@@ -78,22 +87,14 @@ def load_engine(
     source, warning = template_source(vocabulary, options.path, template_path)
     if warning is not None:
         log.warning("%s", warning)
-    try:
-        template = ChatTemplate(
-            source,
-            lambda text: vocabulary.tokenize(text, special=True),
-            bos=vocabulary.token_text("bos"),
-            eos=vocabulary.token_text("eos"),
-            leading=vocabulary.leading_tokens,
-        )
-    except TemplateError as error:
-        raise ModelError(
-            f"the chat template of {options.path.name} cannot be used ({error}); "
-            "PALAVER_CHAT_TEMPLATE names another"
-        ) from None
+    info = replace(
+        info,
+        chat_template=source,
+        bos=vocabulary.token_text("bos"),
+        eos=vocabulary.token_text("eos"),
+    )
     return LlamaEngine(
         model,
-        template,
         info,
         longest_step_s=longest_step_s,
         stuck_after_s=stuck_after_s,

@@ -7,7 +7,7 @@ from typing import Final
 
 from worker.engine.backend import TokenSampler, Vocabulary
 from worker.engine.detokenizer import Decoded, Detokenizer
-from worker.engine.interface import End, EngineError, FinishReason, GenerationRequest, Piece
+from worker.engine.interface import End, EngineError, FinishReason, GenerationRequest, Part, Piece
 from worker.engine.kv_cache import Slot
 
 Sink = Callable[[Piece | EngineError], None]
@@ -110,7 +110,7 @@ class Sequence:
         if self.num_generated >= self.request.max_tokens:
             return self._finish(decoded or self._text.finish(), "length")
         if decoded is not None:
-            self._sink(Piece(decoded.text, decoded.token_ids))
+            self._sink(_piece(decoded))
         return False
 
     def finish(self) -> None:
@@ -135,6 +135,11 @@ class Sequence:
             prompt_ms=(self._began_reply - self._began) * 1000,
             generation_ms=(time.monotonic() - self._began_reply) * 1000,
         )
-        self._sink(Piece(decoded.text, decoded.token_ids, end))
+        self._sink(_piece(decoded, end))
         self.close()
         return True
+
+
+def _piece(decoded: Decoded, end: End | None = None) -> Piece:
+    parts = (Part("text", decoded.text),) if decoded.text else ()
+    return Piece(parts, decoded.token_ids, end)

@@ -9,16 +9,18 @@ from shared.errors import ContextLengthExceeded, ConversationTooLong
 from shared.wire.claim import Claim, History
 from shared.wire.messages import StoredMessage
 from shared.wire.turn_request import TurnRequest
-from worker.engine.interface import Engine, PromptMessage
+from worker.prompt.message import PromptMessage
 from worker.prompt.prompt import Prompt, PromptTurn
-from worker.prompt.render import alternating, render
 from worker.prompt.window import Budget, split_turns, trim
+from worker.prompt.writer import PromptWriter
 
 _LONG_PROMPT: Final = 20_000
 """Characters from which on a prompt is built in a thread."""
 
 
-async def prepare_prompt(engine: Engine, claim: Claim, history: History, budget: Budget) -> Prompt:
+async def prepare_prompt(
+    writer: PromptWriter, claim: Claim, history: History, budget: Budget
+) -> Prompt:
     """The prompt of a turn; a long one is built in a thread, to keep the event loop free.
 
     Raises:
@@ -28,8 +30,8 @@ async def prepare_prompt(engine: Engine, claim: Claim, history: History, budget:
 
     def build() -> Prompt:
         if request.messages:
-            return build_stateless_prompt(engine, request, budget)
-        return build_prompt(engine, claim, history, budget)
+            return build_stateless_prompt(writer, request, budget)
+        return build_prompt(writer, claim, history, budget)
 
     texts = [history.context, request.context or "", request.prompt]
     texts += [message.content for message in history.messages]
@@ -38,7 +40,7 @@ async def prepare_prompt(engine: Engine, claim: Claim, history: History, budget:
     return build() if num_characters < _LONG_PROMPT else await asyncio.to_thread(build)
 
 
-def build_prompt(engine: Engine, claim: Claim, history: History, budget: Budget) -> Prompt:
+def build_prompt(writer: PromptWriter, claim: Claim, history: History, budget: Budget) -> Prompt:
     """Assemble instructions, the turns in view and the new prompt.
 
     Raises:
@@ -49,14 +51,12 @@ def build_prompt(engine: Engine, claim: Claim, history: History, budget: Budget)
     context, num_opening = _new_context(request, history)
     in_force = history.context if context is None else context
     instructions = "\n\n".join(filter(None, (request.instructions, in_force)))
-    system = (
-        (PromptMessage("system", tuple(engine.tokenize(instructions))),) if instructions else ()
-    )
-    user = PromptMessage("user", tuple(engine.tokenize(request.prompt)))
-    brought_along = _brought_along(engine, claim, history.next_number, num_opening)
+    system = (PromptMessage.says("system", instructions),) if instructions else ()
+    user = PromptMessage.says("user", request.prompt)
+    brought_along = _brought_along(writer, claim, history.next_number, num_opening)
     turns = tuple(
         PromptTurn(
-            number=turn[0].number, contents=tuple(_content(engine, message) for message in turn)
+            number=turn[0].number, contents=tuple(_content(writer, message) for message in turn)
         )
         for turn in split_turns([*history.messages, *brought_along])
     )
@@ -65,7 +65,8 @@ def build_prompt(engine: Engine, claim: Claim, history: History, budget: Budget)
 
     @cache
     def rendered(dropped: int) -> list[int]:
-        return render(engine, system, turns[dropped:], user)
+        contents = [message for turn in turns[dropped:] for message in turn.contents]
+        return writer.encode([*system, *contents, user])
 
     dropped = trim(len(turns) - num_pinned, lambda k: len(rendered(k)), budget)
     prompt = Prompt(
@@ -84,7 +85,7 @@ def build_prompt(engine: Engine, claim: Claim, history: History, budget: Budget)
 
 
 def _brought_along(
-    engine: Engine, claim: Claim, first_number: int, num_opening: int
+    writer: PromptWriter, claim: Claim, first_number: int, num_opening: int
 ) -> tuple[StoredMessage, ...]:
     """The request's earlier messages as they are stored, without those that are instructions."""
     return tuple(
@@ -93,7 +94,7 @@ def _brought_along(
             role=message.role,
             content=message.content,
             timestamp_ms=claim.created_ms,
-            tokens=len(engine.tokenize(message.content)),
+            tokens=len(writer.tokenize(message.content)),
             job_id=claim.job_id,
             place=place,
         )
@@ -134,17 +135,14 @@ def _with_its_instructions(turns: tuple[PromptTurn, ...]) -> tuple[tuple[PromptT
     return (*earlier, *apart), int(bool(instructions))
 
 
-def build_stateless_prompt(engine: Engine, request: TurnRequest, budget: Budget) -> Prompt:
+def build_stateless_prompt(writer: PromptWriter, request: TurnRequest, budget: Budget) -> Prompt:
     """Assemble the messages that the client sent, none of them left out.
 
     Raises:
         ContextLengthExceeded: they leave no room for a reply.
     """
-    messages = [
-        PromptMessage(message.role, tuple(engine.tokenize(message.content)))
-        for message in request.messages
-    ]
-    token_ids = engine.render(alternating(engine, messages))
+    messages = [PromptMessage(message=message) for message in request.messages]
+    token_ids = writer.encode(messages)
     if len(token_ids) > budget.prompt_limit:
         raise ContextLengthExceeded(len(token_ids), budget.window)
     return Prompt(
@@ -152,8 +150,9 @@ def build_stateless_prompt(engine: Engine, request: TurnRequest, budget: Budget)
     )
 
 
-def _content(engine: Engine, message: StoredMessage) -> PromptMessage:
-    ids = message.token_ids if message.fingerprint == engine.model.fingerprint else None
+def _content(writer: PromptWriter, message: StoredMessage) -> PromptMessage:
+    if message.fingerprint != writer.fingerprint:
+        return PromptMessage(message=message.message)
     return PromptMessage(
-        message.role, tuple(engine.tokenize(message.content)) if ids is None else ids
+        message=message.message, token_ids=message.token_ids, written_ids=message.written_ids
     )

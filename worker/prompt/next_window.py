@@ -1,15 +1,16 @@
 """The window of a conversation's next turn, if it has to be trimmed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Final
 
 from shared.errors import ContextLengthExceeded
-from worker.engine.interface import Engine, PromptMessage, UnusableRequest
+from worker.engine.interface import UnusableRequest
 from worker.engine.prefixes import common_prefix
+from worker.prompt.message import PromptMessage
 from worker.prompt.prompt import Prompt
-from worker.prompt.render import render
 from worker.prompt.window import Budget, trim
+from worker.prompt.writer import PromptWriter
 
 _ANY: Final = 0
 _OTHER: Final = 1
@@ -25,22 +26,33 @@ class NextWindow:
 
 
 def next_window(
-    engine: Engine, prompt: Prompt, reply: tuple[int, ...], budget: Budget
+    writer: PromptWriter, prompt: Prompt, reply: PromptMessage, budget: Budget
 ) -> NextWindow | None:
     """The next turn's window if it has to be trimmed, so that it can be evaluated ahead of time.
 
     Assumes that the next prompt is as long as the average of those in view.
 
     Args:
-        reply: token ids of the reply's content, as the next turn will see it.
+        reply: as the next turn will see it.
     """
     turns = prompt.answered(reply)
-    lengths = [len(m.token_ids) for turn in turns for m in turn.contents if m.role == "user"]
-    expected = PromptMessage("user", (_ANY,) * (sum(lengths) // len(lengths)))
+
+    def encoded(dropped: int, expected: tuple[int, ...]) -> list[int]:
+        contents = [message for turn in turns[dropped:] for message in turn.contents]
+        new = replace(PromptMessage.says("user", "?"), token_ids=expected)
+        return writer.encode([*prompt.system, *contents, new], prompt.options)
+
+    lengths = [
+        len(writer.tokenize(one.message.content))
+        for turn in turns
+        for one in turn.contents
+        if one.role == "user"
+    ]
+    average = sum(lengths) // max(1, len(lengths))
 
     @cache
     def measured(dropped: int) -> int:
-        return len(render(engine, prompt.system, turns[dropped:], expected))
+        return len(encoded(dropped, (_ANY,) * average))
 
     try:
         dropped = trim(len(turns), measured, budget)
@@ -50,9 +62,6 @@ def next_window(
         return None
     kept = turns[dropped:]
     # What two different prompts have in common is what any prompt begins with.
-    first, second = (
-        render(engine, prompt.system, kept, PromptMessage("user", (token,)))
-        for token in (_ANY, _OTHER)
-    )
+    first, second = (encoded(dropped, (token,)) for token in (_ANY, _OTHER))
     offset = kept[0].number if kept else prompt.number + 2
     return NextWindow(offset=offset, token_ids=tuple(first[: common_prefix(first, second)]))

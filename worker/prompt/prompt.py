@@ -3,12 +3,13 @@
 from dataclasses import dataclass
 
 from shared.wire.messages import StoredMessage
-from worker.engine.interface import PromptMessage
+from worker.prompt.message import PromptMessage
+from worker.template.options import NO_OPTIONS, TemplateOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptTurn:
-    """The messages from a prompt to its reply, as token ids; `number` is the first message's."""
+    """The messages from a prompt to its reply; `number` is the first message's."""
 
     number: int
     contents: tuple[PromptMessage, ...]
@@ -27,7 +28,8 @@ class Prompt:
         token_ids: the whole prompt.
         system: the instructions; empty if there are none.
         turns: earlier turns in view.
-        user: the new message of the user.
+        user: the new message, mostly the user's.
+        options: what the chat template was told beside the messages.
         number: the new message's number in the conversation.
         earlier: earlier turns with a reply, in view or not.
         brought_along: messages of the request that are stored in front of the new one.
@@ -42,6 +44,7 @@ class Prompt:
     earlier: int
     brought_along: tuple[StoredMessage, ...] = ()
     context: str | None = None
+    options: TemplateOptions = NO_OPTIONS
 
     @property
     def offset(self) -> int:
@@ -60,13 +63,11 @@ class Prompt:
             message.role == "assistant" for turn in self.turns for message in turn.contents
         )
 
-    def answered(self, reply: tuple[int, ...]) -> tuple[PromptTurn, ...]:
+    def answered(self, reply: PromptMessage) -> tuple[PromptTurn, ...]:
         """The turns in view once this one has its reply."""
         answered = [turn for turn in self.turns if turn.is_answered]
         pending = self.turns[len(answered) :]
         contents = [message for turn in pending for message in turn.contents]
         number = pending[0].number if pending else self.number
-        own = PromptTurn(
-            number=number, contents=(*contents, self.user, PromptMessage("assistant", reply))
-        )
+        own = PromptTurn(number=number, contents=(*contents, self.user, reply))
         return (*answered, own)

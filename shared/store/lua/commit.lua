@@ -48,6 +48,6 @@ redis.call('HINCRBY', key.conversation(conversation), 'tokens', arg.tokens)
 -- What a response brought along is deleted with it (forget.lua).
 redis.call('HSET', key.job(job), 'number', int(number + #added - 2), 'brought', #added - 2)
 use_tokens(f.owner, arg.tokens)
-if arg.piece then publish(job, 'token', arg.piece, arg.piece, 'i', arg.ids) end
+publish_pieces(job, '')
 finish(job, f, 'completed', 'result', arg.result, arg.reply)
 return 'OK'

@@ -61,6 +61,15 @@ local function publish(job, kind, logged, published, extra, value)
   end
 end
 
+-- Publish the pieces in the arguments whose names have this suffix, each with its token ids.
+local function publish_pieces(job, suffix)
+  for i = 1, tonumber(arg['pieces' .. suffix]) do
+    local which = suffix .. '.' .. i
+    local piece = arg['piece' .. which]
+    publish(job, arg['event' .. which], piece, piece, 'i', arg['ids' .. which])
+  end
+end
+
 -- The virtual time at which an owner with nothing ready would join: that of the turn served last, as idling earns no
 -- credit; or the owner's own if that is later, as leaving and coming back earns none either.
 local function joining_time(owner)
@@ -224,6 +233,9 @@ end
 
 local function is_reply(message) return string.find(message, '"r":"a"', 1, true) ~= nil end
 
+-- Whether a message belongs to the turn of the reply before it: that reply's own calls were answered with it.
+local function answers_call(message) return string.find(message, '"r":"t"', 1, true) ~= nil end
+
 -- How many replies a conversation's list has from an index on. Read in blocks, to save memory.
 local function replies_from(conversation, index)
   local count = 0
@@ -235,12 +247,12 @@ local function replies_from(conversation, index)
   return count
 end
 
--- Whether the message at an index of a conversation's list is the first of a turn: not a reply, and the first message or
--- preceded by a reply. An edit can leave several prompts in a row.
+-- Whether the message at an index of a conversation's list is the first of a turn: not a reply nor a call's result, and
+-- the first message or preceded by a reply. An edit can leave several prompts in a row.
 local function begins_turn(conversation, index)
   if index <= 0 then return true end
   local two = redis.call('LRANGE', key.messages(conversation), index - 1, index)
-  return not two[2] or (is_reply(two[1]) and not is_reply(two[2]))
+  return not two[2] or (is_reply(two[1]) and not is_reply(two[2]) and not answers_call(two[2]))
 end
 
 -- The first number from `number` on at which a turn begins; `first` is the number of the list's first message.
@@ -312,7 +324,7 @@ local function forget_text(job)
   local ttl = redis.call('PTTL', key.events(job))
   redis.call('DEL', key.events(job))
   for _, entry in ipairs(log) do
-    if entry[2][2] ~= 'token' then redis.call('XADD', key.events(job), entry[1], unpack(entry[2])) end
+    if not parts[entry[2][2]] then redis.call('XADD', key.events(job), entry[1], unpack(entry[2])) end
   end
   if ttl > 0 then redis.call('PEXPIRE', key.events(job), ttl) end
 end

@@ -12,7 +12,7 @@ for i = 1, tonumber(arg.n) do
   else
     redis.call('HSET', key.job(job), 'progress', int(at + arg['count' .. i]),
       'evaluated', int(math.max(f.evaluated or 0, arg['evaluated' .. i])), 'prompt', arg['prompt' .. i])
-    publish(job, 'token', arg['piece' .. i], arg['piece' .. i], 'i', arg['ids' .. i])
+    publish_pieces(job, i)
     outcomes[i] = 'OK'
   end
 end

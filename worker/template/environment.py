@@ -1,0 +1,93 @@
+"""Jinja as chat templates expect it.
+
+Templates are written for Hugging Face's `apply_chat_template`; its environment is described in the
+transformers documentation ("Writing a chat template"). Differences to plain Jinja: blocks are
+trimmed, `tojson` keeps every character as it is, and there are `raise_exception`, `strftime_now`
+and the `generation` block.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, NoReturn
+
+import jinja2
+from jinja2 import nodes
+from jinja2.ext import Extension
+from jinja2.parser import Parser
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+
+class TemplateError(Exception):
+    """A chat template cannot be used, or refuses a conversation in its own words."""
+
+
+class _Generation(Extension):
+    """`{% generation %}` marks what training uses; here it renders its body."""
+
+    tags = {"generation"}  # noqa: RUF012 - so jinja2 has it
+
+    def parse(self, parser: Parser) -> list[nodes.Node]:
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+
+class TextTemplate:
+    """A compiled template: from a conversation to text.
+
+    Args:
+        source: Jinja text.
+
+    Raises:
+        TemplateError: the source is not valid.
+    """
+
+    def __init__(self, source: str) -> None:
+        environment = ImmutableSandboxedEnvironment(
+            trim_blocks=True,
+            lstrip_blocks=True,
+            extensions=["jinja2.ext.loopcontrols", _Generation],
+        )
+        environment.filters["tojson"] = _to_json
+        environment.globals["raise_exception"] = _raise
+        try:
+            self._template = environment.from_string(source)
+        except jinja2.TemplateError as error:
+            raise TemplateError(f"not a Jinja template: {error}") from None
+
+    def render(self, variables: Mapping[str, Any], *, now: datetime) -> str:
+        """The text of a prompt.
+
+        Args:
+            variables: `messages`, `add_generation_prompt`, `tools`, …
+            now: what `strftime_now` tells.
+
+        Raises:
+            TemplateError: the template fails, or refuses the conversation.
+        """
+        try:
+            return self._template.render({**variables, "strftime_now": now.strftime})
+        except TemplateError:
+            raise
+        except Exception as error:  # templates are foreign programs: they may raise anything
+            raise TemplateError(f"{type(error).__name__}: {error}") from None
+
+
+def _to_json(
+    value: Any,
+    ensure_ascii: bool = False,
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
+    return json.dumps(
+        value,
+        ensure_ascii=ensure_ascii,
+        indent=indent,
+        separators=separators,
+        sort_keys=sort_keys,
+    )
+
+
+def _raise(message: str) -> NoReturn:
+    raise TemplateError(message)
