@@ -48,7 +48,7 @@ def finish_reply(
         tool_calls=generated.tool_calls,
     )
     window = None
-    if claim.request.truncate and not claim.request.messages:
+    if _has_next_window(claim, generated):
         reply = PromptMessage(message=message, token_ids=token_ids)
         window = next_window(writer, prompt, reply, budget)
     now_ms = time.time_ns() // 1_000_000
@@ -64,6 +64,7 @@ def finish_reply(
             tokens=len(generated.token_ids),
             job_id=claim.job_id,
             token_ids=token_ids,
+            written_ids=_written_ids(generated),
             fingerprint=writer.fingerprint,
             reasoning=message.reasoning,
             tool_calls=message.tool_calls,
@@ -82,14 +83,24 @@ def finish_reply(
     return FinishedReply(completion=completion, result=result, next_window=window)
 
 
+def _has_next_window(claim: Claim, generated: GeneratedReply) -> bool:
+    """Whether the next turn's window can be foreseen; behind calls come their results."""
+    request = claim.request
+    return request.truncate and not (
+        request.messages or request.is_plain or request.counts_only or generated.tool_calls
+    )
+
+
 def _user_message(writer: PromptWriter, claim: Claim, prompt: Prompt) -> StoredMessage:
     return StoredMessage(
         number=prompt.number,
-        role="user",
+        role=prompt.new.role if claim.request.call_id else "user",
         content=claim.request.prompt,
         timestamp_ms=claim.created_ms,
         tokens=len(writer.tokenize(claim.request.prompt)),
         job_id=claim.job_id,
+        call_id=claim.request.call_id,
+        name=prompt.new.message.name,
     )
 
 
@@ -127,6 +138,8 @@ def _result(
         model=model_name,
         reasoning=generated.reasoning or None,
         tool_calls=generated.tool_calls or None,
+        logprobs=generated.logprobs or None,
+        stop_string=end.stop_string,
     )
 
 
@@ -141,6 +154,11 @@ def _window_receipt(claim: Claim, prompt: Prompt, window: int, used: int) -> Win
     if (claim.request.sampling.max_tokens or 0) > room:
         receipt["max_tokens"] = room
     return receipt
+
+
+def _written_ids(reply: GeneratedReply) -> tuple[int, ...] | None:
+    """All ids, if the model called tools: when it gets the results, the reply is shown whole."""
+    return reply.token_ids if reply.tool_calls else None
 
 
 def _ids_to_keep(engine: Engine, reply: GeneratedReply) -> tuple[int, ...] | None:

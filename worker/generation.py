@@ -2,7 +2,9 @@
 
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
+
+import orjson
 
 from shared.store.claims import Claims
 from shared.wire.claim import Claim
@@ -15,6 +17,7 @@ from worker.prompt.prompt import Prompt
 from worker.prompt.window import Budget
 from worker.publisher import Publisher
 from worker.quarantine import MARGIN, SoloRun
+from worker.readers import Readers
 from worker.retry import retry
 from worker.running_turn import CancelReason, RunningTurn
 
@@ -51,17 +54,30 @@ class GeneratedReply:
         """The calls, in order."""
         return tuple(ToolCall.decode(piece.text) for piece in self.pieces if piece.kind == "call")
 
+    @property
+    def logprobs(self) -> tuple[dict[str, Any], ...]:
+        """Of the text's tokens, as OpenAI shows them."""
+        lists = (orjson.loads(piece.logprobs) for piece in self.pieces if piece.logprobs)
+        return tuple(entry for each in lists for entry in each)
+
     def _joined(self, kind: PartKind) -> str:
         return "".join(piece.text for piece in self.pieces if piece.kind == kind)
 
 
 class Generator:
-    """Runs prompts in the engine and publishes the pieces of their replies."""
+    """Runs prompts in the engine and publishes the pieces of their replies.
 
-    def __init__(self, engine: Engine, publisher: Publisher, claims: Claims) -> None:
+    Args:
+        readers: make what splits a reply into parts.
+    """
+
+    def __init__(
+        self, engine: Engine, publisher: Publisher, claims: Claims, readers: Readers
+    ) -> None:
         self._engine = engine
         self._publisher = publisher
         self._claims = claims
+        self._readers = readers
 
     async def generate(
         self, turn: RunningTurn, prompt: Prompt, budget: Budget, solo_run: SoloRun | None
@@ -73,14 +89,23 @@ class Generator:
             RedisError: a piece was refused for good.
         """
         claim = turn.claim
+        if claim.request.counts_only:
+            return _NOTHING
         published, num_logged = await self._published(claim)
+        if not published.can_continue:
+            return GeneratedReply(pieces=published.pieces, unpublished=(), end=_NO_WORK)
+        reader = self._readers.reader_of(claim, prompt)
+        num_prompt = len(prompt.token_ids)
         request = GenerationRequest(
             session=claim.conversation_id,
             prompt=prompt.token_ids,
             generated=published.token_ids,
-            max_tokens=budget.reply_limit(len(prompt.token_ids)),
+            max_tokens=budget.reply_limit(num_prompt),
             stop=claim.request.sampling.stop,
-            sampling=sampling_options(claim.request),
+            reader=reader,
+            reasoning_limit=budget.reasoning_limit(num_prompt),
+            answer_limit=budget.answer_limit,
+            sampling=sampling_options(claim.request, has_reader=reader is not None),
             alone_until=len(published.token_ids) + MARGIN if solo_run is not None else 0,
             meter=turn.meter,
         )
@@ -131,21 +156,44 @@ class Generator:
         published = await retry("published", lambda: self._claims.published(claim))
         num_logged = len(published.token_ids)
         if not published.models <= {self._engine.model.fingerprint}:
-            published = self._in_own_ids(published)
+            published = in_own_ids(self._engine, published)
         return published, num_logged
 
-    def _in_own_ids(self, published: PublishedReply) -> PublishedReply:
-        """What another model published; this one goes on behind its text."""
-        text = "".join(piece.text for piece in published.pieces if piece.kind == "text")
-        own = PieceRecord(text=text, token_ids=tuple(self._engine.tokenize(text)))
-        return replace(published, pieces=(own,))
 
+def sampling_options(request: TurnRequest, *, has_reader: bool = False) -> SamplingOptions:
+    """The engine's defaults, overridden by the request's options.
 
-def sampling_options(request: TurnRequest) -> SamplingOptions:
-    """The engine's defaults, overridden by the request's options."""
+    Args:
+        has_reader: whether a reader sees to it that the reply follows its schema.
+    """
     options: dict[str, Any] = request.sampling.model_dump(
         exclude_none=True, exclude={"max_tokens", "stop"}
     )
     return SamplingOptions(
-        **options, json_schema=request.json_schema, logit_bias=request.logit_bias
+        **options,
+        json_schema=None if has_reader else request.json_schema,
+        logit_bias=request.logit_bias,
+        top_logprobs=request.top_logprobs,
     )
+
+
+def in_own_ids(engine: Engine, published: PublishedReply) -> PublishedReply:
+    """What another model published, so that this one goes on behind it.
+
+    The thought is over once there is text, and is not shown to this model then; a thought that was
+    cut is gone on with. Behind a call there is nothing to go on with.
+    """
+    pieces = merged(replace(piece, token_ids=()) for piece in published.pieces)
+    kinds = [piece.kind for piece in pieces]
+    shown = "text" if "text" in kinds else "reasoning"
+    text = "".join(piece.text for piece in pieces if piece.kind == shown)
+    token_ids = tuple(engine.tokenize(text)) if text else ()
+    with_ids = [
+        replace(piece, token_ids=token_ids if place == 0 else ())
+        for place, piece in enumerate(pieces)
+    ]
+    return replace(published, pieces=tuple(with_ids), can_continue="call" not in kinds)
+
+
+_NO_WORK: Final = End("stop", cached_tokens=0, prompt_ms=0.0, generation_ms=0.0)
+_NOTHING: Final = GeneratedReply(pieces=(), unpublished=(), end=_NO_WORK)

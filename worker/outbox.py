@@ -2,11 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import Any
+
+import orjson
 
 from shared.wire.claim import Claim
 from shared.wire.publication import PieceRecord, Publication, merged
 from shared.wire.write_outcome import WriteOutcome
-from worker.engine.interface import Meter, Part, Piece
+from worker.engine.interface import DrawnLogprob, Meter, Part, Piece, TokenLogprob
 
 
 class Outbox:
@@ -99,12 +102,32 @@ class Outbox:
 
 def records_of(piece: Piece) -> list[PieceRecord]:
     """A piece as it is published: a record for each part, the ids with the first."""
-    kinds: Sequence[Part] = piece.parts or (Part("text", ""),)
+    parts: Sequence[Part] = piece.parts or (Part("text", ""),)
+    shown = next((part for part in parts if part.kind == "text"), None)
     return [
         PieceRecord(
             kind=part.kind,
             text=part.text,
-            token_ids=() if number else piece.token_ids,
+            token_ids=piece.token_ids if part is parts[0] else (),
+            logprobs=_logprobs(piece.logprobs) if part is shown else "",
         )
-        for number, part in enumerate(kinds)
+        for part in parts
     ]
+
+
+def _logprobs(tokens: Sequence[DrawnLogprob]) -> str:
+    if not tokens:
+        return ""
+    entries = [
+        _logprob(token.drawn) | {"top_logprobs": list(map(_logprob, token.top))} for token in tokens
+    ]
+    return orjson.dumps(entries).decode()
+
+
+def _logprob(token: TokenLogprob) -> dict[str, Any]:
+    """As OpenAI shows it."""
+    return {
+        "token": token.token.decode("utf-8", "replace"),
+        "logprob": token.logprob,
+        "bytes": list(token.token),
+    }

@@ -6,6 +6,7 @@ import logging
 from shared.errors import DeadlineExceeded, TurnFailed, UnusableOptions
 from shared.process.logs import add_context
 from shared.wire.claim import Claim, History
+from shared.wire.turn_request import TurnRequest
 from worker.completion import FinishedReply, finish_reply
 from worker.engine.interface import EngineError, UnusableRequest
 from worker.generation import Generator
@@ -82,10 +83,18 @@ class Replier:
         """
         claim = turn.claim
         history = _readable_history(claim)
-        budget = self._policy.budget(claim.request.sampling.max_tokens)
-        prompt = await prepare_prompt(self._writer, claim, history, budget)
+        thinking = self._policy.thinking
+        budget = self._policy.budget(
+            claim.request.sampling.max_tokens, thinks=self._thinks(claim.request)
+        )
+        prompt = await prepare_prompt(self._writer, claim, history, budget, thinking)
         generated = await self._generator.generate(turn, prompt, budget, solo_run)
-        return finish_reply(self._writer, claim, prompt, generated, budget)
+        # In a thread, as it lays out the next turn's window.
+        return await asyncio.to_thread(finish_reply, self._writer, claim, prompt, generated, budget)
+
+    def _thinks(self, request: TurnRequest) -> bool:
+        wanted = request.thinking if request.thinking != "auto" else self._policy.thinking
+        return self._policy.longest_thought > 0 and wanted != "off" and not request.is_plain
 
 
 def _readable_history(claim: Claim) -> History:

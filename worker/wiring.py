@@ -30,6 +30,8 @@ from worker.prompt.window import WindowPolicy
 from worker.prompt.writer import PromptWriter
 from worker.publisher import Publisher
 from worker.quarantine import Quarantine
+from worker.readers import Readers
+from worker.reading.reply_format import derive_format
 from worker.recovery import Recovery
 from worker.registration import Registration
 from worker.reply import Replier
@@ -89,18 +91,22 @@ def _build(settings: Settings, redis: Redis, keys: Keys, engine: Engine) -> _Par
     worker_id = _new_worker_id()
     running: RunningTurns = {}
     metrics = TurnMetrics()
+    template = _template(engine.model)
+    readers = Readers(derive_format(template))
     policy = WindowPolicy(
         window=min(settings.context_length or engine.window, engine.window),
         trim_to=settings.trim_to,
         max_tokens=settings.max_tokens,
+        longest_thought=settings.reasoning_tokens if readers.format.has_reasoning else 0,
+        thinking=settings.reasoning,
     )
     claims = Claims(redis, keys, settings, window=policy.window)
 
     publisher = Publisher(claims)
-    generator = Generator(engine, publisher, claims)
+    generator = Generator(engine, publisher, claims, readers)
     quarantine = Quarantine(claims, running)
     closer = TurnCloser(claims, metrics)
-    writer = PromptWriter(engine, _template(engine.model))
+    writer = PromptWriter(engine, template, readers.format.closing_of)
     replier = Replier(writer, generator, quarantine, closer, metrics, policy)
 
     permits = PermitReader(redis, keys, worker_id)

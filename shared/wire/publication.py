@@ -117,12 +117,15 @@ class Publication:
 class PublishedReply:
     """What earlier starts of a turn have published.
 
-    `models` are the fingerprints of the models that generated it; the token ids mean nothing
-    unless all are the same.
+    Args:
+        models: fingerprints of the models that generated it; the token ids mean nothing unless all
+            are the same.
+        can_continue: whether anything may follow.
     """
 
     pieces: tuple[PieceRecord, ...]
     models: frozenset[str]
+    can_continue: bool = True
 
     @property
     def token_ids(self) -> tuple[int, ...]:

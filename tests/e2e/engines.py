@@ -65,7 +65,7 @@ class Dialogue:
         """One turn; returns the reply's token ids."""
         engine = self._engine
         self._messages.append(PromptMessage.says("user", text))
-        prompt = tuple(writer_for(engine).encode(self._messages))
+        prompt = writer_for(engine).encode(self._messages).token_ids
         request = GenerationRequest(self._session, prompt, max_tokens, sampling=sampling)
         ids: list[int] = []
         async with aclosing(engine.generate(request)) as pieces:

@@ -39,7 +39,7 @@ def engine() -> Iterator[LlamaEngine]:
 
 def prompt(engine: LlamaEngine, text: str, system: str = "You are helpful.") -> tuple[int, ...]:
     messages = [PromptMessage.says("system", system), PromptMessage.says("user", text)]
-    return tuple(writer_for(engine).encode(messages))
+    return writer_for(engine).encode(messages).token_ids
 
 
 async def generate(engine: LlamaEngine, request: GenerationRequest) -> list[Piece]:

@@ -1,46 +1,62 @@
 """From a conversation's history to a prompt, trimmed to its window."""
 
 import asyncio
+from collections.abc import Sequence
 from functools import cache
 from itertools import takewhile
-from typing import Final
+
+import orjson
 
 from shared.errors import ContextLengthExceeded, ConversationTooLong
 from shared.wire.claim import Claim, History
-from shared.wire.messages import StoredMessage
-from shared.wire.turn_request import TurnRequest
+from shared.wire.messages import ChatMessage, StoredMessage
+from shared.wire.turn_request import Thinking, TurnRequest
 from worker.prompt.message import PromptMessage
 from worker.prompt.prompt import Prompt, PromptTurn
 from worker.prompt.window import Budget, split_turns, trim
-from worker.prompt.writer import PromptWriter
-
-_LONG_PROMPT: Final = 20_000
-"""Characters from which on a prompt is built in a thread."""
+from worker.prompt.writer import EncodedPrompt, PromptWriter
+from worker.template.options import NO_OPTIONS, TemplateOptions
 
 
 async def prepare_prompt(
-    writer: PromptWriter, claim: Claim, history: History, budget: Budget
+    writer: PromptWriter, claim: Claim, history: History, budget: Budget, thinking: Thinking
 ) -> Prompt:
-    """The prompt of a turn; a long one is built in a thread, to keep the event loop free.
+    """The prompt of a turn, built in a thread: long ones, and templates, take their time.
+
+    Args:
+        thinking: how much the model thinks in turns that do not say so.
 
     Raises:
         ContextLengthExceeded, ConversationTooLong: it does not fit.
+        UnusableRequest: the model's chat template refuses it.
     """
     request = claim.request
+    options = _options(request, thinking)
 
     def build() -> Prompt:
-        if request.messages:
-            return build_stateless_prompt(writer, request, budget)
-        return build_prompt(writer, claim, history, budget)
+        if request.messages or request.is_plain:
+            return build_stateless_prompt(writer, request, budget, options)
+        return build_prompt(writer, claim, history, budget, options)
 
-    texts = [history.context, request.context or "", request.prompt]
-    texts += [message.content for message in history.messages]
-    texts += [message.content for message in (*request.messages, *request.earlier)]
-    num_characters = sum(map(len, texts))
-    return build() if num_characters < _LONG_PROMPT else await asyncio.to_thread(build)
+    return await asyncio.to_thread(build)
 
 
-def build_prompt(writer: PromptWriter, claim: Claim, history: History, budget: Budget) -> Prompt:
+def _options(request: TurnRequest, thinking: Thinking) -> TemplateOptions:
+    use = request.tool_use
+    return TemplateOptions(
+        tools=() if use.choice == "none" else use.tools,
+        thinking=request.thinking if request.thinking != "auto" else thinking,
+        variables=orjson.loads(request.template_options) if request.template_options else {},
+    )
+
+
+def build_prompt(
+    writer: PromptWriter,
+    claim: Claim,
+    history: History,
+    budget: Budget,
+    options: TemplateOptions = NO_OPTIONS,
+) -> Prompt:
     """Assemble instructions, the turns in view and the new prompt.
 
     Raises:
@@ -52,36 +68,66 @@ def build_prompt(writer: PromptWriter, claim: Claim, history: History, budget: B
     in_force = history.context if context is None else context
     instructions = "\n\n".join(filter(None, (request.instructions, in_force)))
     system = (PromptMessage.says("system", instructions),) if instructions else ()
-    user = PromptMessage.says("user", request.prompt)
     brought_along = _brought_along(writer, claim, history.next_number, num_opening)
+    past = [*history.messages, *brought_along]
+    new = _new_message(request, past)
     turns = tuple(
         PromptTurn(
             number=turn[0].number, contents=tuple(_content(writer, message) for message in turn)
         )
-        for turn in split_turns([*history.messages, *brought_along])
+        for turn in split_turns(past)
     )
-    # Instructions that stand right in front of the prompt stay there.
-    turns, num_pinned = _with_its_instructions(turns)
+    turns, num_pinned = _pinned(turns, new)
 
     @cache
-    def rendered(dropped: int) -> list[int]:
+    def encoded(dropped: int) -> EncodedPrompt:
         contents = [message for turn in turns[dropped:] for message in turn.contents]
-        return writer.encode([*system, *contents, user])
+        return writer.encode([*system, *contents, new], options)
 
-    dropped = trim(len(turns) - num_pinned, lambda k: len(rendered(k)), budget)
+    dropped = trim(len(turns) - num_pinned, lambda k: len(encoded(k).token_ids), budget)
     prompt = Prompt(
-        token_ids=tuple(rendered(dropped)),
+        token_ids=encoded(dropped).token_ids,
         system=system,
         turns=turns[dropped:],
-        user=user,
+        new=new,
         number=history.next_number + len(brought_along),
         earlier=history.turns + sum(message.role == "assistant" for message in brought_along),
         brought_along=brought_along,
         context=context,
+        options=options,
+        opening=encoded(dropped).opening,
     )
     if prompt.offset > 1 and not request.truncate:
-        raise ConversationTooLong(len(rendered(0)), budget.window)
+        raise ConversationTooLong(len(encoded(0).token_ids), budget.window)
     return prompt
+
+
+def _new_message(request: TurnRequest, past: Sequence[StoredMessage]) -> PromptMessage:
+    """The message that is to be answered: what the user says, or the result of a call."""
+    if not request.call_id:
+        return PromptMessage.says("user", request.prompt)
+    calls = {call.id: call.name for message in past for call in message.tool_calls}
+    return PromptMessage(
+        message=ChatMessage(
+            role="tool",
+            content=request.prompt,
+            call_id=request.call_id,
+            name=calls.get(request.call_id, ""),
+        )
+    )
+
+
+def _pinned(
+    turns: tuple[PromptTurn, ...], new: PromptMessage
+) -> tuple[tuple[PromptTurn, ...], int]:
+    """The turns, and how many of the last ones always stay in view.
+
+    Instructions that stand right in front of the prompt stay there, and so does the call whose
+    result the prompt is.
+    """
+    if new.role == "tool":
+        return turns, min(1, len(turns))
+    return _with_its_instructions(turns)
 
 
 def _brought_along(
@@ -97,6 +143,10 @@ def _brought_along(
             tokens=len(writer.tokenize(message.content)),
             job_id=claim.job_id,
             place=place,
+            reasoning=message.reasoning,
+            tool_calls=message.tool_calls,
+            call_id=message.call_id,
+            name=message.name,
         )
         for place, message in enumerate(claim.request.earlier)
         if place >= num_opening
@@ -135,18 +185,36 @@ def _with_its_instructions(turns: tuple[PromptTurn, ...]) -> tuple[tuple[PromptT
     return (*earlier, *apart), int(bool(instructions))
 
 
-def build_stateless_prompt(writer: PromptWriter, request: TurnRequest, budget: Budget) -> Prompt:
-    """Assemble the messages that the client sent, none of them left out.
+def build_stateless_prompt(
+    writer: PromptWriter,
+    request: TurnRequest,
+    budget: Budget,
+    options: TemplateOptions = NO_OPTIONS,
+) -> Prompt:
+    """Assemble what the client sent, nothing of it left out.
 
     Raises:
-        ContextLengthExceeded: they leave no room for a reply.
+        ContextLengthExceeded: it leaves no room for a reply.
     """
     messages = [PromptMessage(message=message) for message in request.messages]
-    token_ids = writer.encode(messages)
-    if len(token_ids) > budget.prompt_limit:
-        raise ContextLengthExceeded(len(token_ids), budget.window)
+    if request.is_plain:
+        messages = [PromptMessage.says("user", request.prompt)]
+        encoded = writer.encode_plain(request.prompt)
+    elif messages[-1].role == "assistant":
+        encoded = writer.encode_begun(messages[:-1], messages[-1].message.content, options)
+    else:
+        encoded = writer.encode(messages, options)
+    if len(encoded.token_ids) > budget.prompt_limit:
+        raise ContextLengthExceeded(len(encoded.token_ids), budget.window)
     return Prompt(
-        token_ids=tuple(token_ids), system=(), turns=(), user=messages[-1], number=1, earlier=0
+        token_ids=encoded.token_ids,
+        system=(),
+        turns=(),
+        new=messages[-1],
+        number=1,
+        earlier=0,
+        options=options,
+        opening=encoded.opening,
     )
 
 

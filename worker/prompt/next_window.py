@@ -37,10 +37,10 @@ def next_window(
     """
     turns = prompt.answered(reply)
 
-    def encoded(dropped: int, expected: tuple[int, ...]) -> list[int]:
+    def encoded(dropped: int, expected: tuple[int, ...]) -> tuple[int, ...]:
         contents = [message for turn in turns[dropped:] for message in turn.contents]
         new = replace(PromptMessage.says("user", "?"), token_ids=expected)
-        return writer.encode([*prompt.system, *contents, new], prompt.options)
+        return writer.encode([*prompt.system, *contents, new], prompt.options).token_ids
 
     lengths = [
         len(writer.tokenize(one.message.content))

@@ -28,8 +28,9 @@ class Prompt:
         token_ids: the whole prompt.
         system: the instructions; empty if there are none.
         turns: earlier turns in view.
-        user: the new message, mostly the user's.
+        new: the message to be answered: the user's, or the result of a call.
         options: what the chat template was told beside the messages.
+        opening: its end, which only stands where a reply begins.
         number: the new message's number in the conversation.
         earlier: earlier turns with a reply, in view or not.
         brought_along: messages of the request that are stored in front of the new one.
@@ -39,12 +40,13 @@ class Prompt:
     token_ids: tuple[int, ...]
     system: tuple[PromptMessage, ...]
     turns: tuple[PromptTurn, ...]
-    user: PromptMessage
+    new: PromptMessage
     number: int
     earlier: int
     brought_along: tuple[StoredMessage, ...] = ()
     context: str | None = None
     options: TemplateOptions = NO_OPTIONS
+    opening: str = ""
 
     @property
     def offset(self) -> int:
@@ -65,9 +67,15 @@ class Prompt:
 
     def answered(self, reply: PromptMessage) -> tuple[PromptTurn, ...]:
         """The turns in view once this one has its reply."""
-        answered = [turn for turn in self.turns if turn.is_answered]
-        pending = self.turns[len(answered) :]
+        turns = list(self.turns)
+        pending: list[PromptTurn] = []
+        while turns and (not turns[-1].is_answered or self._continues(pending)):
+            pending.insert(0, turns.pop())
         contents = [message for turn in pending for message in turn.contents]
         number = pending[0].number if pending else self.number
-        own = PromptTurn(number=number, contents=(*contents, self.user, reply))
-        return (*answered, own)
+        own = PromptTurn(number=number, contents=(*contents, self.new, reply))
+        return (*turns, own)
+
+    def _continues(self, pending: list[PromptTurn]) -> bool:
+        """Whether the new message is the result of a call, in the turn before `pending`."""
+        return not pending and self.new.role == "tool"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from shared.errors import ContextLengthExceeded
 from shared.wire.messages import StoredMessage
+from shared.wire.turn_request import Thinking
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,16 +20,25 @@ class Budget:
         window: prompt and reply together.
         max_tokens: the longest reply requested.
         trim_to: share of the window that a prompt that must be trimmed is trimmed to.
+        longest_thought: after which the model has to answer; 0 if it does not think.
+        counts_thoughts: whether `max_tokens` includes them.
     """
 
     window: int
     max_tokens: int
     trim_to: float
+    longest_thought: int = 0
+    counts_thoughts: bool = True
+
+    @property
+    def longest_reply(self) -> int:
+        """Thoughts and all else."""
+        return self.max_tokens + (0 if self.counts_thoughts else self.longest_thought)
 
     @property
     def reserve(self) -> int:
         """Room kept for the reply: the length requested, at most a quarter of the window."""
-        return min(self.max_tokens, max(1, self.window // 4))
+        return min(self.longest_reply, max(1, self.window // 4))
 
     @property
     def prompt_limit(self) -> int:
@@ -42,21 +52,49 @@ class Budget:
 
     def reply_limit(self, prompt_tokens: int) -> int:
         """The longest reply after a prompt of this length."""
-        return min(self.max_tokens, self.window - prompt_tokens)
+        return min(self.longest_reply, self.window - prompt_tokens)
+
+    @property
+    def answer_limit(self) -> int | None:
+        """The longest reply apart from its thoughts, where these have a limit of their own."""
+        return None if self.counts_thoughts else self.max_tokens
+
+    def reasoning_limit(self, prompt_tokens: int) -> int | None:
+        """The longest thought after a prompt of this length: it leaves room for an answer."""
+        if not self.longest_thought:
+            return None
+        return max(1, min(self.longest_thought, (self.window - prompt_tokens) // 2))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowPolicy:
-    """What all turns of a worker have in common; `max_tokens` is for requests that set no limit."""
+    """What all turns of a worker have in common.
+
+    Args:
+        max_tokens: the longest reply, thoughts apart, to requests that set no limit.
+        longest_thought: in tokens.
+        thinking: how much the model thinks in turns that do not say so.
+    """
 
     window: int
     trim_to: float
     max_tokens: int
+    longest_thought: int = 0
+    thinking: Thinking = "auto"
 
-    def budget(self, max_tokens: int | None) -> Budget:
-        """The budget of a turn that requests a reply of at most `max_tokens`."""
+    def budget(self, max_tokens: int | None, *, thinks: bool = False) -> Budget:
+        """The budget of a turn.
+
+        Args:
+            max_tokens: the longest reply that it requests, thoughts included.
+            thinks: whether the model may think in it.
+        """
         return Budget(
-            window=self.window, max_tokens=max_tokens or self.max_tokens, trim_to=self.trim_to
+            window=self.window,
+            max_tokens=max_tokens or self.max_tokens,
+            trim_to=self.trim_to,
+            longest_thought=self.longest_thought if thinks else 0,
+            counts_thoughts=not thinks or max_tokens is not None,
         )
 
 
@@ -64,11 +102,12 @@ def split_turns(messages: Sequence[StoredMessage]) -> list[tuple[StoredMessage, 
     """Group messages into turns: everything up to a reply, and the reply.
 
     An edit can leave two user messages in a row; they belong to one turn, as do instructions in
-    front of them.
+    front of them. So do a call of a tool, its result and what the model makes of it.
     """
     turns: list[list[StoredMessage]] = []
     for message in messages:
-        if not turns or (message.role != "assistant" and turns[-1][-1].role == "assistant"):
+        is_reply = bool(turns) and turns[-1][-1].role == "assistant"
+        if not turns or (is_reply and message.role in ("system", "user")):
             turns.append([])
         turns[-1].append(message)
     return [tuple(turn) for turn in turns]

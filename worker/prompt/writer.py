@@ -1,9 +1,10 @@
 """From messages to the token ids of a whole prompt, in the model's chat template."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from worker.engine.interface import Engine, Segment, UnusableRequest
+from worker.prompt.as_written import as_written
 from worker.prompt.message import PromptMessage
 from worker.template.chat_template import ChatTemplate
 from worker.template.environment import TemplateError
@@ -11,16 +12,31 @@ from worker.template.options import NO_OPTIONS, TemplateOptions
 from worker.template.placed_text import PlacedText
 
 
+@dataclass(frozen=True, slots=True)
+class EncodedPrompt:
+    """A prompt's token ids, and its end in text, which only stands where a reply begins."""
+
+    token_ids: tuple[int, ...]
+    opening: str
+
+
 class PromptWriter:
     """Writes prompts for one model; thread-safe.
 
     Args:
         template: the model's.
+        closing_of: what closes the thought that the end of a prompt has opened; empty if none.
     """
 
-    def __init__(self, engine: Engine, template: ChatTemplate) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        template: ChatTemplate,
+        closing_of: Callable[[str], str] = lambda _opening: "",
+    ) -> None:
         self.engine = engine
         self.template = template
+        self._closing_of = closing_of
 
     @property
     def fingerprint(self) -> str:
@@ -33,21 +49,51 @@ class PromptWriter:
 
     def encode(
         self, messages: Sequence[PromptMessage], options: TemplateOptions = NO_OPTIONS
-    ) -> list[int]:
-        """Token ids of the prompt up to where the reply begins.
+    ) -> EncodedPrompt:
+        """The prompt up to where the reply begins.
 
         Raises:
             UnusableRequest: the template has no place for these messages.
         """
+        segments, opening = self._segments(messages, options)
+        return EncodedPrompt(tuple(self.engine.encode(segments)), opening)
+
+    def encode_begun(
+        self,
+        messages: Sequence[PromptMessage],
+        beginning: str,
+        options: TemplateOptions = NO_OPTIONS,
+    ) -> EncodedPrompt:
+        """The prompt up to behind the beginning of the reply; a thought that is open is closed."""
+        segments, opening = self._segments(messages, options)
+        closing = self._closing_of(opening)
+        segments += [Segment(closing, is_scaffold=True), Segment(beginning)]
+        token_ids = self.engine.encode([segment for segment in segments if segment.text])
+        return EncodedPrompt(tuple(token_ids), opening + closing + beginning)
+
+    def encode_plain(self, text: str) -> EncodedPrompt:
+        """A text that is to be continued, without a chat template."""
+        return EncodedPrompt(tuple(self.engine.encode([Segment(text)])), "")
+
+    def _segments(
+        self, messages: Sequence[PromptMessage], options: TemplateOptions
+    ) -> tuple[list[Segment], str]:
         joined = alternating(messages)
         try:
             rendered = self.template.render([one.message for one in joined], options)
         except TemplateError as error:
             raise UnusableRequest(f"the model's chat template: {error}") from None
-        return self.engine.encode([_segment(text, joined) for text in rendered.texts])
+        texts: list[PlacedText | Segment] = list(rendered.texts)
+        for number, message in enumerate(joined):
+            if message.written_ids is not None:
+                written = self.engine.detokenize(message.written_ids, controls=True)
+                texts = as_written(texts, number, written, message.written_ids, rendered.opening)
+        return [_segment(text, joined) for text in texts], rendered.opening
 
 
-def _segment(text: PlacedText, messages: Sequence[PromptMessage]) -> Segment:
+def _segment(text: PlacedText | Segment, messages: Sequence[PromptMessage]) -> Segment:
+    if isinstance(text, Segment):
+        return text
     if text.origin is None:
         return Segment(text.text, is_scaffold=True)
     known = None

@@ -1,0 +1,42 @@
+"""Makes what splits replies into parts, for the model that this worker runs."""
+
+import hashlib
+from collections.abc import Callable
+from functools import partial
+
+from shared.wire.claim import Claim
+from worker.engine.interface import ReplyReader
+from worker.prompt.prompt import Prompt
+from worker.reading.reply_format import ReplyFormat
+
+_ID_LENGTH = 24
+
+
+class Readers:
+    """Makes readers.
+
+    Args:
+        reply_format: how the model marks thoughts and calls.
+    """
+
+    def __init__(self, reply_format: ReplyFormat) -> None:
+        self.format = reply_format
+
+    def reader_of(self, claim: Claim, prompt: Prompt) -> Callable[[], ReplyReader] | None:
+        """What makes the reader of a turn's reply; None if all of it is text."""
+        request = claim.request
+        if request.is_plain or (self.format.is_plain and not request.tool_use.tools):
+            return None
+        return partial(
+            self.format.new_reader,
+            opening=prompt.opening,
+            tool_use=request.tool_use,
+            json_schema=request.json_schema,
+            call_id=partial(call_id, claim.job_id),
+        )
+
+
+def call_id(job_id: str, index: int) -> str:
+    """The id of a reply's call: the same in each start of its turn."""
+    digest = hashlib.sha256(f"{job_id} {index}".encode()).hexdigest()
+    return f"call_{digest[:_ID_LENGTH]}"

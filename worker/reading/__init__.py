@@ -1,0 +1,1 @@
+"""From what a model writes to the parts of a reply."""
