@@ -1,9 +1,10 @@
 """Run the tests: `python -m tests [--fast] [arguments of pytest]`.
 
-Unit and integration tests run in parallel, each with a namespace or a server of its own. All others
-run one after the other, since short leases, the model and the browser need the machine to
-themselves. Without a path in the arguments everything runs; `--fast` leaves out whatever needs the
-model, a browser, processes or patience. The last line sums up what came of all.
+Unit and integration tests run in parallel, each with a namespace or a server of its own. Then come
+whole processes with the model, and pages in a browser, a file at a time on half of the cores. Tests
+of faults run one after the other, since their leases are short. Without a path in the arguments
+everything runs; `--fast` leaves out whatever needs the model, a browser, processes or patience. The
+last line sums up what came of all.
 """
 
 import os
@@ -17,10 +18,13 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 MOST_PROCESSES = 4
+MOST_MODELS = 2
+"""Processes of tests that run the model: more would only take the cores from one another."""
 INTERRUPTED = 2
 NOTHING_COLLECTED = 5
 TOGETHER = ("tests/unit", "tests/integration")
-ALONE = ("tests/faults", "tests/e2e", "tests/web")
+WITH_MODEL = ("tests/e2e", "tests/web")
+ALONE = ("tests/faults",)
 
 
 @dataclass(frozen=True)
@@ -59,9 +63,12 @@ def commands(arguments: Sequence[str], is_fast: bool) -> list[list[str]]:
     """The arguments of each run of pytest, without those that were given."""
     if any(Path(argument.split("::")[0]).exists() for argument in arguments):
         return [["-m", "not slow"] if is_fast else []]
-    processes = min(MOST_PROCESSES, os.cpu_count() or 1)
-    together = ["-n", str(processes), *TOGETHER]
-    return [["-m", "not slow", *together]] if is_fast else [together, [*ALONE]]
+    cores = os.cpu_count() or 1
+    together = ["-n", str(min(MOST_PROCESSES, cores)), *TOGETHER]
+    if is_fast:
+        return [["-m", "not slow", *together]]
+    by_file = ["-n", str(min(MOST_MODELS, cores)), "--dist", "loadfile", *WITH_MODEL]
+    return [together, by_file, [*ALONE]]
 
 
 def run(arguments: Sequence[str]) -> tuple[int, Counts]:

@@ -23,6 +23,7 @@ from api.http.connections import BoundedProtocol
 from api.server import connect_api
 from shared.config import Settings
 from shared.process.embedded import server_binary
+from tests.cores import IN_PARALLEL, MODEL_THREADS
 from worker.engine.interface import Engine
 from worker.wiring import run_worker
 
@@ -249,7 +250,12 @@ def is_alive(pid: int) -> bool:
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """This process's environment without any of our settings, with `variables`."""
+    """This process's environment without any of our settings, with `variables`.
+
+    Where tests run in parallel each model gets its share of the cores.
+    """
     ours = ("PALAVER_", "HONCHO_", "REDIS_URL", "PORT", "HOST")
     clean = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    if IN_PARALLEL > 1:
+        clean["PALAVER_THREADS"] = str(MODEL_THREADS)
     return clean | variables

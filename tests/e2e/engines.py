@@ -7,6 +7,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 
+from tests.cores import MODEL_THREADS
 from worker.engine.engine import LlamaEngine
 from worker.engine.interface import GenerationRequest, ModelInfo, SamplingOptions
 from worker.engine.loading import CHATML
@@ -31,7 +32,12 @@ async def running_engine(
 ) -> AsyncIterator[LlamaEngine]:
     """An engine whose prompts are evaluated in chunks that end at fixed places."""
     options = ModelOptions(
-        path, window, threads=2, slots=slots, unified=unified, device_copies=device_copies
+        path,
+        window,
+        threads=MODEL_THREADS,
+        slots=slots,
+        unified=unified,
+        device_copies=device_copies,
     )
     model = LlamaModel(options)
     engine = LlamaEngine(

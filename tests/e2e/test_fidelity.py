@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from tests.cores import MODEL_THREADS
 from tests.e2e.engines import running_engine, talk
 from tests.servers import make_settings
 from tests.tiny_model import write_hybrid
@@ -37,14 +38,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def q8_0(bundled: Path, folder: Path) -> Path:
     """Its kernels add up each row alone, so that a batch changes nothing."""
-    convert(bundled, folder / "q8_0.gguf", Q8_0, threads=2)
+    convert(bundled, folder / "q8_0.gguf", Q8_0, threads=MODEL_THREADS)
     return folder / "q8_0.gguf"
 
 
 @pytest.fixture(scope="module")
 def f16(bundled: Path, folder: Path) -> Path:
     """Its kernels round the least, but add up one row otherwise than several."""
-    convert(bundled, folder / "f16.gguf", F16, threads=2)
+    convert(bundled, folder / "f16.gguf", F16, threads=MODEL_THREADS)
     return folder / "f16.gguf"
 
 
@@ -126,7 +127,7 @@ def in_a_batch(model: LlamaModel, prompt: list[int], tokens: list[int]) -> Logit
 @pytest.fixture(scope="module")
 def text(q8_0: Path) -> tuple[list[int], list[int]]:
     """A prompt and what follows it."""
-    model = LlamaModel(ModelOptions(q8_0, 64, threads=2))
+    model = LlamaModel(ModelOptions(q8_0, 64, threads=MODEL_THREADS))
     tokens = model.vocabulary.tokenize(
         SHARED * 2 + "Once upon a time there was a lamp.", special=False
     )
@@ -137,7 +138,7 @@ def text(q8_0: Path) -> tuple[list[int], list[int]]:
 def difference(path: Path, text: tuple[list[int], list[int]], *, unified: bool) -> float:
     """Between alone and in a batch: the mean of the logits' differences."""
     prompt, tokens = text
-    model = LlamaModel(ModelOptions(path, 512, threads=2, slots=4, unified=unified))
+    model = LlamaModel(ModelOptions(path, 512, threads=MODEL_THREADS, slots=4, unified=unified))
     model.evaluate([Part(0, 0, prompt, True)])
     alone = forced(model, 0, tokens, len(prompt))
     together = in_a_batch(model, prompt, tokens)
@@ -164,7 +165,7 @@ def test_one_wrong_token_in_the_cache_is_no_rounding(
     prompt, tokens = text
     wrong = [*prompt]
     wrong[place] += 1
-    model = LlamaModel(ModelOptions(f16, 512, threads=2))
+    model = LlamaModel(ModelOptions(f16, 512, threads=MODEL_THREADS))
     model.evaluate([Part(0, 0, prompt, True)])
     right = forced(model, 0, tokens, len(prompt))
     model.clear(0)
@@ -178,7 +179,7 @@ def test_a_copy_on_the_device_is_whole_whatever_happens_before_the_next_step(
     q8_0: Path, text: tuple[list[int], list[int]]
 ) -> None:
     prompt, tokens = text
-    model = LlamaModel(ModelOptions(q8_0, 512, threads=2, slots=4, device_copies=True))
+    model = LlamaModel(ModelOptions(q8_0, 512, threads=MODEL_THREADS, slots=4, device_copies=True))
     model.evaluate([Part(1, 0, prompt[:40], True)])
     other = model.save(1)
     model.clear(1)

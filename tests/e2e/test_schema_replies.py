@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from bench.comparison.models import vocabulary_of
+from tests.cores import MODEL_THREADS
 from tests.servers import make_settings
 from tests.tiny_model import write_vocabulary
 from worker.engine.batcher import Batcher
@@ -117,7 +118,7 @@ SCHEMAS = st.one_of(ANONYMOUS, ANONYMOUS, ANONYMOUS.map(named))
 @pytest.fixture(scope="module")
 def model() -> Iterator[LlamaModel]:
     path = model_path(make_settings("unix:///nowhere"))
-    model = LlamaModel(ModelOptions(path, 384, threads=2, slots=SLOTS))
+    model = LlamaModel(ModelOptions(path, 384, threads=MODEL_THREADS, slots=SLOTS))
     yield model
     model.close()
 
