@@ -2,9 +2,9 @@
 
 Unit and integration tests run in parallel, each with a namespace or a server of its own. Then come
 whole processes with the model, and pages in a browser, a file at a time on half of the cores. Tests
-of faults run one after the other, since their leases are short. Without a path in the arguments
-everything runs; `--fast` leaves out whatever needs the model, a browser, processes or patience. The
-last line sums up what came of all.
+of faults and of stops run one after the other, since seconds count in them. Without a path in the
+arguments everything runs; `--fast` leaves out whatever needs the model, a browser, processes or
+patience. The last line sums up what came of all.
 """
 
 import os
@@ -23,8 +23,9 @@ MOST_MODELS = 2
 INTERRUPTED = 2
 NOTHING_COLLECTED = 5
 TOGETHER = ("tests/unit", "tests/integration")
-WITH_MODEL = ("tests/e2e", "tests/web")
-ALONE = ("tests/faults",)
+STOPS = "tests/e2e/test_start_stop.py"
+WITH_MODEL = ("tests/e2e", "tests/web", f"--ignore={STOPS}")
+ALONE = ("tests/faults", STOPS)
 
 
 @dataclass(frozen=True)

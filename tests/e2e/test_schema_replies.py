@@ -19,7 +19,7 @@ from tests.servers import make_settings
 from tests.tiny_model import write_vocabulary
 from worker.engine.batcher import Batcher
 from worker.engine.constraint import Constraints, SchemaError
-from worker.engine.interface import EngineError, GenerationRequest, Piece, SamplingOptions
+from worker.engine.interface import EngineError, GenerationRequest, Grammar, Piece, SamplingOptions
 from worker.engine.model import LlamaModel
 from worker.engine.options import ModelOptions
 from worker.engine.pacer import PrefillPacer
@@ -221,7 +221,7 @@ def test_names_can_be_written_with_vocabularies_that_put_a_blank_before_everythi
         b"".join(map(vocabulary.piece_of, vocabulary.tokenize("name", special=False))) == b" name"
     )
     schema = {"type": "object", "properties": {"name": {"const": "a"}}, "required": ["name"]}
-    constraint = Constraints(vocabulary).of(json.dumps(schema))
+    constraint = Constraints(vocabulary).of(Grammar("json", json.dumps(schema)))
     written = b""
     while not constraint.is_complete:
         token = int(constraint.allowed()[-1])

@@ -29,7 +29,7 @@ def decoded(tokens: Sequence[bytes], stop: Sequence[str] = ()) -> list[Decoded]:
         piece = text.push(token)
         if piece is not None:
             pieces.append(piece)
-            if piece.stopped:
+            if piece.stopped_at:
                 return pieces
     return [*pieces, text.finish()]
 
@@ -53,7 +53,7 @@ def test_every_piece_is_the_text_of_its_own_tokens(
     tokens = split_at(text.encode(), cuts)
     for piece in decoded(tokens, stop):
         own = b"".join(tokens[i] for i in piece.token_ids).decode("utf-8", "ignore")
-        assert own.startswith(piece.text) if piece.stopped else own == piece.text
+        assert own.startswith(piece.text) if piece.stopped_at else own == piece.text
 
 
 @given(texts, borders, st.lists(scripts.filter(bool), max_size=3))
@@ -64,7 +64,7 @@ def test_every_token_is_given_out_once_and_in_order(
     pieces = decoded(tokens, stop)
     given_out = [token for piece in pieces for token in piece.token_ids]
     assert given_out == list(range(len(given_out)))
-    assert len(given_out) == len(tokens) or pieces[-1].stopped
+    assert len(given_out) == len(tokens) or pieces[-1].stopped_at
 
 
 @given(scripts, borders, st.lists(scripts.filter(bool), min_size=1, max_size=3))
@@ -74,7 +74,12 @@ def test_a_stop_string_is_never_given_out(text: str, cuts: list[int], stop: list
     reply = joined(pieces)
     assert text.startswith(reply)
     assert not any(string in reply for string in stop)
-    assert pieces[-1].stopped == any(string in text for string in stop)
+    first = (
+        min((text.find(string), string) for string in stop if string in text)
+        if any(string in text for string in stop)
+        else (0, None)
+    )
+    assert pieces[-1].stopped_at == first[1]
 
 
 @given(scripts, borders, st.lists(scripts.filter(bool), min_size=1, max_size=3))
@@ -82,7 +87,7 @@ def test_the_reply_ends_where_a_stop_string_begins(
     text: str, cuts: list[int], stop: list[str]
 ) -> None:
     pieces = decoded(split_at(text.encode(), cuts), stop)
-    if pieces[-1].stopped:
+    if pieces[-1].stopped_at:
         assert text[len(joined(pieces)) :].startswith(tuple(stop))
     else:
         assert joined(pieces) == text
@@ -139,7 +144,7 @@ def test_a_possible_stop_string_is_held_back_until_it_is_none() -> None:
 def test_a_stop_string_across_tokens_is_cut_off_with_all_behind_it() -> None:
     assert decoded([b"yes", b" EN", b"D no"], ["END"]) == [
         Decoded("yes", (0,)),
-        Decoded(" ", (1, 2), stopped=True),
+        Decoded(" ", (1, 2), stopped_at="END"),
     ]
 
 

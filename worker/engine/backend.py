@@ -8,7 +8,7 @@ from collections.abc import Sequence, Sized
 from dataclasses import dataclass
 from typing import Protocol
 
-from worker.engine.interface import EngineError, SamplingOptions
+from worker.engine.interface import EngineError, Grammar, SamplingOptions
 
 State = Sized
 """A copy of a slot's content; its length is its size in bytes."""
@@ -49,6 +49,18 @@ class TokenSampler(Protocol):
         """Record a token that was drawn in an earlier attempt."""
         ...
 
+    def force(self, token_ids: Sequence[int]) -> None:
+        """Have these tokens come next, whatever the logits say."""
+        ...
+
+    def constrain(self, grammar: Grammar | None) -> None:
+        """Have the reply follow a grammar from the next token on; None lifts it.
+
+        Raises:
+            EngineError: it cannot be followed.
+        """
+        ...
+
     def close(self) -> None:
         """Free it."""
         ...
@@ -59,6 +71,14 @@ class Vocabulary(Protocol):
 
     def piece_of(self, token: int) -> bytes:
         """A token's bytes; none for control tokens."""
+        ...
+
+    def text_of_control(self, token: int) -> str:
+        """The text of a token that has no bytes, as chat templates write it."""
+        ...
+
+    def tokenize(self, text: str, *, special: bool) -> list[int]:
+        """Ids of a text; with `special`, control tokens in it are recognised."""
         ...
 
     def is_end(self, token: int) -> bool:

@@ -271,10 +271,18 @@ class Batcher:
                 self._fail(sequence, token)
             else:
                 self._counters.generated += 1
-                if sequence.append(token) or self._is_full(sequence):
-                    self._release(sequence)
+                self._append(sequence, token)
         if poisoned:
             self._retry_clean(poisoned)
+
+    def _append(self, sequence: Sequence, token: int) -> None:
+        try:
+            has_ended = sequence.append(token)
+        except EngineError as error:
+            self._fail(sequence, error)
+        else:
+            if has_ended or self._is_full(sequence):
+                self._release(sequence)
 
     def _is_full(self, sequence: Sequence) -> bool:
         if len(sequence.token_ids) < self._backend.slot_size:

@@ -1,4 +1,4 @@
-"""Makes replies follow a JSON schema, with llguidance.
+"""Makes replies follow a JSON schema or a grammar, with llguidance.
 
 A schema is followed to the letter, or refused with the name of what cannot be followed. As schemas
 come from clients, their size is limited before anything parses them, and llguidance's own limits
@@ -15,13 +15,15 @@ import numpy as np
 import numpy.typing as npt
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
 
-from worker.engine.interface import EngineError, UnusableRequest
+from worker.engine.interface import EngineError, Grammar, UnusableRequest
 from worker.engine.vocabulary import ModelVocabulary
 
 if TYPE_CHECKING:
     from llguidance._lib import JsonCompileOptions
 
 MAX_SCHEMA_BYTES: Final = 65_536
+MAX_GRAMMAR_BYTES: Final = 4 * MAX_SCHEMA_BYTES
+"""Of a grammar for calls, which holds the schemas of all tools."""
 MAX_DEPTH: Final = 64
 _KEPT: Final = 64
 """Number of compiled schemas kept: those used last."""
@@ -73,36 +75,32 @@ class Constraints:
             slices=LLTokenizer.json_slices(),
         )
         self._lock = threading.Lock()
-        self._compiled: OrderedDict[str, LLMatcher] = OrderedDict()
+        self._compiled: OrderedDict[Grammar, LLMatcher] = OrderedDict()
 
-    def of(self, schema: str) -> "Constraint":
-        """The constraint of a new reply.
-
-        Args:
-            schema: JSON text of a JSON schema.
+    def of(self, grammar: Grammar) -> "Constraint":
+        """The constraint of what is to be written from here on.
 
         Raises:
-            SchemaError: it is not a schema, too large, or cannot be followed.
+            SchemaError: it is no schema or grammar, too large, or cannot be followed.
         """
         with self._lock:
-            matcher = self._compiled.get(schema)
+            matcher = self._compiled.get(grammar)
         if matcher is None:
-            matcher = self._compile(schema)
+            matcher = self._compile(grammar)
         with self._lock:
-            self._compiled[schema] = matcher
-            self._compiled.move_to_end(schema)
+            self._compiled[grammar] = matcher
+            self._compiled.move_to_end(grammar)
             while len(self._compiled) > _KEPT:
                 self._compiled.popitem(last=False)
             return Constraint(matcher.deep_copy(), self.size)
 
-    def _compile(self, schema: str) -> LLMatcher:
-        grammar = grammar_of(schema)
-        for text in _fixed_texts(json.loads(schema)):
-            # As JSON, which escapes control characters.
-            written = json.dumps(text, ensure_ascii=False)
-            if not self._tokens(written.encode("utf-8", "surrogatepass")):
-                raise SchemaError(f"the model has no tokens to write {text[:40]!r} with")
-        matcher = LLMatcher(self._tokenizer, grammar, log_level=0, limits=_LIMITS)
+    def _compile(self, grammar: Grammar) -> LLMatcher:
+        if grammar.kind == "json":
+            compiled = grammar_of(grammar.text)
+            self._check_texts(grammar.text)
+        else:
+            compiled = lark_grammar_of(grammar.text)
+        matcher = LLMatcher(self._tokenizer, compiled, log_level=0, limits=_LIMITS)
         if matcher.is_error():
             raise SchemaError(_first_line(matcher.get_error()))
         try:
@@ -113,6 +111,14 @@ class Constraints:
         if nothing_can_begin:
             raise SchemaError("no reply can follow this schema")
         return matcher
+
+    def _check_texts(self, schema: str) -> None:
+        """Refuse texts that replies may have to contain, and that the model cannot write."""
+        for text in _fixed_texts(json.loads(schema)):
+            # As JSON, which escapes control characters.
+            written = json.dumps(text, ensure_ascii=False)
+            if not self._tokens(written.encode("utf-8", "surrogatepass")):
+                raise SchemaError(f"the model has no tokens to write {text[:40]!r} with")
 
 
 class Constraint:
@@ -220,6 +226,20 @@ def grammar_of(schema: str) -> str:
     _check_keywords(parsed)
     try:
         return str(LLMatcher.grammar_from_json_schema(schema, overrides=_OPTIONS))
+    except ValueError as error:
+        raise SchemaError(_first_line(str(error))) from None
+
+
+def lark_grammar_of(text: str) -> str:
+    """The grammar that llguidance compiles, from its variant of Lark.
+
+    Raises:
+        SchemaError: it is no grammar, or too large.
+    """
+    if len(text.encode("utf-8", "surrogatepass")) > MAX_GRAMMAR_BYTES:
+        raise SchemaError(f"the grammar is longer than {MAX_GRAMMAR_BYTES} bytes")
+    try:
+        return str(LLMatcher.grammar_from_lark(text))
     except ValueError as error:
         raise SchemaError(_first_line(str(error))) from None
 

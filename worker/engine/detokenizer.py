@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """Final text and its tokens; `stopped` if a stop string was found."""
+    """Final text and its tokens; `stopped_at` is the stop string that was found, if one was."""
 
     text: str
     token_ids: tuple[int, ...]
-    stopped: bool = False
+    stopped_at: str | None = None
 
 
 class Detokenizer:
@@ -40,9 +40,9 @@ class Detokenizer:
         self._held_ids.append(token)
         self._held_text += self._decoder.decode(piece)
         if self._stop:
-            cut = self._stop_position()
-            if cut is not None:
-                return self._take(cut, stopped=True)
+            found = self._first_stop()
+            if found is not None:
+                return self._take(found[0], stopped_at=found[1])
             if self._may_stop():
                 return None
         if self._in_character():
@@ -57,17 +57,18 @@ class Detokenizer:
         self._decoder.reset()
         return self._take(len(self._held_text))
 
-    def _take(self, length: int, *, stopped: bool = False) -> Decoded:
-        decoded = Decoded(self._held_text[:length], tuple(self._held_ids), stopped)
+    def _take(self, length: int, *, stopped_at: str | None = None) -> Decoded:
+        decoded = Decoded(self._held_text[:length], tuple(self._held_ids), stopped_at)
         self._held_text, self._held_ids = "", []
         return decoded
 
     def _in_character(self) -> bool:
         return bool(self._decoder.getstate()[0])
 
-    def _stop_position(self) -> int | None:
-        positions = [at for at in map(self._held_text.find, self._stop) if at >= 0]
-        return min(positions, default=None)
+    def _first_stop(self) -> tuple[int, str] | None:
+        """Where the first stop string begins, and which one it is."""
+        found = ((self._held_text.find(stop), stop) for stop in self._stop)
+        return min((each for each in found if each[0] >= 0), default=None)
 
     def _may_stop(self) -> bool:
         """Whether the held text ends with the beginning of a stop string."""

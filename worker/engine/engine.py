@@ -13,6 +13,7 @@ from worker.engine.encoding import encode
 from worker.engine.interface import (
     EngineError,
     GenerationRequest,
+    Grammar,
     ModelInfo,
     Piece,
     Segment,
@@ -109,7 +110,8 @@ class LlamaEngine:
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Piece, None]:
         if request.sampling.json_schema is not None:
             # Compiled here and only once: in the engine's thread it would delay every reply.
-            await asyncio.to_thread(self._llama.constraints.of, request.sampling.json_schema)
+            grammar = Grammar("json", request.sampling.json_schema)
+            await asyncio.to_thread(self._llama.constraints.of, grammar)
         stream = _Stream()
         self._inbox.put(lambda: self._submit(request, stream))
         try:

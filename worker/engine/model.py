@@ -75,6 +75,10 @@ class LlamaModel:
         self.vocabulary = ModelVocabulary(self._model)
         self.constraints = Constraints(self.vocabulary)
         self.piece_of, self.is_end = self.vocabulary.piece_of, self.vocabulary.is_end
+        self.text_of_control, self.tokenize = (
+            self.vocabulary.text_of_control,
+            self.vocabulary.tokenize,
+        )
         self.window = int(llama_cpp.llama_model_n_swa(self._model))
         is_on_gpu = self.placement.offloaded > 0
         self._copies_in_place = self._can_copy_in_place(options, is_on_gpu=is_on_gpu)
@@ -156,10 +160,7 @@ class LlamaModel:
         return size, seconds
 
     def make_sampler(self, options: SamplingOptions) -> Sampler:
-        constraint = None
-        if options.json_schema is not None:
-            constraint = self.constraints.of(options.json_schema)
-        return Sampler(self.vocabulary, options, constraint)
+        return Sampler(self.vocabulary, options, lambda grammar: self.constraints.of(grammar))
 
     def evaluate(self, parts: Sequence[Part]) -> None:
         count = sum(len(part.token_ids) for part in parts)

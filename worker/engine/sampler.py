@@ -8,7 +8,8 @@ own samplers. The random numbers are the same either way.
 import ctypes
 import math
 import secrets
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import llama_cpp
@@ -19,7 +20,7 @@ from worker.engine.candidates import MOST, CandidateFinder, Floats, Ints, Wanted
 from worker.engine.changes import Changes
 from worker.engine.constraint import Constraint
 from worker.engine.drawing import Rule, draw
-from worker.engine.interface import EngineError, SamplingOptions, UnusableRequest
+from worker.engine.interface import EngineError, Grammar, SamplingOptions, UnusableRequest
 from worker.engine.uniform import Uniform
 from worker.engine.vocabulary import NO_TOKEN, ModelVocabulary
 
@@ -41,20 +42,24 @@ class Sampler:
     """Draws tokens for one reply with its own stream of random numbers.
 
     Args:
-        constraint: the schema that the reply must follow; owned from now on.
+        compile_grammar: makes the constraint of a grammar.
 
     Raises:
-        EngineError: a bias cannot be used.
+        EngineError: a bias cannot be used, or a schema cannot be followed.
     """
 
     def __init__(
         self,
         vocabulary: ModelVocabulary,
         options: SamplingOptions,
-        constraint: Constraint | None = None,
+        compile_grammar: Callable[[Grammar], Constraint],
     ) -> None:
         self._vocabulary = vocabulary
-        self._constraint = constraint
+        self._compile = compile_grammar
+        self._constraint: Constraint | None = None
+        self._forced: deque[int] = deque()
+        if options.json_schema is not None:
+            self.constrain(Grammar("json", options.json_schema))
         self._never_ends = options.ignore_eos
         self._changes = Changes(
             _biases(vocabulary, options),
@@ -92,6 +97,10 @@ class Sampler:
             NotFinite: the row holds NaN.
             EngineError: nothing can follow, and the reply does not satisfy its schema yet.
         """
+        if self._forced:
+            token = self._forced.popleft()
+            self.accept(token)
+            return token
         if not abs(largest) <= _LARGEST or self._changes.were_extreme:
             self._changes.undo(logits)
             if self._has_only_ends(logits):
@@ -170,6 +179,18 @@ class Sampler:
         if self._constraint is None or self._constraint.may_end:
             return NO_TOKEN
         raise EngineError("the model has no token that can follow under this schema")
+
+    def force(self, token_ids: Sequence[int]) -> None:
+        """Have these tokens come next, whatever the logits say."""
+        self._forced.extend(token_ids)
+
+    def constrain(self, grammar: Grammar | None) -> None:
+        """Have the reply follow a grammar from the next token on; None lifts it.
+
+        Raises:
+            EngineError: it cannot be followed.
+        """
+        self._constraint = None if grammar is None else self._compile(grammar)
 
     def accept(self, token: int) -> None:
         """Record a token that was drawn."""

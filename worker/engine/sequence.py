@@ -2,13 +2,21 @@
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final
 
 from worker.engine.backend import TokenSampler, Vocabulary
-from worker.engine.detokenizer import Decoded, Detokenizer
-from worker.engine.interface import End, EngineError, FinishReason, GenerationRequest, Part, Piece
+from worker.engine.interface import (
+    End,
+    EngineError,
+    FinishReason,
+    GenerationRequest,
+    Grammar,
+    Piece,
+)
 from worker.engine.kv_cache import Slot
+from worker.engine.reply_text import Output, PlainText, ReadParts, ReplyText
 
 Sink = Callable[[Piece | EngineError], None]
 
@@ -44,10 +52,17 @@ class Sequence:
         self.sampler = sampler
         self._vocabulary = vocabulary
         self._sink = sink
-        self._text = Detokenizer(vocabulary.piece_of, request.stop)
+        self._reader = request.reader() if request.reader is not None else None
+        self._text: ReplyText = (
+            PlainText(vocabulary, request.stop)
+            if self._reader is None
+            else ReadParts(vocabulary, self._reader, request.stop)
+        )
+        self._grammar: Grammar | None = None
+        self._num_reasoning = 0
         self._began = self._began_reply = time.monotonic()
-        for token in request.generated if sampler is not None else ():
-            sampler.accept(token)  # type: ignore[union-attr]  # the same None as above
+        if sampler is not None:
+            self._replay(request.generated, sampler)
 
     @property
     def is_background(self) -> bool:
@@ -98,24 +113,78 @@ class Sequence:
             self.request.meter.evaluated = min(prompt, self.request.meter.evaluated + new)
 
     def append(self, token: int) -> bool:
-        """Add the token drawn; returns whether the reply ends with it."""
+        """Add the token drawn; returns whether the reply ends with it.
+
+        Raises:
+            EngineError: what has to follow now cannot be followed.
+        """
         if self.num_generated == len(self.request.generated):
             self._began_reply = time.monotonic()
         if self._vocabulary.is_end(token):
-            return self._finish(self._text.finish(), "stop")
+            return self._finish(self._text.finish(token), "stop")
         self.token_ids.append(token)
-        decoded = self._text.push(token)
-        if decoded is not None and decoded.stopped:
-            return self._finish(decoded, "stop")
-        if self.num_generated >= self.request.max_tokens:
-            return self._finish(decoded or self._text.finish(), "length")
-        if decoded is not None:
-            self._sink(_piece(decoded))
+        output = self._push(token)
+        if output is not None and output.stopped_at is not None:
+            return self._finish(output, "stop")
+        if self._reader is not None and self._reader.is_complete:
+            return self._finish(_both(output, self._text.finish(None)), "stop")
+        if self._has_reached_limit:
+            return self._finish(_both(output, self._text.finish(None)), "length")
+        if output is not None:
+            self._sink(Piece(output.parts, output.token_ids))
+        if self.sampler is not None:
+            self._direct(self.sampler)
         return False
+
+    @property
+    def _has_reached_limit(self) -> bool:
+        limit = self.request.answer_limit
+        if limit is not None and self.num_generated - self._num_reasoning >= limit:
+            return True
+        return self.num_generated >= self.request.max_tokens
+
+    def _push(self, token: int) -> Output | None:
+        was_reasoning = self._reader is not None and self._reader.is_reasoning
+        output = self._text.push(token)
+        self._num_reasoning += was_reasoning
+        return output
+
+    def _direct(self, sampler: TokenSampler) -> None:
+        """Tell the sampler what the reader wants to come next."""
+        for text in self._wanted_next():
+            sampler.force(self._vocabulary.tokenize(text, special=True))
+        grammar = self._reader.grammar if self._reader is not None else None
+        if grammar is not self._grammar:
+            sampler.constrain(grammar)
+            self._grammar = grammar
+
+    def _wanted_next(self) -> list[str]:
+        """Text that must come next; none or one."""
+        reader, limit = self._reader, self.request.reasoning_limit
+        if reader is None:
+            return []
+        if limit is not None and self._num_reasoning >= limit and reader.is_reasoning:
+            reader.end_reasoning()
+        text = reader.take_forced()
+        return [text] if text else []
+
+    def _replay(self, generated: Iterable[int], sampler: TokenSampler) -> None:
+        """Bring reader and sampler to where an earlier attempt had them."""
+        if self._reader is None:
+            for token in generated:
+                sampler.accept(token)
+            return
+        forced = _Forced(sampler)
+        self._direct(forced)
+        for token in generated:
+            forced.accept(token)
+            self._push(token)
+            self._direct(forced)
+        forced.hand_over()
 
     def finish(self) -> None:
         """End the reply: nothing is left to generate."""
-        self._finish(self._text.finish(), "length")
+        self._finish(self._text.finish(None), "length")
 
     def fail(self, error: EngineError) -> None:
         """End without a reply."""
@@ -128,18 +197,51 @@ class Sequence:
         if sampler is not None:
             sampler.close()
 
-    def _finish(self, decoded: Decoded, reason: FinishReason) -> bool:
+    def _finish(self, output: Output, reason: FinishReason) -> bool:
         end = End(
             reason,
             self.num_cached or 0,
             prompt_ms=(self._began_reply - self._began) * 1000,
             generation_ms=(time.monotonic() - self._began_reply) * 1000,
+            reasoning_tokens=self._num_reasoning,
+            stop_string=output.stopped_at,
         )
-        self._sink(_piece(decoded, end))
+        self._sink(Piece(output.parts, output.token_ids, end))
         self.close()
         return True
 
 
-def _piece(decoded: Decoded, end: End | None = None) -> Piece:
-    parts = (Part("text", decoded.text),) if decoded.text else ()
-    return Piece(parts, decoded.token_ids, end)
+def _both(first: Output | None, second: Output) -> Output:
+    if first is None:
+        return second
+    return Output(first.parts + second.parts, first.token_ids + second.token_ids, second.stopped_at)
+
+
+class _Forced:
+    """A sampler for what was generated before: of forced tokens only those left over are forced."""
+
+    def __init__(self, sampler: TokenSampler) -> None:
+        self._sampler = sampler
+        self._left: deque[int] = deque()
+
+    def accept(self, token: int) -> None:
+        """Record a token."""
+        if self._left and self._left.popleft() != token:
+            self._left.clear()  # another version or another limit had forced something else
+        self._sampler.accept(token)
+
+    def force(self, token_ids: Iterable[int]) -> None:
+        """Expect these tokens among those that were generated."""
+        self._left.extend(token_ids)
+
+    def constrain(self, grammar: Grammar | None) -> None:
+        """As the sampler."""
+        self._sampler.constrain(grammar)
+
+    def close(self) -> None:
+        """The sampler is closed by its owner."""
+
+    def hand_over(self) -> None:
+        """Have the sampler force the rest."""
+        if self._left:
+            self._sampler.force(list(self._left))

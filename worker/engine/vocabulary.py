@@ -53,6 +53,12 @@ class ModelVocabulary:
             self._pieces[token] = piece
         return piece
 
+    def text_of_control(self, token: int) -> str:
+        """The text of a control token, as chat templates write it; "" if there is none."""
+        if not 0 <= token < self.size:
+            return ""
+        return self.piece_of(token, special=True).decode("utf-8", "replace")
+
     def _to_piece(self, token: int, buffer: Any, special: bool) -> int:
         return int(
             llama_cpp.llama_token_to_piece(self.handle, token, buffer, len(buffer), 0, special)

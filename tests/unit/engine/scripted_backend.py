@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from worker.engine.backend import EvaluationFailed, NoRoom, NotFinite, Part, State, TokenSampler
-from worker.engine.interface import EngineError, GenerationRequest, Piece, SamplingOptions
+from worker.engine.interface import EngineError, GenerationRequest, Grammar, Piece, SamplingOptions
 
 END = 0
 POISON = 99_999
@@ -40,8 +40,18 @@ class Silent:
 
     def __init__(self) -> None:
         self.is_closed = False
+        self.accepted: list[int] = []
+        self.forced: list[int] = []
+        self.grammars: list[Grammar | None] = []
 
-    def accept(self, token: int) -> None: ...
+    def accept(self, token: int) -> None:
+        self.accepted.append(token)
+
+    def force(self, token_ids: Sequence[int]) -> None:
+        self.forced += token_ids
+
+    def constrain(self, grammar: Grammar | None) -> None:
+        self.grammars.append(grammar)
 
     def close(self) -> None:
         assert not self.is_closed, "freed twice"
@@ -89,6 +99,13 @@ class ScriptedBackend:
     def piece_of(self, token: int) -> bytes:
         return bytes([65 + token % 26])
 
+    def text_of_control(self, token: int) -> str:
+        return "<end>" if token == END else ""
+
+    def tokenize(self, text: str, *, special: bool) -> list[int]:
+        assert special
+        return [ord(character) - 65 for character in text]
+
     def is_end(self, token: int) -> bool:
         return token == END
 
@@ -130,6 +147,8 @@ class ScriptedBackend:
         assert not sampler.is_closed
         if slot_id in self.spoilt:
             return NotFinite("no number")
+        if sampler.forced:
+            return sampler.forced.pop(0)
         return next_token(self.content[slot_id])
 
     def save(self, slot_id: int) -> State:

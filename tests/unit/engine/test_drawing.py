@@ -13,7 +13,8 @@ import numpy.typing as npt
 import pytest
 
 from worker.engine.candidates import CandidateFinder, Floats, Wanted
-from worker.engine.interface import SamplingOptions
+from worker.engine.constraint import Constraint
+from worker.engine.interface import Grammar, SamplingOptions
 from worker.engine.sampler import Sampler, draw_all
 
 VOCABULARIES: Final = (259, 8191, 8192, 32_001, 49_152, 128_256)
@@ -71,7 +72,11 @@ class Chain:
 
 
 def sampler_of(size: int, options: SamplingOptions) -> Sampler:
-    return Sampler(Words(size), options)  # type: ignore[arg-type]  # as much of one as is needed
+    return Sampler(Words(size), options, _no_grammar)  # type: ignore[arg-type]  # as much as needed
+
+
+def _no_grammar(grammar: Grammar) -> Constraint:
+    raise AssertionError(grammar)
 
 
 def rows_of(seed: int, count: int, size: int, scale: float = 2.0) -> Floats:
