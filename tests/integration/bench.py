@@ -47,6 +47,7 @@ class Bench:
                 context=fields.pop("context", None),
                 replace_from=fields.pop("replace_from", None),
                 sampling=Sampling(),
+                **fields,
             ),
         )
         assert await self.submissions.submit(submission)
