@@ -361,7 +361,7 @@ def test_the_result_of_a_call_is_answered_with_its_tools_name() -> None:
 
 def test_the_call_stays_in_view_when_its_result_comes() -> None:
     past = [*dialogue("a" * 20, "b" * 20), *asked_for_weather(3)]
-    budget = Budget(window=80, max_tokens=16, trim_to=0.3)
+    budget = Budget(window=110, max_tokens=16, trim_to=0.3)
     prompt = build_prompt(WRITER, result_of("b", "noon"), history(*past), budget)
     assert prompt.offset == 3
 

@@ -4,46 +4,70 @@ The template is rendered with placeholders instead of what others wrote, so that
 from the template's own text afterwards: only that may hold control tokens.
 """
 
-import re
-from collections.abc import Sequence
-from dataclasses import replace
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
-from shared.wire.messages import ChatMessage, Role
-from worker.template.environment import TemplateError, TextTemplate
-from worker.template.options import NO_OPTIONS, TemplateOptions
-from worker.template.placed_text import Origin, PlacedText, RenderedPrompt
-
-_PLACEHOLDER = re.compile("\ue000(\\d+)\ue001")
-_PROBES: Final[tuple[tuple[Role, ...], ...]] = (
-    ("user",),
-    ("system", "user"),
-    ("system", "user", "assistant", "user"),
+from shared.wire.messages import ChatMessage
+from worker.engine.prefixes import common_prefix
+from worker.template.conversation import (
+    Mark,
+    functions_for,
+    messages_for,
+    switches_for,
+    tools_for,
+    verbatim,
 )
-_LATER_SYSTEM: Final[tuple[Role, ...]] = ("system", "user", "assistant", "system", "user")
+from worker.template.environment import TemplateError
+from worker.template.folding import FoldedMessage, folded
+from worker.template.options import NO_OPTIONS, TemplateOptions
+from worker.template.placed_text import PlacedText, RenderedPrompt
+from worker.template.probing import Probe
+from worker.template.renderer import InProcess, Renderer
+from worker.template.sentinels import Foreign, Hole, Scaffold, scaffold_of
+from worker.template.traits import TemplateTraits
+
+_KEPT_CHARACTERS: Final = 8 << 20
+"""Of scaffolds and the keys they are kept under."""
+_ENDS_OF_MARKUP: Final = "?\n>]"
+_QUESTION: Final = ChatMessage(role="user", content="?")
 
 
 class ChatTemplate:
-    """A compiled template.
+    """A compiled template; thread-safe. Rendering takes its time: not for the event loop.
 
     Args:
         source: Jinja text.
         bos, eos: texts of these tokens ("" if the model has none).
+        renderer: runs it; by default this process does.
+        clock: the local time, which some templates show.
 
     Raises:
         TemplateError: the template is invalid, or drops or reorders messages.
     """
 
-    def __init__(self, source: str, *, bos: str = "", eos: str = "") -> None:
-        self._template = TextTemplate(source)
+    def __init__(
+        self,
+        source: str,
+        *,
+        bos: str = "",
+        eos: str = "",
+        renderer: Renderer | None = None,
+        clock: Callable[[], datetime] = datetime.now,
+    ) -> None:
+        self.source = source
+        self._renderer = renderer or InProcess(source)
         self._tokens = {"bos_token": bos, "eos_token": eos}
-        self._folds_first = not all(map(self._takes, _PROBES))
-        self._folds_later = self._folds_first or not self._takes(_LATER_SYSTEM)
-        self._scaffold = lru_cache(maxsize=512)(self._make_scaffold)
-        for roles in _PROBES:
-            self._scaffold(self._folded_roles(roles))
+        self._clock = clock
+        self._kept = _Kept(_KEPT_CHARACTERS)
+        self.traits: TemplateTraits = Probe(self._run, source).traits()
+
+    def close(self) -> None:
+        """End what renders."""
+        self._renderer.close()
 
     def render(
         self, messages: Sequence[ChatMessage], options: TemplateOptions = NO_OPTIONS
@@ -54,67 +78,144 @@ class ChatTemplate:
         place for a system message, it goes in front of the next prompt.
 
         Raises:
+            TemplateError: the template refuses the messages, or has no place for tools.
+        """
+        self._check(messages, options)
+        foreign = Foreign()
+        conversation = folded(messages, self.traits.system)
+        variables = self._variables(conversation, options, foreign.mark)
+        scaffold = self._scaffold(variables)
+        _check_contents(scaffold, foreign, conversation)
+        texts = [
+            part.filled(foreign) if isinstance(part, Hole) else PlacedText(text=part)
+            for part in scaffold
+        ]
+        return RenderedPrompt(texts=tuple(texts), opening=self._opening(texts, options))
+
+    def render_text(
+        self,
+        messages: Sequence[ChatMessage],
+        options: TemplateOptions = NO_OPTIONS,
+        *,
+        add_generation_prompt: bool = True,
+    ) -> str:
+        """The text of a prompt as the template would write it if it saw all messages.
+
+        Raises:
             TemplateError: the template refuses the messages.
         """
-        del options
-        messages = self._folded(messages)
-        roles = tuple(message.role for message in messages)
-        scaffold = self._scaffold(roles)
-        texts = [PlacedText(text=scaffold[0])]
-        for number, (message, after) in enumerate(zip(messages, scaffold[1:], strict=True)):
-            texts.append(PlacedText(text=message.content, origin=Origin(message=number)))
-            texts.append(PlacedText(text=after))
-        return RenderedPrompt(texts=tuple(text for text in texts if text.text))
+        conversation = folded(messages, self.traits.system)
+        variables = self._variables(conversation, options, verbatim)
+        variables["add_generation_prompt"] = add_generation_prompt
+        return self._run(variables, self._clock())
 
-    def _folded(self, messages: Sequence[ChatMessage]) -> list[ChatMessage]:
-        folded: list[ChatMessage] = []
-        instructions = ""
+    def opening_of(self, options: TemplateOptions) -> str:
+        """What stands at the end of a prompt only where a reply is to begin."""
+        with_it = self.render_text([_QUESTION], options)
+        without = self.render_text([_QUESTION], options, add_generation_prompt=False)
+        length = common_prefix(with_it, without)
+        if length < len(without):
+            # Another end than a reply's beginning: what both have in common may be half a token.
+            length = 1 + max(with_it.rfind(end, 0, length) for end in _ENDS_OF_MARKUP)
+        return with_it[length:]
+
+    def _check(self, messages: Sequence[ChatMessage], options: TemplateOptions) -> None:
+        if options.tools and not self.traits.has_tools:
+            raise TemplateError("it has no place for tools")
         for message in messages:
-            if message.role == "system" and (self._folds_later if folded else self._folds_first):
-                instructions = _joined(instructions, message.content)
-                continue
-            if instructions and message.role == "user":
-                message = replace(message, content=_joined(instructions, message.content))
-            elif instructions:
-                _add(folded, ChatMessage(role="user", content=instructions))
-            _add(folded, message)
-            instructions = ""
-        if instructions:
-            _add(folded, ChatMessage(role="user", content=instructions))
-        return folded
+            if message.tool_calls and not self.traits.shows_calls:
+                raise TemplateError("it has no place for calls of tools")
+            if message.role == "tool" and not self.traits.shows_results:
+                raise TemplateError("it has no place for results of tools")
 
-    def _folded_roles(self, roles: tuple[Role, ...]) -> tuple[Role, ...]:
-        return roles[1:] if self._folds_first and roles[0] == "system" else roles
+    def _variables(
+        self, conversation: Sequence[FoldedMessage], options: TemplateOptions, mark: Mark
+    ) -> dict[str, Any]:
+        return {
+            "documents": None,
+            **self._of_old(options, mark),
+            **switches_for(options.thinking, self.traits),
+            **options.variables,
+            "messages": messages_for(conversation, self.traits, mark),
+            "tools": tools_for(options.tools, mark) or self.traits.no_tools,
+            "add_generation_prompt": True,
+        }
 
-    def _takes(self, roles: tuple[Role, ...]) -> bool:
-        try:
-            self._make_scaffold(roles)
-        except TemplateError:
-            return False
-        return True
+    def _of_old(self, options: TemplateOptions, mark: Mark) -> dict[str, Any]:
+        """What some older templates call tools and the date."""
+        if not self.traits.names_functions:
+            return {}
+        return functions_for(options.tools, mark, self._clock())
 
-    def _make_scaffold(self, roles: tuple[Role, ...]) -> tuple[str, ...]:
-        """Text before the first content, between contents, and after the last."""
-        messages = [
-            {"role": role, "content": f"\ue000{index}\ue001"} for index, role in enumerate(roles)
-        ]
-        variables = {"messages": messages, "add_generation_prompt": True, **self._tokens}
-        try:
-            text = self._template.render(variables, now=datetime.now())
-        except TemplateError as error:
-            raise TemplateError(f"it fails for {', '.join(roles)}: {error}") from None
-        parts = _PLACEHOLDER.split(text)
-        if [int(index) for index in parts[1::2]] != list(range(len(roles))):
-            raise TemplateError("the template does not keep every message, once and in order")
-        return tuple(parts[::2])
+    def _run(self, variables: dict[str, Any], now: datetime) -> str:
+        return self._renderer.render({**variables, **self._tokens}, now)
+
+    def _scaffold(self, variables: dict[str, Any]) -> Scaffold:
+        now = self._clock()
+        key = json.dumps([variables, f"{now:%F}" if self.traits.shows_date else ""])
+        scaffold = self._kept.get(key)
+        if scaffold is None:
+            scaffold = scaffold_of(self._run(variables, now))
+            self._kept.put(key, scaffold)
+        return scaffold
+
+    def _opening(self, texts: Sequence[PlacedText], options: TemplateOptions) -> str:
+        """What `opening_of` says; where a template always ends the same, all behind the prompt."""
+        key = json.dumps(["opening", options.thinking, options.variables, bool(options.tools)])
+        kept = self._kept.get(key)
+        if kept is None:
+            kept = (self.opening_of(options),)
+            self._kept.put(key, kept)
+        opening = str(kept[0])
+        last = texts[-1]
+        if opening and last.text.endswith(opening):
+            return opening
+        return last.text if last.origin is None else ""
 
 
-def _add(folded: list[ChatMessage], message: ChatMessage) -> None:
-    """Append a message; neighbours of one role are joined."""
-    if folded and folded[-1].role == message.role:
-        message = replace(message, content=_joined(folded.pop().content, message.content))
-    folded.append(message)
+class _Kept:
+    """Scaffolds that were used last, as long as they are not too long together."""
+
+    def __init__(self, most_characters: int) -> None:
+        self._most = most_characters
+        self._scaffolds: OrderedDict[str, Scaffold] = OrderedDict()
+        self._num_characters = 0
+        self._lock = threading.Lock()
+
+    def get(self, key: str) -> Scaffold | None:
+        with self._lock:
+            if key in self._scaffolds:
+                self._scaffolds.move_to_end(key)
+            return self._scaffolds.get(key)
+
+    def put(self, key: str, scaffold: Scaffold) -> None:
+        with self._lock:
+            if key not in self._scaffolds:
+                self._num_characters += _size(key, scaffold)
+            self._scaffolds[key] = scaffold
+            while self._num_characters > self._most and len(self._scaffolds) > 1:
+                self._num_characters -= _size(*self._scaffolds.popitem(last=False))
 
 
-def _joined(first: str, second: str) -> str:
-    return f"{first}\n\n{second}" if first else second
+def _size(key: str, scaffold: Scaffold) -> int:
+    return len(key) + sum(len(part) for part in scaffold if isinstance(part, str))
+
+
+def _check_contents(
+    scaffold: Scaffold, foreign: Foreign, conversation: Sequence[FoldedMessage]
+) -> None:
+    """What users wrote, and every reply without calls, comes out once and in order.
+
+    Raises:
+        TemplateError: it does not.
+    """
+    may_go = {one.index for one in conversation if one.message.tool_calls}
+    wanted = [
+        number
+        for number, origin in enumerate(foreign.origins)
+        if origin.part == "content" and origin.message not in may_go
+    ]
+    is_wanted = set(wanted)
+    holes = [part.number for part in scaffold if isinstance(part, Hole)]
+    if [number for number in holes if number in is_wanted] != wanted:
+        raise TemplateError("the template does not keep every message, once and in order")

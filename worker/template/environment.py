@@ -7,6 +7,7 @@ and the `generation` block.
 """
 
 import json
+import threading
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NoReturn
@@ -32,6 +33,25 @@ class _Generation(Extension):
         return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
 
+class _Environment(ImmutableSandboxedEnvironment):
+    """Templates may add to lists of their own, but not to those that they are given."""
+
+    given: frozenset[int] = frozenset()
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        if attr == "append" and isinstance(obj, list):
+            return id(obj) not in self.given
+        return super().is_safe_attribute(obj, attr, value)
+
+
+def _ids_of_lists(value: Any) -> set[int]:
+    if isinstance(value, Mapping):
+        return {each for item in value.values() for each in _ids_of_lists(item)}
+    if isinstance(value, list):
+        return {id(value), *(each for item in value for each in _ids_of_lists(item))}
+    return set()
+
+
 class TextTemplate:
     """A compiled template: from a conversation to text.
 
@@ -43,13 +63,15 @@ class TextTemplate:
     """
 
     def __init__(self, source: str) -> None:
-        environment = ImmutableSandboxedEnvironment(
+        environment = _Environment(
             trim_blocks=True,
             lstrip_blocks=True,
             extensions=["jinja2.ext.loopcontrols", _Generation],
         )
         environment.filters["tojson"] = _to_json
         environment.globals["raise_exception"] = _raise
+        self._environment = environment
+        self._lock = threading.Lock()
         try:
             self._template = environment.from_string(source)
         except jinja2.TemplateError as error:
@@ -66,7 +88,9 @@ class TextTemplate:
             TemplateError: the template fails, or refuses the conversation.
         """
         try:
-            return self._template.render({**variables, "strftime_now": now.strftime})
+            with self._lock:
+                self._environment.given = frozenset(_ids_of_lists(variables))
+                return self._template.render({**variables, "strftime_now": now.strftime})
         except TemplateError:
             raise
         except Exception as error:  # templates are foreign programs: they may raise anything

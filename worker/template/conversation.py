@@ -1,0 +1,155 @@
+"""Messages and tools in the form that chat templates expect."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from shared.wire.messages import ChatMessage
+from shared.wire.parts import Tool, ToolCall
+from worker.template.folding import FoldedMessage
+from worker.template.placed_text import MessagePart, Origin
+from worker.template.traits import TemplateTraits
+
+Mark = Callable[[str, Origin], str]
+"""What stands for a text that somebody wrote: a placeholder, or the text itself."""
+
+_SHORT_ID_LENGTH: Final = 9
+_SUSPICIOUS: Final = frozenset("<[|｜\ue000\ue001")
+"""Characters that spellings of control tokens have; a tool's texts without them may be looked at by
+the template."""
+
+
+def verbatim(text: str, _origin: Origin) -> str:
+    """A `Mark` that leaves texts as they are."""
+    return text
+
+
+def messages_for(
+    messages: Sequence[FoldedMessage], traits: TemplateTraits, mark: Mark
+) -> list[dict[str, Any]]:
+    """All messages as the template's variable `messages`."""
+    return [_message(folded, traits, mark) for folded in messages]
+
+
+def _message(folded: FoldedMessage, traits: TemplateTraits, mark: Mark) -> dict[str, Any]:
+    message = folded.message
+
+    def marked(text: str, part: MessagePart) -> str:
+        return mark(text, Origin(message=folded.index, part=part))
+
+    content = "\n\n".join(
+        mark(_trimmed(text, message.role, traits), Origin(message=index))
+        for index, text in folded.texts
+    )
+    fields: dict[str, Any] = {"role": message.role}
+    if message.reasoning and traits.reasoning_field == "content":
+        content = f"<think>\n{marked(message.reasoning, 'reasoning')}\n</think>\n\n{content}"
+    elif message.reasoning and traits.reasoning_field:
+        fields[traits.reasoning_field] = marked(message.reasoning, "reasoning")
+    fields["content"] = [{"type": "text", "text": content}] if traits.wants_parts else content
+    if message.tool_calls:
+        fields["tool_calls"] = [_call(call, traits, marked) for call in message.tool_calls]
+    if message.role == "tool":
+        fields["tool_call_id"] = call_id_for(message.call_id, traits)
+        fields["name"] = marked(message.name, "call")
+    return fields
+
+
+def _trimmed(text: str, role: str, traits: TemplateTraits) -> str:
+    return text.strip() if role in traits.trims else text
+
+
+def _call(
+    call: ToolCall, traits: TemplateTraits, marked: Callable[[str, MessagePart], str]
+) -> dict[str, Any]:
+    def shown(text: str) -> str:
+        return marked(text, "call")
+
+    arguments: Any = shown(call.arguments)
+    if not traits.arguments_as_text:
+        arguments = _with_strings(arguments_of(call), shown)
+    return {
+        "id": call_id_for(call.id, traits),
+        "type": "function",
+        "function": {"name": shown(call.name), "arguments": arguments},
+    }
+
+
+def arguments_of(call: ToolCall) -> dict[str, Any]:
+    """The arguments as an object; what a model wrote that is none becomes a member of one."""
+    try:
+        arguments = json.loads(call.arguments)
+    except ValueError:
+        arguments = None
+    return arguments if isinstance(arguments, dict) else {"arguments": call.arguments}
+
+
+def call_id_for(call_id: str, traits: TemplateTraits) -> str:
+    """The id of a call as the template wants it."""
+    if not traits.short_ids:
+        return call_id
+    if len(call_id) == _SHORT_ID_LENGTH and call_id.isalnum():
+        return call_id
+    return hashlib.sha256(call_id.encode()).hexdigest()[:_SHORT_ID_LENGTH]
+
+
+def tools_for(tools: Sequence[Tool], mark: Mark) -> list[dict[str, Any]]:
+    """All tools as the template's variable `tools`."""
+
+    def shown(text: str) -> str:
+        is_harmless = _SUSPICIOUS.isdisjoint(text)
+        return text if is_harmless else mark(text, Origin(message=-1, part="tool"))
+
+    return [
+        {
+            "type": "function",
+            "function": {
+                "name": shown(tool.name),
+                "description": shown(tool.description),
+                "parameters": _with_strings(json.loads(tool.parameters), shown),
+            },
+        }
+        for tool in tools
+    ]
+
+
+def functions_for(tools: Sequence[Tool], mark: Mark, now: datetime) -> dict[str, str]:
+    """Tools and date as firefunction's template names them."""
+    functions = [tool["function"] for tool in tools_for(tools, mark)]
+    return {
+        "functions": json.dumps(functions, indent=4, ensure_ascii=False),
+        "datetime": now.strftime("%B %d %Y %H:%M:%S GMT"),
+    }
+
+
+def _with_strings(value: Any, shown: Callable[[str], str]) -> Any:
+    """A JSON value with all its strings, names included, as they are to be shown."""
+    if isinstance(value, str):
+        return shown(value)
+    if isinstance(value, Mapping):
+        return {shown(name): _with_strings(item, shown) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_with_strings(item, shown) for item in value]
+    return value
+
+
+def switches_for(thinking: str, traits: TemplateTraits) -> dict[str, Any]:
+    """Variables that tell the template how much to think.
+
+    Where nothing is said, a model that can think does so: many templates would have it off then.
+    """
+    values: dict[str, Any] = {}
+    for name in traits.switches:
+        if name == "reasoning_effort":
+            effort = {"auto": None, "off": "low"}.get(thinking, thinking)
+            values |= {name: effort} if effort is not None else {}
+        else:
+            values[name] = thinking != "off"
+    return values
+
+
+def probe_message(role: str, content: str, **parts: Any) -> ChatMessage:
+    """A message for trying a template."""
+    return ChatMessage(role=role, content=content, **parts)  # type: ignore[arg-type]  # any role

@@ -1,0 +1,220 @@
+"""Finds out what a chat template does, by rendering conversations that differ in one thing."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+
+from shared.wire.messages import ChatMessage, Role
+from shared.wire.parts import Tool, ToolCall
+from worker.template.conversation import functions_for, messages_for, tools_for, verbatim
+from worker.template.environment import TemplateError
+from worker.template.folding import folded
+from worker.template.traits import SystemMessages, TemplateTraits, Thoughts
+
+Render = Callable[[dict[str, Any], datetime], str]
+"""From a template's variables to the prompt's text."""
+
+_NOON: Final = datetime(2024, 5, 6, 12)
+_ANOTHER_DAY: Final = datetime(2031, 10, 17, 12)
+_FIELDS: Final = ("reasoning_content", "reasoning", "thinking")
+_SWITCHES: Final[dict[str, tuple[Any, ...]]] = {
+    "enable_thinking": (True, False, None),
+    "thinking": (True, False, None),
+    "reasoning_effort": ("low", "high", None),
+}
+_TOOL: Final = Tool(
+    name="qtoolq",
+    description="qdescriptionq",
+    parameters='{"type": "object", "properties": {"qnameq": {"type": "string"}}}',
+)
+_CALL: Final = ToolCall(id="call_0", name="qtoolq", arguments='{"qnameq": "qvalueq"}')
+_TALK: Final[tuple[Role, ...]] = ("user", "assistant", "user")
+_WITH_SYSTEM: Final[tuple[Role, ...]] = ("system", "user", "assistant", "user")
+_LATER_SYSTEM: Final[tuple[Role, ...]] = ("system", "user", "assistant", "system", "user")
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Tries a template.
+
+    Args:
+        render: the template.
+        source: its text.
+    """
+
+    render: Render
+    source: str
+
+    def traits(self) -> TemplateTraits:
+        """All that can be found out.
+
+        Raises:
+            TemplateError: it drops or reorders messages, or fails for the simplest ones.
+        """
+        traits = self._simplest()
+        traits = replace(traits, system=self._system(traits))
+        self._check(traits)
+        traits = replace(traits, trims=self._trims(traits))
+        traits = self._with_tools(traits)
+        traits = self._with_thoughts(traits)
+        return replace(
+            traits,
+            switches=tuple(name for name in _SWITCHES if self._looks_at(name, traits)),
+            shows_date=self._text(traits, [_says(0, "user")])
+            != self._text(traits, [_says(0, "user")], now=_ANOTHER_DAY),
+        )
+
+    def _simplest(self) -> TemplateTraits:
+        """What a single prompt needs to come out."""
+        names_functions = "functions" in self.source and "datetime" in self.source
+        tried = [
+            TemplateTraits(wants_parts=parts, needs_tool_list=tools, names_functions=functions)
+            for functions in (False, names_functions)
+            for parts in (False, True)
+            for tools in (False, True)
+        ]
+        return next((traits for traits in tried if self._keeps(traits, ("user",))), tried[0])
+
+    def _check(self, traits: TemplateTraits) -> None:
+        for roles in (("user",), _TALK, _WITH_SYSTEM):
+            if not self._keeps(traits, roles):
+                messages = [_says(number, role) for number, role in enumerate(roles)]
+                self._rendered(traits, messages)  # its own words, if it refuses them
+                raise TemplateError("the template does not keep every message, once and in order")
+
+    def _keeps(self, traits: TemplateTraits, roles: Sequence[Role]) -> bool:
+        """Whether all messages come out, once and in order."""
+        messages = [_says(number, role) for number, role in enumerate(roles)]
+        text = self._text(traits, messages)
+        if text is None or "'text'" in text:  # a list of parts, printed as it is
+            return False
+        places = [text.find(message.content) for message in messages]
+        once = all(text.count(message.content) == 1 for message in messages)
+        return once and places == sorted(places)
+
+    def _system(self, traits: TemplateTraits) -> SystemMessages:
+        if self._keeps(replace(traits, system="anywhere"), _LATER_SYSTEM):
+            return "anywhere"
+        first = replace(traits, system="first")
+        if self._keeps(first, ("system", "user")) and self._keeps(first, _WITH_SYSTEM):
+            return "first"
+        return "nowhere"
+
+    def _trims(self, traits: TemplateTraits) -> frozenset[str]:
+        trimmed = set()
+        for number, role in enumerate(_WITH_SYSTEM):
+            messages = [_says(place, each) for place, each in enumerate(_WITH_SYSTEM)]
+            content = messages[number].content
+            messages[number] = replace(messages[number], content=f" \n{content}\n ")
+            text = self._text(traits, messages)
+            if text is not None and f" \n{content}\n " not in text:
+                trimmed.add(role)
+        if "user" in trimmed and traits.shows_results:
+            trimmed.add("tool")
+        return frozenset(trimmed)
+
+    # Tools.
+
+    def _with_tools(self, traits: TemplateTraits) -> TemplateTraits:
+        text = self._text(traits, [_says(0, "user")], tools=(_TOOL,)) or ""
+        shown = replace(traits, shows_tools=_TOOL.name in text)
+        for short_ids in (False, True):
+            for as_text in (False, True):
+                tried = replace(shown, arguments_as_text=as_text, short_ids=short_ids)
+                if self._shows_call(tried):
+                    return replace(tried, shows_calls=True, shows_results=self._shows_result(tried))
+        return shown
+
+    def _call_loop(self, traits: TemplateTraits, **reply: Any) -> str:
+        messages = [
+            _says(0, "user"),
+            ChatMessage(role="assistant", content="", tool_calls=(_CALL,), **reply),
+            ChatMessage(role="tool", content="qresultq", call_id=_CALL.id, name=_CALL.name),
+        ]
+        return self._text(traits, messages, tools=(_TOOL,)) or ""
+
+    def _shows_call(self, traits: TemplateTraits) -> bool:
+        """Whether name and arguments come out, and as JSON if they come out as an object."""
+        _, _, call = self._call_loop(traits).rpartition("q0messageq")
+        is_python = "'qvalueq'" in call or "'qnameq'" in call
+        is_json_in_json = '\\"qvalueq\\"' in call
+        is_whole = all(text in call for text in ("qtoolq", "qnameq", "qvalueq"))
+        return is_whole and not is_python and not is_json_in_json
+
+    def _shows_result(self, traits: TemplateTraits) -> bool:
+        return "qresultq" in self._call_loop(traits)
+
+    # Thoughts.
+
+    def _with_thoughts(self, traits: TemplateTraits) -> TemplateTraits:
+        for name in _FIELDS:
+            tried = replace(traits, reasoning_field=name)
+            if (shown := self._thoughts(tried)) != "never":
+                return replace(tried, shows_thoughts=shown)
+        if "</think>" not in self.source:
+            return traits
+        in_content = replace(traits, reasoning_field="content")
+        shown = self._thoughts(in_content)
+        return replace(in_content, shows_thoughts=shown)
+
+    def _thoughts(self, traits: TemplateTraits) -> Thoughts:
+        first = ChatMessage(role="assistant", content="qonceq", reasoning="qfirstq")
+        second = ChatMessage(role="assistant", content="qtwiceq", reasoning="qsecondq")
+        talk = [_says(0, "user"), first, _says(2, "user"), second]
+        text = self._text(traits, talk, add_generation_prompt=False) or ""
+        if "qfirstq" in text:
+            return "always"
+        if "qsecondq" in text or "qloopq" in self._call_loop(traits, reasoning="qloopq"):
+            return "last"
+        return "never"
+
+    def _looks_at(self, name: str, traits: TemplateTraits) -> bool:
+        if name not in self.source:
+            return False
+        talk = [_says(0, "user"), _says(1, "assistant"), _says(2, "user")]
+        texts = {
+            self._text(traits, talk, **({} if value is None else {name: value}))
+            for value in _SWITCHES[name]
+        }
+        return len(texts - {None}) > 1
+
+    # Rendering.
+
+    def _text(
+        self,
+        traits: TemplateTraits,
+        messages: Sequence[ChatMessage],
+        *,
+        tools: Sequence[Tool] = (),
+        now: datetime = _NOON,
+        **variables: Any,
+    ) -> str | None:
+        try:
+            return self._rendered(traits, messages, tools=tools, now=now, **variables)
+        except TemplateError:
+            return None
+
+    def _rendered(
+        self,
+        traits: TemplateTraits,
+        messages: Sequence[ChatMessage],
+        *,
+        tools: Sequence[Tool] = (),
+        now: datetime = _NOON,
+        **variables: Any,
+    ) -> str:
+        return self.render(
+            {
+                "messages": messages_for(folded(messages, traits.system), traits, verbatim),
+                "tools": tools_for(tools, verbatim) or traits.no_tools,
+                **(functions_for(tools, verbatim, now) if traits.names_functions else {}),
+                "add_generation_prompt": True,
+                **variables,
+            },
+            now,
+        )
+
+
+def _says(number: int, role: Role) -> ChatMessage:
+    return ChatMessage(role=role, content=f"q{number}messageq")

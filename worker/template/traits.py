@@ -1,0 +1,74 @@
+"""What a chat template does with a conversation, found out by trying."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+SystemMessages = Literal["anywhere", "first", "nowhere"]
+Thoughts = Literal["never", "last", "always"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemplateTraits:
+    """Answers that a template gave.
+
+    Args:
+        system: where system messages may stand; elsewhere they are folded into the next prompt.
+        trims: roles whose contents are shown without blanks at their ends.
+        wants_parts: whether contents must be lists of parts.
+        reasoning_field: the member of a message that it shows as a thought; `content` if thoughts
+            stand in `<think>` tags there; empty if it knows none.
+        shows_thoughts: whether it shows those of replies, only those behind the user's last
+            message, or none.
+        switches: variables that tell it how much to think, of those it looks at.
+        shows_tools, shows_calls, shows_results: definitions of tools, calls, and their results.
+        arguments_as_text: whether a call's arguments must be JSON text instead of an object.
+        short_ids: whether ids of calls must be nine letters and digits.
+        shows_date: whether a prompt depends on the day.
+        needs_tool_list: whether it wants a list of tools even if there are none.
+        names_functions: whether it wants tools as the text `functions`, and a `datetime`.
+    """
+
+    system: SystemMessages = "anywhere"
+    trims: frozenset[str] = frozenset()
+    wants_parts: bool = False
+    reasoning_field: str = ""
+    shows_thoughts: Thoughts = "never"
+    switches: tuple[str, ...] = ()
+    shows_tools: bool = False
+    shows_calls: bool = False
+    shows_results: bool = False
+    arguments_as_text: bool = False
+    short_ids: bool = False
+    shows_date: bool = False
+    needs_tool_list: bool = False
+    names_functions: bool = False
+
+    @property
+    def has_tools(self) -> bool:
+        """Whether the model can be given tools, call them, and be told their results."""
+        return self.shows_tools and self.shows_calls and self.shows_results
+
+    @property
+    def no_tools(self) -> list[Any] | None:
+        """The variable `tools` where there are none."""
+        return [] if self.needs_tool_list else None
+
+    @property
+    def has_reasoning(self) -> bool:
+        """Whether the model seems to think before it answers."""
+        return bool(self.reasoning_field or self.switches)
+
+    def describe(self) -> str:
+        """A line for a person."""
+        remarks = [
+            f"system messages {self.system}",
+            "tools" if self.has_tools else "no tools",
+            f"thoughts shown {self.shows_thoughts}" if self.has_reasoning else "no thoughts",
+        ]
+        if self.switches:
+            remarks.append(f"looks at {', '.join(self.switches)}")
+        if self.trims:
+            remarks.append("trims contents")
+        if self.shows_date:
+            remarks.append("shows the date")
+        return "; ".join(remarks)
