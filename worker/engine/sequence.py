@@ -59,7 +59,7 @@ class Sequence:
             else ReadParts(vocabulary, self._reader, request.stop)
         )
         self._grammar: Grammar | None = None
-        self._num_reasoning = 0
+        self._num_reasoning = self._num_forced = 0
         self._began = self._began_reply = time.monotonic()
         if sampler is not None:
             self._replay(request.generated, sampler)
@@ -150,9 +150,15 @@ class Sequence:
         return output
 
     def _direct(self, sampler: TokenSampler) -> None:
-        """Tell the sampler what the reader wants to come next."""
+        """Tell the sampler what the reader wants to come next, once nothing is forced any more."""
+        self._num_forced = max(0, self._num_forced - 1)
+        if self._num_forced:
+            return
         for text in self._wanted_next():
-            sampler.force(self._vocabulary.tokenize(text, special=True))
+            forced = self._vocabulary.tokenize(text, special=True)
+            sampler.force(forced)
+            self._num_forced = len(forced)
+            return
         grammar = self._reader.grammar if self._reader is not None else None
         if grammar is not self._grammar:
             sampler.constrain(grammar)

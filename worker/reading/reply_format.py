@@ -4,26 +4,51 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from shared.wire.turn_request import ToolUse
-from worker.engine.interface import ReplyReader, UnusableRequest
+from worker.engine.interface import Grammar, ReplyReader, UnusableRequest
+from worker.reading.call_syntax import CallSyntax
+from worker.reading.derive import call_syntax, thought_marks
+from worker.reading.reader import MarkupReader, ThoughtMarks
+from worker.reading.tools import CallRules
 from worker.template.chat_template import ChatTemplate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplyFormat:
-    """What readers need to know of a model; the same for all its replies."""
+    """What readers need to know of a model; the same for all its replies.
 
-    has_reasoning: bool = False
-    has_tools: bool = False
+    Args:
+        marks: of thoughts; None if there are none.
+        syntax: of calls; None if there are none.
+    """
+
+    marks: ThoughtMarks | None = None
+    syntax: CallSyntax | None = None
+
+    @property
+    def has_reasoning(self) -> bool:
+        """Whether the model thinks."""
+        return self.marks is not None
+
+    @property
+    def has_tools(self) -> bool:
+        """Whether the model calls tools."""
+        return self.syntax is not None
 
     @property
     def is_plain(self) -> bool:
-        """Whether replies are text and nothing else."""
-        return not (self.has_reasoning or self.has_tools)
+        """Whether replies without tools are text and nothing else."""
+        return self.marks is None
+
+    def describe(self) -> str:
+        """A line for a person."""
+        thoughts = f"thoughts in {self.marks.bare_begin}" if self.marks else "no thoughts"
+        calls = f"calls as {self.syntax.describe()}" if self.syntax else "no calls"
+        return f"{thoughts}; {calls}"
 
     def closing_of(self, opening: str) -> str:
         """What closes the thought that the end of a prompt has opened; empty if there is none."""
-        del opening
-        return ""
+        is_open = self.marks is not None and self.marks.is_open_at_the_end_of(opening)
+        return self.marks.end if self.marks is not None and is_open else ""
 
     def new_reader(
         self,
@@ -43,11 +68,19 @@ class ReplyFormat:
         Raises:
             UnusableRequest: the model cannot do what is asked for.
         """
-        del opening, tool_use, json_schema, call_id
-        raise UnusableRequest("the model's chat template has no tools")
+        rules = CallRules(tool_use, call_id)
+        if rules.tools and self.syntax is None:
+            raise UnusableRequest("the model's chat template does not say how tools are called")
+        return MarkupReader(
+            marks=self.marks,
+            syntax=self.syntax,
+            rules=rules,
+            opening=opening,
+            answer_grammar=None if json_schema is None else Grammar("json", json_schema),
+        )
 
 
 def derive_format(template: ChatTemplate) -> ReplyFormat:
     """What a model's template tells of its replies."""
-    del template
-    return ReplyFormat()
+    marks = thought_marks(template)
+    return ReplyFormat(marks=marks, syntax=call_syntax(template, marks))

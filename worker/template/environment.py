@@ -34,12 +34,12 @@ class _Generation(Extension):
 
 
 class _Environment(ImmutableSandboxedEnvironment):
-    """Templates may add to lists of their own, but not to those that they are given."""
+    """Templates may change lists of their own, but not those that they are given."""
 
     given: frozenset[int] = frozenset()
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
-        if attr == "append" and isinstance(obj, list):
+        if attr in ("append", "extend", "insert", "pop") and isinstance(obj, list):
             return id(obj) not in self.given
         return super().is_safe_attribute(obj, attr, value)
 

@@ -1,0 +1,69 @@
+"""How a model writes calls: the interface of all syntaxes."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from shared.wire.parts import ToolCall
+from worker.engine.interface import Grammar
+from worker.reading.tools import CallRules
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Calls that are whole.
+
+    Args:
+        length: of the text that they take.
+    """
+
+    calls: tuple[ToolCall, ...]
+    length: int
+
+
+class CallParser(Protocol):
+    """Reads what follows the markup that begins calls."""
+
+    def read(self, text: str, *, is_whole: bool) -> Written | None:
+        """Calls at the beginning of a text that has grown since the last time; None if incomplete.
+
+        Args:
+            is_whole: whether nothing will follow.
+
+        Raises:
+            NoCall: it is none.
+        """
+        ...
+
+    def forced(self, text: str) -> str:
+        """What has to follow a text that was forced or constrained so far; empty if nothing has."""
+        ...
+
+    def grammar(self, text: str) -> Grammar | None:
+        """What has to be followed behind a text; the same object as long as it holds."""
+        ...
+
+
+class NoCall(Exception):
+    """What seemed to become a call is text."""
+
+
+class CallSyntax(Protocol):
+    """One model's way to write calls."""
+
+    @property
+    def begins(self) -> tuple[str, ...]:
+        """Markup that begins calls, blanks at its ends left out; empty if they begin a reply."""
+        ...
+
+    @property
+    def opening(self) -> str:
+        """The markup as the template writes it, up to where `CallParser` reads."""
+        ...
+
+    def parser(self, rules: CallRules, first_index: int) -> CallParser:
+        """A parser of calls that begin here; `first_index` is the place of the first one."""
+        ...
+
+    def describe(self) -> str:
+        """A few words for a person."""
+        ...

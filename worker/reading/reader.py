@@ -1,0 +1,267 @@
+"""Splits what a model writes into thoughts, text and calls, where these are marked by markup."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from worker.engine.interface import Grammar, Part, PartKind
+from worker.reading.call_syntax import CallParser, CallSyntax, NoCall
+from worker.reading.markup import first_of, held_length
+from worker.reading.tools import CallRules
+
+_BLANKS: Final = " \t\r\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThoughtMarks:
+    """Markup around a thought, as the template writes it.
+
+    Args:
+        begin: what opens it, if the model or the template does so.
+        end: what closes it.
+    """
+
+    begin: str
+    end: str
+
+    @property
+    def bare_begin(self) -> str:
+        """Without blanks at its ends."""
+        return self.begin.strip()
+
+    @property
+    def bare_end(self) -> str:
+        """Without blanks at its ends."""
+        return self.end.strip()
+
+    def is_open_at_the_end_of(self, text: str) -> bool:
+        """Whether a prompt has opened a thought."""
+        begin = text.rfind(self.bare_begin) if self.bare_begin else -1
+        return begin >= 0 and text.find(self.bare_end, begin) < 0
+
+
+class MarkupReader:
+    """Reads a reply.
+
+    Args:
+        marks: of thoughts; None if the model has none.
+        syntax: of calls; None if it makes none.
+        rules: which calls may be made.
+        opening: the end of the prompt.
+        answer_grammar: what the text has to follow, once thoughts have ended.
+    """
+
+    def __init__(
+        self,
+        *,
+        marks: ThoughtMarks | None,
+        syntax: CallSyntax | None,
+        rules: CallRules,
+        opening: str,
+        answer_grammar: Grammar | None,
+    ) -> None:
+        self._marks = marks
+        self._syntax = syntax if rules.tools else None
+        self._rules = rules
+        self._answer_grammar = answer_grammar
+        self._held = ""
+        self._kind: PartKind = "text"
+        if marks is not None and marks.is_open_at_the_end_of(opening):
+            self._kind = "reasoning"
+        self._has_text = False
+        self._has_thought = False
+        self._skips_blanks = self._kind == "reasoning"
+        self._parser: CallParser | None = None
+        self._begun = ""
+        """Markup that has begun the call that is being read."""
+        self._num_calls = 0
+        self._forced = ""
+        self._is_constrained = False
+        self.is_complete = False
+        self._begin_forced_call()
+
+    # What `ReplyReader` asks for.
+
+    def push(self, text: str, *, is_control: bool = False) -> list[Part]:
+        """See `ReplyReader`."""
+        if is_control and not self._is_markup(text):
+            return []
+        self._held += text
+        return self._read(is_whole=False)
+
+    def finish(self, ending: str = "") -> list[Part]:
+        """See `ReplyReader`."""
+        del ending
+        return self._read(is_whole=True)
+
+    @property
+    def is_reasoning(self) -> bool:
+        """See `ReplyReader`."""
+        return self._kind == "reasoning"
+
+    @property
+    def grammar(self) -> Grammar | None:
+        """See `ReplyReader`."""
+        if self._kind == "reasoning":
+            return None
+        if self._parser is not None:
+            return self._parser.grammar(self._held) if self._is_constrained else None
+        return self._answer_grammar
+
+    def take_forced(self) -> str:
+        """See `ReplyReader`."""
+        forced, self._forced = self._forced, ""
+        if not forced and self._parser is not None and self._is_constrained:
+            forced = self._parser.forced(self._held)
+        return forced
+
+    def end_reasoning(self) -> None:
+        """See `ReplyReader`."""
+        if self._marks is not None and self._kind == "reasoning":
+            self._forced = self._marks.end
+
+    # Reading.
+
+    def _is_markup(self, text: str) -> bool:
+        """Whether a control token may be markup, or a part of it."""
+        marks = [] if self._marks is None else [self._marks.begin, self._marks.end]
+        if self._syntax is not None:
+            marks += [self._syntax.opening, *self._syntax.begins]
+        return self._parser is not None or any(text in mark for mark in marks)
+
+    def _read(self, *, is_whole: bool) -> list[Part]:
+        parts: list[Part] = []
+        while True:
+            step = self._step_of_state()
+            if not step(parts, is_whole):
+                return parts
+
+    def _step_of_state(self) -> Callable[[list[Part], bool], bool]:
+        if self._parser is not None:
+            return self._read_call
+        return self._read_thought if self._kind == "reasoning" else self._read_text
+
+    def _read_thought(self, parts: list[Part], is_whole: bool) -> bool:
+        """Read a thought; returns whether there is more to read."""
+        assert self._marks is not None
+        end = self._marks.bare_end
+        found = self._held.find(end)
+        if found >= 0:
+            self._give(parts, "reasoning", self._held[:found].rstrip(_BLANKS))
+            self._held = self._held[found + len(end) :]
+            self._kind, self._skips_blanks, self._has_thought = "text", True, True
+            self._begin_forced_call()
+            return True
+        keep = 0 if is_whole else held_length(self._held, (end,))
+        whole = self._held[: len(self._held) - keep]
+        # Blanks at its end belong to the markup, if that follows.
+        settled = whole.rstrip(_BLANKS)
+        self._held = self._held[len(settled) :]
+        self._give(parts, "reasoning", settled)
+        if is_whole:
+            self._held = ""
+        return False
+
+    def _read_text(self, parts: list[Part], is_whole: bool) -> bool:
+        """Read text up to markup; returns whether there is more to read."""
+        marks = self._marks_in_text()
+        found = first_of(self._held, marks)
+        if found is not None and not self._may_grow(found, is_whole):
+            at, mark = found
+            if self._begins(mark, self._held[:at]):
+                before, self._held = self._held[:at], self._held[at + len(mark) :]
+                self._enter(parts, before, mark)
+                return True
+        if self._starts_bare_call():
+            return True
+        keep = 0 if is_whole else held_length(self._held, marks)
+        text, self._held = (
+            self._held[: len(self._held) - keep],
+            self._held[len(self._held) - keep :],
+        )
+        if not is_whole:
+            # Blanks in front of a call are not text, if one follows.
+            blanks = len(text) - len(text.rstrip(_BLANKS)) if self._syntax is not None else 0
+            text, self._held = text[: len(text) - blanks], text[len(text) - blanks :] + self._held
+        self._give(parts, "text", text)
+        return False
+
+    def _marks_in_text(self) -> tuple[str, ...]:
+        marks: list[str] = []
+        if self._marks is not None and not self._has_text and self._marks.bare_begin:
+            marks.append(self._marks.bare_begin)
+        if self._syntax is not None and not (self._num_calls and not self._rules.use.parallel):
+            marks += self._syntax.begins
+        return tuple(marks)
+
+    def _may_grow(self, found: tuple[int, str], is_whole: bool) -> bool:
+        """Whether a longer mark may stand where a shorter one was found."""
+        at, mark = found
+        rest = self._held[at:]
+        return not is_whole and any(
+            other != mark and other.startswith(rest) for other in self._marks_in_text()
+        )
+
+    def _begins(self, mark: str, before: str) -> bool:
+        """Whether markup begins what it seems to: thoughts come before all text."""
+        is_thought = self._marks is not None and mark == self._marks.bare_begin
+        return not is_thought or not (self._has_text or before.strip())
+
+    def _enter(self, parts: list[Part], before: str, mark: str) -> None:
+        if self._marks is not None and mark == self._marks.bare_begin:
+            self._kind, self._skips_blanks = "reasoning", True
+            return
+        text = before.rstrip(_BLANKS)
+        self._give(parts, "text", text)
+        self._open_call(before[len(text) :] + mark)
+
+    def _open_call(self, mark: str) -> None:
+        assert self._syntax is not None
+        self._begun = mark
+        self._parser = self._syntax.parser(self._rules, self._num_calls)
+        self._is_constrained = self._rules.is_constrained
+
+    def _starts_bare_call(self) -> bool:
+        """Whether the reply begins with a call that has no markup in front of it."""
+        if self._syntax is None or self._syntax.begins or self._has_text or self._num_calls:
+            return False
+        text = self._held.lstrip()
+        if not text.startswith("{"):
+            return False
+        self._held = text
+        self._open_call("")
+        return True
+
+    def _read_call(self, parts: list[Part], is_whole: bool) -> bool:
+        """Read calls; returns whether there is more to read."""
+        assert self._parser is not None
+        try:
+            written = self._parser.read(self._held, is_whole=is_whole)
+        except NoCall:
+            self._parser, self._has_text = None, True
+            self._give(parts, "text", self._begun)
+            return True
+        if written is None:
+            return False
+        parts += (Part("call", call.encode()) for call in written.calls)
+        self._num_calls += len(written.calls)
+        self._held = self._held[written.length :]
+        self._parser, self._is_constrained, self._skips_blanks = None, False, True
+        self.is_complete = not self._rules.use.parallel
+        return True
+
+    def _give(self, parts: list[Part], kind: PartKind, text: str) -> None:
+        if self._skips_blanks:
+            text = text.lstrip(_BLANKS)
+        if not text:
+            return
+        self._skips_blanks = False
+        self._has_text = self._has_text or kind == "text"
+        parts.append(Part(kind, text))
+
+    def _begin_forced_call(self) -> None:
+        """Force the markup of a call that has to be made."""
+        if self._syntax is not None and self._rules.is_forced and self._kind == "text":
+            self._forced = self._syntax.opening
+            if not self._syntax.begins:
+                self._open_call("")
