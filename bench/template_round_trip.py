@@ -85,11 +85,12 @@ def _call(template: ChatTemplate, reply_format: ReplyFormat, case: dict[str, Any
     if text is None:
         return OK if len(case["tool_calls"]) > 1 else "refused"  # it has one call at a time
     shown = [call for call in case["tool_calls"] if call.name in text]
+    is_thought = reply_format.is_harmony  # what is said beside a call is shown as a thought
     expected = []
     if case.get("reasoning") and case["reasoning"] in text:
         expected.append(("reasoning", case["reasoning"]))
     if case.get("content") and case["content"] in text:
-        expected.append(("text", case["content"]))
+        expected.append(("reasoning" if is_thought else "text", case["content"]))
     expected += [("call", f"{call.name} {_compact(call.arguments)}") for call in shown]
     return _read_back(reply_format, text, expected)
 

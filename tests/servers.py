@@ -25,6 +25,7 @@ from shared.config import Settings
 from shared.process.embedded import server_binary
 from tests.cores import IN_PARALLEL, MODEL_THREADS
 from worker.engine.interface import Engine
+from worker.template.renderer import InProcess
 from worker.wiring import run_worker
 
 START_TIMEOUT_S = 10.0
@@ -130,7 +131,7 @@ class Stack:
 async def running_worker(settings: Settings, engine: Engine) -> AsyncIterator[asyncio.Task[None]]:
     """A worker that is stopped in good order at the end, unless it was cancelled."""
     stopping = asyncio.Event()
-    task = asyncio.create_task(run_worker(settings, engine, stopping))
+    task = asyncio.create_task(run_worker(settings, engine, stopping, make_renderer=InProcess))
     try:
         yield task
     finally:

@@ -6,6 +6,7 @@ import logging
 import os
 import secrets
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -41,6 +42,7 @@ from worker.running_turn import RunningTurns
 from worker.stream_worker import StreamWorker
 from worker.template.chat_template import ChatTemplate
 from worker.template.environment import TemplateError
+from worker.template.renderer import OwnProcess, Renderer
 from worker.turn_closer import TurnCloser
 from worker.turn_metrics import TurnMetrics
 
@@ -50,25 +52,36 @@ _LAST_WRITES_S: Final = 3.0
 """Time for the last writes of a process that stops."""
 
 
-async def run_worker(settings: Settings, engine: Engine, stopping: asyncio.Event) -> None:
+async def run_worker(
+    settings: Settings,
+    engine: Engine,
+    stopping: asyncio.Event,
+    *,
+    make_renderer: Callable[[str], Renderer] = OwnProcess,
+) -> None:
     """Serve turns until `stopping` is set.
 
     Args:
         engine: closed at the end.
+        make_renderer: what runs a chat template, from its source.
 
     Raises:
         ConfigError: this worker cannot start on this server, or alongside the other workers.
         TaskEnded: a part has died.
     """
     redis = connect(settings)
+    template: ChatTemplate | None = None
     try:
         keys = Keys(settings.namespace)
+        template = await asyncio.to_thread(_template, engine.model, make_renderer)
         if await until_usable(redis, keys, settings, stopping):
-            parts = _build(settings, redis, keys, engine)
+            parts = _build(settings, redis, keys, engine, template)
             if await _register(parts, settings, stopping):
                 log.info("worker %s is ready", parts.registration.worker_id)
                 await _serve(parts, stopping, settings.grace)
     finally:
+        if template is not None:
+            template.close()
         await engine.close()
         await redis.aclose(close_connection_pool=True)
 
@@ -87,12 +100,14 @@ class _Parts:
     running: RunningTurns
 
 
-def _build(settings: Settings, redis: Redis, keys: Keys, engine: Engine) -> _Parts:
+def _build(
+    settings: Settings, redis: Redis, keys: Keys, engine: Engine, template: ChatTemplate
+) -> _Parts:
     worker_id = _new_worker_id()
     running: RunningTurns = {}
     metrics = TurnMetrics()
-    template = _template(engine.model)
     readers = Readers(derive_format(template))
+    log.info("replies: %s", readers.format.describe())
     policy = WindowPolicy(
         window=min(settings.context_length or engine.window, engine.window),
         trim_to=settings.trim_to,
@@ -135,14 +150,19 @@ def _build(settings: Settings, redis: Redis, keys: Keys, engine: Engine) -> _Par
     )
 
 
-def _template(model: ModelInfo) -> ChatTemplate:
+def _template(model: ModelInfo, make_renderer: Callable[[str], Renderer]) -> ChatTemplate:
     try:
-        return ChatTemplate(model.chat_template, bos=model.bos, eos=model.eos)
+        renderer = make_renderer(model.chat_template)
+        template = ChatTemplate(
+            model.chat_template, bos=model.bos, eos=model.eos, renderer=renderer
+        )
     except TemplateError as error:
         raise ConfigError(
             f"the chat template of {model.name} cannot be used ({error}); "
             "PALAVER_CHAT_TEMPLATE names another"
         ) from None
+    log.info("chat template: %s", template.traits.describe())
+    return template
 
 
 def _new_worker_id() -> str:

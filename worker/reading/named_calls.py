@@ -140,13 +140,10 @@ class NamedCallParser:
         closed = _skipped(text, position, end) if end else position
         if not waits and closed is not None and (end or not before):
             return Written(tuple(self._calls), closed)
-        rest = text[position:].lstrip()
-        may_follow = (
-            self.rules.use.parallel and bool(before) and before.startswith(rest[: len(before)])
-        )
-        may_close = (after.startswith(rest) if waits else False) or (
-            bool(end) and end.startswith(rest)
-        )
+        rest = text[position:].lstrip(_BETWEEN)
+        is_begun = bool(before) and before.startswith(rest[: len(before)])
+        may_follow = self.rules.use.parallel and is_begun
+        may_close = (waits and after.startswith(rest)) or (bool(end) and end.startswith(rest))
         if (may_follow or may_close) and not is_whole:
             return None
         if may_follow and rest.startswith(before):

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 from shared.wire.turn_request import ToolUse
 from worker.engine.interface import Grammar, ReplyReader, UnusableRequest
+from worker.reading import harmony
 from worker.reading.call_syntax import CallSyntax
 from worker.reading.derive import call_syntax, thought_marks
+from worker.reading.harmony import HarmonyReader
 from worker.reading.reader import MarkupReader, ThoughtMarks
 from worker.reading.tools import CallRules
 from worker.template.chat_template import ChatTemplate
@@ -19,10 +21,12 @@ class ReplyFormat:
     Args:
         marks: of thoughts; None if there are none.
         syntax: of calls; None if there are none.
+        is_harmony: whether all of a reply stands in messages with channels, as gpt-oss writes.
     """
 
     marks: ThoughtMarks | None = None
     syntax: CallSyntax | None = None
+    is_harmony: bool = False
 
     @property
     def has_reasoning(self) -> bool:
@@ -41,12 +45,16 @@ class ReplyFormat:
 
     def describe(self) -> str:
         """A line for a person."""
+        if self.is_harmony:
+            return "harmony: thoughts and calls in channels"
         thoughts = f"thoughts in {self.marks.bare_begin}" if self.marks else "no thoughts"
         calls = f"calls as {self.syntax.describe()}" if self.syntax else "no calls"
         return f"{thoughts}; {calls}"
 
     def closing_of(self, opening: str) -> str:
         """What closes the thought that the end of a prompt has opened; empty if there is none."""
+        if self.is_harmony:
+            return harmony.FINAL
         is_open = self.marks is not None and self.marks.is_open_at_the_end_of(opening)
         return self.marks.end if self.marks is not None and is_open else ""
 
@@ -71,16 +79,21 @@ class ReplyFormat:
         rules = CallRules(tool_use, call_id)
         if rules.tools and self.syntax is None:
             raise UnusableRequest("the model's chat template does not say how tools are called")
+        answer_grammar = None if json_schema is None else Grammar("json", json_schema)
+        if self.is_harmony:
+            return HarmonyReader(rules=rules, opening=opening, answer_grammar=answer_grammar)
         return MarkupReader(
             marks=self.marks,
             syntax=self.syntax,
             rules=rules,
             opening=opening,
-            answer_grammar=None if json_schema is None else Grammar("json", json_schema),
+            answer_grammar=answer_grammar,
         )
 
 
 def derive_format(template: ChatTemplate) -> ReplyFormat:
     """What a model's template tells of its replies."""
     marks = thought_marks(template)
-    return ReplyFormat(marks=marks, syntax=call_syntax(template, marks))
+    syntax = call_syntax(template, marks)
+    is_harmony = marks is not None and marks.bare_begin == harmony.THOUGHT
+    return ReplyFormat(marks=marks, syntax=syntax, is_harmony=is_harmony)

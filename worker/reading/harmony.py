@@ -1,0 +1,214 @@
+"""Reads what gpt-oss writes: messages with a channel each, in OpenAI's harmony format.
+
+A reply is a row of messages: `<|channel|>analysis<|message|>…<|end|>` is a thought,
+`<|start|>assistant<|channel|>final<|message|>…` the answer, and a message `to=functions.name` a
+call. Source: the format's description in OpenAI's cookbook.
+"""
+
+import json
+import re
+from functools import cached_property
+from typing import Final
+
+from worker.engine.interface import Grammar, Part, PartKind
+from worker.reading.markup import first_of, held_length
+from worker.reading.tools import CallRules
+
+MESSAGE: Final = "<|message|>"
+_START: Final = "<|start|>"
+_ENDS: Final = ("<|end|>", "<|call|>", "<|return|>", _START)
+THOUGHT: Final = f"<|channel|>analysis{MESSAGE}"
+FINAL: Final = f"<|channel|>final{MESSAGE}"
+_ANSWER: Final = f"<|end|>{_START}assistant{FINAL}"
+_CALL: Final = f"{_START}assistant to=functions."
+_BEHIND_NAME: Final = f"<|channel|>commentary json{MESSAGE}"
+_HEADER_WORDS: Final = (_START, "assistant", "<|channel|>", "<|constrain|>", MESSAGE, "to=")
+_RECIPIENT: Final = re.compile(r"to=(?:functions\.)?([^\s<]+)")
+_CHANNEL: Final = re.compile(r"<\|channel\|>\s*(\w+)")
+_LONGEST_HEADER: Final = 400
+
+
+class HarmonyReader:
+    """Reads a reply.
+
+    Args:
+        rules: which calls may be made.
+        opening: the end of the prompt.
+        answer_grammar: what the answer has to follow.
+    """
+
+    def __init__(self, *, rules: CallRules, opening: str, answer_grammar: Grammar | None) -> None:
+        self._rules = rules
+        self._answer_grammar = answer_grammar
+        self._held = ""
+        self._in_header = True
+        self._header = ""
+        self._kind: PartKind = "text"
+        self._call_name = ""
+        self._num_calls = 0
+        self._has_text = False
+        self._forced = ""
+        self._grammars: dict[str, Grammar] = {}
+        self.is_complete = False
+        self.push(opening.rpartition(_START)[2].removeprefix("assistant"))
+        if rules.is_forced and self._in_header:
+            self._forced = THOUGHT
+
+    # What `ReplyReader` asks for.
+
+    def push(self, text: str, *, is_control: bool = False) -> list[Part]:
+        """See `ReplyReader`."""
+        del is_control
+        self._held += text
+        return self._read(is_whole=False)
+
+    def finish(self, ending: str = "") -> list[Part]:
+        """See `ReplyReader`."""
+        if ending in _ENDS:
+            self._held += ending
+        return self._read(is_whole=True)
+
+    @property
+    def is_reasoning(self) -> bool:
+        """See `ReplyReader`."""
+        return not self._in_header and self._kind == "reasoning"
+
+    @property
+    def grammar(self) -> Grammar | None:
+        """See `ReplyReader`."""
+        if self._in_header:
+            begun = self._held.rpartition("to=functions.")
+            is_naming = self._is_forced_call and bool(begun[1]) and "<" not in begun[2]
+            return self._names if is_naming and begun[2] not in self._rules.tools else None
+        if self._kind == "call":
+            return self._schema if self._rules.is_constrained and not self._is_whole_call else None
+        return self._answer_grammar if self._kind == "text" else None
+
+    def take_forced(self) -> str:
+        """See `ReplyReader`."""
+        forced, self._forced = self._forced, ""
+        if forced or not self._is_forced_call:
+            return forced
+        if not self._in_header:
+            return "<|call|>" if self._kind == "call" and self._is_whole_call else ""
+        begun = self._held.rpartition("to=functions.")
+        if begun[1] and begun[2] in self._rules.tools:
+            return _BEHIND_NAME
+        if begun[1] and not begun[2] and len(self._rules.tools) == 1:
+            return next(iter(self._rules.tools)) + _BEHIND_NAME
+        return ""
+
+    def end_reasoning(self) -> None:
+        """See `ReplyReader`."""
+        if self.is_reasoning:
+            self._forced = f"<|end|>{_CALL}" if self._is_forced_call else _ANSWER
+
+    # Reading.
+
+    @property
+    def _is_forced_call(self) -> bool:
+        return self._rules.is_forced and not self._num_calls
+
+    @cached_property
+    def _names(self) -> Grammar:
+        return Grammar("lark", "start: " + " | ".join(map(json.dumps, self._rules.tools)))
+
+    @property
+    def _schema(self) -> Grammar:
+        if self._call_name not in self._grammars:
+            schema = json.dumps(self._rules.schema_of(self._call_name))
+            self._grammars[self._call_name] = Grammar("json", schema)
+        return self._grammars[self._call_name]
+
+    @property
+    def _is_whole_call(self) -> bool:
+        try:
+            return isinstance(json.loads(self._held), dict)
+        except ValueError:
+            return False
+
+    def _read(self, *, is_whole: bool) -> list[Part]:
+        parts: list[Part] = []
+        while (
+            self._read_header(parts, is_whole)
+            if self._in_header
+            else self._read_body(parts, is_whole)
+        ):
+            pass
+        return parts
+
+    def _read_header(self, parts: list[Part], is_whole: bool) -> bool:
+        """Read up to a message's content; returns whether there is more to read."""
+        header, found, rest = self._held.partition(MESSAGE)
+        if found:
+            self._open(header, rest)
+            return True
+        if is_whole or not _may_be_header(self._held):
+            text, self._held = self._held, ""
+            if text.strip() and not _may_be_header(text):
+                # Another manner of writing: all of it is the answer.
+                self._in_header, self._kind, self._held, self._header = False, "text", text, ""
+                return True
+            del parts
+        return False
+
+    def _open(self, header: str, rest: str) -> None:
+        recipient, channel = _RECIPIENT.search(header), _CHANNEL.search(header)
+        self._in_header, self._held, self._header = False, rest, header
+        self._call_name = recipient[1] if recipient is not None else ""
+        if self._call_name in self._rules.tools:
+            self._kind = "call"
+        elif channel is not None and channel[1] == "analysis":
+            self._kind = "reasoning"
+        else:
+            self._kind = "text"
+
+    def _read_body(self, parts: list[Part], is_whole: bool) -> bool:
+        """Read a message's content; returns whether there is more to read."""
+        found = first_of(self._held, _ENDS)
+        if found is not None:
+            at, mark = found
+            content, self._held = self._held[:at], self._held[at + len(mark) :]
+            self._close(parts, content)
+            return True
+        if self._kind == "call":
+            if is_whole and self._held:
+                content, self._held = self._held, ""
+                self._close(parts, content)
+            return False
+        keep = 0 if is_whole else held_length(self._held, _ENDS)
+        border = len(self._held) - keep
+        text, self._held = self._held[:border], self._held[border:]
+        self._give(parts, text)
+        return False
+
+    def _close(self, parts: list[Part], content: str) -> None:
+        was_reasoning = self._kind == "reasoning"
+        if self._kind == "call":
+            call = self._rules.call(self._call_name, content.strip(), None, self._num_calls)
+            if call is None:
+                self._kind = "text"
+                self._give(parts, self._header + MESSAGE + content)
+            else:
+                parts.append(Part("call", call.encode()))
+                self._num_calls += 1
+                self.is_complete = not self._rules.use.parallel
+        else:
+            self._give(parts, content)
+        self._in_header = True
+        if was_reasoning and self._is_forced_call:
+            self._forced = _CALL
+
+    def _give(self, parts: list[Part], text: str) -> None:
+        if text:
+            parts.append(Part("reasoning" if self._kind == "reasoning" else "text", text))
+
+
+def _may_be_header(text: str) -> bool:
+    """Whether a text can still become what stands in front of a message's content."""
+    stripped = text.strip()
+    if len(text) > _LONGEST_HEADER:
+        return False
+    return not stripped or any(
+        stripped.startswith(word) or word.startswith(stripped) for word in _HEADER_WORDS
+    )
