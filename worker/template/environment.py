@@ -91,7 +91,7 @@ class TextTemplate:
             with self._lock:
                 self._environment.given = frozenset(_ids_of_lists(variables))
                 return self._template.render({**variables, "strftime_now": now.strftime})
-        except TemplateError:
+        except (TemplateError, MemoryError):
             raise
         except Exception as error:  # templates are foreign programs: they may raise anything
             raise TemplateError(f"{type(error).__name__}: {error}") from None

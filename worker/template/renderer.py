@@ -109,12 +109,12 @@ class OwnProcess:
         assert self._child is not None
         try:
             answer = json.loads(self._exchange(self._child, request, longest_s))
-        except (OSError, EOFError):
-            self._stop()
-            raise TemplateError("it needs too much memory, or ends the process") from None
         except TimeoutError:
             self._stop()
             raise TemplateError(f"it takes more than {longest_s:g} s") from None
+        except (OSError, EOFError):
+            self._stop()
+            raise TemplateError("it needs too much memory, or ends the process") from None
         if "error" in answer:
             raise TemplateError(answer["error"])
         return str(answer["text"])
