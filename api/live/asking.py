@@ -3,19 +3,20 @@
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 import falcon.asgi
 import orjson
+from falcon.asgi import SSEvent
 
-from api.http.errors import Problem, job_problem, rate_limit_headers
+from api.http.errors import job_problem, rate_limit_headers
 from api.http.incoming import Incoming
 from api.live.feed import EventFeed
 from api.live.headroom import Headroom, refusal_of
-from api.live.stream import ReleasingStream, Translator, open_stream, translated
-from api.live.watch import FeedLost, Watch
+from api.live.stream import ReleasingStream, Translator, interleaved, open_stream, translated
+from api.live.waiting import end_of, events_until, is_terminal, shows_how_it_goes
 from shared import ids
 from shared.config import Settings
 from shared.errors import OutcomeUnknown
@@ -35,13 +36,6 @@ _ENDS_WITHIN_S: Final = 15.0
 """A turn past its deadline is ended by its worker, or by the next sweep."""
 _STATUS_WITHIN_S: Final = 2.0
 """How long a stream's status waits for the first piece of its reply."""
-
-
-class ClientLeft(Problem):
-    """The client has left: this is not sent, but log and metrics show that it was not our error."""
-
-    def __init__(self) -> None:
-        super().__init__(499, "client_left", "the client has left")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,8 +126,8 @@ class Asking:
             if accepted.job_id == submission.job_id:
                 reader = _reader(submission, req)
                 async with self._released_afterwards(submission, accepted):
-                    events = await _events_until(_is_terminal, watch, wait_s, reader)
-                return WaitResult(accepted=accepted, end=_end_of(events))
+                    events = await events_until(is_terminal, watch, wait_s, reader)
+                return WaitResult(accepted=accepted, end=end_of(events))
         # Its idempotency key stands for a job that was submitted before, maybe elsewhere.
         return WaitResult(accepted=accepted, end=await self.until_ended(accepted.job_id, wait_s))
 
@@ -142,7 +136,7 @@ class Asking:
         end = await self._events.outcome(job_id)
         if end is None and wait_s > 0:
             async with self._feed.watch(job_id) as watch:
-                end = _end_of(await _events_until(_is_terminal, watch, wait_s))
+                end = end_of(await events_until(is_terminal, watch, wait_s))
         return end
 
     async def stream(
@@ -162,15 +156,73 @@ class Asking:
             Problem: the turn ended without a reply before it had written anything.
             ClientLeft: nobody else can read the reply.
         """
-        accepted = await self.submit(submission, resp)
+        await self.stream_together([(submission, translator)], req, resp)
+
+    async def stream_together(
+        self,
+        wanted: Sequence[tuple[Submission, Callable[[Accepted], Translator]]],
+        req: falcon.asgi.Request,
+        resp: falcon.asgi.Response,
+    ) -> None:
+        """As `stream`, with several turns whose events come as they happen.
+
+        The first one decides how the stream begins. If one of them is refused, all are ended.
+        """
         async with contextlib.AsyncExitStack() as held:
-            await held.enter_async_context(self._released_afterwards(submission, accepted))
-            watch = await held.enter_async_context(self._feed.watch(accepted.job_id))
-            reader = _reader(submission, req)
-            early = await _events_until(_shows_how_it_goes, watch, _STATUS_WITHIN_S, reader)
-            _raise_early_failure(accepted, early)
-            events = translated(watch, translator(accepted), early)
+            turns = [
+                (await self._held(submission, resp, held), submission, translator)
+                for submission, translator in wanted
+            ]
+            streams: list[AsyncGenerator[SSEvent | None, None]] = []
+            for accepted, submission, translator in turns:
+                watch = await held.enter_async_context(self._feed.watch(accepted.job_id))
+                early: list[Event] = []
+                if not streams:
+                    reader = _reader(submission, req)
+                    early = await events_until(shows_how_it_goes, watch, _STATUS_WITHIN_S, reader)
+                    _raise_early_failure(accepted, early)
+                streams.append(translated(watch, translator(accepted), early))
+            events = streams[0] if len(streams) == 1 else interleaved(streams)
             open_stream(resp, ReleasingStream(events, held.pop_all()))
+
+    async def wait_together(
+        self,
+        submissions: Sequence[Submission],
+        req: falcon.asgi.Request,
+        resp: falcon.asgi.Response,
+    ) -> list[WaitResult]:
+        """Submit several prompts and wait for the ends of all their turns.
+
+        If one of them is refused, all are ended.
+
+        Raises:
+            ClientLeft: nobody else can read the replies.
+        """
+        async with contextlib.AsyncExitStack() as held:
+            watches = [
+                await held.enter_async_context(self._feed.watch_new(submission.job_id))
+                for submission in submissions
+            ]
+            accepted = [await self._held(submission, resp, held) for submission in submissions]
+            reader = _reader(submissions[0], req)
+            ends = [
+                end_of(await events_until(is_terminal, watch, self._longest_turn_s, reader))
+                for watch in watches
+            ]
+        return [
+            WaitResult(accepted=turn, end=end) for turn, end in zip(accepted, ends, strict=True)
+        ]
+
+    async def _held(
+        self,
+        submission: Submission,
+        resp: falcon.asgi.Response,
+        held: contextlib.AsyncExitStack,
+    ) -> Accepted:
+        """Submit a prompt whose turn is released together with what else is held."""
+        accepted = await self.submit(submission, resp)
+        await held.enter_async_context(self._released_afterwards(submission, accepted))
+        return accepted
 
     @contextlib.asynccontextmanager
     async def _released_afterwards(
@@ -220,7 +272,7 @@ def reply_of(accepted: Accepted, end: Event) -> str:
 
 
 def _raise_early_failure(accepted: Accepted, events: list[Event]) -> None:
-    first = next(filter(_shows_how_it_goes, events), None)
+    first = next(filter(shows_how_it_goes, events), None)
     if first is not None and first.is_terminal:
         reply_of(accepted, first)
 
@@ -228,46 +280,3 @@ def _raise_early_failure(accepted: Accepted, events: list[Event]) -> None:
 def _reader(submission: Submission, req: falcon.asgi.Request) -> Incoming | None:
     """The only client that can read a turn; None if others can."""
     return Incoming.of(req) if submission.stateless else None
-
-
-def _is_terminal(event: Event) -> bool:
-    return event.is_terminal
-
-
-def _shows_how_it_goes(event: Event) -> bool:
-    return event.kind == "token" or event.is_terminal
-
-
-def _end_of(events: list[Event]) -> Event | None:
-    return events[-1] if events and events[-1].is_terminal else None
-
-
-async def _events_until(
-    is_last: Callable[[Event], bool],
-    watch: Watch,
-    wait_s: float,
-    only_reader: Incoming | None = None,
-) -> list[Event]:
-    """The events up to the one wanted, or those that came in time.
-
-    Raises:
-        ClientLeft: the only reader has left.
-    """
-    events: list[Event] = []
-    try:
-        async with asyncio.timeout(wait_s), _as_long_as_there(only_reader):
-            is_complete = False
-            while not is_complete:
-                batch = await watch.events()
-                events += batch
-                is_complete = any(map(is_last, batch))
-    except (TimeoutError, FeedLost):
-        if only_reader is not None and only_reader.has_left:
-            raise ClientLeft from None
-    return events
-
-
-def _as_long_as_there(
-    reader: Incoming | None,
-) -> contextlib.AbstractAsyncContextManager[None]:
-    return contextlib.nullcontext() if reader is None else reader.watched()

@@ -22,6 +22,7 @@ from shared.wire.event import Event, order
 # As long as any id of Redis (64 bits), though not all numbers of 19 digits are ids.
 _EVENT_ID = re.compile(r"[0-9]{1,19}-[0-9]{1,19}")
 _PING_S: Final = 15.0
+_END: Final = object()
 
 Translator = Callable[[Event], Awaitable[Iterable[SSEvent]]]
 """What a dialect sends for one of a turn's events."""
@@ -103,6 +104,27 @@ async def translated(
             if event.is_terminal:
                 return
         events = await _next_events(watch)
+
+
+async def interleaved(
+    streams: Sequence[AsyncGenerator[SSEvent | None, None]],
+) -> AsyncGenerator[SSEvent | None, None]:
+    """The events of several streams as they come, until all have ended."""
+    waiting = {asyncio.ensure_future(anext(stream, _END)): stream for stream in streams}
+    try:
+        while waiting:
+            done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                stream = waiting.pop(task)
+                if (event := task.result()) is not _END:
+                    waiting[asyncio.ensure_future(anext(stream, _END))] = stream
+                    yield cast("SSEvent | None", event)
+    finally:
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        for stream in streams:
+            await stream.aclose()
 
 
 async def _next_events(watch: Watch) -> list[Event]:
