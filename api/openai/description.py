@@ -11,7 +11,7 @@ from api.description.problems import (
 )
 from api.description.route import Answer, Body, Operation, Parameter, Route
 from api.openai import examples, schemas
-from api.openai.requests import ChatCompletionRequest
+from api.openai.chat_requests import ChatCompletionRequest
 from api.openai.response_requests import (
     ConversationUpdate,
     NewConversation,

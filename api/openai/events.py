@@ -5,14 +5,12 @@ from typing import Any
 
 import orjson
 
-from api.openai.objects import (
-    ResponseEnd,
-    ResponseShape,
-    end_with_reply,
-    end_without_reply,
-    output_text,
-)
+from api.openai.objects import ResponseEnd, ResponseShape, end_with_reply, end_without_reply
+from api.openai.output_items import parts_of
+from api.openai.part_events import PartEvents
+from api.openai.part_list import PartList
 from shared.wire.event import Event, order
+from shared.wire.parts import PART_OF_EVENT
 
 
 class ResponseEvents:
@@ -24,10 +22,10 @@ class ResponseEvents:
     def __init__(self, shape: ResponseShape) -> None:
         self._shape = shape
         self._number = 0
-        self._text = ""
+        self._written = PartList()
+        self._parts = PartEvents(shape.output, self._written)
         self._is_announced = False
         self._is_started = False
-        self._is_open = False
 
     def from_number(
         self, event: Event, first_number: int, usage: dict[str, Any] | None = None
@@ -42,7 +40,9 @@ class ResponseEvents:
         """
         has_expired = event.is_terminal and not self._is_announced
         translated: dict[str, Any] = {}
-        for translated in self._translate(event, usage):
+        for fields in self._translate(event, usage):
+            translated = {"type": fields["type"], "sequence_number": self._number, **fields}
+            self._number += 1
             if translated["sequence_number"] >= first_number:
                 yield translated
         if has_expired and translated["sequence_number"] < first_number:
@@ -53,61 +53,34 @@ class ResponseEvents:
             self._is_announced = True
             yield self._with_response("response.created", "queued")
             yield self._with_response("response.queued", "queued")
-        if event.kind in ("started", "token", "completed") and not self._is_started:
+        has_started = event.kind in ("started", "completed") or event.kind in PART_OF_EVENT
+        if has_started and not self._is_started:
             self._is_started = True
             yield self._with_response("response.in_progress", "in_progress")
-        if event.kind == "token":
-            yield from self._delta(orjson.loads(event.data)["text"])
+        if event.kind in PART_OF_EVENT:
+            yield from self._parts.of_event(event)
         elif event.kind == "completed":
             yield from self._complete(orjson.loads(event.data), order(event.id)[0])
         elif event.is_terminal:
             yield from self._break_off(event, usage)
 
-    def _open(self) -> Iterator[dict[str, Any]]:
-        """Begin the item when its first text comes: a turn that fails before has none."""
-        if not self._is_open:
-            self._is_open = True
-            item = self._shape.message(None, "in_progress")
-            yield self._event("response.output_item.added", output_index=0, item=item)
-            yield self._part("response.content_part.added", part=output_text(""))
-
-    def _delta(self, text: str) -> Iterator[dict[str, Any]]:
-        yield from self._open()
-        self._text += text
-        yield self._part("response.output_text.delta", delta=text, logprobs=[])
-
     def _complete(self, reply: dict[str, Any], finished_ms: int) -> Iterator[dict[str, Any]]:
-        status, end = end_with_reply(reply, finished_ms)
-        if not self._text and end.text:  # the log has expired
-            yield from self._delta(end.text)
-        yield from self._open()
-        yield from self._close(reply["reply"], end.item_status)
+        if not self._written.parts:  # the log has expired, or nothing was written
+            for part in parts_of(reply):
+                yield from self._parts.of_piece(part)
+        status, end = end_with_reply(reply, finished_ms, self._written.parts)
+        yield from self._parts.close(end.item_status)
         yield self._with_response(f"response.{status}", status, end)
 
     def _break_off(self, event: Event, usage: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
         """It failed or was cancelled: what was written until then is kept."""
-        end = end_without_reply(orjson.loads(event.data).get("error"), self._text, usage)
-        if self._is_open:
-            yield from self._close(self._text, end.item_status)
+        error = orjson.loads(event.data).get("error")
+        end = end_without_reply(error, self._written.parts, usage)
+        yield from self._parts.close(end.item_status)
         kind = "response.failed" if event.kind == "failed" else "response.incomplete"
         yield self._with_response(kind, event.kind, end)
-
-    def _close(self, text: str, status: str) -> Iterator[dict[str, Any]]:
-        yield self._part("response.output_text.done", text=text, logprobs=[])
-        yield self._part("response.content_part.done", part=output_text(text))
-        item = self._shape.message(text, status)
-        yield self._event("response.output_item.done", output_index=0, item=item)
-
-    def _part(self, kind: str, **fields: Any) -> dict[str, Any]:
-        where = {"item_id": self._shape.message_id, "output_index": 0, "content_index": 0}
-        return self._event(kind, **where, **fields)
 
     def _with_response(
         self, kind: str, status: str, end: ResponseEnd | None = None
     ) -> dict[str, Any]:
-        return self._event(kind, response=self._shape.to_wire(status, end))
-
-    def _event(self, kind: str, **fields: Any) -> dict[str, Any]:
-        event = {"type": kind, "sequence_number": self._number, **fields}
-        self._number += 1
-        return event
+        return {"type": kind, "response": self._shape.to_wire(status, end)}

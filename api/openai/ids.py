@@ -9,9 +9,15 @@ from shared import ids
 RESPONSE: Final = "resp_"
 CONVERSATION: Final = "conv_"
 MESSAGE: Final = "msg_"
+REASONING: Final = "rs_"
+CALL: Final = "fc_"
+CALL_OUTPUT: Final = "fco_"
 _CONVERSATION_ID: Final = re.compile(CONVERSATION + r"([1-9][0-9]{0,15})")
-_ITEM_ID: Final = re.compile(MESSAGE + "[0-9a-f]{32}([ua]|i[0-9]{4})")
-_ITEM_HEAD: Final = len(MESSAGE) + 32
+_ITEM_ID: Final = re.compile(
+    f"({REASONING}|{MESSAGE}|{CALL_OUTPUT}|{CALL})([0-9a-f]{{32}})([ua]|i[0-9]{{4}})(?:n([0-9]{{1,4}}))?"
+)
+_KINDS: Final = (REASONING, MESSAGE, CALL_OUTPUT, CALL)
+"""In the order in which one message shows them."""
 
 
 def job_id_of(response_id: str) -> str | None:
@@ -54,12 +60,31 @@ def no_such_response(code: str = "not_found") -> Problem:
     return Problem(404, code, "there is no such response")
 
 
+def item_id(kind: str, job_id: str, place: str, number: int = 0) -> str:
+    """The id of an item.
+
+    Args:
+        kind: the prefix of its type.
+        place: of its message in the turn: `u` the prompt, `a` the reply, `i` and four digits what
+            was brought along.
+        number: of the item among those of its kind in one message.
+    """
+    return f"{kind}{job_id}{place}" + (f"n{number}" if number else "")
+
+
 def is_item_id(name: str) -> bool:
     """Whether something has the form of an item's id."""
     return _ITEM_ID.fullmatch(name) is not None
 
 
-def item_order(item_id: str) -> tuple[str, int, str]:
-    """A sort key: the time of the turn, then added items, prompt, reply."""
-    head, suffix = item_id[:_ITEM_HEAD], item_id[_ITEM_HEAD:]
-    return head, "iua".index(suffix[0]), suffix
+def item_order(name: str) -> tuple[str, int, str, int, int]:
+    """A sort key: the time of the turn, then added items, prompt, reply, and their parts.
+
+    Raises:
+        ValueError: this is not the id of an item.
+    """
+    match = _ITEM_ID.fullmatch(name)
+    if match is None:
+        raise ValueError(name)
+    kind, job_id, place, number = match.groups()
+    return job_id, "iua".index(place[0]), place, _KINDS.index(kind), int(number or 0)

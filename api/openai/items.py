@@ -10,7 +10,7 @@ from api.http.incoming import parse, read_json_object
 from api.live.asking import retried, write_allowance
 from api.live.headroom import Headroom
 from api.openai.ids import conversation_id_in_path, is_item_id, item_order, no_such_conversation
-from api.openai.objects import item_of
+from api.openai.objects import items_of_stored
 from api.openai.queries import ItemQuery, Query, list_object
 from api.openai.response_requests import NewItems, stored_messages
 from shared import ids
@@ -35,7 +35,7 @@ class ItemsResource:
     ) -> None:
         query = ItemQuery(req)
         if query.after is not None and not is_item_id(query.after):
-            raise field_problem("after", "is not the id of an item (msg_…)")
+            raise field_problem("after", "is not the id of an item")
         conversation_id, owner_id = conversation_id_in_path(conversation), caller_of(req).owner_id
         resp.media = query.page(await self._items(conversation_id, owner_id, query))
 
@@ -51,7 +51,9 @@ class ItemsResource:
             lambda: self._conversations.add(conversation_id, caller, batch_id, messages)
         )
         write_allowance(resp, added.allowance)
-        resp.media = list_object([item_of(message) for message in messages])
+        resp.media = list_object(
+            [item for message in messages for item in items_of_stored(message)]
+        )
 
     async def _items(
         self, conversation_id: str, owner_id: str, query: ItemQuery
@@ -68,7 +70,8 @@ class ItemsResource:
             page = await self._conversations.page(conversation_id, owner_id, page_size, before)
             if page is None:
                 raise no_such_conversation()
-            items += [item_of(message) for message in reversed(page.messages)]
+            for message in reversed(page.messages):
+                items += reversed(items_of_stored(message))
             before = page.next
             if is_newest_first and len(wanted := _items_after(query, items)) >= count:
                 return wanted[:count]
@@ -94,9 +97,10 @@ class ItemResource:
             if page is None:
                 raise no_such_conversation()
             for message in page.messages:
-                if (shown := item_of(message))["id"] == item:
-                    resp.media = shown
-                    return
+                for shown in items_of_stored(message):
+                    if shown["id"] == item:
+                        resp.media = shown
+                        return
             before = page.next
         raise Problem(404, "not_found", "there is no such item")
 

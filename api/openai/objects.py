@@ -1,57 +1,24 @@
-"""OpenAI's objects from ours: responses and their items."""
+"""OpenAI's objects from ours: responses, and the items of conversations."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
 import orjson
 
+from api.openai.echo import DEFAULT_ECHO
 from api.openai.errors import message_of
-from api.openai.ids import CONVERSATION, MESSAGE, RESPONSE
-from api.openai.response_requests import ResponsesRequest
+from api.openai.ids import CONVERSATION, RESPONSE
+from api.openai.output_items import Item, ItemShape, OutputPart, items_of, parts_of
+from api.openai.response_requests import ENCRYPTED
 from shared.store.jobs import JobState
-from shared.wire.messages import StoredMessage
+from shared.wire.messages import ChatMessage, StoredMessage
 from shared.wire.sampling import Sampling, default_of
 from shared.wire.turn_request import TurnRequest
 
-_ROLES: Final = {"user": "u", "assistant": "a"}
-
-
-def echo_of(request: ResponsesRequest) -> str:
-    """What a response repeats of its request, to be stored with the job."""
-    reasoning, parallel = request.reasoning, request.parallel_tool_calls
-    echo = {
-        "instructions": request.instructions,
-        "previous_response_id": request.previous_response_id,
-        "store": request.is_stored,
-        "background": bool(request.background),
-        "truncation": request.truncation or "disabled",
-        "metadata": request.metadata or {},
-        "text": {"format": request.format}
-        | ({"verbosity": request.text.verbosity} if request.text.verbosity else {}),
-        "reasoning": reasoning.model_dump() if reasoning is not None else _NO_REASONING,
-        "tool_choice": request.tool_choice or "auto",
-        "parallel_tool_calls": True if parallel is None else parallel,
-        "max_tool_calls": request.max_tool_calls,
-        "safety_identifier": request.safety_identifier,
-        "prompt_cache_key": request.prompt_cache_key,
-        "user": request.user,
-    }
-    return orjson.dumps(echo).decode()
-
-
-_NO_REASONING: Final[dict[str, Any]] = {"effort": None, "summary": None}
-_DEFAULT_ECHO: Final[dict[str, Any]] = {
-    "text": {"format": {"type": "text"}},
-    "reasoning": _NO_REASONING,
-    "tool_choice": "auto",
-    "parallel_tool_calls": True,
-    "max_tool_calls": None,
-    "safety_identifier": None,
-    "prompt_cache_key": None,
-}
-"""For responses that were stored by an older version."""
+_PLACES: Final = {"user": "u", "tool": "u", "assistant": "a"}
+"""Of a turn's own messages."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,15 +26,15 @@ class ResponseEnd:
     """How a response ended.
 
     Args:
-        text: the reply, as far as it was written; None if nothing was.
-        item_status: the status of the reply's item.
+        parts: of the reply, as far as it was written.
+        item_status: the status of the last one's item.
         usage: as OpenAI counts it.
         window: which turns the model saw.
         error: why there is no reply.
         completed_at: seconds since the epoch.
     """
 
-    text: str | None = None
+    parts: tuple[OutputPart, ...] = ()
     item_status: str = "completed"
     usage: dict[str, Any] | None = None
     window: dict[str, Any] | None = None
@@ -75,11 +42,17 @@ class ResponseEnd:
     completed_at: int | None = None
 
 
-def end_with_reply(reply: Mapping[str, Any], finished_ms: int) -> tuple[str, ResponseEnd]:
-    """The status and the end of a response that completed."""
+def end_with_reply(
+    reply: Mapping[str, Any], finished_ms: int, parts: Sequence[OutputPart] = ()
+) -> tuple[str, ResponseEnd]:
+    """The status and the end of a response that completed.
+
+    Args:
+        parts: of the reply in the order in which they were written, if that is known.
+    """
     status = "incomplete" if reply["finish_reason"] == "length" else "completed"
     end = ResponseEnd(
-        text=reply["reply"],
+        parts=tuple(parts) or parts_of(reply),
         item_status=status,
         usage=_usage(reply["usage"]),
         window=reply["window"],
@@ -89,17 +62,19 @@ def end_with_reply(reply: Mapping[str, Any], finished_ms: int) -> tuple[str, Res
 
 
 def end_without_reply(
-    error: Mapping[str, Any] | None, text: str, usage: dict[str, Any] | None
+    error: Mapping[str, Any] | None,
+    parts: Sequence[OutputPart],
+    usage: dict[str, Any] | None,
 ) -> ResponseEnd:
     """The end of a response that failed or was cancelled.
 
     Args:
         error: why it failed; None if it was cancelled.
-        text: what was written until then.
+        parts: what was written until then.
         usage: what that took, if it is known.
     """
     return ResponseEnd(
-        text=text or None,
+        parts=tuple(parts),
         item_status="incomplete",
         usage=usage,
         error=_error(error) if error else None,
@@ -140,17 +115,21 @@ class ResponseShape:
     def echo(self) -> dict[str, Any]:
         """What the response repeats of its request."""
         echo: dict[str, Any] = orjson.loads(self.request.echo)
-        return _DEFAULT_ECHO | echo
+        return DEFAULT_ECHO | echo
 
     @property
     def is_stored(self) -> bool:
         """Whether the response can be asked for later."""
         return bool(self.echo["store"])
 
-    @property
-    def message_id(self) -> str:
-        """The id of the reply's item."""
-        return f"{MESSAGE}{self.job_id}{_ROLES['assistant']}"
+    @cached_property
+    def output(self) -> ItemShape:
+        """How the items of the output are shown."""
+        return ItemShape(
+            job_id=self.job_id,
+            has_summary=self.echo["reasoning"].get("summary") is not None,
+            has_sealed=ENCRYPTED in self.echo["include"],
+        )
 
     def to_wire(
         self,
@@ -175,7 +154,7 @@ class ResponseShape:
             "max_output_tokens": sampling.max_tokens,
             "max_tool_calls": echo["max_tool_calls"],
             "model": self.model_name,
-            "output": [self.message(end.text, end.item_status)] if end.text is not None else [],
+            "output": self.output.items(end.parts, end.item_status),
             "parallel_tool_calls": echo["parallel_tool_calls"],
             "previous_response_id": echo["previous_response_id"],
             "conversation": {"id": f"{CONVERSATION}{self.conversation_id}"}
@@ -186,11 +165,11 @@ class ResponseShape:
             "top_p": _used(sampling, "top_p"),
             "presence_penalty": _used(sampling, "presence_penalty"),
             "frequency_penalty": _used(sampling, "frequency_penalty"),
-            "top_logprobs": 0,
+            "top_logprobs": echo["top_logprobs"],
             "text": echo["text"],
             "reasoning": echo["reasoning"],
             "tool_choice": echo["tool_choice"],
-            "tools": [],
+            "tools": echo["tools"],
             "truncation": echo["truncation"],
             "usage": end.usage,
             "service_tier": "default",
@@ -202,25 +181,10 @@ class ResponseShape:
             "window": end.window,
         }
 
-    def message(self, text: str | None, status: str) -> dict[str, Any]:
-        """The reply as an output item; `text` is None when it has only begun."""
-        return {
-            "id": self.message_id,
-            "type": "message",
-            "status": status,
-            "role": "assistant",
-            "content": [output_text(text)] if text is not None else [],
-        }
-
 
 def _used(sampling: Sampling, option: str) -> Any:
     value = getattr(sampling, option)
     return default_of(option) if value is None else value
-
-
-def output_text(text: str) -> dict[str, Any]:
-    """Text as a part of a reply's content."""
-    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
 
 
 def shape_of(state: JobState, model_name: str) -> ResponseShape:
@@ -235,11 +199,11 @@ def shape_of(state: JobState, model_name: str) -> ResponseShape:
     )
 
 
-def response_of(state: JobState, model_name: str, text: str) -> dict[str, Any]:
+def response_of(state: JobState, model_name: str, parts: Sequence[OutputPart]) -> dict[str, Any]:
     """The response object of a job as it is now.
 
     Args:
-        text: what was written, if it ended without a reply.
+        parts: what was written, if it ended without a reply.
     """
     shape, status = shape_of(state, model_name), state.status
     if state.result is not None:
@@ -248,42 +212,37 @@ def response_of(state: JobState, model_name: str, text: str) -> dict[str, Any]:
     if not state.has_ended:
         return shape.to_wire(status)
     error = orjson.loads(state.error)["error"] if state.error else None
-    return shape.to_wire(status, end_without_reply(error, text, usage_so_far(state)))
+    return shape.to_wire(status, end_without_reply(error, parts, usage_so_far(state)))
 
 
 def _usage(usage: dict[str, Any]) -> dict[str, Any]:
+    details = usage.get("completion_tokens_details") or {}
     return {
         "input_tokens": usage["prompt_tokens"],
         "input_tokens_details": usage["prompt_tokens_details"] | {"cache_write_tokens": 0},
         "output_tokens": usage["completion_tokens"],
-        "output_tokens_details": {"reasoning_tokens": 0},
+        "output_tokens_details": {"reasoning_tokens": details.get("reasoning_tokens", 0)},
         "total_tokens": usage["total_tokens"],
     }
 
 
-def item_of(message: StoredMessage) -> dict[str, Any]:
-    """A stored message as a conversation's item."""
-    suffix = _ROLES[message.role] if message.place is None else f"i{message.place:04}"
-    return _item(f"{MESSAGE}{message.job_id}{suffix}", message.role, message.content)
+def items_of_stored(message: StoredMessage) -> list[Item]:
+    """A stored message as a conversation's items."""
+    place = _PLACES[message.role] if message.place is None else f"i{message.place:04}"
+    return items_of(message.job_id, place, message.message)
 
 
-def input_items_of(state: JobState) -> list[dict[str, Any]]:
+def input_items_of(state: JobState) -> list[Item]:
     """The input of a response as items, oldest first."""
     request = TurnRequest.decode(state.request)
+    prompt = ChatMessage(
+        role="tool" if request.call_id else "user",
+        content=request.prompt,
+        call_id=request.call_id,
+    )
     earlier = [
-        _item(f"{MESSAGE}{state.job_id}i{place:04}", message.role, message.content)
+        item
         for place, message in enumerate(request.earlier)
+        for item in items_of(state.job_id, f"i{place:04}", message)
     ]
-    prompt = _item(f"{MESSAGE}{state.job_id}{_ROLES['user']}", "user", request.prompt)
-    return [*earlier, prompt]
-
-
-def _item(name: str, role: str, text: str) -> dict[str, Any]:
-    part = output_text(text) if role == "assistant" else {"type": "input_text", "text": text}
-    return {
-        "id": name,
-        "type": "message",
-        "status": "completed",
-        "role": role,
-        "content": [part],
-    }
+    return [*earlier, *items_of(state.job_id, _PLACES["user"], prompt)]

@@ -13,28 +13,17 @@ from pydantic import (
     StrictInt,
     StrictStr,
     Tag,
-    WithJsonSchema,
-    field_validator,
     model_validator,
 )
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from api.http.incoming import parse
-from shared.wire.messages import ChatMessage, Role
-from shared.wire.sampling import AN_INTEGER, FullSampling, Sampling, SharedSampling
+from shared.wire.sampling import AN_INTEGER, Sampling, SharedSampling
 
-MOST_MESSAGES: Final = 10_000
 MAX_SCHEMA_DEPTH: Final = 64
 ANY_OBJECT: Final = '{"type":"object"}'
 _TEXT_PARTS: Final = ("text", "input_text", "output_text")
-_LARGEST_BIAS: Final = 100.0
-_BIAS_SCHEMA: Final = {
-    "type": "object",
-    "maxProperties": 1024,
-    "propertyNames": {"pattern": "^[0-9]{1,7}$"},
-    "additionalProperties": {"type": "number", "minimum": -100, "maximum": 100},
-}
 
 
 def is_absent(value: object) -> bool:
@@ -141,29 +130,6 @@ Nothing = Annotated[tuple[()], BeforeValidator(_nothing)]
 """A field that is accepted as long as it is empty."""
 
 
-class Message(RequestModel):
-    """One message of a conversation that the client keeps.
-
-    A reply's message comes back with everything it had besides its text. That is ignored, unless
-    something would be lost.
-    """
-
-    model_config = ConfigDict(extra="ignore")
-
-    role: Literal["system", "developer", "user", "assistant"]
-    content: Content
-    name: StrictStr | None = None
-    tool_calls: Nothing = ()
-    function_call: Nothing = ()
-    audio: Nothing = ()
-    refusal: Nothing = ()
-
-    def to_chat(self) -> ChatMessage:
-        """The message with its text in one piece; a developer's becomes a system message."""
-        role: Role = "system" if self.role == "developer" else self.role
-        return ChatMessage(role=role, content=text_of(self.content))
-
-
 def bounded_schema(schema: dict[str, Any]) -> dict[str, Any]:
     """A schema that is not nested too deeply; its keywords are checked by the worker."""
     level: list[Any] = [schema]
@@ -182,15 +148,6 @@ def bounded_schema(schema: dict[str, Any]) -> dict[str, Any]:
 Schema = Annotated[dict[str, Any], AfterValidator(bounded_schema), Field(alias="schema")]
 
 
-class JsonSchema(RequestModel):
-    """A schema that the reply must follow."""
-
-    name: Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-    description: StrictStr | None = None
-    schema_: Schema
-    strict: StrictBool | None = None
-
-
 class TextFormat(RequestModel):
     """A reply of any form."""
 
@@ -201,13 +158,6 @@ class ObjectFormat(RequestModel):
     """A reply that is a JSON object."""
 
     type: Literal["json_object"]
-
-
-class SchemaFormat(RequestModel):
-    """A reply that follows a JSON schema."""
-
-    type: Literal["json_schema"]
-    json_schema: JsonSchema
 
 
 def tag_of_format(value: object) -> str:
@@ -229,22 +179,6 @@ class StreamOptions(RequestModel):
     model_config = ConfigDict(extra="ignore")
 
     include_usage: StrictBool = False
-
-
-def _biases(value: object) -> object:
-    """`{"123": -100}` as pairs of a token id and a bias."""
-    if value is None:
-        return ()
-    if not isinstance(value, dict):
-        raise PydanticCustomError("logit_bias", "must be an object of token ids and numbers")
-    pairs = []
-    for token, bias in value.items():
-        if not (isinstance(token, str) and token.isascii() and token.isdigit() and len(token) < 8):
-            raise PydanticCustomError("logit_bias", "its names must be token ids")
-        if isinstance(bias, bool) or not isinstance(bias, int | float) or abs(bias) > _LARGEST_BIAS:
-            raise PydanticCustomError("logit_bias", "its values must be numbers from -100 to 100")
-        pairs.append((int(token), float(bias)))
-    return tuple(pairs)
 
 
 def _without_nulls(value: object) -> object:
@@ -270,66 +204,6 @@ class Bookkeeping(RequestModel):
     prompt_cache_key: StrictStr | None = None
     prompt_cache_retention: StrictStr | None = None
     service_tier: StrictStr | None = None
-    parallel_tool_calls: StrictBool | None = None
-    tools: Nothing = ()
-
-
-class ChatCompletionRequest(Bookkeeping, FullSampling):
-    """The body of `POST /v1/chat/completions`. Any `model` is accepted: there is only one.
-
-    The sampling options are those of `POST /`; a seed may be any integer of 64 bits.
-    """
-
-    model: StrictStr
-    messages: Annotated[tuple[Message, ...], Field(min_length=1, max_length=MOST_MESSAGES)]
-    stream: StrictBool | None = None
-    stream_options: StreamOptions | None = None
-    max_completion_tokens: TokenCount | None = None
-    seed: Annotated[StrictInt, Field(ge=-(2**63), le=2**63 - 1), AN_INTEGER] | None = None
-    response_format: (
-        Annotated[
-            Annotated[TextFormat, Tag("<text>")]
-            | Annotated[ObjectFormat, Tag("<json_object>")]
-            | Annotated[SchemaFormat, Tag("<json_schema>")],
-            FORMAT_TYPE,
-        ]
-        | None
-    ) = None
-    logit_bias: Annotated[
-        tuple[tuple[int, float], ...],
-        BeforeValidator(_biases),
-        Field(max_length=1024),
-        WithJsonSchema(_BIAS_SCHEMA),
-    ] = ()
-    n: Literal[1] | None = None
-    logprobs: Literal[False] | None = None
-    top_logprobs: Literal[0] | None = None
-    reasoning_effort: Literal["none"] | None = None
-    store: StrictBool | None = None
-    metadata: Metadata | None = None
-    modalities: tuple[Literal["text"], ...] | None = None
-    tool_choice: Literal["none", "auto"] | None = None
-    functions: Nothing = ()
-    function_call: Literal["none", "auto"] | None = None
-    verbosity: Literal["low", "medium", "high"] | None = None
-
-    @field_validator("messages")
-    @classmethod
-    def _asks_for_an_answer(cls, messages: tuple[Message, ...]) -> tuple[Message, ...]:
-        if messages[-1].role == "assistant":
-            raise PydanticCustomError(
-                "messages", "continuing an assistant's message is not supported here"
-            )
-        return messages
-
-    @model_validator(mode="after")
-    def _one_limit(self) -> "ChatCompletionRequest":
-        limits = {self.max_tokens, self.max_completion_tokens} - {None}
-        if len(limits) > 1:
-            raise PydanticCustomError(
-                "max_tokens", "max_tokens and max_completion_tokens mean the same: send only one"
-            )
-        return self
 
 
 def sampling_of(

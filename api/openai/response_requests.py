@@ -2,72 +2,58 @@
 
 import time
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Annotated, Any, Final, Literal
 
 import orjson
 from pydantic import (
-    BeforeValidator,
-    ConfigDict,
     Field,
     StrictBool,
+    StrictInt,
     StrictStr,
     Tag,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
+from api.openai.chat_requests import MOST_LOGPROBS
+from api.openai.input_items import AnyItem, InputItem, ItemList, messages_of
 from api.openai.requests import (
     ANY_OBJECT,
     FORMAT_TYPE,
     TEXT_OR_LIST,
     Bookkeeping,
-    Content,
     Metadata,
-    Nothing,
     ObjectFormat,
     RequestModel,
     Schema,
     StreamOptions,
     TextFormat,
     TokenCount,
-    text_of,
 )
-from shared.wire.messages import ChatMessage, Role, StoredMessage
-from shared.wire.sampling import SharedSampling
+from api.openai.thinking import Effort, TemplateOptions, thinking_of
+from api.openai.tools import (
+    MOST_TOOLS,
+    Choice,
+    ResponseTool,
+    ToolChoice,
+    checked_choice,
+    tool_use,
+    unique_names,
+)
+from shared.wire.messages import ChatMessage, StoredMessage
+from shared.wire.sampling import AN_INTEGER, SharedSampling
+from shared.wire.turn_request import Thinking, ToolUse
 
+ENCRYPTED: Final = "reasoning.encrypted_content"
+LOGPROBS: Final = "message.output_text.logprobs"
+Includable = Literal["reasoning.encrypted_content", "message.output_text.logprobs"]
+Summary = Literal["auto", "concise", "detailed"]
 MOST_ITEMS: Final = 1000
 MOST_ADDED: Final = 20
 """Items that are added to a conversation at once, as in OpenAI's API."""
-
-
-def _message_type(value: object) -> object:
-    if value not in (None, "message"):
-        raise PydanticCustomError(
-            "item",
-            "items of type {kind} are not supported, only messages",
-            {"kind": repr(value)},
-        )
-    return "message"
-
-
-class InputItem(RequestModel):
-    """One message of an input: the client's own, or an output item that it sends back.
-
-    An output item's id, status and annotations mean nothing to the model and are ignored.
-    """
-
-    model_config = ConfigDict(extra="ignore")
-
-    type: Annotated[Literal["message"], BeforeValidator(_message_type)] = "message"
-    role: Literal["system", "developer", "user", "assistant"]
-    content: Content
-    phase: Literal["commentary", "final_answer"] | None = None
-
-    def to_chat(self) -> ChatMessage:
-        """The message with its text in one piece; a developer's becomes a system message."""
-        role: Role = "system" if self.role == "developer" else self.role
-        return ChatMessage(role=role, content=text_of(self.content))
 
 
 class ResponseSchemaFormat(RequestModel):
@@ -93,10 +79,17 @@ class TextOptions(RequestModel):
 
 
 class Reasoning(RequestModel):
-    """No reasoning is supported, and so there is nothing to summarise."""
+    """How much the model thinks, and whether its thought is shown as a summary, too."""
 
-    effort: Literal["none"] | None = None
-    summary: Literal["auto", "concise", "detailed"] | None = None
+    effort: Effort | None = None
+    summary: Summary | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _older_name(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("summary") is None and "generate_summary" in data:
+            return {**data, "summary": data["generate_summary"], "generate_summary": None}
+        return data
 
 
 class ConversationRef(RequestModel):
@@ -110,79 +103,77 @@ class ConversationRef(RequestModel):
         return {"id": data} if isinstance(data, str) else data
 
 
-class ResponsesRequest(Bookkeeping, SharedSampling):
-    """The body of `POST /v1/responses`. Any `model` is accepted: there is only one."""
+class ResponseInput(RequestModel):
+    """What a response answers, and what the model can use for it."""
 
     model: StrictStr = ""
     input: Annotated[
         Annotated[StrictStr, Tag("<text>")]
-        | Annotated[
-            tuple[InputItem, ...], Field(min_length=1, max_length=MOST_ITEMS), Tag("<list>")
-        ],
+        | Annotated[ItemList, Field(max_length=MOST_ITEMS), Tag("<list>")],
         TEXT_OR_LIST,
     ]
     instructions: StrictStr | None = None
     previous_response_id: StrictStr | None = None
-    conversation: ConversationRef | None = None
-    store: StrictBool | None = None
-    background: StrictBool | None = None
-    stream: StrictBool | None = None
-    stream_options: StreamOptions | None = None
     truncation: Literal["auto", "disabled"] | None = None
-    metadata: Metadata | None = None
-    max_output_tokens: TokenCount | None = None
     text: TextOptions = TextOptions()
     reasoning: Reasoning | None = None
-    tool_choice: Literal["none", "auto"] | None = None
-    max_tool_calls: TokenCount | None = None
-    include: Nothing = ()
-    top_logprobs: Literal[0] | None = None
+    chat_template_kwargs: TemplateOptions | None = None
+    parallel_tool_calls: StrictBool | None = None
+    tools: Annotated[tuple[ResponseTool, ...], Field(max_length=MOST_TOOLS)] = ()
+    tool_choice: Choice | None = None
 
-    @property
-    def is_stored(self) -> bool:
-        return self.store is not False
+    @field_validator("tools")
+    @classmethod
+    def _tools_differ(cls, tools: tuple[ResponseTool, ...]) -> tuple[ResponseTool, ...]:
+        unique_names([tool.function for tool in tools])
+        return tools
 
-    @property
-    def conversation_id(self) -> str | None:
-        return self.conversation.id if self.conversation is not None else None
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> "ResponsesRequest":
-        if self.previous_response_id is not None and self.conversation is not None:
-            raise PydanticCustomError(
-                "conversation", "previous_response_id and conversation exclude each other"
-            )
-        if not self.is_stored and (self.background or self.conversation is not None):
-            raise PydanticCustomError("store", "background and conversation require store: true")
-        return self
+    @field_validator("tool_choice")
+    @classmethod
+    def _chooses_a_tool(cls, choice: ToolChoice | None, info: ValidationInfo) -> ToolChoice | None:
+        return checked_choice(choice, info)
 
     @field_validator("input")
     @classmethod
-    def _asks_for_an_answer(cls, value: str | tuple[InputItem, ...]) -> str | tuple[InputItem, ...]:
-        if not isinstance(value, str):
-            roles = [item.role for item in value]
-            if "user" not in roles or roles[-1] == "assistant":
-                raise PydanticCustomError("input", "must end with a message of the user")
-        prompt = value if isinstance(value, str) else text_of(value[_prompt_index(value)].content)
-        if not prompt.strip():
+    def _asks_for_an_answer(cls, value: str | tuple[AnyItem, ...]) -> str | tuple[AnyItem, ...]:
+        messages = messages_of_input(value)
+        prompt = _prompt_index(messages)
+        if prompt is None or any(message.role == "assistant" for message in messages[prompt:]):
+            raise PydanticCustomError(
+                "input", "must end with a message of the user or the result of a call"
+            )
+        if messages[prompt].role == "user" and not messages[prompt].content.strip():
             raise PydanticCustomError("input", "must not be blank")
         return value
 
+    @cached_property
+    def _messages(self) -> tuple[tuple[ChatMessage, ...], ChatMessage]:
+        """All messages but the prompt, and the prompt."""
+        messages = messages_of_input(self.input)
+        prompt = _prompt_index(messages) or 0
+        return (*messages[:prompt], *messages[prompt + 1 :]), messages[prompt]
+
     @property
-    def prompt(self) -> str:
-        """The user's last message."""
-        if isinstance(self.input, str):
-            return self.input
-        return text_of(self.input[_prompt_index(self.input)].content)
+    def prompt(self) -> ChatMessage:
+        """The last message of the user, or the last result of a call."""
+        return self._messages[1]
 
     @property
     def earlier(self) -> tuple[ChatMessage, ...]:
         """All other messages; instructions that follow the prompt are moved in front of it."""
-        if isinstance(self.input, str):
-            return ()
-        prompt = _prompt_index(self.input)
-        others = (*self.input[:prompt], *self.input[prompt + 1 :])
-        return tuple(item.to_chat() for item in others)
+        return self._messages[0]
+
+    @property
+    def tool_use(self) -> ToolUse:
+        """The tools of the turn."""
+        tools = [tool.function.to_tool() for tool in self.tools]
+        return tool_use(tools, self.tool_choice, parallel=self.parallel_tool_calls)
+
+    @property
+    def thinking(self) -> Thinking:
+        """How much the model is to think."""
+        effort = self.reasoning.effort if self.reasoning is not None else None
+        return thinking_of(effort, self.chat_template_kwargs)
 
     @property
     def json_schema(self) -> str | None:
@@ -199,12 +190,64 @@ class ResponsesRequest(Bookkeeping, SharedSampling):
         return format_ | {"strict": bool(format_["strict"])} if "strict" in format_ else format_
 
 
-def _prompt_index(items: Sequence[InputItem]) -> int:
-    """The index of the user's last message."""
-    return max(index for index, item in enumerate(items) if item.role == "user")
+class ResponsesRequest(ResponseInput, Bookkeeping, SharedSampling):
+    """The body of `POST /v1/responses`. Any `model` is accepted: there is only one."""
+
+    conversation: ConversationRef | None = None
+    store: StrictBool | None = None
+    background: StrictBool | None = None
+    stream: StrictBool | None = None
+    stream_options: StreamOptions | None = None
+    metadata: Metadata | None = None
+    max_output_tokens: TokenCount | None = None
+    max_tool_calls: TokenCount | None = None
+    include: tuple[Includable, ...] = ()
+    top_logprobs: Annotated[StrictInt, Field(ge=0, le=MOST_LOGPROBS), AN_INTEGER] | None = None
+
+    @property
+    def is_stored(self) -> bool:
+        return self.store is not False
+
+    @property
+    def conversation_id(self) -> str | None:
+        return self.conversation.id if self.conversation is not None else None
+
+    @property
+    def alternatives(self) -> int | None:
+        """Alternatives reported for each token; None reports no probabilities."""
+        if LOGPROBS in self.include or self.top_logprobs:
+            return self.top_logprobs or 0
+        return None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "ResponsesRequest":
+        if self.previous_response_id is not None and self.conversation is not None:
+            raise PydanticCustomError(
+                "conversation", "previous_response_id and conversation exclude each other"
+            )
+        if not self.is_stored and (self.background or self.conversation is not None):
+            raise PydanticCustomError("store", "background and conversation require store: true")
+        return self
 
 
-def stored_messages(batch_id: str, items: Sequence[InputItem]) -> tuple[StoredMessage, ...]:
+class InputTokensRequest(ResponseInput):
+    """The body of `POST /v1/responses/input_tokens`."""
+
+
+def messages_of_input(value: str | Sequence[AnyItem]) -> tuple[ChatMessage, ...]:
+    """An input as messages."""
+    if isinstance(value, str):
+        return (ChatMessage(role="user", content=value),)
+    return messages_of(value)
+
+
+def _prompt_index(messages: Sequence[ChatMessage]) -> int | None:
+    """The index of the last message of the user, or of the last result of a call."""
+    indices = [index for index, each in enumerate(messages) if each.role in ("user", "tool")]
+    return indices[-1] if indices else None
+
+
+def stored_messages(batch_id: str, items: Sequence[AnyItem]) -> tuple[StoredMessage, ...]:
     """Items as messages that are stored without a turn.
 
     Their numbers are assigned by Redis, their tokens are counted by a worker.
@@ -222,8 +265,12 @@ def stored_messages(batch_id: str, items: Sequence[InputItem]) -> tuple[StoredMe
             tokens=0,
             job_id=batch_id,
             place=place,
+            reasoning=chat.reasoning,
+            tool_calls=chat.tool_calls,
+            call_id=chat.call_id,
+            name=chat.name,
         )
-        for place, chat in enumerate(item.to_chat() for item in items)
+        for place, chat in enumerate(messages_of(items))
     )
 
 

@@ -10,14 +10,16 @@ from api.http.errors import field_problem
 from api.http.incoming import parse, read_json_object
 from api.live.asking import Asking, reply_of
 from api.live.stream import EventStreams, Translator
+from api.openai.echo import echo_of
 from api.openai.errors import no_outcome
 from api.openai.ids import conversation_id_of, job_id_of, no_such_response
 from api.openai.models import Models
-from api.openai.objects import ResponseShape, echo_of, end_with_reply, input_items_of
+from api.openai.objects import ResponseShape, end_with_reply, input_items_of
 from api.openai.queries import ItemQuery, Query, items_after
 from api.openai.requests import sampling_of
 from api.openai.response_requests import ResponsesRequest
 from api.openai.stored import StoredResponses
+from api.openai.thinking import encoded_options
 from shared import ids
 from shared.config import Settings
 from shared.store.conversations import Conversations
@@ -175,7 +177,8 @@ class InputItemsResource:
 def turn_request(request: ResponsesRequest, max_tokens_limit: int) -> TurnRequest:
     """What a worker is to do; a reply longer than this server allows is cut to that length."""
     return TurnRequest(
-        prompt=request.prompt,
+        prompt=request.prompt.content,
+        call_id=request.prompt.call_id,
         context=None,
         replace_from=None,
         sampling=sampling_of(request, request.max_output_tokens, max_tokens_limit),
@@ -183,5 +186,9 @@ def turn_request(request: ResponsesRequest, max_tokens_limit: int) -> TurnReques
         json_schema=request.json_schema,
         instructions=request.instructions,
         truncate=request.truncation == "auto",
+        tool_use=request.tool_use,
+        thinking=request.thinking,
+        template_options=encoded_options(request.chat_template_kwargs),
+        top_logprobs=request.alternatives,
         echo=echo_of(request),
     )

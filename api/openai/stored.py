@@ -1,6 +1,6 @@
 """Responses that can be asked for later: each is a turn, and its id the job's."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import orjson
@@ -11,6 +11,8 @@ from api.openai.events import ResponseEvents
 from api.openai.ids import job_id_of, no_such_response
 from api.openai.models import Models
 from api.openai.objects import ResponseShape, response_of, shape_of, usage_so_far
+from api.openai.output_items import OutputPart
+from api.openai.part_list import PartList
 from shared.store.event_log import EventLog
 from shared.store.jobs import Jobs, JobState
 from shared.store.submissions import Submissions
@@ -61,16 +63,18 @@ class StoredResponses:
 
     async def to_wire(self, state: JobState) -> dict[str, Any]:
         """The response object as it is now."""
-        return response_of(state, await self._models.name(), await self._text_so_far(state))
+        return response_of(state, await self._models.name(), await self._parts_so_far(state))
 
-    async def _text_so_far(self, state: JobState) -> str:
+    async def _parts_so_far(self, state: JobState) -> Sequence[OutputPart]:
         """What a turn had written before it failed or was cancelled, while its log is kept."""
         if not state.has_ended or state.result is not None:
-            return ""
-        events = await self._events.read(state.job_id)
-        return "".join(
-            orjson.loads(event.data)["text"] for event in events if event.kind == "token"
-        )
+            return ()
+        parts = PartList()
+        for event in await self._events.read(state.job_id):
+            piece = PartList.piece_of(event)
+            if piece is not None:
+                parts.add_piece(piece)
+        return parts.parts
 
     def translator(self, shape: ResponseShape, owner_id: str, first_number: int = 0) -> Translator:
         """Translates a turn's events to OpenAI's, beginning with number `first_number`."""

@@ -32,6 +32,45 @@ SCHEMA: Final = {
         },
     },
 }
+TOOL: Final[dict[str, Any]] = {
+    "type": "function",
+    "function": {
+        "name": "look_up",
+        "description": "Looks something up.",
+        "parameters": {"type": "object", "properties": {"word": {"type": "string"}}},
+        "strict": True,
+    },
+}
+RESPONSE_TOOL: Final = {"type": "function", **TOOL["function"]}
+CALLING: Final[dict[str, Any]] = {
+    **ANSWER,
+    "content": None,
+    "tool_calls": [
+        {
+            "id": "call_1",
+            "type": "function",
+            "function": {"name": "look_up", "arguments": '{"word": "sea"}'},
+        }
+    ],
+}
+RESULT: Final = {"role": "tool", "tool_call_id": "call_1", "content": "salty"}
+CALL_ITEM: Final = {
+    "type": "function_call",
+    "id": "fc_1",
+    "call_id": "call_1",
+    "name": "look_up",
+    "arguments": '{"word": "sea"}',
+    "status": "completed",
+}
+OUTPUT_ITEM: Final = {"type": "function_call_output", "call_id": "call_1", "output": "salty"}
+THOUGHT: Final = {
+    "id": "rs_1",
+    "type": "reasoning",
+    "summary": [],
+    "content": [{"type": "reasoning_text", "text": "Hm."}],
+    "encrypted_content": None,
+    "status": None,
+}
 COMPLETIONS: Final[dict[str, dict[str, Any]]] = {
     "the plain curl": {},
     "the SDK's omitted fields as nulls": {"tools": None, "stop": None, "logit_bias": None},
@@ -71,6 +110,44 @@ COMPLETIONS: Final[dict[str, dict[str, Any]]] = {
     "a nested nothing": {"prediction": None, "web_search_options": {"user_location": None}},
     "a Python framework's nested model": {"response_format": SCHEMA},
     "a text format": {"response_format": {"type": "text"}, "top_logprobs": None},
+    "tools": {"tools": [TOOL], "tool_choice": "auto", "parallel_tool_calls": True},
+    "a tool without anything": {"tools": [{"type": "function", "function": {"name": "f"}}]},
+    "a named tool": {
+        "tools": [TOOL],
+        "tool_choice": {"type": "function", "function": {"name": "look_up"}},
+    },
+    "allowed tools": {
+        "tools": [TOOL],
+        "tool_choice": {
+            "type": "allowed_tools",
+            "allowed_tools": {
+                "mode": "required",
+                "tools": [{"type": "function", "function": {"name": "look_up"}}],
+            },
+        },
+    },
+    "a history with calls": {"tools": [TOOL], "messages": [USER, CALLING, RESULT]},
+    "results as parts": {
+        "messages": [USER, CALLING, {**RESULT, "content": [{"type": "text", "text": "salty"}]}]
+    },
+    "a history with calls that went unanswered": {"messages": [USER, CALLING, USER]},
+    "the older functions": {
+        "functions": [TOOL["function"]],
+        "function_call": {"name": "look_up"},
+        "messages": [
+            USER,
+            {**ANSWER, "content": None, "function_call": CALLING["tool_calls"][0]["function"]},
+            {"role": "function", "name": "look_up", "content": "salty"},
+        ],
+    },
+    "a thought that comes back": {
+        "messages": [USER, {**ANSWER, "reasoning_content": "Hm.", "reasoning": "Hm."}, USER]
+    },
+    "efforts": {"reasoning_effort": "xhigh"},
+    "a template's switches": {"chat_template_kwargs": {"enable_thinking": False}},
+    "a begun answer": {"messages": [USER, {"role": "assistant", "content": "I"}]},
+    "probabilities": {"logprobs": True, "top_logprobs": 2},
+    "several choices": {"n": 2},
 }
 RESPONSES: Final[dict[str, dict[str, Any]]] = {
     "the plain curl": {},
@@ -138,6 +215,31 @@ RESPONSES: Final[dict[str, dict[str, Any]]] = {
     "a limit of calls without tools": {"max_tool_calls": 5, "tool_choice": "auto"},
     "a longer reply than the window has room for": {"max_output_tokens": 32_000},
     "nulls all over": {"metadata": None, "previous_response_id": None, "max_tool_calls": None},
+    "tools": {"tools": [RESPONSE_TOOL], "tool_choice": "auto", "parallel_tool_calls": False},
+    "a named tool": {
+        "tools": [RESPONSE_TOOL],
+        "tool_choice": {"type": "function", "name": "look_up"},
+    },
+    "allowed tools": {
+        "tools": [RESPONSE_TOOL],
+        "tool_choice": {
+            "type": "allowed_tools",
+            "mode": "auto",
+            "tools": [{"type": "function", "name": "look_up"}],
+        },
+    },
+    "a history with thoughts and calls": {"input": [USER, THOUGHT, CALL_ITEM, OUTPUT_ITEM]},
+    "a result as parts": {
+        "input": [
+            USER,
+            CALL_ITEM,
+            {**OUTPUT_ITEM, "output": [{"type": "input_text", "text": "salty"}]},
+        ]
+    },
+    "efforts": {"reasoning": {"effort": "minimal", "summary": "concise"}},
+    "a client that keeps thoughts": {"include": ["reasoning.encrypted_content"], "store": False},
+    "probabilities": {"include": ["message.output_text.logprobs"], "top_logprobs": 2},
+    "a template's switches": {"chat_template_kwargs": {"enable_thinking": False}},
 }
 
 
@@ -161,7 +263,52 @@ async def test_bodies_that_ask_for_nothing_more_are_answered(
 @pytest.mark.parametrize(
     ("path", "fields", "param"),
     [
-        ("chat/completions", {"tools": [{"type": "function"}]}, "tools"),
+        ("chat/completions", {"tools": [{"type": "function"}]}, "tools[0].function"),
+        ("chat/completions", {"tools": [{"type": "custom", "custom": {}}]}, "tools[0].type"),
+        ("chat/completions", {"tools": [TOOL, TOOL]}, "tools"),
+        ("chat/completions", {"tools": [{**TOOL, "function": {"name": "a b"}}]}, "tools"),
+        ("chat/completions", {"tool_choice": "required"}, "tool_choice"),
+        ("chat/completions", {"tools": [TOOL], "tool_choice": "any"}, "tool_choice"),
+        (
+            "chat/completions",
+            {"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "x"}}},
+            "tool_choice",
+        ),
+        ("chat/completions", {"tools": [TOOL], "functions": [TOOL["function"]]}, "functions"),
+        ("chat/completions", {"function_call": {"name": "look_up"}}, "function_call"),
+        ("chat/completions", {"n": 9}, "n"),
+        ("chat/completions", {"n": 0}, "n"),
+        ("chat/completions", {"top_logprobs": 3}, "top_logprobs"),
+        ("chat/completions", {"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
+        ("chat/completions", {"reasoning_effort": "most"}, "reasoning_effort"),
+        ("chat/completions", {"chat_template_kwargs": {"messages": [1]}}, "chat_template_kwargs"),
+        ("chat/completions", {"chat_template_kwargs": {"a b": 1}}, "chat_template_kwargs"),
+        ("chat/completions", {"chat_template_kwargs": {"a": "x" * 20_000}}, "chat_template_kwargs"),
+        ("chat/completions", {"messages": [USER, CALLING]}, None),
+        ("chat/completions", {"messages": [USER, ANSWER], "response_format": SCHEMA}, None),
+        (
+            "chat/completions",
+            {"messages": [USER, ANSWER], "tools": [TOOL], "tool_choice": "required"},
+            None,
+        ),
+        (
+            "chat/completions",
+            {"messages": [{"role": "tool", "content": "x"}]},
+            "messages[0].tool_call_id",
+        ),
+        ("chat/completions", {"messages": [{"role": "assistant"}, USER]}, "messages[0].content"),
+        ("responses", {"tools": [{"type": "web_search"}]}, "tools[0].type"),
+        ("responses", {"tools": [TOOL]}, "tools[0].name"),
+        ("responses", {"tool_choice": {"type": "file_search"}}, "tool_choice"),
+        ("responses", {"input": [CALL_ITEM]}, "input"),
+        ("responses", {"input": [USER, {"role": "assistant", "content": "Hi."}]}, "input"),
+        (
+            "responses",
+            {"input": [{"type": "function_call_output", "output": "x"}]},
+            "input[0].call_id",
+        ),
+        ("responses", {"top_logprobs": 21}, "top_logprobs"),
+        ("responses", {"reasoning": {"effort": "most"}}, "reasoning.effort"),
         ("chat/completions", {"reasoning": {"effort": "high"}}, "reasoning"),
         ("chat/completions", {"messages": [{**USER, "tool_calls": [{"id": "1"}]}]}, "messages"),
         ("chat/completions", {"modalities": ["text", "audio"]}, "modalities"),
@@ -187,7 +334,6 @@ async def test_bodies_that_ask_for_nothing_more_are_answered(
         ),
         ("chat/completions", {"messages": "hi"}, "messages"),
         ("chat/completions", {"messages": ["hi"]}, "messages"),
-        ("chat/completions", {"messages": [USER, ANSWER]}, "messages"),
         ("chat/completions", {"max_tokens": 5, "max_completion_tokens": 6}, None),
     ],
 )

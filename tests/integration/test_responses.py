@@ -88,6 +88,7 @@ async def test_what_was_sent_is_told_again(settings: Settings) -> None:
         "max_output_tokens": 99,
         "max_tool_calls": 3,
         "tool_choice": "none",
+        "top_logprobs": 2,
         "parallel_tool_calls": False,
         "truncation": "auto",
         "metadata": {"a": "b"},
@@ -221,7 +222,7 @@ def user(text: str) -> dict[str, str]:
         ({"input": ["hi"]}, "input[0]", "invalid_value"),
         ({"input": [item("user", "a")] * 1001}, "input", "invalid_value"),
         ({"input": [item("developer", "a")]}, "input", "invalid_value"),
-        ({"include": ["file_search_call.results"]}, "include", "invalid_value"),
+        ({"include": ["file_search_call.results"]}, "include[0]", "invalid_value"),
         ({"text": "plain"}, "text", "invalid_value"),
         ({"text": {"format": {"type": "xml"}}}, "text.format", "invalid_value"),
         (
@@ -245,7 +246,7 @@ def user(text: str) -> dict[str, str]:
         ({"conversation": {"id": 5}}, "conversation.id", "invalid_value"),
         ({"conversation": 5}, "conversation", "invalid_value"),
         ({"temperature": "warm"}, "temperature", "invalid_value"),
-        ({"reasoning": {"effort": "high"}}, "reasoning.effort", "invalid_value"),
+        ({"reasoning": {"effort": "most"}}, "reasoning.effort", "invalid_value"),
     ],
 )
 async def test_one_wrong_field_is_named_by_the_clients_own_path(

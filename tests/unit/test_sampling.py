@@ -6,8 +6,8 @@ from typing import Any
 import orjson
 import pytest
 
-from api.openai.completions import turn_request as of_completion
-from api.openai.requests import ChatCompletionRequest
+from api.openai.chat_requests import ChatCompletionRequest
+from api.openai.chat_requests import turn_requests as of_completion
 from api.openai.response_requests import ResponsesRequest
 from api.openai.responses import turn_request as of_response
 from shared.wire.requests import ChatRequest
@@ -70,7 +70,7 @@ def test_every_option_of_post_reaches_the_engine() -> None:
 
 def test_every_option_of_a_chat_completion_reaches_the_engine() -> None:
     body = {"model": "m", "messages": [{"role": "user", "content": "Hi"}], **EVERY}
-    request = of_completion(ChatCompletionRequest.model_validate(body), 4096)
+    [request] = of_completion(ChatCompletionRequest.model_validate(body), 4096)
     assert drawn(*EVERY).items() <= of_engine(request).items()
     assert (request.sampling.max_tokens, request.sampling.stop) == (7, ("END",))
 

@@ -1,0 +1,48 @@
+"""What a response repeats of its request, stored with its job."""
+
+from typing import Any, Final
+
+import orjson
+
+from api.openai.response_requests import ResponsesRequest
+
+NO_REASONING: Final[dict[str, Any]] = {"effort": None, "summary": None}
+DEFAULT_ECHO: Final[dict[str, Any]] = {
+    "text": {"format": {"type": "text"}},
+    "reasoning": NO_REASONING,
+    "tools": [],
+    "tool_choice": "auto",
+    "parallel_tool_calls": True,
+    "max_tool_calls": None,
+    "top_logprobs": 0,
+    "safety_identifier": None,
+    "prompt_cache_key": None,
+    "include": [],
+}
+"""For responses that were stored by an older version."""
+
+
+def echo_of(request: ResponsesRequest) -> str:
+    """What the answers repeat, as JSON text."""
+    reasoning, parallel = request.reasoning, request.parallel_tool_calls
+    echo = {
+        "instructions": request.instructions,
+        "previous_response_id": request.previous_response_id,
+        "store": request.is_stored,
+        "background": bool(request.background),
+        "truncation": request.truncation or "disabled",
+        "metadata": request.metadata or {},
+        "text": {"format": request.format}
+        | ({"verbosity": request.text.verbosity} if request.text.verbosity else {}),
+        "reasoning": reasoning.model_dump() if reasoning is not None else NO_REASONING,
+        "tools": [tool.echo() for tool in request.tools],
+        "tool_choice": request.tool_choice.sent if request.tool_choice else "auto",
+        "parallel_tool_calls": True if parallel is None else parallel,
+        "max_tool_calls": request.max_tool_calls,
+        "top_logprobs": request.top_logprobs or 0,
+        "include": request.include,
+        "safety_identifier": request.safety_identifier,
+        "prompt_cache_key": request.prompt_cache_key,
+        "user": request.user,
+    }
+    return orjson.dumps(echo).decode()
