@@ -1,0 +1,135 @@
+"""Responses that call tools: results come back by any of the ways in which a history is kept."""
+
+from typing import Any, Final
+
+import pytest
+
+from shared.config import Settings
+from shared.wire.parts import ToolCall
+from tests.integration.responding import item, respond
+from tests.scripted import ScriptedEngine
+from tests.servers import Stack, running_stack
+from worker.engine.interface import Part
+
+TOOL: Final = {"type": "function", "name": "look_up", "parameters": {"type": "object"}}
+SEA: Final = ToolCall(id="call_sea", name="look_up", arguments='{"word": "sea"}')
+SKY: Final = ToolCall(id="call_sky", name="look_up", arguments='{"word": "sky"}')
+CALLS: Final = [
+    Part("reasoning", "Both."),
+    Part("call", SEA.encode()),
+    Part("call", SKY.encode()),
+]
+RESULTS: Final = [
+    {"type": "function_call_output", "call_id": SEA.id, "output": "salty"},
+    {"type": "function_call_output", "call_id": SKY.id, "output": "blue"},
+]
+
+
+def calling(prompt: str) -> str | list[Part]:
+    """Calls both, and answers once there are results."""
+    return "Salty and blue." if prompt.endswith("blue<end><assistant>") else CALLS
+
+
+def kinds(items: list[dict[str, Any]]) -> list[str]:
+    return [each["type"] for each in items]
+
+
+async def listed(stack: Stack, path: str) -> list[dict[str, Any]]:
+    answer = await stack.client.get(f"{path}?order=asc&limit=100")
+    assert answer.status_code == 200, answer.text
+    return list(answer.json()["data"])
+
+
+@pytest.mark.parametrize("way", ["previous", "conversation", "client"])
+async def test_results_are_answered_whoever_keeps_the_history(settings: Settings, way: str) -> None:
+    engine = ScriptedEngine(calling)
+    async with running_stack(settings, engine) as stack:
+        more: dict[str, Any] = {"tools": [TOOL]}
+        if way == "conversation":
+            made = await stack.client.post("/v1/conversations", json={})
+            more["conversation"] = made.json()["id"]
+        first = await respond(stack, input="Look both up.", **more)
+        assert kinds(first["output"]) == ["reasoning", "function_call", "function_call"]
+        sent: list[dict[str, Any]] = list(RESULTS)
+        if way == "previous":
+            more["previous_response_id"] = first["id"]
+        elif way == "client":
+            more["store"] = False
+            sent = [item("user", "Look both up."), *first["output"], *RESULTS]
+        second = await respond(stack, input=sent, **more)
+    assert second["output"][0]["content"][0]["text"] == "Salty and blue."
+    for text in ("Look both up.", "<tool>salty", "blue<end>"):
+        assert text in engine.prompts[-1]
+
+
+async def test_everything_is_shown_as_items(settings: Settings) -> None:
+    async with running_stack(settings, ScriptedEngine(calling)) as stack:
+        first = await respond(stack, input="Look both up.", tools=[TOOL])
+        second = await respond(stack, input=RESULTS, tools=[TOOL], previous_response_id=first["id"])
+        path = f"/v1/conversations/{second['conversation']['id']}/items"
+        items = await listed(stack, path)
+        inputs = await listed(stack, f"/v1/responses/{second['id']}/input_items")
+        shown = [(await stack.client.get(f"{path}/{each['id']}")).json() for each in items]
+        page = (await stack.client.get(f"{path}?limit=2&after={items[3]['id']}")).json()
+    assert kinds(items) == [
+        "message",
+        "reasoning",
+        "function_call",
+        "function_call",
+        "function_call_output",
+        "function_call_output",
+        "message",
+    ]
+    assert items[1:4] == first["output"]
+    assert items[4:6] == inputs
+    assert items[6:] == second["output"]
+    assert shown == items
+    assert page["data"] == [items[2], items[1]]
+    assert len({each["id"] for each in items}) == len(items)
+    assert [each["output"] for each in inputs] == ["salty", "blue"]
+
+
+async def test_items_of_all_kinds_can_be_added(settings: Settings) -> None:
+    engine = ScriptedEngine(lambda _: "ok")
+    thought = {"type": "reasoning_text", "text": "Hm."}
+    added = [
+        item("user", "Look it up."),
+        {"type": "reasoning", "id": "rs_1", "summary": [], "content": [thought]},
+        {
+            "type": "function_call",
+            "call_id": SEA.id,
+            "name": SEA.name,
+            "arguments": SEA.arguments,
+        },
+        RESULTS[0],
+        item("assistant", "Salty."),
+    ]
+    async with running_stack(settings, engine) as stack:
+        made = await stack.client.post("/v1/conversations", json={})
+        path = f"/v1/conversations/{made.json()['id']}/items"
+        answer = await stack.client.post(path, json={"items": added})
+        items = await listed(stack, path)
+        await respond(stack, input="And?", conversation=made.json()["id"])
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["data"] == items
+    assert kinds(items) == [each["type"] for each in added]
+    assert "<tool>salty<end>" in engine.prompts[-1]
+    assert "Salty." in engine.prompts[-1]
+
+
+async def test_a_sealed_thought_is_read_where_its_text_is_not_sent_back(
+    settings: Settings,
+) -> None:
+    engine = ScriptedEngine(lambda _: CALLS)
+    include = ["reasoning.encrypted_content"]
+    async with running_stack(settings, engine) as stack:
+        made = await respond(stack, input="Hi", tools=[TOOL], store=False, include=include)
+        [thought, *calls] = made["output"]
+        sealed = {
+            "type": "reasoning",
+            "summary": [],
+            "encrypted_content": thought["encrypted_content"],
+        }
+        stored = await respond(stack, input=[item("user", "Hi"), sealed, *calls, *RESULTS])
+        inputs = await listed(stack, f"/v1/responses/{stored['id']}/input_items")
+    assert inputs[1]["content"] == [{"type": "reasoning_text", "text": "Both."}]
