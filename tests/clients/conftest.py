@@ -1,0 +1,26 @@
+"""What the tests of other people's clients share."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from shared.config import Settings
+from tests.clients.serving import Served, served
+from tests.scripted import Script
+
+Serve = Callable[[Script], Served]
+
+
+@pytest.fixture
+def serve(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
+    """Serves a script; clients that look for OpenAI in the environment find it."""
+    with ExitStack() as running:
+
+        def start(script: Script) -> Served:
+            server = running.enter_context(served(settings, script))
+            monkeypatch.setenv("OPENAI_BASE_URL", server.openai_url)
+            monkeypatch.setenv("OPENAI_API_KEY", "none")
+            return server
+
+        yield start
