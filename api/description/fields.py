@@ -8,7 +8,6 @@ from typing import Final
 
 from shared.wire.sampling import FullSampling
 
-_UNSUPPORTED: Final = "Not supported: accepted only if it asks for nothing, as null does."
 _ACCEPTED_ONLY: Final = "Accepted for compatibility; it has no effect."
 
 
@@ -16,6 +15,31 @@ def _of_option(name: str) -> str:
     """The words of a sampling option, for a field that stands in for it."""
     return FullSampling.model_fields[name].description or ""
 
+
+_TOOLS: Final = "Functions that the model may call; only if its chat template knows tools."
+_TOOL_CHOICE: Final = (
+    "Whether tools are called: `auto`, `none`, `required`, one by its name, or some of them "
+    "(`allowed_tools`)."
+)
+_PARALLEL: Final = "Whether several tools may be called at once; true by default."
+_EFFORT: Final = "How much the model thinks, as far as its chat template can be told."
+_TEMPLATE: Final = "Variables of the model's chat template, such as `enable_thinking`."
+_INPUT: Final = {
+    "model": "Any name: there is one model.",
+    "input": "What the user says: text, or items of which the last one is the user's message or "
+    "the result of a call.",
+    "instructions": "Instructions for this response only.",
+    "previous_response_id": "Continue after this response.",
+    "truncation": "`auto` drops the oldest turns of a conversation that does not fit the "
+    "context window; `disabled`, the default, is an error instead.",
+    "text": "The form of the reply. A schema is followed exactly or refused.",
+    "reasoning": "How much the model thinks, and how its thoughts are shown.",
+    "tools": _TOOLS,
+    "tool_choice": _TOOL_CHOICE,
+    "parallel_tool_calls": _PARALLEL,
+    "chat_template_kwargs": _TEMPLATE,
+}
+"""Of a response's input."""
 
 TYPES: Final = {
     "ChatRequest": "One prompt, for a new conversation or for the one that `id` names. Unknown "
@@ -41,7 +65,8 @@ TYPES: Final = {
     "empty) are accepted; anything unsupported is refused by name.",
     "Message": "A message of the conversation. Other members of a message that the API returned "
     "are accepted and ignored.",
-    "InputItem": "A message. An output item can be sent back as it is.",
+    "InputMessage": "A message. An output item can be sent back as it is.",
+    "InputTokensRequest": "The input of a response whose tokens are to be counted.",
     "TextPart": "Text as a part of a message's content.",
     "StreamOptions": "Options of a stream.",
     "JsonSchema": "A JSON schema that the reply follows.",
@@ -50,7 +75,9 @@ TYPES: Final = {
     "SchemaFormat": "JSON that follows a schema.",
     "ResponseSchemaFormat": "JSON that follows a schema.",
     "TextOptions": "The form of the reply.",
-    "Reasoning": "How much the model reasons; only none is supported.",
+    "Function": "A function that the model may call.",
+    "ChatTool": "A tool; only functions are supported.",
+    "ResponseTool": "A tool; only functions are supported.",
     "ConversationRef": "A conversation by its id. The id alone works, too.",
     "NewConversation": "A conversation to create.",
     "NewItems": "Messages to add.",
@@ -121,51 +148,50 @@ FIELDS: Final[dict[str, dict[str, str]]] = {
     "FieldError": {"field": "Path of the field in the request, separated by dots."},
     "ChatCompletionRequest": {
         "model": "Any name: there is one model.",
-        "messages": "The whole conversation, ending with a message of the user.",
+        "messages": "The whole conversation. A last message of the assistant is continued.",
         "stream": "Send the reply in chunks.",
         "max_completion_tokens": "The same as `max_tokens`; send one of them.",
         "response_format": "The form of the reply. A schema is followed exactly or refused.",
-        "seed": _of_option("seed"),
+        "seed": _of_option("seed") + " Each of `n` replies has a seed of its own.",
         "logit_bias": "Added to the logits of tokens, by token id.",
         "stream_options": "Only with `stream`.",
-        "user": _ACCEPTED_ONLY,
-        "store": _ACCEPTED_ONLY,
-        "metadata": _ACCEPTED_ONLY,
-        "parallel_tool_calls": _ACCEPTED_ONLY,
-        "tool_choice": _ACCEPTED_ONLY,
-        "function_call": _ACCEPTED_ONLY,
-        "modalities": _ACCEPTED_ONLY,
-        "n": "One reply; more are not supported.",
-        "tools": _UNSUPPORTED,
-        "functions": _UNSUPPORTED,
-        "logprobs": _UNSUPPORTED,
-        "top_logprobs": _UNSUPPORTED,
-        "reasoning_effort": _UNSUPPORTED,
-        "service_tier": _ACCEPTED_ONLY,
-        "safety_identifier": _ACCEPTED_ONLY,
-        "prompt_cache_key": _ACCEPTED_ONLY,
-        "prompt_cache_retention": _ACCEPTED_ONLY,
-        "verbosity": _ACCEPTED_ONLY,
+        "n": "How many replies. The prompt's tokens count once.",
+        "tools": _TOOLS,
+        "tool_choice": _TOOL_CHOICE,
+        "parallel_tool_calls": _PARALLEL,
+        "functions": "The older form of `tools`; at most one is called.",
+        "function_call": "The older form of `tool_choice`.",
+        "logprobs": "Report the probabilities of the text's tokens.",
+        "top_logprobs": "Needs `logprobs`: alternatives for each token.",
+        "reasoning_effort": _EFFORT,
+        "chat_template_kwargs": _TEMPLATE,
+        **dict.fromkeys(
+            (
+                "user",
+                "store",
+                "metadata",
+                "modalities",
+                "service_tier",
+                "safety_identifier",
+                "prompt_cache_key",
+                "prompt_cache_retention",
+                "verbosity",
+            ),
+            _ACCEPTED_ONLY,
+        ),
     },
-    "ResponsesRequest": {
-        "model": "Any name: there is one model.",
-        "input": "What the user says: text, or messages of which the last one is the user's.",
-        "instructions": "Instructions for this response only.",
-        "previous_response_id": "Continue after this response.",
+    "ResponsesRequest": _INPUT
+    | {
         "conversation": "Continue this conversation.",
         "store": "Whether the response can be looked up and continued later; true by default.",
         "background": "Answer at once; look the response up later.",
         "stream": "Send the response's events.",
-        "truncation": "`auto` drops the oldest turns of a conversation that does not fit the "
-        "context window; `disabled`, the default, is an error instead.",
         "metadata": "Up to 16 labels, returned with the response.",
         "max_output_tokens": _of_option("max_tokens"),
         "stream_options": "Only with `stream`.",
-        "text": "The form of the reply. A schema is followed exactly or refused.",
-        "reasoning": _UNSUPPORTED,
-        "tools": _UNSUPPORTED,
-        "include": _UNSUPPORTED,
-        "top_logprobs": _UNSUPPORTED,
+        "include": "What to add: thoughts as `encrypted_content`, probabilities of the tokens.",
+        "top_logprobs": "Alternatives for each token; above 0 it implies their probabilities.",
+        "max_tool_calls": "Accepted: it limits tools of the server, of which there are none.",
         **dict.fromkeys(
             (
                 "user",
@@ -173,12 +199,14 @@ FIELDS: Final[dict[str, dict[str, str]]] = {
                 "safety_identifier",
                 "prompt_cache_key",
                 "prompt_cache_retention",
-                "parallel_tool_calls",
-                "tool_choice",
-                "max_tool_calls",
             ),
             _ACCEPTED_ONLY,
         ),
+    },
+    "InputTokensRequest": _INPUT,
+    "Reasoning": {
+        "effort": _EFFORT,
+        "summary": "Show thoughts as their own summary, too.",
     },
     "NewConversation": {
         "items": "Its first messages.",

@@ -12,8 +12,11 @@ from api.description.problems import (
 from api.description.route import Answer, Body, Operation, Parameter, Route
 from api.openai import examples, schemas
 from api.openai.chat_requests import ChatCompletionRequest
+from api.openai.completion_schemas import ChatCompletion, ChatCompletionChunk
+from api.openai.event_schemas import RESPONSE_EVENTS
 from api.openai.response_requests import (
     ConversationUpdate,
+    InputTokensRequest,
     NewConversation,
     NewItems,
     ResponsesRequest,
@@ -135,6 +138,19 @@ ROUTES: Final = (
                             "model": examples.MODEL_NAME,
                             "messages": [{"role": "user", "content": "Name a famous person."}],
                         },
+                        "A tool": {
+                            "model": examples.MODEL_NAME,
+                            "messages": [{"role": "user", "content": "How is the weather?"}],
+                            "tools": [
+                                {
+                                    "type": "function",
+                                    "function": {
+                                        "name": "get_weather",
+                                        "parameters": {"type": "object", "properties": {}},
+                                    },
+                                }
+                            ],
+                        },
                         "A stream": {
                             "model": examples.MODEL_NAME,
                             "messages": [{"role": "user", "content": "Count to three."}],
@@ -163,9 +179,9 @@ ROUTES: Final = (
                     Answer(
                         description="The completion, or with `stream` its chunks. The last piece "
                         "of a stream is `[DONE]`; a failure is sent as an error object.",
-                        kind=schemas.ChatCompletion,
+                        kind=ChatCompletion,
                         example=examples.COMPLETION,
-                        events={"message": schemas.ChatCompletionChunk},
+                        events={"message": ChatCompletionChunk},
                         stream_example=examples.CHUNKS,
                     ),
                 ),
@@ -211,7 +227,7 @@ ROUTES: Final = (
                         description="The response, or with `stream` its events.",
                         kind=schemas.Response,
                         example=examples.RESPONSE,
-                        events=schemas.RESPONSE_EVENTS,
+                        events=RESPONSE_EVENTS,
                         stream_example=examples.RESPONSE_STREAM,
                     ),
                 ),
@@ -265,7 +281,7 @@ ROUTES: Final = (
                         description="The response.",
                         kind=schemas.Response,
                         example=examples.RESPONSE,
-                        events=schemas.RESPONSE_EVENTS,
+                        events=RESPONSE_EVENTS,
                         stream_example=examples.RESPONSE_STREAM,
                     ),
                 ),
@@ -289,7 +305,39 @@ ROUTES: Final = (
         ),
     ),
     Route(path="/v1/responses/compact"),
-    Route(path="/v1/responses/input_tokens"),
+    Route(
+        path="/v1/responses/input_tokens",
+        operations=(
+            Operation(
+                method="POST",
+                id="openaiCountInputTokens",
+                tag=RESPONSES,
+                summary="Count the tokens of an input",
+                description="A worker makes the prompt and generates nothing; nothing is stored.",
+                body=Body(
+                    kind=InputTokensRequest,
+                    examples={"A question": {"input": "Name a famous person."}},
+                ),
+                answers=(
+                    Answer(
+                        description="The number of tokens.",
+                        kind=schemas.InputTokens,
+                        example={"object": "response.input_tokens", "input_tokens": 31},
+                    ),
+                ),
+                problems=(
+                    *SUBMITTING,
+                    *ENDING_WITHOUT_REPLY,
+                    "unusable_options",
+                    "no_outcome",
+                    "previous_response_not_found",
+                    "previous_response_failed",
+                    "previous_response_cancelled",
+                    "response_in_progress",
+                ),
+            ),
+        ),
+    ),
     Route(
         path="/v1/responses/{response}/cancel",
         parameters=(_RESPONSE_PARAMETER,),
@@ -468,7 +516,7 @@ ROUTES: Final = (
                 answers=(
                     Answer(
                         description="The item.",
-                        kind=schemas.MessageItem,
+                        kind=schemas.Item,
                         example=examples.OUTPUT_ITEM,
                     ),
                 ),

@@ -28,7 +28,7 @@ def _message_type(value: object) -> object:
     return "message"
 
 
-class MessageItem(RequestModel):
+class InputMessage(RequestModel):
     """One message of an input: the client's own, or an output item that it sends back.
 
     An output item's id, status and annotations mean nothing to the model and are ignored.
@@ -51,7 +51,7 @@ class ReasoningText(RequestModel):
     text: StrictStr
 
 
-class ReasoningItem(RequestModel):
+class InputReasoning(RequestModel):
     """What a model thought.
 
     What another server has encrypted cannot be read here; such a thought is left out, as most
@@ -76,7 +76,7 @@ class ReasoningItem(RequestModel):
         )
 
 
-class CallItem(CalledFunction):
+class InputCall(CalledFunction):
     """A call that a model wrote."""
 
     type: Literal["function_call"]
@@ -87,7 +87,7 @@ class CallItem(CalledFunction):
         return ToolCall(id=self.call_id, name=self.name, arguments=self.arguments)
 
 
-class CallOutputItem(RequestModel):
+class InputCallOutput(RequestModel):
     """The result of a call."""
 
     model_config = ConfigDict(extra="ignore")
@@ -104,13 +104,13 @@ def _tag(value: object) -> str:
 
 
 InputItem = Annotated[
-    Annotated[MessageItem, Tag("<message>")]
-    | Annotated[ReasoningItem, Tag("<reasoning>")]
-    | Annotated[CallItem, Tag("<function_call>")]
-    | Annotated[CallOutputItem, Tag("<function_call_output>")],
+    Annotated[InputMessage, Tag("<message>")]
+    | Annotated[InputReasoning, Tag("<reasoning>")]
+    | Annotated[InputCall, Tag("<function_call>")]
+    | Annotated[InputCallOutput, Tag("<function_call_output>")],
     Discriminator(_tag),
 ]
-AnyItem = MessageItem | ReasoningItem | CallItem | CallOutputItem
+AnyItem = InputMessage | InputReasoning | InputCall | InputCallOutput
 ItemList = Annotated[tuple[InputItem, ...], Field(min_length=1)]
 
 
@@ -136,12 +136,12 @@ class _Messages:
 
     def add(self, item: AnyItem) -> None:
         """Add an item to the last message, or as a message of its own."""
-        if isinstance(item, ReasoningItem):
+        if isinstance(item, InputReasoning):
             self._add_part(0, reasoning=item.text)
-        elif isinstance(item, CallItem):
+        elif isinstance(item, InputCall):
             self._names[item.call_id] = item.name
             self._add_part(2, tool_calls=(item.to_call(),))
-        elif isinstance(item, MessageItem) and item.role == "assistant":
+        elif isinstance(item, InputMessage) and item.role == "assistant":
             self._add_part(1, content=text_of(item.content))
         else:
             self._next_place = 3
@@ -159,8 +159,8 @@ class _Messages:
         self.done.append(ChatMessage(role="assistant", tool_calls=calls, **values | part))
         self._next_place = min(place + 1, 2)
 
-    def _of_others(self, item: MessageItem | CallOutputItem) -> ChatMessage:
-        if isinstance(item, CallOutputItem):
+    def _of_others(self, item: InputMessage | InputCallOutput) -> ChatMessage:
+        if isinstance(item, InputCallOutput):
             name = self._names.get(item.call_id, "")
             output = text_of(item.output)
             return ChatMessage(role="tool", content=output, call_id=item.call_id, name=name)

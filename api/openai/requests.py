@@ -193,7 +193,7 @@ Metadata = Annotated[
     dict[MetadataName, MetadataValue], BeforeValidator(_without_nulls), Field(max_length=16)
 ]
 
-TokenCount = Annotated[StrictInt, Field(ge=1), AN_INTEGER]
+TokenCount = Annotated[StrictInt, Field(ge=1, le=2**53), AN_INTEGER]
 
 
 class Bookkeeping(RequestModel):

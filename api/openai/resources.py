@@ -11,6 +11,7 @@ from api.openai.conversations import (
     NewConversationResource,
     OpenAiConversationResource,
 )
+from api.openai.input_tokens import InputTokensResource
 from api.openai.items import ItemResource, ItemsResource
 from api.openai.models import ModelResource, Models, ModelsResource
 from api.openai.responses import (
@@ -25,11 +26,12 @@ from shared.store.conversations import Conversations
 
 
 def completion_resources(settings: Settings, asking: Asking, models: Models) -> dict[str, object]:
-    """Models, and the completions that they make."""
+    """Models, the completions that they make, and the counts of what they would read."""
     return {
         "/v1/models": ModelsResource(models),
         "/v1/models/{model}": ModelResource(models),
         "/v1/chat/completions": ChatCompletionsResource(settings, asking, models),
+        "/v1/responses/input_tokens": InputTokensResource(settings, asking),
     }
 
 
@@ -40,11 +42,11 @@ def response_resources(
     streams: EventStreams,
 ) -> dict[str, object]:
     """Responses: `create` makes them, and the others work on what is stored."""
-    unsupported = ("/v1/responses/compact", "/v1/responses/input_tokens")
+    compact = "/v1/responses/compact"
     return {
         "/v1/responses": create,
         "/v1/responses/{response}": ResponseResource(responses, conversations, streams),
-        **{path: UnsupportedResource(path) for path in unsupported},
+        compact: UnsupportedResource(compact),
         "/v1/responses/{response}/cancel": CancelResource(responses),
         "/v1/responses/{response}/input_items": InputItemsResource(responses),
     }

@@ -79,9 +79,7 @@ class ResponsesResource:
 
     def _submission(self, caller: Caller, request: ResponsesRequest) -> Submission:
         named, previous = request.conversation_id, request.previous_response_id
-        after = None
-        if previous is not None and (after := job_id_of(previous)) is None:
-            raise no_such_response("previous_response_not_found")
+        after = job_id_before(previous)
         return Submission(
             job_id=ids.new_job(),
             conversation_id=ids.new_conversation() if named is None else conversation_id_of(named),
@@ -95,6 +93,19 @@ class ResponsesResource:
             response=request.is_stored,
             after=after,
         )
+
+
+def job_id_before(previous_response_id: str | None) -> str | None:
+    """The turn that a new one continues after.
+
+    Raises:
+        Problem: 404, there is no such response.
+    """
+    if previous_response_id is None:
+        return None
+    if (job_id := job_id_of(previous_response_id)) is None:
+        raise no_such_response("previous_response_not_found")
+    return job_id
 
 
 def _shape(submission: Submission, accepted: Accepted, model_name: str) -> ResponseShape:

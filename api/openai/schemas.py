@@ -1,14 +1,14 @@
-"""OpenAI's answers and events, as far as this server sends them, for `/openapi.json`."""
+"""OpenAI's answers, as far as this server sends them, for `/openapi.json`."""
 
-from typing import Any, Final, Literal, NotRequired
+from typing import Any, Literal, NotRequired
 
+from pydantic import RootModel
 from typing_extensions import TypedDict
 
-from shared.wire.messages import Role
-from shared.wire.reply import Usage, WindowReceipt
+from shared.wire.reply import WindowReceipt
 
 ResponseStatus = Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
-CompletionFinish = Literal["stop", "length"]
+MessageRole = Literal["system", "user", "assistant"]
 
 
 class Model(TypedDict):
@@ -29,63 +29,18 @@ class ModelList(TypedDict):
     data: list[Model]
 
 
-class CompletionMessage(TypedDict):
-    """The reply."""
+class TokenProbability(TypedDict):
+    """A token, with the natural logarithm of its probability; `bytes` are those of its text."""
 
-    role: Literal["assistant"]
-    content: str
-    refusal: None
-
-
-class CompletionChoice(TypedDict):
-    """There is always exactly one."""
-
-    index: int
-    message: CompletionMessage
-    logprobs: None
-    finish_reason: CompletionFinish
+    token: str
+    logprob: float
+    bytes: list[int] | None
 
 
-class ChatCompletion(TypedDict):
-    """A reply in one piece."""
+class DrawnToken(TokenProbability):
+    """A token of the reply, and the likeliest ones in its place."""
 
-    id: str
-    object: Literal["chat.completion"]
-    created: int
-    model: str
-    choices: list[CompletionChoice]
-    usage: Usage
-
-
-class CompletionDelta(TypedDict):
-    """What a chunk adds to the reply."""
-
-    role: NotRequired[Literal["assistant"]]
-    content: NotRequired[str]
-
-
-class ChunkChoice(TypedDict):
-    """`finish_reason` is set in the last chunk of the reply."""
-
-    index: int
-    delta: CompletionDelta
-    logprobs: None
-    finish_reason: CompletionFinish | None
-
-
-class ChatCompletionChunk(TypedDict):
-    """A piece of a streamed reply.
-
-    With `stream_options.include_usage` every chunk has `usage`: null, except in the last one, which
-    has no choices.
-    """
-
-    id: str
-    object: Literal["chat.completion.chunk"]
-    created: int
-    model: str
-    choices: list[ChunkChoice]
-    usage: NotRequired[Usage | None]
+    top_logprobs: list[TokenProbability]
 
 
 class ContentPart(TypedDict):
@@ -94,7 +49,10 @@ class ContentPart(TypedDict):
     type: Literal["input_text", "output_text"]
     text: str
     annotations: NotRequired[list[Any]]
-    logprobs: NotRequired[list[Any]]
+    logprobs: NotRequired[list[DrawnToken]]
+
+
+ItemStatus = Literal["in_progress", "completed", "incomplete"]
 
 
 class MessageItem(TypedDict):
@@ -102,19 +60,83 @@ class MessageItem(TypedDict):
 
     id: str
     type: Literal["message"]
-    status: Literal["in_progress", "completed", "incomplete"]
-    role: Role
+    status: ItemStatus
+    role: MessageRole
     content: list[ContentPart]
+
+
+class ReasoningPart(TypedDict):
+    """A thought."""
+
+    type: Literal["reasoning_text"]
+    text: str
+
+
+class SummaryPart(TypedDict):
+    """A thought, shown as its own summary."""
+
+    type: Literal["summary_text"]
+    text: str
+
+
+class ReasoningItem(TypedDict):
+    """What the model thought.
+
+    `summary` repeats it if the request asked for one, and `encrypted_content` holds it for clients
+    that keep nothing else; it is not encrypted.
+    """
+
+    id: str
+    type: Literal["reasoning"]
+    status: ItemStatus
+    summary: list[SummaryPart]
+    content: list[ReasoningPart]
+    encrypted_content: NotRequired[str]
+
+
+class CallItem(TypedDict):
+    """A call of one of the client's tools; `arguments` is the JSON text that the model wrote."""
+
+    id: str
+    type: Literal["function_call"]
+    status: ItemStatus
+    call_id: str
+    name: str
+    arguments: str
+
+
+class CallOutputItem(TypedDict):
+    """The result of a call."""
+
+    id: str
+    type: Literal["function_call_output"]
+    status: ItemStatus
+    call_id: str
+    output: str
+
+
+OutputItem = MessageItem | ReasoningItem | CallItem
+
+
+class Item(RootModel[MessageItem | ReasoningItem | CallItem | CallOutputItem]):
+    """A message, a thought, a call or its result."""
 
 
 class ItemList(TypedDict):
     """A page of items."""
 
     object: Literal["list"]
-    data: list[MessageItem]
+    data: list[Item]
     first_id: str | None
     last_id: str | None
     has_more: bool
+
+
+class InputTokens(TypedDict):
+    """How many tokens an input has."""
+
+    object: Literal["response.input_tokens"]
+    input_tokens: int
 
 
 class InputTokensDetails(TypedDict):
@@ -177,7 +199,7 @@ class Response(TypedDict):
     max_output_tokens: int | None
     max_tool_calls: int | None
     model: str
-    output: list[MessageItem]
+    output: list[OutputItem]
     parallel_tool_calls: bool
     previous_response_id: str | None
     conversation: ConversationReference | None
@@ -189,8 +211,8 @@ class Response(TypedDict):
     top_logprobs: int
     text: dict[str, Any]
     reasoning: dict[str, Any]
-    tool_choice: str
-    tools: list[Any]
+    tool_choice: str | dict[str, Any]
+    tools: list[dict[str, Any]]
     truncation: Literal["auto", "disabled"]
     usage: ResponseUsage | None
     service_tier: str
@@ -226,65 +248,6 @@ class DeletedConversation(TypedDict):
     deleted: Literal[True]
 
 
-class ResponseEvent(TypedDict):
-    """The response has reached another status."""
-
-    type: Literal[
-        "response.created",
-        "response.queued",
-        "response.in_progress",
-        "response.completed",
-        "response.incomplete",
-        "response.failed",
-    ]
-    sequence_number: int
-    response: Response
-
-
-class OutputItemEvent(TypedDict):
-    """A message of the output has begun, or is complete."""
-
-    type: Literal["response.output_item.added", "response.output_item.done"]
-    sequence_number: int
-    output_index: int
-    item: MessageItem
-
-
-class ContentPartEvent(TypedDict):
-    """A part of a message has begun, or is complete."""
-
-    type: Literal["response.content_part.added", "response.content_part.done"]
-    sequence_number: int
-    item_id: str
-    output_index: int
-    content_index: int
-    part: ContentPart
-
-
-class TextDeltaEvent(TypedDict):
-    """A piece of the reply."""
-
-    type: Literal["response.output_text.delta"]
-    sequence_number: int
-    item_id: str
-    output_index: int
-    content_index: int
-    delta: str
-    logprobs: list[Any]
-
-
-class TextDoneEvent(TypedDict):
-    """The whole text of the reply."""
-
-    type: Literal["response.output_text.done"]
-    sequence_number: int
-    item_id: str
-    output_index: int
-    content_index: int
-    text: str
-    logprobs: list[Any]
-
-
 class OpenAiErrorDetails(TypedDict):
     """What went wrong; `param` names the field as the client wrote it."""
 
@@ -302,19 +265,3 @@ class OpenAiError(TypedDict):
     """An error as OpenAI's clients expect it."""
 
     error: OpenAiErrorDetails
-
-
-RESPONSE_EVENTS: Final[dict[str, type]] = {
-    "response.created": ResponseEvent,
-    "response.queued": ResponseEvent,
-    "response.in_progress": ResponseEvent,
-    "response.output_item.added": OutputItemEvent,
-    "response.content_part.added": ContentPartEvent,
-    "response.output_text.delta": TextDeltaEvent,
-    "response.output_text.done": TextDoneEvent,
-    "response.content_part.done": ContentPartEvent,
-    "response.output_item.done": OutputItemEvent,
-    "response.completed": ResponseEvent,
-    "response.incomplete": ResponseEvent,
-    "response.failed": ResponseEvent,
-}

@@ -133,3 +133,27 @@ async def test_a_sealed_thought_is_read_where_its_text_is_not_sent_back(
         stored = await respond(stack, input=[item("user", "Hi"), sealed, *calls, *RESULTS])
         inputs = await listed(stack, f"/v1/responses/{stored['id']}/input_items")
     assert inputs[1]["content"] == [{"type": "reasoning_text", "text": "Both."}]
+
+
+async def test_tokens_are_counted_as_the_response_would_have_them(settings: Settings) -> None:
+    engine = ScriptedEngine(lambda _: "ok")
+    async with running_stack(settings, engine) as stack:
+        first = await respond(stack, input="One")
+        for body in (
+            {"input": "Hello", "instructions": "Be brief."},
+            {"input": [item("user", "A"), item("assistant", "B"), item("user", "C")]},
+            {"input": "Two", "previous_response_id": first["id"]},
+        ):
+            counted = await stack.client.post("/v1/responses/input_tokens", json=body)
+            made = await respond(stack, store=False, **body)
+            assert counted.json() == {
+                "object": "response.input_tokens",
+                "input_tokens": made["usage"]["input_tokens"],
+            }
+        path = f"/v1/conversations/{first['conversation']['id']}/items"
+        assert len(await listed(stack, path)) == 2
+        unknown = await stack.client.post(
+            "/v1/responses/input_tokens", json={"input": "A", "conversation": "conv_1"}
+        )
+    assert unknown.status_code == 400
+    assert unknown.json()["error"]["param"] == "conversation"
