@@ -187,3 +187,32 @@ async def test_a_prompt_that_is_too_long_is_one_error_for_all_choices(
             )
             assert answer.status_code == 400
             assert answer.json()["error"]["code"] == "context_length_exceeded"
+
+
+async def test_probabilities_are_those_of_the_text_whole_and_in_chunks(
+    settings: Settings,
+) -> None:
+    engine = ScriptedEngine(lambda _: CALLS, piece_length=1)
+    fields = {"tools": [TOOL], "logprobs": True, "top_logprobs": 2}
+    async with running_stack(settings, engine) as stack:
+        answer = await complete(stack, **fields)
+        pieces = await chunks(stack, **fields)
+        plain = await complete(stack, tools=[TOOL])
+    whole = answer["choices"][0]["logprobs"]
+    assert "".join(entry["token"] for entry in whole["content"]) == "A moment."
+    assert whole["refusal"] is None
+    assert whole["content"][0] == {
+        "token": "A",
+        "logprob": -0.5,
+        "bytes": [65],
+        "top_logprobs": [
+            {"token": "a", "logprob": -1.0, "bytes": [97]},
+            {"token": "b", "logprob": -2.0, "bytes": [98]},
+        ],
+    }
+    lists = [choice["logprobs"] for piece in pieces for choice in piece["choices"]]
+    assert [entry for each in lists if each for entry in each["content"]] == whole["content"]
+    for piece in pieces:
+        for choice in piece["choices"]:
+            assert bool(choice["logprobs"]) == bool(choice["delta"].get("content"))
+    assert plain["choices"][0]["logprobs"] is None

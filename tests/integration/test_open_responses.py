@@ -172,3 +172,19 @@ async def test_a_thought_is_streamed_as_it_comes(settings: Settings, is_summary:
     assert output[0]["summary"] == summary
     usage = events[-1]["response"]["usage"]
     assert usage["output_tokens_details"] == {"reasoning_tokens": 3}
+
+
+async def test_probabilities_stand_beside_the_text(settings: Settings) -> None:
+    engine = ScriptedEngine(lambda _: CALLS, piece_length=1)
+    asked = {"input": "Hi", "tools": [TOOL], "include": ["message.output_text.logprobs"]}
+    async with running_stack(settings, engine) as stack:
+        events = await stream(stack, **asked, top_logprobs=1)
+        made = await post(stack, **asked)
+    [message] = [each for each in events[-1]["response"]["output"] if each["type"] == "message"]
+    whole = message["content"][0]["logprobs"]
+    assert "".join(entry["token"] for entry in whole) == "Wait."
+    assert len(whole[0]["top_logprobs"]) == 1
+    kind = "response.output_text.delta"
+    deltas = [entry for event in events if event["type"] == kind for entry in event["logprobs"]]
+    assert deltas == whole
+    assert made["output"][1]["content"][0]["logprobs"][0]["top_logprobs"] == []
