@@ -8,6 +8,7 @@ import orjson
 from shared.wire.claim import Claim
 from shared.wire.completion import Completion
 from shared.wire.messages import ChatMessage, StoredMessage
+from shared.wire.parts import order_of
 from shared.wire.reply import (
     CompletionTokensDetails,
     PromptTokensDetails,
@@ -138,6 +139,7 @@ def _result(
         model=model_name,
         reasoning=generated.reasoning or None,
         tool_calls=generated.tool_calls or None,
+        order=order_of((piece.kind, piece.text) for piece in generated.pieces),
         logprobs=generated.logprobs or None,
         stop_string=end.stop_string,
     )

@@ -33,15 +33,35 @@ class OutputPart:
 
 
 def parts_of(reply: Mapping[str, Any]) -> tuple[OutputPart, ...]:
-    """The parts of a reply object: its thought, its text, its calls."""
-    calls = [ToolCall.from_json(call) for call in reply.get("tool_calls") or ()]
-    parts = []
-    if thought := reply.get("reasoning"):
-        parts.append(OutputPart(kind="reasoning", text=thought))
-    if reply["reply"] or not calls:
-        logprobs = tuple(reply.get("logprobs") or ())
-        parts.append(OutputPart(kind="text", text=reply["reply"], logprobs=logprobs))
-    return (*parts, *(OutputPart(kind="call", text=call.encode()) for call in calls))
+    """The parts of a reply object in the order in which they were written.
+
+    Probabilities all stand beside the first text.
+    """
+    calls = [ToolCall.from_json(call).encode() for call in reply.get("tool_calls") or ()]
+    thought, text = reply.get("reasoning") or "", reply["reply"]
+    usual: list[tuple[PartKind, int]] = [
+        ("reasoning", len(thought)),
+        ("text", len(text)),
+        ("call", len(calls)),
+    ]
+    texts = {"reasoning": thought, "text": text}
+    order: Sequence[tuple[PartKind, int]] = reply.get("order") or usual
+    parts: list[OutputPart] = []
+    for kind, length in order:
+        if kind == "call":
+            parts += [OutputPart(kind="call", text=call) for call in calls[:length]]
+            calls = calls[length:]
+        elif length:
+            parts.append(OutputPart(kind=kind, text=texts[kind][:length]))
+            texts[kind] = texts[kind][length:]
+    return _with_logprobs(parts or [OutputPart(kind="text", text="")], reply.get("logprobs"))
+
+
+def _with_logprobs(
+    parts: Sequence[OutputPart], logprobs: Sequence[dict[str, Any]] | None
+) -> tuple[OutputPart, ...]:
+    first = next((part for part in parts if part.kind == "text"), None)
+    return tuple(part.with_more("", logprobs or ()) if part is first else part for part in parts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

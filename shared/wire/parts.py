@@ -1,5 +1,6 @@
 """What a reply consists of: text, thoughts, and calls of the client's tools."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -13,6 +14,7 @@ EVENT_OF_PART: Final[dict[PartKind, str]] = {
     "call": "call",
 }
 """The type of the event that publishes a part."""
+_USUAL_ORDER: Final[tuple[PartKind, ...]] = ("reasoning", "text", "call")
 PART_OF_EVENT: Final = {event: part for part, event in EVENT_OF_PART.items()}
 
 
@@ -80,3 +82,19 @@ class ToolCall:
     def decode(cls, text: str) -> "ToolCall":
         """Read what `encode` wrote."""
         return cls.from_json(orjson.loads(text))
+
+
+def order_of(parts: Iterable[tuple[PartKind, str]]) -> tuple[tuple[PartKind, int], ...] | None:
+    """Kinds and lengths of a reply's parts, neighbours joined; None for thought, text, calls.
+
+    The length of a thought or a text is in characters, that of calls their number.
+    """
+    order: list[tuple[PartKind, int]] = []
+    for kind, text in parts:
+        length = 1 if kind == "call" else len(text)
+        if order and order[-1][0] == kind:
+            length += order.pop()[1]
+        if length:
+            order.append((kind, length))
+    places = [_USUAL_ORDER.index(kind) for kind, _ in order]
+    return None if places == sorted(set(places)) else tuple(order)

@@ -6,7 +6,7 @@ from typing import Any, Literal, NotRequired
 import orjson
 from typing_extensions import TypedDict
 
-from shared.wire.parts import ToolCall
+from shared.wire.parts import PartKind, ToolCall
 from shared.wire.turn_request import TurnRequest
 
 FinishReason = Literal["stop", "length", "tool_calls"]
@@ -70,6 +70,7 @@ class TurnResult:
 
     Args:
         model: name of the model; None in results of older versions.
+        order: kinds and lengths of the parts, if they are not thought, text, calls (`order_of`).
         logprobs: of the reply's tokens, as OpenAI shows them, if they were asked for.
         embeddings: of the texts that were to be embedded.
         stop_string: the one that ended the reply.
@@ -85,6 +86,7 @@ class TurnResult:
     model: str | None = None
     reasoning: str | None = None
     tool_calls: tuple[ToolCall, ...] | None = None
+    order: tuple[tuple[PartKind, int], ...] | None = None
     logprobs: tuple[dict[str, Any], ...] | None = None
     embeddings: tuple[tuple[float, ...], ...] | None = None
     stop_string: str | None = None
@@ -119,6 +121,7 @@ class ReplyObject(TypedDict):
     model: NotRequired[str]
     reasoning: NotRequired[str]
     tool_calls: NotRequired[list[ToolCallObject]]
+    order: NotRequired[list[tuple[PartKind, int]]]
     logprobs: NotRequired[list[dict[str, Any]]]
     embeddings: NotRequired[list[list[float]]]
     stop_string: NotRequired[str]

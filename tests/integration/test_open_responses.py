@@ -76,6 +76,7 @@ SCRIPTS: Final[dict[str, Any]] = {
     "thought, text and call": CALLS,
     "call alone": CALLS[2:],
     "calls before text": [*CALLS[2:], Part("text", "So."), Part("reasoning", "Hm.")],
+    "several of each": [*CALLS, *CALLS, Part("text", "So.")],
     "a thought that is cut": [Part("reasoning", "For ever and ever.")],
     "nothing": "",
 }
@@ -110,6 +111,8 @@ async def test_every_object_and_event_is_one_of_the_specification(
             assert found.json() == made, name
             assert [event["sequence_number"] for event in events] == list(range(len(events)))
             assert_output_is_what_was_streamed(events)
+            streamed = events[-1]["response"]["output"]
+            assert list(map(shown, streamed)) == list(map(shown, made["output"]))
 
 
 def assert_output_is_what_was_streamed(events: list[dict[str, Any]]) -> None:
@@ -126,6 +129,10 @@ def assert_output_is_what_was_streamed(events: list[dict[str, Any]]) -> None:
         pieces = "".join(event["delta"] for event in own if event["type"].endswith(".delta"))
         assert pieces == text_of(whole)
         assert {event.get("item_id", whole["id"]) for event in own} == {whole["id"]}
+
+
+def shown(whole: dict[str, Any]) -> tuple[str, str, str]:
+    return whole["type"], text_of(whole), whole["status"]
 
 
 def text_of(whole: dict[str, Any]) -> str:
