@@ -77,6 +77,12 @@ def is_item_id(name: str) -> bool:
     return _ITEM_ID.fullmatch(name) is not None
 
 
+def job_id_of_item(name: str) -> str | None:
+    """The turn that an item belongs to; None if this is not the id of an item."""
+    match = _ITEM_ID.fullmatch(name)
+    return match[2] if match is not None and ids.is_job(match[2]) else None
+
+
 def item_order(name: str) -> tuple[str, int, str, int, int]:
     """A sort key: the time of the turn, then added items, prompt, reply, and their parts.
 

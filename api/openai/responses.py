@@ -16,6 +16,7 @@ from api.openai.ids import conversation_id_of, job_id_of, no_such_response
 from api.openai.models import Models
 from api.openai.objects import ResponseShape, end_with_reply, input_items_of
 from api.openai.queries import ItemQuery, Query, items_after
+from api.openai.references import References, has_references
 from api.openai.requests import sampling_of
 from api.openai.response_requests import ResponsesRequest
 from api.openai.stored import StoredResponses
@@ -40,12 +41,17 @@ class ResponsesResource:
         self._settings = settings
         self._asking = asking
         self._responses = responses
+        self._references = References(responses)
         self._models = models
 
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         body = await read_json_object(req, self._settings.max_body_bytes)
+        caller = caller_of(req)
+        if has_references(body):
+            note_lookup(req)
+            body = await self._references.resolved(body, caller.owner_id)
         request = parse(ResponsesRequest, body)
-        submission = self._submission(caller_of(req), request)
+        submission = self._submission(caller, request)
         if not submission.new:
             note_lookup(req)
         # Looked up before the prompt is accepted: if this failed later, clients would repeat it.

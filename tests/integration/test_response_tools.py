@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+import httpx
 import pytest
 
 from shared.config import Settings
@@ -157,3 +158,30 @@ async def test_tokens_are_counted_as_the_response_would_have_them(settings: Sett
         )
     assert unknown.status_code == 400
     assert unknown.json()["error"]["param"] == "conversation"
+
+
+async def test_items_can_be_referred_to(settings: Settings) -> None:
+    engine = ScriptedEngine(calling)
+    async with running_stack(settings, engine) as stack:
+        first = await respond(stack, input="Look both up.", tools=[TOOL])
+        path = f"/v1/responses/{first['id']}/input_items"
+        everything = [*await listed(stack, path), *first["output"]]
+        references = [{"type": "item_reference", "id": each["id"]} for each in everything]
+        second = await respond(stack, input=[*references, *RESULTS], tools=[TOOL])
+        inputs = await listed(stack, f"/v1/responses/{second['id']}/input_items")
+        for name in ("msg_1", "x", 5, None):
+            answer = await refer(stack, name)
+            assert (answer.status_code, answer.json()["error"]["param"]) == (400, "input[1].id")
+        for name in (f"msg_{'0' * 32}a", first["output"][0]["id"] + "n7"):
+            assert (await refer(stack, name)).status_code == 404
+    assert second["output"][0]["content"][0]["text"] == "Salty and blue."
+    assert [content(each) for each in inputs[:-2]] == [content(each) for each in everything]
+
+
+async def refer(stack: Stack, name: object) -> httpx.Response:
+    unknown = [item("user", "A"), {"type": "item_reference", "id": name}]
+    return await stack.client.post("/v1/responses", json={"input": unknown})
+
+
+def content(whole: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in whole.items() if name != "id"}

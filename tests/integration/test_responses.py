@@ -233,7 +233,8 @@ def user(text: str) -> dict[str, str]:
         ({"input": " "}, "input", "invalid_value"),
         ({"input": [item("user", "a"), item("assistant", "b")]}, "input", "invalid_value"),
         ({"input": [item("owner", "a")]}, "input[0].role", "invalid_value"),
-        ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "input[0].type", "invalid_value"),
+        ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "input[0].id", "invalid_value"),
+        ({"input": [{"type": "computer_call"}]}, "input[0].type", "invalid_value"),
         ({"input": [{"role": "user"}]}, "input[0].content", "missing_required_parameter"),
         ({"input": [{"role": "user", "content": 5}]}, "input[0].content", "invalid_value"),
         (
