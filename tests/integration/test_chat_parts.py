@@ -4,6 +4,7 @@ import asyncio
 from typing import Any, Final
 
 import pytest
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from shared.config import Settings
 from shared.wire.parts import ToolCall
@@ -34,6 +35,7 @@ async def complete(stack: Stack, **fields: Any) -> dict[str, Any]:
         "/v1/chat/completions", json={"model": "any", "messages": [USER], **fields}
     )
     assert answer.status_code == 200, answer.text
+    ChatCompletion.model_validate_json(answer.content, strict=True)
     return dict(answer.json())
 
 
@@ -42,7 +44,10 @@ async def chunks(stack: Stack, **fields: Any) -> list[dict[str, Any]]:
     answer = await stack.client.post("/v1/chat/completions", json=body)
     assert answer.status_code == 200, answer.text
     assert answer.text.endswith("data: [DONE]\n\n")
-    return data_of(answer.content.replace(b"data: [DONE]", b""))
+    pieces = data_of(answer.content.replace(b"data: [DONE]", b""))
+    for piece in pieces:
+        ChatCompletionChunk.model_validate(piece, strict=True)
+    return pieces
 
 
 def deltas(pieces: list[dict[str, Any]], index: int = 0) -> list[dict[str, Any]]:

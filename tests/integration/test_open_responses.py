@@ -7,7 +7,9 @@ from functools import reduce
 from operator import or_
 from typing import Any, Final
 
+import orjson
 import pytest
+from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import BaseModel, TypeAdapter
 
 from shared.config import Settings
@@ -22,6 +24,9 @@ types = pytest.importorskip("openresponses_types.types", reason="openresponses-t
 EVENTS: Final = TypeAdapter[BaseModel](
     reduce(or_, (kind for name, kind in vars(types).items() if name.endswith("StreamingEvent")))
 )
+OPENAIS_EVENTS: Final = TypeAdapter[BaseModel](ResponseStreamEvent)
+OPEN_RESPONSES_ALONE: Final = ("response.reasoning.delta", "response.reasoning.done")
+"""Events that OpenAI's client has under other names."""
 CALL: Final = ToolCall(id="call_1", name="get_weather", arguments='{"location": "Paris"}')
 CALLS: Final = [Part("reasoning", "Look."), Part("text", "Wait."), Part("call", CALL.encode())]
 TOOL: Final = {
@@ -86,6 +91,7 @@ async def post(stack: Stack, **body: Any) -> dict[str, Any]:
     answer = await stack.client.post("/v1/responses", json={"model": "any", **body})
     assert answer.status_code == 200, answer.text
     types.ResponseResource.model_validate(answer.json())
+    Response.model_validate_json(answer.content, strict=True)
     return dict(answer.json())
 
 
@@ -95,6 +101,8 @@ async def stream(stack: Stack, **body: Any) -> list[dict[str, Any]]:
     events = events_of(answer)
     for event in events:
         assert type(EVENTS.validate_python(event)).__name__.endswith("StreamingEvent"), event
+        if event["type"] not in OPEN_RESPONSES_ALONE:
+            OPENAIS_EVENTS.validate_json(orjson.dumps(event), strict=True)
     return events
 
 
