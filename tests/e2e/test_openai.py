@@ -162,11 +162,11 @@ def test_a_schema_that_cannot_be_followed_is_the_clients_mistake(client: openai.
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("n", 2),
-        ("tools", [{"type": "function", "function": {"name": "f", "parameters": {}}}]),
-        ("logprobs", True),
+        ("n", 9),
+        ("tools", [{"type": "web_search"}]),
+        ("top_logprobs", 3),
         ("modalities", ["audio"]),
-        ("reasoning_effort", "high"),
+        ("reasoning_effort", "endless"),
     ],
 )
 def test_what_is_not_supported_is_refused_by_name(
@@ -176,6 +176,38 @@ def test_what_is_not_supported_is_refused_by_name(
         client.chat.completions.create(model=MODEL, messages=[HELLO], extra_body={field: value})
     assert error.value.param is not None
     assert error.value.param.startswith(field)
+
+
+def test_tools_need_a_model_that_knows_them(client: openai.OpenAI) -> None:
+    with pytest.raises(openai.BadRequestError) as error:
+        client.chat.completions.create(
+            model=MODEL,
+            messages=[HELLO],
+            tools=[{"type": "function", "function": {"name": "f", "parameters": {}}}],
+        )
+    assert "template" in error.value.message
+    assert "tools" in error.value.message
+
+
+def test_several_replies_to_one_prompt(client: openai.OpenAI) -> None:
+    answer = client.chat.completions.create(
+        model=MODEL, messages=[HELLO], max_tokens=12, temperature=1.2, seed=3, n=3
+    )
+    assert [choice.index for choice in answer.choices] == [0, 1, 2]
+    assert len({choice.message.content for choice in answer.choices}) > 1
+
+
+def test_a_begun_reply_is_continued(client: openai.OpenAI) -> None:
+    whole = client.chat.completions.create(
+        model=MODEL, messages=[SYSTEM, HELLO], max_tokens=24, temperature=0
+    )
+    text = whole.choices[0].message.content or ""
+    begun: ChatCompletionMessageParam = {"role": "assistant", "content": text[: len(text) // 2]}
+    rest = client.chat.completions.create(
+        model=MODEL, messages=[SYSTEM, HELLO, begun], max_tokens=24, temperature=0
+    )
+    continued = text[: len(text) // 2] + (rest.choices[0].message.content or "")
+    assert continued.startswith(text[: len(text) // 2 + 5])
 
 
 def test_too_many_messages_for_the_window_are_refused_and_not_cut(client: openai.OpenAI) -> None:

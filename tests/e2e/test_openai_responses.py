@@ -234,9 +234,10 @@ def test_a_schema_is_followed(client: openai.OpenAI) -> None:
     ("options", "param"),
     [
         ({"tools": [{"type": "web_search"}]}, "tools"),
-        ({"reasoning": {"effort": "high"}}, "reasoning"),
-        ({"include": ["reasoning.encrypted_content"]}, "include"),
-        ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "input[0].type"),
+        ({"reasoning": {"effort": "endless"}}, "reasoning"),
+        ({"include": ["file_search_call.results"]}, "include"),
+        ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "input[0].id"),
+        ({"input": [{"type": "computer_call"}]}, "input[0].type"),
     ],
 )
 def test_what_is_not_supported_is_refused_by_name(
@@ -268,3 +269,14 @@ def test_an_unknown_response_cannot_be_gone_on_with(client: openai.OpenAI) -> No
         with pytest.raises(openai.NotFoundError) as error:
             say(client, "Hello.", previous_response_id=name)
         assert error.value.code == "previous_response_not_found"
+
+
+def test_an_input_is_counted_as_a_response_has_it(client: openai.OpenAI) -> None:
+    first = say(client, "Who are you?")
+    for options in ({}, {"instructions": "Be brief."}, {"previous_response_id": first.id}):
+        counted = client.responses.input_tokens.count(
+            model=MODEL, input="Hello.", extra_body=options
+        )
+        made = say(client, "Hello.", store=False, **options)
+        assert made.usage is not None
+        assert counted.input_tokens == made.usage.input_tokens
