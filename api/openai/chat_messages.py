@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, StrictStr, ValidationIn
 from pydantic_core import PydanticCustomError
 
 from api.http.validation import MISSING_FIELD
-from api.openai.requests import Content, Nothing, RequestModel, text_of
+from api.openai.requests import Content, Nothing, RequestModel, bounded_schema, text_of
 from api.openai.tools import FunctionType
 from shared.wire.messages import ChatMessage, Role
 from shared.wire.parts import ToolCall
@@ -19,7 +19,9 @@ _ROLES: Final[dict[str, Role]] = {"developer": "system", "function": "tool"}
 
 def _json_text(value: object) -> object:
     """Arguments as JSON text; some clients send the object itself."""
-    return orjson.dumps(value).decode() if isinstance(value, dict) else value
+    if not isinstance(value, dict):
+        return value
+    return orjson.dumps(bounded_schema(value)).decode()
 
 
 class CalledFunction(RequestModel):
@@ -98,12 +100,12 @@ def chat_messages(messages: Iterable[Message]) -> tuple[ChatMessage, ...]:
     function from their call.
     """
     chat: list[ChatMessage] = []
-    calls: dict[str, ToolCall] = {}
+    calls = _Calls()
     for number, message in enumerate(messages):
         own = _calls_of(message, number)
-        calls |= {call.id: call for call in own}
+        calls.add(own)
         is_result = message.role in ("tool", "function")
-        call_id, name = _answered(message, calls) if is_result else ("", "")
+        call_id, name = calls.answered_by(message) if is_result else ("", "")
         chat.append(
             ChatMessage(
                 role=_ROLES.get(message.role, message.role),  # type: ignore[arg-type]
@@ -117,6 +119,27 @@ def chat_messages(messages: Iterable[Message]) -> tuple[ChatMessage, ...]:
     return tuple(chat)
 
 
+class _Calls:
+    """The calls so far, by their ids and by the names of their functions."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, str] = {}
+        self._newest: dict[str, str] = {}
+
+    def add(self, calls: Iterable[ToolCall]) -> None:
+        for call in calls:
+            self._names[call.id] = call.name
+            self._newest[call.name] = call.id
+
+    def answered_by(self, message: Message) -> tuple[str, str]:
+        """The id and the function's name of the call that a result belongs to."""
+        name = message.name or ""
+        if message.role == "function":
+            return self._newest.get(name, ""), name
+        call_id = message.tool_call_id or ""
+        return call_id, self._names.get(call_id, name)
+
+
 def _reasoning_of(message: Message) -> str:
     is_reply = message.role == "assistant"
     return (message.reasoning_content or message.reasoning or "") if is_reply else ""
@@ -128,12 +151,3 @@ def _calls_of(message: Message, number: int) -> tuple[ToolCall, ...]:
     if called is not None and not calls:
         calls = [ToolCall(id=f"call_{number}", name=called.name, arguments=called.arguments)]
     return tuple(calls)
-
-
-def _answered(message: Message, calls: dict[str, ToolCall]) -> tuple[str, str]:
-    """The id and the function's name of the call that a result belongs to."""
-    if message.role == "function":
-        newest = [call.id for call in calls.values() if call.name == message.name]
-        return (newest or [""])[-1], message.name or ""
-    call_id = message.tool_call_id or ""
-    return call_id, calls[call_id].name if call_id in calls else message.name or ""

@@ -36,7 +36,7 @@ def echo_of(request: ResponsesRequest) -> str:
         | ({"verbosity": request.text.verbosity} if request.text.verbosity else {}),
         "reasoning": reasoning.model_dump() if reasoning is not None else NO_REASONING,
         "tools": [tool.echo() for tool in request.tools],
-        "tool_choice": request.tool_choice.sent if request.tool_choice else "auto",
+        "tool_choice": request.tool_choice.echo if request.tool_choice else "auto",
         "parallel_tool_calls": True if parallel is None else parallel,
         "max_tool_calls": request.max_tool_calls,
         "top_logprobs": request.top_logprobs or 0,

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, StrictSt
 from pydantic_core import PydanticCustomError
 
 from api.openai.chat_messages import CalledFunction
-from api.openai.requests import Content, RequestModel, text_of
+from api.openai.requests import Content, RequestModel, shortened, text_of
 from shared.wire.messages import ChatMessage, Role
 from shared.wire.parts import ToolCall
 
@@ -23,7 +23,7 @@ def _message_type(value: object) -> object:
             "item",
             "items of type {kind} are not supported, only message, reasoning, function_call and "
             "function_call_output",
-            {"kind": repr(value)[:100]},
+            {"kind": shortened(value)},
         )
     return "message"
 

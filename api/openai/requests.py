@@ -1,5 +1,6 @@
 """What OpenAI's clients send, as far as it is supported; everything else is refused by name."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
@@ -26,21 +27,33 @@ ANY_OBJECT: Final = '{"type":"object"}'
 _TEXT_PARTS: Final = ("text", "input_text", "output_text")
 
 
+def shortened(value: object) -> str:
+    """A value for a message; anything but a text can be of any size and depth."""
+    return repr(value[:100]) if isinstance(value, str) else "this"
+
+
 def is_absent(value: object) -> bool:
     """Whether a value means the same as leaving it out: null, or an object with nothing but nulls.
 
     An empty list counts, because some languages write an empty object as one.
     """
-    if isinstance(value, dict):
-        return all(map(is_absent, value.values()))
-    return value is None or value == []
+    return all(leaf is None or leaf == [] for leaf in _leaves(value))
 
 
 def asks_for_nothing(value: object) -> bool:
     """Whether the value of an unknown field can be ignored."""
-    if isinstance(value, dict):
-        return all(map(asks_for_nothing, value.values()))
-    return is_absent(value) or value == ""
+    return all(leaf is None or leaf in ([], "") for leaf in _leaves(value))
+
+
+def _leaves(value: object) -> Iterator[object]:
+    """What stands in an object and in those below it, however deep they are nested."""
+    waiting = [value]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            waiting.extend(node.values())
+        else:
+            yield node
 
 
 class RequestModel(BaseModel):

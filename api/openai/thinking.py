@@ -35,10 +35,10 @@ def _bounded(options: dict[str, Any]) -> dict[str, Any]:
         raise PydanticCustomError(
             "options", "must have at most {most} entries", {"most": _MOST_OPTIONS}
         )
-    if len(orjson.dumps(options)) > _MOST_BYTES:
-        raise PydanticCustomError("options", "is longer than {most} bytes", {"most": _MOST_BYTES})
     if _depth(options) > _MAX_DEPTH:
         raise PydanticCustomError("options", "is nested too deep")
+    if len(orjson.dumps(options)) > _MOST_BYTES:
+        raise PydanticCustomError("options", "is longer than {most} bytes", {"most": _MOST_BYTES})
     return options
 
 

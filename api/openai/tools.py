@@ -16,7 +16,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from api.openai.requests import RequestModel, bounded_schema
+from api.openai.requests import RequestModel, bounded_schema, shortened
 from shared.wire.parts import Tool
 from shared.wire.turn_request import NO_TOOLS, ToolUse
 
@@ -28,7 +28,7 @@ _MODES: Final = ("none", "auto", "required")
 def _function_type(value: object) -> object:
     if value != "function":
         raise PydanticCustomError(
-            "tool", "{kind} is not supported, only functions are", {"kind": str(value)[:100]}
+            "tool", "{kind} is not supported, only functions are", {"kind": shortened(value)}
         )
     return value
 
@@ -97,13 +97,13 @@ class ToolChoice:
     Args:
         name: of the one that must be called.
         allowed: names of the only ones that may be called; None allows all.
-        sent: as the client wrote it.
+        echo: as a response repeats it.
     """
 
     mode: str
     name: str | None = None
     allowed: tuple[str, ...] | None = None
-    sent: Any = None
+    echo: Any = None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -114,18 +114,19 @@ class ToolChoice:
 def _tool_choice(value: object) -> ToolChoice:
     """A choice of either dialect: chat completions put names below `function`, responses do not."""
     if isinstance(value, str) and value in _MODES:
-        return ToolChoice(mode=value, sent=value)
+        return ToolChoice(mode=value, echo=value)
     if not isinstance(value, dict):
         raise PydanticCustomError("tool_choice", "must be none, auto, required or an object")
     match value.get("type"):
         case "function":
-            return ToolChoice(mode="required", name=_name_in(value), sent=value)
+            name = _name_in(value)
+            return ToolChoice(mode="required", name=name, echo=_named(name))
         case "allowed_tools":
             return _allowed_tools(value)
     raise PydanticCustomError(
         "tool_choice",
         "{kind} is not supported, only function and allowed_tools are",
-        {"kind": repr(value.get("type"))[:100]},
+        {"kind": shortened(value.get("type"))},
     )
 
 
@@ -138,7 +139,13 @@ def _allowed_tools(value: dict[str, Any]) -> ToolChoice:
     if not below["tools"]:
         raise PydanticCustomError("tool_choice", "its tools must have at least 1 entries")
     allowed = tuple(map(_name_in, below["tools"]))
-    return ToolChoice(mode=below["mode"], allowed=allowed, sent=value)
+    tools = [_named(name) for name in allowed]
+    echo = {"type": "allowed_tools", "mode": below["mode"], "tools": tools}
+    return ToolChoice(mode=below["mode"], allowed=allowed, echo=echo)
+
+
+def _named(name: str) -> dict[str, str]:
+    return {"type": "function", "name": name}
 
 
 def _name_in(value: object) -> str:
