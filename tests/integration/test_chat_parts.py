@@ -9,7 +9,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from shared.config import Settings
 from shared.wire.parts import ToolCall
 from tests.scripted import ScriptedEngine
-from tests.servers import Stack, running_stack
+from tests.servers import Stack, Valkey, make_settings, running_stack
 from tests.sse import data_of
 from worker.engine.interface import Part
 
@@ -221,3 +221,26 @@ async def test_probabilities_are_those_of_the_text_whole_and_in_chunks(
         for choice in piece["choices"]:
             assert bool(choice["logprobs"]) == bool(choice["delta"].get("content"))
     assert plain["choices"][0]["logprobs"] is None
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_where_one_choice_is_refused_none_is_left_behind(
+    valkey: Valkey, stream: bool
+) -> None:
+    settings = make_settings(valkey.url, PALAVER_QUEUE_LIMIT="2")
+    held = asyncio.get_running_loop().create_future()
+    engine = ScriptedEngine(lambda _: "ok", slots=1, step=lambda _: held)
+    body = {"model": "any", "messages": [USER], "stream": stream}
+    async with running_stack(settings, engine) as stack:
+        running = asyncio.create_task(complete(stack))
+        async with asyncio.timeout(20):
+            while not engine.running:
+                await asyncio.sleep(0.01)
+        refused = await stack.client.post("/v1/chat/completions", json=body | {"n": 2})
+        waiting = asyncio.create_task(complete(stack))
+        await asyncio.sleep(0)
+        held.set_result(None)
+        answers = await asyncio.gather(running, waiting)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "queue_full")
+    assert [answer["choices"][0]["message"]["content"] for answer in answers] == ["ok", "ok"]
+    assert len(engine.prompts) == 2
