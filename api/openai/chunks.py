@@ -77,7 +77,9 @@ class _ChoiceTranslator:
         chunks: list[SSEvent] = []
         if (event.kind in PART_OF_EVENT or event.kind == "completed") and not self._has_begun:
             self._has_begun = True
-            chunks.append(self._chunk({"role": "assistant", "content": ""}))
+            begins_with_text = event.kind not in ("reasoning", "call")
+            content = "" if begins_with_text else None
+            chunks.append(self._chunk({"role": "assistant", "content": content}))
         if event.kind in PART_OF_EVENT:
             chunks += self._piece(event.kind, orjson.loads(event.data))
         elif event.is_terminal:

@@ -86,7 +86,7 @@ class CompletionDelta(TypedDict):
     """What a chunk adds to the reply."""
 
     role: NotRequired[Literal["assistant"]]
-    content: NotRequired[str]
+    content: NotRequired[str | None]
     reasoning_content: NotRequired[str]
     tool_calls: NotRequired[list[DeltaCall]]
     function_call: NotRequired[DeltaFunction]

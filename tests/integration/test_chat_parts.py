@@ -85,7 +85,7 @@ async def test_a_stream_has_a_delta_for_each_part(settings: Settings) -> None:
     async with running_stack(settings, ScriptedEngine(lambda _: CALLS)) as stack:
         pieces = await chunks(stack, tools=[TOOL])
     first, *parts, last = deltas(pieces)
-    assert first == {"role": "assistant", "content": ""}
+    assert first == {"role": "assistant", "content": None}
     assert parts[:2] == [{"reasoning_content": "Both."}, {"content": "A moment."}]
     assert parts[2:] == [
         {"tool_calls": [part]}
