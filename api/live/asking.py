@@ -163,10 +163,15 @@ class Asking:
         wanted: Sequence[tuple[Submission, Callable[[Accepted], Translator]]],
         req: falcon.asgi.Request,
         resp: falcon.asgi.Response,
+        *,
+        is_over: Callable[[], bool] = lambda: False,
     ) -> None:
         """As `stream`, with several turns whose events come as they happen.
 
         The first one decides how the stream begins. If one of them is refused, all are ended.
+
+        Args:
+            is_over: whether the stream ends although not all turns have.
         """
         async with contextlib.AsyncExitStack() as held:
             turns = [
@@ -182,7 +187,7 @@ class Asking:
                     early = await events_until(shows_how_it_goes, watch, _STATUS_WITHIN_S, reader)
                     _raise_early_failure(accepted, early)
                 streams.append(translated(watch, translator(accepted), early))
-            events = streams[0] if len(streams) == 1 else interleaved(streams)
+            events = streams[0] if len(streams) == 1 else interleaved(streams, is_over)
             open_stream(resp, ReleasingStream(events, held.pop_all()))
 
     async def wait_together(

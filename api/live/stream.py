@@ -107,9 +107,9 @@ async def translated(
 
 
 async def interleaved(
-    streams: Sequence[AsyncGenerator[SSEvent | None, None]],
+    streams: Sequence[AsyncGenerator[SSEvent | None, None]], is_over: Callable[[], bool]
 ) -> AsyncGenerator[SSEvent | None, None]:
-    """The events of several streams as they come, until all have ended."""
+    """The events of several streams as they come, until all have ended or it is over."""
     waiting = {asyncio.ensure_future(anext(stream, _END)): stream for stream in streams}
     try:
         while waiting:
@@ -119,6 +119,8 @@ async def interleaved(
                 if (event := task.result()) is not _END:
                     waiting[asyncio.ensure_future(anext(stream, _END))] = stream
                     yield cast("SSEvent | None", event)
+                    if is_over():
+                        return
     finally:
         for task in waiting:
             task.cancel()

@@ -38,8 +38,6 @@ class ChunkStream:
 
     def fail(self, problem: Problem) -> list[SSEvent]:
         """What ends the stream when a choice has failed; nothing follows."""
-        if self.has_failed:
-            return []
         self.has_failed = True
         return [SSEvent(data=error_body(problem))]
 
@@ -72,8 +70,6 @@ class _ChoiceTranslator:
         self._num_calls = 0
 
     async def __call__(self, event: Event) -> Iterable[SSEvent]:
-        if self._stream.has_failed:
-            return []
         chunks: list[SSEvent] = []
         if (event.kind in PART_OF_EVENT or event.kind == "completed") and not self._has_begun:
             self._has_begun = True

@@ -48,7 +48,9 @@ class ChatCompletionsResource:
                 (submission, partial(chunks.translator, index))
                 for index, submission in enumerate(submissions)
             ]
-            return await self._asking.stream_together(wanted, req, resp)
+            return await self._asking.stream_together(
+                wanted, req, resp, is_over=lambda: chunks.has_failed
+            )
         replies = []
         for result in await self._asking.wait_together(submissions, req, resp):
             if result.end is None:

@@ -8,7 +8,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from shared.config import Settings
 from shared.wire.parts import ToolCall
-from tests.scripted import ScriptedEngine
+from tests.scripted import ScriptedEngine, failing
 from tests.servers import Stack, Valkey, make_settings, running_stack
 from tests.sse import data_of
 from worker.engine.interface import Part
@@ -244,3 +244,21 @@ async def test_where_one_choice_is_refused_none_is_left_behind(
     assert (refused.status_code, refused.json()["error"]["code"]) == (503, "queue_full")
     assert [answer["choices"][0]["message"]["content"] for answer in answers] == ["ok", "ok"]
     assert len(engine.prompts) == 2
+
+
+async def test_a_choice_that_fails_ends_the_whole_stream(settings: Settings) -> None:
+    held = asyncio.get_running_loop().create_future()
+    turns = iter(("one two", failing))
+
+    def script(prompt: str) -> str:
+        turn = next(turns)
+        return turn if isinstance(turn, str) else turn(prompt)
+
+    engine = ScriptedEngine(script, piece_length=2, step=lambda done: held if done else None)
+    body = {"model": "any", "messages": [USER], "n": 2, "stream": True}
+    async with running_stack(settings, engine) as stack, asyncio.timeout(20):
+        answer = await stack.client.post("/v1/chat/completions", json=body)
+        while engine.running:
+            await asyncio.sleep(0.01)
+    assert answer.status_code == 200
+    assert data_of(answer.content)[-1]["error"]["code"] == "generation_failed"

@@ -237,6 +237,7 @@ RESPONSES: Final[dict[str, dict[str, Any]]] = {
         ]
     },
     "efforts": {"reasoning": {"effort": "minimal", "summary": "concise"}},
+    "an older name of the summary": {"reasoning": {"generate_summary": "auto"}},
     "a client that keeps thoughts": {"include": ["reasoning.encrypted_content"], "store": False},
     "probabilities": {"include": ["message.output_text.logprobs"], "top_logprobs": 2},
     "a template's switches": {"chat_template_kwargs": {"enable_thinking": False}},

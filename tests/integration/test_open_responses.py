@@ -13,6 +13,7 @@ from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import BaseModel, TypeAdapter
 
 from shared.config import Settings
+from shared.store.keys import Keys
 from shared.wire.parts import ToolCall
 from tests.integration.responding import events_of, item
 from tests.scripted import ScriptedEngine
@@ -203,3 +204,26 @@ async def test_probabilities_stand_beside_the_text(settings: Settings) -> None:
     deltas = [entry for event in events if event["type"] == kind for entry in event["logprobs"]]
     assert deltas == whole
     assert made["output"][1]["content"][0]["logprobs"][0]["top_logprobs"] == []
+
+
+async def test_a_stream_is_resumed_after_any_event(settings: Settings) -> None:
+    engine = ScriptedEngine(lambda _: SCRIPTS["several of each"], piece_length=2)
+    async with running_stack(settings, engine) as stack:
+        events = await stream(stack, input="Hi", tools=[TOOL])
+        path = f"/v1/responses/{events[0]['response']['id']}?stream=true"
+        for number in range(len(events)):
+            rest = events_of(await stack.client.get(f"{path}&starting_after={number}"))
+            assert rest == events[number + 1 :]
+
+
+async def test_a_stream_whose_log_has_expired_shows_the_whole_output(
+    settings: Settings, redis: Any, keys: Keys
+) -> None:
+    engine = ScriptedEngine(lambda _: SCRIPTS["several of each"], piece_length=2)
+    async with running_stack(settings, engine) as stack:
+        made = await post(stack, input="Hi", tools=[TOOL])
+        await redis.delete(keys.events(made["id"].removeprefix("resp_")))
+        answer = await stack.client.get(f"/v1/responses/{made['id']}?stream=true")
+    events = events_of(answer)
+    assert_output_is_what_was_streamed(events)
+    assert events[-1]["response"] == made
