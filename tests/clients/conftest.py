@@ -7,17 +7,19 @@ import pytest
 
 from shared.config import Settings
 from tests.clients.serving import Served, served
-from tests.scripted import Script
+from tests.scripted import Script, ScriptedEngine
 
-Serve = Callable[[Script], Served]
+Serve = Callable[[Script | ScriptedEngine], Served]
 
 
 @pytest.fixture
 def serve(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
-    """Serves a script; clients that look for OpenAI in the environment find it."""
+    """Serves a script or an engine; clients that look for OpenAI in the environment find it."""
     with ExitStack() as running:
 
-        def start(script: Script) -> Served:
+        def start(script: Script | ScriptedEngine) -> Served:
+            if not isinstance(script, ScriptedEngine):
+                script = ScriptedEngine(script, piece_length=4)
             server = running.enter_context(served(settings, script))
             monkeypatch.setenv("OPENAI_BASE_URL", server.openai_url)
             monkeypatch.setenv("OPENAI_API_KEY", "none")

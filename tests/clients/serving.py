@@ -1,4 +1,4 @@
-"""A whole Palaver around a script, in a thread: most clients block theirs."""
+"""A whole Palaver around a scripted engine, in a thread: most clients block theirs."""
 
 import asyncio
 import contextlib
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from shared.config import Settings
-from tests.scripted import Script, ScriptedEngine
+from tests.scripted import ScriptedEngine
 from tests.servers import running_stack
 
 _START_S = 20.0
@@ -33,9 +33,9 @@ class Served:
 
 
 @contextlib.contextmanager
-def served(settings: Settings, script: Script) -> Iterator[Served]:
-    """Serve what a script replies, until the block ends."""
-    server = Served(ScriptedEngine(script, piece_length=4))
+def served(settings: Settings, engine: ScriptedEngine) -> Iterator[Served]:
+    """Serve what an engine replies, until the block ends."""
+    server = Served(engine)
     started = threading.Event()
     loop = asyncio.new_event_loop()
 
