@@ -18,7 +18,9 @@ _ROLES: Final[dict[str, Role]] = {"developer": "system", "function": "tool"}
 
 
 def _json_text(value: object) -> object:
-    """Arguments as JSON text; some clients send the object itself."""
+    """Arguments as JSON text; some clients send the object itself, or nothing for none."""
+    if value is None:
+        return "{}"
     if not isinstance(value, dict):
         return value
     return orjson.dumps(bounded_schema(value)).decode()

@@ -157,6 +157,16 @@ def test_the_messages_of_a_completion_keep_their_parts() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("sent", "text"),
+    [("", ""), ('{"a": 1}', '{"a": 1}'), ({"a": 1}, '{"a":1}'), ({}, "{}"), (None, "{}")],
+)
+def test_arguments_are_text_however_a_client_sends_them(sent: Any, text: str) -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": sent}}
+    turn = of_chat(messages=[{"role": "assistant", "tool_calls": [call]}, USER])
+    assert turn.messages[0].tool_calls == (ToolCall(id="c", name="f", arguments=text),)
+
+
 def test_items_of_one_reply_are_one_message() -> None:
     thought = {"type": "reasoning", "content": [{"type": "reasoning_text", "text": "Hm."}]}
     call = {
