@@ -78,7 +78,7 @@ class Vocabulary(Protocol):
         ...
 
     def tokenize(self, text: str, *, special: bool) -> list[int]:
-        """Ids of a text; with `special`, control tokens in it are recognised."""
+        """Ids of a text behind others; with `special`, control tokens in it are recognised."""
         ...
 
     def is_end(self, token: int) -> bool:

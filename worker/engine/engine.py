@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import replace
 
 from worker.engine.batcher import Batcher
-from worker.engine.encoding import encode
+from worker.engine.encoding import Encoder
 from worker.engine.interface import (
     EngineError,
     GenerationRequest,
@@ -71,6 +71,7 @@ class LlamaEngine:
         self.slots = model.num_slots
         self.window = model.slot_size
         self._llama = model
+        self._encoder = Encoder(model.vocabulary)
         self._watchdog = Watchdog(stuck_after_s)
         self._pacer = PrefillPacer(model.batch_size, longest_step_s)
         self._batcher = Batcher(
@@ -94,7 +95,7 @@ class LlamaEngine:
         return self._watchdog.stuck_for()
 
     def tokenize(self, text: str) -> list[int]:
-        return self._llama.vocabulary.tokenize(text, special=False)
+        return self._encoder.tokenize(text)
 
     def detokenize(self, token_ids: Sequence[int], *, controls: bool = False) -> str:
         piece_of = self._llama.vocabulary.piece_of
@@ -102,7 +103,7 @@ class LlamaEngine:
         return b"".join(pieces).decode("utf-8", "replace")
 
     def encode(self, segments: Sequence[Segment]) -> list[int]:
-        return encode(self._llama.vocabulary, segments)
+        return self._encoder.encode(segments)
 
     def warm(self, session: str, token_ids: Sequence[int]) -> None:
         self._inbox.put(lambda: self._batcher.warm(session, tuple(token_ids)))

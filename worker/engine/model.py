@@ -75,10 +75,7 @@ class LlamaModel:
         self.vocabulary = ModelVocabulary(self._model)
         self.constraints = Constraints(self.vocabulary)
         self.piece_of, self.is_end = self.vocabulary.piece_of, self.vocabulary.is_end
-        self.text_of_control, self.tokenize = (
-            self.vocabulary.text_of_control,
-            self.vocabulary.tokenize,
-        )
+        self.text_of_control = self.vocabulary.text_of_control
         self.window = int(llama_cpp.llama_model_n_swa(self._model))
         is_on_gpu = self.placement.offloaded > 0
         self._copies_in_place = self._can_copy_in_place(options, is_on_gpu=is_on_gpu)
@@ -158,6 +155,9 @@ class LlamaModel:
             seconds = time.monotonic() - began
             self.clear(0)
         return size, seconds
+
+    def tokenize(self, text: str, *, special: bool) -> list[int]:
+        return self.vocabulary.tokenize(text, special=special, continues=True)
 
     def make_sampler(self, options: SamplingOptions) -> Sampler:
         return Sampler(self.vocabulary, options, lambda grammar: self.constraints.of(grammar))

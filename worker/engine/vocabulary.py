@@ -1,12 +1,19 @@
 """A model's vocabulary: text to token ids and back. It never changes and is thread-safe."""
 
 import ctypes
+from functools import cached_property
 from typing import Any, Final
 
 import llama_cpp
 
 NO_TOKEN: Final = -1
 """Drawn where nothing may follow; ends a reply like the model's own end tokens."""
+_CONTROL: Final = llama_cpp.LLAMA_TOKEN_ATTR_CONTROL | llama_cpp.LLAMA_TOKEN_ATTR_UNKNOWN
+"""Tokens without bytes of their own in a reply."""
+_SPECIAL: Final = _CONTROL | llama_cpp.LLAMA_TOKEN_ATTR_USER_DEFINED
+"""Tokens that llama.cpp looks for before anything else."""
+_BEFORE: Final = "\x01"
+"""A text that no token has together with others."""
 
 
 class ModelVocabulary:
@@ -26,8 +33,28 @@ class ModelVocabulary:
         self._eog = frozenset([*self.eog_tokens, NO_TOKEN])
         self._pieces: dict[int, bytes] = {}
 
-    def tokenize(self, text: str, *, special: bool) -> list[int]:
-        """Ids of a text; with `special`, control tokens in it are recognised."""
+    def tokenize(self, text: str, *, special: bool, continues: bool = False) -> list[int]:
+        """Ids of a text.
+
+        Args:
+            special: whether control tokens in it are recognised.
+            continues: whether text comes before it: some vocabularies put a space in front of
+                every text otherwise.
+        """
+        if not (continues and self._adds_space):
+            return self._tokenized(text, special)
+        before, token_ids = (
+            self._tokenized(_BEFORE, False),
+            self._tokenized(_BEFORE + text, special),
+        )
+        is_apart = token_ids[: len(before)] == before
+        return token_ids[len(before) :] if is_apart else self._tokenized(text, special)
+
+    @cached_property
+    def _adds_space(self) -> bool:
+        return b"".join(map(self.piece_of, self._tokenized("a", False))).startswith(b" ")
+
+    def _tokenized(self, text: str, special: bool) -> list[int]:
         data = text.encode("utf-8")
         size = len(data) + 8
         tokens = (ctypes.c_int32 * size)()
@@ -38,6 +65,31 @@ class ModelVocabulary:
                 self.handle, data, len(data), tokens, -count, False, special
             )
         return tokens[:count]
+
+    def _attributes(self, token: int) -> int:
+        return int(llama_cpp.llama_vocab_get_attr(self.handle, token))
+
+    def is_control(self, token: int) -> bool:
+        """Whether a token has no bytes of its own in a reply."""
+        return bool(self._attributes(token) & _CONTROL)
+
+    @cached_property
+    def special_texts(self) -> dict[int, str]:
+        """Texts of the tokens that llama.cpp looks for before anything else, by id."""
+        return {
+            token: self.text_of_control(token)
+            for token in range(self.size)
+            if self._attributes(token) & _SPECIAL
+        }
+
+    @property
+    def left_stripping(self) -> set[str]:
+        """Texts of those that take the white space before them away."""
+        return {
+            text
+            for token, text in self.special_texts.items()
+            if self._attributes(token) & llama_cpp.LLAMA_TOKEN_ATTR_LSTRIP
+        }
 
     def piece_of(self, token: int, *, special: bool = False) -> bytes:
         """A token's bytes; those of control tokens are empty unless `special`."""
