@@ -38,6 +38,13 @@ _LONGER: Final = replace(_FIRST, arguments='{"qkeyq": "qvalueq", "qsecondq": "ql
 _NUMBER: Final = replace(_FIRST, arguments='{"qkeyq": 71}')
 _USER: Final = ChatMessage(role="user", content="qquestionq")
 _COMMON_MARKS: Final = ThoughtMarks(begin="<think>\n", end="\n</think>\n\n")
+_KNOWN_MARKS: Final = (
+    _COMMON_MARKS,
+    ThoughtMarks(begin="[THINK]", end="[/THINK]"),
+    ThoughtMarks(begin="<|inner_prefix|>", end="<|inner_suffix|>"),
+    ThoughtMarks(begin="<|START_THINKING|>", end="<|END_THINKING|>"),
+)
+"""For templates that mention these, and show no thoughts in earlier replies."""
 
 
 class _Sections(NamedTuple):
@@ -112,8 +119,7 @@ def thought_marks(template: ChatTemplate) -> ThoughtMarks | None:
     end, _, _ = rest.partition("qanswerq")
     if found and begin.strip() and end.strip():
         return ThoughtMarks(begin=begin, end=_first_tag(end))
-    has_common = _COMMON_MARKS.bare_end in template.source
-    return _COMMON_MARKS if has_common else None
+    return next((marks for marks in _KNOWN_MARKS if marks.bare_end in template.source), None)
 
 
 def _first_tag(end: str) -> str:

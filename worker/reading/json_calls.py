@@ -8,6 +8,7 @@ from typing import Any, Final
 from shared.wire.parts import ToolCall
 from worker.engine.interface import Grammar
 from worker.reading.call_syntax import NoCall, Written
+from worker.reading.json_members import items_of, text_at
 from worker.reading.json_scanner import JsonScanner
 from worker.reading.tools import CallRules
 
@@ -133,28 +134,28 @@ class JsonCallParser:
     def _value_end(self, text: str) -> int | None:
         """Where the next object or list ends."""
         if self._scanner is None:
-            start = (
-                self._position
-                + len(text[self._position :])
-                - len(text[self._position :].lstrip(_BETWEEN))
-            )
-            if start >= len(text):
+            rest = text[self._position :].lstrip(_BETWEEN)
+            if not rest:
                 return None
-            if text[start] not in "{[":
+            if rest[0] not in "{[":
                 raise NoCall
-            self._position, self._scanner = start, JsonScanner()
-        end = self._scanner.end(text[self._position :])
-        return None if end is None else self._position + end
+            self._position = len(text) - len(rest)
+            self._scanner = JsonScanner(self._position)
+        return self._scanner.end(text)
 
     def _take(self, value_text: str) -> None:
         try:
             value = json.loads(value_text)
         except (ValueError, RecursionError):
             raise NoCall from None
-        for item in value if isinstance(value, list) else [value]:
+        written = items_of(value_text)
+        for item, text in zip(value if isinstance(value, list) else [value], written, strict=True):
+            arguments = _member(item, self.syntax.arguments, {})
+            if isinstance(arguments, dict) and arguments:
+                arguments = text_at(text, self.syntax.arguments)
             call = self.rules.call(
                 _member(item, self.syntax.name),
-                _member(item, self.syntax.arguments, {}),
+                arguments,
                 _member(item, self.syntax.id) if self.syntax.id else None,
                 self.first_index + len(self._calls),
             )

@@ -86,26 +86,25 @@ class NamedCallParser:
         if self._name is None and not self._read_name(text):
             return False
         assert self._name is not None
-        rest = text[self._position :]
-        if not rest.strip():
+        start = _behind_blanks(text, self._position)
+        if start == len(text):
             return False
-        start = self._position + len(rest) - len(rest.lstrip())
         if text[start] != "{":
             raise NoCall
-        self._scanner = self._scanner or JsonScanner()
-        end = self._scanner.end(text[start:])
+        self._scanner = self._scanner or JsonScanner(start)
+        end = self._scanner.end(text)
         if end is None:
             return False
         call = self.rules.call(
             self._name,
-            text[start : start + end],
+            text[start:end],
             self._given_id,
             self.first_index + len(self._calls),
         )
         if call is None:
             raise NoCall
         self._calls.append(call)
-        self._position, self._name, self._scanner = start + end, None, None
+        self._position, self._name, self._scanner = end, None, None
         self._is_in_call = False
         return True
 
@@ -202,6 +201,12 @@ def _skipped(text: str, position: int, mark: str) -> int | None:
     if not stripped.startswith(mark):
         return None
     return position + len(rest) - len(stripped) + len(mark)
+
+
+def _behind_blanks(text: str, position: int) -> int:
+    while position < len(text) and text[position].isspace():
+        position += 1
+    return position
 
 
 def _longest_name(rules: CallRules) -> int:

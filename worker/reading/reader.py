@@ -10,6 +10,9 @@ from worker.reading.markup import first_of, held_length
 from worker.reading.tools import CallRules
 
 _BLANKS: Final = " \t\r\n"
+_MOST_FAILED: Final = 32
+"""Beginnings of calls that turned out to be none, after which all is text: each costs a look at
+everything behind it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,11 +68,13 @@ class MarkupReader:
         self._rules = rules
         self._answer_grammar = answer_grammar
         self._held = ""
+        self._controls: set[str] = set()
+        """Spellings of control tokens that have come."""
+        self._num_failed = 0
         self._kind: PartKind = "text"
         if marks is not None and marks.is_open_at_the_end_of(opening):
             self._kind = "reasoning"
         self._has_text = False
-        self._has_thought = False
         self._skips_blanks = self._kind == "reasoning"
         self._parser: CallParser | None = None
         self._begun = ""
@@ -84,15 +89,17 @@ class MarkupReader:
 
     def push(self, text: str, *, is_control: bool = False) -> list[Part]:
         """See `ReplyReader`."""
-        if is_control and not self._is_markup(text):
+        if self.is_complete or (is_control and not self._is_markup(text)):
             return []
+        if is_control:
+            self._controls.add(text)
         self._held += text
         return self._read(is_whole=False)
 
     def finish(self, ending: str = "") -> list[Part]:
         """See `ReplyReader`."""
         del ending
-        return self._read(is_whole=True)
+        return [] if self.is_complete else self._read(is_whole=True)
 
     @property
     def is_reasoning(self) -> bool:
@@ -149,7 +156,7 @@ class MarkupReader:
         if found >= 0:
             self._give(parts, "reasoning", self._held[:found].rstrip(_BLANKS))
             self._held = self._held[found + len(end) :]
-            self._kind, self._skips_blanks, self._has_thought = "text", True, True
+            self._kind, self._skips_blanks = "text", True
             self._begin_forced_call()
             return True
         keep = 0 if is_whole else held_length(self._held, (end,))
@@ -168,10 +175,9 @@ class MarkupReader:
         found = first_of(self._held, marks)
         if found is not None and not self._may_grow(found, is_whole):
             at, mark = found
-            if self._begins(mark, self._held[:at]):
-                before, self._held = self._held[:at], self._held[at + len(mark) :]
-                self._enter(parts, before, mark)
-                return True
+            before, self._held = self._held[:at], self._held[at + len(mark) :]
+            self._enter(parts, before, mark)
+            return True
         if self._starts_bare_call():
             return True
         keep = 0 if is_whole else held_length(self._held, marks)
@@ -188,11 +194,18 @@ class MarkupReader:
 
     def _marks_in_text(self) -> tuple[str, ...]:
         marks: list[str] = []
-        if self._marks is not None and not self._has_text and self._marks.bare_begin:
+        if self._marks is not None and self._may_think:
             marks.append(self._marks.bare_begin)
-        if self._syntax is not None and not (self._num_calls and not self._rules.use.parallel):
+        if self._syntax is not None and self._num_failed < _MOST_FAILED:
             marks += self._syntax.begins
         return tuple(marks)
+
+    @property
+    def _may_think(self) -> bool:
+        """Whether a thought can begin: they come before all text."""
+        begin = self._marks.bare_begin if self._marks is not None else ""
+        held = self._held.lstrip(_BLANKS)
+        return bool(begin) and not self._has_text and begin.startswith(held[: len(begin)])
 
     def _may_grow(self, found: tuple[int, str], is_whole: bool) -> bool:
         """Whether a longer mark may stand where a shorter one was found."""
@@ -201,11 +214,6 @@ class MarkupReader:
         return not is_whole and any(
             other != mark and other.startswith(rest) for other in self._marks_in_text()
         )
-
-    def _begins(self, mark: str, before: str) -> bool:
-        """Whether markup begins what it seems to: thoughts come before all text."""
-        is_thought = self._marks is not None and mark == self._marks.bare_begin
-        return not is_thought or not (self._has_text or before.strip())
 
     def _enter(self, parts: list[Part], before: str, mark: str) -> None:
         if self._marks is not None and mark == self._marks.bare_begin:
@@ -219,17 +227,19 @@ class MarkupReader:
         assert self._syntax is not None
         self._begun = mark
         self._parser = self._syntax.parser(self._rules, self._num_calls)
-        self._is_constrained = self._rules.is_constrained
+        # What a grammar has to follow must not have begun.
+        is_unwritten = not self._held.strip()
+        self._is_constrained = self._rules.is_constrained and is_unwritten
 
     def _starts_bare_call(self) -> bool:
         """Whether the reply begins with a call that has no markup in front of it."""
         if self._syntax is None or self._syntax.begins or self._has_text or self._num_calls:
             return False
         text = self._held.lstrip()
-        if not text.startswith("{"):
+        if not text.startswith("{") or self._num_failed:
             return False
-        self._held = text
-        self._open_call("")
+        blanks, self._held = self._held[: len(self._held) - len(text)], text
+        self._open_call(blanks)
         return True
 
     def _read_call(self, parts: list[Part], is_whole: bool) -> bool:
@@ -238,21 +248,26 @@ class MarkupReader:
         try:
             written = self._parser.read(self._held, is_whole=is_whole)
         except NoCall:
-            self._parser, self._has_text = None, True
+            self._parser = None
+            self._num_failed += 1
             self._give(parts, "text", self._begun)
+            self._has_text = True
             return True
         if written is None:
             return False
-        parts += (Part("call", call.encode()) for call in written.calls)
-        self._num_calls += len(written.calls)
+        calls = written.calls if self._rules.use.parallel else written.calls[:1]
+        parts += (Part("call", call.encode()) for call in calls)
+        self._num_calls += len(calls)
         self._held = self._held[written.length :]
         self._parser, self._is_constrained, self._skips_blanks = None, False, True
         self.is_complete = not self._rules.use.parallel
-        return True
+        return not self.is_complete
 
     def _give(self, parts: list[Part], kind: PartKind, text: str) -> None:
         if self._skips_blanks:
             text = text.lstrip(_BLANKS)
+        for control in self._controls:
+            text = text.replace(control, "")
         if not text:
             return
         self._skips_blanks = False

@@ -1,13 +1,17 @@
 """The client's tools, as readers need them."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from shared.wire.parts import Tool, ToolCall
 from shared.wire.turn_request import ANY_TOOL, ToolUse
+
+_ID: Final = re.compile(r"[!-~]{1,128}")
+"""What clients can be expected to give back unchanged."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +66,34 @@ class CallRules:
         )
         if not isinstance(name, str) or name not in self.tools or not _is_object(text):
             return None
-        call_id = given_id if isinstance(given_id, str) and given_id else self.call_id(index)
-        return ToolCall(id=call_id, name=name, arguments=text)
+        is_id = isinstance(given_id, str) and _ID.fullmatch(given_id) is not None
+        return ToolCall(
+            id=given_id if is_id else self.call_id(index),
+            name=name,
+            arguments=_with_valid_characters(text),
+        )
 
 
 def _is_object(text: str) -> bool:
     try:
-        return isinstance(json.loads(text), dict)
+        return isinstance(json.loads(text, parse_constant=_refuse), dict)
     except (ValueError, RecursionError):
         return False
+
+
+def _refuse(name: str) -> None:
+    """`NaN` and `Infinity` are not JSON, though Python reads them.
+
+    Raises:
+        ValueError: always.
+    """
+    raise ValueError(name)
+
+
+def _with_valid_characters(text: str) -> str:
+    """JSON text without halves of surrogate pairs, which no encoding can hold."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(json.loads(text))
+    return text

@@ -1,0 +1,50 @@
+"""What real models' templates show of a reply is read back as that reply."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from bench.template_round_trip import NONE, OK, round_trip
+from tests.unit.reading.readings import FAMILIES, template_of
+from worker.template.chat_template import ChatTemplate
+from worker.template.environment import TemplateError
+
+_MISSING = {
+    "Kimi-K3": "call",
+    "MiniMax-M3": "call",
+    "google-gemma-4-31B-it": "call",
+    "meetkai-functionary-medium-v3.2": "call",
+    "muse-glimmer": "call",
+}
+"""Templates whose calls or thoughts are not read, as the documentation says."""
+
+
+def _folder() -> Path | None:
+    given = os.environ.get("PALAVER_TEMPLATES")
+    here = Path(__file__).resolve()
+    folders = [Path(given)] if given else [p / "shared" / "templates" for p in here.parents]
+    return next((folder for folder in folders if any(folder.glob("*.jinja"))), None)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_small_templates_of_each_family_round_trip(family: str) -> None:
+    result = round_trip(template_of(family))
+    assert (result.thought, result.call) == (OK, OK)
+
+
+@pytest.mark.slow
+def test_real_templates_round_trip_or_are_known_to_lack_something() -> None:
+    folder = _folder()
+    if folder is None:
+        pytest.skip("no folder of chat templates: set PALAVER_TEMPLATES")
+    problems = {}
+    for path in sorted(folder.glob("*.jinja")):
+        try:
+            template = ChatTemplate(path.read_text(), bos="<s>", eos="</s>")
+        except TemplateError:
+            continue
+        result = round_trip(template)
+        if not {result.thought, result.call} <= {OK, NONE}:
+            problems[path.stem] = result
+    assert set(problems) <= set(_MISSING), problems
