@@ -14,7 +14,7 @@ from worker.reading.derive import Rendered
 from worker.reading.reply_format import ReplyFormat, derive_format
 from worker.template.chat_template import ChatTemplate
 
-_CONTROL: Final = re.compile(r"<\|[^|<>]{1,40}\|>")
+_CONTROL: Final = re.compile(r"<\|[^|<>]{1,40}\|?>|<[a-z_]{1,40}\|>")
 NONE: Final = "-"
 OK: Final = "ok"
 
@@ -91,7 +91,9 @@ def _call(template: ChatTemplate, reply_format: ReplyFormat, case: dict[str, Any
         expected.append(("reasoning", case["reasoning"]))
     if case.get("content") and case["content"] in text:
         expected.append(("reasoning" if is_thought else "text", case["content"]))
-    expected += [("call", f"{call.name} {_compact(call.arguments)}") for call in shown]
+    calls = [("call", f"{call.name} {_compact(call.arguments)}") for call in shown]
+    is_behind = bool(case.get("content")) and text.find(case["content"]) > text.find(shown[0].name)
+    expected = [*calls, *expected] if is_behind else [*expected, *calls]
     return _read_back(reply_format, text, expected)
 
 

@@ -13,6 +13,7 @@ from shared.wire.messages import ChatMessage
 from shared.wire.parts import Tool, ToolCall
 from worker.engine.prefixes import common_prefix
 from worker.reading.call_syntax import CallSyntax
+from worker.reading.gemma import BEGIN, END, GemmaCalls
 from worker.reading.json_calls import JsonCalls, Path
 from worker.reading.named_calls import NamedCalls
 from worker.reading.reader import ThoughtMarks
@@ -137,6 +138,8 @@ def call_syntax(template: ChatTemplate, marks: ThoughtMarks | None) -> CallSynta
     """How the model writes calls; None if that cannot be told."""
     if not template.traits.has_tools:
         return None
+    if BEGIN in template.source and END in template.source:
+        return GemmaCalls()
     rendered = Rendered(template)
     one = _without_thought(rendered.reply(tool_calls=(_FIRST,)), marks)
     two = _without_thought(rendered.reply(tool_calls=(_FIRST, _OTHER)), marks)

@@ -10,6 +10,7 @@ from worker.engine.interface import Grammar
 from worker.reading.call_syntax import NoCall, Written
 from worker.reading.json_members import items_of, text_at
 from worker.reading.json_scanner import JsonScanner
+from worker.reading.schemas import lifted
 from worker.reading.tools import CallRules
 
 Path = tuple[str, ...]
@@ -52,17 +53,22 @@ class JsonCalls:
 
     def call_schema(self, rules: CallRules) -> dict[str, Any]:
         """What the text behind the opening has to follow."""
-        calls = [self._schema_of(name, rules) for name in rules.tools]
+        definitions: dict[str, Any] = {}
+        calls = [
+            self._schema_of(name, lifted(rules.schema_of(name), name, definitions))
+            for name in rules.tools
+        ]
         one: dict[str, Any] = calls[0] if len(calls) == 1 else {"anyOf": calls}
+        shared = {"$defs": definitions} if definitions else {}
         if not self.is_list:
-            return one
+            return {**one, **shared}
         most = {} if rules.use.parallel else {"maxItems": 1}
-        return {"type": "array", "items": one, "minItems": 1, **most}
+        return {"type": "array", "items": one, "minItems": 1, **most, **shared}
 
-    def _schema_of(self, name: str, rules: CallRules) -> dict[str, Any]:
+    def _schema_of(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
         schema: dict[str, Any] = {}
         members: list[tuple[Path, Any]] = [(self.name, {"const": name})]
-        members.append((self.arguments, rules.schema_of(name)))
+        members.append((self.arguments, arguments))
         for path, value in members:
             _put(schema, path, value)
         return schema

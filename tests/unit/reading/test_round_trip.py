@@ -13,7 +13,6 @@ from worker.template.environment import TemplateError
 _MISSING = {
     "Kimi-K3": "call",
     "MiniMax-M3": "call",
-    "google-gemma-4-31B-it": "call",
     "meetkai-functionary-medium-v3.2": "call",
     "muse-glimmer": "call",
 }
