@@ -42,7 +42,8 @@ from worker.running_turn import RunningTurns
 from worker.stream_worker import StreamWorker
 from worker.template.chat_template import ChatTemplate
 from worker.template.environment import TemplateError
-from worker.template.renderer import OwnProcess, Renderer
+from worker.template.renderer import Renderer
+from worker.template.rendering_process import RenderingProcess
 from worker.turn_closer import TurnCloser
 from worker.turn_metrics import TurnMetrics
 
@@ -57,7 +58,7 @@ async def run_worker(
     engine: Engine,
     stopping: asyncio.Event,
     *,
-    make_renderer: Callable[[str], Renderer] = OwnProcess,
+    make_renderer: Callable[[str], Renderer] = RenderingProcess,
 ) -> None:
     """Serve turns until `stopping` is set.
 

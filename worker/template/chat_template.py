@@ -42,7 +42,7 @@ class ChatTemplate:
     Args:
         source: Jinja text.
         bos, eos: texts of these tokens ("" if the model has none).
-        renderer: runs it; by default this process does.
+        renderer: runs it, and is closed with this; by default this process runs it.
         clock: the local time, which some templates show.
 
     Raises:
@@ -63,7 +63,11 @@ class ChatTemplate:
         self._tokens = {"bos_token": bos, "eos_token": eos}
         self._clock = clock
         self._kept = _Kept(_KEPT_CHARACTERS)
-        self.traits: TemplateTraits = Probe(self._run, source).traits()
+        try:
+            self.traits: TemplateTraits = Probe(self._run, source).traits()
+        except TemplateError:
+            self._renderer.close()
+            raise
 
     def close(self) -> None:
         """End what renders."""

@@ -10,7 +10,7 @@ import json
 import threading
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 import jinja2
 from jinja2 import nodes
@@ -18,9 +18,16 @@ from jinja2.ext import Extension
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+MAX_CHARACTERS: Final = 16 << 20
+"""Of what a template may write: more than any window holds."""
+
 
 class TemplateError(Exception):
     """A chat template cannot be used, or refuses a conversation in its own words."""
+
+
+class TemplateLimit(TemplateError):
+    """A chat template takes more time, memory or space than it may."""
 
 
 class _Generation(Extension):
@@ -60,6 +67,7 @@ class TextTemplate:
 
     Raises:
         TemplateError: the source is not valid.
+        TemplateLimit: it is nested too deeply to be compiled.
     """
 
     def __init__(self, source: str) -> None:
@@ -76,6 +84,8 @@ class TextTemplate:
             self._template = environment.from_string(source)
         except jinja2.TemplateError as error:
             raise TemplateError(f"not a Jinja template: {error}") from None
+        except RecursionError:
+            raise TemplateLimit("it is nested too deeply") from None
 
     def render(self, variables: Mapping[str, Any], *, now: datetime) -> str:
         """The text of a prompt.
@@ -86,15 +96,30 @@ class TextTemplate:
 
         Raises:
             TemplateError: the template fails, or refuses the conversation.
+            TemplateLimit: it takes too much memory, or writes too much.
         """
         try:
             with self._lock:
                 self._environment.given = frozenset(_ids_of_lists(variables))
-                return self._template.render({**variables, "strftime_now": now.strftime})
-        except (TemplateError, MemoryError):
+                return self._written({**variables, "strftime_now": now.strftime})
+        except TemplateError:
             raise
+        except MemoryError:
+            raise TemplateLimit("it takes too much memory") from None
+        except RecursionError:
+            raise TemplateLimit("it, or what it is given, is nested too deeply") from None
         except Exception as error:  # templates are foreign programs: they may raise anything
             raise TemplateError(f"{type(error).__name__}: {error}") from None
+
+    def _written(self, variables: dict[str, Any]) -> str:
+        texts = []
+        num_characters = 0
+        for text in self._template.generate(variables):
+            texts.append(text)
+            num_characters += len(text)
+            if num_characters > MAX_CHARACTERS:
+                raise TemplateLimit(f"it writes more than {MAX_CHARACTERS:,} characters")
+        return "".join(texts)
 
 
 def _to_json(

@@ -8,7 +8,7 @@ from typing import Any, Final
 from shared.wire.messages import ChatMessage, Role
 from shared.wire.parts import Tool, ToolCall
 from worker.template.conversation import functions_for, messages_for, tools_for, verbatim
-from worker.template.environment import TemplateError
+from worker.template.environment import TemplateError, TemplateLimit
 from worker.template.folding import folded
 from worker.template.traits import SystemMessages, TemplateTraits, Thoughts
 
@@ -51,6 +51,7 @@ class Probe:
 
         Raises:
             TemplateError: it drops or reorders messages, or fails for the simplest ones.
+            TemplateLimit: it takes too much of something for any of them.
         """
         traits = self._simplest()
         traits = replace(traits, system=self._system(traits))
@@ -192,6 +193,8 @@ class Probe:
     ) -> str | None:
         try:
             return self._rendered(traits, messages, tools=tools, now=now, **variables)
+        except TemplateLimit:
+            raise  # it would not do better with a conversation
         except TemplateError:
             return None
 
