@@ -74,7 +74,7 @@ def test_what_is_no_template_is_refused() -> None:
 
 
 def test_a_refusal_is_in_the_templates_words(renderer: RenderingProcess) -> None:
-    with pytest.raises(TemplateError, match="^only on Sundays$"):
+    with pytest.raises(TemplateError, match=r"^only on Sundays$"):
         renderer.render({"refuse": True}, NOW)
     assert renderer.render({"text": "on"}, NOW) == "on"
 
