@@ -94,6 +94,7 @@ class ChatResource:
                 context=request.context,
                 replace_from=request.replace_from,
                 sampling=request.sampling(),
+                thinking=request.reasoning,
             ),
             api_id=self._asking.api_id,
             idempotency_key=_idempotency_key(req),

@@ -35,6 +35,7 @@ _REPLY: Final = {
     "window": _WINDOW,
     "timings": {"queued_ms": 1.2, "prompt_ms": 80.1, "generation_ms": 310.5},
     "job": _JOB_ID,
+    "model": "SmolLM2-135M-Instruct",
 }
 _LINKS: Final = {"self": f"/jobs/{_JOB_ID}", "events": f"/jobs/{_JOB_ID}/events"}
 _QUEUED_JOB: Final[dict[str, Any]] = {
@@ -55,6 +56,7 @@ _CONVERSATION: Final = {
     "tokens": 124,
     "window": _WINDOW,
     "pending": [],
+    "model": "SmolLM2-135M-Instruct",
 }
 _MESSAGES: Final = {
     "messages": [
@@ -73,6 +75,8 @@ _MESSAGES: Final = {
             "timestamp": "2026-11-22T17:58:19.350Z",
             "tokens": 48,
             "job": _JOB_ID,
+            "finish_reason": "stop",
+            "model": "SmolLM2-135M-Instruct",
         },
     ],
     "next": None,
@@ -325,7 +329,9 @@ ROUTES: Final = (
                     "Server-sent events from the beginning, or from the one after `Last-Event-ID` "
                     "(else `after`), even if the job has ended. The stream ends after "
                     "`completed`, `failed` or `cancelled`; if it ends any other way, resume it. A "
-                    "comment every 15 seconds keeps the connection open."
+                    "comment every 15 seconds keeps the connection open.\n\n"
+                    "What a model thinks comes as `reasoning`, its answer as `token`, and each of "
+                    "its calls of a tool as one `call`."
                 ),
                 parameters=(
                     Parameter(

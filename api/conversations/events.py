@@ -1,10 +1,10 @@
 """The payloads of a job's server-sent events, as `/openapi.json` describes them."""
 
-from typing import NotRequired
+from typing import Any, NotRequired
 
 from typing_extensions import TypedDict
 
-from shared.wire.reply import ReplyObject
+from shared.wire.reply import ReplyObject, ToolCallObject
 
 
 class QueuedEvent(TypedDict):
@@ -29,9 +29,20 @@ class ResumedEvent(TypedDict):
 
 
 class TokenEvent(TypedDict):
-    """A piece of the reply. All pieces joined are the reply."""
+    """A piece of the reply. All pieces joined are the reply.
+
+    `logprobs`, if they were asked for, are of the tokens since the last event that had some.
+    """
 
     text: str
+    logprobs: NotRequired[list[dict[str, Any]]]
+
+
+class ReasoningEvent(TypedDict):
+    """A piece of what the model thinks. All pieces joined are `reasoning` of the reply."""
+
+    text: str
+    logprobs: NotRequired[list[dict[str, Any]]]
 
 
 class FailureObject(TypedDict):
@@ -57,7 +68,9 @@ JOB_EVENTS: dict[str, type] = {
     "queued": QueuedEvent,
     "started": StartedEvent,
     "resumed": ResumedEvent,
+    "reasoning": ReasoningEvent,
     "token": TokenEvent,
+    "call": ToolCallObject,
     "completed": ReplyObject,
     "failed": FailedEvent,
     "cancelled": CancelledEvent,

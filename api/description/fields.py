@@ -48,6 +48,8 @@ TYPES: Final = {
     "WindowReceipt": "How much of the conversation the model saw: nothing is ever cut silently.",
     "Usage": "Tokens of a turn.",
     "PromptTokensDetails": "Tokens of the prompt by where they came from.",
+    "CompletionTokensDetails": "Tokens of the reply by what they are.",
+    "ToolCallObject": "A call of one of the client's tools.",
     "Timings": "How long a turn took, in milliseconds.",
     "JobObject": "A job: the work on one turn.",
     "JobError": "Why a job failed.",
@@ -92,6 +94,8 @@ FIELDS: Final[dict[str, dict[str, str]]] = {
         "ones once this turn completes.",
         "replace_from": "Needs `id`: this turn replaces the messages from this number on, once it "
         "completes. For editing and retrying.",
+        "reasoning": "How much a reasoning model thinks, as far as its template can be told; `auto` "
+        "is the server's setting.",
     },
     "ReplyObject": {
         "id": "The conversation; send it with the next prompt.",
@@ -99,8 +103,22 @@ FIELDS: Final[dict[str, dict[str, str]]] = {
         "timestamp": "When the reply was complete.",
         "numberOfTokens": "The same as `usage.total_tokens`.",
         "job": "The job that made this reply.",
-        "finish_reason": "`length`: cut at `max_tokens` or at the end of the window.",
+        "finish_reason": "`length`: cut at `max_tokens` or at the end of the window. `tool_calls`: "
+        "the reply ends with calls of tools.",
+        "model": "Name of the model.",
+        "reasoning": "What the model thought, which is never part of `reply`. Only if it thought.",
+        "tool_calls": "Calls of the client's tools. Only if there are some.",
+        "logprobs": "Of the reply's tokens, if they were asked for.",
+        "embeddings": "Of the texts that were to be embedded.",
+        "stop_string": "The stop string that ended the reply. Only if one did.",
     },
+    "ToolCallObject": {
+        "id": "Its result refers to it.",
+        "name": "Name of the tool.",
+        "arguments": "JSON text, as the model wrote it.",
+    },
+    "CompletionTokensDetails": {"reasoning_tokens": "Tokens that the model thought."},
+    "Usage": {"completion_tokens_details": "Only if the model thought."},
     "WindowReceipt": {
         "budget": "Size of the context window in tokens.",
         "used": "Tokens of prompt and reply; never more than `budget`.",
@@ -131,12 +149,19 @@ FIELDS: Final[dict[str, dict[str, str]]] = {
         "tokens": "All tokens that the conversation has ever used.",
         "window": "Of the last reply.",
         "pending": "Unfinished jobs, in order.",
+        "model": "Name of the model that wrote the last reply.",
     },
     "ConversationList": {"next": "`before` of the next page; null on the last one."},
     "MessagePage": {"next": "`before` of the page of older messages; null if there are none."},
     "MessageObject": {
         "number": "Counts from 1. Never reused, except by `replace_from`.",
-        "tokens": "Of the content.",
+        "tokens": "Of the content; of a reply all that the model wrote.",
+        "finish_reason": "Of a reply, if it is known.",
+        "model": "Name of the model that wrote a reply, if it is known.",
+        "reasoning": "What the model thought before the reply.",
+        "tool_calls": "Tools that the reply calls.",
+        "call_id": "Of a tool's result: the call that it answers.",
+        "name": "Of a tool's result: the tool, if it is known.",
     },
     "ProblemObject": {
         "code": "Machine-readable reason.",

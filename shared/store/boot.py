@@ -13,14 +13,12 @@ from redis.exceptions import ReadOnlyError, RedisError
 from shared.config import Settings
 from shared.errors import ConfigError
 from shared.store.connection import as_config_error, is_refusal, trouble, wait_until_up
+from shared.store.data_format import OLDEST_FORMAT, READABLE_FORMATS
 from shared.store.keys import Keys
 from shared.store.scripts import Scripts
 from shared.wire.other_worker import OtherWorker
 
 log = logging.getLogger(__name__)
-
-SCHEMA: Final = "1"
-"""Changes when one version cannot read what another one wrote."""
 
 OLDEST_SERVER: Final = (6, 2)
 
@@ -134,12 +132,13 @@ async def check_server(redis: Redis, keys: Keys, settings: Settings) -> None:
     # Written only if it is missing: the start must succeed while memory is short, too.
     schema = await redis.get(keys.schema)
     if schema is None:
-        await redis.set(keys.schema, SCHEMA, nx=True)
+        await redis.set(keys.schema, OLDEST_FORMAT, nx=True)
         schema = await redis.get(keys.schema)
-    if schema is not None and schema != SCHEMA:
+    if schema is not None and schema not in READABLE_FORMATS:
         raise ConfigError(
-            f"the data in Redis have format {schema}, this version of Palaver reads {SCHEMA}; use "
-            "the version that wrote them, or another PALAVER_NAMESPACE"
+            f"the data in Redis have format {schema}, this version of Palaver reads "
+            f"{' and '.join(READABLE_FORMATS)}; use the version that wrote them, or another "
+            "PALAVER_NAMESPACE"
         )
 
 

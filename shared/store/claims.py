@@ -15,6 +15,7 @@ from redis.exceptions import ResponseError
 
 from shared.config import Settings
 from shared.errors import DeadlineExceeded, TurnFailed, WorkerLost
+from shared.store.data_format import FORMAT_OF_PARTS
 from shared.store.expiry import expiries
 from shared.store.keys import WORKER_GROUP, Keys
 from shared.store.scripts import Scripts, milliseconds
@@ -219,6 +220,8 @@ class Claims:
             **earlier,
             user=completion.user.encode(),
             assistant=completion.assistant.encode(),
+            model=completion.assistant.model_name or None,
+            format=FORMAT_OF_PARTS if completion.needs_parts else None,
             context=completion.context,
             history_limit=self._settings.history_limit,
             offset=completion.offset,

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import orjson
 from redis.asyncio import Redis
 
 from shared.config import Settings
 from shared.errors import StillInUse
+from shared.store.data_format import FORMAT_OF_PARTS
 from shared.store.expiry import expiries
 from shared.store.keys import Keys
 from shared.store.refusals import allowance_of, refusal
@@ -17,6 +18,7 @@ from shared.store.scripts import Scripts
 from shared.wire.limits import Allowance, Caller
 from shared.wire.messages import StoredMessage, decode_messages
 from shared.wire.objects import MessageObject
+from shared.wire.reply import tool_call_object
 from shared.wire.timestamps import rfc3339
 
 _FOR_RESPONSES: Final = ("forget", "begin", "append", "label")
@@ -179,20 +181,20 @@ def _added(messages: Sequence[StoredMessage]) -> dict[str, Any]:
     opening = list(takewhile(lambda message: message.role == "system", messages))
     encoded = {f"message{at}": message.encode() for at, message in enumerate(messages, start=1)}
     text = "\n\n".join(message.content for message in opening)
-    return {"messages": len(messages), **encoded, "opening": len(opening), "instructions": text}
-
-
-def _conversation(
-    conversation_id: str,
-    context: str,
-    created: str,
-    updated: str,
-    turns: str,
-    tokens: str,
-    window: str,
-    pending: Sequence[str],
-) -> dict[str, Any]:
+    needs_parts = any(message.needs_parts for message in messages)
     return {
+        "messages": len(messages),
+        **encoded,
+        "opening": len(opening),
+        "instructions": text,
+        "format": FORMAT_OF_PARTS if needs_parts else None,
+    }
+
+
+def _conversation(conversation_id: str, *fields: Any) -> dict[str, Any]:
+    """The conversation object from what `show` and `list` return."""
+    context, created, updated, turns, tokens, window, pending, model = fields
+    conversation: dict[str, Any] = {
         "id": int(conversation_id),
         "context": context,
         "created_at": rfc3339(int(created)),
@@ -202,10 +204,11 @@ def _conversation(
         "window": orjson.Fragment(window) if window else None,
         "pending": pending,
     }
+    return conversation | ({"model": model} if model else {})
 
 
 def _message(message: StoredMessage) -> MessageObject:
-    return {
+    shown: MessageObject = {
         "number": message.number,
         "role": message.role,
         "content": message.content,
@@ -213,3 +216,13 @@ def _message(message: StoredMessage) -> MessageObject:
         "tokens": message.tokens,
         "job": message.job_id,
     }
+    parts = {
+        "finish_reason": message.finish_reason,
+        "model": message.model_name,
+        "reasoning": message.reasoning,
+        "tool_calls": [tool_call_object(call) for call in message.tool_calls],
+        "call_id": message.call_id,
+        "name": message.name,
+    }
+    present = {name: value for name, value in parts.items() if value}
+    return cast("MessageObject", {**shown, **present})

@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 
 from shared.config import Settings
 from shared.store.connection import REDIS_UNAVAILABLE
+from shared.store.data_format import FORMAT_OF_PARTS
 from shared.store.expiry import expiries, idempotency_lifetime_s
 from shared.store.keys import Keys
 from shared.store.refusals import allowance_of, refusal
@@ -60,6 +61,7 @@ class Submissions:
             api=submission.api_id,
             stateless=1 if submission.stateless else None,
             response=1 if submission.response else None,
+            format=_format(submission),
             after=submission.after,
             window=self._settings.window,
             **_idempotency_arguments(submission, self._settings),
@@ -113,6 +115,12 @@ class Submissions:
         with contextlib.suppress(*REDIS_UNAVAILABLE):
             if await self.cancel(job_id, owner_id) is WriteOutcome.DUP:
                 await self._redis.delete(self._keys.job(job_id), self._keys.events(job_id))
+
+
+def _format(submission: Submission) -> str | None:
+    """The data's format from now on, if it has to change; a stateless turn's data are gone soon."""
+    lasts = submission.request.needs_parts and not submission.stateless
+    return FORMAT_OF_PARTS if lasts else None
 
 
 def _idempotency_arguments(submission: Submission, settings: Settings) -> dict[str, Any]:

@@ -33,6 +33,11 @@ class Completion:
     context: str | None = None
 
     @property
+    def needs_parts(self) -> bool:
+        """Whether versions before data format 2 cannot read the messages that it adds."""
+        return any(message.needs_parts for message in (*self.earlier, self.user, self.assistant))
+
+    @property
     def number(self) -> int:
         """Number of the first message that it adds."""
         return self.earlier[0].number if self.earlier else self.user.number

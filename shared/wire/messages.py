@@ -11,6 +11,8 @@ from shared.wire.parts import ToolCall
 Role = Literal["system", "user", "assistant", "tool"]
 
 _ROLES: Final[dict[str, Role]] = {"s": "system", "u": "user", "a": "assistant", "t": "tool"}
+_CONTENT_WITH_CALLS: Final = "x"
+"""Instead of `c`, where versions before data format 2 must not read a content alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +48,8 @@ class ChatMessage:
             fields["reasoning"] = self.reasoning
         if self.tool_calls:
             fields["tool_calls"] = [call.to_json() for call in self.tool_calls]
-        if self.call_id:
+        if self.call_id or self.role == "tool":
+            # Versions before data format 2 would take an object of two members for a pair.
             fields["call_id"] = self.call_id
         if self.name:
             fields["name"] = self.name
@@ -106,6 +109,15 @@ class StoredMessage:
     model_name: str = ""
 
     @property
+    def needs_parts(self) -> bool:
+        """Whether versions before data format 2 cannot read it.
+
+        They would show and go on with a reply without its calls. A reply without its thoughts is
+        what most templates make of it anyway.
+        """
+        return self.role == "tool" or bool(self.tool_calls)
+
+    @property
     def message(self) -> ChatMessage:
         """The message without its place in the conversation."""
         return ChatMessage(
@@ -124,7 +136,7 @@ class StoredMessage:
         """
         fields: dict[str, Any] = {
             "r": self.role[0],
-            "c": self.content,
+            _CONTENT_WITH_CALLS if self.tool_calls else "c": self.content,
             "t": self.timestamp_ms,
             "k": self.tokens,
         }
@@ -162,7 +174,7 @@ def decode_messages(texts: Iterable[str | bytes], number: int) -> tuple[StoredMe
             StoredMessage(
                 number=number + len(messages),
                 role=_ROLES[fields["r"]],
-                content=fields["c"],
+                content=fields[_CONTENT_WITH_CALLS if "o" in fields else "c"],
                 timestamp_ms=fields["t"],
                 tokens=fields["k"],
                 job_id=job_id,

@@ -6,7 +6,7 @@ from typing_extensions import TypedDict
 
 from shared.wire.job_status import JobStatus
 from shared.wire.messages import Role
-from shared.wire.reply import ReplyObject, WindowReceipt
+from shared.wire.reply import FinishReason, ReplyObject, ToolCallObject, WindowReceipt
 
 
 class JobError(TypedDict):
@@ -46,8 +46,27 @@ class JobObject(TypedDict):
     links: JobLinks
 
 
-class MessageObject(TypedDict):
-    """A message; `tokens` are those of its content."""
+class MessageParts(TypedDict, total=False):
+    """What a message has besides its content.
+
+    Only replies have the first four, only tools' results the last two. Replies that were stored
+    before Palaver knew parts, or brought along by a client, may have neither a `finish_reason`
+    nor a `model`.
+    """
+
+    finish_reason: FinishReason
+    model: str
+    reasoning: str
+    tool_calls: list[ToolCallObject]
+    call_id: str
+    name: str
+
+
+class MessageObject(MessageParts):
+    """A message.
+
+    `tokens` are those of a prompt's content, or all that the model wrote for a reply.
+    """
 
     number: int
     role: Role
@@ -65,7 +84,10 @@ class MessagePage(TypedDict):
 
 
 class ConversationObject(TypedDict):
-    """A conversation: number of completed turns, all tokens used, last window, pending jobs."""
+    """A conversation: number of completed turns, all tokens used, last window, pending jobs.
+
+    `model` wrote the last reply; missing while there is none.
+    """
 
     id: int
     context: str
@@ -75,6 +97,7 @@ class ConversationObject(TypedDict):
     tokens: int
     window: WindowReceipt | None
     pending: list[str]
+    model: NotRequired[str]
 
 
 class ConversationList(TypedDict):

@@ -104,6 +104,11 @@ class ToolCallObject(TypedDict):
     arguments: str
 
 
+def tool_call_object(call: ToolCall) -> ToolCallObject:
+    """A call as clients get it."""
+    return {"id": call.id, "name": call.name, "arguments": call.arguments}
+
+
 class ReplyObject(TypedDict):
     """The 200 answer of `POST /`, with `context` if the request had one."""
 

@@ -20,6 +20,7 @@ from pydantic_core import PydanticCustomError
 
 from shared.ids import MAX_CONVERSATION
 from shared.wire.sampling import AN_INTEGER, Sampling, integer
+from shared.wire.turn_request import Thinking
 
 _ID_PATTERN = r"^([1-9][0-9]{0,14}|[1-8][0-9]{15})$"
 
@@ -70,6 +71,7 @@ class ChatRequest(Sampling):
     ) = None
     context: StrictStr | None = None
     replace_from: Annotated[StrictInt, Field(ge=1, le=2**53), AN_INTEGER] | None = None
+    reasoning: Thinking = "auto"
 
     @field_validator("replace_from")
     @classmethod

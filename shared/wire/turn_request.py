@@ -101,6 +101,8 @@ class TurnRequest:
             or self.counts_only
             or self.to_embed
             or self.tool_use.tools
+            or self.thinking != "auto"
+            or self.template_options
             or self.top_logprobs is not None
             or (self.messages and self.messages[-1].role == "assistant")
         )

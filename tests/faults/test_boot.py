@@ -9,7 +9,7 @@ import pytest
 from redis import Redis
 
 from shared.errors import EX_CONFIG
-from shared.store.boot import SCHEMA
+from shared.store.data_format import READABLE_FORMATS
 from shared.store.keys import Keys
 from tests.faults.cluster import NAMESPACE, Cluster, Process, running_cluster
 from tests.faults.helpers import assert_completed, ended, holder, post_job
@@ -56,7 +56,7 @@ async def test_data_of_another_format_are_refused(module: str) -> None:
             one.start()
             assert await one.ended() == EX_CONFIG
             assert "format 999" in one.output
-            assert f"reads {SCHEMA}" in one.output
+            assert f"reads {' and '.join(READABLE_FORMATS)}" in one.output
 
 
 async def test_without_an_append_only_file_there_is_a_warning() -> None:

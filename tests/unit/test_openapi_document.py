@@ -147,7 +147,17 @@ def test_every_stream_names_its_events(document: dict[str, Any]) -> None:
         for media_type, content in answer.get("content", {}).items()
         if media_type == "text/event-stream"
     }
-    job_events = {"queued", "started", "resumed", "token", "completed", "failed", "cancelled"}
+    job_events = {
+        "queued",
+        "started",
+        "resumed",
+        "reasoning",
+        "token",
+        "call",
+        "completed",
+        "failed",
+        "cancelled",
+    }
     assert streams["/", "post"] == streams["/jobs/{job}/events", "get"] == job_events
     assert streams["/v1/responses", "post"] == streams["/v1/responses/{response}", "get"]
     assert "response.output_text.delta" in streams["/v1/responses", "post"]

@@ -10,6 +10,7 @@ if last and string.find(last, '"j":"' .. arg.batch .. '"', 1, true) then return 
 if redis.call('LLEN', key.pending(conversation)) > 0 then return {'BUSY'} end
 local limit, until_ms = limit_reached(arg.owner)
 if limit then return {'LIMIT', unpack(limit)} end
+raise_format()
 use_tokens(arg.owner, int(math.ceil(add_messages(conversation) / 4)))
 redis.call('HSET', key.conversation(conversation), 'updated', int(now_ms()))
 if tonumber(arg.conversation_ttl_ms) > 0 then

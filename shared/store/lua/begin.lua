@@ -11,6 +11,7 @@ if redis.call('ZCARD', key.open_jobs) >= tonumber(arg.queue_limit) then
 end
 local limit, until_ms = limit_reached(arg.owner)
 if limit then return {'LIMIT', unpack(limit)} end
+raise_format()
 redis.call('HSET', name, 'owner', arg.owner, 'context', '', 'created', int(now_ms()),
   'updated', int(now_ms()), 'first', '1', 'next', '1', 'offset', '1', 'turns', '0', 'tokens', '0',
   'metadata', arg.metadata, 'batch', arg.batch)

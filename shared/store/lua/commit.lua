@@ -16,8 +16,10 @@ for i = 1, tonumber(arg.earlier or 0) do added[i] = arg['earlier' .. i] end
 added[#added + 1] = arg.user
 added[#added + 1] = arg.assistant
 
+raise_format()
 redis.call('HSET', key.conversation(conversation), 'next', int(number + #added), 'offset', arg.offset,
   'window', arg.window, 'updated', int(now_ms()))
+if arg.model then redis.call('HSET', key.conversation(conversation), 'model', arg.model) end
 if arg.context then
   if f.response then
     redis.call('HSET', key.job(job), 'context', redis.call('HGET', key.conversation(conversation), 'context'))

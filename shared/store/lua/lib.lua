@@ -41,6 +41,23 @@ local function job_fields(job, ...)
   return fields
 end
 
+-- Raise the data's format before something is stored that older versions cannot read (`arg.format`). Until then they
+-- can be started on the same data.
+local function raise_format()
+  if arg.format and redis.call('GET', key.schema) ~= arg.format then redis.call('SET', key.schema, arg.format) end
+end
+
+-- Versions before data format 2 would go on with the text of a reply alone, and lose its thoughts and calls. They read
+-- only requests that begin with the prompt, and fail others by name: so that is how a reply in parts begins to be one,
+-- until it ends (`finish`).
+local plain_request, hidden_request = '{"prompt":', '{"input":'
+local function hide_request(job)
+  local f = job_fields(job, 'request', 'hidden')
+  if f.hidden or string.sub(f.request, 1, #plain_request) ~= plain_request then return end
+  redis.call('HSET', key.job(job), 'hidden', '1',
+    'request', hidden_request .. string.sub(f.request, #plain_request + 1))
+end
+
 -- Append an event to the job's log and publish it: on the job's own channel and, for a terminal event, to the inbox of
 -- the API process that submitted the job. `published` may be more than `logged`: a terminal event's data are in the
 -- job already, and are stored once. `extra` is a field of the log alone: a piece's token ids (`i`), or the model of a
@@ -65,8 +82,9 @@ end
 local function publish_pieces(job, suffix)
   for i = 1, tonumber(arg['pieces' .. suffix]) do
     local which = suffix .. '.' .. i
-    local piece = arg['piece' .. which]
-    publish(job, arg['event' .. which], piece, piece, 'i', arg['ids' .. which])
+    local piece, kind = arg['piece' .. which], arg['event' .. which]
+    if kind ~= 'token' then hide_request(job) end
+    publish(job, kind, piece, piece, 'i', arg['ids' .. which])
   end
 end
 
@@ -344,7 +362,14 @@ local function finish(job, f, status, field, value, published)
   local conversation = f.conversation
   redis.call('HSET', key.job(job), 'status', status, 'finished', int(now_ms()),
     'ended_by', f.token or '', field, value)
-  local own = job_fields(job, 'stateless', 'response', 'evaluated', 'progress', 'request')
+  local own = job_fields(job, 'stateless', 'response', 'evaluated', 'progress', 'request', 'hidden')
+  if own.hidden then
+    -- Unless its text was deleted just now.
+    if own.request ~= '' then
+      redis.call('HSET', key.job(job), 'request', plain_request .. string.sub(own.request, #hidden_request + 1))
+    end
+    redis.call('HDEL', key.job(job), 'hidden')
+  end
   if own.stateless or (status ~= 'completed' and not own.response and own.request ~= '') then
     redis.call('HSET', key.job(job), 'request', no_request)
   end
