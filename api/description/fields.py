@@ -94,8 +94,8 @@ FIELDS: Final[dict[str, dict[str, str]]] = {
         "ones once this turn completes.",
         "replace_from": "Needs `id`: this turn replaces the messages from this number on, once it "
         "completes. For editing and retrying.",
-        "reasoning": "How much a reasoning model thinks, as far as its template can be told; `auto` "
-        "is the server's setting.",
+        "reasoning": "How much a reasoning model thinks, as far as its template can be told; "
+        "`auto` is the server's setting.",
     },
     "ReplyObject": {
         "id": "The conversation; send it with the next prompt.",
