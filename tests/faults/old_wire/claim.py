@@ -1,0 +1,109 @@
+"""A claimed turn, with its conversation."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from shared.wire.sampling import Sampling
+from tests.faults.old_wire.messages import StoredMessage, decode_messages
+from tests.faults.old_wire.turn_request import TurnRequest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """A conversation up to a turn's prompt.
+
+    Args:
+        context: its instructions.
+        next_number: number of the turn's prompt.
+        offset: number of the first of `messages`.
+        messages: those that the window may show.
+        turns: number of turns with a reply before this one, those not in `messages` included.
+    """
+
+    context: str
+    next_number: int
+    offset: int
+    messages: tuple[StoredMessage, ...]
+    turns: int
+
+    @classmethod
+    def decode(cls, view: Sequence[Any]) -> "History":
+        """From the last part of the answer of `claim` and `reclaim`."""
+        context, next_number, offset, messages, turns = view
+        return cls(
+            context=context,
+            next_number=int(next_number),
+            offset=int(offset),
+            messages=decode_messages(messages, int(offset)),
+            turns=int(turns),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """A turn that a worker holds, as it was when the worker started it.
+
+    Args:
+        permit_id: the stream entry that the turn is bound to.
+        fence: the fencing token, `start:nonce`; every write of the worker carries it.
+        suspect: whether a worker died while it ran this turn.
+        crashes: how many did.
+        created_ms, started_ms: since the epoch, by the server's clock.
+        remaining_s: until the turn's deadline.
+        history: None if the conversation was deleted.
+        unreadable: why this version cannot read the stored turn, if another version wrote it;
+            `request` is then empty.
+    """
+
+    job_id: str
+    permit_id: str
+    fence: str
+    conversation_id: str
+    request: TurnRequest
+    suspect: bool
+    crashes: int
+    created_ms: int
+    started_ms: int
+    remaining_s: float
+    history: History | None
+    unreadable: str | None = None
+
+    @property
+    def starts(self) -> int:
+        """How often the turn was started, this start included."""
+        return int(self.fence.partition(":")[0])
+
+    @property
+    def arq_id(self) -> str:
+        """The id under which arq knows this start."""
+        return f"{self.job_id}:{self.starts}"
+
+    @classmethod
+    def decode(cls, answer: Sequence[Any]) -> "Claim":
+        """From the answer of `claim` and `reclaim`; what cannot be read fails this turn alone."""
+        _, job_id, permit_id, fence, conversation_id, request, suspect, *numbers, view = answer
+        crashes, created, started, deadline, now = map(int, numbers)
+        read, history, unreadable = _UNREAD, None, None
+        try:
+            read, history = TurnRequest.decode(request), History.decode(view) if view else None
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+            # The turn is held all the same and will fail; the worker keeps running.
+            unreadable = f"{type(error).__name__}: {error}".partition("\n")[0]
+        return cls(
+            job_id=job_id,
+            permit_id=permit_id,
+            fence=fence,
+            conversation_id=conversation_id,
+            request=read,
+            suspect=suspect == "1",
+            crashes=crashes,
+            created_ms=created,
+            started_ms=started,
+            remaining_s=max(0.0, (deadline - now) / 1000),
+            history=history,
+            unreadable=unreadable,
+        )
+
+
+_UNREAD: Final = TurnRequest(prompt="", context=None, replace_from=None, sampling=Sampling())

@@ -1,0 +1,38 @@
+"""What a completed turn writes."""
+
+from dataclasses import dataclass
+
+from tests.faults.old_wire.messages import StoredMessage
+from tests.faults.old_wire.publication import PieceRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """Everything that a completed turn changes in its conversation and its job.
+
+    Args:
+        offset: number of the first message of the window from now on.
+        tokens: of prompt and reply, charged to the owner.
+        window: the `WindowReceipt`, as JSON.
+        result: the `TurnResult`, as JSON, which the job keeps.
+        reply: the reply object, as JSON, which is published.
+        piece: the end of the reply, if it was not published yet.
+        earlier: messages that the request brought along; they precede the user's.
+        context: the conversation's new instructions; None leaves them as they are.
+    """
+
+    user: StoredMessage
+    assistant: StoredMessage
+    offset: int
+    tokens: int
+    window: bytes
+    result: bytes
+    reply: bytes
+    piece: PieceRecord | None
+    earlier: tuple[StoredMessage, ...] = ()
+    context: str | None = None
+
+    @property
+    def number(self) -> int:
+        """Number of the first message that it adds."""
+        return self.earlier[0].number if self.earlier else self.user.number

@@ -1,0 +1,53 @@
+-- The turn completed: prompt and reply enter the conversation, after the `earlier` messages that the request brought
+-- along, with everything else the turn changes. `number` is the number of the first of these messages.
+-- Answers OK · DUP (this commit was done before) · FENCED · GONE (the conversation was deleted)
+local job, conversation = arg.job, arg.conversation
+local f = job_fields(job, 'status', 'token', 'ended_by', 'owner', 'permit', 'conversation', 'response')
+if not f.status then return 'GONE' end
+if f.status == 'completed' and f.ended_by == arg.fence then return 'DUP' end
+local numbers = redis.call('HMGET', key.conversation(conversation), 'first', 'next', 'turns', 'begun')
+if not numbers[1] then return 'GONE' end
+if f.token ~= arg.fence then return 'FENCED' end
+local first, next_number, number = tonumber(numbers[1]), tonumber(numbers[2]), tonumber(arg.number)
+local turns = numbers[3]
+
+local added = {}
+for i = 1, tonumber(arg.earlier or 0) do added[i] = arg['earlier' .. i] end
+added[#added + 1] = arg.user
+added[#added + 1] = arg.assistant
+
+redis.call('HSET', key.conversation(conversation), 'next', int(number + #added), 'offset', arg.offset,
+  'window', arg.window, 'updated', int(now_ms()))
+if arg.context then
+  if f.response then
+    redis.call('HSET', key.job(job), 'context', redis.call('HGET', key.conversation(conversation), 'context'))
+  end
+  redis.call('HSET', key.conversation(conversation), 'context', arg.context)
+end
+if numbers[4] and number < tonumber(numbers[4]) then
+  redis.call('HSET', key.conversation(conversation), 'begun', arg.number)
+end
+if number < next_number then
+  -- `replace_from`: messages from this number on are removed, and their replies no longer count.
+  turns = turns - replies_from(conversation, number - first)
+  if number <= first then
+    redis.call('DEL', key.messages(conversation))
+  else
+    redis.call('LTRIM', key.messages(conversation), 0, number - first - 1)
+  end
+end
+for i = 1, #added, 100 do
+  redis.call('RPUSH', key.messages(conversation), unpack(added, i, math.min(i + 99, #added)))
+end
+for _, message in ipairs(added) do
+  if is_reply(message) then turns = turns + 1 end
+end
+redis.call('HSET', key.conversation(conversation), 'turns', int(turns))
+keep_limit(conversation, first, tonumber(arg.offset))
+redis.call('HINCRBY', key.conversation(conversation), 'tokens', arg.tokens)
+-- What a response brought along is deleted with it (forget.lua).
+redis.call('HSET', key.job(job), 'number', int(number + #added - 2), 'brought', #added - 2)
+use_tokens(f.owner, arg.tokens)
+if arg.piece then publish(job, 'token', arg.piece, arg.piece, 'i', arg.ids) end
+finish(job, f, 'completed', 'result', arg.result, arg.reply)
+return 'OK'

@@ -1,0 +1,148 @@
+-- Accept a prompt: one job, the last of its conversation's pending turns.
+-- Repeating it with the same job id changes nothing and gives the same answer; repeating it with the same idempotency
+-- key and body names the first job. With `after`, the turn continues the conversation of that job if nothing came
+-- later there; otherwise the new conversation gets a copy of everything up to that job's turn.
+-- Answers
+--   {OK, conversation, created, …} (lib.lua, charge_minute)
+--   {SAME, job, conversation}      the job of this idempotency key
+--   {REUSED}                       the idempotency key was used with another body
+--   {SPENT, job}                   the idempotency key's job ran, and is not kept any more
+--   {GONE}                         this owner has no such conversation
+--   {TAKEN}                        the new conversation's id exists
+--   {BUSY}                         too many pending turns
+--   {REPLACE, next number}         `replace_from` is beyond the end
+--   {FULL, ms}                     the queue is full; milliseconds until the next start
+--   {NO_WORKER}
+--   {LIMIT, which, amount, ms}     a limit of the owner; milliseconds until some of it is free
+--   {UNKNOWN}                      no such turn to continue after
+--   {NO_REPLY, status}             that turn has no reply, or none yet
+--   {REPLACED}                     another turn has taken its place
+local job, conversation = arg.job, arg.conversation
+local accepted = redis.call('HMGET', key.job(job), 'conversation', 'created')
+if accepted[1] then return {'OK', accepted[1], accepted[2]} end
+
+if arg.idempotency then
+  local first = redis.call('HMGET', key.idempotency(arg.idempotency), 'job', 'body', 'conversation')
+  if first[1] then
+    if first[2] ~= arg.body then return {'REUSED'} end
+    if redis.call('EXISTS', key.job(first[1])) == 0 then return {'SPENT', first[1]} end
+    return {'SAME', first[1], first[3]}
+  end
+end
+
+-- What is to be copied: {conversation, its first number, the number after the last message to copy}.
+local source
+if arg.after then
+  local f = job_fields(arg.after, 'status', 'owner', 'conversation', 'number', 'stateless', 'request')
+  if f.owner ~= arg.owner or f.stateless or f.request == '' then return {'UNKNOWN'} end
+  if f.status ~= 'completed' then return {'NO_REPLY', f.status} end
+  local c = redis.call('HMGET', key.conversation(f.conversation), 'first', 'next')
+  if not c[1] or not f.number then return {'UNKNOWN'} end
+  -- An edit may have replaced the turn, or its reply.
+  if not has_prompt(f.conversation, f.number, arg.after) then return {'REPLACED'} end
+  local reply = redis.call('LINDEX', key.messages(f.conversation), f.number + 1 - c[1])
+  if not reply or not is_reply(reply) then return {'REPLACED'} end
+  local first, stop = tonumber(c[1]), tonumber(f.number) + 2
+  local is_last = stop == tonumber(c[2]) and redis.call('LLEN', key.pending(f.conversation)) == 0
+  if is_last and not arg.stateless then
+    conversation = f.conversation
+  else
+    source = {f.conversation, first, stop}
+  end
+end
+
+local now = now_ms()
+local known = redis.call('HMGET', key.conversation(conversation), 'owner', 'next', 'stateless')
+if arg.new == '1' or source then
+  if known[1] then return {'TAKEN'} end
+elseif known[1] ~= arg.owner or (known[3] and not arg.stateless) then
+  return {'GONE'}
+end
+local pending = redis.call('LLEN', key.pending(conversation))
+if pending >= tonumber(arg.pending_limit) then return {'BUSY'} end
+if arg.replace_from then
+  -- Every turn before this one adds a prompt, a reply and what it brings along. Replacing from the next number on
+  -- is appending.
+  local next_number = (tonumber(known[2]) or 1) + 2 * pending
+  for _, other in ipairs(redis.call('LRANGE', key.pending(conversation), 0, -1)) do
+    next_number = next_number + (redis.call('HGET', key.job(other), 'brought') or 0)
+  end
+  if tonumber(arg.replace_from) > next_number then return {'REPLACE', int(next_number)} end
+end
+if redis.call('ZCARD', key.open_jobs) >= tonumber(arg.queue_limit) then
+  return {'FULL', int(pace().ms or 1000)}
+end
+local heard = redis.call('ZRANGE', key.workers, -1, -1, 'WITHSCORES')[2]
+if not heard or tonumber(heard) < now - arg.silence_ms then return {'NO_WORKER'} end
+
+local limit, until_ms = limit_reached(arg.owner)
+if limit then return {'LIMIT', unpack(limit)} end
+
+local sequence = redis.call('INCR', key.sequence)
+redis.call('HSET', key.job(job), 'conversation', conversation, 'owner', arg.owner,
+  'request', arg.request, 'status', 'queued', 'sequence', sequence, 'created', int(now),
+  'deadline', int(now + arg.timeout_ms), 'starts', '0', 'crashes', '0', 'progress', '0')
+if arg.stateless then
+  redis.call('HSET', key.job(job), 'stateless', '1')
+  redis.call('HSET', key.conversation(conversation), 'stateless', '1')
+end
+if arg.brought then redis.call('HSET', key.job(job), 'brought', arg.brought) end
+if arg.response then redis.call('HSET', key.job(job), 'response', '1') end
+if arg.api then redis.call('HSET', key.job(job), 'api', arg.api) end
+if arg.replace_from then redis.call('HSET', key.job(job), 'replace_from', arg.replace_from) end
+if arg.new == '1' then
+  redis.call('HSET', key.conversation(conversation), 'owner', arg.owner, 'context', arg.context,
+    'created', int(now), 'updated', int(now), 'first', '1', 'next', '1', 'begun', '1', 'offset', '1',
+    'turns', '0', 'tokens', '0')
+elseif source then
+  local from, first, stop = source[1], source[2], source[3]
+  local f = redis.call('HMGET', key.conversation(from), 'context', 'offset', 'metadata', 'turns', 'family')
+  redis.call('HSET', key.conversation(conversation), 'owner', arg.owner, 'context', f[1],
+    'created', int(now), 'updated', int(now), 'first', int(first), 'next', int(stop), 'begun', int(stop),
+    'offset', int(math.min(stop, turn_from(from, first, math.max(first, math.min(tonumber(f[2]), stop - reach()))))),
+    'turns', int(f[4] - replies_from(from, stop - first)), 'tokens', '0', 'metadata', f[3] or '{}')
+  for at = 0, stop - 1 - first, 100 do
+    local messages = redis.call('LRANGE', key.messages(from), at, math.min(at + 99, stop - 1 - first))
+    redis.call('RPUSH', key.messages(conversation), unpack(messages))
+  end
+  if not arg.stateless then
+    -- Both contain the same text now: a response is not deleted as long as a copy has it (forget.lua).
+    local family = f[5] or sequence
+    redis.call('HSET', key.conversation(from), 'family', family)
+    redis.call('HSET', key.conversation(conversation), 'family', family)
+    redis.call('SADD', key.family(family), from, conversation)
+  end
+end
+if (arg.new == '1' or source) and arg.owner ~= default_owner and not arg.stateless then
+  -- The oldest ones may have expired.
+  for _, oldest in ipairs(redis.call('ZRANGE', key.owned(arg.owner), 0, 2)) do
+    if redis.call('EXISTS', key.conversation(oldest)) == 0 then
+      redis.call('ZREM', key.owned(arg.owner), oldest)
+    end
+  end
+  redis.call('ZADD', key.owned(arg.owner), int(now), conversation)
+end
+redis.call('ZADD', key.open_jobs, int(now + arg.timeout_ms), job)
+redis.call('SADD', key.open(arg.owner), job)
+redis.call('ZADD', key.jobs(conversation), int(now), job)
+redis.call('RPUSH', key.pending(conversation), job)
+redis.call('ZADD', key.waiting(arg.owner), sequence, job)
+if arg.idempotency then
+  redis.call('HSET', key.idempotency(arg.idempotency), 'job', job, 'body', arg.body,
+    'conversation', conversation)
+  redis.call('PEXPIRE', key.idempotency(arg.idempotency), arg.idempotency_ms)
+  -- So that it is deleted with the conversation; "key …" is not a job id.
+  redis.call('ZADD', key.jobs(conversation), int(now), 'key ' .. arg.idempotency)
+end
+local position, eta_ms = place(job, arg.owner)
+publish(job, 'queued', string.format('{"job":"%s","id":%s,"position":%d,"eta_seconds":%.1f}',
+  job, conversation, position, eta_ms / 1000))
+if pending == 0 then make_ready(job, arg.owner, sequence) end
+if arg.new ~= '1' then
+  redis.call('PERSIST', key.conversation(conversation))
+  redis.call('PERSIST', key.messages(conversation))
+  redis.call('PERSIST', key.jobs(conversation))
+  redis.call('ZREMRANGEBYSCORE', key.jobs(conversation), '-inf',
+    int(now - arg.timeout_ms - arg.jobs_ttl_ms))
+end
+return charge_minute(arg.owner, until_ms, conversation)

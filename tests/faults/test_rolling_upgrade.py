@@ -1,0 +1,281 @@
+"""Two versions on one server: the one before replies had parts, and this one."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from redis.asyncio import Redis
+
+from shared import ids
+from shared.config import Settings
+from shared.store.keys import Keys
+from shared.wire.messages import ChatMessage, StoredMessage
+from shared.wire.parts import ToolCall
+from shared.wire.publication import PieceRecord
+from shared.wire.sampling import Sampling
+from shared.wire.submission import Submission
+from shared.wire.turn_request import TurnRequest
+from tests.faults.cluster import NAMESPACE, Cluster, running_cluster
+from tests.faults.helpers import assert_completed, ended, post_job, restarting
+from tests.faults.old_wire.event_log import EventLog as OldEventLog
+from tests.faults.old_wire.messages import decode_messages as old_decode_messages
+from tests.faults.old_wire.submissions import Submissions as OldSubmissions
+from tests.faults.old_wire.turn_request import ChatMessage as OldChatMessage
+from tests.faults.old_wire.turn_request import TurnRequest as OldTurnRequest
+from tests.faults.old_worker import OldWorkers, old_workers
+from tests.faults.script import reply_to
+from tests.integration.bench import Bench
+from tests.scripted import ScriptedEngine
+from tests.servers import Valkey, make_settings, running_api, running_worker, until_ready
+from tests.sse import all_events, text_of
+from worker.engine.interface import Part
+
+CALL = ToolCall(id="call_1", name="weather", arguments="{}")
+SLOW_S = 0.02
+CONVERSATIONS, ROUNDS = 6, 6
+
+
+@pytest.fixture
+def settings(valkey: Valkey) -> Settings:
+    return make_settings(valkey.url, PALAVER_LEASE=1, PALAVER_HEARTBEAT=0.3)
+
+
+@pytest.fixture
+async def bench(redis: Redis, keys: Keys, settings: Settings) -> Bench:
+    bench = Bench(redis, keys, settings)
+    await bench.claims.ensure_group()
+    await bench.redis.zadd(keys.workers, {"w1": 1 << 50})
+    return bench
+
+
+class OldApi:
+    """Submits turns as the old version does."""
+
+    def __init__(self, redis: Redis, settings: Settings) -> None:
+        self._submissions = OldSubmissions(redis, Keys(settings.namespace), settings)
+
+    async def post_job(self, prompt: str, conversation_id: int) -> dict[str, Any]:
+        request = OldTurnRequest(
+            prompt=prompt, context=None, replace_from=None, sampling=Sampling()
+        )
+        submission = Submission(
+            job_id=ids.new_job(),
+            conversation_id=str(conversation_id),
+            owner_id="default",
+            new=False,
+            instructions="",
+            request=request,  # type: ignore[arg-type]  # the old class
+        )
+        assert await self._submissions.submit(submission)
+        return {"job": submission.job_id, "id": conversation_id}
+
+
+async def rounds(
+    client: httpx.AsyncClient, old: OldApi, cluster: Cluster, workers: OldWorkers
+) -> list[list[dict[str, Any]]]:
+    """The jobs of each conversation, by both APIs in turn; workers of both versions die."""
+    asked: list[list[dict[str, Any]]] = [
+        [await post_job(client, f"{n}: 1")] for n in range(CONVERSATIONS)
+    ]
+    for turn in range(2, ROUNDS + 1):
+        for number, jobs in enumerate(asked):
+            prompt, conversation = f"{number}: {turn}", jobs[0]["id"]
+            by_old = (number + turn) % 2
+            jobs.append(
+                await old.post_job(prompt, conversation)
+                if by_old
+                else await post_job(client, prompt, id=conversation)
+            )
+        if turn % 2:
+            cluster.workers[turn % 2].kill()
+        else:
+            await workers.kill()
+            workers.start()
+        await asyncio.sleep(0.2)
+    return asked
+
+
+async def test_while_both_run_and_workers_die_every_prompt_ends_once_and_in_order() -> None:
+    async with running_cluster(lease_s=1, piece_s=SLOW_S, PALAVER_MAX_ATTEMPTS="50") as cluster:
+        settings = make_settings(
+            cluster.valkey.url, PALAVER_NAMESPACE=NAMESPACE, PALAVER_LEASE=1,
+            PALAVER_HEARTBEAT=0.3, PALAVER_MAX_ATTEMPTS=50,
+        )  # fmt: skip
+        async with (
+            cluster.client() as client,
+            cluster.redis() as redis,
+            restarting(cluster),
+            old_workers(settings, 2, piece_s=SLOW_S) as workers,
+        ):
+            asked = await rounds(client, OldApi(redis, settings), cluster, workers)
+            for number, jobs in enumerate(asked):
+                await check_conversation(client, number, jobs)
+            assert 0 < workers.replied < CONVERSATIONS * ROUNDS
+            assert await redis.get(cluster.keys.schema) == "1"
+
+
+async def check_conversation(
+    client: httpx.AsyncClient, number: int, jobs: list[dict[str, Any]]
+) -> None:
+    """Each prompt has its reply, once, at its place; what was published is what is stored."""
+    expected = []
+    for turn, job in enumerate(jobs, start=1):
+        prompt = f"{number}: {turn}"
+        state = await ended(client, job["job"], within_s=60)
+        assert_completed(state, prompt, turn)
+        events = await all_events(client, f"/jobs/{job['job']}/events")
+        assert text_of(events) == state["result"]["reply"]
+        expected += [("user", prompt), ("assistant", reply_to(turn, prompt))]
+    page = (await client.get(f"/conversations/{jobs[0]['id']}/messages")).json()
+    assert [(one["role"], one["content"]) for one in page["messages"]] == expected
+
+
+@asynccontextmanager
+async def new_api_old_worker(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    async with running_api(settings) as client, old_workers(settings):
+        async with asyncio.timeout(10):
+            await until_ready(client)
+        yield client
+
+
+def assert_failed_by_name(answer: httpx.Response) -> None:
+    assert (answer.status_code, answer.json()["code"]) == (500, "generation_failed")
+    assert "another version stored it" in answer.json()["detail"]
+
+
+async def test_what_an_old_worker_cannot_do_fails_there_by_name_and_nothing_else_does(
+    settings: Settings,
+) -> None:
+    async with new_api_old_worker(settings) as client:
+        first = await client.post("/", json={"prompt": "Hello"})
+        refused = await client.post(
+            "/", json={"prompt": "Hm?", "id": first.json()["id"], "reasoning": "low"}
+        )
+        second = await client.post("/", json={"prompt": "And now?", "id": first.json()["id"]})
+    assert first.json()["reply"] == reply_to(1, "Hello")
+    assert_failed_by_name(refused)
+    assert second.json()["reply"] == reply_to(2, "And now?")
+
+
+@pytest.mark.parametrize("is_answered", [True, False])
+async def test_a_conversation_with_calls_waits_for_a_new_worker(
+    settings: Settings, bench: Bench, is_answered: bool
+) -> None:
+    """The old one would show its model a conversation in which nothing was called."""
+    async with new_api_old_worker(settings) as client:
+        conversation = (await client.post("/", json={"prompt": "Hello"})).json()["id"]
+        await add_call(bench, str(conversation), is_answered=is_answered)
+        body = {"prompt": "Well?", "id": conversation}
+        refused = await client.post("/", json=body)
+        page = await client.get(f"/conversations/{conversation}/messages")
+    assert_failed_by_name(refused)
+    assert len(page.json()["messages"]) == (5 if is_answered else 4)
+    assert page.json()["messages"][3]["tool_calls"] == [CALL.to_json()]
+    async with running_api(settings) as client, running_worker(settings, ScriptedEngine()):
+        assert (await client.post("/", json=body)).json()["reply"] == "You said: Well?"
+
+
+async def add_call(bench: Bench, conversation: str, *, is_answered: bool) -> None:
+    """What a new worker has added: a turn that ends with a call, and its result."""
+    plain = StoredMessage(
+        number=3, role="user", content="Weather?", timestamp_ms=1, tokens=1, job_id="j"
+    )
+    call = replace(plain, role="assistant", content="Wait.", job_id="", tool_calls=(CALL,))
+    result = replace(plain, role="tool", content="9 degrees", call_id=CALL.id)
+    added = [plain, call, result] if is_answered else [plain, call]
+    for message in added:
+        await bench.redis.rpush(bench.keys.messages(conversation), message.encode())
+    await bench.redis.hincrby(bench.keys.conversation(conversation), "next", len(added))
+
+
+async def test_half_a_thought_is_not_gone_on_with_as_if_there_were_none(
+    settings: Settings, bench: Bench
+) -> None:
+    job = await bench.submit()
+    claim = await bench.claim()
+    await bench.claims.publish(claim, 0, PieceRecord(kind="reasoning", text="Hm", token_ids=(1, 2)))
+    await bench.crash(claim)
+    async with running_api(settings) as client, old_workers(settings):
+        state = await ended(client, job.job_id)
+    assert state["status"] == "failed"
+    assert "another version" in state["error"]["detail"]
+
+
+async def test_what_a_new_worker_wrote_is_shown_by_an_old_api(
+    settings: Settings, redis: Redis, keys: Keys
+) -> None:
+    """Thoughts stay behind, which old versions do not know."""
+    engine = ScriptedEngine(lambda _: [Part("reasoning", "Hm."), Part("text", "Four.")])
+    async with running_api(settings) as client, running_worker(settings, engine):
+        await until_ready(client)
+        made = (await client.post("/", json={"prompt": "2 + 2"})).json()
+    stored: Any = redis.lrange(keys.messages(made["id"]), 0, -1)
+    messages = old_decode_messages(await stored, 1)
+    assert [message.content for message in messages] == ["2 + 2", "Four."]
+    outcome = await OldEventLog(redis, keys).outcome(made["job"])
+    assert outcome is not None
+    assert orjson.loads(outcome.data)["reply"] == "Four."
+    assert await redis.get(keys.schema) == "1"
+
+
+texts = st.text(st.characters(codec="utf-8"), max_size=20)
+roles = st.sampled_from(["system", "user", "assistant"])
+pairs = st.lists(st.tuples(roles, texts), max_size=3)
+
+
+@given(
+    pairs,
+    pairs.map(lambda brought: [*brought, ("user", "Last")]),
+    st.fixed_dictionaries(
+        {"prompt": texts, "context": st.none() | texts, "replace_from": st.none() | st.just(3)},
+        optional={
+            "instructions": texts,
+            "truncate": st.booleans(),
+            "echo": texts,
+            "json_schema": st.just("{}"),
+        },
+    ),
+)
+def test_a_plain_request_is_stored_as_before_to_the_letter(
+    earlier: list[Any], messages: list[Any], fields: dict[str, Any]
+) -> None:
+    """So that a repetition under an idempotency key is still one, whichever version takes it."""
+    sampling = Sampling(temperature=0.5, max_tokens=7)
+    new = TurnRequest(
+        sampling=sampling,
+        earlier=tuple(ChatMessage(role=role, content=text) for role, text in earlier),
+        messages=tuple(ChatMessage(role=role, content=text) for role, text in messages),
+        **fields,
+    )
+    old = OldTurnRequest(
+        sampling=sampling,
+        earlier=tuple(OldChatMessage(role=role, content=text) for role, text in earlier),
+        messages=tuple(OldChatMessage(role=role, content=text) for role, text in messages),
+        **fields,
+    )
+    assert new.encode() == old.encode()
+    assert OldTurnRequest.decode(new.encode()) == old
+    assert TurnRequest.decode(old.encode()) == new
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        ChatMessage(role="tool", content="9 degrees"),
+        ChatMessage(role="tool", content="9 degrees", call_id="c", name="weather"),
+        ChatMessage(role="assistant", content="", tool_calls=(CALL,)),
+        ChatMessage(role="assistant", content="Four.", reasoning="Hm."),
+    ],
+)
+def test_an_old_worker_never_takes_a_message_with_parts_for_another(message: ChatMessage) -> None:
+    for where in ("messages", "earlier"):
+        stored = orjson.dumps({"prompt": "", where: [message.encode()]})
+        with pytest.raises((ValueError, TypeError, KeyError)):
+            OldTurnRequest.decode(stored)
