@@ -2,27 +2,65 @@
 
 from dataclasses import replace
 
+import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.wire.messages import Role, StoredMessage, decode_messages
+from shared.wire.messages import ChatMessage, Role, StoredMessage, decode_messages
+from shared.wire.parts import ToolCall
 
 texts = st.text(st.characters(codec="utf-8"))
 
 
-@given(st.builds(
+names = st.text(min_size=1, max_size=8)
+calls = st.lists(st.builds(ToolCall, id=names, name=names, arguments=texts), max_size=3).map(tuple)
+plain = {
+    "number": st.integers(1, 2**53),
+    "content": texts,
+    "timestamp_ms": st.integers(0, 2**53),
+    "tokens": st.integers(0, 2**31),
+    "job_id": st.text("0123456789abcdef", min_size=32, max_size=32),
+    "token_ids": st.none() | st.lists(st.integers(0, 2**31 - 1)).map(tuple),
+}
+prompts = st.builds(StoredMessage, role=st.sampled_from(["user", "system"]), **plain)
+results = st.builds(
+    StoredMessage, role=st.just("tool"), call_id=st.just("") | names, name=st.just("") | names,
+    **plain,
+)  # fmt: skip
+replies = st.builds(
     StoredMessage,
-    number=st.integers(1, 2**53),
-    role=st.sampled_from(["user", "assistant"]),
-    content=texts,
-    timestamp_ms=st.integers(0, 2**53),
-    tokens=st.integers(0, 2**31),
-    job_id=st.text("0123456789abcdef", min_size=32, max_size=32),
-    token_ids=st.none() | st.lists(st.integers(0, 2**31 - 1)).map(tuple),
-))  # fmt: skip
+    role=st.just("assistant"),
+    written_ids=st.none() | st.lists(st.integers(0, 2**31 - 1)).map(tuple),
+    reasoning=texts,
+    tool_calls=calls,
+    finish_reason=st.sampled_from(["", "stop", "length", "tool_calls"]),
+    model_name=texts,
+    **plain,
+)
+any_message = st.one_of(prompts, results, replies)
+
+
+@given(any_message)
 def test_a_message_survives_redis(message: StoredMessage) -> None:
     (decoded,) = decode_messages([message.encode().decode()], message.number)
-    assert decoded == (message if message.role == "user" else replace(message, job_id=""))
+    assert decoded == (replace(message, job_id="") if message.role == "assistant" else message)
+
+
+@given(st.builds(
+    ChatMessage,
+    role=st.sampled_from(["system", "user", "assistant", "tool"]),
+    content=texts,
+    reasoning=texts,
+    tool_calls=calls,
+    call_id=texts,
+    name=texts,
+))  # fmt: skip
+def test_a_message_of_a_request_survives_redis(message: ChatMessage) -> None:
+    stored = orjson.loads(orjson.dumps(message.encode()))
+    expected = message
+    if message.is_plain:
+        expected = ChatMessage(role=message.role, content=message.content)
+    assert ChatMessage.decode(stored) == expected
 
 
 def test_a_reply_is_of_the_job_of_the_prompt_in_front_of_it() -> None:
@@ -70,23 +108,29 @@ def test_a_message_stores_token_ids_only_where_they_are_set() -> None:
     assert b'"i"' not in plain.encode()
 
 
-def test_the_commit_script_finds_replies_by_their_role_alone() -> None:
-    # commit.lua counts replies by this substring; a prompt that spells it must not count.
-    mark = b'"r":"a"'
-    assert (
-        mark
-        in StoredMessage(
-            number=2, role="assistant", content="Hi", timestamp_ms=0, tokens=2, job_id="job"
-        ).encode()
+@given(any_message)
+def test_the_scripts_tell_roles_by_a_mark_that_no_text_can_spell(message: StoredMessage) -> None:
+    """lib.lua counts replies and finds tools' results by these substrings."""
+    marks = {"assistant": b'"r":"a"', "tool": b'"r":"t"', "user": b'"r":"u"', "system": b'"r":"s"'}
+    hostile = "".join(mark.decode() for mark in marks.values())
+    call = ToolCall(id=hostile, name=hostile, arguments=hostile)
+    encoded = replace(
+        message,
+        content=hostile,
+        reasoning=hostile,
+        tool_calls=(call,),
+        call_id=hostile,
+        name=hostile,
+        model_name=hostile,
+    ).encode()
+    assert {role for role, mark in marks.items() if mark in encoded} == {message.role}
+
+
+def test_the_thoughts_of_a_reply_that_calls_nothing_do_not_keep_older_versions_from_it() -> None:
+    reply = StoredMessage(
+        number=2, role="assistant", content="4", timestamp_ms=0, tokens=2, job_id="", reasoning="Hm"
     )
-    assert (
-        mark
-        not in StoredMessage(
-            number=1,
-            role="user",
-            content='say "r":"a" twice',
-            timestamp_ms=0,
-            tokens=2,
-            job_id="job",
-        ).encode()
-    )
+    call = ToolCall(id="c", name="f", arguments="{}")
+    assert not reply.needs_parts
+    assert replace(reply, tool_calls=(call,)).needs_parts
+    assert replace(reply, role="tool", reasoning="").needs_parts
