@@ -10,6 +10,7 @@ import falcon.asgi
 import falcon.routing
 from redis.asyncio import Redis
 
+from api.anthropic.messages import AnthropicMessagesResource, CountTokensResource
 from api.conversations.chat import ChatResource
 from api.conversations.conversations import (
     ConversationResource,
@@ -17,6 +18,7 @@ from api.conversations.conversations import (
     MessagesResource,
 )
 from api.conversations.jobs import JobEventsResource, JobResource
+from api.dialects import DIALECTS
 from api.http.access import Access, Misses
 from api.http.errors import install_error_handlers
 from api.http.guards import Guards
@@ -29,7 +31,6 @@ from api.live.headroom import Headroom
 from api.live.places import Places
 from api.live.revocations import Revocations
 from api.live.stream import EventStreams, LiveStreams
-from api.openai import errors as openai_errors
 from api.openai import resources as openai
 from api.openai.models import Models
 from api.openai.responses import ResponsesResource
@@ -154,7 +155,7 @@ def create_app(
         ],
         router=GetAlsoAnswersHead(),
     )
-    install_error_handlers(app, {openai_errors.PREFIX: openai_errors.DIALECT})
+    install_error_handlers(app, DIALECTS)
 
     jobs, conversations = store.jobs, store.conversations
     asking = Asking(settings, store.submissions, store.events, tasks.feed, tasks.headroom)
@@ -172,6 +173,8 @@ def create_app(
         "/conversations/{conversation}": ConversationResource(conversations),
         "/conversations/{conversation}/messages": MessagesResource(conversations),
         **openai.completion_resources(settings, asking, models),
+        "/v1/messages": AnthropicMessagesResource(settings, asking, models),
+        "/v1/messages/count_tokens": CountTokensResource(settings, asking),
         **openai.response_resources(create_response, responses, conversations, streams),
         **openai.conversation_resources(settings, conversations, tasks.headroom),
         "/healthz": HealthResource(tasks.background),

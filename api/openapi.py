@@ -10,9 +10,8 @@ from api.description.problems import PROBLEMS, REFUSED_REQUEST
 from api.description.route import Answer, Body, Operation, Parameter, Route, Security
 from api.description.schemas import SCHEMA_REF, list_error_codes, schemas_of
 from api.description.tags import INTRODUCTION, TAGS
+from api.dialects import ERROR_DIALECTS, error_dialect_of
 from api.http.errors import PROBLEM_JSON, Problem
-from api.openai.errors import DIALECT, PREFIX, error_body
-from api.openai.schemas import OpenAiError
 from api.routes import ROUTES
 from shared.config import Settings
 from shared.wire.objects import ProblemObject
@@ -33,7 +32,11 @@ def openapi_document(settings: Settings, version: str) -> dict[str, Any]:
     components: dict[str, Any] = {"schemas": schemas, "examples": examples}
     if has_keys:
         components["securitySchemes"] = {
-            _KEY: {"type": "http", "scheme": "bearer", "description": "An API key."}
+            _KEY: {
+                "type": "http",
+                "scheme": "bearer",
+                "description": "An API key. `x-api-key` is read as well.",
+            }
         }
     return {
         "openapi": "3.1.0",
@@ -150,20 +153,16 @@ def _error_codes(route: Route, operation: Operation, has_keys: bool) -> Iterator
         yield "too_many_misses"
 
 
-def _speaks_openai(route: Route) -> bool:
-    return route.path.startswith(PREFIX)
-
-
 def _error_status(route: Route, code: str) -> str:
     status = PROBLEMS[code].status
-    return str(DIALECT.statuses.get(status, status) if _speaks_openai(route) else status)
+    spoken = error_dialect_of(route.path)
+    return str(status if spoken is None else spoken.dialect.statuses.get(status, status))
 
 
 def _error(route: Route, status: str, codes: Iterable[str]) -> dict[str, Any]:
-    if _speaks_openai(route):
-        media_type, schema, prefix = "application/json", _ref(OpenAiError), "openai_"
-    else:
-        media_type, schema, prefix = PROBLEM_JSON, _ref(ProblemObject), ""
+    media_type, schema, prefix = PROBLEM_JSON, _ref(ProblemObject), ""
+    if (spoken := error_dialect_of(route.path)) is not None:
+        media_type, schema, prefix = "application/json", _ref(spoken.kind), spoken.name
     examples = {code: {"$ref": _EXAMPLE_REF.format(prefix + code)} for code in codes}
     error: dict[str, Any] = {
         "description": http.HTTPStatus(int(status)).phrase,
@@ -175,20 +174,22 @@ def _error(route: Route, status: str, codes: Iterable[str]) -> dict[str, Any]:
 
 
 def _error_examples() -> dict[str, Any]:
-    """Each error as it is sent, in both dialects."""
+    """Each error as it is sent, in every dialect."""
     examples = {}
     for code, described in PROBLEMS.items():
         extra = dict(described.extra)
         errors = extra.pop("errors", ())
         problem = Problem(described.status, code, described.detail, errors=errors, extra=extra)
-        for prefix, body in (("", problem.body()), ("openai_", error_body(problem))):
+        bodies = {"": problem.body()}
+        bodies |= {each.name: each.dialect.body(problem) for each in ERROR_DIALECTS.values()}
+        for prefix, body in bodies.items():
             examples[prefix + code] = {"summary": described.when, "value": orjson.loads(body)}
     return examples
 
 
 def _kinds() -> set[type]:
     """Every type that the routes and their errors name."""
-    kinds: set[type] = {ProblemObject, OpenAiError}
+    kinds: set[type] = {ProblemObject, *(each.kind for each in ERROR_DIALECTS.values())}
     for operation in (operation for route in ROUTES for operation in route.operations):
         if operation.body is not None:
             kinds.add(operation.body.kind)

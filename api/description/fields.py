@@ -40,6 +40,18 @@ _INPUT: Final = {
     "chat_template_kwargs": _TEMPLATE,
 }
 """Of a response's input."""
+_COUNTED: Final = {
+    "model": "Any name: there is one model.",
+    "messages": "The whole conversation. If an assistant's message comes last, the reply "
+    "continues it.",
+    "system": "Instructions for the model.",
+    "tools": "Tools of the client that the model may call.",
+    "tool_choice": "Whether tools may or must be called; `auto` if it is left out.",
+    "thinking": "How much the model thinks, as far as its template can be told: a larger budget "
+    "is a higher degree. The server's setting if it is left out.",
+    "output_config": "A JSON schema that the reply follows, and how much the model thinks.",
+    "cache_control": _ACCEPTED_ONLY,
+}
 
 TYPES: Final = {
     "ChatRequest": "One prompt, for a new conversation or for the one that `id` names. Unknown "
@@ -239,6 +251,19 @@ FIELDS: Final[dict[str, dict[str, str]]] = {
     },
     "NewItems": {"items": "Messages to add, oldest first."},
     "ConversationUpdate": {"metadata": "Up to 16 labels; they replace the old ones."},
+    "CountTokensRequest": _COUNTED,
+    "MessagesRequest": _COUNTED
+    | {
+        "max_tokens": "Tokens of the reply at most, thoughts included. More than this server "
+        "allows is cut to that.",
+        "stream": "Send the reply as events.",
+        "stop_sequences": _of_option("stop"),
+        "temperature": _of_option("temperature"),
+        "top_p": _of_option("top_p"),
+        "top_k": _of_option("top_k"),
+        "metadata": _ACCEPTED_ONLY,
+        "service_tier": _ACCEPTED_ONLY,
+    },
     "OpenAiErrorDetails": {
         "message": "For people; its wording may change.",
         "param": "The field that is wrong, as the client wrote it.",

@@ -7,6 +7,7 @@ from typing import Any, Final, Literal
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
+from api.anthropic.schemas import AnthropicErrorDetails
 from api.description.fields import FIELDS, TYPES
 from api.openai.schemas import OpenAiErrorDetails
 from shared.config import Settings
@@ -43,13 +44,18 @@ def list_error_codes(schemas: Schemas, errors: Iterable[Mapping[str, Any]]) -> N
     """Say in the schemas of errors which codes these errors have."""
     codes: set[str] = set()
     openai_codes = set(_OPENAI_FIELD_CODES)
+    anthropic_codes: set[str] = set()
     for error in errors:
-        if "error" in error:
+        if error.get("type") == "error":
+            anthropic_codes.add(error["error"]["code"])
+        elif "error" in error:
             openai_codes.add(error["error"]["code"])
         else:
             codes.add(error["code"])
     schemas[ProblemObject.__name__]["properties"]["code"]["enum"] = sorted(codes)
     schemas[OpenAiErrorDetails.__name__]["properties"]["code"]["enum"] = sorted(openai_codes)
+    details = schemas[AnthropicErrorDetails.__name__]
+    details["properties"]["code"]["enum"] = sorted(anthropic_codes)
 
 
 class _WithoutTitles(GenerateJsonSchema):

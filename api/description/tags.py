@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from api.anthropic.description import MESSAGES
 from api.conversations.description import CONVERSATIONS, JOBS, PROMPTS
 from api.openai import description as openai
 from api.ops.description import SERVICE
@@ -18,8 +19,9 @@ that is not marked as open. What is created with a key belongs to it; to every o
 not exist (404).
 
 **Errors** are problem objects (RFC 9457) with a stable `code`; under `/v1` they are OpenAI's \
-error objects, and 422 becomes 400. Any path can also answer 405 `method_not_allowed`, and 500 \
-`internal_error`. An error with `x-should-retry: false` must not be retried as it is.
+error objects, under `/v1/messages` Anthropic's, and 422 becomes 400. Any path can also answer \
+405 `method_not_allowed`, and 500 `internal_error`. An error with `x-should-retry: false` \
+must not be retried as it is.
 
 **Headers.** Every answer has an `x-request-id`, which also appears in the server's log. Where a \
 key has a limit of prompts per minute, `x-ratelimit-limit-requests`, \
@@ -35,5 +37,6 @@ TAGS: Final = {
     openai.COMPLETIONS: "Stateless completions, for OpenAI's clients.",
     openai.RESPONSES: "Turns of stored conversations, for OpenAI's clients.",
     openai.CONVERSATIONS: "The same conversations as under `/conversations`, for OpenAI's clients.",
+    MESSAGES: "Stateless messages, for Anthropic's clients.",
     SERVICE: "Probes, metrics and pages.",
 }

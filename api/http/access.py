@@ -118,18 +118,26 @@ class Access:
         """
         if self._keys is None:
             return Caller()
-        scheme, _, secret = (req.get_header("Authorization") or "").partition(" ")
-        key = self._keys.find(secret.strip()) if scheme.lower() == "bearer" else None
+        secret = _secret(req)
+        key = self._keys.find(secret) if secret else None
         if key is not None:
             req.context.guesser = key.id
             return Caller(owner_id=key.id, limits=key.limits)
-        if scheme.lower() != "bearer" or not secret.strip():
-            detail = "an API key is required: Authorization: Bearer …"
+        if not secret:
+            detail = "an API key is required: Authorization: Bearer …, or x-api-key: …"
             raise Problem(401, "unauthorized", detail, headers=_CHALLENGE)
         # Only here: a valid key is not locked out by others at the same address.
         self._misses.check(req)
         req.context.guess = "key"
         raise Problem(401, "unauthorized", "there is no such API key", headers=_CHALLENGE)
+
+
+def _secret(req: falcon.asgi.Request) -> str:
+    """The key that a request brings; Anthropic's clients have a header of their own for it."""
+    scheme, _, secret = (req.get_header("Authorization") or "").partition(" ")
+    if scheme.lower() == "bearer" and secret.strip():
+        return secret.strip()
+    return (req.get_header("X-Api-Key") or "").strip()
 
 
 def caller_of(req: falcon.asgi.Request) -> Caller:

@@ -14,6 +14,7 @@ log = logging.getLogger(__name__)
 
 _ID_BYTES: Final = 12
 _TIMED: Final = "/v1/"
+_ANTHROPIC: Final = "/v1/messages"
 
 
 class Tracing:
@@ -45,6 +46,8 @@ class Tracing:
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, _resource: Any, _ok: bool
     ) -> None:
         resp.set_header("x-request-id", req.context.id)
+        if req.path.startswith(_ANTHROPIC):
+            resp.set_header("request-id", req.context.id)
         took_ms = (time.perf_counter() - req.context.began) * 1000
         if req.path.startswith(_TIMED):
             resp.set_header("openai-processing-ms", f"{took_ms:.0f}")

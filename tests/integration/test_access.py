@@ -82,7 +82,9 @@ async def test_without_a_key_or_with_a_wrong_one_nothing_is_served(
                     continue
                 assert answer.status_code == 401, (method, path)
                 assert answer.headers["WWW-Authenticate"].startswith("Bearer")
-                if path.startswith("/v1/"):
+                if path.startswith("/v1/messages"):
+                    assert answer.json()["error"]["type"] == "authentication_error"
+                elif path.startswith("/v1/"):
                     assert answer.json()["error"]["code"] == "invalid_api_key"
                 else:
                     assert answer.json()["code"] == "unauthorized"

@@ -69,7 +69,7 @@ async def test_every_operation_answers_as_described(settings: Settings) -> None:
     async with running_stack(settings, ScriptedEngine(lambda _: "ok")) as stack:
         address = str(stack.client.base_url).rstrip("/")
         # All but the document's own address, which schemathesis leaves out.
-        assert await asyncio.to_thread(try_every_operation, address) == 33
+        assert await asyncio.to_thread(try_every_operation, address) == 35
 
 
 @pytest.mark.slow
@@ -82,7 +82,7 @@ async def test_every_operation_asks_for_a_key_as_described(
     async with running_stack(settings, ScriptedEngine(lambda _: "ok")) as stack:
         address = str(stack.client.base_url).rstrip("/")
         count = await asyncio.to_thread(try_every_operation, address, EXAMPLES_WITH_KEY, headers)
-        assert count == 33
+        assert count == 35
 
 
 async def events_of(
@@ -130,11 +130,14 @@ async def test_every_event_of_a_stream_fits_its_schema(settings: Settings) -> No
         await follow(
             "POST", "/v1/responses", "/v1/responses", json={"input": "Count.", "stream": True}
         )
+        told = {"model": "any", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi."}]}
+        await follow("POST", "/v1/messages", "/v1/messages", json=told | {"stream": True})
         short = {"input": "Count.", "stream": True, "max_output_tokens": 2}
         await follow("POST", "/v1/responses", "/v1/responses", json=short)
     assert seen["/"] == {"queued", "started", "token", "completed", "failed"}
     assert seen["/jobs/{job}/events"] == seen["/"]
     assert seen["/v1/chat/completions"] == {"message"}
+    assert seen["/v1/messages"] >= {"message_start", "content_block_delta", "message_stop"}
     assert seen["/v1/responses"] >= {"response.created", "response.output_text.delta"}
     assert seen["/v1/responses"] >= {"response.completed", "response.content_part.done"}
 

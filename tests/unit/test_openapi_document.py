@@ -162,7 +162,8 @@ def test_every_stream_names_its_events(document: dict[str, Any]) -> None:
     assert streams["/v1/responses", "post"] == streams["/v1/responses/{response}", "get"]
     assert "response.output_text.delta" in streams["/v1/responses", "post"]
     assert streams["/v1/chat/completions", "post"] == {"message"}
-    assert len(streams) == 5
+    assert "content_block_delta" in streams["/v1/messages", "post"]
+    assert len(streams) == 6
 
 
 def problems_in_sources() -> Iterator[tuple[int, str, str | None]]:

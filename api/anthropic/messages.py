@@ -1,0 +1,93 @@
+"""`POST /v1/messages` and `/v1/messages/count_tokens`: stateless turns, as chat completions are."""
+
+from functools import partial
+from typing import Any
+
+import falcon.asgi
+import orjson
+
+from api.anthropic.events import MessageEvents
+from api.anthropic.message import MessageWriter
+from api.anthropic.requests import CountTokensRequest, MessagesRequest
+from api.anthropic.turns import counting_turn_of, turn_of
+from api.http.access import caller_of
+from api.http.incoming import parse, read_json_object
+from api.live.asking import Asking, reply_of
+from api.openai.errors import no_outcome
+from api.openai.models import Models
+from shared import ids
+from shared.config import Settings
+from shared.wire.submission import Submission
+from shared.wire.turn_request import TurnRequest
+
+
+class AnthropicMessagesResource:
+    """Answers a conversation that the client keeps."""
+
+    def __init__(self, settings: Settings, asking: Asking, models: Models) -> None:
+        self._settings = settings
+        self._asking = asking
+        self._models = models
+
+    async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
+        body = await read_json_object(req, self._settings.max_body_bytes)
+        request = parse(MessagesRequest, body)
+        turn = turn_of(request, self._settings.max_tokens_limit)
+        submission = _submission(req, turn, self._asking.api_id)
+        writer = MessageWriter(
+            id=f"msg_{submission.job_id}",
+            model_name=await self._models.name(),
+            shows_thoughts=getattr(request.thinking, "display", None) != "omitted",
+        )
+        if request.stream:
+            await self._asking.stream(submission, partial(MessageEvents, writer), req, resp)
+        else:
+            resp.media = writer.to_wire(await _reply(self._asking, submission, req, resp))
+
+
+class CountTokensResource:
+    """Counts the tokens of a conversation as the model would see it."""
+
+    def __init__(self, settings: Settings, asking: Asking) -> None:
+        self._settings = settings
+        self._asking = asking
+
+    async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
+        body = await read_json_object(req, self._settings.max_body_bytes)
+        turn = counting_turn_of(parse(CountTokensRequest, body))
+        submission = _submission(req, turn, self._asking.api_id)
+        reply = await _reply(self._asking, submission, req, resp)
+        resp.media = {"input_tokens": reply["usage"]["prompt_tokens"]}
+
+
+def _submission(req: falcon.asgi.Request, turn: TurnRequest, api_id: str) -> Submission:
+    caller = caller_of(req)
+    return Submission(
+        job_id=ids.new_job(),
+        conversation_id=ids.new_conversation(),
+        owner_id=caller.owner_id,
+        new=True,
+        instructions="",
+        request=turn,
+        api_id=api_id,
+        limits=caller.limits,
+        stateless=True,
+    )
+
+
+async def _reply(
+    asking: Asking,
+    submission: Submission,
+    req: falcon.asgi.Request,
+    resp: falcon.asgi.Response,
+) -> dict[str, Any]:
+    """The reply object of a turn.
+
+    Raises:
+        Problem: there is none.
+    """
+    result = await asking.wait(submission, req, resp)
+    if result.end is None:
+        raise no_outcome(result.accepted, may_retry=True)
+    reply: dict[str, Any] = orjson.loads(reply_of(result.accepted, result.end))
+    return reply
