@@ -16,7 +16,8 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from api.anthropic.blocks import Block, CacheControl, Text, block_type
-from api.openai.requests import MOST_MESSAGES, TEXT_OR_LIST, RequestModel, bounded_schema
+from api.openai.chat_requests import MOST_MESSAGES
+from api.openai.requests import TEXT_OR_LIST, RequestModel, bounded_schema
 from shared.wire.sampling import AN_INTEGER, Probability, StopString, Temperature
 
 _MOST_TOOLS: Final = 128
