@@ -4,9 +4,11 @@ import { Client, Problem } from "./client.js";
 import { Composer } from "./composer.js";
 import { adopt, Conversation, describe } from "./conversation.js";
 import { announce, byId, confirmed, save } from "./dom.js";
+import { markdownOf } from "./exporting.js";
+import { ModelView } from "./model.js";
 import { drawSidebar, firstPrompt, learnFromServer } from "./sidebar.js";
 import * as store from "./store.js";
-import { Thread, WHO } from "./thread.js";
+import { Thread } from "./thread.js";
 
 const DELAY_MS = 400;
 const HAS_KEYS = document.documentElement.dataset.keys === "on";
@@ -26,6 +28,7 @@ const client = new Client(store.apiKey, {
   },
 });
 
+const model = new ModelView(client);
 const thread = new Thread(client, byId("messages"), byId("scroller"), { retry, edit });
 const composer = new Composer({
   send(prompt, from) {
@@ -41,7 +44,7 @@ const isFree = () => current.isLoaded && !current.isChecking && !current.isBusy;
 function say(prompt, context, from) {
   showConnection("");
   composer.prompt.focus();
-  guarded(() => current.send(prompt, context, from));
+  guarded(() => current.send(prompt, context, from, model.reasoning));
 }
 
 function retry(prompt, from) {
@@ -176,8 +179,7 @@ async function exportAs(type) {
     save(`${name}.json`, "application/json", JSON.stringify({ id, context, messages }, null, 2));
     return;
   }
-  const said = messages.map((one) => `## ${WHO[one.role]}\n\n${one.content}\n`);
-  save(`${name}.md`, "text/markdown", [`# ${byId("title").textContent}\n`, `> ${(context ?? "").replaceAll("\n", "\n> ")}\n`, ...said].join("\n"));
+  save(`${name}.md`, "text/markdown", markdownOf(byId("title").textContent, context, messages));
 }
 
 async function remove() {
@@ -226,3 +228,4 @@ store.onChange(() => {
 });
 
 guarded(start);
+model.learn();

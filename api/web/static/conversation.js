@@ -1,5 +1,6 @@
 // One conversation that is open: what is said in it, and what becomes of each prompt.
 
+import { callLine } from "./calls.js";
 import { Problem, Unreachable } from "./client.js";
 import { announce } from "./dom.js";
 import * as store from "./store.js";
@@ -110,13 +111,14 @@ export class Conversation {
     }
   }
 
-  /** Say something; instead of what stands from `replaceFrom` on, if that is given. */
-  async send(prompt, persona, replaceFrom = null) {
+  /** Say something; instead of what stands from `replaceFrom` on, if that is given. `reasoning` is how much to think. */
+  async send(prompt, persona, replaceFrom = null, reasoning = "auto") {
     if (replaceFrom !== null && !await this.mayReplace(prompt, replaceFrom)) return;
     const body = { prompt };
     if (this.id !== null) body.id = this.id;
     if (persona !== null && persona !== this.context?.trim()) body.context = persona;
     if (replaceFrom !== null) body.replace_from = replaceFrom;
+    if (reasoning !== "auto") body.reasoning = reasoning;
     const turn = { key: randomKey(), body, job: null, conversation: this.id };
     store.keepTurn(turn);
     await this.run(turn);
@@ -207,7 +209,9 @@ export class Conversation {
   }
 
   /** Whether that was the end. */
-  async seen({ kind, data }, turn, live) {
+  async seen(event, turn, live) {
+    const { kind, data } = event;
+    live.see(event);
     switch (kind) {
       case "queued":
         this.say(live, queued(data));
@@ -218,10 +222,17 @@ export class Conversation {
       case "resumed":
         this.say(live, "Another worker goes on …");
         return false;
+      case "reasoning":
+        live.reasoning(data.text);
+        this.writes(live, "Thinking …");
+        return false;
       case "token":
         live.piece(data.text);
-        live.bot.noted?.remove();
-        this.view.status("Writing …");
+        this.writes(live, "Writing …");
+        return false;
+      case "call":
+        live.call(data);
+        this.writes(live, "Writing …");
         return false;
       case "completed":
         await this.complete(data, turn, live);
@@ -230,11 +241,19 @@ export class Conversation {
         await this.lookWhetherGone();
         this.giveUp(turn, live, `This did not work: ${data.error.detail}`, true);
         return true;
-      default:
+      case "cancelled":
         await this.lookWhetherGone();
         this.giveUp(turn, live, "Stopped. It is not part of the conversation.", false);
         return true;
+      default:
+        // Of a newer server.
+        return false;
     }
+  }
+
+  writes(live, status) {
+    live.bot.noted?.remove();
+    this.view.status(status);
   }
 
   async complete(reply, turn, live) {
@@ -243,7 +262,7 @@ export class Conversation {
     this.window = reply.window;
     if (turn.body.context !== undefined) this.context = turn.body.context;
     this.view.status("");
-    announce(`Reply: ${reply.reply}`);
+    announce([`Reply: ${reply.reply}`, ...(reply.tool_calls ?? []).map((one) => `Calls ${callLine(one)}`)].join(" "));
     let newest = [];
     try {
       newest = (await this.get("/messages?limit=20")).messages;

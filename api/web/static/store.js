@@ -51,6 +51,7 @@ const suffix = apiKey() === null ? "" : `.${digest(apiKey())}`;
 const CONVERSATIONS = `palaver.conversations${suffix}`;
 const OPEN_TURNS = `palaver.turns${suffix}`;
 const DRAFT = `palaver.draft${suffix}`;
+const REASONING = `palaver.reasoning${suffix}`;
 const TAB = "palaver.tab";
 
 const lasting = () => (guarded(() => sessionStorage.getItem(KEY) !== null, false) ? sessionStorage : localStorage);
@@ -138,6 +139,15 @@ export function draft() {
 
 export function keepDraft(text) {
   write(DRAFT, text, session);
+}
+
+/** How much models are to think, as chosen in this browser. */
+export function reasoning() {
+  return read(REASONING, "auto");
+}
+
+export function keepReasoning(choice) {
+  write(REASONING, choice);
 }
 
 const handedOn = read(HANDED_ON, "", session);

@@ -1,20 +1,38 @@
 // The messages of one conversation, as they are shown.
 
+import { callBox, resultBox } from "./calls.js";
 import { button, copyButton, element } from "./dom.js";
 import { Growing, renderAll } from "./markdown.js";
+import { Thought } from "./thought.js";
 
 const NEAR_THE_END = 120;
 
-export const WHO = { system: "Instructions", user: "You", assistant: "Bot" };
+export const WHO = { system: "Instructions", user: "You", assistant: "Bot", tool: "Tool" };
+
+/** Ends of a reply that are worth a note. */
+const ENDS = {
+  length: "The reply ends here because it reached its longest length.",
+  tool_calls: "The reply waits for what its calls give; the program that offers these tools sends it.",
+};
 
 /** One message. `number` is null as long as it is not stored. */
 class Entry {
-  constructor({ role, content, number = null, job = null }) {
+  constructor(message) {
+    const { role, content, number = null, job = null, reasoning = "", tool_calls: calls = [] } = message;
     Object.assign(this, { role, content, number, job });
-    this.text = element("div", { className: "text", textContent: content });
+    this.text = element("div", { className: "text", textContent: role === "tool" ? "" : content });
+    if (role === "tool") this.text.append(resultBox(message));
+    this.thought = new Thought(reasoning ?? "");
+    this.calls = element("div", { className: "calls" });
+    this.showCalls(calls);
     this.actions = element("div", { className: "actions" });
-    const who = element("span", { className: "visually-hidden", textContent: `${WHO[role]}: ` });
-    this.node = element("li", { className: `message ${role}` }, who, this.text, this.actions);
+    const who = element("span", { className: "visually-hidden", textContent: `${WHO[role] ?? role}: ` });
+    const shown = role === "assistant" ? [this.thought.node, this.text, this.calls] : [this.text];
+    this.node = element("li", { className: `message ${role}` }, who, ...shown, this.actions);
+  }
+
+  showCalls(calls) {
+    this.calls.replaceChildren(...(calls ?? []).map(callBox));
   }
 
   offer(...buttons) {
@@ -46,6 +64,22 @@ export class LiveTurn {
     this.thread.keepAtEnd(() => this.growing.add(text));
   }
 
+  reasoning(text) {
+    this.thread.keepAtEnd(() => this.bot.thought.add(text));
+  }
+
+  /** A call is whole when it comes. */
+  call(call) {
+    this.thread.keepAtEnd(() => this.bot.calls.append(callBox(call)));
+  }
+
+  /** Any event of the reply: what comes after a thought ends it. */
+  see(event) {
+    const { thought } = this.bot;
+    thought.watch.see(event);
+    if (thought.isRunning && (event.kind === "token" || event.kind === "call")) thought.close();
+  }
+
   tell(text) {
     this.thread.keepAtEnd(() => this.bot.note(text));
   }
@@ -66,13 +100,16 @@ export class LiveTurn {
     this.user.content = this.user.text.textContent = this.prompt ?? reply.prompt;
     // Whole at once: what was streamed may be only its beginning.
     this.bot.content = this.bot.text.textContent = reply.reply;
+    this.bot.thought.complete(reply.reasoning ?? "", reply.usage.completion_tokens_details?.reasoning_tokens ?? null);
+    this.bot.showCalls(reply.tool_calls);
     this.bot.noted?.remove();
-    if (reply.finish_reason === "length") this.bot.note("The reply ends here because it reached its longest length.");
+    if (ENDS[reply.finish_reason]) this.bot.note(ENDS[reply.finish_reason]);
     this.thread.keepAtEnd(() => renderAll(this.thread.client, [[this.bot.text, reply.reply]]));
   }
 
   over() {
     this.bot.node.classList.remove("writing");
+    if (this.bot.thought.isRunning) this.bot.thought.close();
   }
 }
 
@@ -144,10 +181,19 @@ export class Thread {
     for (const entry of [turn.user, turn.bot]) {
       const stored = messages.find((one) => one.job === turn.job && one.role === entry.role);
       Object.assign(entry, { number: stored?.number ?? null, job: turn.job });
-      this.entries.push(entry);
     }
+    this.entries.push(...this.prompting(turn, messages), turn.bot);
     this.live = this.live.filter((one) => one !== turn);
     this.keepAtEnd(() => this.refresh());
+  }
+
+  /** The entries before a turn's reply: its prompt, or what tools gave instead of one. */
+  prompting(turn, messages) {
+    const results = messages.filter((one) => one.job === turn.job && one.role === "tool");
+    if (results.length === 0 || turn.user.number !== null) return [turn.user];
+    const entries = results.map((one) => new Entry(one));
+    turn.user.node.replaceWith(...entries.map((one) => one.node));
+    return entries;
   }
 
   restore(replaceFrom) {
@@ -189,7 +235,8 @@ export class Thread {
     const reply = this.entries.at(-1);
     if (this.live.length > 0 || !prompt) return;
     prompt.offer(button("Edit", () => this.actions.edit(prompt.content, prompt.number)));
-    if (reply.role === "assistant") reply.offer(button("Retry", () => this.actions.retry(prompt.content, prompt.number)));
+    // Behind a tool's result the prompt alone would not bring the same question about.
+    if (reply.role === "assistant" && this.entries.at(-2)?.role !== "tool") reply.offer(button("Retry", () => this.actions.retry(prompt.content, prompt.number)));
   }
 
   /** Change something; who was at the end, and has not scrolled away meanwhile, stays there. */

@@ -1,0 +1,35 @@
+// A conversation as a Markdown file.
+
+const WHO = { system: "Instructions", user: "You", assistant: "Bot", tool: "Tool" };
+
+/** @param messages as the API has them, oldest first */
+export function markdownOf(title, context, messages) {
+  const parts = [`# ${title}`];
+  if (context) parts.push(quoted(context));
+  for (const message of messages) parts.push(`## ${heading(message)}`, ...partsOf(message));
+  return `${parts.join("\n\n")}\n`;
+}
+
+function heading({ role, name }) {
+  return role === "tool" && name ? `${WHO.tool}: ${name}` : WHO[role] ?? role;
+}
+
+function partsOf({ role, content, reasoning, tool_calls: calls }) {
+  const parts = [];
+  if (reasoning) parts.push(quoted(`**Thought**\n\n${reasoning}`));
+  if (role === "tool") parts.push(fenced(content, ""));
+  else if (content) parts.push(content);
+  for (const { name, arguments: text } of calls ?? []) parts.push(`Calls **${name}**:`, fenced(text, "json"));
+  return parts;
+}
+
+function quoted(text) {
+  return `> ${text.replaceAll("\n", "\n> ")}`;
+}
+
+/** A block of code that nothing in the text ends. */
+function fenced(text, language) {
+  const longest = Math.max(2, ...Array.from(text.matchAll(/`+/g), ([run]) => run.length));
+  const fence = "`".repeat(longest + 1);
+  return `${fence}${language}\n${text}\n${fence}`;
+}
