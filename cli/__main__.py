@@ -14,6 +14,7 @@ from shared.environment import CLIENT_KEY_VARIABLE, DEFAULT_PORT
 if TYPE_CHECKING:
     from cli.client import PalaverClient
 
+THINKING: Final = ("auto", "off", "low", "medium", "high")
 _BENCH_PATIENCE_S: Final = 30.0
 _INTERRUPTED: Final = 130
 """Exit status after Ctrl-C, as shells have it."""
@@ -42,6 +43,11 @@ def parser() -> argparse.ArgumentParser:
     chat.add_argument("--id", type=int, help="continue this conversation")
     chat.add_argument("--context", help="start a new conversation with these instructions")
     chat.add_argument("--new", action="store_true", help="start a new conversation")
+    chat.add_argument(
+        "--reasoning",
+        choices=THINKING,
+        help="how much the model thinks; thoughts are shown in a terminal, and elsewhere with this",
+    )
     chat.set_defaults(run=_chat)
 
     bench = commands.add_parser("bench", help="put a server under load and measure it")
@@ -69,7 +75,13 @@ def parser() -> argparse.ArgumentParser:
 def _chat(options: argparse.Namespace) -> int:
     from cli.chat import chat
 
-    return chat(_client(options), options.id, options.context, new=options.new)
+    return chat(
+        _client(options),
+        options.id,
+        context=options.context,
+        reasoning=options.reasoning,
+        new=options.new,
+    )
 
 
 def _bench(options: argparse.Namespace) -> int:

@@ -6,14 +6,15 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, Final
 
 from cli.client import ClientError, PalaverClient, ServerError, Unreachable
+from cli.reply_writer import ReplyWriter, Screen, message_lines
 
 _HELP: Final = """\
   /new       start a new conversation
   /retry     get another reply to your last prompt
-  /history   show the whole conversation
+  /history   show the whole conversation, without thoughts
   /quit      leave; `palaver chat` will continue this conversation
 Ctrl-C stops a reply. End a line with \\ to continue on the next one."""
 _RESUME_MESSAGES: Final = 6
@@ -65,19 +66,23 @@ class Chat:
     Args:
         last: keeps the conversation's id for the next start.
         context: the bot's instructions in a new conversation.
+        reasoning: how much the model is to think; None leaves it to the server.
     """
 
     def __init__(
         self,
         client: PalaverClient,
         last: LastConversation,
-        out: TextIO,
+        screen: Screen,
+        *,
         context: str | None = None,
+        reasoning: str | None = None,
     ) -> None:
         self._client = client
         self._last = last
-        self._out = out
+        self._screen = screen
         self._context = context
+        self._reasoning = reasoning
         self._conversation_id: int | None = None
 
     def resume(self, conversation_id: int) -> None:
@@ -138,6 +143,8 @@ class Chat:
             body["id"] = self._conversation_id
         elif self._context is not None:
             body["context"] = self._context
+        if self._reasoning is not None:
+            body["reasoning"] = self._reasoning
         accepted = self._client.submit(body)
         self._use(accepted["id"])
         self._follow(accepted["job"])
@@ -151,10 +158,12 @@ class Chat:
 
     def _follow(self, job_id: str) -> None:
         """Write a reply as it is generated; Ctrl-C stops it."""
+        reply = ReplyWriter(self._screen)
         try:
             for event in self._client.events(job_id):
-                self._print_event(event.kind, event.data)
+                self._print_event(event.kind, event.data, reply)
         except KeyboardInterrupt:
+            reply.end_thought()
             self._client.delete(f"/jobs/{job_id}")
             self._print(_STOPPED)
             self._leave_if_gone()
@@ -168,7 +177,19 @@ class Chat:
                 raise
             self._use(None)
 
-    def _print_event(self, kind: str, data: Mapping[str, Any]) -> None:
+    def _print_event(self, kind: str, data: Mapping[str, Any], reply: ReplyWriter) -> None:
+        match kind:
+            case "reasoning":
+                reply.reasoning(data["text"])
+            case "token":
+                reply.text(data["text"])
+            case "call":
+                reply.call(data)
+            case _:
+                reply.end_thought()
+                self._print_state(kind, data)
+
+    def _print_state(self, kind: str, data: Mapping[str, Any]) -> None:
         match kind:
             case "queued" if data["position"] > 1:
                 eta = data.get("eta_seconds")
@@ -176,8 +197,6 @@ class Chat:
                 self._print(f"(number {data['position']} in the queue{about})")
             case "resumed":
                 self._print("\n(another worker continues)")
-            case "token":
-                self._write(data["text"])
             case "completed":
                 dropped = data["window"]["turns_dropped"]
                 self._print(f"\n({dropped} earlier turns no longer fit)" if dropped else "")
@@ -190,8 +209,8 @@ class Chat:
 
     def _print_messages(self, limit: int | None) -> None:
         for message in self._messages(limit):
-            mark = "> " if message["role"] == "user" else ""
-            self._print(f"{mark}{message['content']}")
+            for line in message_lines(message):
+                self._print(line)
 
     def _messages(self, limit: int | None) -> list[Any]:
         """The newest messages, oldest first; None for all."""
@@ -222,27 +241,29 @@ class Chat:
             return ""
 
     def _print(self, text: str) -> None:
-        self._write(f"{text}\n")
-
-    def _write(self, text: str) -> None:
-        # Replies are untrusted: no escape sequences for the terminal.
-        self._out.write("".join(c for c in text if c.isprintable() or c in "\n\t"))
-        self._out.flush()
+        self._screen.write(f"{text}\n")
 
 
 def chat(
-    client: PalaverClient, conversation_id: int | None, context: str | None, *, new: bool
+    client: PalaverClient,
+    conversation_id: int | None,
+    *,
+    context: str | None,
+    reasoning: str | None,
+    new: bool,
 ) -> int:
     """Run until the user leaves; returns the exit status.
 
     Args:
         conversation_id: the one to continue; None for the last one, unless `new` or `context`
             asks for a new one.
+        reasoning: how much the model is to think; also shows thoughts where there is no terminal.
     """
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401, PLC0415 - gives `input` a history, where it exists
     last = LastConversation(state_file(), client.url)
-    chat = Chat(client, last, sys.stdout, context)
+    screen = Screen(sys.stdout, shows_thoughts=None if reasoning is None else reasoning != "off")
+    chat = Chat(client, last, screen, context=context, reasoning=reasoning)
     resumed_id = conversation_id or (None if new or context is not None else last.read())
     try:
         client.get("/healthz")

@@ -1,0 +1,106 @@
+"""Writes a reply to a terminal as it is generated: thoughts dimmed, calls in one line."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TextIO
+
+_DIM: Final = "\x1b[2m"
+_PLAIN: Final = "\x1b[0m"
+_LONGEST_LINE: Final = 200
+"""Characters of a call or a result that are shown."""
+
+
+class Screen:
+    """Text for a terminal. What others wrote cannot control it.
+
+    Args:
+        shows_thoughts: None for whether it is a terminal.
+    """
+
+    def __init__(self, out: TextIO, *, shows_thoughts: bool | None = None) -> None:
+        self._out = out
+        is_terminal = out.isatty()
+        self._has_styles = is_terminal and not os.environ.get("NO_COLOR")
+        self.shows_thoughts = is_terminal if shows_thoughts is None else shows_thoughts
+
+    def write(self, text: str) -> None:
+        """Without escape sequences: replies are untrusted."""
+        self._put("".join(c for c in text if c.isprintable() or c in "\n\t"))
+
+    def dim(self) -> None:
+        """What comes is a thought."""
+        self._put(_DIM if self._has_styles else "(thinking) ")
+
+    def undim(self) -> None:
+        self._put(_PLAIN if self._has_styles else "")
+
+    def _put(self, text: str) -> None:
+        self._out.write(text)
+        self._out.flush()
+
+
+class ReplyWriter:
+    """One reply, part by part."""
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+        self._is_thinking = False
+        self._is_in_line = False
+
+    def reasoning(self, text: str) -> None:
+        """A piece of a thought."""
+        if not self._screen.shows_thoughts:
+            return
+        if not self._is_thinking:
+            self._new_line()
+            self._screen.dim()
+            self._is_thinking = True
+        self._screen.write(text)
+
+    def text(self, text: str) -> None:
+        """A piece of the answer."""
+        self.end_thought()
+        self._screen.write(text)
+        self._is_in_line = not text.endswith("\n")
+
+    def call(self, call: Mapping[str, Any]) -> None:
+        """A call of a tool, which is not run."""
+        self.end_thought()
+        self._new_line()
+        self._screen.write(f"{call_line(call)}\n")
+
+    def end_thought(self) -> None:
+        """Leave the style of thoughts, whatever comes next."""
+        if self._is_thinking:
+            self._is_thinking = False
+            self._screen.undim()
+            self._screen.write("\n\n")
+
+    def _new_line(self) -> None:
+        if self._is_in_line:
+            self._screen.write("\n")
+        self._is_in_line = False
+
+
+def call_line(call: Mapping[str, Any]) -> str:
+    """A call of a tool in one line."""
+    return f"(calls {_line(call['name'])} with {_line(call['arguments'])})"
+
+
+def message_lines(message: Mapping[str, Any]) -> list[str]:
+    """A stored message without its thoughts."""
+    calls: Sequence[Mapping[str, Any]] = message.get("tool_calls") or ()
+    content: str = message["content"]
+    match message["role"]:
+        case "user":
+            lines = [f"> {content}"]
+        case "tool":
+            lines = [f"({_line(message.get('name') or 'a tool')} gave {_line(content)})"]
+        case _:
+            lines = [content] if content or not calls else []
+    return lines + [call_line(call) for call in calls]
+
+
+def _line(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST_LINE else f"{line[: _LONGEST_LINE - 1]}…"

@@ -1,0 +1,150 @@
+"""What `palaver chat` writes of thoughts, calls and results."""
+
+import io
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.__main__ import THINKING, parser
+from cli.chat import Chat, LastConversation
+from cli.client import JobEvent, PalaverClient
+from cli.reply_writer import Screen, message_lines
+from shared.wire import turn_request
+
+CALL = {"id": "c1", "name": "weather", "arguments": '{\n  "city": "Paris"\n}'}
+DONE = ("completed", {"window": {"turns_dropped": 0}})
+THOUGHT = [("reasoning", {"text": "Let me\n"}), ("reasoning", {"text": "see."})]
+ANSWER = ("token", {"text": "Four."})
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class ScriptedClient(PalaverClient):
+    """Answers every prompt with the same events."""
+
+    def __init__(self, events: list[tuple[str, Mapping[str, Any]]]) -> None:
+        super().__init__("http://nowhere")
+        self.bodies: list[Mapping[str, Any]] = []
+        self._events = events
+
+    def submit(self, body: Mapping[str, Any]) -> Any:
+        self.bodies.append(dict(body))
+        return {"id": 1, "job": "j"}
+
+    def events(self, job_id: str) -> Iterator[JobEvent]:
+        del job_id
+        for number, (kind, data) in enumerate(self._events):
+            if kind == "interrupt":
+                raise KeyboardInterrupt
+            yield JobEvent(str(number), kind, data)
+
+    def get(self, path: str) -> Any:
+        return {}
+
+    def delete(self, path: str) -> Any:
+        return {}
+
+
+@pytest.fixture
+def typed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One prompt, and then the end of the input."""
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setattr("sys.stdin", io.StringIO("Two and two?\n"))
+
+
+def written(
+    out: io.StringIO,
+    folder: Path,
+    *events: tuple[str, Mapping[str, Any]],
+    shows_thoughts: bool | None = None,
+) -> str:
+    """What a chat with one prompt writes."""
+    screen = Screen(out, shows_thoughts=shows_thoughts)
+    Chat(ScriptedClient([*events]), LastConversation(folder / "id", "u"), screen).run()
+    return out.getvalue()
+
+
+@pytest.mark.usefixtures("typed")
+def test_thoughts_are_dimmed_in_a_terminal(tmp_path: Path) -> None:
+    text = written(Terminal(), tmp_path, *THOUGHT, ANSWER, DONE)
+    assert "\x1b[2mLet me\nsee.\x1b[0m\n\nFour.\n" in text
+
+
+@pytest.mark.usefixtures("typed")
+def test_elsewhere_there_are_no_thoughts_unless_asked_for(tmp_path: Path) -> None:
+    text = written(io.StringIO(), tmp_path, *THOUGHT, ANSWER, DONE)
+    assert "see" not in text
+    assert "Four." in text
+
+
+@pytest.mark.usefixtures("typed")
+def test_thoughts_that_are_asked_for_are_told_from_the_answer_without_styles(
+    tmp_path: Path,
+) -> None:
+    text = written(io.StringIO(), tmp_path, *THOUGHT, ANSWER, DONE, shows_thoughts=True)
+    assert "(thinking) Let me\nsee.\n\nFour.\n" in text
+    assert "\x1b" not in text
+
+
+@pytest.mark.usefixtures("typed")
+@pytest.mark.parametrize(
+    "end",
+    [
+        ("cancelled", {}),
+        ("failed", {"error": {"detail": "no"}}),
+        ("interrupt", {}),
+        ("resumed", {}),
+    ],
+)
+def test_a_terminal_is_not_left_dimmed(tmp_path: Path, end: tuple[str, Mapping[str, Any]]) -> None:
+    text = written(Terminal(), tmp_path, *THOUGHT, end)
+    assert text.count("\x1b[2m") == text.count("\x1b[0m") == 1
+
+
+@pytest.mark.usefixtures("typed")
+def test_what_a_model_thinks_cannot_control_a_terminal(tmp_path: Path) -> None:
+    evil = ("reasoning", {"text": "a\x1b[2Jb"})
+    assert "a[2Jb" in written(Terminal(), tmp_path, evil, ANSWER, DONE)
+
+
+@pytest.mark.usefixtures("typed")
+def test_a_call_is_one_line_of_its_own(tmp_path: Path) -> None:
+    text = written(io.StringIO(), tmp_path, ("token", {"text": "Wait."}), ("call", CALL), DONE)
+    assert 'Wait.\n(calls weather with { "city": "Paris" })\n' in text
+
+
+@pytest.mark.usefixtures("typed")
+def test_events_of_newer_servers_are_ignored(tmp_path: Path) -> None:
+    assert "Four." in written(io.StringIO(), tmp_path, ("picture", {}), ANSWER, DONE)
+
+
+@pytest.mark.usefixtures("typed")
+@pytest.mark.parametrize(("choice", "sent"), [(None, {}), ("low", {"reasoning": "low"})])
+def test_how_much_to_think_is_sent_only_if_it_is_given(
+    tmp_path: Path, choice: str | None, sent: dict[str, str]
+) -> None:
+    client = ScriptedClient([ANSWER, DONE])
+    last = LastConversation(tmp_path / "id", "u")
+    Chat(client, last, Screen(io.StringIO()), reasoning=choice).run()
+    assert client.bodies == [{"prompt": "Two and two?", **sent}]
+
+
+def test_the_command_line_offers_what_the_server_knows() -> None:
+    assert THINKING == turn_request.THINKING
+    assert parser().parse_args(["chat", "--reasoning", "off"]).reasoning == "off"
+
+
+def test_stored_calls_and_results_take_a_line_each() -> None:
+    reply = {"role": "assistant", "content": "", "tool_calls": [CALL], "reasoning": "Hm."}
+    assert message_lines(reply) == ['(calls weather with { "city": "Paris" })']
+    result = {"role": "tool", "content": "9\ndegrees " + "x" * 500, "name": "weather"}
+    [line] = message_lines(result)
+    assert line.startswith("(weather gave 9 degrees xxx")
+    assert len(line) < 250
+    assert message_lines({"role": "assistant", "content": ""}) == [""]
+    assert message_lines({"role": "user", "content": "Hi"}) == ["> Hi"]
