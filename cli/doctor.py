@@ -188,7 +188,8 @@ async def check_model(_settings: Settings) -> AsyncIterator[Finding]:
         reason = (check.stderr.strip().splitlines() or [f"exit status {check.returncode}"])[-1]
         yield Finding("bad", "model", reason)
         return
-    for finding in model_findings(json.loads(check.stdout.splitlines()[-1])):
+    report = json.loads(check.stdout.splitlines()[-1])
+    for finding in (*model_findings(report), *template_findings(report)):
         yield finding
 
 
@@ -212,6 +213,27 @@ def model_findings(report: dict[str, Any]) -> Iterator[Finding]:
         yield Finding("bad", "GPU", report["why_no_gpu"])
     elif not report["gpus"]:
         yield Finding("note", "GPU", "none; the model runs on the CPU")
+
+
+def template_findings(report: dict[str, Any]) -> Iterator[Finding]:
+    """What the model can do, and with which settings, from the report of `worker.check`."""
+    if report["demo"]:
+        yield Finding("note", "model", report["demo"])
+    yield Finding("ok", "model", ", ".join(report["abilities"]))
+    yield Finding("ok", "template", report["template"])
+    yield Finding("ok", "replies", report["replies"])
+    yield Finding("ok", "window", _window(report["window"], report["longest_window"]))
+    if report["sampling"]:
+        options = ", ".join(f"{name} {value}" for name, value in report["sampling"].items())
+        yield Finding("ok", "sampling", f"the model's file recommends {options}")
+
+
+def _window(used: int, longest: int | None) -> str:
+    if longest is None:
+        return f"{used:,} tokens; the model's file does not say how many it supports"
+    if used == longest:
+        return f"{used:,} tokens, all that the model supports"
+    return f"{used:,} of {longest:,} tokens; PALAVER_CONTEXT_LENGTH=0 takes all"
 
 
 async def check_port(settings: Settings) -> AsyncIterator[Finding]:

