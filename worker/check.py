@@ -16,7 +16,7 @@ from worker.engine.interface import EngineError
 from worker.reading.reply_format import derive_format
 from worker.template.chat_template import ChatTemplate
 from worker.template.environment import TemplateError
-from worker.template.renderer import OwnProcess
+from worker.template.rendering_process import RenderingProcess
 
 if TYPE_CHECKING:
     from worker.engine.vocabulary import ModelVocabulary
@@ -91,7 +91,7 @@ def describe(path: Path, settings: Settings) -> dict[str, Any]:
 def _describe_template(source: str, vocabulary: "ModelVocabulary") -> dict[str, Any]:
     try:
         # A model's file may come from anywhere, and its template is a program.
-        renderer = OwnProcess(source)
+        renderer = RenderingProcess(source)
         try:
             template = ChatTemplate(
                 source,

@@ -17,6 +17,7 @@ THINKS = (
     "{% if enable_thinking is defined and enable_thinking is false %}<think>\n\n</think>\n\n"
     "{% endif %}{% endif %}"
 )
+ENDLESS = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
 
 
 def checked(tmp_path: Path, template: str) -> subprocess.CompletedProcess[str]:
@@ -41,7 +42,7 @@ def test_a_model_that_thinks_is_recognised(tmp_path: Path) -> None:
 
 
 def test_a_template_that_cannot_be_used_is_refused_by_name(tmp_path: Path) -> None:
-    for template in ("{% for %}", "always the same"):
+    for template in ("{% for %}", ENDLESS, "always the same"):
         done = checked(tmp_path, template)
         assert done.returncode == 1, template
         reason = done.stderr.strip().splitlines()[-1]

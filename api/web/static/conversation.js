@@ -223,6 +223,7 @@ export class Conversation {
         this.say(live, "Another worker goes on …");
         return false;
       case "reasoning":
+        if (!live.bot.thought.isRunning) announce("Thinking …");
         live.reasoning(data.text);
         this.writes(live, "Thinking …");
         return false;
