@@ -17,8 +17,8 @@ Mark = Callable[[str, Origin], str]
 
 _SHORT_ID_LENGTH: Final = 9
 _SUSPICIOUS: Final = frozenset("<[|｜\ue000\ue001")
-"""Characters that spellings of control tokens have; a tool's texts without them may be looked at by
-the template."""
+"""Characters that spellings of control tokens have; a tool's texts and a client's variables without
+them may be looked at by the template."""
 
 
 def verbatim(text: str, _origin: Origin) -> str:
@@ -87,21 +87,38 @@ def arguments_of(call: ToolCall) -> dict[str, Any]:
 
 
 def call_id_for(call_id: str, traits: TemplateTraits) -> str:
-    """The id of a call as the template wants it."""
+    """The id of a call as the template wants it.
+
+    Templates compare ids, so that these cannot be placeholders. One that could spell a control
+    token is replaced by its hash.
+    """
     if not traits.short_ids:
-        return call_id
+        is_harmless = _SUSPICIOUS.isdisjoint(call_id)
+        return call_id if is_harmless else hashlib.sha256(call_id.encode()).hexdigest()
     if len(call_id) == _SHORT_ID_LENGTH and call_id.isalnum():
         return call_id
     return hashlib.sha256(call_id.encode()).hexdigest()[:_SHORT_ID_LENGTH]
 
 
-def tools_for(tools: Sequence[Tool], mark: Mark) -> list[dict[str, Any]]:
-    """All tools as the template's variable `tools`."""
+def options_for(variables: Mapping[str, Any], mark: Mark) -> dict[str, Any]:
+    """What a client sets of the template's variables."""
+    shown = _if_suspicious(mark)
+    return {name: _with_strings(value, shown) for name, value in variables.items()}
+
+
+def _if_suspicious(mark: Mark) -> Callable[[str], str]:
+    """Marks the texts that could spell a control token; the template may look at the others."""
 
     def shown(text: str) -> str:
         is_harmless = _SUSPICIOUS.isdisjoint(text)
         return text if is_harmless else mark(text, Origin(message=-1, part="tool"))
 
+    return shown
+
+
+def tools_for(tools: Sequence[Tool], mark: Mark) -> list[dict[str, Any]]:
+    """All tools as the template's variable `tools`."""
+    shown = _if_suspicious(mark)
     return [
         {
             "type": "function",

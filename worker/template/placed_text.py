@@ -11,7 +11,8 @@ class Origin:
     """Where a text comes from.
 
     Args:
-        message: index among the rendered messages; -1 for the definition of a tool.
+        message: index among the rendered messages; -1 for the definition of a tool, or for what a
+            client sets of the template's variables.
         part: of the message.
     """
 
