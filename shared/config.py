@@ -136,6 +136,13 @@ class Settings(BaseSettings):
     model_path: Path | None = _env(
         "PALAVER_MODEL_PATH", None, "The model, a GGUF file.", shown="bundled SmolLM2-135M"
     )
+    model_name: str | None = _env(
+        "PALAVER_MODEL_NAME",
+        None,
+        "What the model is called in answers and lists.",
+        shown="the file's name",
+        max_length=200,
+    )
     chat_template: Path | None = _env(
         "PALAVER_CHAT_TEMPLATE",
         None,
@@ -166,6 +173,46 @@ class Settings(BaseSettings):
         unit="tokens",
         ge=1,
         le=1_000_000,
+    )
+    temperature: float | None = _env(
+        "PALAVER_TEMPERATURE",
+        None,
+        "`temperature` of requests without one.",
+        shown="what the model's file recommends, or `0.8`",
+        ge=0,
+        le=2,
+    )
+    top_p: float | None = _env(
+        "PALAVER_TOP_P",
+        None,
+        "`top_p` of requests without one.",
+        shown="what the model's file recommends, or `0.95`",
+        ge=0,
+        le=1,
+    )
+    top_k: int | None = _env(
+        "PALAVER_TOP_K",
+        None,
+        "`top_k` of requests without one.",
+        shown="what the model's file recommends, or `40`",
+        ge=0,
+        le=2**31 - 1,
+    )
+    min_p: float | None = _env(
+        "PALAVER_MIN_P",
+        None,
+        "`min_p` of requests without one.",
+        shown="what the model's file recommends, or `0.05`",
+        ge=0,
+        le=1,
+    )
+    repeat_penalty: float | None = _env(
+        "PALAVER_REPEAT_PENALTY",
+        None,
+        "`repeat_penalty` of requests without one.",
+        shown="what the model's file recommends, or `1`",
+        gt=0,
+        le=2,
     )
     reasoning: Thinking = _env(
         "PALAVER_REASONING",

@@ -65,9 +65,26 @@ def model_options(settings: Settings) -> ModelOptions:
     )
 
 
-def model_info(path: Path) -> ModelInfo:
-    """The model's name and fingerprint: the same on all machines, whatever each converts it to."""
-    return ModelInfo(name=path.stem, fingerprint=fingerprint(path))
+def model_info(path: Path, name: str | None = None) -> ModelInfo:
+    """The model's name and fingerprint: the same on all machines, whatever each converts it to.
+
+    Args:
+        name: replaces the file's name, which tells versions and quantizations apart, unlike the
+            name inside the file.
+    """
+    return ModelInfo(name=name or path.stem, fingerprint=fingerprint(path))
+
+
+def sampling_settings(settings: Settings) -> dict[str, float]:
+    """The options for drawing that the server sets for requests that do not."""
+    options = {
+        "temperature": settings.temperature,
+        "top_p": settings.top_p,
+        "top_k": settings.top_k,
+        "min_p": settings.min_p,
+        "repeat_penalty": settings.repeat_penalty,
+    }
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def open_engine(settings: Settings) -> LlamaEngine:
@@ -83,7 +100,7 @@ def open_engine(settings: Settings) -> LlamaEngine:
     if settings.model_path is None:
         log.info("%s", DEMO)
     options = model_options(settings)
-    info = model_info(options.path)
+    info = model_info(options.path, settings.model_name)
     if settings.convert == "auto":
         folder = settings.data_dir / "models"
         path = fast_on_this_machine(
@@ -97,4 +114,5 @@ def open_engine(settings: Settings) -> LlamaEngine:
         longest_step_s=settings.heartbeat / 4,
         stuck_after_s=settings.lease,
         swap_bytes=settings.park_bytes,
+        sampling=sampling_settings(settings),
     )

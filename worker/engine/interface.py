@@ -226,6 +226,9 @@ class ModelInfo:
         fingerprint: changes with anything that changes token ids.
         chat_template: Jinja text.
         bos, eos: texts of these tokens ("" if there are none).
+        sampling: how tokens are drawn unless a request says otherwise: the server's settings, then
+            what the file recommends, then llama.cpp's defaults.
+        context_length: tokens that it was trained for or can be stretched to; None if unknown.
     """
 
     name: str
@@ -233,6 +236,8 @@ class ModelInfo:
     chat_template: str = ""
     bos: str = ""
     eos: str = ""
+    sampling: SamplingOptions = field(default_factory=SamplingOptions)
+    context_length: int | None = None
 
 
 class Engine(Protocol):

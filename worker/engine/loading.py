@@ -1,12 +1,14 @@
 """Loads an engine from a model file, and warns about the file beforehand."""
 
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from worker.engine.engine import LlamaEngine
-from worker.engine.interface import ModelInfo
+from worker.engine.interface import ModelInfo, SamplingOptions
 from worker.engine.model import LlamaModel
 from worker.engine.model_file import ModelError, window_of, without_weights
 from worker.engine.options import ModelOptions
@@ -20,6 +22,7 @@ CHATML: Final = (
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 """For models without a template."""
+NO_SETTINGS: Final[Mapping[str, float]] = MappingProxyType({})
 _CHATML_TOKENS: Final = ("<|im_start|>", "<|im_end|>")
 
 
@@ -71,12 +74,14 @@ def load_engine(
     stuck_after_s: float,
     swap_bytes: int,
     info: ModelInfo,
+    sampling: Mapping[str, float] = NO_SETTINGS,
 ) -> LlamaEngine:
     """Load a model and start its engine.
 
     Args:
         options: the file to load; the model's name and fingerprint are `info`'s.
         template_path: a Jinja file that replaces the model's own chat template.
+        sampling: the server's settings of `SamplingOptions`, by name.
 
     Raises:
         ModelError: the model cannot be used.
@@ -92,6 +97,8 @@ def load_engine(
         chat_template=source,
         bos=vocabulary.token_text("bos"),
         eos=vocabulary.token_text("eos"),
+        sampling=replace(SamplingOptions(), **(model.recommended | dict(sampling))),
+        context_length=model.context_length,
     )
     return LlamaEngine(
         model,

@@ -27,10 +27,12 @@ from worker.engine.model_file import (
     cache_bytes,
     check_generates,
     load_model,
+    longest_window,
     window_of,
 )
 from worker.engine.options import ModelOptions, context_params, model_params
 from worker.engine.placement import Placement
+from worker.engine.recommended import recommended_sampling
 from worker.engine.sampler import Sampler, draw_all
 from worker.engine.vocabulary import ModelVocabulary
 
@@ -74,6 +76,10 @@ class LlamaModel:
         self._memory = llama_cpp.llama_get_memory(self.context)
         self.vocabulary = ModelVocabulary(self._model)
         self.constraints = Constraints(self.vocabulary)
+        self.context_length = longest_window(self._model)
+        self.recommended, remarks = recommended_sampling(self._model)
+        for remark in remarks:
+            log.warning("%s: %s", options.path.name, remark)
         self.piece_of, self.is_end = self.vocabulary.piece_of, self.vocabulary.is_end
         self.text_of_control = self.vocabulary.text_of_control
         self.window = int(llama_cpp.llama_model_n_swa(self._model))
