@@ -8,7 +8,7 @@ from collections.abc import Sequence, Sized
 from dataclasses import dataclass
 from typing import Protocol
 
-from worker.engine.interface import EngineError, Grammar, SamplingOptions
+from worker.engine.interface import DrawnLogprob, EngineError, Grammar, SamplingOptions
 
 State = Sized
 """A copy of a slot's content; its length is its size in bytes."""
@@ -44,6 +44,11 @@ class Part:
 
 class TokenSampler(Protocol):
     """Draws the tokens of one reply."""
+
+    @property
+    def logprob(self) -> DrawnLogprob | None:
+        """The probability of the token drawn last, if the reply reports any."""
+        ...
 
     def accept(self, token: int) -> None:
         """Record a token that was drawn in an earlier attempt."""

@@ -39,6 +39,9 @@ class PlainText:
         del end_token
         return _output(self._text.finish())
 
+    def drop_ids(self) -> None:
+        """Nothing is added that was given out before."""
+
 
 def _output(decoded: Decoded) -> Output:
     parts = (Part("text", decoded.text),) if decoded.text else ()
@@ -103,6 +106,10 @@ class ReadParts:
             if part.kind != "text":
                 final.append(part)
         return Output(tuple(final), self._take_ids()) if final else None
+
+    def drop_ids(self) -> None:
+        """Give out no ids for what was added so far: they have been given out before."""
+        self._ids = []
 
     def _take_ids(self) -> tuple[int, ...]:
         ids, self._ids = tuple(self._ids), []

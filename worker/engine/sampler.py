@@ -10,6 +10,7 @@ import math
 import secrets
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import llama_cpp
@@ -20,7 +21,14 @@ from worker.engine.candidates import MOST, CandidateFinder, Floats, Ints, Wanted
 from worker.engine.changes import Changes
 from worker.engine.constraint import Constraint
 from worker.engine.drawing import Rule, draw
-from worker.engine.interface import EngineError, Grammar, SamplingOptions, UnusableRequest
+from worker.engine.interface import (
+    DrawnLogprob,
+    EngineError,
+    Grammar,
+    SamplingOptions,
+    UnusableRequest,
+)
+from worker.engine.logprobs import logprobs_of
 from worker.engine.uniform import Uniform
 from worker.engine.vocabulary import NO_TOKEN, ModelVocabulary
 
@@ -73,6 +81,10 @@ class Sampler:
         """Whether a few of the largest logits are enough to draw from."""
         self.row_of_rule = self.rule.as_row() if self.is_quick else _NOT_QUICK
         """What this reply needs from the search through all rows."""
+        self.top_logprobs = options.top_logprobs
+        """Alternatives reported for each token; None reports no probabilities."""
+        self.logprob: DrawnLogprob | None = None
+        """Of the token drawn last."""
         self._uniform = Uniform(_seed(options.seed))
         self._chain: Any = None
 
@@ -198,6 +210,16 @@ class Sampler:
             self._constraint.accept(token)
         self._changes.remember(token)
 
+    def report(self, logits: Floats, token: int) -> None:
+        """Note the probabilities of a drawn token and of its alternatives.
+
+        Args:
+            logits: the row as the model computed it.
+        """
+        if 0 <= token < self._vocabulary.size:
+            piece_of = partial(self._vocabulary.piece_of, special=True)
+            self.logprob = logprobs_of(logits, token, self.top_logprobs or 0, piece_of)
+
     def close(self) -> None:
         """Free the library's samplers."""
         if self._chain is not None:
@@ -294,6 +316,7 @@ def draw_all(
 
     The rows are changed.
     """
+    computed = _copies_of_reported(rows, samplers)
     for row, sampler in zip(rows, samplers, strict=True):
         sampler.prepare(row)
     rules = np.array([sampler.row_of_rule for sampler in samplers])
@@ -310,4 +333,17 @@ def draw_all(
             tokens.append(sampler.settle(rows[number], largest, token, uniforms[number]))
         except EngineError as error:
             tokens.append(error)
+    for number, logits in computed.items():
+        result = tokens[number]
+        if not isinstance(result, EngineError):
+            samplers[number].report(logits, result)
     return tokens
+
+
+def _copies_of_reported(rows: Floats, samplers: Sequence[Sampler]) -> dict[int, Floats]:
+    """Copies of the rows, as computed, whose replies report probabilities."""
+    return {
+        number: rows[number].copy()
+        for number, sampler in enumerate(samplers)
+        if sampler.top_logprobs is not None
+    }

@@ -8,6 +8,7 @@ from typing import Final
 
 from worker.engine.backend import TokenSampler, Vocabulary
 from worker.engine.interface import (
+    DrawnLogprob,
     End,
     EngineError,
     FinishReason,
@@ -59,6 +60,8 @@ class Sequence:
             else ReadParts(vocabulary, self._reader, request.stop)
         )
         self._grammar: Grammar | None = None
+        self._logprobs: deque[DrawnLogprob] = deque()
+        """Of tokens that no piece has had yet."""
         self._num_reasoning = self._num_forced = 0
         self._began = self._began_reply = time.monotonic()
         if sampler is not None:
@@ -123,6 +126,8 @@ class Sequence:
         if self._vocabulary.is_end(token):
             return self._finish(self._text.finish(token), "stop")
         self.token_ids.append(token)
+        if self.sampler is not None and self.sampler.logprob is not None:
+            self._logprobs.append(self.sampler.logprob)
         output = self._push(token)
         if output is not None and output.stopped_at is not None:
             return self._finish(output, "stop")
@@ -131,7 +136,7 @@ class Sequence:
         if self._has_reached_limit:
             return self._finish(_both(output, self._text.finish(None)), "length")
         if output is not None:
-            self._sink(Piece(output.parts, output.token_ids))
+            self._sink(self._piece(output))
         if self.sampler is not None:
             self._direct(self.sampler)
         return False
@@ -186,6 +191,7 @@ class Sequence:
             forced.accept(token)
             self._push(token)
             self._direct(forced)
+        self._text.drop_ids()
         forced.hand_over()
 
     def finish(self) -> None:
@@ -212,9 +218,14 @@ class Sequence:
             reasoning_tokens=self._num_reasoning,
             stop_string=output.stopped_at,
         )
-        self._sink(Piece(output.parts, output.token_ids, end))
+        self._sink(self._piece(output, end))
         self.close()
         return True
+
+    def _piece(self, output: Output, end: End | None = None) -> Piece:
+        count = min(len(output.token_ids), len(self._logprobs))
+        logprobs = tuple(self._logprobs.popleft() for _ in range(count))
+        return Piece(output.parts, output.token_ids, end, logprobs)
 
 
 def _both(first: Output | None, second: Output) -> Output:
@@ -225,6 +236,8 @@ def _both(first: Output | None, second: Output) -> Output:
 
 class _Forced:
     """A sampler for what was generated before: of forced tokens only those left over are forced."""
+
+    logprob = None
 
     def __init__(self, sampler: TokenSampler) -> None:
         self._sampler = sampler

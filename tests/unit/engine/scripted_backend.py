@@ -38,6 +38,8 @@ def reply_to(request: GenerationRequest) -> list[int]:
 class Silent:
     """A sampler: `next_token` decides."""
 
+    logprob = None
+
     def __init__(self) -> None:
         self.is_closed = False
         self.accepted: list[int] = []
