@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Final
 
 from worker.engine.interface import Grammar, Part, PartKind
+from worker.reading.json_scanner import JsonScanner
 from worker.reading.markup import first_of, held_length
 from worker.reading.tools import CallRules
 
@@ -22,6 +23,8 @@ FINAL: Final = f"<|channel|>final{MESSAGE}"
 _ANSWER: Final = f"<|end|>{_START}assistant{FINAL}"
 _CALL: Final = f"{_START}assistant to=functions."
 _BEHIND_NAME: Final = f"<|channel|>commentary json{MESSAGE}"
+_MARKUP: Final = (*_ENDS, MESSAGE, "<|channel|>", "<|constrain|>")
+_SPELLED: Final = re.compile("|".join(map(re.escape, _MARKUP)))
 _HEADER_WORDS: Final = (_START, "assistant", "<|channel|>", "<|constrain|>", MESSAGE, "to=")
 _RECIPIENT: Final = re.compile(r"to=(?:functions\.)?([^\s<]+)")
 _CHANNEL: Final = re.compile(r"<\|channel\|>\s*(\w+)")
@@ -46,7 +49,10 @@ class HarmonyReader:
         self._kind: PartKind = "text"
         self._call_name = ""
         self._num_calls = 0
-        self._has_text = False
+        self._searched = 0
+        """Where the end of the message is looked for next."""
+        self._arguments: JsonScanner | None = None
+        self._arguments_end: int | None = None
         self._forced = ""
         self._grammars: dict[str, Grammar] = {}
         self.is_complete = False
@@ -58,12 +64,15 @@ class HarmonyReader:
 
     def push(self, text: str, *, is_control: bool = False) -> list[Part]:
         """See `ReplyReader`."""
-        del is_control
+        if self.is_complete or (is_control and text not in _MARKUP):
+            return []
         self._held += text
         return self._read(is_whole=False)
 
     def finish(self, ending: str = "") -> list[Part]:
         """See `ReplyReader`."""
+        if self.is_complete:
+            return []
         if ending in _ENDS:
             self._held += ending
         return self._read(is_whole=True)
@@ -122,39 +131,32 @@ class HarmonyReader:
 
     @property
     def _is_whole_call(self) -> bool:
-        try:
-            return isinstance(json.loads(self._held), dict)
-        except ValueError:
-            return False
+        return self._arguments_end is not None
 
     def _read(self, *, is_whole: bool) -> list[Part]:
         parts: list[Part] = []
-        while (
-            self._read_header(parts, is_whole)
-            if self._in_header
-            else self._read_body(parts, is_whole)
-        ):
+        while self._read_header(is_whole) if self._in_header else self._read_body(parts, is_whole):
             pass
         return parts
 
-    def _read_header(self, parts: list[Part], is_whole: bool) -> bool:
+    def _read_header(self, is_whole: bool) -> bool:
         """Read up to a message's content; returns whether there is more to read."""
         header, found, rest = self._held.partition(MESSAGE)
+        if not _may_be_header(header + found):
+            # Another manner of writing: all of it is the answer.
+            self._open("", self._held)
+            return True
         if found:
             self._open(header, rest)
             return True
-        if is_whole or not _may_be_header(self._held):
-            text, self._held = self._held, ""
-            if text.strip() and not _may_be_header(text):
-                # Another manner of writing: all of it is the answer.
-                self._in_header, self._kind, self._held, self._header = False, "text", text, ""
-                return True
-            del parts
+        if is_whole:
+            self._held = ""
         return False
 
     def _open(self, header: str, rest: str) -> None:
         recipient, channel = _RECIPIENT.search(header), _CHANNEL.search(header)
         self._in_header, self._held, self._header = False, rest, header
+        self._searched, self._arguments, self._arguments_end = 0, None, None
         self._call_name = recipient[1] if recipient is not None else ""
         if self._call_name in self._rules.tools:
             self._kind = "call"
@@ -165,22 +167,32 @@ class HarmonyReader:
 
     def _read_body(self, parts: list[Part], is_whole: bool) -> bool:
         """Read a message's content; returns whether there is more to read."""
-        found = first_of(self._held, _ENDS)
+        found = first_of(self._held[self._searched :], _ENDS)
         if found is not None:
-            at, mark = found
+            at, mark = self._searched + found[0], found[1]
             content, self._held = self._held[:at], self._held[at + len(mark) :]
+            self._searched = 0
             self._close(parts, content)
-            return True
+            return not self.is_complete
         if self._kind == "call":
+            self._searched = len(self._held) - held_length(self._held, _ENDS)
+            self._follow_arguments()
             if is_whole and self._held:
                 content, self._held = self._held, ""
                 self._close(parts, content)
             return False
-        keep = 0 if is_whole else held_length(self._held, _ENDS)
+        keep = 0 if is_whole else held_length(self._held, _MARKUP)
         border = len(self._held) - keep
         text, self._held = self._held[:border], self._held[border:]
         self._give(parts, text)
         return False
+
+    def _follow_arguments(self) -> None:
+        """Look whether a call's arguments are whole, though its message is not."""
+        if self._arguments is None and self._held.lstrip().startswith("{"):
+            self._arguments = JsonScanner(self._held.index("{"))
+        if self._arguments is not None and self._arguments_end is None:
+            self._arguments_end = self._arguments.end(self._held)
 
     def _close(self, parts: list[Part], content: str) -> None:
         was_reasoning = self._kind == "reasoning"
@@ -188,7 +200,7 @@ class HarmonyReader:
             call = self._rules.call(self._call_name, content.strip(), None, self._num_calls)
             if call is None:
                 self._kind = "text"
-                self._give(parts, self._header + MESSAGE + content)
+                self._give(parts, self._header + content)
             else:
                 parts.append(Part("call", call.encode()))
                 self._num_calls += 1
@@ -200,15 +212,14 @@ class HarmonyReader:
             self._forced = _CALL
 
     def _give(self, parts: list[Part], text: str) -> None:
+        text = _SPELLED.sub("", text)
         if text:
             parts.append(Part("reasoning" if self._kind == "reasoning" else "text", text))
 
 
 def _may_be_header(text: str) -> bool:
-    """Whether a text can still become what stands in front of a message's content."""
-    stripped = text.strip()
+    """Whether a text is, or can still become, what stands in front of a message's content."""
+    stripped = text.lstrip()
     if len(text) > _LONGEST_HEADER:
         return False
-    return not stripped or any(
-        stripped.startswith(word) or word.startswith(stripped) for word in _HEADER_WORDS
-    )
+    return any(stripped.startswith(word) or word.startswith(stripped) for word in _HEADER_WORDS)
