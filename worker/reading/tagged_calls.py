@@ -2,13 +2,16 @@
 
 import ast
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from shared.wire.parts import ToolCall
 from worker.engine.interface import Grammar
 from worker.reading.call_syntax import NoCall, Written
 from worker.reading.markup import begins_of, first_of
+from worker.reading.tagged_grammar import grammar_of
 from worker.reading.tools import CallRules
 
 
@@ -116,7 +119,8 @@ class TaggedCallParser:
         if name not in self.rules.tools:
             return None
         schema = json.loads(self.rules.tools[name].parameters)
-        properties = schema.get("properties", {}) if isinstance(schema, dict) else {}
+        properties = schema.get("properties") if isinstance(schema, dict) else None
+        properties = properties if isinstance(properties, dict) else {}
         begin, end = self.syntax.before_key.strip(), self.syntax.after_value.strip()
         arguments: dict[str, Any] = {}
         rest = body.strip()
@@ -145,22 +149,23 @@ class TaggedCallParser:
         return value.removeprefix(before).removesuffix(after)
 
     def forced(self, text: str) -> str:
-        """The only name, if there is but one."""
-        if len(self.rules.tools) == 1 and not text.strip():
-            (name,) = self.rules.tools
-            return name + self.syntax.after_name
+        """Nothing: the grammar holds the markup."""
+        del text
         return ""
 
     def grammar(self, text: str) -> Grammar | None:
-        """None: marked arguments are not constrained."""
+        """A call, until it is whole."""
         del text
-        return None
+        return None if self._calls else self._grammar
+
+    @cached_property
+    def _grammar(self) -> Grammar:
+        return grammar_of(self.syntax, self.rules)
 
 
 def _value(text: str, schema: Any) -> Any:
     """An argument by its schema: a string as it is, anything else as JSON, if it is any."""
-    kind = schema.get("type") if isinstance(schema, dict) else None
-    if kind == "string":
+    if isinstance(schema, dict) and _is_of_strings(schema):
         return text
     for read in (json.loads, ast.literal_eval):  # some templates show values as Python does
         try:
@@ -168,6 +173,14 @@ def _value(text: str, schema: Any) -> Any:
         except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
             continue
     return text
+
+
+def _is_of_strings(schema: Mapping[str, Any]) -> bool:
+    """Whether a schema allows strings alone."""
+    kind, values = schema.get("type"), schema.get("enum")
+    if kind is None and isinstance(values, list) and values:
+        return all(isinstance(value, str) for value in values)
+    return kind in ("string", ["string"]) or isinstance(schema.get("const"), str)
 
 
 def _as_json(value: Any) -> Any:

@@ -1,0 +1,64 @@
+"""The grammar of calls whose arguments stand in markup one by one, in llguidance's Lark."""
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from worker.engine.interface import Grammar
+from worker.reading.schemas import lifted
+from worker.reading.tools import CallRules
+
+if TYPE_CHECKING:
+    from worker.reading.tagged_calls import TaggedCalls
+
+
+def grammar_of(syntax: "TaggedCalls", rules: CallRules) -> Grammar:
+    """What has to follow the opening: a tool's name, its arguments in order, the closing markup."""
+    lines = ["start: " + " | ".join(f"tool_{number}" for number in range(len(rules.tools)))]
+    for number, name in enumerate(rules.tools):
+        lines += _tool(syntax, f"tool_{number}", name, rules.schema_of(name))
+    return Grammar("lark", "\n".join(lines))
+
+
+def _tool(syntax: "TaggedCalls", rule: str, name: str, schema: Mapping[str, Any]) -> list[str]:
+    lines: list[str] = []
+    items = [json.dumps(name + syntax.after_name)]
+    properties = schema.get("properties")
+    if not isinstance(properties, dict) or not properties:
+        items.append(f"{rule}_any*")
+        lines += _any_argument(syntax, f"{rule}_any")
+        properties = {}
+    definitions: dict[str, Any] = {}
+    lifted(dict(schema), name, definitions)
+    for number, key in enumerate(properties):
+        value = lifted({**schema, "properties": {key: properties[key]}}, name, {})
+        argument = f"{rule}_{number}"
+        lines += _argument(syntax, argument, key, value["properties"][key], definitions)
+        items.append(argument if key in schema.get("required", ()) else f"{argument}?")
+    items.append(json.dumps(syntax.after))
+    return [f"{rule}: {' '.join(items)}", *lines]
+
+
+def _argument(
+    syntax: "TaggedCalls", rule: str, key: str, schema: Any, definitions: Mapping[str, Any]
+) -> list[str]:
+    is_text = isinstance(schema, dict) and schema.get("type") == "string"
+    after_key = syntax.after_keys[0 if is_text else -1]
+    begin = json.dumps(syntax.before_key + key + after_key)
+    end = json.dumps(syntax.after_value)
+    if is_text and isinstance(schema.get("enum"), list):
+        words = " | ".join(json.dumps(str(word), ensure_ascii=False) for word in schema["enum"])
+        return [f"{rule}: {begin} ({words}) {end}"]
+    if is_text:
+        return [f"{rule}: {begin} {rule}_text", f"{rule}_text[suffix={end}]: /(?s:.*)/"]
+    body = {**schema, "$defs": definitions} if isinstance(schema, dict) and definitions else schema
+    return [f"{rule}: {begin} {rule}_value {end}", f"{rule}_value: %json {json.dumps(body)}"]
+
+
+def _any_argument(syntax: "TaggedCalls", rule: str) -> list[str]:
+    begin, between = json.dumps(syntax.before_key), json.dumps(syntax.after_keys[0])
+    end = json.dumps(syntax.after_value)
+    return [
+        f'{rule}: {begin} /[^<>"{{}}\\n]+/ {between} {rule}_text',
+        f"{rule}_text[suffix={end}]: /(?s:.*)/",
+    ]
