@@ -36,7 +36,10 @@ _OPTIONS: Final = TemplateOptions(tools=_TOOLS)
 _FIRST: Final = ToolCall(id="functions.qfirstq:0", name="qfirstq", arguments='{"qkeyq": "qvalueq"}')
 _OTHER: Final = ToolCall(id="functions.qotherq:1", name="qotherq", arguments='{"qkeyq": "qwordq"}')
 _LONGER: Final = replace(_FIRST, arguments='{"qkeyq": "qvalueq", "qsecondq": "qlastq"}')
-_NUMBER: Final = replace(_FIRST, arguments='{"qkeyq": 71}')
+_OTHER_VALUES: Final = ("71", "true", "[71]", '{"qlastq": 71}')
+"""Values of kinds that a template may mark each in its own way."""
+SHOWN: Final = replace(_OTHER, arguments='{"qkeyq": "qwordq", "qsecondq": "qlastq"}')
+"""A call to try what was derived with."""
 _USER: Final = ChatMessage(role="user", content="qquestionq")
 _COMMON_MARKS: Final = ThoughtMarks(begin="<think>\n", end="\n</think>\n\n")
 _KNOWN_MARKS: Final = (
@@ -144,15 +147,26 @@ def call_syntax(template: ChatTemplate, marks: ThoughtMarks | None) -> CallSynta
     one = _without_thought(rendered.reply(tool_calls=(_FIRST,)), marks)
     two = _without_thought(rendered.reply(tool_calls=(_FIRST, _OTHER)), marks)
     longer = _without_thought(rendered.reply(tool_calls=(_LONGER,)), marks)
-    other = _without_thought(rendered.reply(tool_calls=(_NUMBER,)), marks)
+    others = [
+        rendered.reply(tool_calls=(replace(_FIRST, arguments=f'{{"qkeyq": {value}}}'),))
+        for value in _OTHER_VALUES
+    ]
     if one is None or "qvalueq" not in one:
         return None
     shown_id = call_id_for(_FIRST.id, template.traits)
     return (
         _json_calls(one)
         or _named_calls(one, two, shown_id)
-        or _tagged_calls(one, longer, two, other)
+        or _tagged_calls(one, longer, two, others)
     )
+
+
+def shown_call(
+    template: ChatTemplate, marks: ThoughtMarks | None
+) -> tuple[str, tuple[Tool, ...]] | None:
+    """A reply with a call other than those derived from, and the tools that may be called."""
+    text = _without_thought(Rendered(template).reply(tool_calls=(SHOWN,)), marks)
+    return None if text is None else (text, _TOOLS)
 
 
 def _without_thought(text: str | None, marks: ThoughtMarks | None) -> str | None:
@@ -267,14 +281,17 @@ def _sections(before: str, after: str, two: str | None, behind_value: str) -> _S
     return _Sections(before[: len(before) - len(own)], own, closing, after[len(closing) :])
 
 
-def _after_other_key(text: str | None) -> tuple[str, ...]:
-    """What stands between the name of an argument and its value, if that is a number."""
-    parts = _cut(text or "", ("qfirstq", "qkeyq", "71"))
-    return () if parts is None else (parts[2],)
+def _after_other_keys(texts: Sequence[str | None]) -> list[str]:
+    """What stands between the name of an argument and values that are no strings."""
+    cuts = [
+        _cut(text or "", ("qfirstq", "qkeyq", value))
+        for text, value in zip(texts, _OTHER_VALUES, strict=True)
+    ]
+    return [cut[2] for cut in cuts if cut is not None]
 
 
 def _tagged_calls(
-    one: str, longer: str | None, two: str | None, other: str | None
+    one: str, longer: str | None, two: str | None, others: Sequence[str | None]
 ) -> TaggedCalls | None:
     """Name and arguments in markup of their own."""
     parts = _cut(one, ("qfirstq", "qkeyq", "qvalueq"))
@@ -294,7 +311,7 @@ def _tagged_calls(
         before=before,
         after_name=first_key[: len(first_key) - len(before_key)],
         before_key=before_key,
-        after_keys=tuple(dict.fromkeys((after_key, *_after_other_key(other)))),
+        after_keys=tuple(dict.fromkeys((after_key, *_after_other_keys(others)))),
         after_value=after_value,
         after=after,
         end_section=end_section,

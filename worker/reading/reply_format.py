@@ -1,13 +1,15 @@
 """How a model marks its thoughts and its calls."""
 
+import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from shared.wire.parts import ToolCall
 from shared.wire.turn_request import ToolUse
 from worker.engine.interface import Grammar, ReplyReader, UnusableRequest
 from worker.reading import harmony
 from worker.reading.call_syntax import CallSyntax
-from worker.reading.derive import call_syntax, thought_marks
+from worker.reading.derive import SHOWN, call_syntax, shown_call, thought_marks
 from worker.reading.harmony import HarmonyReader
 from worker.reading.reader import MarkupReader, ThoughtMarks
 from worker.reading.tools import CallRules
@@ -96,4 +98,23 @@ def derive_format(template: ChatTemplate) -> ReplyFormat:
     marks = thought_marks(template)
     syntax = call_syntax(template, marks)
     is_harmony = marks is not None and marks.bare_begin == harmony.THOUGHT
-    return ReplyFormat(marks=marks, syntax=syntax, is_harmony=is_harmony)
+    reply_format = ReplyFormat(marks=marks, syntax=syntax, is_harmony=is_harmony)
+    if syntax is not None and not _reads_back(reply_format, template):
+        return replace(reply_format, syntax=None)
+    return reply_format
+
+
+def _reads_back(reply_format: ReplyFormat, template: ChatTemplate) -> bool:
+    """Whether a call that the template shows is read as that call: what is derived may be wrong."""
+    shown = shown_call(template, reply_format.marks)
+    if shown is None:
+        return False
+    text, tools = shown
+    reader = reply_format.new_reader(
+        opening="", tool_use=ToolUse(tools=tools), json_schema=None, call_id=str
+    )
+    parts = [*reader.push(text), *reader.finish()]
+    calls = [ToolCall.decode(part.text) for part in parts if part.kind == "call"]
+    return [(call.name, json.loads(call.arguments)) for call in calls] == [
+        (SHOWN.name, json.loads(SHOWN.arguments))
+    ]

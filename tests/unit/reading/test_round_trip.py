@@ -7,6 +7,7 @@ import pytest
 
 from bench.template_round_trip import NONE, OK, round_trip
 from tests.unit.reading.readings import FAMILIES, template_of
+from worker.reading.reply_format import derive_format
 from worker.template.chat_template import ChatTemplate
 from worker.template.environment import TemplateError
 
@@ -47,3 +48,9 @@ def test_real_templates_round_trip_or_are_known_to_lack_something() -> None:
         if not {result.thought, result.call} <= {OK, NONE}:
             problems[path.stem] = result
     assert set(problems) <= set(_MISSING), problems
+
+
+def test_a_syntax_that_cannot_read_back_a_call_is_none() -> None:
+    source = template_of("tagged arguments").source
+    source = source.replace("<tool_call>", "to={{ c.function.name }}<tool_call>")
+    assert not derive_format(ChatTemplate(source)).has_tools
