@@ -18,7 +18,7 @@ from bench.template_cases import CASES, NONE, NOW, OK, TOKENS, Comparison
 from bench.template_round_trip import round_trip
 from worker.template.chat_template import ChatTemplate
 from worker.template.environment import TemplateError
-from worker.template.renderer import OwnProcess
+from worker.template.rendering_process import RenderingProcess
 
 _COLUMNS: Final = (
     "template",
@@ -68,7 +68,7 @@ def try_template(path: Path) -> Result:
     """Load a template and compare."""
     try:
         source = path.read_text(encoding="utf-8")
-        renderer = OwnProcess(source)
+        renderer = RenderingProcess(source)
     except (TemplateError, UnicodeDecodeError) as error:
         return Result(name=path.stem, refusal=str(error), cases={})
     try:
