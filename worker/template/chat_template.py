@@ -22,7 +22,7 @@ from worker.template.conversation import (
     tools_for,
     verbatim,
 )
-from worker.template.environment import TemplateError
+from worker.template.environment import TemplateError, TemplateLimit
 from worker.template.folding import FoldedMessage, folded
 from worker.template.options import NO_OPTIONS, TemplateOptions
 from worker.template.placed_text import PlacedText, RenderedPrompt
@@ -86,6 +86,14 @@ class ChatTemplate:
             TemplateError: the template refuses the messages, or has no place for tools.
         """
         self._check(messages, options)
+        try:
+            return self._rendered(messages, options)
+        except RecursionError:
+            raise TemplateLimit("what it is given is nested too deeply") from None
+
+    def _rendered(
+        self, messages: Sequence[ChatMessage], options: TemplateOptions
+    ) -> RenderedPrompt:
         foreign = Foreign()
         conversation = folded(messages, self.traits.system)
         variables = self._variables(conversation, options, foreign.mark)

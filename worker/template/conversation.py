@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from shared.wire.messages import ChatMessage
@@ -16,14 +18,20 @@ Mark = Callable[[str, Origin], str]
 """What stands for a text that somebody wrote: a placeholder, or the text itself."""
 
 _SHORT_ID_LENGTH: Final = 9
-_SUSPICIOUS: Final = frozenset("<[|｜\ue000\ue001")
-"""Characters that spellings of control tokens have; a tool's texts and a client's variables without
-them may be looked at by the template."""
+_LONG_ID_LENGTH: Final = 24
+_HARMLESS: Final = re.compile(r"[\w.,:;'()/?!%*+=#@$-]+( [\w.,:;'()/?!%*+=#@$-]+)*")
+"""Texts in which nothing can be a control token: the template may look at these."""
+_LONGEST_HARMLESS: Final = 1_000
+_HARMLESS_ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,200}")
 
 
 def verbatim(text: str, _origin: Origin) -> str:
     """A `Mark` that leaves texts as they are."""
     return text
+
+
+def _is_harmless(text: str) -> bool:
+    return len(text) <= _LONGEST_HARMLESS and _HARMLESS.fullmatch(text) is not None
 
 
 def messages_for(
@@ -53,7 +61,8 @@ def _message(folded: FoldedMessage, traits: TemplateTraits, mark: Mark) -> dict[
         fields["tool_calls"] = [_call(call, traits, marked) for call in message.tool_calls]
     if message.role == "tool":
         fields["tool_call_id"] = call_id_for(message.call_id, traits)
-        fields["name"] = marked(message.name, "call")
+        name = message.name
+        fields["name"] = name if _is_harmless(name) else marked(name, "call")
     return fields
 
 
@@ -65,9 +74,9 @@ def _call(
     call: ToolCall, traits: TemplateTraits, marked: Callable[[str, MessagePart], str]
 ) -> dict[str, Any]:
     def shown(text: str) -> str:
-        return marked(text, "call")
+        return text if _is_harmless(text) else marked(text, "call")
 
-    arguments: Any = shown(call.arguments)
+    arguments: Any = marked(call.arguments, "call")
     if not traits.arguments_as_text:
         arguments = _with_strings(arguments_of(call), shown)
     return {
@@ -81,7 +90,7 @@ def arguments_of(call: ToolCall) -> dict[str, Any]:
     """The arguments as an object; what a model wrote that is none becomes a member of one."""
     try:
         arguments = json.loads(call.arguments)
-    except ValueError:
+    except (ValueError, RecursionError):
         arguments = None
     return arguments if isinstance(arguments, dict) else {"arguments": call.arguments}
 
@@ -89,36 +98,24 @@ def arguments_of(call: ToolCall) -> dict[str, Any]:
 def call_id_for(call_id: str, traits: TemplateTraits) -> str:
     """The id of a call as the template wants it.
 
-    Templates compare ids, so that these cannot be placeholders. One that could spell a control
-    token is replaced by its hash.
+    Templates compare ids, so these cannot be placeholders. One that a client made up and that could
+    spell a control token is replaced by its hash.
     """
     if not traits.short_ids:
-        is_harmless = _SUSPICIOUS.isdisjoint(call_id)
-        return call_id if is_harmless else hashlib.sha256(call_id.encode()).hexdigest()
-    if len(call_id) == _SHORT_ID_LENGTH and call_id.isalnum():
+        is_safe = not call_id or _HARMLESS_ID.fullmatch(call_id)
+        return call_id if is_safe else f"call_{_hashed(call_id)[:_LONG_ID_LENGTH]}"
+    if len(call_id) == _SHORT_ID_LENGTH and call_id.isascii() and call_id.isalnum():
         return call_id
-    return hashlib.sha256(call_id.encode()).hexdigest()[:_SHORT_ID_LENGTH]
+    return _hashed(call_id)[:_SHORT_ID_LENGTH]
 
 
-def options_for(variables: Mapping[str, Any], mark: Mark) -> dict[str, Any]:
-    """What a client sets of the template's variables."""
-    shown = _if_suspicious(mark)
-    return {name: _with_strings(value, shown) for name, value in variables.items()}
-
-
-def _if_suspicious(mark: Mark) -> Callable[[str], str]:
-    """Marks the texts that could spell a control token; the template may look at the others."""
-
-    def shown(text: str) -> str:
-        is_harmless = _SUSPICIOUS.isdisjoint(text)
-        return text if is_harmless else mark(text, Origin(message=-1, part="tool"))
-
-    return shown
+def _hashed(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
 def tools_for(tools: Sequence[Tool], mark: Mark) -> list[dict[str, Any]]:
     """All tools as the template's variable `tools`."""
-    shown = _if_suspicious(mark)
+    shown = partial(_by_lines, mark=mark)
     return [
         {
             "type": "function",
@@ -130,6 +127,21 @@ def tools_for(tools: Sequence[Tool], mark: Mark) -> list[dict[str, Any]]:
         }
         for tool in tools
     ]
+
+
+def _by_lines(text: str, mark: Mark) -> str:
+    """A text of a tool or an option, line by line, as templates may indent it."""
+    origin = Origin(message=-1, part="tool")
+    lines = text.split("\n")
+    return "\n".join(line if _is_harmless(line) else mark(line, origin) for line in lines)
+
+
+def options_for(variables: Mapping[str, Any], mark: Mark) -> dict[str, Any]:
+    """A client's own variables of the template, in which it must not write control tokens."""
+    return {
+        name: _with_strings(value, partial(_by_lines, mark=mark))
+        for name, value in variables.items()
+    }
 
 
 def functions_for(tools: Sequence[Tool], mark: Mark, now: datetime) -> dict[str, str]:

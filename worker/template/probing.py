@@ -111,8 +111,6 @@ class Probe:
             text = self._text(traits, messages)
             if text is not None and f" \n{content}\n " not in text:
                 trimmed.add(role)
-        if "user" in trimmed and traits.shows_results:
-            trimmed.add("tool")
         return frozenset(trimmed)
 
     # Tools.
@@ -124,14 +122,21 @@ class Probe:
             for as_text in (False, True):
                 tried = replace(shown, arguments_as_text=as_text, short_ids=short_ids)
                 if self._shows_call(tried):
-                    return replace(tried, shows_calls=True, shows_results=self._shows_result(tried))
+                    return self._with_results(replace(tried, shows_calls=True))
         return shown
 
-    def _call_loop(self, traits: TemplateTraits, **reply: Any) -> str:
+    def _with_results(self, traits: TemplateTraits) -> TemplateTraits:
+        text = self._call_loop(traits)
+        is_trimmed = " \nqresultq\n " not in self._call_loop(traits, result=" \nqresultq\n ")
+        is_shown = "qresultq" in text
+        trims = traits.trims | ({"tool"} if is_shown and is_trimmed else set())
+        return replace(traits, shows_results=is_shown, trims=trims)
+
+    def _call_loop(self, traits: TemplateTraits, *, result: str = "qresultq", **reply: Any) -> str:
         messages = [
             _says(0, "user"),
             ChatMessage(role="assistant", content="", tool_calls=(_CALL,), **reply),
-            ChatMessage(role="tool", content="qresultq", call_id=_CALL.id, name=_CALL.name),
+            ChatMessage(role="tool", content=result, call_id=_CALL.id, name=_CALL.name),
         ]
         return self._text(traits, messages, tools=(_TOOL,)) or ""
 
@@ -142,9 +147,6 @@ class Probe:
         is_json_in_json = '\\"qvalueq\\"' in call
         is_whole = all(text in call for text in ("qtoolq", "qnameq", "qvalueq"))
         return is_whole and not is_python and not is_json_in_json
-
-    def _shows_result(self, traits: TemplateTraits) -> bool:
-        return "qresultq" in self._call_loop(traits)
 
     # Thoughts.
 
