@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 import pytest
 
 from shared import ids
@@ -13,12 +14,15 @@ from shared.config import Settings
 from shared.errors import TurnFailed
 from shared.store.connection import connect
 from shared.store.conversations import Conversations
-from shared.wire.publication import PieceRecord
+from shared.wire.claim import Claim
+from shared.wire.parts import ToolCall
+from shared.wire.publication import PieceRecord, Publication
 from shared.wire.write_outcome import WriteOutcome
 from tests.integration.bench import Bench, completion
 from tests.integration.test_jobs import Gate
 from tests.scripted import ScriptedEngine, failing
 from tests.servers import Stack, Valkey, make_settings, running_stack
+from worker.engine.interface import Part
 
 SECRET = "xyzzy-plugh"
 GENERAL = {
@@ -76,7 +80,45 @@ async def delete(stack: Stack, path: str) -> dict[str, Any]:
     return answer.json() if answer.content else {}
 
 
+CALL = ToolCall(id="call_1", name=SECRET, arguments=orjson.dumps(SECRET).decode())
+
+
+def thinks_and_calls(_prompt: str) -> list[Part]:
+    return [Part("reasoning", SECRET), Part("text", SECRET), Part("call", CALL.encode())]
+
+
+async def publish_secrets(bench: Bench, claim: Claim) -> None:
+    """The beginning of a reply: a thought, text, and a call."""
+    pieces = (
+        PieceRecord(kind="reasoning", text=SECRET, token_ids=(1,)),
+        PieceRecord(text=SECRET, token_ids=(2,)),
+        PieceRecord(kind="call", text=CALL.encode(), token_ids=(3,)),
+    )
+    publication = Publication(job_id=claim.job_id, fence=claim.fence, at=0, pieces=pieces)
+    assert await bench.claims.publish_all([publication]) == [WriteOutcome.OK]
+
+
 # What is deleted.
+
+
+async def test_thoughts_calls_and_their_results_go_with_a_conversation(
+    settings: Settings,
+) -> None:
+    engine = ScriptedEngine(thinks_and_calls)
+    async with running_stack(settings, engine) as stack, space_of(settings) as space:
+        first = (await stack.client.post("/", json={"prompt": "Hello"})).json()
+        assert len(await space.said()) == 3, "the messages, the job, its log"
+        await delete(stack, f"/conversations/{first['id']}")
+        assert await space.names() == set()
+    assert (first["reasoning"], first["tool_calls"]) == (SECRET, [CALL.to_json()])
+
+
+async def test_thoughts_and_calls_go_with_a_response(settings: Settings) -> None:
+    engine = ScriptedEngine(lambda prompt: thinks_and_calls(prompt)[:2])
+    async with running_stack(settings, engine) as stack, space_of(settings) as space:
+        first = await respond(stack, "Hello")
+        await delete(stack, f"/v1/responses/{first['id']}")
+        assert await space.names() == set()
 
 
 @pytest.mark.parametrize("prefix", ["/conversations/", "/v1/conversations/conv_"])
@@ -204,7 +246,7 @@ End = Callable[[Bench, str], Awaitable[None]]
 
 async def fails(bench: Bench, _job: str) -> None:
     claim = await bench.claim()
-    await bench.claims.publish(claim, 0, PieceRecord(text=SECRET, token_ids=(1,)))
+    await publish_secrets(bench, claim)
     assert await bench.claims.fail(claim, TurnFailed("x")) is WriteOutcome.OK
 
 
@@ -214,7 +256,7 @@ async def is_cancelled_while_it_waits(bench: Bench, job: str) -> None:
 
 async def is_cancelled_while_it_runs(bench: Bench, job: str) -> None:
     claim = await bench.claim()
-    await bench.claims.publish(claim, 0, PieceRecord(text=SECRET, token_ids=(1,)))
+    await publish_secrets(bench, claim)
     await is_cancelled_while_it_waits(bench, job)
 
 
@@ -232,7 +274,7 @@ async def is_late_when_it_is_swept(bench: Bench, job: str) -> None:
 
 async def is_abandoned_and_swept(bench: Bench, job: str) -> None:
     claim = await bench.claim()
-    await bench.claims.publish(claim, 0, PieceRecord(text=SECRET, token_ids=(1,)))
+    await publish_secrets(bench, claim)
     await bench.redis.delete(bench.keys.lease(job))
     await is_late_when_it_is_swept(bench, job)
 
@@ -289,7 +331,7 @@ async def test_with_the_last_of_its_turns_a_conversation_goes(bench: Bench, end:
         first = await bench.submit(owner="alice", prompt=SECRET)
         second = await bench.submit(first.conversation_id, owner="alice", prompt=SECRET)
         claim = await bench.claim()
-        await bench.claims.publish(claim, 0, PieceRecord(text=SECRET, token_ids=(1,)))
+        await publish_secrets(bench, claim)
         await bench.claims.fail(claim, TurnFailed("x"))
         assert f"conv:{first.conversation_id}" in await space.names()
         await end(bench, second.job_id)
