@@ -15,6 +15,7 @@ from api.conversations import description as conversations
 from api.description.route import Route, Security
 from api.http.paths import Paths
 from api.openai import description as openai
+from api.openai import text_description as texts
 from api.ops import description as ops
 from api.web import description as web
 from api.web.pages import FILES
@@ -22,6 +23,7 @@ from api.web.pages import FILES
 ROUTES: Final[tuple[Route, ...]] = (
     *conversations.ROUTES,
     *openai.ROUTES,
+    *texts.ROUTES,
     *anthropic.ROUTES,
     *ops.ROUTES,
     *web.ROUTES,

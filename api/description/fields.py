@@ -40,6 +40,13 @@ _INPUT: Final = {
     "chat_template_kwargs": _TEMPLATE,
 }
 """Of a response's input."""
+_BOOKKEEPING: Final = (
+    "user",
+    "safety_identifier",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "service_tier",
+)
 _COUNTED: Final = {
     "model": "Any name: there is one model.",
     "messages": "The whole conversation. If an assistant's message comes last, the reply "
@@ -251,6 +258,26 @@ FIELDS: Final[dict[str, dict[str, str]]] = {
     },
     "NewItems": {"items": "Messages to add, oldest first."},
     "ConversationUpdate": {"metadata": "Up to 16 labels; they replace the old ones."},
+    "CompletionRequest": {
+        "model": "Any name: there is one model.",
+        "prompt": "The text to continue, or up to 8 of them.",
+        "stream": "Send the text in chunks.",
+        "stream_options": "Only with `stream`.",
+        "n": "Choices for each prompt.",
+        "logprobs": "How many alternatives to report for each token.",
+        "seed": _of_option("seed"),
+        "echo": "Not supported; only `false` is accepted.",
+        "best_of": "One; more are not supported.",
+        "suffix": "Not supported; only an empty one is accepted.",
+        **dict.fromkeys(_BOOKKEEPING, _ACCEPTED_ONLY),
+    },
+    "EmbeddingsRequest": {
+        "model": "Any name: there is one model.",
+        "input": "A text, or a list of them.",
+        "encoding_format": "`float`, the default, or `base64`: 32-bit floats, little-endian.",
+        "dimensions": "Accepted if it is what the model's vectors have.",
+        **dict.fromkeys(_BOOKKEEPING, _ACCEPTED_ONLY),
+    },
     "CountTokensRequest": _COUNTED,
     "MessagesRequest": _COUNTED
     | {

@@ -33,6 +33,11 @@ PROBLEMS: Final[dict[str, Described]] = {
         "The body is not a JSON object in UTF-8.",
         "the body is JSON, but not an object",
     ),
+    "no_embeddings": _problem(
+        400,
+        "No worker runs a model that embeds texts.",
+        "the model of this server does not embed texts",
+    ),
     "unauthorized": _problem(
         401,
         "The API key is missing or unknown.",

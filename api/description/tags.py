@@ -5,6 +5,7 @@ from typing import Final
 from api.anthropic.description import MESSAGES
 from api.conversations.description import CONVERSATIONS, JOBS, PROMPTS
 from api.openai import description as openai
+from api.openai.text_description import TEXTS
 from api.ops.description import SERVICE
 
 INTRODUCTION: Final = """\
@@ -35,6 +36,7 @@ TAGS: Final = {
     CONVERSATIONS: "Read and delete what the server remembers.",
     openai.MODELS: "What the workers run, for OpenAI's clients.",
     openai.COMPLETIONS: "Stateless completions, for OpenAI's clients.",
+    TEXTS: "Plain text: continuations and vectors, for OpenAI's clients.",
     openai.RESPONSES: "Turns of stored conversations, for OpenAI's clients.",
     openai.CONVERSATIONS: "The same conversations as under `/conversations`, for OpenAI's clients.",
     MESSAGES: "Stateless messages, for Anthropic's clients.",

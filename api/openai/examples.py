@@ -20,6 +20,8 @@ MODEL: Final = {
     "owned_by": "palaver",
     "context_length": 3500,
     "max_model_len": 3500,
+    "workers": 1,
+    "capabilities": ["chat"],
 }
 COMPLETION: Final = {
     "id": f"chatcmpl-{JOB_ID}",

@@ -11,6 +11,7 @@ from api.openai.conversations import (
     NewConversationResource,
     OpenAiConversationResource,
 )
+from api.openai.embeddings import EmbeddingsResource
 from api.openai.input_tokens import InputTokensResource
 from api.openai.items import ItemResource, ItemsResource
 from api.openai.models import ModelResource, Models, ModelsResource
@@ -21,6 +22,7 @@ from api.openai.responses import (
     ResponsesResource,
 )
 from api.openai.stored import StoredResponses
+from api.openai.text_completions import CompletionsResource
 from shared.config import Settings
 from shared.store.conversations import Conversations
 
@@ -31,6 +33,8 @@ def completion_resources(settings: Settings, asking: Asking, models: Models) -> 
         "/v1/models": ModelsResource(models),
         "/v1/models/{model}": ModelResource(models),
         "/v1/chat/completions": ChatCompletionsResource(settings, asking, models),
+        "/v1/completions": CompletionsResource(settings, asking, models),
+        "/v1/embeddings": EmbeddingsResource(settings, asking, models),
         "/v1/responses/input_tokens": InputTokensResource(settings, asking),
     }
 

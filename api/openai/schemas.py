@@ -20,6 +20,8 @@ class Model(TypedDict):
     owned_by: str
     context_length: int
     max_model_len: int
+    workers: int
+    capabilities: list[str]
 
 
 class ModelList(TypedDict):

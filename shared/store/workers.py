@@ -7,6 +7,7 @@ from redis.asyncio import Redis
 from shared.store.keys import Keys
 from shared.store.scripts import Scripts, milliseconds
 from shared.wire.other_worker import OtherWorker
+from shared.wire.served_model import ServedModel, decode_capabilities, merged
 from shared.wire.worker_report import WorkerReport
 
 WORKER_SILENCE_S: Final = 60.0
@@ -71,14 +72,24 @@ class Workers:
             pipe.zrem(self._keys.workers, worker_id)
             await pipe.execute()
 
-    async def models(self) -> dict[str, int]:
-        """The models of the live workers, by name, with their windows in tokens."""
+    async def models(self) -> dict[str, ServedModel]:
+        """The models of the live workers, by name."""
         workers = await self._redis.zrange(self._keys.workers, 0, -1)
         async with self._redis.pipeline(transaction=False) as pipe:
             for worker in workers:
-                pipe.hmget(self._keys.worker(worker), ["model", "window"])
+                pipe.hmget(self._keys.worker(worker), ["model", "window", "capabilities"])
             answers = await pipe.execute()
-        return {name: int(window or 0) for name, window in sorted(answers, key=str) if name}
+        models: dict[str, ServedModel] = {}
+        for name, window, stored in sorted(answers, key=str):
+            if name:
+                before = models.get(name, ServedModel(name=name, workers=0))
+                models[name] = ServedModel(
+                    name=name,
+                    window=int(window or 0),
+                    workers=before.workers + 1,
+                    capabilities=merged(before.capabilities, decode_capabilities(stored)),
+                )
+        return models
 
     async def all(self) -> dict[str, WorkerReport]:
         """The last report of each live worker, by its id."""

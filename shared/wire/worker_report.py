@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import orjson
 
 from shared.wire.histograms import Histogram
+from shared.wire.served_model import decode_capabilities
 
 _Figures = TypeVar("_Figures", bound="PlacementReport | EngineReport | TurnCounts")
 
@@ -144,6 +145,7 @@ class WorkerReport:
         slots, running: turns that it runs together at most, and now.
         context_length: its `PALAVER_CONTEXT_LENGTH`.
         window: tokens of prompt and reply together that came of it.
+        capabilities: of its model: `chat`, `tools`, `reasoning`, `embeddings`.
     """
 
     model_name: str = ""
@@ -154,6 +156,7 @@ class WorkerReport:
     turns: TurnsReport = field(default_factory=TurnsReport)
     context_length: int = 0
     window: int = 0
+    capabilities: tuple[str, ...] = ("chat",)
 
     def encode(self) -> dict[str, str | int | bytes]:
         """The fields of the worker's hash."""
@@ -167,6 +170,7 @@ class WorkerReport:
             "turns": self.turns.encode(),
             "context_length": self.context_length,
             "window": self.window,
+            "capabilities": ",".join(self.capabilities),
         }
 
     @classmethod
@@ -183,6 +187,7 @@ class WorkerReport:
             turns=TurnsReport.decode(stored.get("turns", "")),
             context_length=_integer(stored.get("context_length")),
             window=_integer(stored.get("window")),
+            capabilities=decode_capabilities(stored.get("capabilities")),
         )
 
 

@@ -55,6 +55,7 @@ def test_the_stored_format_is_that_of_earlier_versions() -> None:
         "steps": "101",
         "context_length": "0",
         "window": "4096",
+        "capabilities": "chat",
     }
     assert stats == ENGINE
     assert turns["outcomes"] == {"completed": 5, "generation_failed": 6}

@@ -20,7 +20,7 @@ if arg.register then
 end
 redis.call('HSET', key.worker(arg.worker), 'model', arg.model, 'fingerprint', arg.fingerprint,
   'slots', arg.slots, 'running', arg.running, 'steps', arg.steps, 'stats', arg.stats, 'turns', arg.turns,
-  'context_length', arg.context_length, 'window', arg.window)
+  'context_length', arg.context_length, 'window', arg.window, 'capabilities', arg.capabilities)
 if arg.register or redis.call('EXISTS', key.window) == 0 then redis.call('SET', key.window, arg.window) end
 redis.call('PEXPIRE', key.worker(arg.worker), arg.ttl_ms)
 redis.call('ZADD', key.workers, int(now_ms()), arg.worker)

@@ -1,0 +1,112 @@
+"""What `/v1/completions` and `/v1/embeddings` are sent."""
+
+from typing import Annotated, Final, Literal
+
+from pydantic import BeforeValidator, Field, StrictBool, StrictInt, StrictStr, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from api.openai.requests import Bookkeeping, StreamOptions, sampling_of
+from shared.wire.sampling import AN_INTEGER, FullSampling, Sampling
+from shared.wire.turn_request import TurnRequest
+
+_MOST_CHOICES: Final = 8
+_MOST_TEXTS: Final = 256
+_DEFAULT_LENGTH: Final = 16
+"""Of a completion; OpenAI's."""
+_SEEDS: Final = 2**53
+
+
+def _texts(value: object) -> object:
+    """A string or a list of strings; token ids are another model's."""
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list):
+        raise PydanticCustomError("texts", "must be a string or a list of strings")
+    if any(isinstance(text, int | list) for text in texts):
+        raise PydanticCustomError("token_ids", "token ids are not supported: send text")
+    return texts
+
+
+def _schema_of_texts(most: int) -> WithJsonSchema:
+    text = {"type": "string", "minLength": 1}
+    texts = {"type": "array", "items": text, "minItems": 1, "maxItems": most}
+    return WithJsonSchema({"anyOf": [text, texts]})
+
+
+_Text = Annotated[StrictStr, Field(min_length=1)]
+
+
+def _no_suffix(value: object) -> str:
+    if value:
+        raise PydanticCustomError("unsupported", "is not supported")
+    return ""
+
+
+class CompletionRequest(Bookkeeping, FullSampling):
+    """The body of `POST /v1/completions`: text that the model continues, without a template."""
+
+    model: StrictStr
+    prompt: Annotated[
+        tuple[_Text, ...],
+        Field(min_length=1, max_length=_MOST_CHOICES),
+        BeforeValidator(_texts),
+        _schema_of_texts(_MOST_CHOICES),
+    ]
+    stream: StrictBool | None = None
+    stream_options: StreamOptions | None = None
+    n: Annotated[StrictInt, Field(ge=1, le=_MOST_CHOICES), AN_INTEGER] | None = None
+    logprobs: Annotated[StrictInt, Field(ge=0, le=5), AN_INTEGER] | None = None
+    seed: Annotated[StrictInt, Field(ge=-(2**63), le=2**63 - 1), AN_INTEGER] | None = None
+    echo: Literal[False] | None = None
+    best_of: Literal[1] | None = None
+    suffix: Annotated[str, BeforeValidator(_no_suffix)] = ""
+
+    def turns(self, max_tokens_limit: int) -> tuple[TurnRequest, ...]:
+        """What workers are to do: for each prompt in turn all its choices.
+
+        Raises:
+            ValueError: there would be too many.
+        """
+        each = self.n or 1
+        if each * len(self.prompt) > _MOST_CHOICES:
+            raise ValueError(f"prompts and n together ask for more than {_MOST_CHOICES} choices")
+        return tuple(
+            self._turn(prompt, number, max_tokens_limit)
+            for prompt in self.prompt
+            for number in range(each)
+        )
+
+    def _turn(self, prompt: str, number: int, max_tokens_limit: int) -> TurnRequest:
+        seed = None if self.seed is None else (self.seed + number) % _SEEDS
+        max_tokens = self.max_tokens or _DEFAULT_LENGTH
+        return TurnRequest(
+            prompt=prompt,
+            context=None,
+            replace_from=None,
+            sampling=sampling_of(self, max_tokens, max_tokens_limit, seed=seed),
+            is_plain=True,
+            top_logprobs=self.logprobs,
+        )
+
+
+class EmbeddingsRequest(Bookkeeping):
+    """The body of `POST /v1/embeddings`: texts, each of which becomes a vector."""
+
+    model: StrictStr
+    input: Annotated[
+        tuple[_Text, ...],
+        Field(min_length=1, max_length=_MOST_TEXTS),
+        BeforeValidator(_texts),
+        _schema_of_texts(_MOST_TEXTS),
+    ]
+    encoding_format: Literal["float", "base64"] | None = None
+    dimensions: Annotated[StrictInt, Field(ge=1), AN_INTEGER] | None = None
+
+    def turn(self) -> TurnRequest:
+        """What a worker is to do."""
+        return TurnRequest(
+            prompt="",
+            context=None,
+            replace_from=None,
+            sampling=Sampling(max_tokens=1),
+            to_embed=self.input,
+        )
