@@ -50,7 +50,8 @@ def finish_reply(
     )
     window = None
     if _has_next_window(claim, generated):
-        reply = PromptMessage(message=message, token_ids=token_ids)
+        written_ids = _written_ids(writer, generated)
+        reply = PromptMessage(message=message, token_ids=token_ids, written_ids=written_ids)
         window = next_window(writer, prompt, reply, budget)
     now_ms = time.time_ns() // 1_000_000
     result = _result(writer.engine.model.name, claim, prompt, generated, budget.window, now_ms)
@@ -65,7 +66,7 @@ def finish_reply(
             tokens=len(generated.token_ids),
             job_id=claim.job_id,
             token_ids=token_ids,
-            written_ids=_written_ids(generated),
+            written_ids=_written_ids(writer, generated),
             fingerprint=writer.fingerprint,
             reasoning=message.reasoning,
             tool_calls=message.tool_calls,
@@ -158,9 +159,11 @@ def _window_receipt(claim: Claim, prompt: Prompt, window: int, used: int) -> Win
     return receipt
 
 
-def _written_ids(reply: GeneratedReply) -> tuple[int, ...] | None:
-    """All ids, if the model called tools: when it gets the results, the reply is shown whole."""
-    return reply.token_ids if reply.tool_calls else None
+def _written_ids(writer: PromptWriter, reply: GeneratedReply) -> tuple[int, ...] | None:
+    """All ids, if a later prompt may show all of the reply: a call, and a thought that is kept."""
+    keeps_thoughts = writer.template.traits.shows_thoughts == "always"
+    is_shown = bool(reply.tool_calls) or (keeps_thoughts and bool(reply.reasoning))
+    return reply.token_ids if is_shown else None
 
 
 def _ids_to_keep(engine: Engine, reply: GeneratedReply) -> tuple[int, ...] | None:

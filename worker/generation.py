@@ -64,6 +64,9 @@ class GeneratedReply:
         return "".join(piece.text for piece in self.pieces if piece.kind == kind)
 
 
+LLAMA_CPPS: Final = SamplingOptions()
+
+
 class Generator:
     """Runs prompts in the engine and publishes the pieces of their replies.
 
@@ -105,7 +108,9 @@ class Generator:
             reader=reader,
             reasoning_limit=budget.reasoning_limit(num_prompt),
             answer_limit=budget.answer_limit,
-            sampling=sampling_options(claim.request, has_reader=reader is not None),
+            sampling=sampling_options(
+                claim.request, self._engine.model.sampling, has_reader=reader is not None
+            ),
             alone_until=len(published.token_ids) + MARGIN if solo_run is not None else 0,
             meter=turn.meter,
         )
@@ -160,8 +165,13 @@ class Generator:
         return published, num_logged
 
 
-def sampling_options(request: TurnRequest, *, has_reader: bool = False) -> SamplingOptions:
-    """The engine's defaults, overridden by the request's options.
+def sampling_options(
+    request: TurnRequest,
+    defaults: SamplingOptions = LLAMA_CPPS,
+    *,
+    has_reader: bool = False,
+) -> SamplingOptions:
+    """The model's defaults, overridden by the request's options.
 
     Args:
         has_reader: whether a reader sees to it that the reply follows its schema.
@@ -169,7 +179,8 @@ def sampling_options(request: TurnRequest, *, has_reader: bool = False) -> Sampl
     options: dict[str, Any] = request.sampling.model_dump(
         exclude_none=True, exclude={"max_tokens", "stop"}
     )
-    return SamplingOptions(
+    return replace(
+        defaults,
         **options,
         json_schema=None if has_reader else request.json_schema,
         logit_bias=request.logit_bias,

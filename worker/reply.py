@@ -83,6 +83,8 @@ class Replier:
         """
         claim = turn.claim
         history = _readable_history(claim)
+        if claim.request.to_embed:
+            raise UnusableOptions("this model makes no embeddings")
         thinking = self._policy.thinking
         budget = self._policy.budget(
             claim.request.sampling.max_tokens, thinks=self._thinks(claim.request)

@@ -13,6 +13,7 @@ class Reporter:
     Args:
         context_length: `PALAVER_CONTEXT_LENGTH`.
         window: tokens of prompt and reply together.
+        capabilities: of the model.
     """
 
     def __init__(
@@ -23,12 +24,14 @@ class Reporter:
         *,
         context_length: int,
         window: int,
+        capabilities: tuple[str, ...],
     ) -> None:
         self._engine = engine
         self._running = running
         self._metrics = metrics
         self._context_length = context_length
         self._window = window
+        self._capabilities = capabilities
 
     def report(self) -> WorkerReport:
         """The worker's model, load and figures."""
@@ -42,6 +45,7 @@ class Reporter:
             turns=self._metrics.report(),
             context_length=self._context_length,
             window=self._window,
+            capabilities=self._capabilities,
         )
 
 

@@ -32,7 +32,7 @@ from worker.prompt.writer import PromptWriter
 from worker.publisher import Publisher
 from worker.quarantine import Quarantine
 from worker.readers import Readers
-from worker.reading.reply_format import derive_format
+from worker.reading.reply_format import ReplyFormat, derive_format
 from worker.recovery import Recovery
 from worker.registration import Registration
 from worker.reply import Replier
@@ -136,6 +136,7 @@ def _build(
         metrics,
         context_length=settings.context_length,
         window=policy.window,
+        capabilities=_capabilities(readers.format),
     )
     beat_s = settings.heartbeat
     registration = Registration(Workers(redis, keys), reporter, worker_id, interval_s=beat_s)
@@ -164,6 +165,12 @@ def _template(model: ModelInfo, make_renderer: Callable[[str], Renderer]) -> Cha
         ) from None
     log.info("chat template: %s", template.traits.describe())
     return template
+
+
+def _capabilities(reply_format: ReplyFormat) -> tuple[str, ...]:
+    """What the model can do, as `/v1/models` tells it."""
+    tools = ("tools",) if reply_format.has_tools else ()
+    return ("chat", *tools, *(("reasoning",) if reply_format.has_reasoning else ()))
 
 
 def _new_worker_id() -> str:

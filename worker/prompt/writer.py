@@ -1,7 +1,7 @@
 """From messages to the token ids of a whole prompt, in the model's chat template."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from worker.engine.interface import Engine, Segment, UnusableRequest
 from worker.prompt.as_written import as_written
@@ -78,17 +78,16 @@ class PromptWriter:
     def _segments(
         self, messages: Sequence[PromptMessage], options: TemplateOptions
     ) -> tuple[list[Segment], str]:
-        joined = alternating(messages)
         try:
-            rendered = self.template.render([one.message for one in joined], options)
+            rendered = self.template.render([one.message for one in messages], options)
         except TemplateError as error:
             raise UnusableRequest(f"the model's chat template: {error}") from None
         texts: list[PlacedText | Segment] = list(rendered.texts)
-        for number, message in enumerate(joined):
+        for number, message in enumerate(messages):
             if message.written_ids is not None:
                 written = self.engine.detokenize(message.written_ids, controls=True)
                 texts = as_written(texts, number, written, message.written_ids, rendered.opening)
-        return [_segment(text, joined) for text in texts], rendered.opening
+        return [_segment(text, messages) for text in texts], rendered.opening
 
 
 def _segment(text: PlacedText | Segment, messages: Sequence[PromptMessage]) -> Segment:
@@ -97,19 +96,7 @@ def _segment(text: PlacedText | Segment, messages: Sequence[PromptMessage]) -> S
     if text.origin is None:
         return Segment(text.text, is_scaffold=True)
     known = None
-    if text.origin.part == "content" and text.origin.message < len(messages):
+    if text.origin.part == "content":
         message = messages[text.origin.message]
         known = message.token_ids if message.message.content == text.text else None
     return Segment(text.text, token_ids=known)
-
-
-def alternating(messages: Sequence[PromptMessage]) -> list[PromptMessage]:
-    """Join neighbours of one role, which an edit can leave and many chat templates refuse."""
-    joined: list[PromptMessage] = []
-    for message in messages:
-        if joined and joined[-1].role == message.role != "tool":
-            before = joined.pop().message
-            content = f"{before.content}\n\n{message.message.content}"
-            message = PromptMessage(message=replace(before, content=content))
-        joined.append(message)
-    return joined
