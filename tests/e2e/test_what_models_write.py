@@ -205,7 +205,7 @@ def test_hermes_calls_are_calls_and_results_come_back_where_they_belong(tmp_path
     expected = (
         f"<|im_start|>system\nTools:\n{definition}\n<|im_end|>\n"
         "<|im_start|>user\nHow warm is it in Paris?<|im_end|>\n"
-        f"<|im_start|>assistant\n<think>\n{THOUGHT}\n</think>\n\n\n<tool_call>\n"
+        f"<|im_start|>assistant\n<think>\n{THOUGHT}\n</think>\n\n<tool_call>\n"
         '{"name": "weather", "arguments": {"city": "Paris \\"FR\\"", "days": 2}}\n</tool_call>'
         "<|im_end|>\n<|im_start|>user\n<tool_response>\n9 degrees\n</tool_response><|im_end|>\n"
         "<|im_start|>assistant\n"
