@@ -7,6 +7,7 @@ change a turn that another worker has.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import orjson
@@ -22,6 +23,7 @@ from shared.store.scripts import Scripts, milliseconds
 from shared.store.server_clock import ServerClock
 from shared.wire.claim import Claim
 from shared.wire.completion import Completion
+from shared.wire.models import one_line
 from shared.wire.parts import PART_OF_EVENT
 from shared.wire.publication import PieceRecord, Publication, PublishedReply, arguments_of
 from shared.wire.write_outcome import WriteOutcome
@@ -219,8 +221,8 @@ class Claims:
             earlier=len(earlier),
             **earlier,
             user=completion.user.encode(),
-            assistant=completion.assistant.encode(),
-            model=completion.assistant.model_name or None,
+            assistant=replace(completion.assistant, model_name="").encode(),
+            model=one_line(completion.assistant.model_name) or None,
             format=FORMAT_OF_PARTS if completion.needs_parts else None,
             context=completion.context,
             history_limit=self._settings.history_limit,

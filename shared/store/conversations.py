@@ -17,6 +17,7 @@ from shared.store.refusals import allowance_of, refusal
 from shared.store.scripts import Scripts
 from shared.wire.limits import Allowance, Caller
 from shared.wire.messages import StoredMessage, decode_messages
+from shared.wire.models import ReplyModels
 from shared.wire.objects import MessageObject
 from shared.wire.reply import tool_call_object
 from shared.wire.timestamps import rfc3339
@@ -162,10 +163,12 @@ class Conversations:
         )
         if answer is None:
             return None
-        next_before, number, messages = answer
+        next_before, number, messages, models = answer
+        decoded = decode_messages(messages, int(number))[-limit:]
         # The message before them was read, too.
         return Page(
-            messages=decode_messages(messages, int(number))[-limit:], next=int(next_before) or None
+            messages=tuple(map(ReplyModels.decode(models).named, decoded)),
+            next=int(next_before) or None,
         )
 
     async def delete(self, conversation_id: str, owner_id: str) -> bool:
@@ -193,7 +196,8 @@ def _added(messages: Sequence[StoredMessage]) -> dict[str, Any]:
 
 def _conversation(conversation_id: str, *fields: Any) -> dict[str, Any]:
     """The conversation object from what `show` and `list` return."""
-    context, created, updated, turns, tokens, window, pending, model = fields
+    context, created, updated, turns, tokens, window, pending, models = fields
+    model = ReplyModels.decode(models).last
     conversation: dict[str, Any] = {
         "id": int(conversation_id),
         "context": context,

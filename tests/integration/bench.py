@@ -15,6 +15,7 @@ from shared.store.submissions import Submissions
 from shared.wire.claim import Claim
 from shared.wire.completion import Completion
 from shared.wire.messages import StoredMessage, decode_messages
+from shared.wire.models import ReplyModels
 from shared.wire.sampling import Sampling
 from shared.wire.submission import Submission
 from shared.wire.turn_request import TurnRequest
@@ -85,8 +86,9 @@ class Bench:
 
     async def messages(self, conversation: str) -> list[StoredMessage]:
         stored = await self.redis.lrange(self.keys.messages(conversation), 0, -1)
-        first = await self.redis.hget(self.keys.conversation(conversation), "first")
-        return list(decode_messages(stored, int(first or 1)))
+        fields = await self.redis.hmget(self.keys.conversation(conversation), "first", "models")
+        models = ReplyModels.decode(fields[1] or "")
+        return [models.named(message) for message in decode_messages(stored, int(fields[0] or 1))]
 
     async def leftovers(self) -> set[str]:
         """What no ended turn may leave: permits, claims, leases, open jobs, ready turns."""

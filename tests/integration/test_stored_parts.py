@@ -152,6 +152,23 @@ async def test_results_are_shown_with_the_call_that_they_answer(bench: Bench) ->
     assert "name" not in result, "it is not known"
 
 
+async def test_each_reply_keeps_its_model_where_models_change(bench: Bench) -> None:
+    name, _ = await turn(bench, model_name="one", finish_reason="stop")
+    await turn(bench, name)  # by an older version
+    for model in ("one", "two", "two\nlines", "one"):
+        await turn(bench, name, model_name=model, finish_reason="stop")
+    models = [message.model_name for message in (await bench.messages(name))[1::2]]
+    assert models == ["one", "", "one", "two", "two lines", "one"]
+    await bench.submit(name, replace_from=7)
+    claim = await bench.claim()
+    await bench.claims.commit(claim, completion(claim, 7))
+    await turn(bench, name, model_name="three", finish_reason="stop")
+    page = await store(bench).page(name, "default", 10, 0)
+    assert page is not None
+    shown = [one.get("model", "") for one in page.to_wire()["messages"]]
+    assert shown[1::2] == ["one", "", "one", "", "three"]
+
+
 async def test_how_much_a_model_thinks_is_asked_for_with_a_prompt(settings: Settings) -> None:
     engine = ScriptedEngine()
     async with running_stack(settings, engine) as stack:

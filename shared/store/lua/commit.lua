@@ -19,7 +19,16 @@ added[#added + 1] = arg.assistant
 raise_format()
 redis.call('HSET', key.conversation(conversation), 'next', int(number + #added), 'offset', arg.offset,
   'window', arg.window, 'updated', int(now_ms()))
-if arg.model then redis.call('HSET', key.conversation(conversation), 'model', arg.model) end
+if arg.model then
+  -- Which model wrote the replies from which message on, a line each: most replies have the same one.
+  local lines, last = {}, nil
+  for line in string.gmatch(redis.call('HGET', key.conversation(conversation), 'models') or '', '[^\n]+') do
+    local from, name = string.match(line, '^(%d+) (.*)$')
+    if tonumber(from) < number then lines[#lines + 1], last = line, name end
+  end
+  if last ~= arg.model then lines[#lines + 1] = int(number) .. ' ' .. arg.model end
+  redis.call('HSET', key.conversation(conversation), 'models', table.concat(lines, '\n'))
+end
 if arg.context then
   if f.response then
     redis.call('HSET', key.job(job), 'context', redis.call('HGET', key.conversation(conversation), 'context'))

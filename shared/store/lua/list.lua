@@ -1,6 +1,6 @@
 -- An owner's conversations, newest first: `limit` of them after the position `before` (the creation time and id of the
 -- last one seen, which may have been deleted). Each is {id, context, created, updated, turns, tokens, window, pending,
--- model}; the second value is the `before` of the next page, or ''. Expired ones are removed from the index on the way.
+-- models}; the second value is the `before` of the next page, or ''. Expired ones are removed from the index on the way.
 local owned, found = key.owned(arg.owner), {}
 
 -- How many conversations are at that position, or newer.
@@ -24,7 +24,7 @@ while #found < tonumber(arg.limit) do
   if #some == 0 then return {found, ''} end
   for _, conversation in ipairs(some) do
     local f = redis.call('HMGET', key.conversation(conversation),
-      'owner', 'context', 'created', 'updated', 'turns', 'tokens', 'window', 'model')
+      'owner', 'context', 'created', 'updated', 'turns', 'tokens', 'window', 'models')
     if f[1] ~= arg.owner then
       redis.call('ZREM', owned, conversation)
     elseif #found < tonumber(arg.limit) then

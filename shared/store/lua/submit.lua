@@ -97,12 +97,12 @@ if arg.new == '1' then
     'turns', '0', 'tokens', '0')
 elseif source then
   local from, first, stop = source[1], source[2], source[3]
-  local f = redis.call('HMGET', key.conversation(from), 'context', 'offset', 'metadata', 'turns', 'family', 'model')
+  local f = redis.call('HMGET', key.conversation(from), 'context', 'offset', 'metadata', 'turns', 'family', 'models')
   redis.call('HSET', key.conversation(conversation), 'owner', arg.owner, 'context', f[1],
     'created', int(now), 'updated', int(now), 'first', int(first), 'next', int(stop), 'begun', int(stop),
     'offset', int(math.min(stop, turn_from(from, first, math.max(first, math.min(tonumber(f[2]), stop - reach()))))),
     'turns', int(f[4] - replies_from(from, stop - first)), 'tokens', '0', 'metadata', f[3] or '{}')
-  if f[6] then redis.call('HSET', key.conversation(conversation), 'model', f[6]) end
+  if f[6] then redis.call('HSET', key.conversation(conversation), 'models', f[6]) end
   for at = 0, stop - 1 - first, 100 do
     local messages = redis.call('LRANGE', key.messages(from), at, math.min(at + 99, stop - 1 - first))
     redis.call('RPUSH', key.messages(conversation), unpack(messages))
