@@ -11,6 +11,7 @@ from api.anthropic.message import MessageWriter
 from api.anthropic.requests import CountTokensRequest, MessagesRequest
 from api.anthropic.turns import counting_turn_of, turn_of
 from api.http.access import caller_of
+from api.http.errors import Problem
 from api.http.incoming import parse, read_json_object
 from api.live.asking import Asking, reply_of
 from api.openai.errors import no_outcome
@@ -31,6 +32,7 @@ class AnthropicMessagesResource:
 
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         body = await read_json_object(req, self._settings.max_body_bytes)
+        _refuse_threads(body)
         request = parse(MessagesRequest, body)
         turn = turn_of(request, self._settings.max_tokens_limit)
         submission = _submission(req, turn, self._asking.api_id)
@@ -58,6 +60,25 @@ class CountTokensResource:
         submission = _submission(req, turn, self._asking.api_id)
         reply = await _reply(self._asking, submission, req, resp)
         resp.media = {"input_tokens": reply["usage"]["prompt_tokens"]}
+
+
+def _refuse_threads(body: dict[str, Any]) -> None:
+    """Refuse to hold a conversation, in the form upon which clients send it whole instead.
+
+    Raises:
+        Problem: 422.
+    """
+    if body.get("thread"):
+        message = "conversations are not held here: send all messages"
+        raise Problem(
+            422,
+            "invalid_request",
+            f"thread: {message}",
+            errors=[{"field": "thread", "message": message}],
+            extra={
+                "details": {"error_code": "thread_unsupported_request", "unsupported": ["thread"]}
+            },
+        )
 
 
 def _submission(req: falcon.asgi.Request, turn: TurnRequest, api_id: str) -> Submission:

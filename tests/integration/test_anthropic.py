@@ -211,6 +211,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"thinking": {"type": "enabled", "budget_tokens": 2000}}, "budget_tokens"),
     ({"mcp_servers": [{"url": "x"}]}, "mcp_servers"),
     ({"temperature": "hot"}, "temperature"),
+    ({"thread": {"type": "create"}}, "thread"),
 ]
 
 
