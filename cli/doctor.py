@@ -223,9 +223,11 @@ def template_findings(report: dict[str, Any]) -> Iterator[Finding]:
     yield Finding("ok", "template", report["template"])
     yield Finding("ok", "replies", report["replies"])
     yield Finding("ok", "window", _window(report["window"], report["longest_window"]))
-    if report["sampling"]:
-        options = ", ".join(f"{name} {value}" for name, value in report["sampling"].items())
-        yield Finding("ok", "sampling", f"the model's file recommends {options}")
+    sources = {"the model's file recommends": "sampling", "the settings say": "sampling_settings"}
+    for source, key in sources.items():
+        if report[key]:
+            options = ", ".join(f"{name} {value:g}" for name, value in report[key].items())
+            yield Finding("ok", "sampling", f"{source} {options}")
 
 
 def _window(used: int, longest: int | None) -> str:

@@ -7,7 +7,7 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from shared.config import Settings, load_settings
 from shared.environment import DEFAULT_PORT
@@ -20,9 +20,6 @@ from worker.template.rendering_process import RenderingProcess
 
 if TYPE_CHECKING:
     from worker.engine.vocabulary import ModelVocabulary
-
-_SAMPLING: Final = "general.sampling."
-_SAMPLERS: Final = ("temp", "top_k", "top_p", "min_p", "penalty_repeat")
 
 
 def check() -> dict[str, Any]:
@@ -70,20 +67,22 @@ def describe(path: Path, settings: Settings) -> dict[str, Any]:
     from worker.engine.loading import template_source  # noqa: PLC0415
     from worker.engine.model_file import (  # noqa: PLC0415
         longest_window,
-        metadata,
         window_of,
         without_weights,
     )
+    from worker.engine.recommended import recommended_sampling  # noqa: PLC0415
     from worker.engine.vocabulary import ModelVocabulary  # noqa: PLC0415
+    from worker.engine_setup import sampling_settings  # noqa: PLC0415
 
     with without_weights(path) as model:
         vocabulary = ModelVocabulary(model)
         source, _ = template_source(vocabulary, path, settings.chat_template)
-        sampling = {name: metadata(model, f"{_SAMPLING}{name}") for name in _SAMPLERS}
+        sampling, _ = recommended_sampling(model)
         return {
             "window": window_of(model, settings.context_length)[0],
             "longest_window": longest_window(model),
-            "sampling": {name: value for name, value in sampling.items() if value is not None},
+            "sampling": sampling,
+            "sampling_settings": sampling_settings(settings),
             **_describe_template(source, vocabulary),
         }
 

@@ -71,6 +71,7 @@ TRAITS: dict[str, Any] = {
     "window": 3500,
     "longest_window": 32768,
     "sampling": {},
+    "sampling_settings": {},
 }
 
 
@@ -83,10 +84,14 @@ def test_what_a_model_can_do_is_listed() -> None:
     ]
 
 
-def test_a_model_s_own_sampling_is_shown() -> None:
-    report = TRAITS | {"sampling": {"temp": "0.6", "top_p": "0.95"}}
-    *_, last = map(str, template_findings(report))
-    assert last == "✓ sampling  the model's file recommends temp 0.6, top_p 0.95"
+def test_what_a_file_recommends_and_what_replaces_it_is_shown() -> None:
+    report = TRAITS | {
+        "sampling": {"temperature": 0.6, "top_k": 20},
+        "sampling_settings": {"temperature": 0.0},
+    }
+    *_, recommended, settings = map(str, template_findings(report))
+    assert recommended == "✓ sampling  the model's file recommends temperature 0.6, top_k 20"
+    assert settings == "✓ sampling  the settings say temperature 0"
 
 
 @pytest.mark.parametrize(

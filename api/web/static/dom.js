@@ -32,12 +32,12 @@ async function copy(text) {
 }
 
 /** A button that copies what `text` gives, and says so. */
-export function copyButton(text) {
-  const made = button("Copy", async () => {
+export function copyButton(text, label = "Copy") {
+  const made = button(label, async () => {
     await copy(text());
     announce("Copied.");
     made.textContent = "Copied";
-    setTimeout(() => { made.textContent = "Copy"; }, 1500);
+    setTimeout(() => { made.textContent = label; }, 1500);
   });
   return made;
 }

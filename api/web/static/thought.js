@@ -36,6 +36,12 @@ export function duration(ms) {
   return seconds % 60 === 0 ? `${seconds / 60} min` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
 }
 
+/** The last words of a text, on one line. */
+export function endOf(text) {
+  const line = text.slice(-PREVIEW).replace(/\s+/g, " ").trim();
+  return text.length > PREVIEW ? `… ${line.replace(/^\S{1,20} /, "")}` : line;
+}
+
 function counted(count, what) {
   return `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`;
 }
@@ -49,7 +55,7 @@ export class Thought {
     // Who listens instead of looking is not read every piece of it.
     this.preview = element("span", { className: "preview", ariaHidden: "true" });
     this.body = element("div", { className: "thought-text", tabIndex: 0, role: "group", ariaLabel: "Thought", textContent: text });
-    const copy = element("div", { className: "actions" }, copyButton(() => this.content));
+    const copy = element("div", { className: "actions" }, copyButton(() => this.content, "Copy thought"));
     this.node = element("details", { className: "thought" }, element("summary", {}, this.label, this.preview), this.body, copy);
     this.node.addEventListener("toggle", () => this.showPreview());
     this.isRunning = false;
@@ -67,7 +73,7 @@ export class Thought {
 
   showPreview() {
     const isShown = this.isRunning && !this.node.open;
-    this.preview.textContent = isShown ? this.content.slice(-PREVIEW).replace(/\s+/g, " ") : "";
+    this.preview.textContent = isShown ? endOf(this.content) : "";
   }
 
   /** It has ended; what is not known of it is left out. */

@@ -42,7 +42,7 @@ class Entry {
   note(text, bad = false) {
     this.noted?.remove();
     this.noted = element("p", { className: bad ? "note bad" : "note", textContent: text });
-    this.text.after(this.noted);
+    this.actions.before(this.noted);
   }
 }
 

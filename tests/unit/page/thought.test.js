@@ -5,7 +5,7 @@ import { test } from "node:test";
 
 import { load } from "./browser.js";
 
-const { Stopwatch, duration, summaryOf } = await load("thought.js");
+const { Stopwatch, duration, endOf, summaryOf } = await load("thought.js");
 
 function timed(...events) {
   const watch = new Stopwatch();
@@ -37,4 +37,10 @@ test("what is not known of a thought is left out", () => {
 
 test("long thoughts are told in minutes", () => {
   assert.deepEqual([60_000, 61_400, 119_700].map(duration), ["1 min", "1 min 1 s", "2 min"]);
+});
+
+test("the folded line shows the last whole words of a running thought", () => {
+  assert.equal(endOf("Let me\n see. "), "Let me see.");
+  assert.match(endOf("alphabet ".repeat(30)), /^… (alphabet )+alphabet$/);
+  assert.ok(endOf("字".repeat(300)).length > 50, "also of texts without blanks");
 });
