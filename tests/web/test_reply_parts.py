@@ -69,6 +69,8 @@ async def test_a_thought_is_folded_away_and_unfolded_by_keyboard(
         )
         await chat.last_reply.locator("> .actions").get_by_role("button", name="Copy").click()
         assert await tab.page.evaluate("window.copied") == "You said: Hello."
+        await tab.page.reload()
+        await expect(summary).to_have_text(f"Thought · {len(THOUGHT)} characters")
         assert await tab.page.title() != "owned"
 
 
