@@ -58,6 +58,7 @@ BATCH: Final = 500
 LANES: Final = 16
 SAMPLE: Final = 200
 CHUNK: Final = 1000
+MODEL: Final = "SmolLM2-135M-Instruct"
 LIMIT_S: Final = 540.0
 WORKER: Final = "bench"
 TOKENS_PER_WORD: Final = 1.35
@@ -109,6 +110,7 @@ def completion(claim: Claim, reply: str, tokens: int, window: int) -> Completion
             budget=window, used=total, turns_kept=number // 2 + 1, turns_dropped=0
         ),
         timings=Timings(queued_ms=2.0, prompt_ms=91.9, generation_ms=546.3),
+        model=MODEL,
     )
     encoded = orjson.dumps(result)
     return Completion(
@@ -127,6 +129,8 @@ def completion(claim: Claim, reply: str, tokens: int, window: int) -> Completion
             timestamp_ms=now_ms,
             tokens=reply_tokens,
             job_id=job,
+            finish_reason="stop",
+            model_name=MODEL,
         ),
         offset=claim.history.offset,
         tokens=total,
