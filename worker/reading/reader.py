@@ -1,5 +1,6 @@
 """Splits what a model writes into thoughts, text and calls, where these are marked by markup."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -43,6 +44,14 @@ class ThoughtMarks:
         return begin >= 0 and text.find(self.bare_end, begin) < 0
 
 
+def _or_a_call(answer: Grammar | None, syntax: CallSyntax | None) -> Grammar | None:
+    """What has to be followed where the model may call a tool instead of answering."""
+    if answer is None or syntax is None or not syntax.begins:
+        return answer
+    calls = " | ".join(json.dumps(mark) for mark in syntax.begins)
+    return Grammar("lark", f"start: {calls} | answer\nanswer: %json {answer.text}")
+
+
 class MarkupReader:
     """Reads a reply.
 
@@ -66,7 +75,7 @@ class MarkupReader:
         self._marks = marks
         self._syntax = syntax if rules.tools else None
         self._rules = rules
-        self._answer_grammar = answer_grammar
+        self._answer_grammar = _or_a_call(answer_grammar, self._syntax)
         self._held = ""
         self._controls: set[str] = set()
         """Spellings of control tokens that have come."""
@@ -113,7 +122,8 @@ class MarkupReader:
             return None
         if self._parser is not None:
             return self._parser.grammar(self._held) if self._is_constrained else None
-        return self._answer_grammar
+        # Behind calls the reply may end.
+        return self._answer_grammar if not self._num_calls else None
 
     def take_forced(self) -> str:
         """See `ReplyReader`."""
