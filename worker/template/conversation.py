@@ -48,7 +48,7 @@ def _message(folded: FoldedMessage, traits: TemplateTraits, mark: Mark) -> dict[
         return mark(text, Origin(message=folded.index, part=part))
 
     content = "\n\n".join(
-        mark(_trimmed(text, message.role, traits), Origin(message=index))
+        mark(traits.trimmed(text, message.role), Origin(message=index))
         for index, text in folded.texts
     )
     fields: dict[str, Any] = {"role": message.role}
@@ -64,10 +64,6 @@ def _message(folded: FoldedMessage, traits: TemplateTraits, mark: Mark) -> dict[
         name = message.name
         fields["name"] = name if _is_harmless(name) else marked(name, "call")
     return fields
-
-
-def _trimmed(text: str, role: str, traits: TemplateTraits) -> str:
-    return text.strip() if role in traits.trims else text
 
 
 def _call(

@@ -7,10 +7,16 @@ from typing import Any, Final
 
 from shared.wire.messages import ChatMessage, Role
 from shared.wire.parts import Tool, ToolCall
-from worker.template.conversation import functions_for, messages_for, tools_for, verbatim
+from worker.template.conversation import (
+    functions_for,
+    messages_for,
+    switches_for,
+    tools_for,
+    verbatim,
+)
 from worker.template.environment import TemplateError, TemplateLimit
 from worker.template.folding import folded
-from worker.template.traits import SystemMessages, TemplateTraits, Thoughts
+from worker.template.traits import Blanks, SystemMessages, TemplateTraits, Thoughts, Trim
 
 Render = Callable[[dict[str, Any], datetime], str]
 """From a template's variables to the prompt's text."""
@@ -29,6 +35,9 @@ _TOOL: Final = Tool(
     parameters='{"type": "object", "properties": {"qnameq": {"type": "string"}}}',
 )
 _CALL: Final = ToolCall(id="call_0", name="qtoolq", arguments='{"qnameq": "qvalueq"}')
+_BEGIN: Final = "\n\n\n\t"
+_END: Final = "\t\n\n\n"
+"""More newlines than a template puts there itself."""
 _TALK: Final[tuple[Role, ...]] = ("user", "assistant", "user")
 _WITH_SYSTEM: Final[tuple[Role, ...]] = ("system", "user", "assistant", "user")
 _LATER_SYSTEM: Final[tuple[Role, ...]] = ("system", "user", "assistant", "system", "user")
@@ -58,10 +67,10 @@ class Probe:
         self._check(traits)
         traits = replace(traits, trims=self._trims(traits))
         traits = self._with_tools(traits)
-        traits = self._with_thoughts(traits)
+        switches = tuple(name for name in _SWITCHES if self._looks_at(name, traits))
+        traits = self._with_thoughts(replace(traits, switches=switches))
         return replace(
             traits,
-            switches=tuple(name for name in _SWITCHES if self._looks_at(name, traits)),
             shows_date=self._text(traits, [_says(0, "user")])
             != self._text(traits, [_says(0, "user")], now=_ANOTHER_DAY),
         )
@@ -102,16 +111,18 @@ class Probe:
             return "first"
         return "nowhere"
 
-    def _trims(self, traits: TemplateTraits) -> frozenset[str]:
-        trimmed = set()
-        for number, role in enumerate(_WITH_SYSTEM):
-            messages = [_says(place, each) for place, each in enumerate(_WITH_SYSTEM)]
+    def _trims(self, traits: TemplateTraits) -> tuple[Trim, ...]:
+        trims = []
+        tried: list[tuple[Role, Sequence[Role]]] = [("user", _TALK), ("assistant", _TALK)]
+        if traits.system != "nowhere":
+            tried.append(("system", _WITH_SYSTEM))
+        for role, roles in tried:
+            messages = [_says(place, each) for place, each in enumerate(roles)]
+            number = roles.index(role)
             content = messages[number].content
-            messages[number] = replace(messages[number], content=f" \n{content}\n ")
-            text = self._text(traits, messages)
-            if text is not None and f" \n{content}\n " not in text:
-                trimmed.add(role)
-        return frozenset(trimmed)
+            messages[number] = replace(messages[number], content=f"{_BEGIN}{content}{_END}")
+            trims += _trim_in(self._text(traits, messages), role, content)
+        return tuple(trims)
 
     # Tools.
 
@@ -126,11 +137,11 @@ class Probe:
         return shown
 
     def _with_results(self, traits: TemplateTraits) -> TemplateTraits:
-        text = self._call_loop(traits)
-        is_trimmed = " \nqresultq\n " not in self._call_loop(traits, result=" \nqresultq\n ")
-        is_shown = "qresultq" in text
-        trims = traits.trims | ({"tool"} if is_shown and is_trimmed else set())
-        return replace(traits, shows_results=is_shown, trims=trims)
+        text = self._call_loop(traits, result=f"{_BEGIN}qresultq{_END}")
+        if "qresultq" not in text:
+            return traits
+        trims = (*traits.trims, *_trim_in(text, "tool", "qresultq"))
+        return replace(traits, shows_results=True, trims=trims)
 
     def _call_loop(self, traits: TemplateTraits, *, result: str = "qresultq", **reply: Any) -> str:
         messages = [
@@ -165,7 +176,8 @@ class Probe:
         first = ChatMessage(role="assistant", content="qonceq", reasoning="qfirstq")
         second = ChatMessage(role="assistant", content="qtwiceq", reasoning="qsecondq")
         talk = [_says(0, "user"), first, _says(2, "user"), second]
-        text = self._text(traits, talk, add_generation_prompt=False) or ""
+        switches = switches_for("auto", traits)  # some show thoughts only if there are to be any
+        text = self._text(traits, talk, add_generation_prompt=False, **switches) or ""
         if "qfirstq" in text:
             return "always"
         if "qsecondq" in text or "qloopq" in self._call_loop(traits, reasoning="qloopq"):
@@ -219,6 +231,24 @@ class Probe:
             },
             now,
         )
+
+
+def _trim_in(text: str | None, role: str, content: str) -> list[Trim]:
+    """How a content between `_BEGIN` and `_END` was trimmed, if it was; JSON keeps its blanks."""
+    if text is None or content not in text or f"\\t{content}\\t" in text:
+        return []
+    trim = Trim(
+        role=role,
+        begin=_blanks_off(f"{_BEGIN}{content}" in text, f"\t{content}" in text),
+        end=_blanks_off(f"{content}{_END}" in text, f"{content}\t" in text),
+    )
+    return [] if trim.begin == trim.end == "none" else [trim]
+
+
+def _blanks_off(has_all: bool, has_tabs: bool) -> Blanks:
+    if has_all:
+        return "none"
+    return "newlines" if has_tabs else "all"
 
 
 def _says(number: int, role: Role) -> ChatMessage:

@@ -1,10 +1,28 @@
 """What a chat template does with a conversation, found out by trying."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 SystemMessages = Literal["anywhere", "first", "nowhere"]
 Thoughts = Literal["never", "last", "always"]
+Blanks = Literal["none", "newlines", "all"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trim:
+    """Which blanks a template takes off both ends of a role's contents."""
+
+    role: str
+    begin: Blanks
+    end: Blanks
+
+    def trimmed(self, text: str) -> str:
+        """What is shown of a content."""
+        text = text.lstrip(_CHARACTERS[self.begin]) if self.begin != "none" else text
+        return text.rstrip(_CHARACTERS[self.end]) if self.end != "none" else text
+
+
+_CHARACTERS: Final[dict[Blanks, str | None]] = {"newlines": "\n", "all": None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,7 +31,7 @@ class TemplateTraits:
 
     Args:
         system: where system messages may stand; elsewhere they are folded into the next prompt.
-        trims: roles whose contents are shown without blanks at their ends.
+        trims: for roles whose contents are shown without blanks at their ends.
         wants_parts: whether contents must be lists of parts.
         reasoning_field: the member of a message that it shows as a thought; `content` if thoughts
             stand in `<think>` tags there; empty if it knows none.
@@ -29,7 +47,7 @@ class TemplateTraits:
     """
 
     system: SystemMessages = "anywhere"
-    trims: frozenset[str] = frozenset()
+    trims: tuple[Trim, ...] = ()
     wants_parts: bool = False
     reasoning_field: str = ""
     shows_thoughts: Thoughts = "never"
@@ -57,6 +75,11 @@ class TemplateTraits:
     def has_reasoning(self) -> bool:
         """Whether the model seems to think before it answers."""
         return bool(self.reasoning_field or self.switches)
+
+    def trimmed(self, text: str, role: str) -> str:
+        """A content as the template shows it."""
+        trim = next((trim for trim in self.trims if trim.role == role), None)
+        return text if trim is None else trim.trimmed(text)
 
     def describe(self) -> str:
         """A line for a person."""

@@ -40,7 +40,8 @@ names = st.text("abcdefgh_", min_size=1, max_size=5)
 def test_the_templates_have_what_is_tried() -> None:
     assert all(TEMPLATES[source].traits.has_tools for source in families.WITH_TOOLS)
     assert TEMPLATES[families.TAGS].traits.shows_thoughts == "last"
-    assert TEMPLATES[families.TAGGED_ARGUMENTS].traits.trims >= {"user", "assistant", "tool"}
+    trims = TEMPLATES[families.TAGGED_ARGUMENTS].traits.trims
+    assert {trim.role for trim in trims} == {"system", "user", "assistant", "tool"}
 
 
 @given(st.sampled_from(families.ALL), st.lists(texts.filter(str.strip), min_size=1, max_size=5))
@@ -52,10 +53,8 @@ def test_contents_come_out_as_they_are_and_apart(source: str, contents: list[str
     ]
     placed = template.render(messages).texts
     assert joined(placed) == template.render_text(messages)
-    trims = template.traits.trims
     assert [text.text for text in placed if text.origin is not None] == [
-        message.content.strip() if message.role in trims else message.content
-        for message in messages
+        template.traits.trimmed(message.content, message.role) for message in messages
     ]
     assert [text.origin.message for text in placed if text.origin] == list(range(len(messages)))
 
