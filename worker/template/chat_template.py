@@ -133,8 +133,10 @@ class ChatTemplate:
         return with_it[length:]
 
     def _check(self, messages: Sequence[ChatMessage], options: TemplateOptions) -> None:
-        if options.tools and not self.traits.has_tools:
+        if options.tools and not self.traits.shows_tools:
             raise TemplateError("it has no place for tools")
+        if options.tools and not self.traits.has_tools:
+            raise TemplateError("it shows tools, but has no place for calls and their results")
         for message in messages:
             if message.tool_calls and not self.traits.shows_calls:
                 raise TemplateError("it has no place for calls of tools")
