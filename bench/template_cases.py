@@ -125,7 +125,9 @@ class Comparison:
         shown = [self._with_thought(bare, messages, name, tools) for name in _FIELDS]
         expected = next((text for text in shown if text and _THOUGHT in text), None)
         if expected is None and self._traits.reasoning_field == "content":
-            expected = self._text([*map(_with_tags, bare, messages)], tools=tools)
+            is_passed = self._traits.shows_thoughts != "never"
+            given = [*map(_with_tags, bare, messages)] if is_passed else bare
+            expected = self._text(given, tools=tools)
         if expected is None:
             prompt = _prompt(self._template, messages, options)
             return "shown, though the template drops it" if _THOUGHT in prompt else NONE

@@ -52,10 +52,12 @@ def _message(folded: FoldedMessage, traits: TemplateTraits, mark: Mark) -> dict[
         for index, text in folded.texts
     )
     fields: dict[str, Any] = {"role": message.role}
-    if message.reasoning and traits.reasoning_field == "content":
-        content = f"<think>\n{marked(message.reasoning, 'reasoning')}\n</think>\n\n{content}"
-    elif message.reasoning and traits.reasoning_field:
-        fields[traits.reasoning_field] = marked(message.reasoning, "reasoning")
+    # One that is never shown is not passed: where it is cut off a content, blanks may stay.
+    thought = "" if traits.shows_thoughts == "never" else message.reasoning
+    if thought and traits.reasoning_field == "content":
+        content = f"<think>\n{marked(thought, 'reasoning')}\n</think>\n\n{content}"
+    elif thought and traits.reasoning_field:
+        fields[traits.reasoning_field] = marked(thought, "reasoning")
     fields["content"] = [{"type": "text", "text": content}] if traits.wants_parts else content
     if message.tool_calls:
         fields["tool_calls"] = [_call(call, traits, marked) for call in message.tool_calls]

@@ -176,6 +176,7 @@ class Probe:
         first = ChatMessage(role="assistant", content="qonceq", reasoning="qfirstq")
         second = ChatMessage(role="assistant", content="qtwiceq", reasoning="qsecondq")
         talk = [_says(0, "user"), first, _says(2, "user"), second]
+        traits = replace(traits, shows_thoughts="always")  # so that they are passed
         switches = switches_for("auto", traits)  # some show thoughts only if there are to be any
         text = self._text(traits, talk, add_generation_prompt=False, **switches) or ""
         if "qfirstq" in text:
