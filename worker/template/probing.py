@@ -65,10 +65,11 @@ class Probe:
         traits = self._simplest()
         traits = replace(traits, system=self._system(traits))
         self._check(traits)
+        switches = tuple(name for name in _SWITCHES if self._looks_at(name, traits))
+        traits = replace(traits, switches=switches)  # from here on as prompts are by default
         traits = replace(traits, trims=self._trims(traits))
         traits = self._with_tools(traits)
-        switches = tuple(name for name in _SWITCHES if self._looks_at(name, traits))
-        traits = self._with_thoughts(replace(traits, switches=switches))
+        traits = self._with_thoughts(traits)
         return replace(
             traits,
             shows_date=self._text(traits, [_says(0, "user")])
@@ -176,9 +177,7 @@ class Probe:
         first = ChatMessage(role="assistant", content="qonceq", reasoning="qfirstq")
         second = ChatMessage(role="assistant", content="qtwiceq", reasoning="qsecondq")
         talk = [_says(0, "user"), first, _says(2, "user"), second]
-        traits = replace(traits, shows_thoughts="always")  # so that they are passed
-        switches = switches_for("auto", traits)  # some show thoughts only if there are to be any
-        text = self._text(traits, talk, add_generation_prompt=False, **switches) or ""
+        text = self._text(traits, talk, add_generation_prompt=False) or ""
         if "qfirstq" in text:
             return "always"
         if "qsecondq" in text or "qloopq" in self._call_loop(traits, reasoning="qloopq"):
@@ -228,6 +227,7 @@ class Probe:
                 "tools": tools_for(tools, verbatim) or traits.no_tools,
                 **(functions_for(tools, verbatim, now) if traits.names_functions else {}),
                 "add_generation_prompt": True,
+                **switches_for("auto", traits),
                 **variables,
             },
             now,
