@@ -177,6 +177,7 @@ class Probe:
         first = ChatMessage(role="assistant", content="qonceq", reasoning="qfirstq")
         second = ChatMessage(role="assistant", content="qtwiceq", reasoning="qsecondq")
         talk = [_says(0, "user"), first, _says(2, "user"), second]
+        traits = replace(traits, shows_thoughts="always")  # so that they are passed
         text = self._text(traits, talk, add_generation_prompt=False) or ""
         if "qfirstq" in text:
             return "always"

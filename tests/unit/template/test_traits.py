@@ -1,5 +1,6 @@
 """What a template does is found out by trying it."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -18,6 +19,10 @@ THINKS: Final = (
     "{{ m.reasoning_content }}</think>{% endif %}{{ m.content }}<|end|>{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|><think>"
     "{% if enable_thinking is defined and not enable_thinking %}</think>{% endif %}{% endif %}"
+)
+CUTS_OFF_THOUGHTS: Final = (
+    "{% for m in messages %}<|{{ m.role }}|>{{ m.content.split('</think>')[-1] }}<|end|>"
+    "{% endfor %}{% if add_generation_prompt %}<|assistant|><think>\n{% endif %}"
 )
 ROLES: Final[tuple[Role, ...]] = ("user", "assistant", "user")
 
@@ -52,6 +57,15 @@ def test_a_thought_that_is_only_shown_beside_calls_while_thinking_is_on_is_found
     )
     traits = ChatTemplate(source).traits
     assert (traits.reasoning_field, traits.shows_thoughts) == ("reasoning_content", "last")
+
+
+def test_a_thought_that_is_never_shown_leaves_nothing_in_front_of_its_reply() -> None:
+    template = ChatTemplate(CUTS_OFF_THOUGHTS)
+    assert (template.traits.reasoning_field, template.traits.shows_thoughts) == ("content", "never")
+    talk = [ChatMessage(role=role, content="x") for role in ROLES]
+    thoughtful = [replace(each, reasoning="y" * (each.role == "assistant")) for each in talk]
+    assert template.render(thoughtful).texts == template.render(talk).texts
+    assert template.render_text(thoughtful) == template.render_text(talk)
 
 
 def test_thoughts_in_contents_are_passed_where_they_are_shown() -> None:
