@@ -4,9 +4,13 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
+import pytest
+
 from shared.wire.messages import ChatMessage, Role
+from shared.wire.parts import Tool
 from tests.unit.template import families
 from worker.template.chat_template import ChatTemplate
+from worker.template.environment import TemplateError
 from worker.template.options import TemplateOptions
 from worker.template.traits import Trim
 
@@ -93,3 +97,19 @@ def test_yesterdays_date_is_not_shown_today() -> None:
     assert shown(template).startswith("06 May")
     day = next(days)
     assert shown(template).startswith("07 May")
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        (families.CHATML, "it has no place for tools"),
+        (
+            "{% for tool in tools or [] %}{{ tool | tojson }}{% endfor %}" + families.CHATML,
+            "it shows tools, but has no place for calls and their results",
+        ),
+    ],
+)
+def test_tools_that_a_template_cannot_show_are_refused_by_name(source: str, reason: str) -> None:
+    options = TemplateOptions(tools=(Tool(name="look"),))
+    with pytest.raises(TemplateError, match=reason):
+        shown(ChatTemplate(source), options)
