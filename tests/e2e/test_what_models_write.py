@@ -276,3 +276,40 @@ def kill_worker(palaver: Palaver) -> None:
         command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
         if b"worker.child" in command:
             os.kill(pid, signal.SIGKILL)
+
+
+def test_a_worker_killed_in_mid_call_changes_nothing(tmp_path: Path) -> None:
+    cities = ", ".join(f"city {number} of many" for number in range(500))
+    text = (
+        "I ask for all of them.\n<tool_call>\n"
+        f'{{"name": "weather", "arguments": {{"city": "{cities}"}}}}\n</tool_call>'
+    )
+    body = {
+        "model": "any",
+        "messages": [{"role": "user", "content": "How warm is it everywhere?"}],
+        "tools": [WEATHER],
+        "stream": True,
+    }
+    settings = {"PALAVER_CONTEXT_LENGTH": "8000", "PALAVER_MAX_TOKENS": "7000"}
+    content, killed = "", False
+    calls: list[dict[str, Any]] = []
+    with (
+        speaking(tmp_path, QWEN, CHATML_CONTROLS, text, settings=settings) as palaver,
+        palaver.client() as client,
+        client.stream("POST", "/v1/chat/completions", json=body) as response,
+    ):
+        for line in response.iter_lines():
+            if not line.startswith("data: {"):
+                continue
+            (choice,) = json.loads(line.removeprefix("data: "))["choices"]
+            content += choice["delta"].get("content") or ""
+            calls += choice["delta"].get("tool_calls") or []
+            if content and not killed:
+                assert not calls
+                kill_worker(palaver)
+                killed = True
+    assert content == "I ask for all of them."
+    assert calls[0]["function"]["name"] == "weather"
+    arguments = "".join(call["function"].get("arguments") or "" for call in calls)
+    assert json.loads(arguments) == {"city": cities}
+    assert choice["finish_reason"] == "tool_calls"
