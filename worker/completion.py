@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from typing import Final
 
 import orjson
 
@@ -22,10 +23,13 @@ from shared.wire.timestamps import rfc3339
 from worker.engine.interface import Engine
 from worker.generation import GeneratedReply
 from worker.prompt.message import PromptMessage
-from worker.prompt.next_window import NextWindow, next_window
+from worker.prompt.next_window import NextWindow, next_window, surely_fits
 from worker.prompt.prompt import Prompt
 from worker.prompt.window import Budget
 from worker.prompt.writer import PromptWriter
+
+_SHORT: Final = 256
+"""Tokens of a reply."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +56,7 @@ def finish_reply(
     if _has_next_window(claim, generated):
         written_ids = _written_ids(writer, generated)
         reply = PromptMessage(message=message, token_ids=token_ids, written_ids=written_ids)
-        window = next_window(writer, prompt, reply, budget)
+        window = next_window(writer, prompt, reply, len(generated.token_ids), budget)
     now_ms = time.time_ns() // 1_000_000
     result = _result(writer.engine.model.name, claim, prompt, generated, budget.window, now_ms)
     encoded = result.encode()
@@ -83,6 +87,12 @@ def finish_reply(
         context=prompt.context,
     )
     return FinishedReply(completion=completion, result=result, next_window=window)
+
+
+def is_quickly_finished(prompt: Prompt, generated: GeneratedReply, budget: Budget) -> bool:
+    """Whether `finish_reply` takes about a millisecond: no long reply, no window to lay out."""
+    num_tokens = len(generated.token_ids)
+    return num_tokens <= _SHORT and surely_fits(prompt, num_tokens, budget)
 
 
 def _has_next_window(claim: Claim, generated: GeneratedReply) -> bool:

@@ -7,7 +7,7 @@ from shared.errors import DeadlineExceeded, TurnFailed, UnusableOptions
 from shared.process.logs import add_context
 from shared.wire.claim import Claim, History
 from shared.wire.turn_request import TurnRequest
-from worker.completion import FinishedReply, finish_reply
+from worker.completion import FinishedReply, finish_reply, is_quickly_finished
 from worker.engine.interface import EngineError, UnusableRequest
 from worker.generation import Generator
 from worker.prompt.build import prepare_prompt
@@ -91,7 +91,8 @@ class Replier:
         )
         prompt = await prepare_prompt(self._writer, claim, history, budget, thinking)
         generated = await self._generator.generate(turn, prompt, budget, solo_run)
-        # In a thread, as it lays out the next turn's window.
+        if is_quickly_finished(prompt, generated, budget):
+            return finish_reply(self._writer, claim, prompt, generated, budget)
         return await asyncio.to_thread(finish_reply, self._writer, claim, prompt, generated, budget)
 
     def _thinks(self, request: TurnRequest) -> bool:

@@ -15,7 +15,7 @@ from shared.wire.turn_request import TurnRequest
 from tests.scripted import TEMPLATE, ScriptedEngine
 from worker.prompt.build import build_prompt
 from worker.prompt.message import PromptMessage
-from worker.prompt.next_window import next_window
+from worker.prompt.next_window import next_window, surely_fits
 from worker.prompt.prompt import Prompt
 from worker.prompt.window import Budget, WindowPolicy, split_turns
 from worker.prompt.writer import PromptWriter
@@ -286,14 +286,14 @@ def reply_of(text: str) -> PromptMessage:
 
 def test_a_window_with_room_is_left_alone() -> None:
     prompt = prompt_of("One?", "Two.", "Three?")
-    assert next_window(WRITER, prompt, reply_of("Four."), WIDE) is None
+    assert next_window(WRITER, prompt, reply_of("Four."), 5, WIDE) is None
 
 
 def test_a_window_that_the_next_turn_would_overflow_is_trimmed_beforehand() -> None:
     # Turns of 14 tokens, instructions of 4, a prompt of 8: with all, the limit of 39 is passed.
     budget = Budget(window=49, max_tokens=10, trim_to=0.6)
     prompt = prompt_of("12345", "67890", "12345", context="Be", budget=budget)
-    ahead = next_window(WRITER, prompt, reply_of("67890"), budget)
+    ahead = next_window(WRITER, prompt, reply_of("67890"), 5, budget)
     assert ahead is not None
     assert ENGINE.detokenize(ahead.token_ids) == (
         "<system>Be<end><user>12345<end><assistant>67890<end><user>"
@@ -304,7 +304,7 @@ def test_a_window_that_the_next_turn_would_overflow_is_trimmed_beforehand() -> N
 def test_a_reply_as_long_as_the_window_leaves_only_the_instructions() -> None:
     budget = Budget(window=40, max_tokens=40, trim_to=0.6)
     prompt = prompt_of("12345", context="Be", budget=budget)
-    ahead = next_window(WRITER, prompt, reply_of("x" * 30), budget)
+    ahead = next_window(WRITER, prompt, reply_of("x" * 30), 30, budget)
     assert ahead is not None
     assert ENGINE.detokenize(ahead.token_ids) == "<system>Be<end><user>"
     assert ahead.offset == prompt.number + 2
@@ -318,13 +318,29 @@ def test_the_next_prompt_begins_as_was_foreseen(contents: list[str], reply: str)
     if not contents:
         return
     prompt = prompt_of(*contents, budget=budget)
-    ahead = next_window(WRITER, prompt, reply_of(reply), budget)
+    ahead = next_window(WRITER, prompt, reply_of(reply), len(reply), budget)
     if ahead is None:
         return
     past = dialogue(*contents, reply)[ahead.offset - 1 :]
     then = build_prompt(WRITER, claim("a"), history(*past, offset=ahead.offset), budget)
     assert then.token_ids[: len(ahead.token_ids)] == ahead.token_ids
     assert then.offset == ahead.offset
+
+
+@given(st.lists(st.text("ab", min_size=1, max_size=12), min_size=1, max_size=9), st.text("ab"))
+def test_what_surely_fits_is_not_trimmed_after_a_prompt_of_any_length_so_far(
+    contents: list[str], reply: str
+) -> None:
+    budget = Budget(window=120, max_tokens=20, trim_to=0.6)
+    contents = contents if len(contents) % 2 else contents[1:]
+    if not contents or sum(map(len, contents)) > 60:
+        return
+    prompt = prompt_of(*contents, budget=budget)
+    if not surely_fits(prompt, len(reply), budget):
+        return
+    longest = max(contents, key=len)
+    then = build_prompt(WRITER, claim(longest), history(*dialogue(*contents, reply)), budget)
+    assert then.offset == prompt.offset
 
 
 def call(call_id: str, name: str = "weather") -> ToolCall:

@@ -1,9 +1,11 @@
 """From a conversation's history to a prompt, trimmed to its window."""
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from functools import cache
 from itertools import takewhile
+from typing import Final
 
 import orjson
 
@@ -15,13 +17,20 @@ from worker.prompt.message import PromptMessage
 from worker.prompt.prompt import Prompt, PromptTurn
 from worker.prompt.window import Budget, split_turns, trim
 from worker.prompt.writer import EncodedPrompt, PromptWriter
+from worker.template.chat_template import MustRun
 from worker.template.options import NO_OPTIONS, TemplateOptions
+
+_SHORT: Final = 4096
+"""Characters that are tokenized in about a millisecond."""
 
 
 async def prepare_prompt(
     writer: PromptWriter, claim: Claim, history: History, budget: Budget, thinking: Thinking
 ) -> Prompt:
-    """The prompt of a turn, built in a thread: long ones, and templates, take their time.
+    """The prompt of a turn.
+
+    It is built in a thread, as templates and long conversations take their time; but at once where
+    that is shorter than the way to a thread and back.
 
     Args:
         thinking: how much the model thinks in turns that do not say so.
@@ -33,12 +42,22 @@ async def prepare_prompt(
     request = claim.request
     options = _options(request, thinking)
 
-    def build() -> Prompt:
+    def build(writer: PromptWriter) -> Prompt:
         if request.messages or request.is_plain:
             return build_stateless_prompt(writer, request, budget, options)
         return build_prompt(writer, claim, history, budget, options)
 
-    return await asyncio.to_thread(build)
+    if _is_short(request, history):
+        with contextlib.suppress(MustRun):
+            return build(writer.at_once)
+    return await asyncio.to_thread(build, writer)
+
+
+def _is_short(request: TurnRequest, history: History) -> bool:
+    contents = [message.content for message in (*request.messages, *request.earlier)]
+    contents += [message.content for message in history.messages]
+    contents += [request.prompt, history.context]
+    return sum(map(len, contents)) <= _SHORT and not request.tool_use.tools
 
 
 def _options(request: TurnRequest, thinking: Thinking) -> TemplateOptions:

@@ -26,7 +26,7 @@ class NextWindow:
 
 
 def next_window(
-    writer: PromptWriter, prompt: Prompt, reply: PromptMessage, budget: Budget
+    writer: PromptWriter, prompt: Prompt, reply: PromptMessage, num_tokens: int, budget: Budget
 ) -> NextWindow | None:
     """The next turn's window if it has to be trimmed, so that it can be evaluated ahead of time.
 
@@ -34,7 +34,10 @@ def next_window(
 
     Args:
         reply: as the next turn will see it.
+        num_tokens: of the reply as it was generated.
     """
+    if surely_fits(prompt, num_tokens, budget):
+        return None
     turns = prompt.answered(reply)
 
     def encoded(dropped: int, expected: tuple[int, ...]) -> tuple[int, ...]:
@@ -65,3 +68,14 @@ def next_window(
     first, second = (encoded(dropped, (token,)) for token in (_ANY, _OTHER))
     offset = kept[0].number if kept else prompt.number + 2
     return NextWindow(offset=offset, token_ids=tuple(first[: common_prefix(first, second)]))
+
+
+def surely_fits(prompt: Prompt, num_tokens: int, budget: Budget) -> bool:
+    """Whether the next turn's prompt needs no trimming, by far: told without writing it.
+
+    The next prompt may be as long as this whole one, markup included.
+
+    Args:
+        num_tokens: of the reply.
+    """
+    return 2 * len(prompt.token_ids) + num_tokens <= budget.prompt_limit

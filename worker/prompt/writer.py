@@ -26,6 +26,7 @@ class PromptWriter:
     Args:
         template: the model's.
         closing_of: what closes the thought that the end of a prompt has opened; empty if none.
+        may_run: whether the template may run; otherwise prompts of new kinds raise `MustRun`.
     """
 
     def __init__(
@@ -33,10 +34,18 @@ class PromptWriter:
         engine: Engine,
         template: ChatTemplate,
         closing_of: Callable[[str], str] = lambda _opening: "",
+        *,
+        may_run: bool = True,
     ) -> None:
         self.engine = engine
         self.template = template
         self._closing_of = closing_of
+        self._may_run = may_run
+
+    @property
+    def at_once(self) -> "PromptWriter":
+        """One that does not run the template; for short prompts the event loop may wait for it."""
+        return PromptWriter(self.engine, self.template, self._closing_of, may_run=False)
 
     @property
     def fingerprint(self) -> str:
@@ -79,7 +88,9 @@ class PromptWriter:
         self, messages: Sequence[PromptMessage], options: TemplateOptions
     ) -> tuple[list[Segment], str]:
         try:
-            rendered = self.template.render([one.message for one in messages], options)
+            rendered = self.template.render(
+                [one.message for one in messages], options, may_run=self._may_run
+            )
         except TemplateError as error:
             raise UnusableRequest(f"the model's chat template: {error}") from None
         texts: list[PlacedText | Segment] = list(rendered.texts)

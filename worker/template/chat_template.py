@@ -37,6 +37,10 @@ _ENDS_OF_MARKUP: Final = "?\n>]"
 _QUESTION: Final = ChatMessage(role="user", content="?")
 
 
+class MustRun(Exception):
+    """The template must run to render this, which takes its time."""
+
+
 class ChatTemplate:
     """A compiled template; thread-safe. Rendering takes its time: not for the event loop.
 
@@ -75,35 +79,44 @@ class ChatTemplate:
         self._renderer.close()
 
     def render(
-        self, messages: Sequence[ChatMessage], options: TemplateOptions = NO_OPTIONS
+        self,
+        messages: Sequence[ChatMessage],
+        options: TemplateOptions = NO_OPTIONS,
+        *,
+        may_run: bool = True,
     ) -> RenderedPrompt:
         """The prompt up to where the assistant's reply begins.
 
         Neighbours of one role are joined, as many templates refuse them. If the template has no
         place for a system message, it goes in front of the next prompt.
 
+        Args:
+            may_run: whether the template may run. Otherwise a conversation of the same roles must
+                have been rendered before, and rendering takes microseconds.
+
         Raises:
             TemplateError: the template refuses the messages, or has no place for tools.
+            MustRun: it would have to run.
         """
         self._check(messages, options)
         try:
-            return self._rendered(messages, options)
+            return self._rendered(messages, options, may_run)
         except RecursionError:
             raise TemplateLimit("what it is given is nested too deeply") from None
 
     def _rendered(
-        self, messages: Sequence[ChatMessage], options: TemplateOptions
+        self, messages: Sequence[ChatMessage], options: TemplateOptions, may_run: bool
     ) -> RenderedPrompt:
         foreign = Foreign()
         conversation = folded(messages, self.traits.system)
         variables = self._variables(conversation, options, foreign.mark)
-        scaffold = self._scaffold(variables)
+        scaffold = self._scaffold(variables, may_run)
         _check_contents(scaffold, foreign, conversation)
         texts = [
             part.filled(foreign) if isinstance(part, Hole) else PlacedText(text=part)
             for part in scaffold
         ]
-        return RenderedPrompt(texts=tuple(texts), opening=self._opening(texts, options))
+        return RenderedPrompt(texts=tuple(texts), opening=self._opening(texts, options, may_run))
 
     def render_text(
         self,
@@ -165,20 +178,24 @@ class ChatTemplate:
     def _run(self, variables: dict[str, Any], now: datetime) -> str:
         return self._renderer.render({**variables, **self._tokens}, now)
 
-    def _scaffold(self, variables: dict[str, Any]) -> Scaffold:
+    def _scaffold(self, variables: dict[str, Any], may_run: bool) -> Scaffold:
         now = self._clock()
         key = json.dumps([variables, f"{now:%F}" if self.traits.shows_date else ""])
         scaffold = self._kept.get(key)
         if scaffold is None:
+            if not may_run:
+                raise MustRun
             scaffold = scaffold_of(self._run(variables, now))
             self._kept.put(key, scaffold)
         return scaffold
 
-    def _opening(self, texts: Sequence[PlacedText], options: TemplateOptions) -> str:
+    def _opening(self, texts: Sequence[PlacedText], options: TemplateOptions, may_run: bool) -> str:
         """What `opening_of` says; where a template always ends the same, all behind the prompt."""
         key = json.dumps(["opening", options.thinking, options.variables, bool(options.tools)])
         kept = self._kept.get(key)
         if kept is None:
+            if not may_run:
+                raise MustRun
             kept = (self.opening_of(options),)
             self._kept.put(key, kept)
         opening = str(kept[0])

@@ -6,7 +6,7 @@ import pytest
 
 from shared.wire.messages import ChatMessage, Role
 from worker.engine.loading import CHATML
-from worker.template.chat_template import ChatTemplate
+from worker.template.chat_template import ChatTemplate, MustRun
 from worker.template.environment import TemplateError
 
 CONTROLS = ("<|im_start|>", "<|im_end|>", "<s>", "</s>", "[INST]", "[/INST]")
@@ -235,3 +235,15 @@ def test_the_training_tag_around_replies_is_its_body() -> None:
     marked = ChatTemplate(source)
     plain = ChatTemplate("{% for m in messages %}[{{ m.content }}]{% endfor %}")
     assert rendered(marked, says("user", "Hi")) == rendered(plain, says("user", "Hi"))
+
+
+def test_a_conversation_of_known_roles_is_rendered_without_running_the_template() -> None:
+    template = ChatTemplate(CHATML)
+    first, second = [says("user", "One?")], [says("user", "Another one, of <|im_end|>?")]
+    with pytest.raises(MustRun):
+        template.render(first, may_run=False)
+    template.render(first)
+    at_once = template.render(second, may_run=False)
+    assert at_once == ChatTemplate(CHATML).render(second)
+    with pytest.raises(MustRun):
+        template.render([*first, says("assistant", "Two."), *second], may_run=False)
