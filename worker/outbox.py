@@ -2,14 +2,17 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 from shared.wire.claim import Claim
-from shared.wire.publication import PieceRecord, Publication, merged
+from shared.wire.publication import PieceRecord, Publication, Receipt, merged
 from shared.wire.write_outcome import WriteOutcome
 from worker.engine.interface import DrawnLogprob, Meter, Part, Piece, TokenLogprob
+
+_MOST_WAITING: Final = 48
+"""Token ids that a worker that dies may take with it, beside those of a call under way."""
 
 
 class Outbox:
@@ -39,17 +42,39 @@ class Outbox:
         self._wake = wake
         self._on_fenced = on_fenced
         self._waiting: list[Piece] = []
-        self._has_begun = False
+        self._num_waiting = 0
+        self._must_hurry = True  # the first piece
         self._idle = asyncio.Event()
         self._idle.set()
         self._error: Exception | None = None
         self.is_closed = False
+        self.is_followed = False
+
+    @property
+    def job_id(self) -> str:
+        """The turn's."""
+        return self._claim.job_id
+
+    @property
+    def has_pieces(self) -> bool:
+        """Whether there is anything to send; ids alone can wait for what they mean."""
+        return not self.is_closed and any(piece.parts for piece in self._waiting)
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether it is to be sent at once."""
+        return self._must_hurry or self._num_waiting >= _MOST_WAITING
 
     def add(self, piece: Piece) -> None:
         """Queue a piece."""
         self._waiting.append(piece)
-        self._wake(not self._has_begun)
-        self._has_begun = True
+        self._num_waiting += len(piece.token_ids)
+        self._wake(self.is_urgent)
+
+    def follow(self) -> None:
+        """Somebody follows the job from now on."""
+        self.is_followed = self._must_hurry = True
+        self._wake(True)
 
     async def close(self) -> tuple[PieceRecord, ...]:
         """Stop once everything under way has arrived; returns what was not sent.
@@ -69,9 +94,10 @@ class Outbox:
 
     def next_publication(self) -> Publication | None:
         """What to send now; it is under way until `arrived` or `failed` is called."""
-        if self.is_closed or not any(piece.parts for piece in self._waiting):
-            return None  # ids alone can wait for what they mean
+        if not self.has_pieces:
+            return None
         records = self._take()
+        self._must_hurry = False
         self._idle.clear()
         return Publication(
             job_id=self._claim.job_id,
@@ -82,11 +108,13 @@ class Outbox:
             prompt_tokens=self._prompt_tokens,
         )
 
-    def arrived(self, publication: Publication, outcome: WriteOutcome) -> None:
+    def arrived(self, publication: Publication, receipt: Receipt) -> None:
         """Redis has answered a publication."""
         self._position += publication.num_ids
         self._idle.set()
-        if outcome is WriteOutcome.FENCED and not self.is_closed:
+        if receipt.outcome is WriteOutcome.OK and not self._must_hurry:
+            self.is_followed = receipt.is_followed
+        if receipt.outcome is WriteOutcome.FENCED and not self.is_closed:
             self.is_closed = True
             self._on_fenced()
 
@@ -96,7 +124,7 @@ class Outbox:
         self._idle.set()
 
     def _take(self) -> tuple[PieceRecord, ...]:
-        pieces, self._waiting = self._waiting, []
+        pieces, self._waiting, self._num_waiting = self._waiting, [], 0
         return merged([record for piece in pieces for record in records_of(piece)])
 
 

@@ -16,7 +16,7 @@ from shared.wire.claim import Claim
 from worker.retry import retry
 from worker.running_turn import RunningTurn, RunningTurns
 
-MARGIN: Final = 16
+MARGIN: Final = 64
 """Tokens that a process may have generated after the last published one before it died."""
 
 

@@ -23,9 +23,9 @@ from shared.store.keys import Keys
 from shared.store.workers import Workers
 from worker.claimer import Claimer
 from worker.engine.interface import Engine, ModelInfo
-from worker.fence_watch import FenceWatch
 from worker.generation import Generator
 from worker.heartbeat import Heartbeat
+from worker.notices import Notices
 from worker.permits import PermitReader
 from worker.prompt.window import WindowPolicy
 from worker.prompt.writer import PromptWriter
@@ -94,7 +94,7 @@ class _Parts:
     worker: StreamWorker
     publisher: Publisher
     heartbeat: Heartbeat
-    fence_watch: FenceWatch
+    notices: Notices
     recovery: Recovery
     registration: Registration
     claimer: Claimer
@@ -144,7 +144,7 @@ def _build(
         worker=worker,
         publisher=publisher,
         heartbeat=Heartbeat(claims, engine, running, registration, interval_s=beat_s),
-        fence_watch=FenceWatch(redis, keys, claims, running, worker_id),
+        notices=Notices(redis, keys, claims, running, worker_id, publisher.follow),
         recovery=Recovery(redis, claims, worker, metrics, lease_s=settings.lease),
         registration=registration,
         claimer=claimer,
@@ -196,7 +196,7 @@ async def _serve(parts: _Parts, stopping: asyncio.Event, grace_s: float) -> None
     background.start("recovery", parts.recovery.run)
     background.start("publisher", parts.publisher.run)
     background.start("heartbeat", parts.heartbeat.run)
-    background.start("fence watch", parts.fence_watch.run)
+    background.start("notices", parts.notices.run)
     background.start("permits", parts.worker.async_run)
     try:
         await _until_stopped(stopping, background)

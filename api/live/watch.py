@@ -120,7 +120,7 @@ class Watch:
 
     async def _logged(self) -> list[Event]:
         try:
-            events = await self._events.read(self.job, f"{self._last[0]}-{self._last[1]}")
+            events = await self._events.follow(self.job, f"{self._last[0]}-{self._last[1]}")
         except REDIS_UNAVAILABLE:
             # The feed may not have noticed: it would not deliver anything.
             await asyncio.sleep(_RETRY_S)

@@ -25,7 +25,13 @@ from shared.wire.claim import Claim
 from shared.wire.completion import Completion
 from shared.wire.models import one_line
 from shared.wire.parts import PART_OF_EVENT
-from shared.wire.publication import PieceRecord, Publication, PublishedReply, arguments_of
+from shared.wire.publication import (
+    PieceRecord,
+    Publication,
+    PublishedReply,
+    Receipt,
+    arguments_of,
+)
 from shared.wire.write_outcome import WriteOutcome
 
 _SCRIPTS: Final = (
@@ -157,7 +163,7 @@ class Claims:
             fences = await pipe.execute()
         return [claim for claim, fence in zip(claims, fences, strict=True) if fence != claim.fence]
 
-    async def publish_all(self, publications: Sequence[Publication]) -> list[WriteOutcome]:
+    async def publish_all(self, publications: Sequence[Publication]) -> list[Receipt]:
         """Add a piece to each job's log and notify those who watch the job."""
         fields: dict[str, Any] = {"n": len(publications)}
         for i, publication in enumerate(publications, start=1):
@@ -171,14 +177,17 @@ class Claims:
             }
             fields |= {f"{name}{i}": value for name, value in arguments.items()}
             fields |= arguments_of(publication.pieces, str(i))
-        return [WriteOutcome(answer) for answer in await self._call("publish", **fields)]
+        return [
+            Receipt(outcome=WriteOutcome(outcome), is_followed=followers > 0)
+            for outcome, followers in await self._call("publish", **fields)
+        ]
 
     async def publish(self, claim: Claim, at: int, piece: PieceRecord) -> WriteOutcome:
         """Publish one piece; `at` is the number of token ids published before it, by all starts."""
-        (outcome,) = await self.publish_all(
+        (receipt,) = await self.publish_all(
             [Publication(job_id=claim.job_id, fence=claim.fence, at=at, pieces=(piece,))]
         )
-        return outcome
+        return receipt.outcome
 
     async def published(self, claim: Claim) -> PublishedReply:
         """Everything that earlier starts of this turn have published."""

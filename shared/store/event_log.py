@@ -1,8 +1,11 @@
 """The log of a job: what happened, in order; its last event is the outcome."""
 
+from collections.abc import Awaitable, Callable, Sequence
+
 from redis.asyncio import Redis
 
 from shared.store.keys import Keys
+from shared.store.scripts import Scripts
 from shared.wire.event import Event, order
 from shared.wire.job_status import ENDED
 from shared.wire.reply import reply_object
@@ -15,13 +18,26 @@ class EventLog:
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis = redis
         self._keys = keys
+        self._call = Scripts(redis, keys, "follow").call
+
+    async def follow(self, job_id: str, after: str) -> list[Event]:
+        """As `read`; the job's worker is told that somebody follows the job live."""
+        return await self._read(job_id, after, self._followed)
 
     async def read(self, job_id: str, after: str | None = None) -> list[Event]:
         """The job's events after the log id `after`; all of them for None.
 
         Once the log has expired, the outcome alone.
         """
-        events = await self._logged(job_id, after)
+        return await self._read(job_id, after, self._logged)
+
+    async def _read(
+        self,
+        job_id: str,
+        after: str | None,
+        logged: Callable[[str, str | None], Awaitable[list[Event]]],
+    ) -> list[Event]:
+        events = await logged(job_id, after)
         if events and not events[-1].is_terminal:
             return events
         outcome = await self.outcome(job_id)
@@ -39,6 +55,10 @@ class EventLog:
             Event(id=entry_id, kind=fields["e"], data=fields["d"]) for entry_id, fields in entries
         ]
 
+    async def _followed(self, job_id: str, after: str | None) -> list[Event]:
+        entries = await self._call("follow", job=job_id, after=after or "")
+        return [_event(entry_id, flat) for entry_id, flat in entries]
+
     async def outcome(self, job_id: str) -> Event | None:
         """The terminal event, rebuilt from the job, where its data are stored."""
         fields = await self._redis.hmget(  # type: ignore[misc]  # redis-py types both clients as one
@@ -55,6 +75,12 @@ class EventLog:
                 data=completed_data(job_id, conversation, request, result),
             )
         return Event(id=last_event, kind=status, data=error or "{}")
+
+
+def _event(entry_id: str, flat: Sequence[str]) -> Event:
+    """From an entry as a script returns it: names and values in turn."""
+    fields = dict(zip(flat[::2], flat[1::2], strict=True))
+    return Event(id=entry_id, kind=fields["e"], data=fields["d"])
 
 
 def completed_data(job_id: str, conversation_id: str, request: str, result: str) -> str:

@@ -54,11 +54,11 @@ _PATTERNS: Final = {
     "worker": "worker:{}",
     "workers": "workers",
     "window": "window",
-    # Pub/sub channels: events of one job; terminal events of the jobs of one API process; jobs that
-    # a worker has lost.
+    # Pub/sub channels: events of one job; terminal events of the jobs of one API process; what
+    # a worker should know of the jobs that it runs.
     "doorbell": "doorbell:{}",
     "inbox": "inbox:{}",
-    "losses": "losses:{}",
+    "notices": "notices:{}",
 }
 
 
@@ -101,8 +101,8 @@ class Keys:
     def doorbell(self, job_id: str) -> str:
         return self._name("doorbell", job_id)
 
-    def losses(self, worker_id: str) -> str:
-        return self._name("losses", worker_id)
+    def notices(self, worker_id: str) -> str:
+        return self._name("notices", worker_id)
 
     def inbox(self, api_id: str) -> str:
         return self._name("inbox", api_id)

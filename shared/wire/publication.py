@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from shared.wire.parts import EVENT_OF_PART, PartKind
+from shared.wire.write_outcome import WriteOutcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +112,18 @@ class Publication:
     def num_ids(self) -> int:
         """Token ids of all pieces."""
         return sum(len(piece.token_ids) for piece in self.pieces)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What became of a publication.
+
+    Args:
+        is_followed: whether somebody follows the job live.
+    """
+
+    outcome: WriteOutcome
+    is_followed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,11 +14,11 @@ from shared.config import Settings
 from shared.errors import TurnFailed
 from shared.process.tasks import end
 from shared.store.connection import connect
-from shared.store.keys import WORKER_GROUP, Keys
 from shared.wire.write_outcome import WriteOutcome
 from tests.faults.old_wire.claim import Claim
 from tests.faults.old_wire.claims import Claims
 from tests.faults.old_wire.completion import Completion
+from tests.faults.old_wire.keys import WORKER_GROUP, Keys
 from tests.faults.old_wire.messages import StoredMessage
 from tests.faults.old_wire.publication import PieceRecord
 from tests.faults.old_wire.reply import (

@@ -25,6 +25,7 @@ from shared.wire.turn_request import TurnRequest
 from tests.faults.cluster import NAMESPACE, Cluster, running_cluster
 from tests.faults.helpers import assert_completed, ended, post_job, restarting
 from tests.faults.old_wire.event_log import EventLog as OldEventLog
+from tests.faults.old_wire.keys import Keys as OldKeys
 from tests.faults.old_wire.messages import decode_messages as old_decode_messages
 from tests.faults.old_wire.submissions import Submissions as OldSubmissions
 from tests.faults.old_wire.turn_request import ChatMessage as OldChatMessage
@@ -59,7 +60,7 @@ class OldApi:
     """Submits turns as the old version does."""
 
     def __init__(self, redis: Redis, settings: Settings) -> None:
-        self._submissions = OldSubmissions(redis, Keys(settings.namespace), settings)
+        self._submissions = OldSubmissions(redis, OldKeys(settings.namespace), settings)
 
     async def post_job(self, prompt: str, conversation_id: int) -> dict[str, Any]:
         request = OldTurnRequest(
@@ -219,7 +220,7 @@ async def test_what_a_new_worker_wrote_is_shown_by_an_old_api(
     stored: Any = redis.lrange(keys.messages(made["id"]), 0, -1)
     messages = old_decode_messages(await stored, 1)
     assert [message.content for message in messages] == ["2 + 2", "Four."]
-    outcome = await OldEventLog(redis, keys).outcome(made["job"])
+    outcome = await OldEventLog(redis, OldKeys(keys.namespace)).outcome(made["job"])
     assert outcome is not None
     assert orjson.loads(outcome.data)["reply"] == "Four."
     assert await redis.get(keys.schema) == "1"

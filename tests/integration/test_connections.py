@@ -74,9 +74,9 @@ class NotingLog(EventLog):
 
     failed: asyncio.Event
 
-    async def read(self, job: str, after: str | None = None) -> list[Event]:
+    async def follow(self, job_id: str, after: str) -> list[Event]:
         try:
-            return await super().read(job, after)
+            return await super().follow(job_id, after)
         except ConnectionError:
             self.failed.set()
             raise

@@ -12,6 +12,7 @@ from shared.wire.publication import merged
 from tests.integration.bench import Bench
 from worker.engine.interface import Meter, Part, Piece
 from worker.publisher import Publisher
+from worker.quarantine import MARGIN
 
 
 def text_piece(text: str, token_ids: tuple[int, ...]) -> Piece:
@@ -97,3 +98,49 @@ async def test_nothing_is_emitted_behind_a_cancel(bench: Bench) -> None:
         while not (await bench.claims.published(other)).pieces:
             await asyncio.sleep(0.005)
     assert (await bench.claims.published(held)).pieces == ()
+
+
+async def test_who_comes_to_follow_a_reply_gets_what_there_is_at_once(bench: Bench) -> None:
+    (claim,) = await claims(bench, 1)
+    async with running(bench) as publisher, bench.redis.pubsub() as pubsub:
+        outbox = publisher.open(claim, 0, Meter(), 9, never)
+        outbox.add(text_piece("first", (1,)))
+        await logged(bench, claim, 1)
+        outbox.add(text_piece(" second", (2,)))
+        assert not outbox.is_urgent, "nobody reads it"
+        await pubsub.subscribe(bench.keys.doorbell(claim.job_id))
+        publisher.follow(claim.job_id)
+        assert outbox.is_urgent
+        await logged(bench, claim, 2)
+        assert outbox.is_followed, "the publication was heard"
+
+
+async def test_a_worker_hears_who_follows_its_turns_and_which_it_has_lost(bench: Bench) -> None:
+    followed, lost = await claims(bench, 2)
+    async with bench.redis.pubsub(ignore_subscribe_messages=True) as pubsub:
+        await pubsub.subscribe(bench.keys.notices("w1"))
+        assert await pubsub.get_message(timeout=5) is None  # subscribed
+        read = await bench.events.follow(followed.job_id, "")
+        await bench.submissions.cancel(lost.job_id, "default")
+        heard = [(await pubsub.get_message(timeout=5))["data"] for _ in range(2)]
+    assert heard == [f"followed {followed.job_id}", f"lost {lost.job_id}"]
+    assert read == await bench.events.read(followed.job_id)
+    assert await bench.events.follow(followed.job_id, read[0].id) == read[1:]
+
+
+async def test_few_tokens_are_lost_with_a_worker_even_if_nobody_follows(bench: Bench) -> None:
+    (claim,) = await claims(bench, 1)
+    async with running(bench) as publisher:
+        outbox = publisher.open(claim, 0, Meter(), 9, never)
+        outbox.add(text_piece("first", (1,)))
+        await logged(bench, claim, 1)
+        outbox.add(text_piece("much", tuple(range(MARGIN))))
+        assert outbox.is_urgent, "a suspect is tried for no longer than this"
+        await logged(bench, claim, 2)
+
+
+async def logged(bench: Bench, claim: Claim, number: int) -> None:
+    """Wait until so many pieces are in the log."""
+    async with asyncio.timeout(10):
+        while len((await bench.claims.published(claim)).pieces) < number:
+            await asyncio.sleep(0.005)

@@ -64,7 +64,7 @@ async def test_suspects_run_one_at_a_time_and_then_as_all_others(valkey: Valkey)
     suspects = [await bench.submit(prompt=f"suspect {n}") for n in range(3)]
     for _ in suspects:
         await bench.crash(await bench.claim())
-    engine = ScriptedEngine(lambda prompt: echo(prompt) + "." * 60, piece_length=1, step=breath)
+    engine = ScriptedEngine(lambda prompt: echo(prompt) + "." * 200, piece_length=1, step=breath)
     async with running_stack(settings, engine) as stack:
         ordinary = await stack.ask("ordinary")
         paths = [f"/jobs/{one.job_id}?wait=20" for one in suspects]
@@ -80,7 +80,7 @@ async def test_suspects_run_one_at_a_time_and_then_as_all_others(valkey: Valkey)
         places = [n for n, who in enumerate(engine.advanced) if who == one.conversation_id]
         trial = engine.advanced[places[0] : places[MARGIN - 1] + 1]
         assert set(trial) == {one.conversation_id}
-    after = engine.advanced[-60:]
+    after = engine.advanced[-200:]
     assert len(set(after)) > 1, "they do not run one after the other"
     assert not any({"suspect", "shielded", "token"} & set(fields) for fields in left)
 

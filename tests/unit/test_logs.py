@@ -97,7 +97,7 @@ def test_trouble_is_told_once_then_once_a_minute_then_when_it_is_over(
     trouble = Trouble(logging.getLogger("test"), "Redis", clock=clock)
     for second in range(150):
         clock.now = second
-        for part in ("permits", "losses"):
+        for part in ("permits", "notices"):
             trouble.met(ConnectionError("refused"), part)
     trouble.over("permits")
     trouble.over("permits")
@@ -106,9 +106,9 @@ def test_trouble_is_told_once_then_once_a_minute_then_when_it_is_over(
         "Redis: ConnectionError: refused, 120 times",
         "Redis: ConnectionError: refused, 120 times",
     ]
-    trouble.over("losses")
+    trouble.over("notices")
     assert caplog.messages[3:] == ["Redis: well again after 149.0 s and 300 failures"]
-    trouble.met(ConnectionError("refused"), "losses")
+    trouble.met(ConnectionError("refused"), "notices")
     assert caplog.messages[4:] == ["Redis: ConnectionError: refused"]
 
 

@@ -4,5 +4,5 @@ local f = job_fields(arg.job, 'status', 'token', 'owner', 'permit', 'conversatio
 if f.owner ~= arg.owner then return 'GONE' end
 if f.status ~= 'queued' and f.status ~= 'in_progress' then return 'DUP' end
 finish(arg.job, f, 'cancelled', 'error', '', '{}')
-if f.worker then redis.call('PUBLISH', key.losses(f.worker), arg.job) end
+if f.worker then redis.call('PUBLISH', key.notices(f.worker), 'lost ' .. arg.job) end
 return 'OK'

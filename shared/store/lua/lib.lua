@@ -61,7 +61,7 @@ end
 -- Append an event to the job's log and publish it: on the job's own channel and, for a terminal event, to the inbox of
 -- the API process that submitted the job. `published` may be more than `logged`: a terminal event's data are in the
 -- job already, and are stored once. `extra` is a field of the log alone: a piece's token ids (`i`), or the model of a
--- start (`m`).
+-- start (`m`). Returns how many API processes heard it on the job's channel.
 local function publish(job, kind, logged, published, extra, value)
   local id
   if extra then
@@ -70,22 +70,26 @@ local function publish(job, kind, logged, published, extra, value)
     id = redis.call('XADD', key.events(job), '*', 'e', kind, 'd', logged)
   end
   local message = job .. ' ' .. id .. ' ' .. kind .. ' ' .. (published or logged)
-  redis.call('PUBLISH', key.doorbell(job), message)
+  local heard = redis.call('PUBLISH', key.doorbell(job), message)
   if ended[kind] then
     redis.call('HSET', key.job(job), 'last_event', id)
     local api = redis.call('HGET', key.job(job), 'api')
     if api then redis.call('PUBLISH', key.inbox(api), message) end
   end
+  return heard
 end
 
--- Publish the pieces in the arguments whose names have this suffix, each with its token ids.
+-- Publish the pieces in the arguments whose names have this suffix, each with its token ids. Returns how many API
+-- processes heard the last one.
 local function publish_pieces(job, suffix)
+  local heard = 0
   for i = 1, tonumber(arg['pieces' .. suffix]) do
     local which = suffix .. '.' .. i
     local piece, kind = arg['piece' .. which], arg['event' .. which]
     if kind ~= 'token' then hide_request(job) end
-    publish(job, kind, piece, piece, 'i', arg['ids' .. which])
+    heard = publish(job, kind, piece, piece, 'i', arg['ids' .. which])
   end
+  return heard
 end
 
 -- The virtual time at which an owner with nothing ready would join: that of the turn served last, as idling earns no
@@ -429,7 +433,7 @@ end
 local function abandon(job)
   local f = job_fields(job, 'token', 'owner', 'permit', 'conversation', 'worker')
   finish(job, f, 'cancelled', 'request', '', '{}')
-  if f.worker then redis.call('PUBLISH', key.losses(f.worker), job) end
+  if f.worker then redis.call('PUBLISH', key.notices(f.worker), 'lost ' .. job) end
   forget_text(job)
 end
 

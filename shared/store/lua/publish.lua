@@ -1,19 +1,19 @@
 -- Publish pieces of replies with their token ids, from which another worker can continue: `n` pieces, with job1, fence1,
 -- at1, … `at` is the number of ids published before the piece; a piece that is sent again is not written again.
--- `prompt` counts the prompt's tokens, `evaluated` those that were in no cache. Answers for each: OK · DUP · FENCED
+-- `prompt` counts the prompt's tokens, `evaluated` those that were in no cache. Answers for each {OK · DUP · FENCED, how
+-- many API processes follow the job live}.
 local outcomes = {}
 for i = 1, tonumber(arg.n) do
   local job, at = arg['job' .. i], arg['at' .. i]
   local f = job_fields(job, 'token', 'progress', 'evaluated')
   if f.token ~= arg['fence' .. i] then
-    outcomes[i] = 'FENCED'
+    outcomes[i] = {'FENCED', 0}
   elseif tonumber(f.progress) > tonumber(at) then
-    outcomes[i] = 'DUP'
+    outcomes[i] = {'DUP', 0}
   else
     redis.call('HSET', key.job(job), 'progress', int(at + arg['count' .. i]),
       'evaluated', int(math.max(f.evaluated or 0, arg['evaluated' .. i])), 'prompt', arg['prompt' .. i])
-    publish_pieces(job, i)
-    outcomes[i] = 'OK'
+    outcomes[i] = {'OK', publish_pieces(job, i)}
   end
 end
 return outcomes

@@ -16,11 +16,12 @@ from redis.exceptions import ResponseError
 from shared.config import Settings
 from shared.errors import DeadlineExceeded, TurnFailed, WorkerLost
 from shared.store.expiry import expiries
-from shared.store.keys import WORKER_GROUP, Keys
+from shared.store.keys import Keys as CurrentKeys
 from shared.store.server_clock import ServerClock
 from shared.wire.write_outcome import WriteOutcome
 from tests.faults.old_wire.claim import Claim
 from tests.faults.old_wire.completion import Completion
+from tests.faults.old_wire.keys import WORKER_GROUP, Keys
 from tests.faults.old_wire.publication import PieceRecord, Publication, PublishedReply
 from tests.faults.old_wire.scripts import Scripts, milliseconds
 
@@ -53,7 +54,9 @@ class Claims:
         self._keys = keys
         self._settings = settings
         self._call = Scripts(redis, keys, *_SCRIPTS).call
-        self.clock = clock or ServerClock(redis, keys, lease_s=settings.lease)
+        self.clock = clock or ServerClock(
+            redis, CurrentKeys(keys.namespace), lease_s=settings.lease
+        )
         self._ttls = {
             **expiries(settings),
             "deadline_error": error_data(DeadlineExceeded("the turn did not end within its time")),

@@ -2,9 +2,9 @@
 
 from redis.asyncio import Redis
 
-from shared.store.keys import Keys
 from shared.wire.event import Event, order
 from shared.wire.job_status import ENDED
+from tests.faults.old_wire.keys import Keys
 from tests.faults.old_wire.reply import reply_object
 from tests.faults.old_wire.turn_request import TurnRequest
 

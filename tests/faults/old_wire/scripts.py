@@ -9,8 +9,8 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
-from shared.store.keys import Keys, lua_table
 from shared.wire.job_status import ENDED
+from tests.faults.old_wire.keys import Keys, lua_table
 
 FOLDER: Traversable = resources.files("tests.faults.old_wire").joinpath("lua")
 """Where the scripts are read from."""

@@ -13,12 +13,12 @@ from redis.asyncio import Redis
 from shared.config import Settings
 from shared.store.connection import REDIS_UNAVAILABLE
 from shared.store.expiry import expiries, idempotency_lifetime_s
-from shared.store.keys import Keys
 from shared.store.refusals import allowance_of, refusal
 from shared.store.workers import WORKER_SILENCE_S
 from shared.wire.place import Place
 from shared.wire.submission import Accepted, Submission
 from shared.wire.write_outcome import WriteOutcome
+from tests.faults.old_wire.keys import Keys
 from tests.faults.old_wire.scripts import Scripts, milliseconds
 
 

@@ -1,0 +1,89 @@
+"""What a worker hears about the turns that it runs: somebody follows one, or one is no longer its.
+
+A turn that was cancelled, or that another worker has taken over, ends here at once. Notices can be
+lost: followers are told at the next publication anyway, and fences are compared every few seconds.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Final
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from shared.store.claims import Claims
+from shared.store.connection import trouble
+from shared.store.keys import Keys
+from worker.running_turn import CancelReason, RunningTurns
+
+log = logging.getLogger(__name__)
+
+_CHECK_S: Final = 5.0
+"""Between two comparisons of all fences, if no notice comes."""
+_PAUSE_S: Final = 0.2
+
+
+class Notices:
+    """Reads a worker's notices.
+
+    Args:
+        on_followed: called with the id of a job that somebody follows live from now on.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        keys: Keys,
+        claims: Claims,
+        running: RunningTurns,
+        worker_id: str,
+        on_followed: Callable[[str], None],
+    ) -> None:
+        self._redis = redis
+        self._channel = keys.notices(worker_id)
+        self._claims = claims
+        self._running = running
+        self._on_followed = on_followed
+        self._next_check = 0.0
+
+    async def run(self) -> None:
+        """Listen until cancelled."""
+        while True:
+            try:
+                await self._listen()
+            except (RedisError, OSError) as error:
+                trouble.met(error, "notices")
+                await asyncio.sleep(_PAUSE_S)
+
+    async def _listen(self) -> None:
+        async with self._redis.pubsub() as pubsub:
+            await pubsub.subscribe(self._channel)
+            self._next_check = 0.0  # some may have been missed
+            while True:
+                left_s = self._next_check - time.monotonic()
+                message = await pubsub.get_message(timeout=max(0.0, left_s))
+                what, job_id = _read(message)
+                if what == "followed":
+                    self._on_followed(job_id)
+                if what == "lost" or time.monotonic() >= self._next_check:
+                    await self._cancel_fenced()
+                    self._next_check = time.monotonic() + _CHECK_S
+                trouble.over("notices")
+
+    async def _cancel_fenced(self) -> None:
+        turns = {turn.claim.fence: turn for turn in self._running.values()}
+        if not turns:
+            return
+        for claim in await self._claims.lost([turn.claim for turn in turns.values()]):
+            log.info("job %s no longer belongs to this worker", claim.job_id)
+            turns[claim.fence].cancel(CancelReason.FENCED)
+
+
+def _read(message: dict[str, str] | None) -> tuple[str, str]:
+    """What a notice says, and of which job."""
+    if message is None or message["type"] != "message":
+        return "", ""
+    what, _, job_id = message["data"].partition(" ")
+    return what, job_id
