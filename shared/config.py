@@ -143,6 +143,13 @@ class Settings(BaseSettings):
         shown="the file's name",
         max_length=200,
     )
+    default_model: str | None = _env(
+        "PALAVER_DEFAULT_MODEL",
+        None,
+        "Which model replies to prompts that name none, where workers run several.",
+        shown="the one that was there first",
+        max_length=200,
+    )
     chat_template: Path | None = _env(
         "PALAVER_CHAT_TEMPLATE",
         None,
@@ -310,6 +317,12 @@ class Settings(BaseSettings):
         None,
         "Time between a worker's heartbeats; at most half the lease.",
         shown="a third of the lease",
+    )
+    affinity_wait: SecondsOrNone = _seconds(
+        "PALAVER_AFFINITY_WAIT",
+        10.0,
+        "Longest time that a turn waits for the busy worker whose cache has its conversation: "
+        "twice what that saves, and no longer than this. `0`: any worker may start it at once.",
     )
     grace: SecondsOrNone = _seconds(
         "PALAVER_GRACE",

@@ -83,6 +83,7 @@ class ScriptedEngine:
         self.slots = slots
         self.window = window
         self.steps = 0
+        self.prompt_speed = 0
         self.prompts: list[str] = []
         self.requests: list[GenerationRequest] = []
         self.running = 0

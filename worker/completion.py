@@ -6,6 +6,7 @@ from typing import Final
 
 import orjson
 
+from shared.placement import saving_ms
 from shared.wire.claim import Claim
 from shared.wire.completion import Completion
 from shared.wire.messages import ChatMessage, StoredMessage
@@ -79,6 +80,10 @@ def finish_reply(
         ),
         offset=prompt.offset if window is None else window.offset,
         tokens=result.numberOfTokens,
+        saves_ms=saving_ms(
+            warm=result.numberOfTokens if window is None else len(window.token_ids),
+            tokens_a_second=writer.engine.prompt_speed,
+        ),
         window=orjson.dumps(result.window),
         result=encoded,
         reply=reply_object(claim.job_id, claim.conversation_id, claim.request, encoded),

@@ -50,9 +50,9 @@ class Heartbeat:
             if self._engine.stuck_for() > 0:
                 log.critical("the engine hangs in a step; this process ends")
                 _exit_at_once()
-            # One by one: while memory is short, Redis renews leases but refuses other writes.
-            beats = [self._renew_lease(turn) for turn in list(self._running.values())]
-            if all([await self._succeeds(beat) for beat in (*beats, self._registration.renew())]):
+            # Two calls: while memory is short, Redis renews leases but refuses other writes.
+            beats = (self._renew_leases(), self._registration.renew())
+            if all([await self._succeeds(beat) for beat in beats]):
                 trouble.over("heartbeat")
             await asyncio.sleep(self._interval_s)
 
@@ -64,14 +64,23 @@ class Heartbeat:
             return False
         return True
 
-    async def _renew_lease(self, turn: RunningTurn) -> None:
+    async def _renew_leases(self) -> None:
+        turns = [turn for turn in self._running.values() if self._makes_progress(turn)]
+        if not turns:
+            return
+        claims = [turn.claim for turn in turns]
+        outcomes = await self._claims.beat(claims, self._registration.worker_id)
+        for turn, outcome in zip(turns, outcomes, strict=True):
+            if outcome is WriteOutcome.FENCED:
+                turn.cancel(CancelReason.FENCED)
+
+    def _makes_progress(self, turn: RunningTurn) -> bool:
+        """Whether anything has happened for a turn since the last beat."""
         progress = self._engine.progress
         if turn.is_generating and progress == turn.progress_at_beat:
-            return
+            return False
         turn.progress_at_beat = progress
-        outcome = await self._claims.beat(turn.claim, self._registration.worker_id)
-        if outcome is WriteOutcome.FENCED:
-            turn.cancel(CancelReason.FENCED)
+        return True
 
 
 def _exit_at_once() -> NoReturn:

@@ -1,4 +1,4 @@
-"""What a worker hears about the turns that it runs: somebody follows one, or one is no longer its.
+"""What a worker hears: somebody follows one of its turns, one is no longer its, the queue needs it.
 
 A turn that was cancelled, or that another worker has taken over, ends here at once. Notices can be
 lost: followers are told at the next publication anyway, and fences are compared every few seconds.
@@ -15,7 +15,6 @@ from redis.exceptions import RedisError
 
 from shared.store.claims import Claims
 from shared.store.connection import trouble
-from shared.store.keys import Keys
 from worker.running_turn import CancelReason, RunningTurns
 
 log = logging.getLogger(__name__)
@@ -29,23 +28,28 @@ class Notices:
     """Reads a worker's notices.
 
     Args:
+        channel: where they are published.
         on_followed: called with the id of a job that somebody follows live from now on.
+        on_held: called when a turn is held that is to be looked after soon, while this worker keeps
+            the queue.
     """
 
     def __init__(
         self,
         redis: Redis,
-        keys: Keys,
+        channel: str,
         claims: Claims,
         running: RunningTurns,
-        worker_id: str,
+        *,
         on_followed: Callable[[str], None],
+        on_held: Callable[[], None],
     ) -> None:
         self._redis = redis
-        self._channel = keys.notices(worker_id)
+        self._channel = channel
         self._claims = claims
         self._running = running
         self._on_followed = on_followed
+        self._on_held = on_held
         self._next_check = 0.0
 
     async def run(self) -> None:
@@ -67,6 +71,8 @@ class Notices:
                 what, job_id = _read(message)
                 if what == "followed":
                     self._on_followed(job_id)
+                if what == "held":
+                    self._on_held()
                 if what == "lost" or time.monotonic() >= self._next_check:
                     await self._cancel_fenced()
                     self._next_check = time.monotonic() + _CHECK_S

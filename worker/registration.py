@@ -33,6 +33,10 @@ class Registration:
         """Report the current state; the entry lives on for a few heartbeats."""
         await self._workers.announce(self.worker_id, self._reporter.report(), self._ttl_s)
 
+    async def drain(self) -> None:
+        """Take no more turns; those that wait for this worker may start elsewhere."""
+        await self._workers.drain(self.worker_id, self._reporter.report().pool, self._ttl_s)
+
     async def leave(self) -> None:
         """Remove the entry."""
-        await self._workers.leave(self.worker_id)
+        await self._workers.leave(self.worker_id, self._reporter.report().pool)

@@ -14,6 +14,7 @@ class Reporter:
         context_length: `PALAVER_CONTEXT_LENGTH`.
         window: tokens of prompt and reply together.
         capabilities: of the model.
+        patience_ms: the longest that a turn waits for this worker.
     """
 
     def __init__(
@@ -25,6 +26,7 @@ class Reporter:
         context_length: int,
         window: int,
         capabilities: tuple[str, ...],
+        patience_ms: int,
     ) -> None:
         self._engine = engine
         self._running = running
@@ -32,6 +34,7 @@ class Reporter:
         self._context_length = context_length
         self._window = window
         self._capabilities = capabilities
+        self._patience_ms = patience_ms
 
     def report(self) -> WorkerReport:
         """The worker's model, load and figures."""
@@ -46,6 +49,7 @@ class Reporter:
             context_length=self._context_length,
             window=self._window,
             capabilities=self._capabilities,
+            patience_ms=self._patience_ms,
         )
 
 

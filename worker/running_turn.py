@@ -31,6 +31,7 @@ class RunningTurn:
         meter: counts the prompt's tokens that were evaluated.
         progress_at_beat: the engine's progress at the last heartbeat.
         has_stopped: nothing more is generated for it, so it is no longer cancelled.
+        more_wait: whether another turn may wait for its slot.
     """
 
     claim: Claim
@@ -41,6 +42,7 @@ class RunningTurn:
     progress_at_beat: int = -1
     cancel_reason: CancelReason | None = None
     has_stopped: bool = False
+    more_wait: bool = True
 
     @property
     def tokens_used(self) -> int:

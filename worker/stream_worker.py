@@ -1,27 +1,26 @@
-"""An arq worker fed by permits on a Redis Stream: woken by events instead of polling.
+"""An arq worker woken through a Redis Stream instead of polling.
 
 arq runs the process: job functions, the table of running tasks, start-up and shut-down. Its own
-queue, a sorted set polled twice a second, is replaced by a consumer group. What this relies on in
-arq 0.28 is pinned by `tests/unit/test_arq_contract.py` (docs/decisions/0034).
+queue, a sorted set polled twice a second, is replaced by ours, which rings this worker's bell. What
+this relies on in arq 0.28 is pinned by `tests/unit/test_arq_contract.py` (docs/decisions/0034).
 """
 
 import asyncio
 import logging
-from collections.abc import Callable
 from typing import Any, Final
 
 import orjson
 from arq.utils import timestamp_ms
 from arq.worker import Worker, func
 from redis.asyncio import Redis
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisError
 
 from shared.errors import TurnFailed
 from shared.store.connection import REDIS_UNAVAILABLE, trouble
 from shared.wire.claim import Claim
 from worker.arq_records import ArqRecords
+from worker.bells import BellReader
 from worker.claimer import Claimer
-from worker.permits import PermitReader
 from worker.reply import Replier
 from worker.running_turn import CancelReason, RunningTurn, RunningTurns
 from worker.turn_closer import TurnCloser
@@ -33,7 +32,7 @@ _PAUSE_S: Final = 0.2
 """Between an error of Redis and the next read."""
 _UNBLOCK_PAUSE_S: Final = 0.01
 _UNLIMITED: Final = 1 << 30
-"""Tries in arq's sense; `reclaim` decides how often a turn may be started."""
+"""Tries in arq's sense; the queue decides how often a turn may be started."""
 
 
 async def reply(ctx: dict[str, Any]) -> None:
@@ -44,7 +43,7 @@ async def reply(ctx: dict[str, Any]) -> None:
 
 
 class StreamWorker(Worker):
-    """Reads permits, claims turns, runs them as arq jobs.
+    """Waits for its bell, takes turns, runs them as arq jobs.
 
     Args:
         redis: for the little that arq asks at its start.
@@ -55,7 +54,7 @@ class StreamWorker(Worker):
     def __init__(
         self,
         redis: Redis,
-        permits: PermitReader,
+        bells: BellReader,
         claimer: Claimer,
         replier: Replier,
         closer: TurnCloser,
@@ -79,37 +78,25 @@ class StreamWorker(Worker):
             job_serializer=orjson.dumps,
             job_deserializer=orjson.loads,
         )
-        self._permits = permits
+        self._bells = bells
         self._claimer = claimer
         self._closer = closer
         self._running = running
         self._is_reading = False
+        self._may_take = True
+        self._waking: asyncio.Task[None] | None = None
         self._slot_freed = asyncio.Event()
 
     @property
-    def has_free_slot(self) -> bool:
-        """Whether another turn may be started now."""
-        return self.allow_pick_jobs and self.job_counter < self.max_jobs
-
-    async def take_over(self, on_lost: Callable[[], None]) -> Claim | None:
-        """Start a turn whose worker is gone, if there is one and a free slot (`Claimer.reclaim`).
-
-        Raises:
-            RedisError: there was no answer.
-        """
-        async with self._claimer.lock:
-            if not self.has_free_slot:
-                return None
-            claim = await self._claimer.reclaim(on_lost)
-            if claim is not None:
-                self._start(claim)
-            return claim
+    def free_slots(self) -> int:
+        """How many turns may be started now."""
+        return max(0, self.max_jobs - self.job_counter) if self.allow_pick_jobs else 0
 
     async def drain(self, grace_s: float) -> None:
         """Take no more turns, wait up to `grace_s` for the running ones, hand over the rest."""
         self.allow_pick_jobs = False
         while self._is_reading:
-            await self._permits.unblock()
+            await self._bells.unblock()
             await asyncio.sleep(_UNBLOCK_PAUSE_S)
         tasks = [task for task in self.tasks.values() if not task.done()]
         if tasks and grace_s > 0:
@@ -121,16 +108,16 @@ class StreamWorker(Worker):
         if self.main_task is not None:
             self.main_task.cancel()
 
-    async def _take_turn(self) -> None:
-        used = {turn.claim.permit_id for turn in self._running.values()}
-        permit = await self._permits.next(used)
-        if permit is None:
+    async def _take_turns(self) -> None:
+        """Fill the free slots, or wait for the bell until there is something to fill them with."""
+        if not self._may_take:
+            self._may_take = await self._bells.next()
             return
+        self._may_take = False
         async with self._claimer.lock:
-            if not self.has_free_slot:
-                await self._claimer.return_permit(permit)
-            elif (claim := await self._claimer.claim(permit)) is not None:
-                self._start(claim)
+            if number := self.free_slots:
+                for claim in await self._claimer.take(number):
+                    self._start(claim)
 
     def _start(self, claim: Claim) -> None:
         """Run a claimed turn as an arq job."""
@@ -147,16 +134,14 @@ class StreamWorker(Worker):
             log.exception("job %s could not be run; its lease will expire", turn.claim.job_id)
 
     def _ended(self, arq_id: str) -> None:
-        self._running.pop(arq_id, None)
+        turn = self._running.pop(arq_id, None)
         self.tasks.pop(arq_id, None)
         self.job_counter -= 1
+        if turn is not None and turn.more_wait:
+            self._may_take = True
+            if self._is_reading:
+                self._waking = self.loop.create_task(self._bells.unblock(), name="wake")
         self._slot_freed.set()
-
-    async def _repair_group(self, error: ResponseError) -> None:
-        if "NOGROUP" not in str(error):
-            trouble.met(error, "permits")
-            await asyncio.sleep(_PAUSE_S)
-        await self._claimer.ensure_group()
 
     # What arq calls.
 
@@ -166,25 +151,24 @@ class StreamWorker(Worker):
             try:
                 return await super().main()
             except REDIS_UNAVAILABLE as error:
-                trouble.met(error, "permits")
+                trouble.met(error, "turns")
                 await asyncio.sleep(_PAUSE_S)
 
     async def _poll_iteration(self) -> None:
-        """Wait for a free slot, then for a permit, and start the turn that it gives."""
-        if not self.has_free_slot:
+        """Wait for a free slot, then for a turn that may start."""
+        if not self.free_slots:
             self._slot_freed.clear()
             await self._slot_freed.wait()
             return
         self._is_reading = True
         try:
-            await self._take_turn()
-            trouble.over("permits")
-        except REDIS_UNAVAILABLE as error:
-            trouble.met(error, "permits")
-            self._permits.reset()
+            await self._take_turns()
+            trouble.over("turns")
+        except (RedisError, OSError) as error:
+            trouble.met(error, "turns")
+            self._bells.reset()
+            self._may_take = True
             await asyncio.sleep(_PAUSE_S)
-        except ResponseError as error:
-            await self._repair_group(error)
         finally:
             self._is_reading = False
 
@@ -211,7 +195,7 @@ class StreamWorker(Worker):
         try:
             await super().close()
         finally:
-            await self._permits.close()
+            await self._bells.close()
 
     async def record_health(self) -> None:
         """Nothing to do: the heartbeat reports this worker's health."""

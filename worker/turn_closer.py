@@ -29,7 +29,8 @@ class TurnCloser:
     async def commit(self, turn: RunningTurn, reply: FinishedReply) -> None:
         """Add the reply to its conversation and complete the job."""
         claim, result = turn.claim, reply.result
-        outcome = await retry("commit", lambda: self._claims.commit(claim, reply.completion))
+        ended = await retry("commit", lambda: self._claims.commit(claim, reply.completion))
+        outcome, turn.more_wait = ended.outcome, ended.more
         self._metrics.ended(outcome, "completed")
         if outcome in (WriteOutcome.OK, WriteOutcome.DUP) and claim.starts == 1:
             self._metrics.observe(result.timings, result.usage.completion_tokens)
@@ -40,7 +41,8 @@ class TurnCloser:
     async def fail(self, turn: RunningTurn, error: TurnFailed) -> None:
         """End the job with an error; its conversation stays as it was."""
         claim = turn.claim
-        outcome = await retry("fail", lambda: self._claims.fail(claim, error, turn.tokens_used))
+        ended = await retry("fail", lambda: self._claims.fail(claim, error, turn.tokens_used))
+        outcome, turn.more_wait = ended.outcome, ended.more
         if outcome is not WriteOutcome.OK:
             await self.settle(turn)
         self._metrics.ended(outcome, error.code)

@@ -20,20 +20,21 @@ from shared.store.boot import refusals_end_the_start, until_alike, until_usable
 from shared.store.claims import Claims
 from shared.store.connection import REDIS_UNAVAILABLE, connect
 from shared.store.keys import Keys
+from shared.store.scripts import milliseconds
 from shared.store.workers import Workers
+from worker.bells import BellReader
 from worker.claimer import Claimer
 from worker.engine.interface import Engine, ModelInfo
 from worker.generation import Generator
 from worker.heartbeat import Heartbeat
 from worker.notices import Notices
-from worker.permits import PermitReader
 from worker.prompt.window import WindowPolicy
 from worker.prompt.writer import PromptWriter
 from worker.publisher import Publisher
 from worker.quarantine import Quarantine
+from worker.queue_keeper import QueueKeeper
 from worker.readers import Readers
 from worker.reading.reply_format import ReplyFormat, derive_format
-from worker.recovery import Recovery
 from worker.registration import Registration
 from worker.reply import Replier
 from worker.report import Reporter
@@ -95,9 +96,8 @@ class _Parts:
     publisher: Publisher
     heartbeat: Heartbeat
     notices: Notices
-    recovery: Recovery
+    keeper: QueueKeeper
     registration: Registration
-    claimer: Claimer
     running: RunningTurns
 
 
@@ -116,7 +116,7 @@ def _build(
         longest_thought=settings.reasoning_tokens if readers.format.has_reasoning else 0,
         thinking=settings.reasoning,
     )
-    claims = Claims(redis, keys, settings, window=policy.window)
+    claims = Claims(redis, keys, settings, pool=engine.model.name, window=policy.window)
 
     publisher = Publisher(claims)
     generator = Generator(engine, publisher, claims, readers)
@@ -125,10 +125,10 @@ def _build(
     writer = PromptWriter(engine, template, readers.format.closing_of)
     replier = Replier(writer, generator, quarantine, closer, metrics, policy)
 
-    permits = PermitReader(redis, keys, worker_id)
+    bells = BellReader(redis, keys, worker_id)
     claimer = Claimer(claims, quarantine, worker_id, engine.model.fingerprint)
     slots = min(settings.slots, engine.slots)
-    worker = StreamWorker(redis, permits, claimer, replier, closer, running=running, slots=slots)
+    worker = StreamWorker(redis, bells, claimer, replier, closer, running=running, slots=slots)
 
     reporter = Reporter(
         engine,
@@ -137,17 +137,25 @@ def _build(
         context_length=settings.context_length,
         window=policy.window,
         capabilities=_capabilities(readers.format),
+        patience_ms=milliseconds(settings.affinity_wait),
     )
     beat_s = settings.heartbeat
+    keeper = QueueKeeper(redis, claims, metrics, worker_id, lease_s=settings.lease)
     registration = Registration(Workers(redis, keys), reporter, worker_id, interval_s=beat_s)
     return _Parts(
         worker=worker,
         publisher=publisher,
         heartbeat=Heartbeat(claims, engine, running, registration, interval_s=beat_s),
-        notices=Notices(redis, keys, claims, running, worker_id, publisher.follow),
-        recovery=Recovery(redis, claims, worker, metrics, lease_s=settings.lease),
+        notices=Notices(
+            redis,
+            keys.notices(worker_id),
+            claims,
+            running,
+            on_followed=publisher.follow,
+            on_held=keeper.wake,
+        ),
+        keeper=keeper,
         registration=registration,
-        claimer=claimer,
         running=running,
     )
 
@@ -182,7 +190,6 @@ async def _register(parts: _Parts, settings: Settings, stopping: asyncio.Event) 
     """Register once no worker of another model or window lives; False if told to stop before."""
     register = partial(retry, "register", parts.registration.register)
     with refusals_end_the_start():
-        await parts.claimer.ensure_group()
         return await until_alike(register, settings.context_length, stopping)
 
 
@@ -193,11 +200,11 @@ async def _serve(parts: _Parts, stopping: asyncio.Event, grace_s: float) -> None
         TaskEnded: a part has died.
     """
     background = Background()
-    background.start("recovery", parts.recovery.run)
+    background.start("queue", parts.keeper.run)
     background.start("publisher", parts.publisher.run)
     background.start("heartbeat", parts.heartbeat.run)
     background.start("notices", parts.notices.run)
-    background.start("permits", parts.worker.async_run)
+    background.start("turns", parts.worker.async_run)
     try:
         await _until_stopped(stopping, background)
     finally:
@@ -218,11 +225,12 @@ async def _until_stopped(stopping: asyncio.Event, background: Background) -> Non
 
 
 async def _stop(parts: _Parts, background: Background, grace_s: float) -> None:
-    parts.recovery.stop()
+    parts.keeper.stop()
     with contextlib.suppress(TimeoutError, *REDIS_UNAVAILABLE):
         # The heart beats on until everything is handed over.
         async with asyncio.timeout(grace_s + _LAST_WRITES_S):
-            await background.ended("recovery")
+            await parts.registration.drain()
+            await background.ended("queue")
             await parts.worker.drain(grace_s)
     await background.close()
     with contextlib.suppress(TimeoutError, *REDIS_UNAVAILABLE):

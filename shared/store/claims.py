@@ -1,24 +1,23 @@
-"""A turn from the workers' side: claim it, keep it alive, publish its reply, end it.
+"""A turn from the workers' side: take it, keep it alive, publish its reply, end it.
 
-A submitted turn (`submissions.py`) becomes ready when it is the first of its conversation. A worker
-claims it, publishes its pieces and ends it exactly once. Each step is one atomic script. Every
-write carries the fence that came with the claim, so a worker that was declared lost can no longer
-change a turn that another worker has.
+A submitted turn (`submissions.py`) may start when it is the first of its conversation. A worker
+takes it, publishes its pieces and ends it exactly once. Each step is one atomic script. Every write
+carries the fence that came with the claim, so a worker that was declared lost can no longer change
+a turn that another worker has.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import orjson
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
 
 from shared.config import Settings
 from shared.errors import DeadlineExceeded, TurnFailed, WorkerLost
 from shared.store.data_format import FORMAT_OF_PARTS
 from shared.store.expiry import expiries
-from shared.store.keys import WORKER_GROUP, Keys
+from shared.store.keys import Keys
 from shared.store.scripts import Scripts, milliseconds
 from shared.store.server_clock import ServerClock
 from shared.wire.claim import Claim
@@ -35,17 +34,48 @@ from shared.wire.publication import (
 from shared.wire.write_outcome import WriteOutcome
 
 _SCRIPTS: Final = (
-    "claim", "reclaim", "hand_over", "beat", "publish", "shield", "commit", "fail", "settle",
-    "sweep",
+    "take", "keep", "convert", "hand_over", "beat", "publish", "shield", "commit", "fail", "settle",
 )  # fmt: skip
+_TAKEN_MS: Final = 60_000
+"""How long it is known which turns a worker took last; it repeats a lost call within that time."""
+_KEEPER_MS: Final = 3_000
+"""After this long without a sign of life from the queue's keeper, another worker is."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What keeping the queue has ended.
+
+    Args:
+        next_s: until the next hold ends; None if nothing is held.
+        late: turns that were past their deadline.
+        lost: turns that had lost too many workers.
+    """
+
+    next_s: float | None
+    late: int
+    lost: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a turn left its worker.
+
+    Args:
+        more: whether a turn waits that the worker may start in its place.
+    """
+
+    outcome: WriteOutcome
+    more: bool
 
 
 class Claims:
-    """Claims turns, and writes what their workers have to say.
+    """Takes turns, and writes what their workers have to say.
 
     Args:
         redis: decodes responses to `str`.
         settings: times and limits.
+        pool: the name of the model that the worker serves.
         window: tokens of a window, where the settings leave it to the model.
         clock: the server's; None makes one.
     """
@@ -56,6 +86,7 @@ class Claims:
         keys: Keys,
         settings: Settings,
         *,
+        pool: str = "",
         window: int | None = None,
         clock: ServerClock | None = None,
     ) -> None:
@@ -68,92 +99,72 @@ class Claims:
             **expiries(settings),
             "deadline_error": error_data(DeadlineExceeded("the turn did not end within its time")),
         }
-        self._start = {
-            "lease_ms": milliseconds(settings.lease),
-            "window": settings.window if window is None else window,
-        }
+        self._pool = pool
+        self._window = {"window": settings.window if window is None else window}
 
-    async def ensure_group(self) -> None:
-        """Create the permits stream and its consumer group, which reads it from the beginning."""
-        try:
-            await self._redis.xgroup_create(self._keys.permits, WORKER_GROUP, id="0", mkstream=True)
-        except ResponseError as error:
-            if "BUSYGROUP" not in str(error):
-                raise
+    async def take(
+        self, worker_id: str, nonce: str, number: int, *, model: str = "", shielded: bool = False
+    ) -> list[Claim]:
+        """Start up to so many turns on a worker that has as many free slots.
 
-    async def claim(
-        self, permit: str, worker_id: str, nonce: str, *, model: str = "", shielded: bool = False
-    ) -> Claim | None:
-        """Bind a permit to the next ready turn; None if there was nothing to start.
-
-        Repeating the call with the same random `nonce` gives the same answer. `model` is the
-        fingerprint of the worker's model; a turn that starts `shielded` is not evaluated yet
-        (`shield`).
+        If there are fewer, the worker is woken by its bells for the next one. Repeating the call
+        with the same random `nonce` gives the same answer. `model` is the fingerprint of the
+        worker's model; turns that start `shielded` are not evaluated yet (`shield`).
         """
         answer = await self.clock.call(
             self._call,
-            "claim",
-            permit=permit,
+            "take",
             worker=worker_id,
+            pool=self._pool,
             nonce=nonce,
+            n=number,
             model=model,
             shielded=int(shielded),
-            **self._start,
+            lease_ms=milliseconds(self._settings.lease),
+            taken_ms=_TAKEN_MS,
+            **self._window,
             **self._ttls,
         )
-        return Claim.decode(answer) if answer[0] == "CLAIMED" else None
+        return [Claim.decode(turn) for turn in answer[1:]]
 
-    async def return_permit(self, permit: str) -> None:
-        """Give back a permit that was read and not used, which wakes another worker."""
-        async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.xadd(self._keys.permits, {"j": ""})
-            pipe.xack(self._keys.permits, WORKER_GROUP, permit)
-            pipe.xdel(self._keys.permits, permit)
-            await pipe.execute()
+    async def keep(self, worker_id: str, *, may_reclaim: bool, sweep: bool) -> Kept | None:
+        """Keep the queue, unless another worker does it: then None.
 
-    async def reclaim(
-        self,
-        worker_id: str,
-        nonce: str,
-        *,
-        model: str = "",
-        shielded: bool = False,
-        on_lost: Callable[[], None] = lambda: None,
-    ) -> Claim | None:
-        """Take over one turn whose worker is lost; None if there is none.
-
-        Arguments and repetition are as in `claim`. A turn that has crashed its workers
-        `PALAVER_MAX_ATTEMPTS` times fails; `on_lost` is called for each.
+        Ends holds, and gives turns whose worker is lost back to the line (`may_reclaim`); a turn
+        that has lost `PALAVER_MAX_ATTEMPTS` workers fails. With `sweep` also repairs what was lost,
+        and ends waiting turns that are past their deadline.
         """
-        while True:
-            answer = await self.clock.call(
-                self._call,
-                "reclaim",
-                worker=worker_id,
-                nonce=nonce,
-                model=model,
-                shielded=int(shielded),
-                max_attempts=self._settings.max_attempts,
-                lost_error=error_data(WorkerLost("every worker that tried this turn was lost")),
-                **self._start,
-                **self._ttls,
-            )
-            if answer[0] == "LOST":
-                on_lost()
-            elif answer[0] != "FREED":
-                return Claim.decode(answer) if answer[0] == "CLAIMED" else None
-
-    async def beat(self, claim: Claim, worker_id: str) -> WriteOutcome:
-        """Renew the lease and the hold on the permit."""
-        answer = await self._call(
-            "beat",
-            job=claim.job_id,
-            fence=claim.fence,
-            permit=claim.permit_id,
+        answer = await self.clock.call(
+            self._call,
+            "keep",
             worker=worker_id,
-            lease_ms=milliseconds(self._settings.lease),
+            keeper_ms=_KEEPER_MS,
+            silent_ms=milliseconds(self._settings.heartbeat),
+            reclaim=int(may_reclaim),
+            sweep=int(sweep),
+            max_attempts=self._settings.max_attempts,
+            lost_error=error_data(WorkerLost("every worker that tried this turn was lost")),
+            **self._window,
+            **self._ttls,
         )
-        return WriteOutcome(answer)
+        if answer[0] != "KEPT":
+            return None
+        _, next_ms, late, lost = answer
+        return Kept(next_s=None if next_ms < 0 else next_ms / 1000, late=late, lost=lost)
+
+    async def convert(self) -> int:
+        """Take along the queue of an older version; returns how many turns it had."""
+        return int(await self._call("convert", pool=self._pool))
+
+    async def beat(self, claims: Sequence[Claim], worker_id: str) -> list[WriteOutcome]:
+        """Renew the leases of these turns."""
+        fields: dict[str, Any] = {"n": len(claims)}
+        for i, claim in enumerate(claims, start=1):
+            fields |= {f"job{i}": claim.job_id, f"fence{i}": claim.fence}
+        answers = await self._call(
+            "beat", worker=worker_id, lease_ms=milliseconds(self._settings.lease), **fields
+        )
+        return [WriteOutcome(answer) for answer in answers]
 
     async def lost(self, claims: Sequence[Claim]) -> list[Claim]:
         """The claims that are lost: another worker has the turn, or it has ended."""
@@ -216,7 +227,7 @@ class Claims:
             fields |= {"cleared": cleared.job_id, "cleared_fence": cleared.fence}
         await self._call("shield", **fields)
 
-    async def commit(self, claim: Claim, completion: Completion) -> WriteOutcome:
+    async def commit(self, claim: Claim, completion: Completion) -> Ended:
         """End the turn with its reply."""
         earlier = {
             f"earlier{i}": message.encode() for i, message in enumerate(completion.earlier, start=1)
@@ -237,15 +248,16 @@ class Claims:
             history_limit=self._settings.history_limit,
             offset=completion.offset,
             tokens=completion.tokens,
+            saves_ms=completion.saves_ms,
             window=completion.window,
             result=completion.result,
             reply=completion.reply,
             **arguments_of(completion.pieces),
             **self._ttls,
         )
-        return WriteOutcome(answer)
+        return _ended(answer)
 
-    async def fail(self, claim: Claim, error: TurnFailed, spent: int = 0) -> WriteOutcome:
+    async def fail(self, claim: Claim, error: TurnFailed, spent: int = 0) -> Ended:
         """End the turn without a reply; `spent` tokens were evaluated and generated for it."""
         answer = await self._call(
             "fail",
@@ -256,7 +268,7 @@ class Claims:
             spent=spent,
             **self._ttls,
         )
-        return WriteOutcome(answer)
+        return _ended(answer)
 
     async def settle(self, claim: Claim, spent: int) -> WriteOutcome:
         """Charge what a turn cost that was ended elsewhere; a repetition charges nothing more."""
@@ -267,11 +279,9 @@ class Claims:
         """Give the turn back: it keeps its place in the queue, and no attempt is charged."""
         return WriteOutcome(await self._call("hand_over", job=claim.job_id, fence=claim.fence))
 
-    async def sweep(self) -> int:
-        """Repair what was lost; returns the number of overdue turns that were ended."""
-        await self.clock.look()
-        [ended] = await self.clock.call(self._call, "sweep", **self._ttls)
-        return int(ended)
+
+def _ended(answer: Sequence[Any]) -> Ended:
+    return Ended(outcome=WriteOutcome(answer[0]), more=bool(answer[1]))
 
 
 def error_data(error: TurnFailed) -> bytes:

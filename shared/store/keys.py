@@ -7,9 +7,6 @@ from typing import Final
 
 from shared.wire.limits import DEFAULT_OWNER
 
-WORKER_GROUP: Final = "workers"
-"""Consumer group of all workers on the permits stream."""
-
 _PATTERNS: Final = {
     # Version of the format.
     "schema": "schema",
@@ -22,38 +19,56 @@ _PATTERNS: Final = {
     "messages": "conv:{}:messages",
     "pending": "conv:{}:pending",
     "jobs": "conv:{}:jobs",
-    # Turns that wait, per owner, by acceptance sequence; and how often turns start.
-    "waiting": "waiting:{}",
-    "pace": "pace",
-    # Turns that may start now, per owner, by acceptance sequence; owners by virtual time.
-    "ready": "ready:{}",
-    "owners": "owners",
-    # The virtual time of the turn served last; those of owners with nothing ready.
-    "clock": "clock",
-    "tags": "tags",
-    "sequence": "sequence",
+    # One pool, all workers of a model: what is known of it; all turns that wait, by tag; those that
+    # any worker may start, by tag; those that only their home may start, by the moment at which
+    # that ends, and by tag; workers with a free slot, by when they were woken last; the highest
+    # tag served; owners' last tags; how often turns start. And all pools by when one of their
+    # workers was last heard from.
+    "pool": "pool:{}:about",
+    "line": "pool:{}:line",
+    "ready": "pool:{}:ready",
+    "hold": "pool:{}:hold",
+    "held": "pool:{}:held",
+    "free": "pool:{}:free",
+    "clock": "pool:{}:clock",
+    "tags": "pool:{}:tags",
+    "pace": "pool:{}:pace",
+    "pools": "pools",
+    # How many turns of each owner wait.
+    "waits": "waits",
     # What an owner uses: turns that have not ended, its request rate, tokens of a day; and its
     # conversations by age, for lists.
     "open": "open:{}",
     "rate": "rate:{}",
     "usage": "usage:{}",
     "owned": "owned:{}",
-    # One stream entry per ready turn; which entry is bound to which turn.
-    "permits": "permits",
-    "claims": "claims",
     # The job of an idempotency key.
     "idempotency": "idempotency:{}",
     # Conversations that were copied from one another.
     "family": "family:{}",
-    # One turn's job: state, log, lease; all jobs that have not ended, by deadline.
+    # One turn's job: state, log, lease; all jobs that have not ended, by deadline; those that run,
+    # by when to look at their lease.
     "job": "job:{}",
     "events": "job:{}:events",
     "lease": "lease:{}",
     "open_jobs": "jobs:open",
-    # Workers: each one's report, when it was last heard from; the window of all of them.
+    "leases": "leases",
+    # Workers: each one's report; turns that should start there, by tag; a stream that wakes it; the
+    # turns that it took last. When each was last heard from; which of them keeps the queue.
     "worker": "worker:{}",
+    "own": "worker:{}:own",
+    "bells": "worker:{}:bells",
+    "taken": "worker:{}:taken",
     "workers": "workers",
-    "window": "window",
+    "keeper": "keeper",
+    # The queue of versions before data format 3 (convert.lua).
+    "old_owners": "owners",
+    "old_ready": "ready:{}",
+    "old_waiting": "waiting:{}",
+    "old_clock": "clock",
+    "old_tags": "tags",
+    "old_permits": "permits",
+    "old_claims": "claims",
     # Pub/sub channels: events of one job; terminal events of the jobs of one API process; what
     # a worker should know of the jobs that it runs.
     "doorbell": "doorbell:{}",
@@ -80,8 +95,11 @@ class Keys:
     def pending(self, conversation_id: str) -> str:
         return self._name("pending", conversation_id)
 
-    def ready(self, owner_id: str) -> str:
-        return self._name("ready", owner_id)
+    def pool(self, pool: str) -> str:
+        return self._name("pool", pool)
+
+    def line(self, pool: str) -> str:
+        return self._name("line", pool)
 
     def open(self, owner_id: str) -> str:
         return self._name("open", owner_id)
@@ -97,6 +115,9 @@ class Keys:
 
     def worker(self, worker_id: str) -> str:
         return self._name("worker", worker_id)
+
+    def bells(self, worker_id: str) -> str:
+        return self._name("bells", worker_id)
 
     def doorbell(self, job_id: str) -> str:
         return self._name("doorbell", job_id)
@@ -116,28 +137,24 @@ class Keys:
         return self._name("probe")
 
     @property
-    def permits(self) -> str:
-        return self._name("permits")
-
-    @property
-    def claims(self) -> str:
-        return self._name("claims")
-
-    @property
     def open_jobs(self) -> str:
         return self._name("open_jobs")
 
     @property
-    def owners(self) -> str:
-        return self._name("owners")
+    def keeper(self) -> str:
+        return self._name("keeper")
+
+    @property
+    def leases(self) -> str:
+        return self._name("leases")
+
+    @property
+    def pools(self) -> str:
+        return self._name("pools")
 
     @property
     def workers(self) -> str:
         return self._name("workers")
-
-    @property
-    def window(self) -> str:
-        return self._name("window")
 
 
 def lua_table() -> str:
@@ -153,6 +170,6 @@ def lua_table() -> str:
         entries.append(f"  {name} = {value},")
     body = "\n".join(entries)
     return (
-        f"local ns = ARGV[1] .. ':'\nlocal key = {{\n{body}\n}}\nlocal group = '{WORKER_GROUP}'\n"
+        f"local ns = ARGV[1] .. ':'\nlocal key = {{\n{body}\n}}\n"
         f"local default_owner = '{DEFAULT_OWNER}'\n"
     )

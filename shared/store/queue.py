@@ -25,10 +25,13 @@ class Queue:
 
     async def state(self) -> QueueState:
         workers = await self._redis.zrange(self._keys.workers, 0, -1)
+        pools = await self._redis.zrange(self._keys.pools, 0, -1)
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.zcard(self._keys.open_jobs)
-            pipe.hlen(self._keys.claims)
+            for pool in pools:
+                pipe.zcard(self._keys.line(pool))
             for worker in workers:
                 pipe.exists(self._keys.worker(worker))
-            open_jobs, held, *alive = await pipe.execute()
-        return QueueState(open=open_jobs, waiting=max(0, open_jobs - held), workers=sum(alive))
+            open_jobs, *counts = await pipe.execute()
+        waiting, alive = sum(counts[: len(pools)]), sum(counts[len(pools) :])
+        return QueueState(open=open_jobs, waiting=waiting, workers=alive)

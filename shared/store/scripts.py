@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
-from typing import Any
+from typing import Any, Final
 
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
@@ -15,6 +15,7 @@ from shared.wire.parts import PART_OF_EVENT
 
 FOLDER: Traversable = resources.files("shared.store").joinpath("lua")
 """Where the scripts are read from."""
+_LIBRARY: Final = ("lib/base", "lib/queue", "lib/limits", "lib/history", "lib/turns")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,7 @@ class Scripts:
     def __init__(self, redis: Redis, keys: Keys, *names: str) -> None:
         before = prelude()
         self._namespace = keys.namespace
+        self._key = keys.schema  # some managed servers refuse scripts that name no key
         self._redis: Any = redis
         self._scripts = {name: _Script.of(before + _source(name)) for name in names}
 
@@ -46,25 +48,25 @@ class Scripts:
         A server that does not know the script (it restarted or failed over) gets its text, which
         runs it in one step: a script loaded first could be forgotten again before the call.
         """
-        flat: list[Any] = [self._namespace]
+        flat: list[Any] = [self._key, self._namespace]
         for name, value in arguments.items():
             if value is not None:
                 flat += (name, value)
         known = self._scripts[script]
         try:
-            return await self._redis.evalsha(known.sha, 0, *flat)
+            return await self._redis.evalsha(known.sha, 1, *flat)
         except NoScriptError:
-            return await self._redis.eval(known.text, 0, *flat)
+            return await self._redis.eval(known.text, 1, *flat)
 
 
 def prelude() -> str:
-    """The beginning of every script: constants, the key names, and `lib.lua`."""
+    """The beginning of every script: constants, the key names, and `lua/lib`."""
     sets = {"ended": ENDED, "parts": PART_OF_EVENT}
     constants = "".join(
         f"local {name} = {{{', '.join(f'{member} = true' for member in sorted(members))}}}\n"
         for name, members in sets.items()
     )
-    return constants + lua_table() + _source("lib")
+    return constants + lua_table() + "".join(map(_source, _LIBRARY))
 
 
 def _source(name: str) -> str:

@@ -63,6 +63,8 @@ class Submissions:
             response=1 if submission.response else None,
             format=_format(submission),
             after=submission.after,
+            pool=submission.pool or None,
+            default_pool=self._settings.default_model or None,
             window=self._settings.window,
             **_idempotency_arguments(submission, self._settings),
             pending_limit=self._settings.pending_turns,

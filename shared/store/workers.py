@@ -4,6 +4,7 @@ from typing import Final
 
 from redis.asyncio import Redis
 
+from shared.store.data_format import FORMAT_OF_POOLS
 from shared.store.keys import Keys
 from shared.store.scripts import Scripts, milliseconds
 from shared.wire.other_worker import OtherWorker
@@ -20,7 +21,7 @@ class Workers:
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis = redis
         self._keys = keys
-        self._call = Scripts(redis, keys, "announce", "silence").call
+        self._call = Scripts(redis, keys, "announce", "drain", "leave", "silence").call
 
     async def register(
         self, worker_id: str, report: WorkerReport, ttl_s: float
@@ -29,6 +30,7 @@ class Workers:
         answer = await self._call(
             "announce",
             register=1,
+            format=FORMAT_OF_POOLS,
             worker=worker_id,
             ttl_ms=milliseconds(ttl_s),
             **report.encode(),
@@ -65,12 +67,13 @@ class Workers:
             "announce", worker=worker_id, ttl_ms=milliseconds(ttl_s), **report.encode()
         )
 
-    async def leave(self, worker_id: str) -> None:
+    async def drain(self, worker_id: str, pool: str, ttl_s: float) -> None:
+        """A worker takes no more turns."""
+        await self._call("drain", worker=worker_id, pool=pool, ttl_ms=milliseconds(ttl_s))
+
+    async def leave(self, worker_id: str, pool: str) -> None:
         """A worker stops."""
-        async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.delete(self._keys.worker(worker_id))
-            pipe.zrem(self._keys.workers, worker_id)
-            await pipe.execute()
+        await self._call("leave", worker=worker_id, pool=pool)
 
     async def models(self) -> dict[str, ServedModel]:
         """The models of the live workers, by name."""

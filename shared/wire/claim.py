@@ -29,7 +29,7 @@ class History:
 
     @classmethod
     def decode(cls, view: Sequence[Any]) -> "History":
-        """From the last part of the answer of `claim` and `reclaim`."""
+        """From the last part of an answer of `take`."""
         context, next_number, offset, messages, turns = view
         return cls(
             context=context,
@@ -45,7 +45,6 @@ class Claim:
     """A turn that a worker holds, as it was when the worker started it.
 
     Args:
-        permit_id: the stream entry that the turn is bound to.
         fence: the fencing token, `start:nonce`; every write of the worker carries it.
         suspect: whether a worker died while it ran this turn.
         crashes: how many did.
@@ -57,7 +56,6 @@ class Claim:
     """
 
     job_id: str
-    permit_id: str
     fence: str
     conversation_id: str
     request: TurnRequest
@@ -81,8 +79,8 @@ class Claim:
 
     @classmethod
     def decode(cls, answer: Sequence[Any]) -> "Claim":
-        """From the answer of `claim` and `reclaim`; what cannot be read fails this turn alone."""
-        _, job_id, permit_id, fence, conversation_id, request, suspect, *numbers, view = answer
+        """From an answer of `take`; what cannot be read fails this turn alone."""
+        job_id, fence, conversation_id, request, suspect, *numbers, view = answer
         crashes, created, started, deadline, now = map(int, numbers)
         read, history, unreadable = _UNREAD, None, None
         try:
@@ -92,7 +90,6 @@ class Claim:
             unreadable = f"{type(error).__name__}: {error}".partition("\n")[0]
         return cls(
             job_id=job_id,
-            permit_id=permit_id,
             fence=fence,
             conversation_id=conversation_id,
             request=read,

@@ -13,6 +13,7 @@ class Completion:
     Args:
         offset: number of the first message of the window from now on.
         tokens: of prompt and reply, charged to the owner.
+        saves_ms: what the next turn of the conversation saves on this worker, as its cache has it.
         window: the `WindowReceipt`, as JSON.
         result: the `TurnResult`, as JSON, which the job keeps.
         reply: the reply object, as JSON, which is published.
@@ -28,6 +29,7 @@ class Completion:
     window: bytes
     result: bytes
     reply: bytes
+    saves_ms: int = 0
     pieces: tuple[PieceRecord, ...] = ()
     earlier: tuple[StoredMessage, ...] = ()
     context: str | None = None

@@ -16,6 +16,7 @@ class Submission:
         idempotency_key: a repetition with the same key and body is answered with the first job.
         stateless: the conversation is deleted when the turn ends.
         response: the turn can be fetched by id, so it is kept even if it ends without a reply.
+        pool: the name of the model that is to reply; empty for the usual one.
         after: continue after this job's turn: in its conversation if nothing came later there,
             else in the new one, which gets a copy.
     """
@@ -32,6 +33,7 @@ class Submission:
     stateless: bool = False
     response: bool = False
     after: str | None = None
+    pool: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -146,6 +146,8 @@ class WorkerReport:
         context_length: its `PALAVER_CONTEXT_LENGTH`.
         window: tokens of prompt and reply together that came of it.
         capabilities: of its model: `chat`, `tools`, `reasoning`, `embeddings`.
+        patience_ms: the longest that a turn waits for it because its conversation is warm there.
+        is_draining: whether it takes no more turns.
     """
 
     model_name: str = ""
@@ -157,6 +159,13 @@ class WorkerReport:
     context_length: int = 0
     window: int = 0
     capabilities: tuple[str, ...] = ("chat",)
+    patience_ms: int = 0
+    is_draining: bool = False
+
+    @property
+    def pool(self) -> str:
+        """The pool that it belongs to: all workers of this model."""
+        return self.model_name
 
     def encode(self) -> dict[str, str | int | bytes]:
         """The fields of the worker's hash."""
@@ -171,6 +180,8 @@ class WorkerReport:
             "context_length": self.context_length,
             "window": self.window,
             "capabilities": ",".join(self.capabilities),
+            "pool": self.pool,
+            "patience_ms": self.patience_ms,
         }
 
     @classmethod
@@ -188,6 +199,8 @@ class WorkerReport:
             context_length=_integer(stored.get("context_length")),
             window=_integer(stored.get("window")),
             capabilities=decode_capabilities(stored.get("capabilities")),
+            patience_ms=_integer(stored.get("patience_ms")),
+            is_draining="draining" in stored,
         )
 
 

@@ -51,8 +51,7 @@ def settings(valkey: Valkey) -> Settings:
 @pytest.fixture
 async def bench(redis: Redis, keys: Keys, settings: Settings) -> Bench:
     bench = Bench(redis, keys, settings)
-    await bench.claims.ensure_group()
-    await bench.redis.zadd(keys.workers, {"w1": 1 << 50})
+    await bench.serve()
     return bench
 
 

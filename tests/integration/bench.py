@@ -1,17 +1,18 @@
 """The scripts with short names, for tests that play several workers."""
 
 import secrets
-from typing import Any
+from typing import Any, Final
 
 from redis.asyncio import Redis
 
 from shared import ids
 from shared.config import Settings
-from shared.store.claims import Claims
+from shared.store.claims import Claims, Kept
 from shared.store.event_log import EventLog
 from shared.store.jobs import Jobs
-from shared.store.keys import WORKER_GROUP, Keys
+from shared.store.keys import Keys
 from shared.store.submissions import Submissions
+from shared.store.workers import Workers
 from shared.wire.claim import Claim
 from shared.wire.completion import Completion
 from shared.wire.messages import StoredMessage, decode_messages
@@ -19,8 +20,9 @@ from shared.wire.models import ReplyModels
 from shared.wire.sampling import Sampling
 from shared.wire.submission import Submission
 from shared.wire.turn_request import TurnRequest
+from shared.wire.worker_report import WorkerReport
 
-LEASE_MS = 30_000
+POOL: Final = "model"
 
 
 class Bench:
@@ -31,7 +33,8 @@ class Bench:
         self.keys = keys
         self.settings = settings
         self.submissions = Submissions(redis, keys, settings)
-        self.claims = Claims(redis, keys, settings)
+        self.claims = Claims(redis, keys, settings, pool=POOL)
+        self.workers = Workers(redis, keys)
         self.events = EventLog(redis, keys)
         self.jobs = Jobs(redis, keys, self.submissions)
 
@@ -54,32 +57,39 @@ class Bench:
         assert await self.submissions.submit(submission)
         return submission
 
-    async def permit(self, worker: str) -> str | None:
-        answer = await self.redis.xreadgroup(
-            WORKER_GROUP, worker, {self.keys.permits: ">"}, count=1
-        )
-        return answer[0][1][0][0] if answer else None
+    async def serve(self, *workers: str, pool: str = POOL) -> None:
+        """Workers of a pool that live for as long as a test."""
+        report = WorkerReport(model_name=pool, fingerprint="m", slots=8, patience_ms=10_000)
+        for worker in workers or ("w1",):
+            await self.workers.announce(worker, report, ttl_s=86400)
+        await self.redis.zadd(self.keys.workers, dict.fromkeys(workers or ("w1",), 1 << 50))
+        await self.redis.zadd(self.keys.pools, {pool: 1 << 50})
 
-    async def claim(self, worker: str = "w1") -> Claim:
-        permit = await self.permit(worker)
-        assert permit is not None, "nobody was woken"
-        claim = await self.claims.claim(permit, worker, secrets.token_hex(8))
-        assert claim is not None
-        return claim
+    async def take(self, worker: str = "w1", number: int = 1, **options: Any) -> list[Claim]:
+        return await self.claims.take(worker, secrets.token_hex(8), number, **options)
 
-    async def reclaim(self, worker: str) -> Claim | None:
-        return await self.claims.reclaim(worker, secrets.token_hex(8))
+    async def claim(self, worker: str = "w1", **options: Any) -> Claim:
+        claims = await self.take(worker, **options)
+        assert claims, "nothing may start"
+        return claims[0]
+
+    async def keep(self, worker: str = "w9", *, sweep: bool = False) -> Kept:
+        """Keep the queue, as whoever does it now."""
+        await self.redis.set(self.keys.keeper, worker)
+        kept = await self.claims.keep(worker, may_reclaim=True, sweep=sweep)
+        assert kept is not None
+        return kept
+
+    async def reclaim(self, worker: str, **options: Any) -> Claim | None:
+        """A turn of a lost worker, taken by another one; None if there is none."""
+        await self.keep()
+        taken = await self.take(worker, **options)
+        return taken[0] if taken else None
 
     async def crash(self, claim: Claim) -> None:
-        """The worker is gone: its lease runs out, its permit becomes idle."""
+        """The worker is gone: its lease has run out."""
         await self.redis.delete(self.keys.lease(claim.job_id))
-        await self.make_idle(claim.permit_id, "w1")
-
-    async def make_idle(self, permit: str, holder: str) -> None:
-        """Nothing was heard of the permit's holder for a long time."""
-        await self.redis.xclaim(
-            self.keys.permits, WORKER_GROUP, holder, 0, [permit], idle=LEASE_MS * 10, justid=True
-        )
+        await self.redis.zadd(self.keys.leases, {claim.job_id: 1})
 
     async def kinds(self, job: str) -> list[str]:
         return [event.kind for event in await self.events.read(job)]
@@ -91,13 +101,15 @@ class Bench:
         return [models.named(message) for message in decode_messages(stored, int(fields[0] or 1))]
 
     async def leftovers(self) -> set[str]:
-        """What no ended turn may leave: permits, claims, leases, open jobs, ready turns."""
+        """What no ended turn may leave: places in queues, leases, open jobs."""
         everything = {key async for key in self.redis.scan_iter(f"{self.keys.namespace}:*")}
-        prefixes = ("lease:", "claims", "jobs:open", "ready:", "owners")
-        found = {key for key in everything if key.split(":", 1)[1].startswith(prefixes)}
-        if await self.redis.xlen(self.keys.permits):
-            found.add("permits")
-        return found
+        names = ("lease:", "leases", "jobs:open", "waits")
+        places = (":line", ":ready", ":hold", ":held", ":own")
+        return {
+            key
+            for key in everything
+            if key.split(":", 1)[1].startswith(names) or key.endswith(places)
+        }
 
 
 def completion(claim: Claim, number: int = 1, reply: str = "Hi", **fields: Any) -> Completion:

@@ -30,8 +30,7 @@ async def mortal(redis: Redis, valkey: Valkey) -> Bench:
 async def make_bench(redis: Redis, valkey: Valkey, **variables: Any) -> Bench:
     settings = make_settings(valkey.url, **variables)
     bench = Bench(redis, Keys(settings.namespace), settings)
-    await bench.claims.ensure_group()
-    await bench.redis.zadd(bench.keys.workers, {"w1": 1 << 50})
+    await bench.serve()
     return bench
 
 
@@ -48,11 +47,11 @@ async def keys_of(bench: Bench, conversation: str) -> list[str]:
 
 
 async def commit(bench: Bench, claim: Claim) -> None:
-    assert await bench.claims.commit(claim, completion(claim, 3)) is WriteOutcome.OK
+    assert (await bench.claims.commit(claim, completion(claim, 3))).outcome is WriteOutcome.OK
 
 
 async def fail(bench: Bench, claim: Claim) -> None:
-    assert await bench.claims.fail(claim, TurnFailed("broken")) is WriteOutcome.OK
+    assert (await bench.claims.fail(claim, TurnFailed("broken"))).outcome is WriteOutcome.OK
 
 
 async def cancel(bench: Bench, claim: Claim) -> None:
@@ -115,7 +114,7 @@ async def turn(
     assert claim.history is not None
     number = claim.history.next_number
     done = completion(claim, number, offset=number - shows)
-    assert await bench.claims.commit(claim, done) is WriteOutcome.OK
+    assert (await bench.claims.commit(claim, done)).outcome is WriteOutcome.OK
     return submission.conversation_id, submission.job_id
 
 
@@ -175,9 +174,9 @@ async def test_deleting_a_conversation_fences_the_worker_on_it(bench: Bench) -> 
         await bench.claims.publish(claim, 0, PieceRecord(text="x", token_ids=(1,)))
         is WriteOutcome.FENCED
     )
-    assert await bench.claims.beat(claim, "w1") is WriteOutcome.FENCED
-    assert await bench.claims.commit(claim, completion(claim, 3)) is WriteOutcome.GONE
-    assert await bench.claims.fail(claim, TurnFailed("late")) is WriteOutcome.DUP
+    assert await bench.claims.beat([claim], "w1") == [WriteOutcome.FENCED]
+    assert (await bench.claims.commit(claim, completion(claim, 3))).outcome is WriteOutcome.GONE
+    assert (await bench.claims.fail(claim, TurnFailed("late"))).outcome is WriteOutcome.DUP
     assert await keys_of(bench, conversation) == []
     assert await bench.jobs.get(done, "default") is None
     for job in (submission.job_id, waiting.job_id):

@@ -68,8 +68,7 @@ async def test_the_place_that_is_told_is_the_place_in_which_turns_start(
     configured = make_settings(valkey.url)
     async with connect(configured) as redis:
         bench = Bench(redis, Keys(configured.namespace), configured)
-        await bench.claims.ensure_group()
-        await redis.zadd(bench.keys.workers, {"w1": 1 << 50})
+        await bench.serve()
         jobs = [(await bench.submit(owner=owner)).job_id for owner in owners]
         started = [(await bench.claim()).job_id for _ in range(min(claims, len(jobs)))]
         jobs += [(await bench.submit(owner=owner)).job_id for owner in later]

@@ -88,7 +88,7 @@ async def a_bench_of_its_own() -> AsyncIterator[tuple[Bench, Valkey]]:
         settings = make_settings(server.url)
         async with connect(settings) as redis:
             bench = Bench(redis, Keys(settings.namespace), settings)
-            await bench.redis.zadd(bench.keys.workers, {"w1": 1 << 50})
+            await bench.serve()
             yield bench, server
 
 
@@ -129,7 +129,7 @@ async def test_a_slow_reader_is_dropped_blocks_nobody_and_may_resume(
         for number in range(PIECES):
             piece = PieceRecord(text=f"{number} ".ljust(PIECE_LENGTH, "."), token_ids=(number,))
             await bench.claims.publish(claim, number, piece)
-        assert await bench.claims.commit(claim, completion(claim)) is WriteOutcome.OK
+        assert (await bench.claims.commit(claim, completion(claim))).outcome is WriteOutcome.OK
         whole = await reading
         with pytest.raises(httpx.RemoteProtocolError):
             seen += [event async for event in slow]

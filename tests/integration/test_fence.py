@@ -34,15 +34,15 @@ async def test_everything_a_zombie_writes_is_refused(bench: Bench) -> None:
         await bench.claims.publish(zombie, 1, PieceRecord(text="x", token_ids=(9,)))
         is WriteOutcome.FENCED
     )
-    assert await bench.claims.beat(zombie, "w1") is WriteOutcome.FENCED
-    assert await bench.claims.commit(zombie, completion(zombie)) is WriteOutcome.FENCED
-    assert await bench.claims.fail(zombie, TurnFailed("x")) is WriteOutcome.FENCED
+    assert await bench.claims.beat([zombie], "w1") == [WriteOutcome.FENCED]
+    assert (await bench.claims.commit(zombie, completion(zombie))).outcome is WriteOutcome.FENCED
+    assert (await bench.claims.fail(zombie, TurnFailed("x"))).outcome is WriteOutcome.FENCED
     assert await bench.claims.hand_over(zombie) is WriteOutcome.FENCED
     assert await bench.kinds(heir.job_id) == before
     assert await bench.messages(submission.conversation_id) == []
 
-    assert await bench.claims.commit(heir, completion(heir)) is WriteOutcome.OK
-    assert await bench.claims.commit(zombie, completion(zombie)) is WriteOutcome.FENCED
+    assert (await bench.claims.commit(heir, completion(heir))).outcome is WriteOutcome.OK
+    assert (await bench.claims.commit(zombie, completion(zombie))).outcome is WriteOutcome.FENCED
     assert len(await bench.messages(submission.conversation_id)) == 2
     assert await bench.leftovers() == set()
 
@@ -60,7 +60,7 @@ async def test_a_living_worker_is_not_robbed(bench: Bench) -> None:
     await bench.crash(claim)
     assert await bench.claims.beat(claim, "w1") is WriteOutcome.OK, "a lost lease is made anew"
     assert await bench.reclaim("w2") is None
-    assert await bench.claims.commit(claim, completion(claim)) is WriteOutcome.OK
+    assert (await bench.claims.commit(claim, completion(claim))).outcome is WriteOutcome.OK
 
 
 async def test_a_turn_that_kills_its_workers_ends_as_failed(bench: Bench) -> None:
@@ -102,7 +102,7 @@ async def test_hand_over_keeps_place_and_text_and_charges_nothing(bench: Bench) 
     )
     assert (await bench.claim("w2")).job_id == later.job_id
     assert (await bench.kinds(first.job_id))[-1] == "resumed"
-    assert await bench.claims.commit(claim, completion(claim)) is WriteOutcome.FENCED
+    assert (await bench.claims.commit(claim, completion(claim))).outcome is WriteOutcome.FENCED
 
 
 async def test_the_sweep_gives_lost_permits_back(bench: Bench) -> None:
@@ -117,10 +117,9 @@ async def test_a_lost_group_is_made_anew_from_the_beginning(bench: Bench) -> Non
     running, waiting = await bench.submit(), await bench.submit()
     claim = await bench.claim("w1")
     await bench.redis.xgroup_destroy(bench.keys.permits, WORKER_GROUP)
-    await bench.claims.ensure_group()
     again = await bench.permit("w2")
     assert again == claim.permit_id, "it is delivered again"
     assert await bench.claims.claim(again, "w2", "nonce") is None, "and serves its turn already"
     assert (await bench.claim("w2")).job_id == waiting.job_id
-    assert await bench.claims.commit(claim, completion(claim)) is WriteOutcome.OK
+    assert (await bench.claims.commit(claim, completion(claim))).outcome is WriteOutcome.OK
     assert running.job_id == claim.job_id

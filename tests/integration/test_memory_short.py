@@ -21,8 +21,7 @@ async def test_when_memory_is_short_nothing_is_half_written() -> None:
         settings = make_settings(server.url)
         redis: Any = connect(settings)
         bench = Bench(redis, Keys(settings.namespace), settings)
-        await bench.claims.ensure_group()
-        await redis.zadd(bench.keys.workers, {"w1": 1 << 50})
+        await bench.serve()
         running, waiting = await bench.submit(), await bench.submit()
         claim = await bench.claim()
         permit = await bench.permit("w2")
@@ -41,7 +40,7 @@ async def test_when_memory_is_short_nothing_is_half_written() -> None:
                 await write
         assert await contents(redis) == before
         await redis.config_set("maxmemory", 0)
-        assert await bench.claims.commit(claim, completion(claim)) is WriteOutcome.OK
+        assert (await bench.claims.commit(claim, completion(claim))).outcome is WriteOutcome.OK
         second = await bench.claims.claim(permit, "w2", "nonce")
         assert second is not None
         assert (claim.job_id, second.job_id) == (running.job_id, waiting.job_id)

@@ -247,7 +247,7 @@ End = Callable[[Bench, str], Awaitable[None]]
 async def fails(bench: Bench, _job: str) -> None:
     claim = await bench.claim()
     await publish_secrets(bench, claim)
-    assert await bench.claims.fail(claim, TurnFailed("x")) is WriteOutcome.OK
+    assert (await bench.claims.fail(claim, TurnFailed("x"))).outcome is WriteOutcome.OK
 
 
 async def is_cancelled_while_it_waits(bench: Bench, job: str) -> None:
@@ -318,7 +318,7 @@ async def test_a_turn_behind_the_first_runs_all_the_same(bench: Bench, end: End)
     await end(bench, first.job_id)
     claim = await bench.claim()
     assert (claim.job_id, claim.history is not None) == (second.job_id, True)
-    assert await bench.claims.commit(claim, completion(claim)) is WriteOutcome.OK
+    assert (await bench.claims.commit(claim, completion(claim))).outcome is WriteOutcome.OK
     assert [m.content for m in await bench.messages(first.conversation_id)] == ["Second", "Hi"]
     third = await bench.submit(first.conversation_id, owner="alice")
     await end(bench, third.job_id)

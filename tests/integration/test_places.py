@@ -70,7 +70,7 @@ async def test_the_eta_follows_the_pace(bench: Bench) -> None:
 async def test_a_full_queue_names_the_pace(redis: Redis, valkey: Valkey) -> None:
     settings = make_settings(valkey.url, PALAVER_QUEUE_LIMIT=1)
     bench = Bench(redis, Keys(settings.namespace), settings)
-    await bench.redis.zadd(bench.keys.workers, {"w1": 1 << 50})
+    await bench.serve()
     await set_pace(bench, 7000)
     await bench.submit()
     with pytest.raises(QueueFull) as refused:
@@ -209,7 +209,7 @@ async def test_places_are_looked_up_again_when_redis_is_back() -> None:
         settings = make_settings(server.url)
         redis: Any = await parts.enter_async_context(connect(settings))
         bench = Bench(redis, Keys(settings.namespace), settings)
-        await bench.redis.zadd(bench.keys.workers, {"w1": 1 << 50})
+        await bench.serve()
         before, submission = await bench.submit(), await bench.submit()
         here = await parts.enter_async_context(watchers(bench, settings))
         watch = here.watch(submission, 2)

@@ -59,8 +59,7 @@ async def test_suspects_run_one_at_a_time_and_then_as_all_others(valkey: Valkey)
     settings = make_settings(valkey.url, PALAVER_LEASE=0.4)
     redis: Any = connect(settings)
     bench = Bench(redis, Keys(settings.namespace), settings)
-    await bench.claims.ensure_group()
-    await redis.zadd(bench.keys.workers, {"w1": 1 << 50})
+    await bench.serve()
     suspects = [await bench.submit(prompt=f"suspect {n}") for n in range(3)]
     for _ in suspects:
         await bench.crash(await bench.claim())

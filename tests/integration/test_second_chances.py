@@ -72,7 +72,7 @@ async def test_an_abandoned_turn_that_no_permit_names_ends_at_its_deadline(bench
     assert await bench.claims.sweep() == 1
     assert (await bench.kinds(submission.job_id))[-1] == "failed"
     # Its conversation went with it.
-    assert await bench.claims.commit(claim, completion(claim)) is WriteOutcome.GONE
+    assert (await bench.claims.commit(claim, completion(claim))).outcome is WriteOutcome.GONE
 
 
 async def test_short_memory_refuses_new_prompts_and_loses_no_running_one() -> None:

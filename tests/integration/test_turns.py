@@ -33,7 +33,9 @@ async def test_a_turn_leaves_nothing_but_its_conversation_and_its_job(bench: Ben
         is WriteOutcome.OK
     )
     piece = PieceRecord(text="i", token_ids=(2,))
-    assert await bench.claims.commit(claim, completion(claim, pieces=(piece,))) is WriteOutcome.OK
+    assert (
+        await bench.claims.commit(claim, completion(claim, pieces=(piece,)))
+    ).outcome is WriteOutcome.OK
     assert await bench.kinds(claim.job_id) == ["queued", "started", "token", "token", "completed"]
     assert [m.content for m in await bench.messages(submission.conversation_id)] == ["Hello", "Hi"]
     assert await bench.leftovers() == set()
@@ -61,7 +63,7 @@ async def test_refusals_store_nothing(redis: Redis, valkey: Valkey) -> None:
     bench = Bench(redis, Keys(settings.namespace), settings)
     with pytest.raises(NoWorker):
         await bench.submit()
-    await bench.redis.zadd(bench.keys.workers, {"w1": 1 << 50})
+    await bench.serve()
     first = await bench.submit()
     before = {key async for key in bench.redis.scan_iter(f"{settings.namespace}:*")}
     with pytest.raises(NoSuchConversation):
@@ -85,7 +87,7 @@ async def test_one_turn_of_a_conversation_at_a_time(bench: Bench) -> None:
     claim = await bench.claim()
     assert claim.job_id == first.job_id
     assert await bench.permit("w2") is None
-    assert await bench.claims.commit(claim, completion(claim)) is WriteOutcome.OK
+    assert (await bench.claims.commit(claim, completion(claim))).outcome is WriteOutcome.OK
     follower = await bench.claim("w2")
     assert follower.job_id == second.job_id
 
@@ -159,8 +161,8 @@ async def test_failure_promotes_the_next_turn_and_stores_no_message(bench: Bench
     first = await bench.submit(context="Never applied.")
     second = await bench.submit(first.conversation_id)
     claim = await bench.claim()
-    assert await bench.claims.fail(claim, TurnFailed("broken")) is WriteOutcome.OK
-    assert await bench.claims.fail(claim, TurnFailed("broken")) is WriteOutcome.DUP
+    assert (await bench.claims.fail(claim, TurnFailed("broken"))).outcome is WriteOutcome.OK
+    assert (await bench.claims.fail(claim, TurnFailed("broken"))).outcome is WriteOutcome.DUP
     assert await bench.messages(first.conversation_id) == []
     assert (await bench.claim()).job_id == second.job_id
     events = await bench.events.read(first.job_id)
@@ -186,10 +188,10 @@ async def test_a_deleted_conversation_gets_nothing_written(bench: Bench) -> None
     submission = await bench.submit()
     claim = await bench.claim()
     await bench.redis.delete(bench.keys.conversation(submission.conversation_id))
-    assert await bench.claims.commit(claim, completion(claim)) is WriteOutcome.GONE
+    assert (await bench.claims.commit(claim, completion(claim))).outcome is WriteOutcome.GONE
     await bench.redis.delete(bench.keys.job(claim.job_id))
-    assert await bench.claims.commit(claim, completion(claim)) is WriteOutcome.GONE
-    assert await bench.claims.fail(claim, TurnFailed("x")) is WriteOutcome.GONE
+    assert (await bench.claims.commit(claim, completion(claim))).outcome is WriteOutcome.GONE
+    assert (await bench.claims.fail(claim, TurnFailed("x"))).outcome is WriteOutcome.GONE
     assert await bench.messages(submission.conversation_id) == []
 
 
@@ -213,8 +215,7 @@ async def test_conversations_expire_only_when_nothing_is_pending(
 ) -> None:
     settings = make_settings(valkey.url, PALAVER_CONVERSATION_TTL=1000)
     bench = Bench(redis, Keys(settings.namespace), settings)
-    await bench.claims.ensure_group()
-    await bench.redis.zadd(bench.keys.workers, {"w1": 1 << 50})
+    await bench.serve()
     submission = await bench.submit()
     names = [
         bench.keys.conversation(submission.conversation_id),
@@ -273,7 +274,7 @@ async def test_an_edits_view_begins_with_a_turn(bench: Bench) -> None:
     for number in range(1, 40, 2):
         claim = await bench.claim()
         done = completion(claim, number, offset=number)
-        assert await bench.claims.commit(claim, done) is WriteOutcome.OK
+        assert (await bench.claims.commit(claim, done)).outcome is WriteOutcome.OK
         await bench.submit(submission.conversation_id, replace_from=31 if number == 39 else None)
     history = (await bench.claim()).history
     assert history is not None

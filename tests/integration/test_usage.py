@@ -26,8 +26,8 @@ async def used(bench: Bench, owner: str = "alice") -> int:
 async def test_a_worker_tells_what_a_failed_turn_cost(bench: Bench) -> None:
     await bench.submit(owner="alice")
     claim = await bench.claim()
-    assert await bench.claims.fail(claim, TurnFailed("x"), 70) is WriteOutcome.OK
-    assert await bench.claims.fail(claim, TurnFailed("x"), 70) is WriteOutcome.DUP
+    assert (await bench.claims.fail(claim, TurnFailed("x"), 70)).outcome is WriteOutcome.OK
+    assert (await bench.claims.fail(claim, TurnFailed("x"), 70)).outcome is WriteOutcome.DUP
     assert await used(bench) == 70
 
 

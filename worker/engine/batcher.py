@@ -77,6 +77,11 @@ class Batcher:
         """Whether a step would do anything."""
         return bool(self._scheduler.running or self._scheduler.waiting or self._warm)
 
+    @property
+    def prompt_speed(self) -> int:
+        """Tokens of prompts that are evaluated in a second; 0 as long as that is not known."""
+        return self._pacer.tokens_per_s
+
     def submit(self, request: GenerationRequest, sink: Sink) -> Sequence | None:
         """Queue a request, whose pieces go to `sink`; None if it has already ended."""
         self._warm.pop(request.session, None)

@@ -85,6 +85,10 @@ class LlamaEngine:
         self._watchdog.follow(thread_clock(self._thread.ident))
 
     @property
+    def prompt_speed(self) -> int:
+        return self._batcher.prompt_speed
+
+    @property
     def progress(self) -> int:
         return self._watchdog.progress
 

@@ -257,6 +257,11 @@ class Engine(Protocol):
         ...
 
     @property
+    def prompt_speed(self) -> int:
+        """Tokens of prompts that it evaluates in a second; 0 as long as that is not known."""
+        ...
+
+    @property
     def progress(self) -> int:
         """Grows while the engine makes progress, also within a long step."""
         ...

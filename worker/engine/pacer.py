@@ -29,6 +29,11 @@ class PrefillPacer:
         self._tokens_per_s: float | None = None
         self._decode_s = 0.0
 
+    @property
+    def tokens_per_s(self) -> int:
+        """How fast prompts are evaluated; 0 as long as that is not known."""
+        return int(self._tokens_per_s or 0)
+
     def size(self, *, alongside_decodes: bool) -> int:
         """Prompt tokens of the next step."""
         if self._tokens_per_s is None:

@@ -1,14 +1,15 @@
 -- A worker's report, and when it was last heard of, by the server's clock. A worker that starts (`register`) is
--- refused while another one lives that runs another model, as token ids would mix, or has another context length.
--- If the windows differ over time, the one of the worker that started last counts.
+-- refused while another one of its pool lives that runs another model under the same name, as token ids would mix, or
+-- has another context length. If the windows differ over time, the one of the worker that started last counts.
 -- Answers OK · {OTHER, worker, what differs, its value there, milliseconds for which it still counts as alive}
+local pool = arg.pool
 if arg.register then
   -- Of several, the one that counts as alive for longest.
   local found
   for _, other in ipairs(redis.call('ZRANGE', key.workers, 0, -1)) do
-    local f = redis.call('HMGET', key.worker(other), 'fingerprint', 'model', 'context_length')
+    local f = redis.call('HMGET', key.worker(other), 'fingerprint', 'model', 'context_length', 'pool')
     local left = redis.call('PTTL', key.worker(other))
-    if other ~= arg.worker and f[1] and not (found and found[5] >= left) then
+    if other ~= arg.worker and f[1] and f[4] == pool and not (found and found[5] >= left) then
       if f[1] ~= arg.fingerprint then
         found = {'OTHER', other, 'model', f[2], left}
       elseif f[3] and f[3] ~= arg.context_length then
@@ -17,11 +18,27 @@ if arg.register then
     end
   end
   if found then return found end
+  raise_format()
 end
-redis.call('HSET', key.worker(arg.worker), 'model', arg.model, 'fingerprint', arg.fingerprint,
+local draining = redis.call('HGET', key.worker(arg.worker), 'draining')
+redis.call('HSET', key.worker(arg.worker), 'pool', pool, 'model', arg.model, 'fingerprint', arg.fingerprint,
   'slots', arg.slots, 'running', arg.running, 'steps', arg.steps, 'stats', arg.stats, 'turns', arg.turns,
-  'context_length', arg.context_length, 'window', arg.window, 'capabilities', arg.capabilities)
-if arg.register or redis.call('EXISTS', key.window) == 0 then redis.call('SET', key.window, arg.window) end
+  'context_length', arg.context_length, 'window', arg.window, 'capabilities', arg.capabilities,
+  'patience_ms', arg.patience_ms)
 redis.call('PEXPIRE', key.worker(arg.worker), arg.ttl_ms)
 redis.call('ZADD', key.workers, int(now_ms()), arg.worker)
+redis.call('ZADD', key.pools, int(now_ms()), pool)
+if arg.register or redis.call('EXISTS', key.pool(pool)) == 0 then
+  redis.call('HSETNX', key.pool(pool), 'since', int(now_ms()))
+  redis.call('HSET', key.pool(pool), 'window', arg.window, 'fingerprint', arg.fingerprint)
+end
+if tonumber(arg.running) < tonumber(arg.slots) and not draining then
+  redis.call('ZADD', key.free(pool), 'NX', int(now_ms()), arg.worker)
+end
+-- What its cache has dropped is no warmer here than anywhere.
+for conversation in string.gmatch(arg.cold or '', '%S+') do
+  if redis.call('HGET', key.conversation(conversation), 'home') == arg.worker then
+    redis.call('HDEL', key.conversation(conversation), 'home', 'saves_ms')
+  end
+end
 return 'OK'

@@ -1,8 +1,15 @@
--- A sign of life for a turn. While memory is short, a lease can still be extended, but not created.
--- Answers OK · FENCED (another worker has the turn, or it has ended)
-if redis.call('HGET', key.job(arg.job), 'token') ~= arg.fence then return 'FENCED' end
-redis.call('XCLAIM', key.permits, group, arg.worker, 0, arg.permit, 'JUSTID')
-if redis.call('PEXPIRE', key.lease(arg.job), arg.lease_ms) == 0 then
-  redis.call('SET', key.lease(arg.job), arg.worker, 'PX', arg.lease_ms)
+-- Signs of life for the turns of a worker: `n` of them, with job1, fence1, … While memory is short, a lease can still be
+-- extended, but not created. Answers for each: OK · FENCED (another worker has the turn, or it has ended)
+local outcomes = {}
+for i = 1, tonumber(arg.n) do
+  local job = arg['job' .. i]
+  if redis.call('HGET', key.job(job), 'token') ~= arg['fence' .. i] then
+    outcomes[i] = 'FENCED'
+  else
+    outcomes[i] = 'OK'
+    if redis.call('PEXPIRE', key.lease(job), arg.lease_ms) == 0 then
+      redis.pcall('SET', key.lease(job), arg.worker, 'PX', arg.lease_ms)
+    end
+  end
 end
-return 'OK'
+return outcomes

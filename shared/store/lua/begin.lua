@@ -7,7 +7,7 @@ local known = redis.call('HMGET', name, 'owner', 'batch')
 if known[2] == arg.batch and known[1] == arg.owner then return {'OK', arg.conversation, int(now_ms())} end
 if known[1] then return {'TAKEN'} end
 if redis.call('ZCARD', key.open_jobs) >= tonumber(arg.queue_limit) then
-  return {'FULL', int(pace().ms or 1000)}
+  return {'FULL', 1000}
 end
 local limit, until_ms = limit_reached(arg.owner)
 if limit then return {'LIMIT', unpack(limit)} end

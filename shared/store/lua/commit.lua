@@ -1,13 +1,15 @@
 -- The turn completed: prompt and reply enter the conversation, after the `earlier` messages that the request brought
 -- along, with everything else the turn changes. `number` is the number of the first of these messages.
--- Answers OK · DUP (this commit was done before) · FENCED · GONE (the conversation was deleted)
+-- The worker becomes the conversation's home: its cache saves a turn `saves_ms` there.
+-- Answers {OK · DUP (this commit was done before) · FENCED · GONE (the conversation was deleted), whether the worker
+-- should take another turn (lib/turns.lua)}
 local job, conversation = arg.job, arg.conversation
-local f = job_fields(job, 'status', 'token', 'ended_by', 'owner', 'permit', 'conversation', 'response')
-if not f.status then return 'GONE' end
-if f.status == 'completed' and f.ended_by == arg.fence then return 'DUP' end
+local f = ending(job)
+if not f.status then return {'GONE', 1} end
+if f.status == 'completed' and f.ended_by == arg.fence then return {'DUP', 1} end
 local numbers = redis.call('HMGET', key.conversation(conversation), 'first', 'next', 'turns', 'begun')
-if not numbers[1] then return 'GONE' end
-if f.token ~= arg.fence then return 'FENCED' end
+if not numbers[1] then return {'GONE', 1} end
+if f.token ~= arg.fence then return {'FENCED', 1} end
 local first, next_number, number = tonumber(numbers[1]), tonumber(numbers[2]), tonumber(arg.number)
 local turns = numbers[3]
 
@@ -18,7 +20,7 @@ added[#added + 1] = arg.assistant
 
 raise_format()
 redis.call('HSET', key.conversation(conversation), 'next', int(number + #added), 'offset', arg.offset,
-  'window', arg.window, 'updated', int(now_ms()))
+  'window', arg.window, 'updated', int(now_ms()), 'home', f.worker, 'saves_ms', arg.saves_ms)
 if arg.model then
   -- Which model wrote the replies from which message on, a line each: most replies have the same one.
   local lines, last = {}, nil
@@ -61,4 +63,4 @@ redis.call('HSET', key.job(job), 'number', int(number + #added - 2), 'brought', 
 use_tokens(f.owner, arg.tokens)
 publish_pieces(job, '')
 finish(job, f, 'completed', 'result', arg.result, arg.reply)
-return 'OK'
+return {'OK', next_waits(f.worker, f.pool)}

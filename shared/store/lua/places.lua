@@ -2,9 +2,9 @@
 -- or false if it does not wait.
 local places = {}
 for job in string.gmatch(arg.jobs, '%S+') do
-  local owner = redis.call('HGET', key.job(job), 'owner')
+  local pool = redis.call('HGET', key.job(job), 'pool')
   local position, eta_ms
-  if owner then position, eta_ms = place(job, owner) end
+  if pool then position, eta_ms = place(job, pool) end
   places[#places + 1] = position and {position, eta_ms} or false
 end
 return places

@@ -17,13 +17,13 @@ for _, job in ipairs(redis.call('ZRANGE', key.open_jobs, 0, -1)) do
   local created = tonumber(f.created)
   -- Turns accepted since the step have times by the new clock.
   if created and not (created >= now - since and created <= now) then
-    move(key.job(job), 'created', 'started', 'deadline')
+    move(key.job(job), 'created', 'started', 'deadline', 'readied')
     redis.call('ZINCRBY', key.open_jobs, by, job)
   end
-  if f.status == 'in_progress' then redis.call('SET', key.lease(job), f.worker, 'PX', arg.lease_ms) end
-end
-for _, entry in ipairs(redis.call('XPENDING', key.permits, group, '-', '+', 10000)) do
-  redis.call('XCLAIM', key.permits, group, entry[2], 0, entry[1], 'JUSTID')
+  if f.status == 'in_progress' then
+    redis.call('SET', key.lease(job), f.worker, 'PX', arg.lease_ms)
+    redis.call('ZADD', key.leases, int(now + arg.lease_ms), job)
+  end
 end
 for _, worker in ipairs(redis.call('ZRANGE', key.workers, 0, -1)) do
   redis.call('ZADD', key.workers, 'XX', int(now), worker)
@@ -31,5 +31,11 @@ for _, worker in ipairs(redis.call('ZRANGE', key.workers, 0, -1)) do
     redis.call('PEXPIRE', key.worker(worker), arg.lease_ms)
   end
 end
-move(key.pace, 'last')
+for _, pool in ipairs(redis.call('ZRANGE', key.pools, 0, -1)) do
+  redis.call('ZADD', key.pools, 'XX', int(now), pool)
+  move(key.pace(pool), 'last')
+  for _, job in ipairs(redis.call('ZRANGE', key.hold(pool), 0, -1)) do
+    redis.call('ZINCRBY', key.hold(pool), by, job)
+  end
+end
 return 'OK'

@@ -12,7 +12,7 @@
 --   {BUSY}                         too many pending turns
 --   {REPLACE, next number}         `replace_from` is beyond the end
 --   {FULL, ms}                     the queue is full; milliseconds until the next start
---   {NO_WORKER}
+--   {NO_WORKER}                    no worker of the model, or none at all, was heard of lately
 --   {LIMIT, which, amount, ms}     a limit of the owner; milliseconds until some of it is free
 --   {UNKNOWN}                      no such turn to continue after
 --   {NO_REPLY, status}             that turn has no reply, or none yet
@@ -69,19 +69,18 @@ if arg.replace_from then
   end
   if tonumber(arg.replace_from) > next_number then return {'REPLACE', int(next_number)} end
 end
+local pool = arg.pool or usual_pool(source and source[1] or conversation)
 if redis.call('ZCARD', key.open_jobs) >= tonumber(arg.queue_limit) then
-  return {'FULL', int(pace().ms or 1000)}
+  return {'FULL', int(pool and pace(pool).ms or 1000)}
 end
-local heard = redis.call('ZRANGE', key.workers, -1, -1, 'WITHSCORES')[2]
-if not heard or tonumber(heard) < now - arg.silence_ms then return {'NO_WORKER'} end
+if not pool or not is_served(pool) then return {'NO_WORKER'} end
 
-local limit, until_ms = limit_reached(arg.owner)
+local limit, until_ms = limit_reached(arg.owner, pool)
 if limit then return {'LIMIT', unpack(limit)} end
 
 raise_format()
-local sequence = redis.call('INCR', key.sequence)
 redis.call('HSET', key.job(job), 'conversation', conversation, 'owner', arg.owner,
-  'request', arg.request, 'status', 'queued', 'sequence', sequence, 'created', int(now),
+  'request', arg.request, 'status', 'queued', 'pool', pool, 'created', int(now),
   'deadline', int(now + arg.timeout_ms), 'starts', '0', 'crashes', '0', 'progress', '0')
 if arg.stateless then
   redis.call('HSET', key.job(job), 'stateless', '1')
@@ -100,7 +99,7 @@ elseif source then
   local f = redis.call('HMGET', key.conversation(from), 'context', 'offset', 'metadata', 'turns', 'family', 'models')
   redis.call('HSET', key.conversation(conversation), 'owner', arg.owner, 'context', f[1],
     'created', int(now), 'updated', int(now), 'first', int(first), 'next', int(stop), 'begun', int(stop),
-    'offset', int(math.min(stop, turn_from(from, first, math.max(first, math.min(tonumber(f[2]), stop - reach()))))),
+    'offset', int(math.min(stop, turn_from(from, first, math.max(first, math.min(tonumber(f[2]), stop - reach(pool)))))),
     'turns', int(f[4] - replies_from(from, stop - first)), 'tokens', '0', 'metadata', f[3] or '{}')
   if f[6] then redis.call('HSET', key.conversation(conversation), 'models', f[6]) end
   for at = 0, stop - 1 - first, 100 do
@@ -109,7 +108,7 @@ elseif source then
   end
   if not arg.stateless then
     -- Both contain the same text now: a response is not deleted as long as a copy has it (forget.lua).
-    local family = f[5] or sequence
+    local family = f[5] or job
     redis.call('HSET', key.conversation(from), 'family', family)
     redis.call('HSET', key.conversation(conversation), 'family', family)
     redis.call('SADD', key.family(family), from, conversation)
@@ -128,7 +127,9 @@ redis.call('ZADD', key.open_jobs, int(now + arg.timeout_ms), job)
 redis.call('SADD', key.open(arg.owner), job)
 redis.call('ZADD', key.jobs(conversation), int(now), job)
 redis.call('RPUSH', key.pending(conversation), job)
-redis.call('ZADD', key.waiting(arg.owner), sequence, job)
+local tag = join_line(job, pool, arg.owner)
+redis.call('HSET', key.job(job), 'tag', tag)
+if not arg.stateless then redis.call('HSET', key.conversation(conversation), 'pool', pool) end
 if arg.idempotency then
   redis.call('HSET', key.idempotency(arg.idempotency), 'job', job, 'body', arg.body,
     'conversation', conversation)
@@ -136,10 +137,10 @@ if arg.idempotency then
   -- So that it is deleted with the conversation; "key …" is not a job id.
   redis.call('ZADD', key.jobs(conversation), int(now), 'key ' .. arg.idempotency)
 end
-local position, eta_ms = place(job, arg.owner)
+local position, eta_ms = place(job, pool)
 publish(job, 'queued', string.format('{"job":"%s","id":%s,"position":%d,"eta_seconds":%.1f}',
   job, conversation, position, eta_ms / 1000))
-if pending == 0 then make_ready(job, arg.owner, sequence) end
+if pending == 0 then offer(job, {pool = pool, tag = tag, conversation = conversation}) end
 if arg.new ~= '1' then
   redis.call('PERSIST', key.conversation(conversation))
   redis.call('PERSIST', key.messages(conversation))

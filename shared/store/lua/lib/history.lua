@@ -1,0 +1,134 @@
+-- Conversations: their messages, and what of them a turn sees.
+
+-- Whether the message with this number is the prompt of this job.
+local function has_prompt(conversation, number, job)
+  local first = redis.call('HGET', key.conversation(conversation), 'first')
+  if not first or tonumber(number) < tonumber(first) then return false end
+  local prompt = redis.call('LINDEX', key.messages(conversation), number - first)
+  return prompt and string.find(prompt, '"j":"' .. job .. '"', 1, true) ~= nil
+end
+
+local function is_reply(message) return string.find(message, '"r":"a"', 1, true) ~= nil end
+
+-- Whether a message belongs to the turn of the reply before it: that reply's own calls were answered with it.
+local function answers_call(message) return string.find(message, '"r":"t"', 1, true) ~= nil end
+
+-- How many replies a conversation's list has from an index on. Read in blocks, to save memory.
+local function replies_from(conversation, index)
+  local count = 0
+  for from = index, redis.call('LLEN', key.messages(conversation)) - 1, 100 do
+    for _, message in ipairs(redis.call('LRANGE', key.messages(conversation), from, from + 99)) do
+      if is_reply(message) then count = count + 1 end
+    end
+  end
+  return count
+end
+
+-- Whether the message at an index of a conversation's list is the first of a turn: not a reply nor a call's result, and
+-- the first message or preceded by a reply. An edit can leave several prompts in a row.
+local function begins_turn(conversation, index)
+  if index <= 0 then return true end
+  local two = redis.call('LRANGE', key.messages(conversation), index - 1, index)
+  return not two[2] or (is_reply(two[1]) and not is_reply(two[2]) and not answers_call(two[2]))
+end
+
+-- The first number from `number` on at which a turn begins; `first` is the number of the list's first message.
+local function turn_from(conversation, first, number)
+  while not begins_turn(conversation, number - first) do number = number + 1 end
+  return number
+end
+
+-- Apply `history_limit` to a conversation that starts at `first`. Whole turns are removed, and none from `offset` on,
+-- which the window may show.
+local function keep_limit(conversation, first, offset)
+  local cut = redis.call('LLEN', key.messages(conversation)) - arg.history_limit
+  if tonumber(arg.history_limit) <= 0 or cut <= 0 or offset <= first then return end
+  cut = math.min(turn_from(conversation, first, first + cut), offset) - first
+  redis.call('LTRIM', key.messages(conversation), cut, -1)
+  redis.call('HSET', key.conversation(conversation), 'first', int(first + cut))
+end
+
+-- The most messages that a window can show: each takes at least four tokens, scaffold included. Workers report the
+-- window of their model; until one has, it is what the caller assumes (`arg.window`).
+local function reach(pool)
+  pool = pool or redis.call('ZREVRANGE', key.pools, 0, 0)[1]
+  local window = pool and redis.call('HGET', key.pool(pool), 'window') or arg.window
+  return math.floor(tonumber(window) / 4)
+end
+
+-- Add messages without a turn: `messages` of them, message1, message2, … The first `opening` ones are instructions; in
+-- an empty conversation they become its context (`instructions`). Returns the number of bytes.
+local function add_messages(conversation)
+  local name, list = key.conversation(conversation), key.messages(conversation)
+  local c = redis.call('HMGET', name, 'next', 'context', 'turns', 'first', 'offset')
+  local number, turns, bytes, begin = tonumber(c[1]), tonumber(c[3]), 0, 1
+  if number == 1 and tonumber(arg.opening) > 0 then
+    begin = arg.opening + 1
+    redis.call('HSET', name, 'context', c[2] == '' and arg.instructions or c[2] .. '\n\n' .. arg.instructions)
+    bytes = #arg.instructions
+  end
+  for i = begin, tonumber(arg.messages) do
+    local message = arg['message' .. i]
+    redis.call('RPUSH', list, message)
+    if is_reply(message) then turns = turns + 1 end
+    number, bytes = number + 1, bytes + #message
+  end
+  -- Otherwise only a commit moves the window's offset: skip what could never be in the window.
+  local first, offset = tonumber(c[4]), tonumber(c[5])
+  local reached = number - reach(redis.call('HGET', name, 'pool'))
+  if reached > offset then offset = turn_from(conversation, first, math.max(first, reached)) end
+  redis.call('HSET', name, 'next', int(number), 'turns', int(turns), 'offset', int(offset))
+  keep_limit(conversation, first, offset)
+  return bytes
+end
+
+-- Delete a conversation. A `family` of copies that has one member left is deleted, too.
+local function drop(conversation, owner)
+  local family = redis.call('HGET', key.conversation(conversation), 'family')
+  redis.call('DEL', key.conversation(conversation), key.messages(conversation),
+    key.pending(conversation), key.jobs(conversation))
+  redis.call('ZREM', key.owned(owner), conversation)
+  if not family then return end
+  redis.call('SREM', key.family(family), conversation)
+  if redis.call('SCARD', key.family(family)) > 1 then return end
+  for _, last in ipairs(redis.call('SMEMBERS', key.family(family))) do
+    redis.call('HDEL', key.conversation(last), 'family')
+  end
+  redis.call('DEL', key.family(family))
+end
+
+-- Delete generated text from a job's log and keep the other events. The log is rebuilt, as deleted entries of a stream
+-- would still take memory.
+local function forget_text(job)
+  local log = redis.call('XRANGE', key.events(job), '-', '+')
+  local ttl = redis.call('PTTL', key.events(job))
+  redis.call('DEL', key.events(job))
+  for _, entry in ipairs(log) do
+    if not parts[entry[2][2]] then redis.call('XADD', key.events(job), entry[1], unpack(entry[2])) end
+  end
+  if ttl > 0 then redis.call('PEXPIRE', key.events(job), ttl) end
+end
+
+-- A conversation as a turn needs it: {context, next, offset, messages, turns}, or false if it is gone.
+-- The messages are those from the window's offset on. If `replace_from` lies before the offset, the window starts
+-- again: then they are the last `reach` messages before `replace_from`. `next` is the number of the turn's prompt,
+-- `turns` the number of completed turns before it.
+local function view(conversation, replace_from, pool)
+  local f = redis.call('HMGET', key.conversation(conversation),
+    'context', 'first', 'next', 'offset', 'turns')
+  if not f[1] then return false end
+  local first, number, offset, turns = tonumber(f[2]), tonumber(f[3]), tonumber(f[4]), tonumber(f[5])
+  if replace_from and tonumber(replace_from) < number then
+    number = math.max(first, tonumber(replace_from))
+    turns = turns - replies_from(conversation, number - first)
+    if number <= offset then
+      offset = math.min(number, turn_from(conversation, first, math.max(first, number - reach(pool))))
+    end
+  end
+  offset = math.max(offset, first)
+  local messages = {}
+  if number > offset then
+    messages = redis.call('LRANGE', key.messages(conversation), offset - first, number - 1 - first)
+  end
+  return {f[1], int(number), int(offset), messages, int(turns)}
+end

@@ -1,0 +1,205 @@
+-- The queue: which turn starts next, and where. shared/placement.py has the same rules as pure functions, and says why.
+--
+-- A pool is all workers of one model. All its waiting turns stand in `line`, by tag; those that may start now are in
+-- `ready`, or in `hold` and `held` while only their home may start them; `own` of a worker has those whose home it is.
+
+local SLACK, OVERTAKE_MS, MIN_SAVING_MS, BELL_MS, WAIT_FACTOR = 4, 5000, 20, 500, 2
+-- Entries kept of a worker's bells: it needs one.
+local MOST_BELLS = 8
+
+-- Whether a worker of the pool was heard of lately (`arg.silence_ms`).
+local function is_served(pool)
+  local heard = redis.call('ZSCORE', key.pools, pool)
+  return heard and tonumber(heard) >= now_ms() - arg.silence_ms
+end
+
+-- The pool for a turn that names none: its conversation's, else the default one, else the one that was there first;
+-- nil if no worker was heard of lately.
+local function usual_pool(conversation)
+  local own = redis.call('HGET', key.conversation(conversation), 'pool')
+  if own and is_served(own) then return own end
+  if arg.default_pool and is_served(arg.default_pool) then return arg.default_pool end
+  local first, since
+  for _, pool in ipairs(redis.call('ZRANGEBYSCORE', key.pools, int(now_ms() - arg.silence_ms), '+inf')) do
+    local began = tonumber(redis.call('HGET', key.pool(pool), 'since') or 0)
+    if not since or began < since then first, since = pool, began end
+  end
+  return first
+end
+
+-- How often turns start: `ms` between two starts while turns wait for a free slot (nil if never measured), and `since`
+-- the last start. It is the mean of about twenty intervals: slots become free in bursts.
+local known_pace = {}
+local function pace(pool)
+  if not known_pace[pool] then
+    local f = redis.call('HMGET', key.pace(pool), 'time', 'starts', 'last')
+    known_pace[pool] = f[1] and {ms = f[1] / f[2], since = now_ms() - f[3]} or {}
+  end
+  return known_pace[pool]
+end
+
+-- Measure the pace when a turn starts. The interval before it counts only if turns were ready all the time; otherwise it
+-- shows how rarely prompts come.
+local function keep_pace(pool)
+  local f = redis.call('HMGET', key.pace(pool), 'last', 'busy', 'time', 'starts')
+  if f[2] == '1' then
+    redis.call('HSET', key.pace(pool), 'time', tostring(0.95 * (f[3] or 0) + now_ms() - f[1]),
+      'starts', tostring(0.95 * (f[4] or 0) + 1))
+  end
+  redis.call('HSET', key.pace(pool), 'last', int(now_ms()), 'busy', redis.call('EXISTS', key.ready(pool)))
+end
+
+-- A turn's position in the line, from 1, and the milliseconds until it starts at the present pace; false if it does not
+-- wait.
+local function place(job, pool)
+  local rank = redis.call('ZRANK', key.line(pool), job)
+  if not rank then return false end
+  local ms, since = pace(pool).ms, pace(pool).since
+  if not ms then return rank + 1, 0 end
+  return rank + 1, math.max(0, math.floor((rank + 1) * ms - math.min(since, ms)))
+end
+
+-- Put a turn at the end of its owner's part of the line. Its tag is fixed from now on: one more than the owner's last
+-- one, or than the last one served, as idling earns no credit.
+local function join_line(job, pool, owner)
+  local clock = tonumber(redis.call('GET', key.clock(pool)) or 0)
+  local tag = int(math.max(clock, tonumber(redis.call('ZSCORE', key.tags(pool), owner) or 0)) + 1)
+  redis.call('ZADD', key.tags(pool), tag, owner)
+  redis.call('ZADD', key.line(pool), tag, job)
+  redis.call('HINCRBY', key.waits, owner, 1)
+  return tag
+end
+
+-- Let a turn wait again, where it stood before it started.
+local function rejoin_line(job, f)
+  redis.call('ZADD', key.line(f.pool), f.tag, job)
+  redis.call('HINCRBY', key.waits, f.owner, 1)
+end
+
+-- Take a turn out of everything that it waits in; whether it waited.
+local function leave_line(job, f)
+  if not f.pool then return false end
+  local waited = redis.call('ZREM', key.line(f.pool), job) == 1
+  redis.call('ZREM', key.ready(f.pool), job)
+  if f.home then
+    redis.call('ZREM', key.hold(f.pool), job)
+    redis.call('ZREM', key.held(f.pool), job)
+    redis.call('ZREM', key.own(f.home), job)
+    redis.call('HDEL', key.job(job), 'home')
+  end
+  if waited and redis.call('HINCRBY', key.waits, f.owner, -1) <= 0 then redis.call('HDEL', key.waits, f.owner) end
+  return waited
+end
+
+-- The last tag of an owner is free again if its turn has ended without a start.
+local function give_tag_back(f)
+  local last = redis.call('ZSCORE', key.tags(f.pool), f.owner)
+  if last and last == f.tag then redis.call('ZINCRBY', key.tags(f.pool), -1, f.owner) end
+end
+
+-- Wake a worker, if it waits for a turn. A bell carries no right: `take` decides.
+local function ring(worker)
+  redis.call('XADD', key.bells(worker), 'MAXLEN', '~', MOST_BELLS, '*', 'b', '')
+end
+
+-- Wake the worker that has had a free slot for longest.
+local function ring_free(pool)
+  for _ = 1, 3 do
+    local worker = redis.call('ZRANGE', key.free(pool), 0, 0)[1]
+    if not worker then return end
+    if redis.call('EXISTS', key.worker(worker)) == 1 then
+      redis.call('ZADD', key.free(pool), int(now_ms()), worker)
+      return ring(worker)
+    end
+    redis.call('ZREM', key.free(pool), worker)
+  end
+end
+
+-- How long a turn is held for its home, and whether that has a free slot; nil if any worker will do.
+local function hold_of(pool, home, saving)
+  if not home or saving < MIN_SAVING_MS then return nil end
+  local w = redis.call('HMGET', key.worker(home), 'pool', 'draining', 'patience_ms')
+  if w[1] ~= pool or w[2] then return nil end
+  if redis.call('ZSCORE', key.free(pool), home) then return BELL_MS, true end
+  return math.min(WAIT_FACTOR * saving, tonumber(w[3] or 0)), false
+end
+
+-- Whoever keeps the queue sleeps until the first hold ends: tell it if that is a new one.
+local function wake_keeper(job, pool)
+  if redis.call('ZRANGE', key.hold(pool), 0, 0)[1] ~= job then return end
+  local keeper = redis.call('GET', key.keeper)
+  if keeper then redis.call('PUBLISH', key.notices(keeper), 'held ' .. job) end
+end
+
+-- Let a turn start: at its home if it is worth it, else anywhere. `f` has its pool, tag and conversation.
+local function offer(job, f, is_cold)
+  redis.call('HSET', key.job(job), 'readied', int(now_ms()))
+  local c = redis.call('HMGET', key.conversation(f.conversation), 'home', 'saves_ms')
+  local hold_ms, is_free
+  if not is_cold then hold_ms, is_free = hold_of(f.pool, c[1], tonumber(c[2] or 0)) end
+  if hold_ms then
+    redis.call('HSET', key.job(job), 'home', c[1])
+    redis.call('ZADD', key.own(c[1]), f.tag, job)
+  end
+  if hold_ms and hold_ms > 0 then
+    redis.call('ZADD', key.hold(f.pool), int(now_ms() + hold_ms), job)
+    redis.call('ZADD', key.held(f.pool), f.tag, job)
+    if is_free then ring(c[1]) end
+    wake_keeper(job, f.pool)
+  else
+    redis.call('ZADD', key.ready(f.pool), f.tag, job)
+    ring_free(f.pool)
+  end
+end
+
+-- End a turn's holding: any worker may start it now.
+local function release(job, pool)
+  redis.call('ZREM', key.hold(pool), job)
+  local tag = redis.call('ZSCORE', key.held(pool), job)
+  if not tag then return end
+  redis.call('ZREM', key.held(pool), job)
+  redis.call('ZADD', key.ready(pool), tag, job)
+  ring_free(pool)
+end
+
+-- A worker takes no more turns: those that wait for it alone may start anywhere.
+local function set_free(worker, pool)
+  redis.call('ZREM', key.free(pool), worker)
+  for _, job in ipairs(redis.call('ZRANGE', key.own(worker), 0, 999)) do release(job, pool) end
+end
+
+-- A worker is gone.
+local function forget_worker(worker, pools)
+  for _, pool in ipairs(pools) do set_free(worker, pool) end
+  redis.call('DEL', key.own(worker), key.bells(worker), key.taken(worker))
+end
+
+-- The first turn of a queue: its job and tag; nil if there is none.
+local function candidate(queue)
+  local first = redis.call('ZRANGE', queue, 0, 0, 'WITHSCORES')
+  if not first[1] then return nil end
+  return {job = first[1], tag = tonumber(first[2])}
+end
+
+local function readied(turn)
+  return tonumber(redis.call('HGET', key.job(turn.job), 'readied') or 0)
+end
+
+-- Whether a worker's own turn may start before the line's next one.
+local function may_overtake(own, ready)
+  if own.job == ready.job then return true end
+  return own.tag - ready.tag <= SLACK and readied(own) - readied(ready) <= OVERTAKE_MS
+end
+
+-- The job that a worker with a free slot is to start; nil if there is none.
+local function choose(worker, pool)
+  local own, ready, held = candidate(key.own(worker)), candidate(key.ready(pool)), candidate(key.held(pool))
+  local chosen = ready
+  if own and (not ready or may_overtake(own, ready)) then chosen = own end
+  if not chosen then return nil end
+  if held and held.tag + SLACK < chosen.tag then
+    local others = redis.call('ZCARD', key.free(pool)) - (redis.call('ZSCORE', key.free(pool), worker) and 1 or 0)
+    if others == 0 then chosen = held end
+  end
+  return chosen.job
+end

@@ -1,0 +1,132 @@
+-- How turns start and end.
+
+-- What `finish` needs of a job.
+local function ending(job)
+  return job_fields(job, 'status', 'owner', 'conversation', 'token', 'worker', 'pool', 'tag', 'home', 'ended_by',
+    'response')
+end
+
+-- End a turn: set its state, publish its last event, promote its successor, set expiries, and release all it held. `f`
+-- is what `ending` has. A turn without a reply leaves no prompt behind (unless it is a
+-- response, which can be fetched by id), and no conversation that consists of such turns only.
+local function finish(job, f, status, field, value, published)
+  local conversation = f.conversation
+  redis.call('HSET', key.job(job), 'status', status, 'finished', int(now_ms()),
+    'ended_by', f.token or '', field, value)
+  local own = job_fields(job, 'stateless', 'response', 'evaluated', 'progress', 'request', 'hidden')
+  if own.hidden then
+    -- Unless its text was deleted just now.
+    if own.request ~= '' then
+      redis.call('HSET', key.job(job), 'request', plain_request .. string.sub(own.request, #hidden_request + 1))
+    end
+    redis.call('HDEL', key.job(job), 'hidden')
+  end
+  if own.stateless or (status ~= 'completed' and not own.response and own.request ~= '') then
+    redis.call('HSET', key.job(job), 'request', no_request)
+  end
+  publish(job, status, '', published)
+  local was_head = redis.call('LINDEX', key.pending(conversation), 0) == job
+  redis.call('LREM', key.pending(conversation), 1, job)
+  local head = redis.call('LINDEX', key.pending(conversation), 0)
+  if head and was_head then offer(head, job_fields(head, 'pool', 'tag', 'conversation')) end
+  redis.call('PEXPIRE', key.job(job), arg.job_ttl_ms)
+  redis.call('PEXPIRE', key.events(job), arg.events_ttl_ms)
+  -- By then everything in the list has expired.
+  if not head then redis.call('PEXPIRE', key.jobs(conversation), arg.jobs_ttl_ms) end
+  if not head and tonumber(arg.conversation_ttl_ms) > 0 then
+    redis.call('PEXPIRE', key.conversation(conversation), arg.conversation_ttl_ms)
+    redis.call('PEXPIRE', key.messages(conversation), arg.conversation_ttl_ms)
+    if tonumber(arg.conversation_ttl_ms) < tonumber(arg.jobs_ttl_ms) then
+      redis.call('PEXPIRE', key.jobs(conversation), arg.conversation_ttl_ms)
+    end
+    local family = redis.call('HGET', key.conversation(conversation), 'family')
+    if family then
+      redis.call('SADD', key.family(family), conversation)
+      redis.call('PEXPIRE', key.family(family), arg.conversation_ttl_ms)
+    end
+  end
+  -- What was generated is charged: a reply cut short just before its end was delivered almost whole.
+  if status ~= 'completed' then
+    settle(job, f.owner, math.max(arg.spent or 0, (own.evaluated or 0) + (own.progress or 0)))
+  end
+  redis.call('ZREM', key.open_jobs, job)
+  redis.call('SREM', key.open(f.owner), job)
+  if leave_line(job, f) then give_tag_back(f) end
+  if f.token then
+    redis.call('ZREM', key.leases, job)
+    redis.call('DEL', key.lease(job))
+    redis.call('HDEL', key.job(job), 'token', 'worker', 'shielded', 'suspect')
+  end
+  if own.stateless then
+    -- It cannot be fetched later.
+    drop(conversation, f.owner)
+    redis.call('PEXPIRE', key.job(job), arg.events_ttl_ms)
+    if status ~= 'completed' then forget_text(job) end
+  elseif not head and status ~= 'completed' then
+    local c = redis.call('HMGET', key.conversation(conversation), 'begun', 'next')
+    if c[1] and tonumber(c[2]) <= tonumber(c[1]) then
+      -- None of its own turns has ever completed.
+      for _, name in ipairs(redis.call('ZRANGE', key.jobs(conversation), 0, -1)) do
+        if not redis.call('HGET', key.job(name), 'response') then forget_text(name) end
+      end
+      drop(conversation, f.owner)
+    end
+  end
+end
+
+-- Cancel a turn that has not ended; `field` of its job is emptied. Its worker, if it has one, is told.
+local function cancel(job, f, field)
+  finish(job, f, 'cancelled', field, '', '{}')
+  if f.worker then redis.call('PUBLISH', key.notices(f.worker), 'lost ' .. job) end
+end
+
+-- Cancel a turn that has not ended, and keep none of its text. For a while its job still reports that it was cancelled.
+local function abandon(job)
+  cancel(job, ending(job), 'request')
+  forget_text(job)
+end
+
+-- What a worker gets with a turn: the job, and its conversation.
+local function claimed(job)
+  local f = job_fields(job, 'token', 'conversation', 'request', 'crashes', 'created', 'started', 'deadline',
+    'replace_from', 'suspect', 'pool')
+  return {job, f.token, f.conversation, f.request, f.suspect or '', f.crashes, f.created, f.started, f.deadline,
+    int(now_ms()), view(f.conversation, f.replace_from, f.pool)}
+end
+
+-- A worker starts or resumes a turn that has left the line. The new fencing token shuts out every worker that held the
+-- turn before. The turn is shielded (shield.lua) if the worker is testing a suspect.
+local function start(job, f)
+  local starts = redis.call('HINCRBY', key.job(job), 'starts', 1)
+  local token = starts .. ':' .. arg.nonce
+  redis.call('HSET', key.job(job), 'status', 'in_progress', 'token', token, 'worker', arg.worker)
+  if arg.shielded == '1' then redis.call('HSET', key.job(job), 'shielded', token) end
+  redis.call('HSETNX', key.job(job), 'started', int(now_ms()))
+  redis.call('SET', key.lease(job), arg.worker, 'PX', arg.lease_ms)
+  redis.call('ZADD', key.leases, int(now_ms() + arg.lease_ms), job)
+  if tonumber(f.tag) > tonumber(redis.call('GET', key.clock(f.pool)) or 0) then
+    redis.call('SET', key.clock(f.pool), f.tag)
+  end
+  local attempt = int(redis.call('HGET', key.job(job), 'crashes') + 1)
+  local data = '{"attempt":' .. attempt .. '}'
+  publish(job, starts == 1 and 'started' or 'resumed', data, data, 'm', arg.model or '')
+end
+
+-- A turn's worker has it no more: it waits again, where it stood, for any worker.
+local function give_back(job, f)
+  redis.call('HSET', key.job(job), 'status', 'queued')
+  redis.call('ZREM', key.leases, job)
+  redis.call('DEL', key.lease(job))
+  redis.call('HDEL', key.job(job), 'token', 'worker')
+  rejoin_line(job, f)
+  offer(job, f, true)
+end
+
+-- A worker has a free slot again: whether a turn waits that it may start. If not, it is woken for the next one.
+local function next_waits(worker, pool)
+  if redis.call('EXISTS', key.own(worker), key.ready(pool)) > 0 then return 1 end
+  if redis.call('HEXISTS', key.worker(worker), 'draining') == 0 then
+    redis.call('ZADD', key.free(pool), 'NX', int(now_ms()), worker)
+  end
+  return 0
+end

@@ -1,0 +1,115 @@
+"""Keeping the queue: what one worker at a time does for all of them.
+
+Ends holds, takes turns over from workers that are gone, repairs what was lost.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from typing import Final
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from shared.errors import DeadlineExceeded, WorkerLost
+from shared.store.claims import Claims, Kept
+from shared.store.connection import REDIS_UNAVAILABLE, trouble
+from worker.turn_metrics import TurnMetrics
+
+log = logging.getLogger(__name__)
+
+_KEEP_S: Final = 1.0
+"""Between two looks, unless a hold ends before."""
+_LEAST_S: Final = 0.01
+_SWEEP_S: Final = 5.0
+_CONVERT_S: Final = 1.0
+_TRY_S: Final = (1.0, 2.0)
+"""Between two tries to become the keeper."""
+
+
+class QueueKeeper:
+    """Keeps the queue while no other worker does.
+
+    Reclaims nothing for one lease after an outage or a restart of Redis: any lease may have expired
+    meanwhile, and its holder gets the time to renew it.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        claims: Claims,
+        metrics: TurnMetrics,
+        worker_id: str,
+        *,
+        lease_s: float,
+    ) -> None:
+        self._redis = redis
+        self._claims = claims
+        self._metrics = metrics
+        self._worker_id = worker_id
+        self._lease_s = lease_s
+        self._is_stopping = False
+        self._wanted = asyncio.Event()
+        self._quiet_until: float | None = None
+        self._next_sweep = 0.0
+        self._next_conversion = 0.0
+
+    async def run(self) -> None:
+        """Keep it, or be ready to, until stopped."""
+        while not self._is_stopping:
+            pause_s = random.uniform(*_TRY_S)
+            try:
+                self._wanted.clear()
+                kept = await self._keep()
+                if kept is not None:
+                    pause_s = min(_KEEP_S, _KEEP_S if kept.next_s is None else kept.next_s)
+                trouble.over("queue")
+            except REDIS_UNAVAILABLE as error:
+                trouble.met(error, "queue")
+                self._quiet_until = time.monotonic() + self._lease_s
+            except RedisError as error:
+                trouble.met(error, "queue")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wanted.wait(), max(_LEAST_S, pause_s))
+
+    def wake(self) -> None:
+        """A hold ends sooner than was known."""
+        self._wanted.set()
+
+    def stop(self) -> None:
+        """Leave it to others; `run` ends soon."""
+        self._is_stopping = True
+        self._wanted.set()
+
+    async def _keep(self) -> Kept | None:
+        """Keep the queue once; None if another worker does it."""
+        now = time.monotonic()
+        is_sweep = now >= self._next_sweep
+        if is_sweep:
+            await self._claims.clock.look()
+        kept = await self._claims.keep(
+            self._worker_id, may_reclaim=await self._may_reclaim(), sweep=is_sweep
+        )
+        if kept is None:
+            return None
+        if is_sweep:
+            self._next_sweep = now + _SWEEP_S
+        self._metrics.abandoned(DeadlineExceeded.code, kept.late)
+        self._metrics.abandoned(WorkerLost.code, kept.lost)
+        if kept.lost:
+            log.warning("%d turns failed: every worker that tried them was lost", kept.lost)
+        if now >= self._next_conversion:
+            self._next_conversion = now + _CONVERT_S
+            if number := await self._claims.convert():
+                log.info("took along %d turns of an older version's queue", number)
+        return kept
+
+    async def _may_reclaim(self) -> bool:
+        """Whether every living worker has had the time to renew its leases."""
+        if self._quiet_until is None:
+            info = await self._redis.info("server")
+            up_s = float(info["uptime_in_seconds"])
+            self._quiet_until = time.monotonic() + max(0.0, self._lease_s - up_s)
+        return time.monotonic() >= self._quiet_until
