@@ -101,6 +101,9 @@ class Keys:
     def line(self, pool: str) -> str:
         return self._name("line", pool)
 
+    def hold(self, pool: str) -> str:
+        return self._name("hold", pool)
+
     def open(self, owner_id: str) -> str:
         return self._name("open", owner_id)
 
@@ -115,6 +118,9 @@ class Keys:
 
     def worker(self, worker_id: str) -> str:
         return self._name("worker", worker_id)
+
+    def own(self, worker_id: str) -> str:
+        return self._name("own", worker_id)
 
     def bells(self, worker_id: str) -> str:
         return self._name("bells", worker_id)
@@ -139,6 +145,10 @@ class Keys:
     @property
     def open_jobs(self) -> str:
         return self._name("open_jobs")
+
+    @property
+    def waits(self) -> str:
+        return self._name("waits")
 
     @property
     def keeper(self) -> str:

@@ -139,4 +139,5 @@ def completion(claim: Claim, number: int = 1, reply: str = "Hi", **fields: Any) 
         reply=b'{"reply":"Hi","whole":true}',
         context=claim.request.context,
         pieces=fields.get("pieces", ()),
+        saves_ms=fields.get("saves_ms", 0),
     )

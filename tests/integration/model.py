@@ -1,7 +1,8 @@
 """A small model of the scripts, compared with what they leave in Redis."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections import Counter
+from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -20,21 +21,21 @@ from shared.wire.claim import Claim
 from shared.wire.job_status import ENDED
 from shared.wire.messages import StoredMessage, decode_messages
 from shared.wire.submission import Accepted, Submission
-from tests.integration.bench import Bench
+from tests.integration.bench import POOL, Bench
 from tests.servers import make_settings
 
 OWNERS = ("alice", "bob")
 PENDING_TURNS = 4
 MAX_ATTEMPTS = 3
-MOST_PERMITS = 200
+WORKERS = ("w1", "w2", "w3")
 REFUSED: None = None
 picks = st.integers(0, 99)
-workers = st.sampled_from(["w1", "w2", "w3"])
+workers = st.sampled_from(WORKERS)
 
 
 @dataclass
 class Job:
-    """A turn: `token` while it is held; `tracked` while its permit's entry is in the stream.
+    """A turn: `token` while it is held, `lease` while its worker is alive.
 
     It is `listed` as long as it would be removed with its conversation.
     """
@@ -44,13 +45,10 @@ class Job:
     status: str = "queued"
     token: str | None = None
     ended_by: str = ""
-    permit: str = ""
     crashes: int = 0
     token_ids: list[int] = field(default_factory=list)
     late: bool = False
     lease: bool = False
-    idle: bool = False
-    tracked: bool = True
     removed: bool = False
     listed: bool = True
     wordless: bool = False
@@ -72,14 +70,11 @@ class Conversation:
 
 @dataclass
 class Held:
-    """A permit that a worker has read, and the turn it was given for it."""
+    """A turn that a worker was given."""
 
     worker: str
-    permit: str
     nonce: str
-    claim: Claim | None = None
-    by_reclaim: bool = False
-    tracked: bool = True
+    claim: Claim
 
 
 class Model(RuleBasedStateMachine):
@@ -97,28 +92,27 @@ class Model(RuleBasedStateMachine):
         self.bench = Bench(client, self.keys, configured)
         self.submissions, self.claims = self.bench.submissions, self.bench.claims
         self.resources = Conversations(client, self.keys, configured)
-        self.run(self.claims.ensure_group())
-        self.run(self.redis.zadd(self.keys.workers, {"w1": 1 << 50}))
+        self.run(self.bench.serve(*WORKERS))
         self.conversations: dict[str, Conversation] = {}
         self.jobs: dict[str, Job] = {}
         self.submitted: list[Submission] = []
         self.idempotent: dict[tuple[str, str], tuple[str, str, Any]] = {}
         self.spent: set[tuple[str, str]] = set()
         """Idempotency keys that outlive their conversation."""
-        self.read: list[Held] = []
         self.claimed: list[Held] = []
+        self.taken: dict[str, str] = {}
+        """The nonce of each worker's last call that gave it turns."""
+        self.gone_workers: set[str] = set()
         self.numbers = count(1)
-        self.trimmed = False
 
     def run(self, awaitable: Any) -> Any:
         return self.runner.run(awaitable)
 
     # What the model knows.
 
-    def ready(self, owner: str | None = None) -> list[Job]:
+    def ready(self) -> list[Job]:
         heads = [c.pending[0] for c in self.conversations.values() if c.pending]
-        mine = [j for j in heads if owner is None or j.submission.owner_id == owner]
-        return sorted((j for j in mine if j.status == "queued"), key=lambda job: job.order)
+        return [job for job in heads if job.status == "queued"]
 
     def open_jobs(self) -> list[Job]:
         return sorted((j for j in self.jobs.values() if j.is_open), key=lambda job: job.order)
@@ -127,7 +121,6 @@ class Model(RuleBasedStateMachine):
         one = self.conversations[job.submission.conversation_id]
         one.pending.remove(job)
         job.status, job.ended_by, job.token, job.lease = status, job.token or "", None, False
-        job.idle = False
         if status != "completed" and not one.pending and not one.messages:
             # Nothing was ever said in it: it is gone, and so is what was being written.
             for turn in self.listed(one):
@@ -147,25 +140,17 @@ class Model(RuleBasedStateMachine):
 
     def held(self, pick: int, zombie: bool) -> tuple[Held, Claim, Job, bool]:
         """One that was given a turn, its claim, the job, and whether it still holds it."""
-        live = [
-            h for h in self.claimed if h.claim and self.jobs[h.claim.job_id].token == h.claim.fence
-        ]
+        live = [h for h in self.claimed if self.jobs[h.claim.job_id].token == h.claim.fence]
         among = self.claimed if zombie or not live else live
         one = among[-1 - pick % len(among)]
-        assert one.claim is not None
         job = self.jobs[one.claim.job_id]
         return one, one.claim, job, job.token == one.claim.fence
 
-    def started(self, held: Held, claim: Claim) -> None:
+    def started(self, held: Held) -> None:
+        claim = held.claim
         job, conversation = self.jobs[claim.job_id], self.conversations[claim.conversation_id]
-        job.status, job.token, job.permit, job.lease = (
-            "in_progress",
-            claim.fence,
-            claim.permit_id,
-            True,
-        )
-        job.idle = False
-        held.claim = claim
+        assert conversation.pending[0] is job
+        job.status, job.token, job.lease = "in_progress", claim.fence, True
         self.claimed.append(held)
         number, wanted = len(conversation.messages) + 1, claim.request.replace_from
         history = claim.history
@@ -247,29 +232,47 @@ class Model(RuleBasedStateMachine):
             pipe.exists(self.keys.lease(name))
         for one in self.conversations.values():
             pipe.lrange(self.keys.pending(one.id), 0, -1)
-            pipe.zrange(self.keys.ready(one.owner), 0, -1)
             pipe.lrange(self.keys.messages(one.id), 0, -1)
             pipe.hmget(self.keys.conversation(one.id), ["next", "turns"])
         found = iter(self.run(pipe.execute()))
         for job in self.jobs.values():
             self.check_job(job, next(found), next(found), next(found))
         for one in self.conversations.values():
-            self.check_conversation(one, next(found), next(found), next(found), next(found))
+            self.check_conversation(one, next(found), next(found), next(found))
 
     async def check_queues(self) -> None:
         r, keys, jobs = self.redis, self.keys, self.open_jobs()
-        for owner in OWNERS:
-            ready = [job.submission.job_id for job in self.ready(owner)]
-            assert await r.zrange(keys.ready(owner), 0, -1) == ready
-            assert (await r.zscore(keys.owners, owner) is not None) == bool(ready)
-            waits = [j for j in jobs if j.status == "queued" and j.submission.owner_id == owner]
-            waiting = await r.zrange(f"{keys.namespace}:waiting:{owner}", 0, -1)
-            assert waiting == [job.submission.job_id for job in waits]
-        assert set(await r.zrange(keys.open_jobs, 0, -1)) == {j.submission.job_id for j in jobs}
-        claims = {j.permit: j.submission.job_id for j in jobs if j.token}
-        assert await r.hgetall(keys.claims) == claims
-        if not self.trimmed:
-            assert await r.xlen(keys.permits) - len(claims) >= len(self.ready())
+        queue = await self.queue()
+        waiting = [job for job in jobs if job.status == "queued"]
+        assert set(queue.line) == ids_of(waiting)
+        assert set(queue.ready) | set(queue.held) == ids_of(self.ready())
+        assert not set(queue.ready) & set(queue.held), "each in exactly one"
+        assert set(queue.held) == set(queue.holds)
+        for name, tag in (queue.ready | queue.held).items():
+            assert queue.line[name] == tag
+        own = [name for worker in WORKERS for name in queue.own[worker]]
+        assert len(own) == len(set(own))
+        assert set(own) <= ids_of(self.ready())
+        assert set(queue.held) <= set(own)
+        assert {who: int(n) for who, n in (await r.hgetall(keys.waits)).items()} == Counter(
+            job.submission.owner_id for job in waiting
+        )
+        running = [job for job in jobs if job.token]
+        assert set(await r.zrange(keys.leases, 0, -1)) == ids_of(running)
+        assert set(await r.zrange(keys.open_jobs, 0, -1)) == ids_of(jobs)
+        assert not queue.free & self.gone_workers
+
+    async def queue(self) -> "Queue":
+        """What is in the queue."""
+        names = ("line", "ready", "held", "hold", "free")
+        async with self.redis.pipeline(transaction=False) as pipe:
+            for name in names:
+                pipe.zrange(f"{self.keys.namespace}:pool:{POOL}:{name}", 0, -1, withscores=True)
+            for worker in WORKERS:
+                pipe.zrange(self.keys.own(worker), 0, -1, withscores=True)
+            found = [{name: int(score) for name, score in one} for one in await pipe.execute()]
+        line, ready, held, holds, free, *own = found
+        return Queue(line, ready, held, holds, set(free), dict(zip(WORKERS, own, strict=True)))
 
     def check_job(self, job: Job, found: Any, events: Any, lease: int) -> None:
         if job.removed:
@@ -284,12 +287,32 @@ class Model(RuleBasedStateMachine):
         assert [int(f["i"]) for _, f in events if f["e"] == "token"] == job.token_ids
 
     def check_conversation(
-        self, one: Conversation, pending: Any, ready: Any, messages: Any, stored: Any
+        self, one: Conversation, pending: Any, messages: Any, stored: Any
     ) -> None:
         assert pending == [job.submission.job_id for job in one.pending]
-        active = [j for j in one.pending if j.token or j.submission.job_id in ready]
-        assert active == one.pending[:1]
+        assert all(job.status == "queued" and not job.token for job in one.pending[1:])
         assert list(decode_messages(messages, 1)) == one.messages
         turns = len([message for message in one.messages if message.role == "assistant"])
         numbers = [str(len(one.messages) + 1), str(turns)]
         assert stored == (numbers if one.exists else [None, None])
+
+
+@dataclass
+class Queue:
+    """Jobs by tag (holds: by the moment of their end), and workers with a free slot."""
+
+    line: dict[str, int]
+    ready: dict[str, int]
+    held: dict[str, int]
+    holds: dict[str, int]
+    free: set[str]
+    own: dict[str, dict[str, int]]
+
+    def remove(self, name: str) -> None:
+        """A turn has left the line."""
+        for queue in (self.line, self.ready, self.held, self.holds, *self.own.values()):
+            queue.pop(name, None)
+
+
+def ids_of(jobs: Iterable[Job]) -> set[str]:
+    return {job.submission.job_id for job in jobs}

@@ -1,6 +1,8 @@
 """Anything, in any order, by several workers: the scripts against a small model."""
 
+from collections.abc import Coroutine, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -13,21 +15,23 @@ from hypothesis.stateful import (
 
 from shared import ids
 from shared.errors import StillInUse, TurnFailed
-from shared.store.keys import WORKER_GROUP
+from shared.placement import Candidate, Choice, choose
+from shared.store.claims import Ended
+from shared.wire.claim import Claim
 from shared.wire.publication import PieceRecord
 from shared.wire.sampling import Sampling
 from shared.wire.submission import Submission
 from shared.wire.turn_request import TurnRequest
 from shared.wire.write_outcome import WriteOutcome
-from tests.integration.bench import completion
+from tests.integration.bench import POOL, completion
 from tests.integration.model import (
     MAX_ATTEMPTS,
-    MOST_PERMITS,
     OWNERS,
     Conversation,
     Held,
     Job,
     Model,
+    Queue,
     picks,
     workers,
 )
@@ -136,52 +140,73 @@ class Machine(Model):
 
     # Workers.
 
-    @rule(worker=workers)
-    def read_permit(self, worker: str) -> None:
-        permit = self.run(self.bench.permit(worker))
-        if permit is not None:
-            self.read.append(Held(worker, permit, f"n{next(self.numbers)}"))
+    @rule(worker=workers, number=st.integers(1, 3))
+    def take(self, worker: str, number: int) -> None:
+        self.gone_workers.discard(worker)
+        self.run(self.bench.serve(worker))
+        nonce = f"n{next(self.numbers)}"
+        expected, is_whole = self.choices(worker, number)
+        claims = self.run(self.claims.take(worker, nonce, number))
+        names = [claim.job_id for claim in claims]
+        assert names[: len(expected)] == expected
+        assert names == expected or not is_whole
+        for job in [job for job in self.ready() if job.late and self.status(job) == "failed"]:
+            self.ended(job, "failed")
+        for claim in claims:
+            self.started(Held(worker, nonce, claim))
+        if claims:
+            self.taken[worker] = nonce
+        assert (worker in self.run(self.queue()).free) == (len(claims) < number)
 
-    @precondition(lambda self: self.read)
-    @rule(pick=picks)
-    def claim(self, pick: int) -> None:
-        held = self.read.pop(pick % len(self.read))
-        ready, queues = self.ready(), [self.ready(owner)[:1] for owner in OWNERS]
-        claim = self.run(self.claims.claim(held.permit, held.worker, held.nonce))
-        if claim is not None:
-            job = self.jobs[claim.job_id]
-            assert [job] in queues
-            job.tracked = held.tracked
-            self.started(held, claim)
-        elif ready:
-            (late,) = [j for j in ready if self.status(j) == "failed"]
-            assert [late] in queues
-            assert late.late
-            self.ended(late, "failed")
+    def choices(self, worker: str, number: int) -> tuple[list[str], bool]:
+        """The jobs that a worker is given, by the policy's pure functions.
+
+        They are not all of them if one comes up whose time is over: its end offers another turn.
+        """
+        queue, chosen = self.run(self.queue()), list[str]()
+        while len(chosen) < number and (name := self.choice(queue, worker)):
+            if self.jobs[name].late:
+                return chosen, False
+            queue.remove(name)
+            chosen.append(name)
+        return chosen, True
 
     def status(self, job: Job) -> str:
         return str(self.run(self.redis.hget(self.keys.job(job.submission.job_id), "status")))
 
-    @rule(worker=workers)
-    def take(self, worker: str) -> None:
-        before = len(self.read)
-        self.read_permit(worker)
-        if len(self.read) > before:
-            self.claim(before)
+    def choice(self, queue: Queue, worker: str) -> str | None:
+        first = {
+            Choice.OWN: self.head(queue.own[worker]),
+            Choice.READY: self.head(queue.ready),
+            Choice.HELD: self.head(queue.held),
+        }
+        what = choose(
+            own=self.candidate(first[Choice.OWN]),
+            ready=self.candidate(first[Choice.READY]),
+            held=self.candidate(first[Choice.HELD]),
+            others_are_free=bool(queue.free - {worker}),
+        )
+        return None if what is Choice.NOTHING else first[what]
+
+    def head(self, queue: dict[str, int]) -> str | None:
+        return min(queue, key=lambda name: (queue[name], name), default=None)
+
+    def candidate(self, name: str | None) -> Candidate | None:
+        if name is None:
+            return None
+        tag, readied = self.run(self.redis.hmget(self.keys.job(name), ["tag", "readied"]))
+        return Candidate(tag=int(tag), readied_ms=int(readied))
 
     @precondition(lambda self: self.claimed)
-    @rule(pick=picks, zombie=st.booleans())
-    def repeat_claim(self, pick: int, zombie: bool) -> None:
-        held, claim, job, holds = self.held(pick, zombie)
-        if held.by_reclaim:
-            if holds and job.tracked:
-                again = self.unchanged(self.claims.reclaim(held.worker, held.nonce))
-                assert again is not None
-                assert replace(again, remaining_s=0) == replace(claim, remaining_s=0)
+    @rule(pick=picks)
+    def repeat_take(self, pick: int) -> None:
+        held = self.claimed[pick % len(self.claimed)]
+        if self.taken[held.worker] != held.nonce:
             return
-        again = self.unchanged(self.claims.claim(held.permit, held.worker, held.nonce))
-        expected = replace(claim, remaining_s=0) if holds else None
-        assert (again and replace(again, remaining_s=0)) == expected
+        mine = [one.claim for one in self.claimed if one.nonce == held.nonce]
+        still = [claim for claim in mine if self.jobs[claim.job_id].token == claim.fence]
+        again = self.unchanged(self.claims.take(held.worker, held.nonce, 3))
+        assert timeless(again) == timeless(still)
 
     @precondition(lambda self: self.claimed)
     @rule(pick=picks, zombie=st.booleans(), again=st.booleans())
@@ -203,8 +228,8 @@ class Machine(Model):
         _, claim, job, holds = self.held(pick, zombie)
         assert claim.history is not None
         number, conversation = claim.history.next_number, self.conversations[claim.conversation_id]
-        done = completion(claim, number, offset=max(1, number - pick % 4))
-        call = self.claims.commit(claim, done)
+        done = completion(claim, number, offset=max(1, number - pick % 4), saves_ms=pick * 50)
+        call = self.outcome(self.claims.commit(claim, done))
         if holds:
             assert self.run(call) is WriteOutcome.OK
             conversation.messages[number - 1 :] = [done.user, done.assistant]
@@ -221,7 +246,7 @@ class Machine(Model):
     @rule(pick=picks, zombie=st.booleans())
     def fail(self, pick: int, zombie: bool) -> None:
         _, claim, job, holds = self.held(pick, zombie)
-        call = self.claims.fail(claim, TurnFailed("x"))
+        call = self.outcome(self.claims.fail(claim, TurnFailed("x")))
         if holds:
             assert self.run(call) is WriteOutcome.OK
             self.ended(job, "failed")
@@ -241,63 +266,74 @@ class Machine(Model):
             assert self.unchanged(call) is WriteOutcome.FENCED
             return
         assert self.run(call) is WriteOutcome.OK
-        job.status, job.token, job.lease, job.idle = "queued", None, False, False
+        job.status, job.token, job.lease = "queued", None, False
 
     @precondition(lambda self: self.claimed)
     @rule(pick=picks, zombie=st.booleans())
     def beat(self, pick: int, zombie: bool) -> None:
         held, claim, job, holds = self.held(pick, zombie)
-        call = self.claims.beat(claim, held.worker)
+        call = self.claims.beat([claim], held.worker)
         if not holds:
-            assert self.unchanged(call) is WriteOutcome.FENCED
+            assert self.unchanged(call) == [WriteOutcome.FENCED]
             return
-        assert self.run(call) is WriteOutcome.OK
-        job.lease, job.idle = True, False
+        assert self.run(call) == [WriteOutcome.OK]
+        job.lease = True
+
+    async def outcome(self, ending: Coroutine[Any, Any, Ended]) -> WriteOutcome:
+        return (await ending).outcome
 
     # What goes wrong.
 
     @precondition(lambda self: self.claimed)
     @rule(pick=picks)
     def crash(self, pick: int) -> None:
-        held, claim, job, holds = self.held(pick, zombie=False)
+        _, claim, job, holds = self.held(pick, zombie=False)
         if holds:
-            self.run(self.redis.delete(self.keys.lease(claim.job_id)))
-            self.run(self.bench.make_idle(claim.permit_id, held.worker))
-            job.lease, job.idle = False, job.tracked
+            self.run(self.bench.crash(claim))
+            job.lease = False
 
-    @rule(worker=workers)
-    def reclaim(self, worker: str) -> None:
-        nonce, heir = f"n{next(self.numbers)}", None
-        idle = [job for job in self.open_jobs() if job.idle and not job.lease]
-        for job in sorted(idle, key=lambda job: [int(n) for n in job.permit.split("-")]):
+    @rule(sweep=st.booleans())
+    def keep(self, sweep: bool) -> None:
+        gone = [job for job in self.open_jobs() if job.token and not job.lease]
+        kept = self.run(self.bench.keep(sweep=sweep))
+        lost = 0
+        for job in gone:
             job.crashes += 1
-            if job.crashes < MAX_ATTEMPTS:
-                heir = job
-                break
+            if job.crashes >= MAX_ATTEMPTS:
+                self.ended(job, "failed")
+                lost += 1
+            else:
+                job.status, job.token = "queued", None
+        late = [j for j in self.open_jobs() if sweep and j.late and not j.token]
+        for job in late:
             self.ended(job, "failed")
-        claim = self.run(self.claims.reclaim(worker, nonce))
-        assert (claim and claim.job_id) == (heir and heir.submission.job_id)
-        if claim is not None:
-            self.started(Held(worker, claim.permit_id, nonce, by_reclaim=True), claim)
-
-    @precondition(lambda self: self.read)
-    @rule(pick=picks, returned=st.booleans())
-    def drop_permit(self, pick: int, returned: bool) -> None:
-        held = self.read.pop(pick % len(self.read))
-        if returned:
-            self.run(self.claims.return_permit(held.permit))
-        else:
-            self.run(self.bench.make_idle(held.permit, held.worker))
-            self.trimmed |= not held.tracked
+        assert (kept.lost, kept.late) == (lost, len(late))
 
     @rule()
-    def lose_permits(self) -> None:
-        self.run(self.redis.xtrim(self.keys.permits, maxlen=0))
-        self.trimmed = True
-        for held in self.read:
-            held.tracked = False
-        for job in self.open_jobs():
-            job.tracked = False
+    def end_holds(self) -> None:
+        queue = self.run(self.queue())
+        if queue.held:
+            self.run(
+                self.redis.zadd(
+                    f"{self.keys.namespace}:pool:{POOL}:hold", dict.fromkeys(queue.held, 1)
+                )
+            )
+        self.run(self.bench.keep())
+        assert self.run(self.queue()).held == {}
+
+    @rule(worker=workers, leaves=st.booleans())
+    def stop_worker(self, worker: str, leaves: bool) -> None:
+        """It drains, and maybe ends; it takes turns again under the same name, unlike real ones."""
+        if leaves:
+            self.run(self.bench.workers.leave(worker, POOL))
+        else:
+            self.run(self.bench.workers.drain(worker, POOL, 9))
+        assert not set(self.run(self.queue()).held) & set(self.run(self.queue()).own[worker])
+        self.gone_workers.add(worker)
+
+    @rule(worker=workers)
+    def lose_bells(self, worker: str) -> None:
+        self.run(self.redis.delete(self.keys.bells(worker)))
 
     @precondition(lambda self: self.open_jobs())
     @rule(pick=picks)
@@ -307,47 +343,33 @@ class Machine(Model):
         self.run(self.redis.zadd(self.keys.open_jobs, {job.submission.job_id: 1}))
         job.late = True
 
-    @rule()
-    def sweep(self) -> None:
-        late = [job for job in self.open_jobs() if job.late and not job.lease]
-        assert self.run(self.claims.sweep()) == len(late)
-        for job in late:
-            self.ended(job, "failed")
-        held = self.run(self.redis.xpending(self.keys.permits, WORKER_GROUP))["pending"]
-        assert self.run(self.redis.xlen(self.keys.permits)) - held >= len(self.ready())
-        self.trimmed = False
-
     def teardown(self) -> None:
         try:
             self.drain()
             self.check()
             assert self.open_jobs() == []
             assert self.run(self.bench.leftovers()) == set()
-            assert self.run(self.redis.keys(f"{self.keys.namespace}:waiting:*")) == []
-            assert self.run(self.redis.xpending(self.keys.permits, WORKER_GROUP))["pending"] == 0
         finally:
             self.run(self.redis.aclose(close_connection_pool=True))
             self.runner.close()
 
     def drain(self) -> None:
-        while self.read:
-            self.drop_permit(0, False)
         for pick in range(len(self.claimed)):
             self.crash(pick)
-        for _ in self.claimed:
-            self.reclaim("w1")
-        for _ in list(self.claimed):
-            self.commit(0, False)
-        for pick in range(len(self.open_jobs())):
-            self.expire(pick)
-        for _ in range(MOST_PERMITS):
-            self.sweep()
-            self.reclaim("w1")
-            self.take("w2")
-            if self.claimed:
-                self.commit(0, False)
-            elif not self.run(self.redis.xlen(self.keys.permits)):
-                break
+        while self.open_jobs():
+            self.keep(sweep=True)
+            self.end_holds()
+            self.take("w1", 3)
+            for held in self.claimed:
+                if self.jobs[held.claim.job_id].token == held.claim.fence:
+                    self.commit(-1 - self.claimed.index(held) - 1, True)
+
+
+def timeless(claims: Sequence[Claim]) -> list[Claim]:
+    """A repetition comes later, when less time is left."""
+    return sorted(
+        (replace(claim, remaining_s=0) for claim in claims), key=lambda claim: claim.job_id
+    )
 
 
 @pytest.mark.slow
