@@ -101,6 +101,18 @@ class Keys:
     def line(self, pool: str) -> str:
         return self._name("line", pool)
 
+    def ready(self, pool: str) -> str:
+        return self._name("ready", pool)
+
+    def held(self, pool: str) -> str:
+        return self._name("held", pool)
+
+    def free(self, pool: str) -> str:
+        return self._name("free", pool)
+
+    def clock(self, pool: str) -> str:
+        return self._name("clock", pool)
+
     def hold(self, pool: str) -> str:
         return self._name("hold", pool)
 

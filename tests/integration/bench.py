@@ -59,7 +59,9 @@ class Bench:
 
     async def serve(self, *workers: str, pool: str = POOL) -> None:
         """Workers of a pool that live for as long as a test."""
-        report = WorkerReport(model_name=pool, fingerprint="m", slots=8, patience_ms=10_000)
+        report = WorkerReport(
+            model_name=pool, fingerprint="m", slots=8, window=3500, patience_ms=10_000
+        )
         for worker in workers or ("w1",):
             await self.workers.announce(worker, report, ttl_s=86400)
         await self.redis.zadd(self.keys.workers, dict.fromkeys(workers or ("w1",), 1 << 50))

@@ -125,7 +125,8 @@ end
 -- A worker has a free slot again: whether a turn waits that it may start. If not, it is woken for the next one.
 local function next_waits(worker, pool)
   if redis.call('EXISTS', key.own(worker), key.ready(pool)) > 0 then return 1 end
-  if redis.call('HEXISTS', key.worker(worker), 'draining') == 0 then
+  local w = redis.call('HMGET', key.worker(worker), 'pool', 'draining')
+  if w[1] == pool and not w[2] then
     redis.call('ZADD', key.free(pool), 'NX', int(now_ms()), worker)
   end
   return 0
