@@ -103,6 +103,7 @@ class Model(RuleBasedStateMachine):
         self.taken: dict[str, str] = {}
         """The nonce of each worker's last call that gave it turns."""
         self.gone_workers: set[str] = set()
+        self.draining: set[str] = set()
         self.numbers = count(1)
 
     def run(self, awaitable: Any) -> Any:

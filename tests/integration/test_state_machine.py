@@ -142,9 +142,12 @@ class Machine(Model):
 
     @rule(worker=workers, number=st.integers(1, 3))
     def take(self, worker: str, number: int) -> None:
+        nonce = f"n{next(self.numbers)}"
+        if worker in self.draining:
+            assert self.unchanged(self.claims.take(worker, nonce, number)) == []
+            return
         self.gone_workers.discard(worker)
         self.run(self.bench.serve(worker))
-        nonce = f"n{next(self.numbers)}"
         expected, is_whole = self.choices(worker, number)
         claims = self.run(self.claims.take(worker, nonce, number))
         names = [claim.job_id for claim in claims]
@@ -197,6 +200,20 @@ class Machine(Model):
         tag, readied = self.run(self.redis.hmget(self.keys.job(name), ["tag", "readied"]))
         return Candidate(tag=int(tag), readied_ms=int(readied))
 
+    @rule(pick=picks, worker=workers, commits=st.booleans())
+    def go_on(self, pick: int, worker: str, commits: bool) -> None:
+        """A conversation's next turn, as it usually goes; the interesting ones have a home."""
+        known = [one for one in self.conversations.values() if one.exists]
+        if known:
+            one = known[pick % len(known)]
+            self.prompt(
+                1 + 3 * list(self.conversations).index(one.id), one.owner, None, None, False
+            )
+        before = len(self.claimed)
+        self.take(worker, 1)
+        if commits and len(self.claimed) > before:
+            self.commit(0, False)
+
     @precondition(lambda self: self.claimed)
     @rule(pick=picks)
     def repeat_take(self, pick: int) -> None:
@@ -230,7 +247,7 @@ class Machine(Model):
         number, conversation = claim.history.next_number, self.conversations[claim.conversation_id]
         before = conversation.messages[: number - 1]
         prompts = [1, *(m.number for m in before if m.role == "user"), number]
-        done = completion(claim, number, offset=prompts[-1 - pick % 2], saves_ms=pick * 50)
+        done = completion(claim, number, offset=prompts[-1 - pick % 2], saves_ms=(pick + 1) * 50)
         call = self.outcome(self.claims.commit(claim, done))
         if holds:
             assert self.run(call) is WriteOutcome.OK
@@ -326,12 +343,14 @@ class Machine(Model):
 
     @rule(worker=workers, leaves=st.booleans())
     def stop_worker(self, worker: str, leaves: bool) -> None:
-        """It drains, and maybe ends; it takes turns again under the same name, unlike real ones."""
+        """It drains, or ends; then it may come back under the same name, unlike real ones."""
         if leaves:
             self.run(self.bench.workers.leave(worker, POOL))
             self.taken.pop(worker, None)
+            self.draining.discard(worker)
         else:
-            self.run(self.bench.workers.drain(worker, POOL, 9))
+            self.run(self.bench.workers.drain(worker, POOL, 86400))
+            self.draining.add(worker)
         assert not set(self.run(self.queue()).held) & set(self.run(self.queue()).own[worker])
         self.gone_workers.add(worker)
 
@@ -358,6 +377,7 @@ class Machine(Model):
             self.runner.close()
 
     def drain(self) -> None:
+        self.stop_worker("w1", leaves=True)
         for pick in range(len(self.claimed)):
             self.crash(pick)
         while self.open_jobs():

@@ -13,6 +13,8 @@ if taken and string.sub(taken, 1, #arg.nonce) == arg.nonce then
   return answer
 end
 
+if redis.call('HEXISTS', key.worker(arg.worker), 'draining') == 1 then return answer end
+
 local jobs, left = {}, tonumber(arg.n)
 while left > 0 do
   local job = choose(arg.worker, arg.pool)
