@@ -203,12 +203,11 @@ class Machine(Model):
     @rule(pick=picks, worker=workers, commits=st.booleans())
     def go_on(self, pick: int, worker: str, commits: bool) -> None:
         """A conversation's next turn, as it usually goes; the interesting ones have a home."""
-        known = [one for one in self.conversations.values() if one.exists]
-        if known:
-            one = known[pick % len(known)]
-            self.prompt(
-                1 + 3 * list(self.conversations).index(one.id), one.owner, None, None, False
-            )
+        if worker in self.draining:
+            self.stop_worker(worker, leaves=True)  # and comes back
+        idle = [place for place, one in enumerate(self.conversations.values()) if not one.pending]
+        place = idle[pick % len(idle)] if idle and len(self.conversations) > 3 else pick * 3
+        self.prompt(place, OWNERS[0], None, None, False)
         before = len(self.claimed)
         self.take(worker, 1)
         if commits and len(self.claimed) > before:
