@@ -24,8 +24,6 @@ async def test_when_memory_is_short_nothing_is_half_written() -> None:
         await bench.serve()
         running, waiting = await bench.submit(), await bench.submit()
         claim = await bench.claim()
-        permit = await bench.permit("w2")
-        assert permit is not None
         before = await contents(redis)
         await redis.config_set("maxmemory", 1)
         for write in (
@@ -34,15 +32,14 @@ async def test_when_memory_is_short_nothing_is_half_written() -> None:
             bench.claims.commit(claim, completion(claim)),
             bench.claims.fail(claim, TurnFailed("x")),
             bench.claims.hand_over(claim),
-            bench.claims.claim(permit, "w2", "nonce"),
+            bench.take("w2"),
         ):
             with pytest.raises(OutOfMemoryError):
                 await write
         assert await contents(redis) == before
         await redis.config_set("maxmemory", 0)
         assert (await bench.claims.commit(claim, completion(claim))).outcome is WriteOutcome.OK
-        second = await bench.claims.claim(permit, "w2", "nonce")
-        assert second is not None
+        second = await bench.claim("w2")
         assert (claim.job_id, second.job_id) == (running.job_id, waiting.job_id)
         await redis.aclose(close_connection_pool=True)
 
@@ -74,12 +71,11 @@ async def test_while_memory_is_short_leases_are_renewed_all_the_same() -> None:
         settings = make_settings(server.url)
         redis: Any = connect(settings)
         short = Bench(redis, Keys(settings.namespace), settings)
-        await short.claims.ensure_group()
-        await redis.zadd(short.keys.workers, {"w1": 1 << 50})
+        await short.serve()
         await short.submit()
         claim = await short.claim()
         await redis.pexpire(short.keys.lease(claim.job_id), 5_000)
         await redis.config_set("maxmemory", 1)
-        assert await short.claims.beat(claim, "w1") is WriteOutcome.OK
+        assert await short.claims.beat([claim], "w1") == [WriteOutcome.OK]
         assert await redis.pttl(short.keys.lease(claim.job_id)) > 20_000
         await redis.aclose(close_connection_pool=True)

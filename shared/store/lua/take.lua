@@ -26,8 +26,9 @@ while left > 0 do
   elseif tonumber(f.deadline) <= now_ms() then
     finish(job, ending(job), 'failed', 'error', arg.deadline_error, arg.deadline_error)
   else
-    leave_line(job, f)
+    -- The first of its writes is one that is denied while memory is short.
     start(job, f)
+    leave_line(job, f)
     keep_pace(arg.pool)
     jobs[#jobs + 1], left = job, left - 1
   end
