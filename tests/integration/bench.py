@@ -22,7 +22,8 @@ from shared.wire.submission import Submission
 from shared.wire.turn_request import TurnRequest
 from shared.wire.worker_report import WorkerReport
 
-POOL: Final = "model"
+POOL: Final = "scripted"
+"""As the scripted engine's model is called."""
 
 
 class Bench:
@@ -67,6 +68,11 @@ class Bench:
         await self.redis.zadd(self.keys.workers, dict.fromkeys(workers or ("w1",), 1 << 50))
         await self.redis.zadd(self.keys.pools, {pool: 1 << 50})
 
+    async def leave(self) -> None:
+        """Let the pool be served by real workers alone."""
+        for worker in await self.redis.zrange(self.keys.workers, 0, -1):
+            await self.workers.leave(worker, POOL)
+
     async def take(self, worker: str = "w1", number: int = 1, **options: Any) -> list[Claim]:
         return await self.claims.take(worker, secrets.token_hex(8), number, **options)
 
@@ -87,6 +93,14 @@ class Bench:
         await self.keep()
         taken = await self.take(worker, **options)
         return taken[0] if taken else None
+
+    async def bells(self, worker: str) -> int:
+        """How often a worker was woken."""
+        return int(await self.redis.xlen(self.keys.bells(worker)))
+
+    def of_pool(self, what: str) -> str:
+        """The key of what the scripts alone know of the pool."""
+        return f"{self.keys.namespace}:pool:{POOL}:{what}"
 
     async def crash(self, claim: Claim) -> None:
         """The worker is gone: its lease has run out."""
@@ -112,6 +126,12 @@ class Bench:
             for key in everything
             if key.split(":", 1)[1].startswith(names) or key.endswith(places)
         }
+
+
+async def accepted(redis: Any, keys: Keys) -> int:
+    """How many prompts were accepted lately."""
+    names = [key async for key in redis.scan_iter(f"{keys.namespace}:job:*")]
+    return len([name for name in names if not name.endswith(":events")])
 
 
 def completion(claim: Claim, number: int = 1, reply: str = "Hi", **fields: Any) -> Completion:

@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 
 from shared.config import Settings
 from shared.store.keys import Keys
+from tests.integration.bench import Bench
 from tests.servers import running_api, until_ready
 
 ROOT = Path(__file__).parents[2]
@@ -43,7 +44,7 @@ class Crossing:
 
 
 async def test_a_prompt_crosses_few_modules(redis: Redis, keys: Keys, settings: Settings) -> None:
-    await bench.serve()
+    await Bench(redis, keys, settings).serve()
     seen = []
     async with running_api(settings) as client:
         await until_ready(client)

@@ -52,6 +52,7 @@ async def test_the_eta_of_a_hundred_queued_turns_is_calibrated(
 ) -> None:
     jobs = [(await bench.submit()).job_id for _ in range(QUEUED)]
     engine = ScriptedEngine(slots=slots, step=sleeping(step_s))
+    await bench.leave()
     async with running_worker(settings, engine):
         await start_of(bench, jobs[slots])  # from then on there is a pace
         told = await told_while_waiting(bench, jobs)

@@ -62,7 +62,7 @@ async def give_up(bench: Bench, claim: Claim) -> None:
     """Its worker is gone, and its time is over."""
     await bench.redis.zadd(bench.keys.open_jobs, {claim.job_id: 1})
     await bench.redis.delete(bench.keys.lease(claim.job_id))
-    assert await bench.claims.sweep() == 1
+    assert (await bench.keep(sweep=True)).late == 1
 
 
 @pytest.mark.parametrize("end", [commit, fail, cancel, give_up])

@@ -5,17 +5,22 @@ import asyncio
 from shared.errors import (
     TurnFailed,
 )
-from shared.store.keys import WORKER_GROUP
 from shared.wire.publication import PieceRecord
+from shared.wire.worker_report import WorkerReport
 from shared.wire.write_outcome import WriteOutcome
-from tests.integration.bench import Bench, completion
+from tests.integration.bench import POOL, Bench, completion
+
+REPORT = WorkerReport(model_name=POOL, slots=1)
 
 
-async def test_a_permit_given_back_wakes_another_worker(bench: Bench) -> None:
+async def test_a_turn_given_back_wakes_another_worker(bench: Bench) -> None:
+    await bench.serve("w1", "w2")
     submission = await bench.submit()
-    permit = await bench.permit("w1")
-    assert permit is not None
-    await bench.claims.return_permit(permit)
+    claim = await bench.claim("w1")
+    await bench.workers.drain("w1", POOL, ttl_s=60)
+    before = await bench.bells("w2")
+    assert await bench.claims.hand_over(claim) is WriteOutcome.OK
+    assert await bench.bells("w2") == before + 1
     assert (await bench.claim("w2")).job_id == submission.job_id
 
 
@@ -58,7 +63,7 @@ async def test_a_living_worker_is_not_robbed(bench: Bench) -> None:
     await bench.submit()
     claim = await bench.claim()
     await bench.crash(claim)
-    assert await bench.claims.beat(claim, "w1") is WriteOutcome.OK, "a lost lease is made anew"
+    assert await bench.claims.beat([claim], "w1") == [WriteOutcome.OK], "a lost lease is made anew"
     assert await bench.reclaim("w2") is None
     assert (await bench.claims.commit(claim, completion(claim))).outcome is WriteOutcome.OK
 
@@ -72,21 +77,35 @@ async def test_a_turn_that_kills_its_workers_ends_as_failed(bench: Bench) -> Non
         assert heir is not None
         assert heir.crashes == crashes
         await bench.crash(heir)
-    assert await bench.reclaim("w2") is None
+    follow = await bench.reclaim("w2")
     job = await bench.jobs.get(submission.job_id, "default")
     assert job is not None
     assert job.status == "failed"
     assert '"worker_lost"' in (job.error or "")
-    assert (await bench.claim("w2")).job_id == follower.job_id
+    assert follow is not None
+    assert (follow.job_id, follow.crashes) == (follower.job_id, 0)
 
 
-async def test_a_permit_read_by_a_worker_that_died_before_its_claim(bench: Bench) -> None:
+async def test_a_bell_that_a_worker_did_not_live_to_hear_rings_at_another(bench: Bench) -> None:
+    await bench.serve("dead", "w2")
+    await bench.redis.delete(bench.of_pool("free"))
+    await bench.redis.zadd(bench.of_pool("free"), {"dead": 1, "w2": 2})
     submission = await bench.submit()
-    permit = await bench.permit("w1")
-    assert permit is not None
-    await bench.make_idle(permit, "w1")
-    assert await bench.reclaim("w2") is None
+    assert (await bench.bells("dead"), await bench.bells("w2")) == (1, 0)
+    await bench.keep()
+    assert await bench.bells("w2") == 0, "it was woken just now"
+    await bench.redis.hset(bench.keys.job(submission.job_id), "readied", 1)
+    await bench.keep()
+    assert await bench.bells("w2") == 1
     assert (await bench.claim("w2")).job_id == submission.job_id
+
+
+async def test_no_bell_rings_at_a_worker_that_is_gone(bench: Bench) -> None:
+    await bench.serve("dead", "w2")
+    await bench.redis.delete(bench.of_pool("free"), bench.keys.worker("dead"))
+    await bench.redis.zadd(bench.of_pool("free"), {"dead": 1, "w2": 2})
+    await bench.submit()
+    assert (await bench.bells("dead"), await bench.bells("w2")) == (0, 1)
 
 
 async def test_hand_over_keeps_place_and_text_and_charges_nothing(bench: Bench) -> None:
@@ -105,21 +124,14 @@ async def test_hand_over_keeps_place_and_text_and_charges_nothing(bench: Bench) 
     assert (await bench.claims.commit(claim, completion(claim))).outcome is WriteOutcome.FENCED
 
 
-async def test_the_sweep_gives_lost_permits_back(bench: Bench) -> None:
-    submission = await bench.submit()
-    await bench.redis.xtrim(bench.keys.permits, maxlen=0)
-    assert await bench.permit("w1") is None
-    await bench.claims.sweep()
-    assert (await bench.claim("w1")).job_id == submission.job_id
-
-
-async def test_a_lost_group_is_made_anew_from_the_beginning(bench: Bench) -> None:
+async def test_lost_bells_lose_no_turn(bench: Bench) -> None:
     running, waiting = await bench.submit(), await bench.submit()
     claim = await bench.claim("w1")
-    await bench.redis.xgroup_destroy(bench.keys.permits, WORKER_GROUP)
-    again = await bench.permit("w2")
-    assert again == claim.permit_id, "it is delivered again"
-    assert await bench.claims.claim(again, "w2", "nonce") is None, "and serves its turn already"
+    await bench.redis.delete(bench.keys.bells("w1"), bench.of_pool("free"))
+    await bench.workers.announce("w2", REPORT, ttl_s=60)
+    await bench.redis.hset(bench.keys.job(waiting.job_id), "readied", 1)
+    await bench.keep()
+    assert await bench.bells("w2") == 1, "its report tells that it has a free slot"
     assert (await bench.claim("w2")).job_id == waiting.job_id
     assert (await bench.claims.commit(claim, completion(claim))).outcome is WriteOutcome.OK
     assert running.job_id == claim.job_id

@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from shared.config import Settings
 from shared.store.keys import Keys
 from shared.wire.sse import EventDecoder
+from tests.integration.bench import accepted
 from tests.scripted import ScriptedEngine
 from tests.servers import Stack, running_stack
 
@@ -48,7 +49,7 @@ async def test_a_page_on_another_site_cannot_post_a_prompt(
         said = {"Content-Type": kind} | headers
         answer = await stack.client.post(path, content=orjson.dumps(bodies), headers=said)
         assert answer.status_code == 403, (path, said)
-    assert not await redis.exists(f"{keys.namespace}:sequence"), "nothing was accepted"
+    assert await accepted(redis, keys) == 0
 
 
 async def test_a_reply_cannot_forge_events(stack: Stack) -> None:

@@ -25,10 +25,20 @@ from tests.servers import Stack, Valkey, make_settings, running_stack
 from worker.engine.interface import Part
 
 SECRET = "xyzzy-plugh"
-GENERAL = {
-    "permits", "sequence", "schema", "pace", "clock", "tags", "workers", "owners", "window",
-}  # fmt: skip
+GENERAL = {"schema", "workers", "pools", "keeper"}
 """Names that are of no conversation and of no turn."""
+
+
+def is_of_worker(name: str) -> bool:
+    """Whether a key tells of a worker, and of no turn that waits for it."""
+    return name.startswith("worker:") and not name.endswith(":own")
+
+
+def is_of_pool(name: str) -> bool:
+    """Whether a key tells of a pool, and of no turn that waits in it."""
+    return name.startswith("pool:") and name.endswith(
+        (":about", ":free", ":clock", ":tags", ":pace")
+    )
 
 
 @dataclass
@@ -42,7 +52,8 @@ class Space:
     async def names(self) -> set[str]:
         prefix = f"{self.namespace}:"
         found = {name.removeprefix(prefix) async for name in self.redis.scan_iter(f"{prefix}*")}
-        return {name for name in found - GENERAL if not name.startswith("worker:")}
+        names = found - GENERAL
+        return {name for name in names if not is_of_worker(name) and not is_of_pool(name)}
 
     async def said(self) -> set[str]:
         """Names of the keys that hold the secret, be it where only Redis sees it."""
@@ -262,14 +273,14 @@ async def is_cancelled_while_it_runs(bench: Bench, job: str) -> None:
 
 async def is_late_when_it_is_claimed(bench: Bench, job: str) -> None:
     await bench.redis.hset(bench.keys.job(job), "deadline", 1)
-    permit = await bench.permit("w1")
-    assert permit is not None
-    assert await bench.claims.claim(permit, "w1", "nonce") is None
+    for follower in await bench.take():
+        assert follower.job_id != job
+        assert await bench.claims.hand_over(follower) is WriteOutcome.OK
 
 
 async def is_late_when_it_is_swept(bench: Bench, job: str) -> None:
     await bench.redis.zadd(bench.keys.open_jobs, {job: 1})
-    assert await bench.claims.sweep() == 1
+    assert (await bench.keep(sweep=True)).late == 1
 
 
 async def is_abandoned_and_swept(bench: Bench, job: str) -> None:
@@ -279,13 +290,13 @@ async def is_abandoned_and_swept(bench: Bench, job: str) -> None:
     await is_late_when_it_is_swept(bench, job)
 
 
-async def loses_all_its_workers(bench: Bench, _job: str) -> None:
-    claim: Any = await bench.claim()
-    for _ in range(bench.settings.max_attempts):
-        assert claim is not None
+async def loses_all_its_workers(bench: Bench, job: str) -> None:
+    for number in range(bench.settings.max_attempts):
+        claim = await bench.claim()
+        assert (claim.job_id, claim.crashes) == (job, number)
         await bench.crash(claim)
-        claim = await bench.reclaim("w1")
-    assert claim is None
+        kept = await bench.keep()
+    assert kept.lost == 1
 
 
 ENDS: list[End] = [

@@ -35,11 +35,11 @@ async def set_pace(bench: Bench, pace_ms: int) -> None:
     seconds, microseconds = await bench.redis.time()
     now_ms = seconds * 1000 + microseconds // 1000
     pace = {"time": pace_ms * 3, "starts": 3, "last": now_ms, "busy": 1}
-    await bench.redis.hset(f"{bench.keys.namespace}:pace", mapping=pace)
+    await bench.redis.hset(bench.of_pool("pace"), mapping=pace)
 
 
 async def measured(bench: Bench) -> dict[str, str]:
-    pace: dict[str, str] = await bench.redis.hgetall(f"{bench.keys.namespace}:pace")
+    pace: dict[str, str] = await bench.redis.hgetall(bench.of_pool("pace"))
     return pace
 
 

@@ -48,7 +48,7 @@ async def test_a_shield_that_was_taken_away_protects_no_more(bench: Bench) -> No
 async def test_a_turn_that_is_taken_over_during_a_trial_is_shielded(bench: Bench) -> None:
     await bench.submit()
     await bench.crash(await bench.claim())
-    second = await bench.claims.reclaim("w2", "nonce", shielded=True)
+    second = await bench.reclaim("w2", shielded=True)
     assert second is not None
     await bench.crash(second)
     third = await taken_over(bench)
@@ -63,6 +63,7 @@ async def test_suspects_run_one_at_a_time_and_then_as_all_others(valkey: Valkey)
     suspects = [await bench.submit(prompt=f"suspect {n}") for n in range(3)]
     for _ in suspects:
         await bench.crash(await bench.claim())
+    await bench.leave()
     engine = ScriptedEngine(lambda prompt: echo(prompt) + "." * 200, piece_length=1, step=breath)
     async with running_stack(settings, engine) as stack:
         ordinary = await stack.ask("ordinary")
@@ -98,6 +99,5 @@ async def taken_over(bench: Bench) -> Claim:
 async def again(bench: Bench, claim: Claim) -> Claim:
     """The same start, as its worker is told of it when the first answer was lost."""
     nonce = claim.fence.partition(":")[2]
-    told = await bench.claims.reclaim("w2", nonce)
-    assert told is not None
+    (told,) = await bench.claims.take("w2", nonce, 1)
     return told

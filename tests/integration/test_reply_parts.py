@@ -43,6 +43,7 @@ def calls(prompt: str) -> str | list[Part]:
 
 @asynccontextmanager
 async def working(bench: Bench, engine: ScriptedEngine) -> AsyncIterator[None]:
+    await bench.leave()
     async with running_worker(bench.settings, engine):
         yield
 
@@ -110,10 +111,7 @@ async def continued(
 ) -> tuple[Submission, dict[str, object]]:
     """A turn whose first worker published these pieces, and its reply."""
     job = await bench.submit(tool_use=TOOLS)
-    permit = await bench.permit("w1")
-    assert permit is not None
-    claim = await bench.claims.claim(permit, "w1", "00" * 8, model=model)
-    assert claim is not None
+    claim = await bench.claim("w1", model=model)
     at = 0
     for piece in pieces:
         await bench.claims.publish(claim, at, piece)

@@ -13,7 +13,7 @@ import pytest
 from shared.store.connection import connect, wait_until_up
 from shared.store.keys import Keys
 from shared.wire.write_outcome import WriteOutcome
-from tests.integration.bench import Bench, completion
+from tests.integration.bench import POOL, Bench, accepted, completion
 from tests.proxy import LossyProxy, running_proxy
 from tests.scripted import ScriptedEngine
 from tests.servers import (
@@ -28,48 +28,60 @@ from tests.servers import (
 )
 
 
-async def test_a_claim_repeated_after_its_permit_was_freed_takes_nothing(bench: Bench) -> None:
-    """The first answer, "nothing was ready", was lost; meanwhile a turn became ready."""
-    await bench.redis.xadd(bench.keys.permits, {"j": ""})
-    permit = await bench.permit("w1")
-    assert permit is not None
-    assert await bench.claims.claim(permit, "w1", "nonce-one") is None
+async def test_a_call_repeated_after_its_turn_went_to_another_worker_takes_nothing(
+    bench: Bench,
+) -> None:
     submission = await bench.submit()
-    assert await bench.claims.claim(permit, "w1", "nonce-one") is None
-    assert (await bench.claim("w2")).job_id == submission.job_id
+    first = await bench.claims.take("w1", "nonce-one", 1)
+    await bench.crash(first[0])
+    heir = await bench.reclaim("w2")
+    assert heir is not None
+    await bench.submit()
+    assert await bench.claims.take("w1", "nonce-one", 1) == []
+    assert heir.job_id == submission.job_id
+    assert await bench.claims.lost([heir]) == []
 
 
-async def test_a_reclaim_whose_answer_was_lost_is_given_again(bench: Bench) -> None:
+async def test_a_turn_of_a_lost_worker_whose_answer_was_lost_is_given_again(bench: Bench) -> None:
     await bench.submit()
     await bench.crash(await bench.claim("w1"))
+    await bench.keep()
     nonce = secrets.token_hex(8)
-    first = await bench.claims.reclaim("w2", nonce)
-    again = await bench.claims.reclaim("w2", nonce)
-    assert first is not None
-    assert again is not None
+    (first,) = await bench.claims.take("w2", nonce, 1)
+    (again,) = await bench.claims.take("w2", nonce, 1)
     assert (again.job_id, again.fence, again.crashes) == (first.job_id, first.fence, 1)
     assert await bench.reclaim("w3") is None
+
+
+async def test_keeping_the_queue_twice_takes_a_turn_away_once(bench: Bench) -> None:
+    submission = await bench.submit()
+    await bench.crash(await bench.claim("w1"))
+    for _ in range(3):
+        await bench.keep()
+    claim = await bench.claim("w2")
+    assert (claim.job_id, claim.starts, claim.crashes) == (submission.job_id, 2, 1)
+    assert await bench.redis.zrange(bench.keys.line(POOL), 0, -1) == []
 
 
 async def test_a_turn_that_has_ended_is_never_reclaimed(bench: Bench) -> None:
     await bench.submit()
     claim = await bench.claim()
-    # As after an end that broke off in the middle: the permit is still bound.
+    # As after an end that broke off in the middle: its lease is still watched.
     await bench.redis.hset(bench.keys.job(claim.job_id), "status", "completed")
     await bench.crash(claim)
     assert await bench.reclaim("w2") is None
     assert await bench.redis.hget(bench.keys.job(claim.job_id), "status") == "completed"
-    assert await bench.redis.xlen(bench.keys.permits) == 0
+    assert await bench.redis.zrange(bench.keys.leases, 0, -1) == []
 
 
-async def test_an_abandoned_turn_that_no_permit_names_ends_at_its_deadline(bench: Bench) -> None:
+async def test_an_abandoned_turn_that_nobody_watches_ends_at_its_deadline(bench: Bench) -> None:
     submission = await bench.submit()
     claim = await bench.claim()
-    await bench.redis.xack(bench.keys.permits, "workers", claim.permit_id)
+    await bench.redis.delete(bench.keys.leases)
     await bench.redis.zadd(bench.keys.open_jobs, {claim.job_id: 1})
-    assert await bench.claims.sweep() == 0, "its worker lives"
+    assert (await bench.keep(sweep=True)).late == 0, "its worker lives"
     await bench.redis.delete(bench.keys.lease(claim.job_id))
-    assert await bench.claims.sweep() == 1
+    assert (await bench.keep(sweep=True)).late == 1
     assert (await bench.kinds(submission.job_id))[-1] == "failed"
     # Its conversation went with it.
     assert (await bench.claims.commit(claim, completion(claim))).outcome is WriteOutcome.GONE
@@ -102,7 +114,7 @@ async def test_short_memory_refuses_new_prompts_and_loses_no_running_one() -> No
 async def started(redis: Any, keys: Keys) -> None:
     """Return when a turn is held by a worker."""
     async with asyncio.timeout(10):
-        while not await redis.hlen(keys.claims):
+        while not await redis.zcard(keys.leases):
             await asyncio.sleep(0.005)
 
 
@@ -114,12 +126,12 @@ async def test_a_prompt_whose_acceptance_was_lost_is_submitted_again_and_runs_on
     async with running_behind_proxy(valkey, tmp_path, engine, times=2) as (stack, proxy, redis):
         answer = await stack.client.post(path, json={"prompt": "Only once."})
         job = (await stack.client.get(f"/jobs/{answer.json()['job']}?wait=10")).json()
-        accepted = await redis.get(f"{stack.settings.namespace}:sequence")
+        prompts = await accepted(redis, Keys(stack.settings.namespace))
     assert answer.status_code == (200 if path == "/" else 202)
     assert job["result"]["reply"] == "You said: Only once."
     assert job["result"]["window"]["turns_kept"] == 1
     assert proxy.lost == 2
-    assert (accepted, len(engine.prompts)) == ("1", 1)
+    assert (prompts, len(engine.prompts)) == (1, 1)
 
 
 async def test_when_no_answer_comes_at_all_the_job_that_may_exist_is_named(
@@ -181,7 +193,7 @@ async def test_a_body_that_was_cut_off_is_no_prompt(valkey: Valkey, head: bytes)
             connection.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\n" + head)
             connection.sendall(b'{"prompt": "half"}\r\n')
         await stack.ask("a whole one")  # accepted later than the half one would have been
-        assert await redis.get(f"{settings.namespace}:sequence") == "1"
+        assert await accepted(redis, Keys(settings.namespace)) == 1
     await redis.aclose(close_connection_pool=True)
 
 

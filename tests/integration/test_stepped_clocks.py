@@ -15,12 +15,12 @@ from shared import ids
 from shared.errors import LimitReached
 from shared.store.claims import Claims
 from shared.store.connection import connect
-from shared.store.keys import WORKER_GROUP, Keys
+from shared.store.keys import Keys
 from shared.store.server_clock import ServerClock, steady_s
 from shared.wire.claim import Claim
 from shared.wire.limits import Limits
 from shared.wire.write_outcome import WriteOutcome
-from tests.integration.bench import Bench, completion
+from tests.integration.bench import POOL, Bench, completion
 from tests.servers import make_settings, running_valkey
 
 TWO_HOURS_S = 7200
@@ -45,15 +45,24 @@ class Worker:
         self._bench = bench
         keys, settings = bench.keys, bench.settings
         clock = ServerClock(bench.redis, keys, lease_s=settings.lease, steady=self.steady)
-        self.claims = Claims(bench.redis, keys, settings, clock=clock)
+        self.claims = Claims(bench.redis, keys, settings, pool=POOL, clock=clock)
 
     async def claim(self) -> Claim | None:
-        permit = await self._bench.permit(self.name)
-        assert permit is not None
-        return await self.claims.claim(permit, self.name, secrets.token_hex(8))
+        claims = await self.claims.take(self.name, secrets.token_hex(8), 1)
+        return claims[0] if claims else None
+
+    async def sweep(self) -> int:
+        """Keep the queue; returns how many turns it has ended or taken away."""
+        await self._bench.redis.set(self._bench.keys.keeper, self.name)
+        before = await self._bench.redis.zcard(self._bench.keys.leases)
+        kept = await self.claims.keep(self.name, may_reclaim=True, sweep=True)
+        assert kept is not None
+        after = await self._bench.redis.zcard(self._bench.keys.leases)
+        return int(kept.late + kept.lost + before - after)
 
     async def reclaim(self) -> Claim | None:
-        return await self.claims.reclaim(self.name, secrets.token_hex(8))
+        await self.sweep()
+        return await self.claim()
 
 
 @pytest.fixture
@@ -67,7 +76,7 @@ async def step(bench: Bench, workers: list[Worker], by_s: float) -> None:
     for worker in workers:
         worker.steady.set_back_s += by_s
     for job in await redis.zrange(keys.open_jobs, 0, -1):
-        for field in ("created", "started", "deadline"):
+        for field in ("created", "started", "deadline", "readied"):
             if (value := await redis.hget(keys.job(job), field)) is not None:
                 await redis.hset(keys.job(job), field, int(value) - int(by_s * 1000))
         await redis.zincrby(keys.open_jobs, -by_s * 1000, job)
@@ -75,12 +84,12 @@ async def step(bench: Bench, workers: list[Worker], by_s: float) -> None:
             await redis.pexpire(keys.lease(job), max(1, left - int(by_s * 1000)))
             if by_s > 0:
                 await redis.delete(keys.lease(job))
-    now_s, _ = await redis.time()
-    for entry in await redis.xpending_range(keys.permits, WORKER_GROUP, "-", "+", 100):
-        await redis.execute_command(
-            "XCLAIM", keys.permits, WORKER_GROUP, entry["consumer"], 0, entry["message_id"],
-            "TIME", int((now_s - by_s) * 1000), "JUSTID",
-        )  # fmt: skip
+    for name in (keys.leases, keys.hold(POOL)):
+        for job in await redis.zrange(name, 0, -1):
+            await redis.zincrby(name, -by_s * 1000, job)
+    for name in (keys.workers, keys.pools):
+        for member in await redis.zrange(name, 0, -1):
+            await redis.zincrby(name, -by_s * 1000, member)
 
 
 async def deadline(bench: Bench, job: str) -> float:
@@ -100,17 +109,17 @@ async def test_a_running_turn_goes_on_where_it_runs(
     submission = await bench.submit()
     claim = await alive.claim()
     assert claim is not None
-    assert await other.claims.sweep() == 0
+    assert await other.sweep() == 0
     left_s = await deadline(bench, submission.job_id)
     await step(bench, workers, by_s)
     for _ in range(2):
-        assert await other.claims.sweep() == 0
+        assert await other.sweep() == 0
         assert await other.reclaim() is None
-        assert await alive.claims.sweep() == 0
-    assert await alive.claims.beat(claim, alive.name) is WriteOutcome.OK
+        assert await alive.sweep() == 0
+    assert await alive.claims.beat([claim], alive.name) == [WriteOutcome.OK]
     assert 0 < await bench.redis.pttl(bench.keys.lease(claim.job_id)) <= LEASE_MS
     assert await deadline(bench, submission.job_id) == pytest.approx(left_s, abs=5)
-    assert await alive.claims.commit(claim, completion(claim)) is WriteOutcome.OK
+    assert (await alive.claims.commit(claim, completion(claim))).outcome is WriteOutcome.OK
     job = await bench.redis.hgetall(bench.keys.job(claim.job_id))
     assert (job["status"], job["crashes"]) == ("completed", "0")
 
@@ -122,7 +131,7 @@ async def test_a_waiting_turn_has_the_time_left_that_it_had(
     worker, other = workers
     await bench.submit()
     for one in workers:
-        await one.claims.sweep()
+        await one.sweep()
     await step(bench, workers, by_s)
     later = await bench.submit(prompt="Accepted by the new clock.")
     first = await worker.claim()
@@ -139,11 +148,11 @@ async def test_a_step_is_made_up_for_once(
 ) -> None:
     submission = await bench.submit()
     for one in workers:
-        await one.claims.sweep()
+        await one.sweep()
     for _ in range(2):
         await step(bench, workers, TWO_HOURS_S)
         for one in workers:
-            assert await one.claims.sweep() == 0
+            assert await one.sweep() == 0
     assert await deadline(bench, submission.job_id) == pytest.approx(
         bench.settings.job_timeout, abs=10
     )
@@ -158,9 +167,9 @@ async def test_the_turn_of_a_dead_worker_is_taken_over_after_a_step_back(
     await bench.submit()
     claim = await dead.claim()
     assert claim is not None
-    await other.claims.sweep()
+    await other.sweep()
     await step(bench, workers, -TWO_HOURS_S)
-    await other.claims.sweep()
+    await other.sweep()
     assert 0 < await bench.redis.pttl(bench.keys.lease(claim.job_id)) <= LEASE_MS
     await bench.crash(claim)  # as it is a lease later
     assert await other.reclaim() is not None
@@ -169,7 +178,7 @@ async def test_the_turn_of_a_dead_worker_is_taken_over_after_a_step_back(
 async def test_a_slow_answer_is_no_step(bench: Bench) -> None:
     """The script runs long after it was sent: by then it is later than its worker said."""
     worker = Worker(bench, "w1")
-    await worker.claims.sweep()
+    await worker.sweep()
     await bench.submit()
     calls = 0
 
@@ -180,7 +189,8 @@ async def test_a_slow_answer_is_no_step(bench: Bench) -> None:
             arguments["latest"] = arguments["earliest"]
         return await bench.claims._call(*names, **arguments)
 
-    assert await worker.claims.clock.call(late, "sweep", **bench.claims._ttls) == [0]
+    arguments = {"worker": "w1", "pool": POOL, "nonce": "n", "n": 0, "taken_ms": 1}
+    assert await worker.claims.clock.call(late, "take", **arguments) == ["TAKEN"]
     assert calls == 2
     assert not await bench.redis.exists(f"{bench.keys.namespace}:steps")
 

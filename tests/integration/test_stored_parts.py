@@ -14,7 +14,7 @@ from shared.wire.limits import Caller
 from shared.wire.messages import Role, StoredMessage
 from shared.wire.parts import Tool, ToolCall
 from shared.wire.turn_request import ToolUse
-from tests.integration.bench import Bench, completion
+from tests.integration.bench import POOL, Bench, completion
 from tests.scripted import ScriptedEngine
 from tests.servers import Valkey, make_settings, running_stack
 from worker.engine.interface import Part
@@ -79,7 +79,7 @@ async def test_a_window_that_starts_again_begins_with_a_users_message(bench: Ben
     for _ in range(2):
         await agent_turn(bench, name)
     await bench.redis.hset(bench.keys.conversation(name), "offset", 13)
-    await bench.redis.set(bench.keys.window, 20)
+    await bench.redis.hset(bench.keys.pool(POOL), "window", 20)
     await bench.submit(name, replace_from=12)
     claim = await bench.claim()
     assert claim.history is not None

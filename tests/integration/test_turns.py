@@ -21,7 +21,7 @@ from shared.wire.claim import Claim
 from shared.wire.event import Event
 from shared.wire.publication import PieceRecord, merged
 from shared.wire.write_outcome import WriteOutcome
-from tests.integration.bench import Bench, completion
+from tests.integration.bench import POOL, Bench, completion
 from tests.servers import Valkey, make_settings
 
 
@@ -48,7 +48,9 @@ async def test_submit_repeated_with_its_job_id_is_accepted_once(bench: Bench) ->
     answers = await asyncio.gather(*(bench.submissions.submit(submission) for _ in range(20)))
     assert all(answers)
     assert await bench.redis.llen(bench.keys.pending(submission.conversation_id)) == 1
-    assert await bench.redis.xlen(bench.keys.permits) == 1
+    assert await bench.redis.zrange(bench.keys.line(POOL), 0, -1) == [submission.job_id]
+    assert await bench.redis.hget(bench.keys.waits, "default") == "1"
+    assert await bench.bells("w1") == 1
 
 
 async def test_a_new_conversation_never_takes_anothers_id(bench: Bench) -> None:
@@ -86,7 +88,7 @@ async def test_one_turn_of_a_conversation_at_a_time(bench: Bench) -> None:
     second = await bench.submit(first.conversation_id, prompt="Second")
     claim = await bench.claim()
     assert claim.job_id == first.job_id
-    assert await bench.permit("w2") is None
+    assert await bench.take("w2") == []
     assert (await bench.claims.commit(claim, completion(claim))).outcome is WriteOutcome.OK
     follower = await bench.claim("w2")
     assert follower.job_id == second.job_id
@@ -112,32 +114,49 @@ async def test_parallel_claims_never_share_a_turn(bench: Bench) -> None:
     assert len({claim.fence for claim in claims}) == 20
 
 
-async def test_a_claim_whose_answer_was_lost_is_given_again(bench: Bench) -> None:
-    await bench.submit()
-    await bench.submit()
-    permit = await bench.permit("w1")
-    assert permit is not None
-    first = await bench.claims.claim(permit, "w1", "nonce-of-this-claim")
-    again = await bench.claims.claim(permit, "w1", "nonce-of-this-claim")
-    other = await bench.claims.claim(permit, "w1", "another-nonce-here!")
-    assert first is not None
-    assert again is not None
-    assert (again.job_id, again.fence) == (first.job_id, first.fence)
-    assert other is None
+async def test_turns_whose_answer_was_lost_are_given_again(bench: Bench) -> None:
+    for _ in range(3):
+        await bench.submit()
+    first = await bench.claims.take("w1", "nonce-of-this-take.", 2)
+    again = await bench.claims.take("w1", "nonce-of-this-take.", 2)
+    other = await bench.claims.take("w1", "another-nonce-here!", 2)
+    assert len(first) == 2
+    assert [(claim.job_id, claim.fence) for claim in again] == [
+        (claim.job_id, claim.fence) for claim in first
+    ]
+    assert len(other) == 1
+    assert other[0].job_id not in {claim.job_id for claim in first}
 
 
-async def test_a_permit_that_finds_nothing_is_forgotten(bench: Bench) -> None:
-    await bench.redis.xadd(bench.keys.permits, {"j": ""})
-    permit = await bench.permit("w1")
-    assert permit is not None
-    assert await bench.claims.claim(permit, "w1", "nonce") is None
-    assert await bench.leftovers() == set()
+async def test_of_turns_whose_answer_was_lost_those_that_have_ended_are_not_given_again(
+    bench: Bench,
+) -> None:
+    await bench.submit()
+    kept = await bench.submit()
+    first, _ = await bench.claims.take("w1", "nonce-of-this-take.", 2)
+    await bench.submissions.cancel(first.job_id, "default")
+    again = await bench.claims.take("w1", "nonce-of-this-take.", 2)
+    assert [claim.job_id for claim in again] == [kept.job_id]
+
+
+async def test_a_worker_takes_no_more_turns_than_it_asks_for(bench: Bench) -> None:
+    accepted = [(await bench.submit()).job_id for _ in range(5)]
+    assert [claim.job_id for claim in await bench.take("w1", 3)] == accepted[:3]
+    assert [claim.job_id for claim in await bench.take("w2", 3)] == accepted[3:]
+
+
+async def test_a_place_whose_job_is_lost_is_forgotten(bench: Bench) -> None:
+    lost, kept = await bench.submit(), await bench.submit()
+    await bench.redis.delete(bench.keys.job(lost.job_id))
+    assert (await bench.claim()).job_id == kept.job_id
+    assert await bench.redis.zrange(bench.keys.line(POOL), 0, -1) == []
 
 
 async def test_a_repeated_commit_succeeds_and_changes_nothing(bench: Bench) -> None:
     submission = await bench.submit()
     claim = await bench.claim()
-    outcomes = [await bench.claims.commit(claim, completion(claim)) for _ in range(3)]
+    ended = [await bench.claims.commit(claim, completion(claim)) for _ in range(3)]
+    outcomes = [end.outcome for end in ended]
     assert outcomes == [WriteOutcome.OK, WriteOutcome.DUP, WriteOutcome.DUP]
     assert len(await bench.messages(submission.conversation_id)) == 2
     assert (await bench.kinds(claim.job_id)).count("completed") == 1
@@ -199,10 +218,9 @@ async def test_turns_past_their_deadline_end_without_running(bench: Bench) -> No
     claimed, swept = await bench.submit(), await bench.submit()
     await bench.redis.hset(bench.keys.job(claimed.job_id), "deadline", 1)
     await bench.redis.zadd(bench.keys.open_jobs, {swept.job_id: 1})
-    permit = await bench.permit("w1")
-    assert permit is not None
-    assert await bench.claims.claim(permit, "w1", "nonce") is None
-    assert await bench.claims.sweep() == 1
+    await bench.redis.zrem(bench.of_pool("ready"), swept.job_id)  # or it would start
+    assert await bench.take() == []
+    assert (await bench.keep(sweep=True)).late == 1
     for submission in (claimed, swept):
         job = await bench.jobs.get(submission.job_id, "default")
         assert job is not None
@@ -269,7 +287,9 @@ async def test_a_job_that_ends_while_its_log_is_read_keeps_its_pieces(bench: Ben
 
 
 async def test_an_edits_view_begins_with_a_turn(bench: Bench) -> None:
-    await bench.redis.set(bench.keys.window, 44)  # at most eleven messages: from a reply on
+    await bench.redis.hset(
+        bench.keys.pool(POOL), "window", 44
+    )  # at most eleven messages: from a reply on
     submission = await bench.submit()
     for number in range(1, 40, 2):
         claim = await bench.claim()
