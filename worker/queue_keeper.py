@@ -27,6 +27,8 @@ _SWEEP_S: Final = 5.0
 _CONVERT_S: Final = 1.0
 _TRY_S: Final = (1.0, 2.0)
 """Between two tries to become the keeper."""
+_RANDOM: Final = random.SystemRandom()
+"""Keeps its hands off the shared generator, which others seed."""
 
 
 class QueueKeeper:
@@ -59,7 +61,7 @@ class QueueKeeper:
     async def run(self) -> None:
         """Keep it, or be ready to, until stopped."""
         while not self._is_stopping:
-            pause_s = random.uniform(*_TRY_S)
+            pause_s = _RANDOM.uniform(*_TRY_S)
             try:
                 self._wanted.clear()
                 kept = await self._keep()
