@@ -167,7 +167,7 @@ async def test_a_refused_response_copies_nothing(
         first = (await respond(stack, "root"))["id"]
         await respond(stack, "later", previous_response_id=first)
         before = {name async for name in redis.scan_iter(f"{keys.namespace}:conv:*")}
-        await redis.delete(keys.workers)
+        await redis.delete(keys.pools)
         body = {"input": "?", "previous_response_id": first}
         refused = await stack.client.post("/v1/responses", json=body)
         after = {name async for name in redis.scan_iter(f"{keys.namespace}:conv:*")}

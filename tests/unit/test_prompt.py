@@ -32,7 +32,6 @@ def claim(prompt: str, context: str | None = None) -> Claim:
     request = TurnRequest(prompt=prompt, context=context, replace_from=None, sampling=Sampling())
     return Claim(
         job_id="job",
-        permit_id="1-0",
         fence="1:nonce",
         conversation_id="50",
         request=request,
