@@ -128,7 +128,8 @@ redis.call('SADD', key.open(arg.owner), job)
 redis.call('ZADD', key.jobs(conversation), int(now), job)
 redis.call('RPUSH', key.pending(conversation), job)
 local tag = join_line(job, pool, arg.owner)
-redis.call('HSET', key.job(job), 'tag', tag)
+-- By its sequence a version before data format 3 makes it ready, when it ends the turn before.
+redis.call('HSET', key.job(job), 'tag', tag, 'sequence', tag)
 if not arg.stateless then redis.call('HSET', key.conversation(conversation), 'pool', pool) end
 if arg.idempotency then
   redis.call('HSET', key.idempotency(arg.idempotency), 'job', job, 'body', arg.body,

@@ -78,7 +78,12 @@ end
 
 -- Take a turn out of everything that it waits in; whether it waited.
 local function leave_line(job, f)
-  if not f.pool then return false end
+  if not f.pool then
+    -- A version before data format 3 has accepted it.
+    redis.call('ZREM', key.old_ready(f.owner), job)
+    redis.call('ZREM', key.old_waiting(f.owner), job)
+    return false
+  end
   local waited = redis.call('ZREM', key.line(f.pool), job) == 1
   redis.call('ZREM', key.ready(f.pool), job)
   if f.home then

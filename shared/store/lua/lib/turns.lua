@@ -6,6 +6,14 @@ local function ending(job)
     'response')
 end
 
+-- Let the first turn of a conversation start. If a version before data format 3 has accepted it, it is taken along first
+-- (convert.lua), to which a permit calls.
+local function promote(job)
+  local f = job_fields(job, 'pool', 'tag', 'conversation')
+  if f.tag then return offer(job, f) end
+  redis.call('XADD', key.old_permits, '*', 'j', '')
+end
+
 -- End a turn: set its state, publish its last event, promote its successor, set expiries, and release all it held. `f`
 -- is what `ending` has. A turn without a reply leaves no prompt behind (unless it is a
 -- response, which can be fetched by id), and no conversation that consists of such turns only.
@@ -28,7 +36,7 @@ local function finish(job, f, status, field, value, published)
   local was_head = redis.call('LINDEX', key.pending(conversation), 0) == job
   redis.call('LREM', key.pending(conversation), 1, job)
   local head = redis.call('LINDEX', key.pending(conversation), 0)
-  if head and was_head then offer(head, job_fields(head, 'pool', 'tag', 'conversation')) end
+  if head and was_head then promote(head) end
   redis.call('PEXPIRE', key.job(job), arg.job_ttl_ms)
   redis.call('PEXPIRE', key.events(job), arg.events_ttl_ms)
   -- By then everything in the list has expired.
