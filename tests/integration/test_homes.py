@@ -1,0 +1,322 @@
+"""A conversation's home: the worker that still has its tokens gets its next turn, within bounds."""
+
+import pytest
+
+from tests.integration.bench import POOL, Bench, completion
+
+SLACK = 4
+PATIENCE_MS = 10_000
+LONG_AGO_MS = 5_001
+
+
+@pytest.fixture(autouse=True)
+async def workers(bench: Bench) -> None:
+    await bench.serve("w1", "w2")
+
+
+async def warm(bench: Bench, worker: str = "w1", *, saves_ms: int = 1000, owner: str = "a") -> str:
+    """A conversation whose home is this worker."""
+    await bench.submit(owner=owner)
+    claim = await bench.claim(worker)
+    await bench.claims.commit(claim, completion(claim, saves_ms=saves_ms))
+    return claim.conversation_id
+
+
+async def occupy(bench: Bench, *workers: str) -> None:
+    """All slots of these workers are taken."""
+    await bench.redis.zrem(bench.of_pool("free"), *workers)
+
+
+async def follow(bench: Bench, conversation: str, owner: str = "a") -> str:
+    """The next turn of a conversation."""
+    return (await bench.submit(conversation, owner=owner)).job_id
+
+
+async def starts(bench: Bench, worker: str, count: int = 1) -> list[str]:
+    return [claim.job_id for claim in await bench.take(worker, count)]
+
+
+async def bells(bench: Bench) -> tuple[int, int]:
+    return await bench.bells("w1"), await bench.bells("w2")
+
+
+async def hold_ms(bench: Bench, job: str) -> int | None:
+    """How long a turn is held in all; None if it is not."""
+    until = await bench.redis.zscore(bench.keys.hold(POOL), job)
+    readied = await bench.redis.hget(bench.keys.job(job), "readied")
+    return None if until is None else int(until) - int(readied)
+
+
+async def end_hold(bench: Bench, job: str) -> None:
+    """Its time is over."""
+    await bench.redis.zadd(bench.keys.hold(POOL), {job: 1})
+
+
+# Where a turn goes.
+
+
+async def test_a_turn_goes_to_its_home_and_wakes_no_other_worker(bench: Bench) -> None:
+    conversation = await warm(bench)
+    before = await bells(bench)
+    job = await follow(bench, conversation)
+    assert await bells(bench) == (before[0] + 1, before[1])
+    assert await starts(bench, "w2") == []
+    assert await starts(bench, "w1") == [job]
+    assert (await bench.leftovers()) & {bench.keys.hold(POOL), bench.keys.own("w1")} == set()
+
+
+async def test_a_turn_after_another_one_goes_home_too(bench: Bench) -> None:
+    conversation = await warm(bench)
+    await follow(bench, conversation)
+    later = await follow(bench, conversation)
+    claim = await bench.claim("w1")
+    ended = await bench.claims.commit(claim, completion(claim, 3, saves_ms=1000))
+    assert ended.more, "the worker is told that the next one waits for it"
+    assert await starts(bench, "w2") == []
+    assert await starts(bench, "w1") == [later]
+
+
+async def test_whoever_commits_is_the_home_from_then_on(bench: Bench) -> None:
+    conversation = await warm(bench, "w1")
+    await follow(bench, conversation)
+    await bench.workers.drain("w1", POOL, ttl_s=60)
+    claim = await bench.claim("w2")
+    await bench.claims.commit(claim, completion(claim, 3, saves_ms=1000))
+    job = await follow(bench, conversation)
+    assert await bench.redis.hget(bench.keys.job(job), "home") == "w2"
+
+
+@pytest.mark.parametrize(("saves_ms", "expected_ms"), [(20, 40), (300, 600), (60_000, PATIENCE_MS)])
+async def test_a_busy_home_is_waited_for_twice_what_it_saves_and_no_longer_than_set(
+    bench: Bench, saves_ms: int, expected_ms: int
+) -> None:
+    conversation = await warm(bench, saves_ms=saves_ms)
+    await occupy(bench, "w1")
+    before = await bells(bench)
+    job = await follow(bench, conversation)
+    assert await hold_ms(bench, job) == expected_ms
+    assert await bells(bench) == before, "nobody may start it now"
+    assert await starts(bench, "w2") == []
+    await end_hold(bench, job)
+    await bench.keep()
+    assert await bells(bench) == (before[0], before[1] + 1)
+    assert await starts(bench, "w2") == [job]
+    assert await starts(bench, "w1") == []
+
+
+async def test_a_home_with_a_free_slot_that_does_not_come_is_waited_for_half_a_second(
+    bench: Bench,
+) -> None:
+    conversation = await warm(bench, saves_ms=60_000)
+    job = await follow(bench, conversation)
+    await bench.redis.delete(bench.keys.bells("w1"))
+    assert await hold_ms(bench, job) == 500
+    await end_hold(bench, job)
+    await bench.keep()
+    assert await starts(bench, "w2") == [job]
+
+
+async def test_when_its_holding_is_over_a_turn_may_start_at_home_all_the_same(bench: Bench) -> None:
+    conversation = await warm(bench)
+    job = await follow(bench, conversation)
+    await end_hold(bench, job)
+    await bench.keep()
+    assert await starts(bench, "w1") == [job]
+    assert await starts(bench, "w2") == []
+
+
+async def test_the_keeper_knows_when_the_next_hold_ends_and_hears_of_a_new_first_one(
+    bench: Bench,
+) -> None:
+    first, second = await warm(bench, saves_ms=4000), await warm(bench, saves_ms=1000)
+    await occupy(bench, "w1")
+    assert (await bench.keep()).next_s is None
+    subscription = bench.redis.pubsub(ignore_subscribe_messages=True)
+    await subscription.subscribe(bench.keys.notices("w9"))
+    await subscription.get_message(timeout=1)
+    await follow(bench, first)
+    sooner = await follow(bench, second)
+    heard = [await subscription.get_message(timeout=1) for _ in range(2)]
+    assert heard[1] is not None
+    assert heard[1]["data"] == f"held {sooner}"
+    await subscription.aclose()
+    next_s = (await bench.keep()).next_s
+    assert next_s is not None
+    assert 0 <= next_s <= 2
+
+
+@pytest.mark.parametrize("saves_ms", [0, 19])
+async def test_a_home_that_saves_next_to_nothing_is_not_waited_for(
+    bench: Bench, saves_ms: int
+) -> None:
+    conversation = await warm(bench, saves_ms=saves_ms)
+    job = await follow(bench, conversation)
+    assert await hold_ms(bench, job) is None
+    assert await starts(bench, "w2") == [job]
+
+
+async def test_without_patience_any_worker_may_start_a_turn_at_once(bench: Bench) -> None:
+    conversation = await warm(bench)
+    await bench.redis.hset(bench.keys.worker("w1"), "patience_ms", 0)
+    await occupy(bench, "w1")
+    before = await bells(bench)
+    job = await follow(bench, conversation)
+    assert await bells(bench) == (before[0], before[1] + 1)
+    assert await starts(bench, "w2") == [job]
+
+
+# Homes that are not waited for.
+
+
+async def is_dead(bench: Bench, _conversation: str) -> None:
+    await bench.redis.delete(bench.keys.worker("w1"))
+
+
+async def drains(bench: Bench, _conversation: str) -> None:
+    await bench.workers.drain("w1", POOL, ttl_s=60)
+
+
+async def has_left(bench: Bench, _conversation: str) -> None:
+    await bench.workers.leave("w1", POOL)
+
+
+async def runs_another_model(bench: Bench, _conversation: str) -> None:
+    await bench.redis.hset(bench.keys.worker("w1"), "pool", "another")
+
+
+async def is_unknown(bench: Bench, conversation: str) -> None:
+    await bench.redis.hdel(bench.keys.conversation(conversation), "home")
+
+
+GONE = [is_dead, drains, has_left, runs_another_model, is_unknown]
+
+
+@pytest.mark.parametrize("gone", GONE)
+async def test_no_turn_waits_for_a_home_that(bench: Bench, gone: object) -> None:
+    assert callable(gone)
+    conversation = await warm(bench)
+    await gone(bench, conversation)
+    job = await follow(bench, conversation)
+    assert await hold_ms(bench, job) is None
+    assert await starts(bench, "w2") == [job]
+
+
+@pytest.mark.parametrize("gone", [drains, has_left])
+async def test_what_is_held_for_a_worker_is_free_when_it(bench: Bench, gone: object) -> None:
+    assert callable(gone)
+    conversations = [await warm(bench) for _ in range(3)]
+    await occupy(bench, "w1")
+    jobs = [await follow(bench, conversation) for conversation in conversations]
+    before = await bench.bells("w2")
+    await gone(bench, conversations[0])
+    assert await bench.bells("w2") > before
+    assert await starts(bench, "w2", 9) == jobs
+    assert await starts(bench, "w1", 9) == []
+
+
+async def test_what_is_held_for_a_worker_that_died_is_free_when_that_is_noticed(
+    bench: Bench,
+) -> None:
+    conversation = await warm(bench, saves_ms=60_000)
+    await occupy(bench, "w1")
+    job = await follow(bench, conversation)
+    await is_dead(bench, conversation)
+    await bench.redis.zadd(bench.keys.workers, {"w1": 1})
+    await bench.keep(sweep=True)
+    assert await starts(bench, "w2") == [job]
+    assert not await bench.redis.exists(bench.keys.own("w1"), bench.keys.bells("w1"))
+
+
+async def test_a_turn_of_a_lost_worker_does_not_wait_for_it(bench: Bench) -> None:
+    conversation = await warm(bench)
+    job = await follow(bench, conversation)
+    claim = await bench.claim("w1")
+    await bench.crash(claim)
+    await bench.keep()
+    assert await starts(bench, "w2") == [job]
+
+
+async def test_a_turn_that_is_cancelled_while_it_is_held_leaves_nothing(bench: Bench) -> None:
+    conversation = await warm(bench)
+    job = await follow(bench, conversation)
+    await bench.submissions.cancel(job, "a")
+    assert await bench.leftovers() == set()
+    assert await starts(bench, "w1") == []
+
+
+# How far turns may pass one another.
+
+
+async def test_a_freed_worker_prefers_its_own_turns(bench: Bench) -> None:
+    conversation = await warm(bench)
+    await occupy(bench, "w1", "w2")
+    other = (await bench.submit(owner="b")).job_id
+    job = await follow(bench, conversation)
+    assert await starts(bench, "w1", 2) == [job, other]
+
+
+async def test_a_turn_is_overtaken_only_by_turns_that_came_soon_after_it(bench: Bench) -> None:
+    conversation = await warm(bench)
+    await occupy(bench, "w1", "w2")
+    other = (await bench.submit(owner="b")).job_id
+    job = await follow(bench, conversation)
+    readied = int(await bench.redis.hget(bench.keys.job(job), "readied"))
+    await bench.redis.hset(bench.keys.job(other), "readied", readied - LONG_AGO_MS)
+    assert await starts(bench, "w1", 2) == [other, job]
+
+
+async def order_of_owners(bench: Bench, worker: str, count: int) -> list[str]:
+    """Whose turns a worker starts, one slot after the other; at most so many."""
+    owners: list[str] = []
+    while len(owners) < count and (claims := await bench.take(worker)):
+        owners.append(await bench.redis.hget(bench.keys.job(claims[0].job_id), "owner"))
+        await occupy(bench, worker)
+    return owners
+
+
+def largest_lead(owners: list[str]) -> int:
+    """By how many starts one of two owners ever was ahead of the other."""
+    leads = [abs(owners[:n].count("a") - owners[:n].count("b")) for n in range(len(owners) + 1)]
+    return max(leads)
+
+
+async def test_a_worker_that_prefers_its_own_turns_lets_another_owner_wait_for_a_few_only(
+    bench: Bench,
+) -> None:
+    conversations = [await warm(bench) for _ in range(20)]
+    await occupy(bench, "w1", "w2")
+    for conversation in conversations:
+        await bench.submit(owner="b")
+        await follow(bench, conversation)
+    owners = await order_of_owners(bench, "w1", 40)
+    assert owners.count("a") == owners.count("b") == 20
+    assert 1 < largest_lead(owners) <= SLACK + 1
+
+
+async def test_a_held_turn_is_passed_by_a_few_turns_only(bench: Bench) -> None:
+    conversations = [await warm(bench) for _ in range(20)]
+    await occupy(bench, "w1", "w2")
+    for conversation in conversations:
+        await bench.submit(owner="b")
+        await follow(bench, conversation)
+    owners = await order_of_owners(bench, "w2", 40)
+    assert owners.count("b") == 20
+    assert owners.count("a") >= 15
+    assert 1 < largest_lead(owners) <= SLACK + 1
+
+
+async def test_a_held_turn_is_not_taken_away_from_a_home_while_that_is_free(bench: Bench) -> None:
+    conversation = await warm(bench)
+    held = await follow(bench, conversation)
+    others = [(await bench.submit(owner="b")).job_id for _ in range(10)]
+    assert await starts(bench, "w2", 10) == others
+    assert await starts(bench, "w1") == [held]
+
+
+async def test_turns_that_wait_at_home_keep_their_places_in_the_line(bench: Bench) -> None:
+    conversation = await warm(bench)
+    await occupy(bench, "w1")
+    held = await bench.submit(conversation, owner="a")
+    other = await bench.submit(owner="a")
+    places = await bench.submissions.places([held.job_id, other.job_id])
+    assert [place and place.position for place in places] == [1, 2]
