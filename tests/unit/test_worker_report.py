@@ -44,7 +44,7 @@ def stored(report: WorkerReport) -> dict[str, str]:
     }
 
 
-def test_the_stored_format_is_that_of_earlier_versions() -> None:
+def test_the_stored_format_is_that_of_earlier_versions_and_what_came_later() -> None:
     fields = stored(FULL)
     stats, turns = orjson.loads(fields.pop("stats")), orjson.loads(fields.pop("turns"))
     assert fields == {
@@ -56,6 +56,8 @@ def test_the_stored_format_is_that_of_earlier_versions() -> None:
         "context_length": "0",
         "window": "4096",
         "capabilities": "chat",
+        "pool": "model.gguf",
+        "patience_ms": "0",
     }
     assert stats == ENGINE
     assert turns["outcomes"] == {"completed": 5, "generation_failed": 6}
