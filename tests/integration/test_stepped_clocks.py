@@ -143,6 +143,30 @@ async def test_a_waiting_turn_has_the_time_left_that_it_had(
         assert claim.remaining_s == pytest.approx(bench.settings.job_timeout, abs=10)
 
 
+@pytest.mark.parametrize("by_s", [TWO_HOURS_S, -TWO_HOURS_S])
+async def test_a_turn_waits_for_its_home_as_long_as_before_the_step(
+    bench: Bench, workers: list[Worker], by_s: int
+) -> None:
+    conversations = []
+    for _ in range(2):
+        await bench.submit()
+        claim = await bench.claim("w1")
+        await bench.claims.commit(claim, completion(claim, saves_ms=5000))
+        conversations.append(claim.conversation_id)
+    await bench.redis.zrem(bench.of_pool("free"), "w1")
+    for worker in workers:
+        await worker.sweep()
+    before = await bench.submit(conversations[0])
+    await step(bench, workers, by_s)
+    since = await bench.submit(conversations[1])
+    for worker in workers:
+        await worker.sweep()
+    seconds, _ = await bench.redis.time()
+    for submission in (before, since):
+        ends_ms = await bench.redis.zscore(bench.keys.hold(POOL), submission.job_id)
+        assert ends_ms / 1000 - seconds == pytest.approx(10, abs=5)
+
+
 async def test_a_step_is_made_up_for_once(
     bench: Bench, workers: list[Worker], caplog: pytest.LogCaptureFixture
 ) -> None:

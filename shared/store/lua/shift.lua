@@ -12,13 +12,20 @@ local function move(name, ...)
   end
 end
 
+-- What was stored since the step is by the new clock.
+local function is_old(time)
+  return time and not (tonumber(time) >= now - since and tonumber(time) <= now)
+end
+
 for _, job in ipairs(redis.call('ZRANGE', key.open_jobs, 0, -1)) do
-  local f = job_fields(job, 'status', 'created', 'worker')
-  local created = tonumber(f.created)
-  -- Turns accepted since the step have times by the new clock.
-  if created and not (created >= now - since and created <= now) then
-    move(key.job(job), 'created', 'started', 'deadline', 'readied')
+  local f = job_fields(job, 'status', 'created', 'worker', 'readied', 'pool')
+  if is_old(f.created) then
+    move(key.job(job), 'created', 'started', 'deadline')
     redis.call('ZINCRBY', key.open_jobs, by, job)
+  end
+  if is_old(f.readied) then
+    move(key.job(job), 'readied')
+    if redis.call('ZSCORE', key.hold(f.pool), job) then redis.call('ZINCRBY', key.hold(f.pool), by, job) end
   end
   if f.status == 'in_progress' then
     redis.call('SET', key.lease(job), f.worker, 'PX', arg.lease_ms)
@@ -34,8 +41,5 @@ end
 for _, pool in ipairs(redis.call('ZRANGE', key.pools, 0, -1)) do
   redis.call('ZADD', key.pools, 'XX', int(now), pool)
   move(key.pace(pool), 'last')
-  for _, job in ipairs(redis.call('ZRANGE', key.hold(pool), 0, -1)) do
-    redis.call('ZINCRBY', key.hold(pool), by, job)
-  end
 end
 return 'OK'
