@@ -2,6 +2,8 @@
 
 import pytest
 
+from shared.store.scripts import Scripts
+from shared.wire.worker_report import WorkerReport
 from tests.integration.bench import POOL, Bench, completion
 
 SLACK = 4
@@ -184,11 +186,16 @@ async def runs_another_model(bench: Bench, _conversation: str) -> None:
     await bench.redis.hset(bench.keys.worker("w1"), "pool", "another")
 
 
-async def is_unknown(bench: Bench, conversation: str) -> None:
-    await bench.redis.hdel(bench.keys.conversation(conversation), "home")
+async def has_dropped_its_tokens(bench: Bench, conversation: str) -> None:
+    """Its report says so."""
+    report = WorkerReport(model_name=POOL, fingerprint="m", slots=8, patience_ms=PATIENCE_MS)
+    announce = Scripts(bench.redis, bench.keys, "announce").call
+    await announce(
+        "announce", worker="w1", ttl_ms=60_000, cold=f"1 {conversation}", **report.encode()
+    )
 
 
-GONE = [is_dead, drains, has_left, runs_another_model, is_unknown]
+GONE = [is_dead, drains, has_left, runs_another_model, has_dropped_its_tokens]
 
 
 @pytest.mark.parametrize("gone", GONE)

@@ -63,6 +63,25 @@ async def test_keeping_the_queue_twice_takes_a_turn_away_once(bench: Bench) -> N
     assert await bench.redis.zrange(bench.keys.line(POOL), 0, -1) == []
 
 
+async def test_one_worker_keeps_the_queue_until_nothing_is_heard_of_it(bench: Bench) -> None:
+    async def keeps(worker: str) -> bool:
+        return await bench.claims.keep(worker, may_reclaim=True, sweep=True) is not None
+
+    assert [await keeps(worker) for worker in ("w1", "w2", "w1", "w2")] == [True, False] * 2
+    assert 0 < await bench.redis.pttl(bench.keys.keeper) <= 3000
+    await bench.redis.delete(bench.keys.keeper)  # as it is when its time is over
+    assert [await keeps(worker) for worker in ("w2", "w1")] == [True, False]
+
+
+async def test_while_no_lease_counts_no_turn_is_taken_away(bench: Bench) -> None:
+    await bench.submit()
+    claim = await bench.claim("w1")
+    await bench.crash(claim)
+    await bench.claims.keep("w2", may_reclaim=False, sweep=True)
+    assert await bench.take("w2") == []
+    assert await bench.reclaim("w2") is not None
+
+
 async def test_a_turn_that_has_ended_is_never_reclaimed(bench: Bench) -> None:
     await bench.submit()
     claim = await bench.claim()
