@@ -31,6 +31,7 @@ from tests.faults.old_wire.reply import (
 from tests.faults.script import reply_to
 
 PIECE_LENGTH = 4
+LIFE_MS = 2_000
 
 
 class OldWorker:
@@ -45,12 +46,19 @@ class OldWorker:
         self.replied = 0
 
     async def run(self) -> None:
+        await self._announce()
         await self._claims.ensure_group()
         while True:
-            await self._redis.zadd(self._keys.workers, {self._name: time.time_ns() // 1_000_000})
+            await self._announce()
             claim = await self._next()
             if claim is not None:
                 await self._reply(claim)
+
+    async def _announce(self) -> None:
+        """What others know it by; its report names no pool."""
+        await self._redis.hset(self._keys.worker(self._name), mapping={"model": "scripted"})
+        await self._redis.pexpire(self._keys.worker(self._name), LIFE_MS)
+        await self._redis.zadd(self._keys.workers, {self._name: time.time_ns() // 1_000_000})
 
     async def _next(self) -> Claim | None:
         lost = await self._claims.reclaim(self._name, secrets.token_hex(8), model="scripted")
@@ -126,7 +134,7 @@ def _result(text: str) -> TurnResult:
 
 
 class OldWorkers:
-    """Old workers of one namespace; one that is killed is followed by another."""
+    """Old workers of one namespace."""
 
     def __init__(self, redis: Redis, settings: Settings, piece_s: float) -> None:
         self._redis, self._settings, self._piece_s = redis, settings, piece_s
@@ -150,8 +158,8 @@ class OldWorkers:
         self._tasks.append(asyncio.create_task(worker.run()))
 
     async def kill(self) -> None:
-        """End the one that was started last."""
-        await end(self._tasks[-1])
+        """End the one that lives longest already, as if by SIGKILL."""
+        await end(next(task for task in self._tasks if not task.done()))
 
     async def end(self) -> None:
         await end(*self._tasks)

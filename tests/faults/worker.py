@@ -9,6 +9,7 @@ model's fingerprint; with `shifted` its token ids are others, too.
 
 import asyncio
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -44,14 +45,15 @@ FENCED = {"beat": 1, "commit": 1, "publish": 1, "fail": 1, "hand_over": 1}
 def take_the_fence_away() -> None:
     """Let this process use scripts that compare no fences."""
     folder = Path(tempfile.mkdtemp(prefix="palaver-unfenced-"))
-    for path in scripts.FOLDER.iterdir():
+    shutil.copytree(Path(str(scripts.FOLDER)), folder, dirs_exist_ok=True)
+    for path in folder.glob("*.lua"):
         text = path.read_text(encoding="utf-8")
         name, found = path.name.removesuffix(".lua"), 0
         for fence, nothing in FENCES.items():
             found += text.count(fence)
             text = text.replace(fence, nothing)
         assert found == FENCED.get(name, 0), f"{name}: {found} fences"
-        (folder / path.name).write_text(text, encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
     scripts.FOLDER = folder
 
     async def nothing_is_lost(_self: Claims, _claims: Sequence[Claim]) -> list[Claim]:
