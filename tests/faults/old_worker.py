@@ -46,15 +46,14 @@ class OldWorker:
         self.replied = 0
 
     async def run(self) -> None:
-        await self._announce()
         await self._claims.ensure_group()
         while True:
-            await self._announce()
+            await self.announce()
             claim = await self._next()
             if claim is not None:
                 await self._reply(claim)
 
-    async def _announce(self) -> None:
+    async def announce(self) -> None:
         """What others know it by; its report names no pool."""
         await self._redis.hset(self._keys.worker(self._name), mapping={"model": "scripted"})
         await self._redis.pexpire(self._keys.worker(self._name), LIFE_MS)
@@ -152,8 +151,10 @@ class OldWorkers:
         ended = [task for task in self._tasks if task.done() and not task.cancelled()]
         return [error for task in ended if (error := task.exception()) is not None]
 
-    def start(self) -> None:
+    async def start(self) -> None:
+        """Start one more; returns when others know of it."""
         worker = OldWorker(self._redis, self._settings, f"old:{len(self._tasks)}", self._piece_s)
+        await worker.announce()
         self._workers.append(worker)
         self._tasks.append(asyncio.create_task(worker.run()))
 
@@ -173,7 +174,7 @@ async def old_workers(
     async with connect(settings) as redis:
         workers = OldWorkers(redis, settings, piece_s)
         for _ in range(count):
-            workers.start()
+            await workers.start()
         try:
             yield workers
         finally:

@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 
 from shared import ids
 from shared.config import Settings
+from shared.store.claims import Claims
 from shared.store.keys import Keys
 from shared.wire.messages import ChatMessage, StoredMessage
 from shared.wire.parts import ToolCall
@@ -52,9 +53,7 @@ def settings(valkey: Valkey) -> Settings:
 
 @pytest.fixture
 async def bench(redis: Redis, keys: Keys, settings: Settings) -> Bench:
-    bench = Bench(redis, keys, settings)
-    await bench.serve()
-    return bench
+    return Bench(redis, keys, settings)
 
 
 class OldApi:
@@ -161,8 +160,10 @@ async def test_the_format_is_raised_by_the_first_new_worker(
     settings: Settings, redis: Redis, keys: Keys
 ) -> None:
     """Old processes are not stopped by it, only started no more."""
-    async with running_api(settings) as client:
-        assert await redis.get(keys.schema) == "1"
+    async with running_api(settings) as client, asyncio.timeout(10):
+        while (schema := await redis.get(keys.schema)) is None:
+            await asyncio.sleep(0.01)
+        assert schema == "1"
         async with running_worker(settings, ScriptedEngine()):
             await until_ready(client)
             assert await redis.get(keys.schema) == "3"
@@ -233,12 +234,15 @@ async def test_what_a_new_worker_has_begun_no_old_one_goes_on_with(
     settings: Settings, bench: Bench
 ) -> None:
     """It would begin behind half a thought as if there were none."""
-    job = await OldApi(bench.redis, settings).post_job("Hm?", None)
-    assert await bench.claims.convert() == 1
-    claim = await bench.claim()
-    await bench.claims.publish(claim, 0, PieceRecord(kind="reasoning", text="Hm", token_ids=(1, 2)))
-    await bench.crash(claim)
-    async with running_api(settings) as client, old_workers(settings) as workers:
+    claims = Claims(bench.redis, bench.keys, settings, pool=ScriptedEngine().model.name)
+    async with running_api(settings) as client, old_workers(settings, 0) as workers:
+        await bench.redis.zadd(bench.keys.workers, {"old": 1 << 50})
+        job = await OldApi(bench.redis, settings).post_job("Hm?", None)
+        assert await claims.convert() == 1
+        [claim] = await claims.take("w1", "nonce", 1)
+        await claims.publish(claim, 0, PieceRecord(kind="reasoning", text="Hm", token_ids=(1, 2)))
+        await bench.crash(claim)
+        await workers.start()
         await bench.keep()
         await asyncio.sleep(1)
         assert (await client.get(f"/jobs/{job['job']}")).json()["status"] == "queued"
@@ -252,10 +256,12 @@ async def test_a_waiting_turn_that_was_cancelled_is_not_started_by_an_old_worker
 ) -> None:
     """It leaves the old queue as well, before anything was taken along from there."""
     old = OldApi(bench.redis, settings)
-    first = await old.post_job("First", None)
-    second = await old.post_job("Second", first["id"])
-    assert await bench.submissions.cancel(first["job"], "default") is WriteOutcome.OK
-    async with running_api(settings) as client, old_workers(settings) as workers:
+    async with running_api(settings) as client, old_workers(settings, 0) as workers:
+        await bench.redis.zadd(bench.keys.workers, {"old": 1 << 50})
+        first = await old.post_job("First", None)
+        second = await old.post_job("Second", first["id"])
+        assert await bench.submissions.cancel(first["job"], "default") is WriteOutcome.OK
+        await workers.start()
         state = await ended(client, second["job"])
     assert_completed(state, "Second")
     assert workers.replied == 1
