@@ -160,10 +160,10 @@ async def test_the_format_is_raised_by_the_first_new_worker(
     settings: Settings, redis: Redis, keys: Keys
 ) -> None:
     """Old processes are not stopped by it, only started no more."""
-    async with running_api(settings) as client, asyncio.timeout(10):
-        while (schema := await redis.get(keys.schema)) is None:
-            await asyncio.sleep(0.01)
-        assert schema == "1"
+    await redis.set(keys.schema, "1")
+    async with running_api(settings) as client:
+        assert (await client.get("/readyz")).json()["missing"] == "worker"
+        assert await redis.get(keys.schema) == "1"
         async with running_worker(settings, ScriptedEngine()):
             await until_ready(client)
             assert await redis.get(keys.schema) == "3"
@@ -213,6 +213,7 @@ async def test_a_conversation_with_calls_waits_for_a_new_worker(
         assert len(page.json()["messages"]) == (5 if is_answered else 4)
         assert page.json()["messages"][3]["tool_calls"] == [CALL.to_json()]
         async with running_worker(settings, ScriptedEngine()):
+            await until_ready(client)
             body = {"prompt": "Well?", "id": first["id"]}
             assert (await client.post("/", json=body)).json()["reply"] == "You said: Well?"
 
