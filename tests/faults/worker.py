@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
+from typing import Any
 
 import uvloop
 
@@ -32,6 +33,8 @@ from worker.wiring import run_worker
 
 PIECE_LENGTH = 4
 LONGEST_STEP_S = 0.5
+PROMPT_SPEED = 2_000
+"""Tokens a second that it says it evaluates: so conversations have homes that are worth a wait."""
 SHIFT = 0x200000
 FENCES = {
     "f.token ~= arg.fence": "false",
@@ -67,6 +70,10 @@ class HangingEngine(ScriptedEngine):
 
     _hangs_since: float | None = None
     _is_broken = False
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.prompt_speed = PROMPT_SPEED
 
     def stuck_for(self) -> float:
         if self._is_broken:
