@@ -26,7 +26,7 @@ from shared import ids
 from shared.config import Settings
 from shared.store.claims import Claims
 from shared.store.connection import connect
-from shared.store.keys import WORKER_GROUP, Keys
+from shared.store.keys import Keys
 from shared.store.submissions import Submissions
 from shared.store.workers import Workers
 from shared.wire.claim import Claim
@@ -61,6 +61,8 @@ CHUNK: Final = 1000
 MODEL: Final = "SmolLM2-135M-Instruct"
 LIMIT_S: Final = 540.0
 WORKER: Final = "bench"
+SAVES_MS: Final = 500
+"""What a turn saves at its home, as by a real cache: it is stored with the conversation."""
 TOKENS_PER_WORD: Final = 1.35
 TOKENS_PER_PIECE: Final = 3
 SYLLABLES: Final = [c + v for c in ("b", "d", "f", "l", "m", "pr", "st", "t") for v in "aeiou"]
@@ -138,6 +140,7 @@ def completion(claim: Claim, reply: str, tokens: int, window: int) -> Completion
         result=encoded,
         reply=reply_object(job, claim.conversation_id, claim.request, encoded),
         context=claim.request.context,
+        saves_ms=SAVES_MS,
     )
 
 
@@ -161,7 +164,7 @@ class Filler:
         self._keys = Keys(settings.namespace)
         self._redis, self._settings = redis, settings
         self._submissions = Submissions(redis, self._keys, settings)
-        self._claims = Claims(redis, self._keys, settings)
+        self._claims = Claims(redis, self._keys, settings, pool=MODEL)
         self._workers = Workers(redis, self._keys)
         self._writer = Writer()
         self.tokens: dict[str, int] = {}
@@ -172,19 +175,16 @@ class Filler:
 
     async def fill(self, number: int, turns: int) -> None:
         """Make so many conversations; the last turns of the first of them are the sample."""
-        await self._claims.ensure_group()
-        await self._workers.announce(WORKER, WorkerReport(slots=1), LIMIT_S)
+        await self._workers.announce(WORKER, WorkerReport(model_name=MODEL, slots=1), LIMIT_S)
         self.text_bytes += number * len(self._settings.default_context.encode())
         batch = [ids.new_conversation() for _ in range(number)]
         self.tokens |= dict.fromkeys(batch, 0)
         for turn in range(turns):
             self._in_sample = turn == turns - 1
             await each(batch, self._submit)
-            answer = await self._redis.xreadgroup(
-                WORKER_GROUP, WORKER, {self._keys.permits: ">"}, count=number
-            )
-            assert len(answer[0][1]) == number, "one permit for every conversation"
-            await each([permit for permit, _ in answer[0][1]], self._answer)
+            claims = await self._claims.take(WORKER, secrets.token_hex(8), number)
+            assert len(claims) == number, "one turn of every conversation"
+            await each(claims, self._answer)
 
     async def _submit(self, conversation: str) -> None:
         request = TurnRequest(
@@ -209,9 +209,7 @@ class Filler:
         self.text_bytes += len(text.encode())
         return text
 
-    async def _answer(self, permit: str) -> None:
-        claim = await self._claims.claim(permit, WORKER, secrets.token_hex(8))
-        assert claim
+    async def _answer(self, claim: Claim) -> None:
         reply = self._text(60)
         if self._in_sample and len(self.sample) < SAMPLE:
             self.sample.append(claim.job_id)
@@ -219,7 +217,7 @@ class Filler:
         before = self.tokens[claim.conversation_id]
         done = completion(claim, reply, before, self._settings.context_length)
         self.tokens[claim.conversation_id] = before + done.user.tokens + done.assistant.tokens
-        assert await self._claims.commit(claim, done) is WriteOutcome.OK
+        assert (await self._claims.commit(claim, done)).outcome is WriteOutcome.OK
 
     async def _emit(self, claim: Claim, reply: str) -> None:
         """The reply in pieces of some tokens, as they are coalesced on their way."""

@@ -178,7 +178,7 @@ async def fill_queue(settings: Settings) -> None:
         workers = Workers(redis, Keys(settings.namespace))
         await workers.announce(
             "nobody",
-            WorkerReport(slots=1),
+            WorkerReport(model_name="bench", slots=1),
             WORKER_SILENCE_S,
         )
         request = TurnRequest(prompt="Hello", context=None, replace_from=None, sampling=Sampling())

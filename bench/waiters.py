@@ -34,7 +34,7 @@ from shared import ids
 from shared.config import Settings
 from shared.store.claims import Claims
 from shared.store.connection import connect
-from shared.store.keys import WORKER_GROUP, Keys
+from shared.store.keys import Keys
 from shared.store.submissions import Submissions
 from shared.store.workers import Workers
 from shared.wire.claim import Claim
@@ -48,6 +48,7 @@ from shared.wire.write_outcome import WriteOutcome
 from tests.servers import free_port, make_settings, running_valkey
 
 WORKER: Final = "bench"
+MODEL: Final = "bench"
 LANES: Final = 8
 """Emits that are on their way together, at most."""
 OPENING: Final = 64
@@ -133,12 +134,12 @@ class Load:
     def __init__(self, redis: Any, settings: Settings) -> None:
         self._redis, self._keys = redis, Keys(settings.namespace)
         self._submissions = Submissions(redis, self._keys, settings)
-        self._claims = Claims(redis, self._keys, settings)
+        self._claims = Claims(redis, self._keys, settings, pool=MODEL)
         self._workers = Workers(redis, self._keys)
         self.emitted = 0
 
     async def announce(self) -> None:
-        state = WorkerReport(model_name="bench", fingerprint="bench", slots=1)
+        state = WorkerReport(model_name=MODEL, fingerprint=MODEL, slots=1)
         await self._workers.announce(WORKER, state, LIMIT_S)
 
     async def submit(self, number: int) -> list[str]:
@@ -160,14 +161,7 @@ class Load:
 
     async def claim(self, number: int) -> list[Claim]:
         """The oldest of them, started."""
-        await self._claims.ensure_group()
-        streams = {self._keys.permits: ">"}
-        answer = await self._redis.xreadgroup(WORKER_GROUP, WORKER, streams, count=number)
-        claims = [
-            await self._claims.claim(permit, WORKER, secrets.token_hex(8))
-            for permit, _ in answer[0][1]
-        ]
-        return [claim for claim in claims if claim is not None]
+        return await self._claims.take(WORKER, secrets.token_hex(8), number)
 
     async def emit(self, claims: Sequence[Claim], per_second: float, seconds: float) -> float:
         """Emit round robin in even steps; returns how many pieces a second it came to."""

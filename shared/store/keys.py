@@ -69,6 +69,7 @@ _PATTERNS: Final = {
     "old_tags": "tags",
     "old_permits": "permits",
     "old_claims": "claims",
+    "old_pace": "pace",
     # Pub/sub channels: events of one job; terminal events of the jobs of one API process; what
     # a worker should know of the jobs that it runs.
     "doorbell": "doorbell:{}",
@@ -180,7 +181,7 @@ class Keys:
 
 
 def lua_table() -> str:
-    """The patterns as Lua source: `key.messages(id)`, `key.permits`, … under `ARGV[1]`."""
+    """The patterns as Lua source: `key.messages(id)`, `key.leases`, … under `ARGV[1]`."""
     entries = []
     for name, pattern in _PATTERNS.items():
         before, hole, after = pattern.partition("{}")

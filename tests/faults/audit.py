@@ -1,6 +1,7 @@
 """Compares what clients saw with what Redis holds, once everything has ended."""
 
 import asyncio
+import re
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -14,7 +15,11 @@ from tests.faults.ledger import Ledger, Talk, Turn
 from tests.faults.script import reply_to
 
 TERMINAL: Final = ("completed", "failed", "cancelled")
-_NOTHING_LEFT: Final = ("lease:", "claims", "jobs:open", "ready:", "owners", "waiting:")
+NOTHING_LEFT: Final = re.compile(
+    r"lease:.*|leases|jobs:open|waits|conv:.*:pending|worker:.*:own|pool:.*:(line|ready|hold|held)"
+    # The queue of versions before data format 3.
+    r"|owners|ready:.*|waiting:.*|permits|claims"
+)
 """What must not exist any more when no turn is open."""
 
 
@@ -80,7 +85,7 @@ class Audit:
         for turn in talk.turns:
             self._check_turn(turn)
         accepted = [turn for turn in talk.turns if turn.job in self._jobs]
-        accepted.sort(key=lambda turn: int(self._jobs[str(turn.job)]["sequence"]))
+        accepted.sort(key=lambda turn: self._acceptance(str(turn.job)))
         completed = [t for t in accepted if self._jobs[str(t.job)]["status"] == "completed"]
         messages = await self._messages(talk)
         said = [content for role, content in messages if role == "u"]
@@ -95,6 +100,10 @@ class Audit:
             for name, seen in (("reply", turn.reply), ("stream", turn.streamed)):
                 if seen is not None and seen != reply:
                     self._found.different.append(f"{turn.key}: {name} {seen!r}, stored {reply!r}")
+
+    def _acceptance(self, job: str) -> tuple[int, int]:
+        """When a turn was accepted; tags of one owner tell turns of the same millisecond apart."""
+        return int(self._jobs[job]["created"]), int(self._jobs[job]["tag"])
 
     def _tell_difference(self, talk: Talk, said: list[str], wanted: list[str]) -> None:
         what = f"{talk.name}: stored {said}, completed {wanted}"
@@ -145,8 +154,5 @@ class Audit:
     async def _check_nothing_left(self) -> None:
         prefix = f"{self._keys.namespace}:"
         async for key in self._redis.scan_iter(f"{prefix}*", count=1000):
-            name = key.removeprefix(prefix)
-            if name.startswith(_NOTHING_LEFT) or name.endswith(":pending"):
+            if NOTHING_LEFT.fullmatch(key.removeprefix(prefix)):
                 self._found.left_over.append(key)
-        if await self._redis.xlen(self._keys.permits):
-            self._found.left_over.append(self._keys.permits)

@@ -50,8 +50,7 @@ async def running_jobs(cluster: Cluster, count: int) -> None:
     """Return when so many turns are held by workers."""
     async with asyncio.timeout(WITHIN_S), cluster.redis() as redis:
         while True:
-            held: Any = redis.hlen(cluster.keys.claims)
-            if await held >= count:
+            if await redis.zcard(cluster.keys.leases) >= count:
                 return
             await asyncio.sleep(0.005)
 

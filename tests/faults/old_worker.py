@@ -31,6 +31,7 @@ from tests.faults.old_wire.reply import (
 from tests.faults.script import reply_to
 
 PIECE_LENGTH = 4
+LIFE_MS = 2_000
 
 
 class OldWorker:
@@ -47,10 +48,16 @@ class OldWorker:
     async def run(self) -> None:
         await self._claims.ensure_group()
         while True:
-            await self._redis.zadd(self._keys.workers, {self._name: time.time_ns() // 1_000_000})
+            await self.announce()
             claim = await self._next()
             if claim is not None:
                 await self._reply(claim)
+
+    async def announce(self) -> None:
+        """What others know it by; its report names no pool."""
+        await self._redis.hset(self._keys.worker(self._name), mapping={"model": "scripted"})
+        await self._redis.pexpire(self._keys.worker(self._name), LIFE_MS)
+        await self._redis.zadd(self._keys.workers, {self._name: time.time_ns() // 1_000_000})
 
     async def _next(self) -> Claim | None:
         lost = await self._claims.reclaim(self._name, secrets.token_hex(8), model="scripted")
@@ -126,7 +133,7 @@ def _result(text: str) -> TurnResult:
 
 
 class OldWorkers:
-    """Old workers of one namespace; one that is killed is followed by another."""
+    """Old workers of one namespace."""
 
     def __init__(self, redis: Redis, settings: Settings, piece_s: float) -> None:
         self._redis, self._settings, self._piece_s = redis, settings, piece_s
@@ -144,14 +151,16 @@ class OldWorkers:
         ended = [task for task in self._tasks if task.done() and not task.cancelled()]
         return [error for task in ended if (error := task.exception()) is not None]
 
-    def start(self) -> None:
+    async def start(self) -> None:
+        """Start one more; returns when others know of it."""
         worker = OldWorker(self._redis, self._settings, f"old:{len(self._tasks)}", self._piece_s)
+        await worker.announce()
         self._workers.append(worker)
         self._tasks.append(asyncio.create_task(worker.run()))
 
     async def kill(self) -> None:
-        """End the one that was started last."""
-        await end(self._tasks[-1])
+        """End the one that lives longest already, as if by SIGKILL."""
+        await end(next(task for task in self._tasks if not task.done()))
 
     async def end(self) -> None:
         await end(*self._tasks)
@@ -165,7 +174,7 @@ async def old_workers(
     async with connect(settings) as redis:
         workers = OldWorkers(redis, settings, piece_s)
         for _ in range(count):
-            workers.start()
+            await workers.start()
         try:
             yield workers
         finally:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -96,11 +97,17 @@ async def test_another_window_on_the_same_queue_is_refused_while_a_worker_lives(
         first.kill()
         second.start(PALAVER_CONTEXT_LENGTH="5000")
         async with asyncio.timeout(20), cluster.redis() as redis:
-            while await redis.get(KEYS.window) != "5000":
+            while "5000" not in await windows(redis):
                 await asyncio.sleep(0.05)
                 assert second.is_running, second.output
         api.start(PALAVER_CONTEXT_LENGTH="5000")
         await cluster.ready(workers=1)
+
+
+async def windows(redis: Any) -> list[str | None]:
+    """The window of each model that is or was served."""
+    pools = await redis.zrange(KEYS.pools, 0, -1)
+    return [await redis.hget(KEYS.pool(pool), "window") for pool in pools]
 
 
 async def test_an_api_that_is_told_of_no_window_takes_the_workers() -> None:

@@ -1,8 +1,7 @@
-"""Two versions on one server: the one before replies had parts, and this one."""
+"""Two versions on one server: one from before replies had parts, and this one."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +14,7 @@ from redis.asyncio import Redis
 
 from shared import ids
 from shared.config import Settings
+from shared.store.claims import Claims
 from shared.store.keys import Keys
 from shared.wire.messages import ChatMessage, StoredMessage
 from shared.wire.parts import ToolCall
@@ -22,6 +22,8 @@ from shared.wire.publication import PieceRecord
 from shared.wire.sampling import Sampling
 from shared.wire.submission import Submission
 from shared.wire.turn_request import TurnRequest
+from shared.wire.write_outcome import WriteOutcome
+from tests.faults.audit import NOTHING_LEFT
 from tests.faults.cluster import NAMESPACE, Cluster, running_cluster
 from tests.faults.helpers import assert_completed, ended, post_job, restarting
 from tests.faults.old_wire.event_log import EventLog as OldEventLog
@@ -41,6 +43,7 @@ from worker.engine.interface import Part
 CALL = ToolCall(id="call_1", name="weather", arguments="{}")
 SLOW_S = 0.02
 CONVERSATIONS, ROUNDS = 6, 6
+OLD_WORKERS = 4
 
 
 @pytest.fixture
@@ -50,9 +53,7 @@ def settings(valkey: Valkey) -> Settings:
 
 @pytest.fixture
 async def bench(redis: Redis, keys: Keys, settings: Settings) -> Bench:
-    bench = Bench(redis, keys, settings)
-    await bench.serve()
-    return bench
+    return Bench(redis, keys, settings)
 
 
 class OldApi:
@@ -61,64 +62,111 @@ class OldApi:
     def __init__(self, redis: Redis, settings: Settings) -> None:
         self._submissions = OldSubmissions(redis, OldKeys(settings.namespace), settings)
 
-    async def post_job(self, prompt: str, conversation_id: int) -> dict[str, Any]:
+    async def post_job(self, prompt: str, conversation_id: int | None) -> dict[str, Any]:
         request = OldTurnRequest(
             prompt=prompt, context=None, replace_from=None, sampling=Sampling()
         )
         submission = Submission(
             job_id=ids.new_job(),
-            conversation_id=str(conversation_id),
+            conversation_id=str(conversation_id or ids.new_conversation()),
             owner_id="default",
-            new=False,
+            new=conversation_id is None,
             instructions="",
             request=request,  # type: ignore[arg-type]  # the old class
         )
         assert await self._submissions.submit(submission)
-        return {"job": submission.job_id, "id": conversation_id}
+        return {"job": submission.job_id, "id": int(submission.conversation_id)}
+
+
+Post = Callable[[str, int | None], Awaitable[dict[str, Any]]]
+"""Submits a prompt to a conversation, or to a new one; returns the job."""
+
+
+def posting(client: httpx.AsyncClient) -> Post:
+    """As a client of the new API."""
+
+    async def post(prompt: str, conversation_id: int | None) -> dict[str, Any]:
+        return await post_job(
+            client, prompt, **({"id": conversation_id} if conversation_id else {})
+        )
+
+    return post
 
 
 async def rounds(
-    client: httpx.AsyncClient, old: OldApi, cluster: Cluster, workers: OldWorkers
+    posts: Sequence[Post], cluster: Cluster, workers: OldWorkers | None = None
 ) -> list[list[dict[str, Any]]]:
-    """The jobs of each conversation, by both APIs in turn; workers of both versions die."""
-    asked: list[list[dict[str, Any]]] = [
-        [await post_job(client, f"{n}: 1")] for n in range(CONVERSATIONS)
-    ]
-    for turn in range(2, ROUNDS + 1):
+    """The jobs of each conversation, submitted in turn by each of these; workers die."""
+    asked: list[list[dict[str, Any]]] = [[] for _ in range(CONVERSATIONS)]
+    for turn in range(1, ROUNDS + 1):
         for number, jobs in enumerate(asked):
-            prompt, conversation = f"{number}: {turn}", jobs[0]["id"]
-            by_old = (number + turn) % 2
-            jobs.append(
-                await old.post_job(prompt, conversation)
-                if by_old
-                else await post_job(client, prompt, id=conversation)
-            )
-        if turn % 2:
-            cluster.workers[turn % 2].kill()
-        else:
+            post = posts[(number + turn) % len(posts)]
+            jobs.append(await post(f"{number}: {turn}", jobs[0]["id"] if jobs else None))
+        if workers is not None and turn % 2 == 0:
             await workers.kill()
-            workers.start()
+        else:
+            cluster.workers[turn // 2 % 2].kill()
         await asyncio.sleep(0.2)
     return asked
 
 
+async def assert_nothing_is_left(cluster: Cluster, redis: Redis) -> None:
+    """In neither queue; leases of ended turns are looked at once more when they run out."""
+    prefix = f"{NAMESPACE}:"
+    async with asyncio.timeout(10):
+        while True:
+            names = [name async for name in redis.scan_iter(f"{prefix}*")]
+            left = [name for name in names if NOTHING_LEFT.fullmatch(name.removeprefix(prefix))]
+            if not left:
+                return
+            await asyncio.sleep(0.1)
+
+
+def upgrading(cluster: Cluster) -> Settings:
+    """The settings of the old version's processes beside a cluster."""
+    return make_settings(
+        cluster.valkey.url, PALAVER_NAMESPACE=NAMESPACE, PALAVER_LEASE=1,
+        PALAVER_HEARTBEAT=0.3, PALAVER_MAX_ATTEMPTS=50,
+    )  # fmt: skip
+
+
+async def test_what_old_apis_accept_new_workers_that_die_answer_once_and_in_order() -> None:
+    async with (
+        running_cluster(lease_s=1, piece_s=SLOW_S, PALAVER_MAX_ATTEMPTS="50") as cluster,
+        cluster.client() as client,
+        cluster.redis() as redis,
+        restarting(cluster),
+    ):
+        asked = await rounds([OldApi(redis, upgrading(cluster)).post_job], cluster)
+        for number, jobs in enumerate(asked):
+            await check_conversation(client, number, jobs)
+        await assert_nothing_is_left(cluster, redis)
+
+
 async def test_while_both_run_and_workers_die_every_prompt_ends_once_and_in_order() -> None:
     async with running_cluster(lease_s=1, piece_s=SLOW_S, PALAVER_MAX_ATTEMPTS="50") as cluster:
-        settings = make_settings(
-            cluster.valkey.url, PALAVER_NAMESPACE=NAMESPACE, PALAVER_LEASE=1,
-            PALAVER_HEARTBEAT=0.3, PALAVER_MAX_ATTEMPTS=50,
-        )  # fmt: skip
-        async with (
-            cluster.client() as client,
-            cluster.redis() as redis,
-            restarting(cluster),
-            old_workers(settings, 2, piece_s=SLOW_S) as workers,
-        ):
-            asked = await rounds(client, OldApi(redis, settings), cluster, workers)
-            for number, jobs in enumerate(asked):
-                await check_conversation(client, number, jobs)
-            assert 0 < workers.replied < CONVERSATIONS * ROUNDS
-            assert await redis.get(cluster.keys.schema) == "1"
+        settings = upgrading(cluster)
+        async with cluster.client() as client, cluster.redis() as redis, restarting(cluster):
+            async with old_workers(settings, OLD_WORKERS, piece_s=SLOW_S) as workers:
+                posts = [OldApi(redis, settings).post_job, posting(client)]
+                asked = await rounds(posts, cluster, workers)
+                for number, jobs in enumerate(asked):
+                    await check_conversation(client, number, jobs)
+                assert 0 < workers.replied < CONVERSATIONS * ROUNDS
+            await assert_nothing_is_left(cluster, redis)
+
+
+async def test_the_format_is_raised_by_the_first_new_worker(
+    settings: Settings, redis: Redis, keys: Keys
+) -> None:
+    """Old processes are not stopped by it, only started no more."""
+    await redis.set(keys.schema, "1")
+    async with running_api(settings) as client:
+        assert (await client.get("/readyz")).json()["missing"] == "worker"
+        assert await redis.get(keys.schema) == "1"
+        async with running_worker(settings, ScriptedEngine()):
+            await until_ready(client)
+            assert await redis.get(keys.schema) == "3"
 
 
 async def check_conversation(
@@ -137,31 +185,14 @@ async def check_conversation(
     assert [(one["role"], one["content"]) for one in page["messages"]] == expected
 
 
-@asynccontextmanager
-async def new_api_old_worker(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
-    async with running_api(settings) as client, old_workers(settings):
-        async with asyncio.timeout(10):
-            await until_ready(client)
-        yield client
-
-
-def assert_failed_by_name(answer: httpx.Response) -> None:
-    assert (answer.status_code, answer.json()["code"]) == (500, "generation_failed")
-    assert "another version stored it" in answer.json()["detail"]
-
-
-async def test_what_an_old_worker_cannot_do_fails_there_by_name_and_nothing_else_does(
+async def test_a_new_api_refuses_prompts_while_there_are_old_workers_only(
     settings: Settings,
 ) -> None:
-    async with new_api_old_worker(settings) as client:
-        first = await client.post("/", json={"prompt": "Hello"})
-        refused = await client.post(
-            "/", json={"prompt": "Hm?", "id": first.json()["id"], "reasoning": "low"}
-        )
-        second = await client.post("/", json={"prompt": "And now?", "id": first.json()["id"]})
-    assert first.json()["reply"] == reply_to(1, "Hello")
-    assert_failed_by_name(refused)
-    assert second.json()["reply"] == reply_to(2, "And now?")
+    async with running_api(settings) as client, old_workers(settings):
+        refused = await client.post("/", json={"prompt": "Hello"})
+        ready = await client.get("/readyz")
+    assert (refused.status_code, refused.json()["code"]) == (503, "no_worker")
+    assert (ready.status_code, ready.json()["missing"]) == (503, "worker")
 
 
 @pytest.mark.parametrize("is_answered", [True, False])
@@ -169,17 +200,22 @@ async def test_a_conversation_with_calls_waits_for_a_new_worker(
     settings: Settings, bench: Bench, is_answered: bool
 ) -> None:
     """The old one would show its model a conversation in which nothing was called."""
-    async with new_api_old_worker(settings) as client:
-        conversation = (await client.post("/", json={"prompt": "Hello"})).json()["id"]
-        await add_call(bench, str(conversation), is_answered=is_answered)
-        body = {"prompt": "Well?", "id": conversation}
-        refused = await client.post("/", json=body)
-        page = await client.get(f"/conversations/{conversation}/messages")
-    assert_failed_by_name(refused)
-    assert len(page.json()["messages"]) == (5 if is_answered else 4)
-    assert page.json()["messages"][3]["tool_calls"] == [CALL.to_json()]
-    async with running_api(settings) as client, running_worker(settings, ScriptedEngine()):
-        assert (await client.post("/", json=body)).json()["reply"] == "You said: Well?"
+    old = OldApi(bench.redis, settings)
+    async with running_api(settings) as client:
+        async with old_workers(settings):
+            first = await old.post_job("Hello", None)
+            assert_completed(await ended(client, first["job"]), "Hello")
+            await add_call(bench, str(first["id"]), is_answered=is_answered)
+            refused = await ended(client, (await old.post_job("Well?", first["id"]))["job"])
+            page = await client.get(f"/conversations/{first['id']}/messages")
+        assert refused["error"]["code"] == "generation_failed"
+        assert "another version stored it" in refused["error"]["detail"]
+        assert len(page.json()["messages"]) == (5 if is_answered else 4)
+        assert page.json()["messages"][3]["tool_calls"] == [CALL.to_json()]
+        async with running_worker(settings, ScriptedEngine()):
+            await until_ready(client)
+            body = {"prompt": "Well?", "id": first["id"]}
+            assert (await client.post("/", json=body)).json()["reply"] == "You said: Well?"
 
 
 async def add_call(bench: Bench, conversation: str, *, is_answered: bool) -> None:
@@ -195,17 +231,54 @@ async def add_call(bench: Bench, conversation: str, *, is_answered: bool) -> Non
     await bench.redis.hincrby(bench.keys.conversation(conversation), "next", len(added))
 
 
-async def test_half_a_thought_is_not_gone_on_with_as_if_there_were_none(
+async def test_what_a_new_worker_has_begun_no_old_one_goes_on_with(
     settings: Settings, bench: Bench
 ) -> None:
-    job = await bench.submit()
-    claim = await bench.claim()
-    await bench.claims.publish(claim, 0, PieceRecord(kind="reasoning", text="Hm", token_ids=(1, 2)))
-    await bench.crash(claim)
-    async with running_api(settings) as client, old_workers(settings):
-        state = await ended(client, job.job_id)
-    assert state["status"] == "failed"
-    assert "another version" in state["error"]["detail"]
+    """It would begin behind half a thought as if there were none."""
+    claims = Claims(bench.redis, bench.keys, settings, pool=ScriptedEngine().model.name)
+    async with running_api(settings) as client, old_workers(settings, 0) as workers:
+        await bench.redis.zadd(bench.keys.workers, {"old": 1 << 50})
+        job = await OldApi(bench.redis, settings).post_job("Hm?", None)
+        assert await claims.convert() == 1
+        [claim] = await claims.take("w1", "nonce", 1)
+        await claims.publish(claim, 0, PieceRecord(kind="reasoning", text="Hm", token_ids=(1, 2)))
+        await bench.crash(claim)
+        await workers.start()
+        await bench.keep()
+        await asyncio.sleep(1)
+        assert (await client.get(f"/jobs/{job['job']}")).json()["status"] == "queued"
+        async with running_worker(settings, ScriptedEngine()):
+            state = await ended(client, job["job"])
+    assert (state["status"], state["attempts"], workers.replied) == ("completed", 2, 0)
+
+
+async def test_a_waiting_turn_that_was_cancelled_is_not_started_by_an_old_worker(
+    settings: Settings, bench: Bench
+) -> None:
+    """It leaves the old queue as well, before anything was taken along from there."""
+    old = OldApi(bench.redis, settings)
+    async with running_api(settings) as client, old_workers(settings, 0) as workers:
+        await bench.redis.zadd(bench.keys.workers, {"old": 1 << 50})
+        first = await old.post_job("First", None)
+        second = await old.post_job("Second", first["id"])
+        assert await bench.submissions.cancel(first["job"], "default") is WriteOutcome.OK
+        await workers.start()
+        state = await ended(client, second["job"])
+    assert_completed(state, "Second")
+    assert workers.replied == 1
+
+
+async def test_after_a_drain_the_old_version_goes_on_with_what_there_is(
+    settings: Settings, redis: Redis
+) -> None:
+    """Which is the way back: the format is set to the old one's by hand."""
+    async with running_api(settings) as client:
+        async with running_worker(settings, ScriptedEngine()):
+            await until_ready(client)
+            made = (await client.post("/", json={"prompt": "Hello"})).json()
+        async with old_workers(settings):
+            job = await OldApi(redis, settings).post_job("And now?", made["id"])
+            assert_completed(await ended(client, job["job"]), "And now?", number=2)
 
 
 async def test_what_a_new_worker_wrote_is_shown_by_an_old_api(
@@ -222,7 +295,6 @@ async def test_what_a_new_worker_wrote_is_shown_by_an_old_api(
     outcome = await OldEventLog(redis, OldKeys(keys.namespace)).outcome(made["job"])
     assert outcome is not None
     assert orjson.loads(outcome.data)["reply"] == "Four."
-    assert await redis.get(keys.schema) == "1"
 
 
 texts = st.text(st.characters(codec="utf-8"), max_size=20)

@@ -9,11 +9,13 @@ model's fingerprint; with `shifted` its token ids are others, too.
 
 import asyncio
 import os
+import shutil
 import sys
 import tempfile
 import time
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
+from typing import Any
 
 import uvloop
 
@@ -31,6 +33,8 @@ from worker.wiring import run_worker
 
 PIECE_LENGTH = 4
 LONGEST_STEP_S = 0.5
+PROMPT_SPEED = 2_000
+"""Tokens a second that it says it evaluates: so conversations have homes that are worth a wait."""
 SHIFT = 0x200000
 FENCES = {
     "f.token ~= arg.fence": "false",
@@ -44,14 +48,15 @@ FENCED = {"beat": 1, "commit": 1, "publish": 1, "fail": 1, "hand_over": 1}
 def take_the_fence_away() -> None:
     """Let this process use scripts that compare no fences."""
     folder = Path(tempfile.mkdtemp(prefix="palaver-unfenced-"))
-    for path in scripts.FOLDER.iterdir():
+    shutil.copytree(Path(str(scripts.FOLDER)), folder, dirs_exist_ok=True)
+    for path in folder.glob("*.lua"):
         text = path.read_text(encoding="utf-8")
         name, found = path.name.removesuffix(".lua"), 0
         for fence, nothing in FENCES.items():
             found += text.count(fence)
             text = text.replace(fence, nothing)
         assert found == FENCED.get(name, 0), f"{name}: {found} fences"
-        (folder / path.name).write_text(text, encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
     scripts.FOLDER = folder
 
     async def nothing_is_lost(_self: Claims, _claims: Sequence[Claim]) -> list[Claim]:
@@ -65,6 +70,10 @@ class HangingEngine(ScriptedEngine):
 
     _hangs_since: float | None = None
     _is_broken = False
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.prompt_speed = PROMPT_SPEED
 
     def stuck_for(self) -> float:
         if self._is_broken:

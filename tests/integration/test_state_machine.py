@@ -345,6 +345,8 @@ class Machine(Model):
         """It drains, or ends; then it may come back under the same name, unlike real ones."""
         if leaves:
             self.run(self.bench.workers.leave(worker, POOL))
+            # Without any worker prompts would be refused.
+            self.run(self.redis.zadd(self.keys.pools, {POOL: 1 << 50}))
             self.taken.pop(worker, None)
             self.draining.discard(worker)
         else:

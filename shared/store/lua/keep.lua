@@ -66,10 +66,12 @@ for _, job in ipairs(redis.call('ZRANGEBYSCORE', key.open_jobs, '-inf', int(now)
   end
 end
 for _, pool in ipairs(pools) do
-  -- What does not wait any more: a version before data format 3 may have ended it.
-  for _, job in ipairs(redis.call('ZRANGE', key.line(pool), 0, 99)) do
-    local f = job_fields(job, 'status', 'owner', 'home')
-    if f.status ~= 'queued' then leave_line(job, {pool = pool, owner = f.owner or '', home = f.home}) end
+  -- What a version before data format 3 has ended, or lost data have left.
+  for _ = 1, 100 do
+    local first = candidate(key.line(pool))
+    local f = first and job_fields(first.job, 'status', 'owner', 'home')
+    if not f or f.status == 'queued' then break end
+    leave_line(first.job, {pool = pool, owner = f.owner or '', home = f.home})
   end
   redis.call('ZREMRANGEBYSCORE', key.tags(pool), '-inf', redis.call('GET', key.clock(pool)) or 0)
 end

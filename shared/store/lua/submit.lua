@@ -128,8 +128,9 @@ redis.call('SADD', key.open(arg.owner), job)
 redis.call('ZADD', key.jobs(conversation), int(now), job)
 redis.call('RPUSH', key.pending(conversation), job)
 local tag = join_line(job, pool, arg.owner)
--- By its sequence a version before data format 3 makes it ready, when it ends the turn before.
-redis.call('HSET', key.job(job), 'tag', tag, 'sequence', tag)
+redis.call('HSET', key.job(job), 'tag', tag)
+-- Versions before data format 3, where one ends the turn before, let it start by its sequence.
+if pending > 0 then redis.call('HSET', key.job(job), 'sequence', tag) end
 if not arg.stateless then redis.call('HSET', key.conversation(conversation), 'pool', pool) end
 if arg.idempotency then
   redis.call('HSET', key.idempotency(arg.idempotency), 'job', job, 'body', arg.body,

@@ -3,15 +3,24 @@
 -- What `finish` needs of a job.
 local function ending(job)
   return job_fields(job, 'status', 'owner', 'conversation', 'token', 'worker', 'pool', 'tag', 'home', 'ended_by',
-    'response')
+    'response', 'sequence')
 end
 
--- Let the first turn of a conversation start. If a version before data format 3 has accepted it, it is taken along first
--- (convert.lua), to which a permit calls.
+-- Let the first of a conversation's turns start. One that a version before data format 3 accepted goes where that keeps
+-- such turns, and is taken along from there (convert.lua).
 local function promote(job)
-  local f = job_fields(job, 'pool', 'tag', 'conversation')
-  if f.tag then return offer(job, f) end
-  redis.call('XADD', key.old_permits, '*', 'j', '')
+  local f = job_fields(job, 'pool', 'tag', 'conversation', 'owner', 'sequence')
+  if f.pool then return offer(job, f) end
+  redis.call('ZADD', key.old_ready(f.owner), f.sequence, job)
+  redis.call('ZADD', key.old_owners, 'NX', 0, f.owner)
+end
+
+-- Take a turn out of the queue of a version before data format 3, whose workers would start it although it has ended.
+local function leave_old_queue(job, owner)
+  redis.call('ZREM', key.old_waiting(owner), job)
+  if redis.call('ZREM', key.old_ready(owner), job) == 1 and redis.call('EXISTS', key.old_ready(owner)) == 0 then
+    redis.call('ZREM', key.old_owners, owner)
+  end
 end
 
 -- End a turn: set its state, publish its last event, promote its successor, set expiries, and release all it held. `f`
@@ -59,6 +68,7 @@ local function finish(job, f, status, field, value, published)
   end
   redis.call('ZREM', key.open_jobs, job)
   redis.call('SREM', key.open(f.owner), job)
+  if f.sequence and f.status == 'queued' then leave_old_queue(job, f.owner) end
   if leave_line(job, f) then give_tag_back(f) end
   if f.token then
     redis.call('ZREM', key.leases, job)
@@ -125,7 +135,7 @@ local function give_back(job, f)
   redis.call('HSET', key.job(job), 'status', 'queued')
   redis.call('ZREM', key.leases, job)
   redis.call('DEL', key.lease(job))
-  redis.call('HDEL', key.job(job), 'token', 'worker')
+  redis.call('HDEL', key.job(job), 'token', 'worker', 'permit')
   rejoin_line(job, f)
   offer(job, f, true)
 end
