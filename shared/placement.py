@@ -11,15 +11,16 @@ from enum import StrEnum
 from typing import Final
 
 SLACK: Final = 4
-"""Tags by which a turn may be served before another one that could have been served instead."""
+"""Turns by which one owner may get ahead of another that waits, too."""
 OVERTAKE_MS: Final = 5_000
 """A turn is overtaken only by turns that became ready at most so long after it."""
 MIN_SAVING_MS: Final = 20
 """A home that saves less is not worth a wait: about what one step of an engine takes."""
 BELL_MS: Final = 500
 """How long a home that has a free slot may take to answer its bell, which can get lost."""
-WAIT_FACTOR: Final = 2
-"""A turn waits at most this many times what its home saves."""
+WAIT_FACTOR: Final = 4
+"""A turn waits at most this many times what its home saves. More than once, because evaluating a
+prompt again also holds up all other replies of that worker (docs/benchmarks/simulation.md)."""
 LONGEST_WAIT_MS: Final = 10_000
 """PALAVER_AFFINITY_WAIT's default: the longest wait for a busy home, whatever it saves; with 0 any
 worker may start the turn at once."""
@@ -58,7 +59,8 @@ class Bell(StrEnum):
     NOBODY = "nobody"
     HOME = "home"
     FREE = "free"
-    """Of the workers with a free slot, the one that has waited longest for a turn from `ready`."""
+    """The least busy worker with a free slot; of equals the one that was woken longest ago. A bell
+    counts as a slot until the worker answers: one that is dead is not rung again and again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,13 +78,23 @@ COLD: Final = Offer(at_home=False, hold_ms=0, bell=Bell.FREE)
 
 
 def next_tag(*, clock: int, last: int) -> int:
-    """The tag of an owner's next turn.
+    """The tag of an owner's next turn: its place in the line, if every turn is served in order.
 
     Args:
-        clock: the highest tag served in the pool.
+        clock: the highest virtual time of any owner that was served in the pool.
         last: the owner's last tag in the pool; 0 if it has none.
     """
     return max(clock, last) + 1
+
+
+def virtual_time(*, clock: int, last: int) -> int:
+    """That of an owner who begins to wait: idling earns no credit, nor does coming back.
+
+    Args:
+        clock: the highest virtual time of any owner that was served in the pool.
+        last: the owner's own when it waited last; 0 if it never did.
+    """
+    return max(clock, last)
 
 
 def saving_ms(*, warm: int, tokens_a_second: int) -> int:
@@ -114,7 +126,8 @@ def offer(*, pool: str, warm: int, home: Home | None, limits: Limits = DEFAULT_L
 class Candidate:
     """A turn that a worker could start."""
 
-    tag: int
+    served: int
+    """Its owner's virtual time, which each start of one of its turns raises by 1."""
     readied_ms: int
     """When it became ready, whether it was held then or not."""
 
@@ -125,43 +138,28 @@ class Choice(StrEnum):
     NOTHING = "nothing"
     OWN = "own"
     READY = "ready"
-    HELD = "held"
-
-
-def may_overtake(own: Candidate, ready: Candidate, limits: Limits = DEFAULT_LIMITS) -> bool:
-    """Whether a worker's own turn may start before the line's next one; bounds included."""
-    return (
-        own.readied_ms - ready.readied_ms <= limits.overtake_ms
-        and own.tag - ready.tag <= limits.slack
-    )
 
 
 def choose(
-    *,
-    own: Candidate | None,
-    ready: Candidate | None,
-    held: Candidate | None,
-    others_are_free: bool,
-    limits: Limits = DEFAULT_LIMITS,
+    *, own: Candidate | None, ready: Candidate | None, limits: Limits = DEFAULT_LIMITS
 ) -> Choice:
     """What a worker with a free slot starts.
 
-    A held turn is passed by at most SLACK tags; then its holding ends. While another worker has a
-    free slot, nothing is taken away from it: it could start there, and waits for its own good.
+    Its own turn comes first, unless it became ready too long after the next one, or its owner
+    would get too far ahead. Both bounds are included.
 
     Args:
-        own: the worker's own turn with the lowest tag, held or ready; may be one of the others.
-        ready: the turn with the lowest tag that any worker may start.
-        held: the turn with the lowest tag that only its home may start.
-        others_are_free: whether any other worker of the pool has a free slot.
+        own: of the turns whose home the worker is, held or ready, the one with the lowest tag.
+        ready: of the turns that any worker may start, the one with the lowest tag of the owner
+            with the lowest virtual time; may be the same as `own`.
         limits: the policy's numbers.
     """
-    if own is not None and (ready is None or may_overtake(own, ready, limits)):
-        chosen, choice = own, Choice.OWN
-    elif ready is not None:
-        chosen, choice = ready, Choice.READY
-    else:
-        return Choice.NOTHING
-    if held is not None and not others_are_free and held.tag + limits.slack < chosen.tag:
-        return Choice.HELD
-    return choice
+    if ready is None:
+        return Choice.NOTHING if own is None else Choice.OWN
+    if (
+        own is not None
+        and own.readied_ms - ready.readied_ms <= limits.overtake_ms
+        and own.served - ready.served <= limits.slack
+    ):
+        return Choice.OWN
+    return Choice.READY

@@ -27,12 +27,12 @@ class Claimer:
         """Held from the taking of turns until they are among the running ones."""
         return self._quarantine.claim_lock
 
-    async def take(self, number: int) -> list[Claim]:
-        """Take up to so many turns, which is the number of free slots."""
+    async def take(self, number: int, busy: int) -> list[Claim]:
+        """Take up to so many turns: the number of free slots, where `busy` are taken."""
         nonce, shielded = secrets.token_hex(8), self._quarantine.is_active
         return await retry(
             "take",
             lambda: self._claims.take(
-                self._worker_id, nonce, number, model=self._model, shielded=shielded
+                self._worker_id, nonce, number, busy=busy, model=self._model, shielded=shielded
             ),
         )

@@ -116,7 +116,7 @@ class StreamWorker(Worker):
         self._may_take = False
         async with self._claimer.lock:
             if number := self.free_slots:
-                for claim in await self._claimer.take(number):
+                for claim in await self._claimer.take(number, self.job_counter):
                     self._start(claim)
 
     def _start(self, claim: Claim) -> None:

@@ -103,12 +103,20 @@ class Claims:
         self._window = {"window": settings.window if window is None else window}
 
     async def take(
-        self, worker_id: str, nonce: str, number: int, *, model: str = "", shielded: bool = False
+        self,
+        worker_id: str,
+        nonce: str,
+        number: int,
+        *,
+        busy: int = 0,
+        model: str = "",
+        shielded: bool = False,
     ) -> list[Claim]:
         """Start up to so many turns on a worker that has as many free slots.
 
         If there are fewer, the worker is woken by its bells for the next one. Repeating the call
-        with the same random `nonce` gives the same answer. `model` is the fingerprint of the
+        with the same random `nonce` gives the same answer. `busy` is how many of its slots are
+        taken: of all workers with a free one, the least busy is woken first. `model` is the fingerprint of the
         worker's model; turns that start `shielded` are not evaluated yet (`shield`).
         """
         answer = await self.clock.call(
@@ -118,6 +126,7 @@ class Claims:
             pool=self._pool,
             nonce=nonce,
             n=number,
+            busy=busy,
             model=model,
             shielded=int(shielded),
             lease_ms=milliseconds(self._settings.lease),

@@ -19,16 +19,18 @@ _PATTERNS: Final = {
     "messages": "conv:{}:messages",
     "pending": "conv:{}:pending",
     "jobs": "conv:{}:jobs",
-    # One pool, all workers of a model: what is known of it; all turns that wait, by tag; those that
-    # any worker may start, by tag; those that only their home may start, by the moment at which
-    # that ends, and by tag; workers with a free slot, by when they were woken last; the highest
-    # tag served; owners' last tags; how often turns start. And all pools by when one of their
-    # workers was last heard from.
+    # One pool, all workers of a model: what is known of it; all turns that wait, by tag; those of an
+    # owner that any worker may start, by tag; owners of such turns by virtual time, and those of
+    # other owners; turns that only their home may start, by the moment at which that ends; workers
+    # with a free slot, by how busy they are and when they were woken last; the highest virtual time
+    # served; owners' last tags; how often turns start. And all pools by when one of their workers
+    # was last heard from.
     "pool": "pool:{}:about",
     "line": "pool:{}:line",
     "ready": "pool:{}:ready",
     "hold": "pool:{}:hold",
-    "held": "pool:{}:held",
+    "owners": "pool:{}:owners",
+    "times": "pool:{}:times",
     "free": "pool:{}:free",
     "clock": "pool:{}:clock",
     "tags": "pool:{}:tags",
@@ -102,11 +104,14 @@ class Keys:
     def line(self, pool: str) -> str:
         return self._name("line", pool)
 
-    def ready(self, pool: str) -> str:
-        return self._name("ready", pool)
+    def ready(self, pool: str, owner_id: str) -> str:
+        return self._name("ready", f"{pool}:{owner_id}")
 
-    def held(self, pool: str) -> str:
-        return self._name("held", pool)
+    def times(self, pool: str) -> str:
+        return self._name("times", pool)
+
+    def owners(self, pool: str) -> str:
+        return self._name("owners", pool)
 
     def free(self, pool: str) -> str:
         return self._name("free", pool)

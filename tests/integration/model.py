@@ -248,9 +248,8 @@ class Model(RuleBasedStateMachine):
         assert set(queue.line) == ids_of(waiting)
         assert set(queue.ready) | set(queue.held) == ids_of(self.ready())
         assert not set(queue.ready) & set(queue.held), "each in exactly one"
-        assert set(queue.held) == set(queue.holds)
-        for name, tag in (queue.ready | queue.held).items():
-            assert queue.line[name] == tag
+        assert all(queue.line[name] == tag for name, tag in queue.ready.items())
+        assert set(queue.owners) == {self.owner_of(name) for name in queue.ready}
         own = [name for worker in WORKERS for name in queue.own[worker]]
         assert len(own) == len(set(own))
         assert set(own) <= ids_of(self.ready())
@@ -263,17 +262,26 @@ class Model(RuleBasedStateMachine):
         assert set(await r.zrange(keys.open_jobs, 0, -1)) == ids_of(jobs)
         assert not queue.free & self.gone_workers
 
+    def owner_of(self, name: str) -> str:
+        return self.jobs[name].submission.owner_id
+
     async def queue(self) -> "Queue":
         """What is in the queue."""
-        names = ("line", "ready", "held", "hold", "free")
+        keys = self.keys
         async with self.redis.pipeline(transaction=False) as pipe:
-            for name in names:
-                pipe.zrange(f"{self.keys.namespace}:pool:{POOL}:{name}", 0, -1, withscores=True)
-            for worker in WORKERS:
-                pipe.zrange(self.keys.own(worker), 0, -1, withscores=True)
+            for key in (
+                *(keys.ready(POOL, owner) for owner in OWNERS),
+                *(keys.own(worker) for worker in WORKERS),
+                *(keys.line(POOL), keys.hold(POOL), keys.free(POOL)),
+                *(keys.owners(POOL), keys.times(POOL)),
+            ):
+                pipe.zrange(key, 0, -1, withscores=True)
             found = [{name: int(score) for name, score in one} for one in await pipe.execute()]
-        line, ready, held, holds, free, *own = found
-        return Queue(line, ready, held, holds, set(free), dict(zip(WORKERS, own, strict=True)))
+        ready = {name: tag for one in found[: len(OWNERS)] for name, tag in one.items()}
+        own = dict(zip(WORKERS, found[len(OWNERS) : -5], strict=True))
+        line, held, free, owners, times = found[-5:]
+        clock = int(await self.redis.get(keys.clock(POOL)) or 0)
+        return Queue(line, ready, held, set(free), own, owners, times, clock)
 
     def check_job(self, job: Job, found: Any, events: Any, lease: int) -> None:
         if job.removed:
@@ -300,19 +308,34 @@ class Model(RuleBasedStateMachine):
 
 @dataclass
 class Queue:
-    """Jobs by tag (holds: by the moment of their end), and workers with a free slot."""
+    """Jobs by tag (those held by the moment at which that ends), workers with a free slot, owners.
+
+    `owners` have turns that any worker may start, `times` are those of others.
+    """
 
     line: dict[str, int]
     ready: dict[str, int]
     held: dict[str, int]
-    holds: dict[str, int]
     free: set[str]
     own: dict[str, dict[str, int]]
+    owners: dict[str, int]
+    times: dict[str, int]
+    clock: int
 
-    def remove(self, name: str) -> None:
-        """A turn has left the line."""
-        for queue in (self.line, self.ready, self.held, self.holds, *self.own.values()):
+    def time_of(self, owner: str) -> int:
+        return self.owners.get(owner, max(self.clock, self.times.get(owner, 0)))
+
+    def start(self, name: str, owner: str, others: set[str]) -> None:
+        """A turn starts; `others` are those of its owner."""
+        time = self.time_of(owner)
+        self.clock = max(self.clock, time)
+        for queue in (self.line, self.ready, self.held, *self.own.values()):
             queue.pop(name, None)
+        if others & set(self.ready):
+            self.owners[owner] = time + 1
+        else:
+            self.owners.pop(owner, None)
+            self.times[owner] = time + 1
 
 
 def ids_of(jobs: Iterable[Job]) -> set[str]:

@@ -29,75 +29,70 @@ OTHER: Final = "other"
 @pytest.mark.slow
 async def test_a_worker_starts_the_turn_that_the_policy_chooses(bench: Bench) -> None:
     dice = random.Random(16)
-    await bench.serve("w1", "w2")
+    await bench.serve("w1")
     seen = set()
     for number in range(DECISIONS):
-        turns = {name: random_turn(dice) for name in ("own", "ready", "held")}
-        kinds = [name for name in turns if dice.random() < 0.7]
-        others_are_free = dice.random() < 0.3
-        await set_queue(bench, {name: turns[name] for name in kinds}, others_are_free)
-        choice = choose(
-            own=turns["own"] if "own" in kinds else None,
-            ready=turns["ready"] if "ready" in kinds else None,
-            held=turns["held"] if "held" in kinds else None,
-            others_are_free=others_are_free,
-        )
+        turns = {name: random_turn(dice) for name in ("own", "ready") if dice.random() < 0.8}
+        await set_queue(bench, turns, waits_for_all=dice.random() < 0.5)
+        choice = choose(own=turns.get("own"), ready=turns.get("ready"))
         claims = await bench.claims.take("w1", f"nonce{number}", 1)
-        assert [claim.job_id for claim in claims] == [choice] * (choice is not Choice.NOTHING), (
-            turns
-        )
+        expected = [] if choice is Choice.NOTHING else [choice]
+        assert [claim.job_id for claim in claims] == expected, turns
         seen.add(choice)
     assert seen == set(Choice)
 
 
 def random_turn(dice: random.Random) -> Candidate:
-    """Tags and times around the bounds."""
+    """Times around the bounds."""
     return Candidate(
-        tag=100 + dice.randint(0, SLACK + 2),
+        served=100 + dice.randint(0, SLACK + 2),
         readied_ms=NOW_MS + dice.choice([0, 1, OVERTAKE_MS - 1, OVERTAKE_MS, OVERTAKE_MS + 1]),
     )
 
 
-async def set_queue(bench: Bench, turns: dict[str, Candidate], others_are_free: bool) -> None:
-    """A queue of at most three turns; one that is held is another worker's."""
+async def set_queue(bench: Bench, turns: dict[str, Candidate], *, waits_for_all: bool) -> None:
+    """A queue of at most two turns, each of an owner of its own.
+
+    Args:
+        waits_for_all: whether the owner of the worker's own turn has another one that any worker
+            may start, later than the other owner's.
+    """
     keys = bench.keys
-    at = {
-        "own": [keys.own("w1"), keys.ready(POOL)],
-        "ready": [keys.ready(POOL)],
-        "held": [keys.held(POOL), keys.own("w2")],
-    }
     async with bench.redis.pipeline(transaction=True) as pipe:
-        pipe.delete(*[key for places in at.values() for key in places], keys.free(POOL))
-        pipe.delete(keys.line(POOL), keys.clock(POOL), keys.waits, keys.leases)
+        pipe.delete(keys.own("w1"), keys.owners(POOL), keys.times(POOL), keys.line(POOL))
+        pipe.delete(keys.ready(POOL, "own"), keys.ready(POOL, "ready"))
+        pipe.delete(keys.clock(POOL), keys.waits, keys.leases)
         for name, turn in turns.items():
             pipe.delete(keys.job(name))
             pipe.hset(keys.job(name), mapping=stored(name, turn))
-            pipe.zadd(keys.line(POOL), {name: turn.tag})
-            # A turn of its own may be the one that all could start, too.
-            places = at[name][:1] if name == "own" and "ready" in turns else at[name]
-            for key in places:
-                pipe.zadd(key, {name: turn.tag})
-        if others_are_free:
-            pipe.zadd(keys.free(POOL), {"w2": 1})
+            pipe.zadd(keys.line(POOL), {name: 7})
+        if "ready" in turns:
+            pipe.zadd(keys.ready(POOL, "ready"), {"ready": 7})
+            pipe.zadd(keys.owners(POOL), {"ready": turns["ready"].served})
+        if "own" in turns:
+            pipe.zadd(keys.own("w1"), {"own": 7})
+            times = keys.times(POOL)
+            if waits_for_all and "ready" in turns and turns["ready"].served < turns["own"].served:
+                times = keys.owners(POOL)
+            pipe.zadd(times, {"own": turns["own"].served})
         await pipe.execute()
 
 
 def stored(name: str, turn: Candidate) -> dict[str, Any]:
     return {
         "status": "queued",
-        "owner": "default",
+        "owner": name,
         "conversation": f"c-{name}",
         "request": '{"prompt":"x"}',
         "pool": POOL,
-        "tag": turn.tag,
+        "tag": 7,
         "readied": turn.readied_ms,
         "created": NOW_MS,
         "deadline": 1 << 52,
         "starts": 0,
         "crashes": 0,
         "progress": 0,
-        "home": "w1" if name == "own" else "w2",
-    }
+    } | ({"home": "w1"} if name == "own" else {})
 
 
 @pytest.mark.slow
@@ -152,7 +147,7 @@ async def offered(bench: Bench, job: str) -> Offer:
     async with bench.redis.pipeline(transaction=True) as pipe:
         pipe.zscore(keys.own("w3"), job)
         pipe.zscore(keys.hold(POOL), job)
-        pipe.zscore(keys.ready(POOL), job)
+        pipe.zscore(keys.ready(POOL, "default"), job)
         pipe.hget(keys.job(job), "readied")
         pipe.exists(keys.bells("w3"))
         pipe.exists(keys.bells("w2"))

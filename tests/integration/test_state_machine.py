@@ -170,7 +170,8 @@ class Machine(Model):
         while len(chosen) < number and (name := self.choice(queue, worker)):
             if self.jobs[name].late:
                 return chosen, False
-            queue.remove(name)
+            owner = self.owner_of(name)
+            queue.start(name, owner, {one for one in self.jobs if self.owner_of(one) == owner})
             chosen.append(name)
         return chosen, True
 
@@ -178,27 +179,18 @@ class Machine(Model):
         return str(self.run(self.redis.hget(self.keys.job(job.submission.job_id), "status")))
 
     def choice(self, queue: Queue, worker: str) -> str | None:
-        first = {
-            Choice.OWN: self.head(queue.own[worker]),
-            Choice.READY: self.head(queue.ready),
-            Choice.HELD: self.head(queue.held),
-        }
-        what = choose(
-            own=self.candidate(first[Choice.OWN]),
-            ready=self.candidate(first[Choice.READY]),
-            held=self.candidate(first[Choice.HELD]),
-            others_are_free=bool(queue.free - {worker}),
-        )
-        return None if what is Choice.NOTHING else first[what]
+        own, ready = first(queue.own[worker]), None
+        if queue.owners:
+            owner = first(queue.owners)
+            ready = first({n: tag for n, tag in queue.ready.items() if self.owner_of(n) == owner})
+        what = choose(own=self.candidate(queue, own), ready=self.candidate(queue, ready))
+        return {Choice.OWN: own, Choice.READY: ready, Choice.NOTHING: None}[what]
 
-    def head(self, queue: dict[str, int]) -> str | None:
-        return min(queue, key=lambda name: (queue[name], name), default=None)
-
-    def candidate(self, name: str | None) -> Candidate | None:
+    def candidate(self, queue: Queue, name: str | None) -> Candidate | None:
         if name is None:
             return None
-        tag, readied = self.run(self.redis.hmget(self.keys.job(name), ["tag", "readied"]))
-        return Candidate(tag=int(tag), readied_ms=int(readied))
+        readied = self.run(self.redis.hget(self.keys.job(name), "readied"))
+        return Candidate(served=queue.time_of(self.owner_of(name)), readied_ms=int(readied))
 
     @rule(pick=picks, worker=workers, commits=st.booleans())
     def go_on(self, pick: int, worker: str, commits: bool) -> None:
@@ -388,6 +380,10 @@ class Machine(Model):
             for place, held in reversed(list(enumerate(self.claimed))):
                 if self.jobs[held.claim.job_id].token == held.claim.fence:
                     self.commit(len(self.claimed) - 1 - place, True)
+
+
+def first(scores: dict[str, int]) -> str | None:
+    return min(scores, key=lambda name: (scores[name], name), default=None)
 
 
 def timeless(claims: Sequence[Claim]) -> list[Claim]:

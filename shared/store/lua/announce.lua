@@ -32,8 +32,9 @@ if arg.register or redis.call('EXISTS', key.pool(pool)) == 0 then
   redis.call('HSETNX', key.pool(pool), 'since', int(now_ms()))
   redis.call('HSET', key.pool(pool), 'window', arg.window, 'fingerprint', arg.fingerprint)
 end
-if tonumber(arg.running) < tonumber(arg.slots) and not draining then
-  redis.call('ZADD', key.free(pool), 'NX', int(now_ms()), arg.worker)
+if tonumber(arg.running) < tonumber(arg.slots) and not draining and
+  not redis.call('ZSCORE', key.free(pool), arg.worker) then
+  set_busy(arg.worker, pool, tonumber(arg.running))
 end
 -- What its cache has dropped is no warmer here than anywhere.
 for conversation in string.gmatch(arg.cold or '', '%S+') do

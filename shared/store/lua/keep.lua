@@ -1,5 +1,5 @@
--- What one worker at a time does for all: `keeper` names it, and the others try to become it. It ends holds, gives turns of lost workers back to the line, and with `sweep` repairs what a
--- lost write or a lost server may have left behind.
+-- What one worker at a time does for all: `keeper` names it, and the others try to become it. It ends holds, gives turns
+-- of lost workers back to the line, and with `sweep` repairs what a lost write or a lost server may have left behind.
 -- Answers {KEPT, milliseconds until the next hold ends (-1 if there is none), turns that failed by their deadline, turns
 -- that had lost too many workers} · {OTHER} (another worker does it) · {OFF} (the clock was stepped)
 local keeper = redis.call('GET', key.keeper)
@@ -39,8 +39,8 @@ for _, pool in ipairs(pools) do
   local head = redis.call('ZRANGE', key.hold(pool), 0, 0, 'WITHSCORES')[2]
   if head and (not next_end or tonumber(head) < next_end) then next_end = tonumber(head) end
   -- A worker that was woken may have died.
-  local first = candidate(key.ready(pool))
-  if first and readied(first) < now - BELL_MS then ring_free(pool) end
+  local first = next_ready(pool)
+  if first and first.readied < now - BELL_MS then ring_free(pool) end
 end
 
 if arg.reclaim == '1' then
@@ -68,12 +68,14 @@ end
 for _, pool in ipairs(pools) do
   -- What a version before data format 3 has ended, or lost data have left.
   for _ = 1, 100 do
-    local first = candidate(key.line(pool))
-    local f = first and job_fields(first.job, 'status', 'owner', 'home')
+    local first = redis.call('ZRANGE', key.line(pool), 0, 0)[1]
+    local f = first and job_fields(first, 'status', 'owner', 'home')
     if not f or f.status == 'queued' then break end
-    leave_line(first.job, {pool = pool, owner = f.owner or '', home = f.home})
+    leave_line(first, {pool = pool, owner = f.owner or '', home = f.home})
   end
-  redis.call('ZREMRANGEBYSCORE', key.tags(pool), '-inf', redis.call('GET', key.clock(pool)) or 0)
+  -- An owner who comes back begins at the clock anyway.
+  redis.call('ZREMRANGEBYSCORE', key.tags(pool), '-inf', int(clock_of(pool)))
+  redis.call('ZREMRANGEBYSCORE', key.times(pool), '-inf', int(clock_of(pool)))
 end
 -- Workers that are gone: what waits for them may start anywhere.
 for _, worker in ipairs(redis.call('ZRANGEBYSCORE', key.workers, '-inf', int(now - arg.silent_ms), 'LIMIT', 0, 20)) do

@@ -142,7 +142,7 @@ end
 local position, eta_ms = place(job, pool)
 publish(job, 'queued', string.format('{"job":"%s","id":%s,"position":%d,"eta_seconds":%.1f}',
   job, conversation, position, eta_ms / 1000))
-if pending == 0 then offer(job, {pool = pool, tag = tag, conversation = conversation}) end
+if pending == 0 then offer(job, {pool = pool, owner = arg.owner, tag = tag, conversation = conversation}) end
 if arg.new ~= '1' then
   redis.call('PERSIST', key.conversation(conversation))
   redis.call('PERSIST', key.messages(conversation))

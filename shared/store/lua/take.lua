@@ -17,12 +17,13 @@ if redis.call('HEXISTS', key.worker(arg.worker), 'draining') == 1 then return an
 
 local jobs, left = {}, tonumber(arg.n)
 while left > 0 do
-  local job = choose(arg.worker, arg.pool)
-  if not job then break end
+  local turn = choose(arg.worker, arg.pool)
+  if not turn then break end
+  local job = turn.job
   local f = job_fields(job, 'status', 'conversation', 'owner', 'deadline', 'pool', 'tag', 'home')
   if f.status ~= 'queued' then
     -- It does not wait: data were lost, or a worker of an older version has it.
-    leave_line(job, {pool = arg.pool, home = arg.worker, owner = f.owner or ''})
+    leave_line(job, {pool = arg.pool, home = arg.worker, owner = turn.owner})
   elseif tonumber(f.deadline) <= now_ms() then
     finish(job, ending(job), 'failed', 'error', arg.deadline_error, arg.deadline_error)
   else
@@ -37,7 +38,7 @@ if #jobs > 0 then
   redis.call('SET', key.taken(arg.worker), arg.nonce .. table.concat(jobs, ' '), 'PX', arg.taken_ms)
 end
 if left > 0 then
-  redis.call('ZADD', key.free(arg.pool), 'NX', int(now_ms()), arg.worker)
+  set_busy(arg.worker, arg.pool, arg.busy + #jobs)
 else
   redis.call('ZREM', key.free(arg.pool), arg.worker)
 end

@@ -1,9 +1,9 @@
 -- The queue: which turn starts next, and where. shared/placement.py has the same rules as pure functions, and says why.
 --
--- A pool is all workers of one model. All its waiting turns stand in `line`, by tag; those that may start now are in
--- `ready`, or in `hold` and `held` while only their home may start them; `own` of a worker has those whose home it is.
+-- A pool is all workers of one model. All its waiting turns stand in `line`, by tag. Those that may start now are in
+-- their owner's `ready`, or in `hold` while only their home may start them; `own` of a worker has those whose home it is.
 
-local SLACK, OVERTAKE_MS, MIN_SAVING_MS, BELL_MS, WAIT_FACTOR = 4, 5000, 20, 500, 2
+local SLACK, OVERTAKE_MS, MIN_SAVING_MS, BELL_MS, WAIT_FACTOR = 4, 5000, 20, 500, 4
 -- Entries kept of a worker's bells: it needs one.
 local MOST_BELLS = 8
 
@@ -46,7 +46,7 @@ local function keep_pace(pool)
     redis.call('HSET', key.pace(pool), 'time', tostring(0.95 * (f[3] or 0) + now_ms() - f[1]),
       'starts', tostring(0.95 * (f[4] or 0) + 1))
   end
-  redis.call('HSET', key.pace(pool), 'last', int(now_ms()), 'busy', redis.call('EXISTS', key.ready(pool)))
+  redis.call('HSET', key.pace(pool), 'last', int(now_ms()), 'busy', redis.call('EXISTS', key.owners(pool)))
 end
 
 -- A turn's position in the line, from 1, and the milliseconds until it starts at the present pace; false if it does not
@@ -59,11 +59,32 @@ local function place(job, pool)
   return rank + 1, math.max(0, math.floor((rank + 1) * ms - math.min(since, ms)))
 end
 
--- Put a turn at the end of its owner's part of the line. Its tag is fixed from now on: one more than the owner's last
--- one, or than the last one served, as idling earns no credit.
+-- The highest virtual time of any owner that was served.
+local function clock_of(pool) return tonumber(redis.call('GET', key.clock(pool)) or 0) end
+
+-- An owner's virtual time: one more for each turn that started, and never behind the pool's clock when it begins to
+-- wait, as idling earns no credit.
+local function time_of(pool, owner)
+  local time = redis.call('ZSCORE', key.owners(pool), owner)
+  return tonumber(time or math.max(clock_of(pool), tonumber(redis.call('ZSCORE', key.times(pool), owner) or 0)))
+end
+
+-- An owner's turn starts: its virtual time goes on, and the pool's clock with it.
+local function serve(pool, owner)
+  local time = time_of(pool, owner)
+  if time > clock_of(pool) then redis.call('SET', key.clock(pool), int(time)) end
+  if redis.call('ZSCORE', key.owners(pool), owner) then
+    redis.call('ZINCRBY', key.owners(pool), 1, owner)
+  else
+    redis.call('ZADD', key.times(pool), int(time + 1), owner)
+  end
+end
+
+-- Put a turn at the end of its owner's part of the line. Its tag is the owner's virtual time when it starts, if every
+-- turn is served in order.
 local function join_line(job, pool, owner)
-  local clock = tonumber(redis.call('GET', key.clock(pool)) or 0)
-  local tag = int(math.max(clock, tonumber(redis.call('ZSCORE', key.tags(pool), owner) or 0)) + 1)
+  local last = tonumber(redis.call('ZSCORE', key.tags(pool), owner) or 0)
+  local tag = int(math.max(clock_of(pool), last) + 1)
   redis.call('ZADD', key.tags(pool), tag, owner)
   redis.call('ZADD', key.line(pool), tag, job)
   redis.call('HINCRBY', key.waits, owner, 1)
@@ -76,19 +97,24 @@ local function rejoin_line(job, f)
   redis.call('HINCRBY', key.waits, f.owner, 1)
 end
 
+-- The turns of an owner that any worker may start.
+local function ready_of(pool, owner) return key.ready(pool .. ':' .. owner) end
+
+-- Take a turn out of what any worker may start.
+local function unready(job, pool, owner)
+  if redis.call('ZREM', ready_of(pool, owner), job) == 0 then return end
+  if redis.call('EXISTS', ready_of(pool, owner)) == 1 then return end
+  redis.call('ZADD', key.times(pool), redis.call('ZSCORE', key.owners(pool), owner) or 0, owner)
+  redis.call('ZREM', key.owners(pool), owner)
+end
+
 -- Take a turn out of everything that it waits in; whether it waited.
 local function leave_line(job, f)
-  if not f.pool then
-    -- A version before data format 3 has accepted it.
-    redis.call('ZREM', key.old_ready(f.owner), job)
-    redis.call('ZREM', key.old_waiting(f.owner), job)
-    return false
-  end
+  if not f.pool then return false end
   local waited = redis.call('ZREM', key.line(f.pool), job) == 1
-  redis.call('ZREM', key.ready(f.pool), job)
+  unready(job, f.pool, f.owner)
   if f.home then
     redis.call('ZREM', key.hold(f.pool), job)
-    redis.call('ZREM', key.held(f.pool), job)
     redis.call('ZREM', key.own(f.home), job)
     redis.call('HDEL', key.job(job), 'home')
   end
@@ -107,17 +133,29 @@ local function ring(worker)
   redis.call('XADD', key.bells(worker), 'MAXLEN', '~', MOST_BELLS, '*', 'b', '')
 end
 
--- Wake the worker that has had a free slot for longest.
+-- Workers with a free slot are ordered by how many of their slots are taken; among equals, whoever was woken longest ago
+-- comes first.
+local SLOT = 1e13
+local function set_busy(worker, pool, number) redis.call('ZADD', key.free(pool), int(number * SLOT + now_ms()), worker) end
+
+-- Wake the least busy worker. Its bell counts as a slot until it answers: one that is dead is not rung for ever.
 local function ring_free(pool)
   for _ = 1, 3 do
-    local worker = redis.call('ZRANGE', key.free(pool), 0, 0)[1]
+    local first = redis.call('ZRANGE', key.free(pool), 0, 0, 'WITHSCORES')
+    local worker = first[1]
     if not worker then return end
     if redis.call('EXISTS', key.worker(worker)) == 1 then
-      redis.call('ZADD', key.free(pool), int(now_ms()), worker)
+      set_busy(worker, pool, math.floor(first[2] / SLOT) + 1)
       return ring(worker)
     end
     redis.call('ZREM', key.free(pool), worker)
   end
+end
+
+-- A worker that takes turns has one slot more that is free.
+local function free_slot(worker, pool, slots)
+  local score = redis.call('ZSCORE', key.free(pool), worker)
+  set_busy(worker, pool, math.max(0, score and math.floor(score / SLOT) - 1 or slots - 1))
 end
 
 -- How long a turn is held for its home, and whether that has a free slot; nil if any worker will do.
@@ -136,7 +174,14 @@ local function wake_keeper(job, pool)
   if keeper then redis.call('PUBLISH', key.notices(keeper), 'held ' .. job) end
 end
 
--- Let a turn start: at its home if it is worth it, else anywhere. `f` has its pool, tag and conversation.
+-- Let any worker start a turn.
+local function make_ready(job, f)
+  redis.call('ZADD', ready_of(f.pool, f.owner), f.tag, job)
+  redis.call('ZADD', key.owners(f.pool), 'NX', int(time_of(f.pool, f.owner)), f.owner)
+  ring_free(f.pool)
+end
+
+-- Let a turn start: at its home if it is worth it, else anywhere. `f` has its pool, owner, tag and conversation.
 local function offer(job, f, is_cold)
   redis.call('HSET', key.job(job), 'readied', int(now_ms()))
   local c = redis.call('HMGET', key.conversation(f.conversation), 'home', 'saves_ms')
@@ -146,25 +191,18 @@ local function offer(job, f, is_cold)
     redis.call('HSET', key.job(job), 'home', c[1])
     redis.call('ZADD', key.own(c[1]), f.tag, job)
   end
-  if hold_ms and hold_ms > 0 then
-    redis.call('ZADD', key.hold(f.pool), int(now_ms() + hold_ms), job)
-    redis.call('ZADD', key.held(f.pool), f.tag, job)
-    if is_free then ring(c[1]) end
-    wake_keeper(job, f.pool)
-  else
-    redis.call('ZADD', key.ready(f.pool), f.tag, job)
-    ring_free(f.pool)
-  end
+  if not hold_ms or hold_ms == 0 then return make_ready(job, f) end
+  redis.call('ZADD', key.hold(f.pool), int(now_ms() + hold_ms), job)
+  if is_free then ring(c[1]) end
+  wake_keeper(job, f.pool)
 end
 
 -- End a turn's holding: any worker may start it now.
 local function release(job, pool)
-  redis.call('ZREM', key.hold(pool), job)
-  local tag = redis.call('ZSCORE', key.held(pool), job)
-  if not tag then return end
-  redis.call('ZREM', key.held(pool), job)
-  redis.call('ZADD', key.ready(pool), tag, job)
-  ring_free(pool)
+  if redis.call('ZREM', key.hold(pool), job) == 0 then return end
+  local f = job_fields(job, 'owner', 'tag')
+  f.pool = pool
+  if f.tag then make_ready(job, f) end
 end
 
 -- A worker takes no more turns: those that wait for it alone may start anywhere.
@@ -179,32 +217,25 @@ local function forget_worker(worker, pools)
   redis.call('DEL', key.own(worker), key.bells(worker), key.taken(worker))
 end
 
--- The first turn of a queue: its job and tag; nil if there is none.
-local function candidate(queue)
-  local first = redis.call('ZRANGE', queue, 0, 0, 'WITHSCORES')
-  if not first[1] then return nil end
-  return {job = first[1], tag = tonumber(first[2])}
+-- A turn that may start: whose it is, that owner's virtual time, and when it became ready; nil if there is none.
+local function candidate(job, pool, owner)
+  if not job then return nil end
+  local f = job_fields(job, 'owner', 'readied')
+  owner = owner or f.owner or ''
+  return {job = job, owner = owner, served = time_of(pool, owner), readied = tonumber(f.readied or 0)}
 end
 
-local function readied(turn)
-  return tonumber(redis.call('HGET', key.job(turn.job), 'readied') or 0)
+-- Of the turns that any worker may start, the first one of the owner with the lowest virtual time.
+local function next_ready(pool)
+  local owner = redis.call('ZRANGE', key.owners(pool), 0, 0)[1]
+  return owner and candidate(redis.call('ZRANGE', ready_of(pool, owner), 0, 0)[1], pool, owner)
 end
 
--- Whether a worker's own turn may start before the line's next one.
-local function may_overtake(own, ready)
-  if own.job == ready.job then return true end
-  return own.tag - ready.tag <= SLACK and readied(own) - readied(ready) <= OVERTAKE_MS
-end
-
--- The job that a worker with a free slot is to start; nil if there is none.
+-- The turn that a worker with a free slot is to start (`candidate`); nil if there is none.
 local function choose(worker, pool)
-  local own, ready, held = candidate(key.own(worker)), candidate(key.ready(pool)), candidate(key.held(pool))
-  local chosen = ready
-  if own and (not ready or may_overtake(own, ready)) then chosen = own end
-  if not chosen then return nil end
-  if held and held.tag + SLACK < chosen.tag then
-    local others = redis.call('ZCARD', key.free(pool)) - (redis.call('ZSCORE', key.free(pool), worker) and 1 or 0)
-    if others == 0 then chosen = held end
-  end
-  return chosen.job
+  local own = candidate(redis.call('ZRANGE', key.own(worker), 0, 0)[1], pool)
+  local ready = next_ready(pool)
+  if not own or not ready then return own or ready end
+  if own.readied - ready.readied <= OVERTAKE_MS and own.served - ready.served <= SLACK then return own end
+  return ready
 end

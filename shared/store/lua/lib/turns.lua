@@ -122,9 +122,7 @@ local function start(job, f)
   redis.call('HSETNX', key.job(job), 'started', int(now_ms()))
   redis.call('SET', key.lease(job), arg.worker, 'PX', arg.lease_ms)
   redis.call('ZADD', key.leases, int(now_ms() + arg.lease_ms), job)
-  if tonumber(f.tag) > tonumber(redis.call('GET', key.clock(f.pool)) or 0) then
-    redis.call('SET', key.clock(f.pool), f.tag)
-  end
+  serve(f.pool, f.owner)
   local attempt = int(redis.call('HGET', key.job(job), 'crashes') + 1)
   local data = '{"attempt":' .. attempt .. '}'
   publish(job, starts == 1 and 'started' or 'resumed', data, data, 'm', arg.model or '')
@@ -142,10 +140,8 @@ end
 
 -- A worker has a free slot again: whether a turn waits that it may start. If not, it is woken for the next one.
 local function next_waits(worker, pool)
-  if redis.call('EXISTS', key.own(worker), key.ready(pool)) > 0 then return 1 end
-  local w = redis.call('HMGET', key.worker(worker), 'pool', 'draining')
-  if w[1] == pool and not w[2] then
-    redis.call('ZADD', key.free(pool), 'NX', int(now_ms()), worker)
-  end
+  if redis.call('EXISTS', key.own(worker), key.owners(pool)) > 0 then return 1 end
+  local w = redis.call('HMGET', key.worker(worker), 'pool', 'draining', 'slots')
+  if w[1] == pool and not w[2] then free_slot(worker, pool, tonumber(w[3] or 1)) end
   return 0
 end
