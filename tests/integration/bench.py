@@ -72,6 +72,7 @@ class Bench:
         """Let the pool be served by real workers alone."""
         for worker in await self.redis.zrange(self.keys.workers, 0, -1):
             await self.workers.leave(worker, POOL)
+        await self.redis.zadd(self.keys.pools, {POOL: 1 << 50})
 
     async def take(self, worker: str = "w1", number: int = 1, **options: Any) -> list[Claim]:
         return await self.claims.take(worker, secrets.token_hex(8), number, **options)

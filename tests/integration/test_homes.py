@@ -88,8 +88,10 @@ async def test_whoever_commits_is_the_home_from_then_on(bench: Bench) -> None:
     assert await bench.redis.hget(bench.keys.job(job), "home") == "w2"
 
 
-@pytest.mark.parametrize(("saves_ms", "expected_ms"), [(20, 40), (300, 600), (60_000, PATIENCE_MS)])
-async def test_a_busy_home_is_waited_for_twice_what_it_saves_and_no_longer_than_set(
+@pytest.mark.parametrize(
+    ("saves_ms", "expected_ms"), [(20, 80), (300, 1200), (60_000, PATIENCE_MS)]
+)
+async def test_a_busy_home_is_waited_for_four_times_what_it_saves_and_no_longer_than_set(
     bench: Bench, saves_ms: int, expected_ms: int
 ) -> None:
     conversation = await warm(bench, saves_ms=saves_ms)
@@ -144,7 +146,7 @@ async def test_the_keeper_knows_when_the_next_hold_ends_and_hears_of_a_new_first
     await subscription.aclose()
     next_s = (await bench.keep()).next_s
     assert next_s is not None
-    assert 0 <= next_s <= 2
+    assert 0 <= next_s <= 4
 
 
 @pytest.mark.parametrize("saves_ms", [0, 19])
@@ -300,19 +302,7 @@ async def test_a_worker_that_prefers_its_own_turns_lets_another_owner_wait_for_a
     assert 1 < largest_lead(owners) <= SLACK + 1
 
 
-async def test_a_held_turn_is_passed_by_a_few_turns_only(bench: Bench) -> None:
-    conversations = [await warm(bench) for _ in range(20)]
-    await occupy(bench, "w1", "w2")
-    for conversation in conversations:
-        await bench.submit(owner="b")
-        await follow(bench, conversation)
-    owners = await order_of_owners(bench, "w2", 40)
-    assert owners.count("b") == 20
-    assert owners.count("a") >= 15
-    assert 1 < largest_lead(owners) <= SLACK + 1
-
-
-async def test_a_held_turn_is_not_taken_away_from_a_home_while_that_is_free(bench: Bench) -> None:
+async def test_a_held_turn_is_not_taken_away_from_its_home(bench: Bench) -> None:
     conversation = await warm(bench)
     held = await follow(bench, conversation)
     others = [(await bench.submit(owner="b")).job_id for _ in range(10)]

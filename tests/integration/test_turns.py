@@ -218,7 +218,7 @@ async def test_turns_past_their_deadline_end_without_running(bench: Bench) -> No
     claimed, swept = await bench.submit(), await bench.submit()
     await bench.redis.hset(bench.keys.job(claimed.job_id), "deadline", 1)
     await bench.redis.zadd(bench.keys.open_jobs, {swept.job_id: 1})
-    await bench.redis.zrem(bench.of_pool("ready"), swept.job_id)  # or it would start
+    await bench.redis.zrem(bench.of_pool("default:ready"), swept.job_id)  # or it would start
     assert await bench.take() == []
     assert (await bench.keep(sweep=True)).late == 1
     for submission in (claimed, swept):
