@@ -116,8 +116,9 @@ class Claims:
 
         If there are fewer, the worker is woken by its bells for the next one. Repeating the call
         with the same random `nonce` gives the same answer. `busy` is how many of its slots are
-        taken: of all workers with a free one, the least busy is woken first. `model` is the fingerprint of the
-        worker's model; turns that start `shielded` are not evaluated yet (`shield`).
+        taken: of all workers with a free one, the least busy is woken first. `model` is the
+        fingerprint of the worker's model; turns that start `shielded` are not evaluated yet
+        (`shield`).
         """
         answer = await self.clock.call(
             self._call,

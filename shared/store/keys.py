@@ -19,8 +19,8 @@ _PATTERNS: Final = {
     "messages": "conv:{}:messages",
     "pending": "conv:{}:pending",
     "jobs": "conv:{}:jobs",
-    # One pool, all workers of a model: what is known of it; all turns that wait, by tag; those of an
-    # owner that any worker may start, by tag; owners of such turns by virtual time, and those of
+    # One pool, all workers of a model: what is known of it; all turns that wait, by tag; those of
+    # an owner that any worker may start, by tag; owners of such turns by virtual time, and those of
     # other owners; turns that only their home may start, by the moment at which that ends; workers
     # with a free slot, by how busy they are and when they were woken last; the highest virtual time
     # served; owners' last tags; how often turns start. And all pools by when one of their workers
