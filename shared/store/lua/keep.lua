@@ -66,12 +66,10 @@ for _, job in ipairs(redis.call('ZRANGEBYSCORE', key.open_jobs, '-inf', int(now)
   end
 end
 for _, pool in ipairs(pools) do
-  -- What a version before data format 3 has ended, or lost data have left.
-  for _ = 1, 100 do
-    local first = redis.call('ZRANGE', key.line(pool), 0, 0)[1]
-    local f = first and job_fields(first, 'status', 'owner', 'home')
-    if not f or f.status == 'queued' then break end
-    leave_line(first, {pool = pool, owner = f.owner or '', home = f.home})
+  -- What does not wait any more: a version before data format 3 may have ended it.
+  for _, job in ipairs(redis.call('ZRANGE', key.line(pool), 0, 99)) do
+    local f = job_fields(job, 'status', 'owner', 'home')
+    if f.status ~= 'queued' then leave_line(job, {pool = pool, owner = f.owner or '', home = f.home}) end
   end
   -- An owner who comes back begins at the clock anyway.
   redis.call('ZREMRANGEBYSCORE', key.tags(pool), '-inf', int(clock_of(pool)))
