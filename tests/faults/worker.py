@@ -40,7 +40,7 @@ FENCES = {
     "f.token ~= arg.fence": "false",
     "(f.token or '') ~= arg.fence": "false",
     "f.token ~= arg['fence' .. i]": "false",
-    "redis.call('HGET', key.job(arg.job), 'token') ~= arg.fence": "false",
+    "redis.call('HGET', key.job(job), 'token') ~= arg['fence' .. i]": "false",
 }
 FENCED = {"beat": 1, "commit": 1, "publish": 1, "fail": 1, "hand_over": 1}
 

@@ -9,7 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
+from shared.errors import NoWorker
 from shared.store.connection import connect
+from shared.store.workers import WORKER_SILENCE_S
+from tests.integration.bench import POOL, Bench
 from tests.scripted import ScriptedEngine
 from tests.servers import Stack, Valkey, free_port, make_settings, running_stack, running_valkey
 
@@ -118,3 +121,18 @@ async def looks(redis: Any) -> int:
     """How often it was tried whether Redis takes a write."""
     stats = await redis.info("commandstats")
     return int(stats.get("cmdstat_setrange", {}).get("calls", 0))
+
+
+async def test_when_the_last_worker_of_a_model_has_left_its_prompts_are_refused(
+    bench: Bench,
+) -> None:
+    """At once: only of one that died it is not known for a minute."""
+    await bench.serve("w2")
+    await bench.workers.leave("w2", POOL)
+    await bench.submit()
+    await bench.workers.leave("w1", POOL)
+    with pytest.raises(NoWorker):
+        await bench.submit()
+    silence_s = await bench.workers.silence_s()
+    assert silence_s is not None
+    assert silence_s > WORKER_SILENCE_S

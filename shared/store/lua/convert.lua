@@ -50,5 +50,5 @@ local readers = redis.pcall('XINFO', 'CONSUMERS', key.old_permits, 'workers')
 for _, reader in ipairs(readers.err and {} or readers) do
   if reader[6] < READ_MS then return number end
 end
-if redis.call('EXISTS', key.old_claims) == 0 then redis.call('DEL', key.old_permits) end
+if redis.call('EXISTS', key.old_claims) == 0 then redis.call('DEL', key.old_permits, key.old_pace) end
 return number
