@@ -11,17 +11,34 @@ from enum import StrEnum
 from typing import Final
 
 SLACK: Final = 4
-"""Tags by which a turn may be served before another one that could have been served instead."""
+"""Turns by which one owner may get ahead of another that waits, too."""
 OVERTAKE_MS: Final = 5_000
 """A turn is overtaken only by turns that became ready at most so long after it."""
 MIN_SAVING_MS: Final = 20
 """A home that saves less is not worth a wait: about what one step of an engine takes."""
 BELL_MS: Final = 500
 """How long a home that has a free slot may take to answer its bell, which can get lost."""
-WAIT_FACTOR: Final = 2
-"""A turn waits at most this many times what its home saves."""
+WAIT_FACTOR: Final = 4
+"""A turn waits at most this many times what its home saves. More than once, because evaluating a
+prompt again also holds up all other replies of that worker (docs/benchmarks/simulation.md)."""
 LONGEST_WAIT_MS: Final = 10_000
-"""PALAVER_AFFINITY_WAIT's default: the longest wait for a home, whatever it saves."""
+"""PALAVER_AFFINITY_WAIT's default: the longest wait for a busy home, whatever it saves; with 0 any
+worker may start the turn at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The numbers of the policy, for those who try others."""
+
+    slack: int = SLACK
+    overtake_ms: int = OVERTAKE_MS
+    min_saving_ms: int = MIN_SAVING_MS
+    bell_ms: int = BELL_MS
+    wait_factor: int = WAIT_FACTOR
+    longest_wait_ms: int = LONGEST_WAIT_MS
+
+
+DEFAULT_LIMITS: Final = Limits()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +59,8 @@ class Bell(StrEnum):
     NOBODY = "nobody"
     HOME = "home"
     FREE = "free"
-    """Of the workers with a free slot, the one that has waited longest for a turn from `ready`."""
+    """The least busy worker with a free slot; of equals the one that was woken longest ago. A bell
+    counts as a slot until the worker answers: one that is dead is not rung again and again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,13 +78,23 @@ COLD: Final = Offer(at_home=False, hold_ms=0, bell=Bell.FREE)
 
 
 def next_tag(*, clock: int, last: int) -> int:
-    """The tag of an owner's next turn.
+    """The tag of an owner's next turn: its place in the line, if every turn is served in order.
 
     Args:
-        clock: the highest tag served in the pool.
+        clock: the highest virtual time of any owner that was served in the pool.
         last: the owner's last tag in the pool; 0 if it has none.
     """
     return max(clock, last) + 1
+
+
+def virtual_time(*, clock: int, last: int) -> int:
+    """That of an owner who begins to wait: idling earns no credit, nor does coming back.
+
+    Args:
+        clock: the highest virtual time of any owner that was served in the pool.
+        last: the owner's own when it waited last; 0 if it never did.
+    """
+    return max(clock, last)
 
 
 def saving_ms(*, warm: int, tokens_a_second: int) -> int:
@@ -74,25 +102,23 @@ def saving_ms(*, warm: int, tokens_a_second: int) -> int:
     return warm * 1000 // tokens_a_second if tokens_a_second > 0 else 0
 
 
-def offer(
-    *, pool: str, warm: int, home: Home | None, longest_wait_ms: int = LONGEST_WAIT_MS
-) -> Offer:
+def offer(*, pool: str, warm: int, home: Home | None, limits: Limits = DEFAULT_LIMITS) -> Offer:
     """Where a turn goes when it becomes ready.
 
     Args:
         pool: of the turn.
         warm: tokens of its conversation that its home's cache holds.
         home: None if there is none or it is dead.
-        longest_wait_ms: bounds the wait for a home that is busy; 0 lets anyone start it at once.
+        limits: the policy's numbers.
     """
     if home is None or home.is_draining or home.pool != pool:
         return COLD
     saving = saving_ms(warm=warm, tokens_a_second=home.tokens_a_second)
-    if saving < MIN_SAVING_MS:
+    if saving < limits.min_saving_ms:
         return COLD
     if home.has_free_slot:
-        return Offer(at_home=True, hold_ms=BELL_MS, bell=Bell.HOME)
-    hold_ms = min(WAIT_FACTOR * saving, longest_wait_ms)
+        return Offer(at_home=True, hold_ms=limits.bell_ms, bell=Bell.HOME)
+    hold_ms = min(limits.wait_factor * saving, limits.longest_wait_ms)
     return Offer(at_home=True, hold_ms=hold_ms, bell=Bell.NOBODY if hold_ms else Bell.FREE)
 
 
@@ -100,7 +126,8 @@ def offer(
 class Candidate:
     """A turn that a worker could start."""
 
-    tag: int
+    served: int
+    """Its owner's virtual time, which each start of one of its turns raises by 1."""
     readied_ms: int
     """When it became ready, whether it was held then or not."""
 
@@ -111,38 +138,43 @@ class Choice(StrEnum):
     NOTHING = "nothing"
     OWN = "own"
     READY = "ready"
-    HELD = "held"
-
-
-def may_overtake(own: Candidate, ready: Candidate) -> bool:
-    """Whether a worker's own turn may start before the line's next one; bounds included."""
-    return own.readied_ms - ready.readied_ms <= OVERTAKE_MS and own.tag - ready.tag <= SLACK
+    LEAST = "least"
 
 
 def choose(
     *,
     own: Candidate | None,
     ready: Candidate | None,
-    held: Candidate | None,
+    least: Candidate | None,
     others_are_free: bool,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Choice:
-    """What a worker with a free slot starts.
+    """What a worker with a free slot starts. All bounds are included.
 
-    A held turn is passed by at most SLACK tags; then its holding ends. While another worker has a
-    free slot, nothing is taken away from it: it could start there, and waits for its own good.
+    Its own turn comes first, unless it became ready too long after the line's next one. While slots
+    are scarce, no owner gets more than SLACK turns ahead of the one that was served least: rather
+    than that, a turn of the latter starts, and if it was held, its holding ends. While another
+    worker has a free slot, nothing is taken from a held turn: it could start there, and waits for
+    its own good.
 
     Args:
         own: the worker's own turn with the lowest tag, held or ready; may be one of the others.
         ready: the turn with the lowest tag that any worker may start.
-        held: the turn with the lowest tag that only its home may start.
+        least: the turn with the lowest tag, held or ready, of the owner that was served least.
         others_are_free: whether any other worker of the pool has a free slot.
+        limits: the policy's numbers.
     """
-    if own is not None and (ready is None or may_overtake(own, ready)):
-        chosen, choice = own, Choice.OWN
-    elif ready is not None:
-        chosen, choice = ready, Choice.READY
-    else:
+
+    def is_fair(turn: Candidate) -> bool:
+        return others_are_free or least is None or turn.served - least.served <= limits.slack
+
+    def is_in_time(turn: Candidate) -> bool:
+        return ready is None or turn.readied_ms - ready.readied_ms <= limits.overtake_ms
+
+    if own is None and ready is None:
         return Choice.NOTHING
-    if held is not None and not others_are_free and held.tag + SLACK < chosen.tag:
-        return Choice.HELD
-    return choice
+    if own is not None and is_in_time(own) and is_fair(own):
+        return Choice.OWN
+    if ready is not None and is_fair(ready):
+        return Choice.READY
+    return Choice.LEAST

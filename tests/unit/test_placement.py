@@ -14,19 +14,21 @@ from shared.placement import (
     Candidate,
     Choice,
     Home,
+    Limits,
     Offer,
     choose,
     next_tag,
     offer,
     saving_ms,
+    virtual_time,
 )
 
 POOL = "small"
 NUMBERS = st.integers(min_value=0, max_value=10**9)
-CANDIDATES = st.builds(Candidate, tag=NUMBERS, readied_ms=NUMBERS)
+CANDIDATES = st.builds(Candidate, served=NUMBERS, readied_ms=NUMBERS)
 NEAR = st.builds(
     Candidate,
-    tag=st.integers(0, 3 * SLACK),
+    served=st.integers(0, 3 * SLACK),
     readied_ms=st.integers(0, 3 * OVERTAKE_MS),
 )
 HOMES = st.builds(
@@ -48,9 +50,9 @@ def test_a_free_home_is_woken_and_nobody_else() -> None:
     )
 
 
-def test_a_busy_home_is_waited_for_twice_what_it_saves() -> None:
+def test_a_busy_home_is_waited_for_a_few_times_what_it_saves() -> None:
     assert offer(pool=POOL, warm=500, home=home()) == Offer(
-        at_home=True, hold_ms=1000, bell=Bell.NOBODY
+        at_home=True, hold_ms=WAIT_FACTOR * 500, bell=Bell.NOBODY
     )
 
 
@@ -68,7 +70,7 @@ def test_a_home_that_saves_next_to_nothing_is_forgotten(warm: int, at_home: bool
 
 
 def test_without_waiting_a_busy_home_competes_with_the_free() -> None:
-    assert offer(pool=POOL, warm=500, home=home(), longest_wait_ms=0) == Offer(
+    assert offer(pool=POOL, warm=500, home=home(), limits=Limits(longest_wait_ms=0)) == Offer(
         at_home=True, hold_ms=0, bell=Bell.FREE
     )
 
@@ -77,7 +79,7 @@ def test_without_waiting_a_busy_home_competes_with_the_free() -> None:
 def test_no_wait_is_longer_than_what_was_allowed_or_pays(
     warm: int, where: Home | None, longest: int
 ) -> None:
-    answer = offer(pool=POOL, warm=warm, home=where, longest_wait_ms=longest)
+    answer = offer(pool=POOL, warm=warm, home=where, limits=Limits(longest_wait_ms=longest))
     assert answer.hold_ms <= longest
     if answer.hold_ms:
         assert where is not None
@@ -88,49 +90,85 @@ def test_no_wait_is_longer_than_what_was_allowed_or_pays(
     assert (answer.bell is Bell.FREE) == (answer.hold_ms == 0), "who may start it is woken"
 
 
-@given(
-    own=st.none() | NEAR,
-    ready=st.none() | NEAR,
-    held=st.none() | NEAR,
-)
-def test_no_start_passes_a_turn_of_the_line_by_more_than_the_slack(
-    own: Candidate | None, ready: Candidate | None, held: Candidate | None
+def chosen(choice: Choice, **turns: Candidate | None) -> Candidate | None:
+    return turns.get(choice.value)
+
+
+@given(own=st.none() | NEAR, ready=st.none() | NEAR, least=NEAR)
+def test_where_slots_are_scarce_no_owner_gets_ahead_by_more_than_the_slack(
+    own: Candidate | None, ready: Candidate | None, least: Candidate
 ) -> None:
-    choice = choose(own=own, ready=ready, held=held, others_are_free=False)
-    chosen = {Choice.OWN: own, Choice.READY: ready, Choice.HELD: held}.get(choice)
-    if chosen is None:
-        assert own is None
+    choice = choose(own=own, ready=ready, least=least, others_are_free=False)
+    turn = chosen(choice, own=own, ready=ready, least=least)
+    if turn is None:
         assert ready is None
-        return
-    passed = [turn.tag for turn in (ready, held) if turn is not None]
-    assert all(chosen.tag <= tag + SLACK for tag in passed)
+        assert own is None
+    else:
+        assert turn.served - least.served <= SLACK
 
 
-@given(own=NEAR, ready=NEAR, others=st.booleans())
-def test_nobody_is_overtaken_by_who_came_much_later(
-    own: Candidate, ready: Candidate, others: bool
+@given(own=NEAR, ready=NEAR, least=st.none() | NEAR, others=st.booleans())
+def test_nothing_is_overtaken_by_a_turn_that_came_much_later(
+    own: Candidate, ready: Candidate, least: Candidate | None, others: bool
 ) -> None:
     if own.readied_ms > ready.readied_ms + OVERTAKE_MS:
-        assert choose(own=own, ready=ready, held=None, others_are_free=others) is Choice.READY
+        choice = choose(own=own, ready=ready, least=least, others_are_free=others)
+        assert choice is not Choice.OWN
 
 
-@given(own=CANDIDATES, held=CANDIDATES)
-def test_a_held_turn_loses_nothing_while_others_are_free(own: Candidate, held: Candidate) -> None:
-    assert choose(own=own, ready=None, held=held, others_are_free=True) is Choice.OWN
+@pytest.mark.parametrize(
+    ("late_ms", "ahead", "choice"),
+    [
+        (OVERTAKE_MS, SLACK, Choice.OWN),
+        (OVERTAKE_MS + 1, SLACK, Choice.READY),
+        (OVERTAKE_MS, SLACK + 1, Choice.READY),
+    ],
+)
+def test_both_bounds_are_included(late_ms: int, ahead: int, choice: Choice) -> None:
+    own = Candidate(served=ahead, readied_ms=late_ms)
+    ready = Candidate(served=0, readied_ms=0)
+    assert choose(own=own, ready=ready, least=ready, others_are_free=False) is choice
 
 
-@given(own=st.none() | CANDIDATES, ready=st.none() | CANDIDATES, others=st.booleans())
-def test_a_worker_idles_only_where_nothing_may_start(
-    own: Candidate | None, ready: Candidate | None, others: bool
+@given(own=CANDIDATES, least=CANDIDATES)
+def test_nothing_is_taken_from_a_held_turn_while_others_are_free(
+    own: Candidate, least: Candidate
 ) -> None:
-    choice = choose(own=own, ready=ready, held=None, others_are_free=others)
+    assert choose(own=own, ready=None, least=least, others_are_free=True) is Choice.OWN
+
+
+@given(
+    own=st.none() | CANDIDATES,
+    ready=st.none() | CANDIDATES,
+    least=st.none() | CANDIDATES,
+    others=st.booleans(),
+)
+def test_a_worker_idles_only_where_nothing_may_start(
+    own: Candidate | None, ready: Candidate | None, least: Candidate | None, others: bool
+) -> None:
+    choice = choose(own=own, ready=ready, least=least, others_are_free=others)
     assert (choice is Choice.NOTHING) == (own is None and ready is None)
 
 
 @given(clock=NUMBERS, last=NUMBERS)
-def test_an_owner_gains_nothing_by_idling_and_nothing_by_asking_often(
-    clock: int, last: int
-) -> None:
-    tag = next_tag(clock=clock, last=last)
-    assert tag > clock
-    assert tag > last
+def test_an_owner_gains_nothing_by_idling_and_nothing_by_coming_back(clock: int, last: int) -> None:
+    assert virtual_time(clock=clock, last=last) >= max(clock, last)
+    assert next_tag(clock=clock, last=last) == virtual_time(clock=clock, last=last) + 1
+
+
+@given(
+    warm=st.lists(st.booleans(), min_size=200, max_size=200),
+    readied=st.lists(st.integers(0, 3 * OVERTAKE_MS), min_size=200, max_size=200),
+)
+def test_two_owners_that_always_wait_are_served_alike(warm: list[bool], readied: list[int]) -> None:
+    """Whatever is warm where: the worker's own turn is the first owner's or the second's."""
+    served = [0, 0]
+    for is_first, moment in zip(warm, readied, strict=True):
+        owner = 0 if is_first else 1
+        behind = 0 if served[0] <= served[1] else 1
+        turns = [Candidate(served=count, readied_ms=0) for count in served]
+        own = Candidate(served=served[owner], readied_ms=moment)
+        choice = choose(own=own, ready=turns[1 - owner], least=turns[behind], others_are_free=False)
+        starts = {Choice.OWN: owner, Choice.READY: 1 - owner, Choice.LEAST: behind}[choice]
+        served[starts] += 1
+        assert abs(served[0] - served[1]) <= SLACK + 1
