@@ -138,43 +138,28 @@ class Choice(StrEnum):
     NOTHING = "nothing"
     OWN = "own"
     READY = "ready"
-    LEAST = "least"
 
 
 def choose(
-    *,
-    own: Candidate | None,
-    ready: Candidate | None,
-    least: Candidate | None,
-    others_are_free: bool,
-    limits: Limits = DEFAULT_LIMITS,
+    *, own: Candidate | None, ready: Candidate | None, limits: Limits = DEFAULT_LIMITS
 ) -> Choice:
-    """What a worker with a free slot starts. All bounds are included.
+    """What a worker with a free slot starts.
 
-    Its own turn comes first, unless it became ready too long after the line's next one. While slots
-    are scarce, no owner gets more than SLACK turns ahead of the one that was served least: rather
-    than that, a turn of the latter starts, and if it was held, its holding ends. While another
-    worker has a free slot, nothing is taken from a held turn: it could start there, and waits for
-    its own good.
+    Its own turn comes first, unless it became ready too long after the next one, or its owner
+    would get too far ahead. Both bounds are included.
 
     Args:
-        own: the worker's own turn with the lowest tag, held or ready; may be one of the others.
-        ready: the turn with the lowest tag that any worker may start.
-        least: the turn with the lowest tag, held or ready, of the owner that was served least.
-        others_are_free: whether any other worker of the pool has a free slot.
+        own: of the turns whose home the worker is, held or ready, the one with the lowest tag.
+        ready: of the turns that any worker may start, the one with the lowest tag of the owner
+            with the lowest virtual time; may be the same as `own`.
         limits: the policy's numbers.
     """
-
-    def is_fair(turn: Candidate) -> bool:
-        return others_are_free or least is None or turn.served - least.served <= limits.slack
-
-    def is_in_time(turn: Candidate) -> bool:
-        return ready is None or turn.readied_ms - ready.readied_ms <= limits.overtake_ms
-
-    if own is None and ready is None:
-        return Choice.NOTHING
-    if own is not None and is_in_time(own) and is_fair(own):
+    if ready is None:
+        return Choice.NOTHING if own is None else Choice.OWN
+    if (
+        own is not None
+        and own.readied_ms - ready.readied_ms <= limits.overtake_ms
+        and own.served - ready.served <= limits.slack
+    ):
         return Choice.OWN
-    if ready is not None and is_fair(ready):
-        return Choice.READY
-    return Choice.LEAST
+    return Choice.READY

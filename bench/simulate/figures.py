@@ -2,7 +2,9 @@
 
 import statistics
 from array import array
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from bench.simulate.settings import Plan
 from bench.simulate.users import turns_a_second
@@ -12,6 +14,16 @@ def percentile(values: Sequence[float], share: float) -> float:
     """0 if there are none."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """A few seconds of a run."""
+
+    at_s: float
+    hits: float
+    first_token_s: float
+    """95 % are below."""
 
 
 class Figures:
@@ -70,8 +82,38 @@ class Figures:
         """Cached prompt tokens, as a share of those that were evaluated before."""
         return sum(self.cached) / max(1, sum(self.reusable))
 
+    @property
+    def mean_queue(self) -> float:
+        """Turns that wait, on average."""
+        return statistics.fmean(count for _, count in self.queue) if self.queue else 0.0
+
     def waited(self, share: float) -> float:
         return percentile(self.waited_s, share)
+
+    def waited_by(self, share: float, is_one: Callable[[int], bool]) -> float:
+        """Of some owners' turns alone."""
+        waits = zip(self.owners, self.waited_s, strict=True)
+        return percentile([waited for owner, waited in waits if is_one(owner)], share)
+
+    def first_token_of(self, share: float, is_one: Callable[[int], bool]) -> float:
+        """Of some owners' turns alone."""
+        times = zip(self.owners, self.first_token_s, strict=True)
+        return percentile([time for owner, time in times if is_one(owner)], share)
+
+    def over_time(self, step_s: float) -> list[Span]:
+        """One after another, each so long; those without a turn are left out."""
+        rows: dict[int, list[int]] = defaultdict(list)
+        for row, moment in enumerate(self.at_s):
+            rows[int(moment // step_s)].append(row)
+        return [
+            Span(
+                at_s=span * step_s,
+                hits=sum(self.cached[row] for row in of_span)
+                / max(1, sum(self.reusable[row] for row in of_span)),
+                first_token_s=percentile([self.first_token_s[row] for row in of_span], 0.95),
+            )
+            for span, of_span in sorted(rows.items())
+        ]
 
     def first_token(self, share: float) -> float:
         return percentile(self.first_token_s, share)

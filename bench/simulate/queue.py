@@ -2,8 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Callable
-from heapq import heappop, heappush
 
+from bench.simulate.lines import Line, Owners
 from bench.simulate.settings import Cluster, Policy
 from bench.simulate.turn import HELD, READY, STARTED, Turn
 from bench.simulate.workers import FreeWorkers, Worker
@@ -15,90 +15,13 @@ from shared.placement import (
     Home,
     Offer,
     choose,
-    next_tag,
     offer,
-    virtual_time,
 )
 
 POOL = "model"
 FOREVER_MS = 10**9
 KEEPER_S = 0.1
 """How often the keeper looks for turns that nobody was woken for."""
-
-
-class Line:
-    """Turns by tag; those that are in another state by now are skipped."""
-
-    __slots__ = ("_heap", "_states")
-
-    def __init__(self, *states: int) -> None:
-        self._heap: list[tuple[int, int, Turn]] = []
-        self._states = states
-
-    def add(self, turn: Turn) -> None:
-        heappush(self._heap, (turn.tag, turn.number, turn))
-
-    def first(self) -> Turn | None:
-        heap = self._heap
-        while heap:
-            turn = heap[0][2]
-            if turn.state in self._states:
-                return turn
-            heappop(heap)
-        return None
-
-    def all(self) -> list[Turn]:
-        return [turn for _, _, turn in self._heap if turn.state in self._states]
-
-
-class Owners:
-    """How often each owner was served; those that wait, the one that was served least first."""
-
-    def __init__(self) -> None:
-        self._served: dict[int, int] = {}
-        self._last_tags: dict[int, int] = {}
-        self._waiting: dict[int, int] = {}
-        self._lines: dict[int, Line] = defaultdict(lambda: Line(HELD, READY))
-        self._heap: list[tuple[int, int]] = []
-        self._clock = 0
-
-    def served(self, turn: Turn) -> int:
-        return self._served[turn.dialogue.owner]
-
-    def tag(self, owner: int) -> int:
-        """Of a turn that it submits."""
-        tag = next_tag(clock=self._clock, last=self._last_tags.get(owner, 0))
-        self._last_tags[owner] = tag
-        return tag
-
-    def add(self, turn: Turn) -> None:
-        """A turn that may start."""
-        owner = turn.dialogue.owner
-        self._lines[owner].add(turn)
-        waiting = self._waiting.get(owner, 0)
-        self._waiting[owner] = waiting + 1
-        if not waiting:
-            last = self._served.get(owner, 0)
-            self._served[owner] = virtual_time(clock=self._clock, last=last)
-            heappush(self._heap, (self._served[owner], owner))
-
-    def start(self, turn: Turn) -> None:
-        owner = turn.dialogue.owner
-        self._served[owner] += 1
-        self._clock = max(self._clock, self._served[owner])
-        self._waiting[owner] -= 1
-        if self._waiting[owner]:
-            heappush(self._heap, (self._served[owner], owner))
-
-    def least(self) -> Turn | None:
-        """The next turn of the one that was served least."""
-        heap = self._heap
-        while heap:
-            served, owner = heap[0]
-            if self._waiting[owner] and self._served[owner] == served:
-                return self._lines[owner].first()
-            heappop(heap)
-        return None
 
 
 class Queue:
@@ -124,7 +47,6 @@ class Queue:
         self._workers = workers
         self._begin = begin
         self._at = at
-        self._ready = Line(READY)
         self._own: dict[int, Line] = defaultdict(lambda: Line(HELD, READY))
         self._owners = Owners()
 
@@ -137,7 +59,7 @@ class Queue:
         """Put a turn where it may be started, and wake whom it concerns."""
         turn.state = HELD
         self.waiting += 1
-        self._owners.add(turn)
+        self._owners.join(turn)
         home = self._home_of(turn)
         answer = self._offer(turn, home)
         if answer.at_home and home is not None:
@@ -167,9 +89,9 @@ class Queue:
         if not worker.is_up or worker.is_draining:
             return
         while worker.free_slots and (turn := self._choose(worker)) is not None:
+            self._owners.start(turn)
             turn.state = STARTED
             self.waiting -= 1
-            self._owners.start(turn)
             self._begin(now, worker, turn)
         if worker.free_slots:
             self.free.put(worker.number, self._cluster.slots - worker.free_slots)
@@ -177,19 +99,15 @@ class Queue:
             self.free.remove(worker.number)
 
     def _choose(self, worker: Worker) -> Turn | None:
-        own, ready = self._own[worker.number].first(), self._ready.first()
+        own, ready = self._own[worker.number].first(), self._owners.next()
         if self._cluster.policy is Policy.STRICT:
             return own or ready
-        others_are_free = len(self.free) > (worker.number in self.free)
-        least = None if others_are_free else self._owners.least()
         choice = choose(
             own=self._candidate(own),
             ready=self._candidate(ready),
-            least=self._candidate(least),
-            others_are_free=others_are_free,
             limits=self._cluster.limits,
         )
-        return {Choice.OWN: own, Choice.READY: ready, Choice.LEAST: least}.get(choice)
+        return {Choice.OWN: own, Choice.READY: ready}.get(choice)
 
     def _candidate(self, turn: Turn | None) -> Candidate | None:
         if turn is None:
@@ -198,7 +116,7 @@ class Queue:
 
     def _make_ready(self, now: float, turn: Turn) -> None:
         turn.state = READY
-        self._ready.add(turn)
+        self._owners.add(turn)
         self._ring(now, turn)
 
     def _end_hold(self, now: float, turn: Turn) -> None:

@@ -42,8 +42,6 @@ class Simulation:
 
     def run(self) -> Figures:
         self._prepare()
-        gc.collect()
-        gc.freeze()  # nothing here goes in circles, and looking for it takes most of the time
         events = self._events
         while events:
             now, _, handler, argument = heappop(events)
@@ -225,4 +223,9 @@ class Simulation:
 
 
 def simulate(plan: Plan) -> Figures:
-    return Simulation(plan).run()
+    gc.collect()  # the run before
+    gc.disable()  # few objects refer to each other in circles; looking for them takes half the time
+    try:
+        return Simulation(plan).run()
+    finally:
+        gc.enable()

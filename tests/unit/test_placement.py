@@ -90,30 +90,20 @@ def test_no_wait_is_longer_than_what_was_allowed_or_pays(
     assert (answer.bell is Bell.FREE) == (answer.hold_ms == 0), "who may start it is woken"
 
 
-def chosen(choice: Choice, **turns: Candidate | None) -> Candidate | None:
-    return turns.get(choice.value)
-
-
-@given(own=st.none() | NEAR, ready=st.none() | NEAR, least=NEAR)
-def test_where_slots_are_scarce_no_owner_gets_ahead_by_more_than_the_slack(
-    own: Candidate | None, ready: Candidate | None, least: Candidate
+@given(own=NEAR, ready=NEAR)
+def test_no_owner_gets_ahead_of_the_next_by_more_than_the_slack(
+    own: Candidate, ready: Candidate
 ) -> None:
-    choice = choose(own=own, ready=ready, least=least, others_are_free=False)
-    turn = chosen(choice, own=own, ready=ready, least=least)
-    if turn is None:
-        assert ready is None
-        assert own is None
-    else:
-        assert turn.served - least.served <= SLACK
+    if own.served > ready.served + SLACK:
+        assert choose(own=own, ready=ready) is Choice.READY
 
 
-@given(own=NEAR, ready=NEAR, least=st.none() | NEAR, others=st.booleans())
+@given(own=NEAR, ready=NEAR)
 def test_nothing_is_overtaken_by_a_turn_that_came_much_later(
-    own: Candidate, ready: Candidate, least: Candidate | None, others: bool
+    own: Candidate, ready: Candidate
 ) -> None:
     if own.readied_ms > ready.readied_ms + OVERTAKE_MS:
-        choice = choose(own=own, ready=ready, least=least, others_are_free=others)
-        assert choice is not Choice.OWN
+        assert choose(own=own, ready=ready) is Choice.READY
 
 
 @pytest.mark.parametrize(
@@ -127,26 +117,14 @@ def test_nothing_is_overtaken_by_a_turn_that_came_much_later(
 def test_both_bounds_are_included(late_ms: int, ahead: int, choice: Choice) -> None:
     own = Candidate(served=ahead, readied_ms=late_ms)
     ready = Candidate(served=0, readied_ms=0)
-    assert choose(own=own, ready=ready, least=ready, others_are_free=False) is choice
+    assert choose(own=own, ready=ready) is choice
 
 
-@given(own=CANDIDATES, least=CANDIDATES)
-def test_nothing_is_taken_from_a_held_turn_while_others_are_free(
-    own: Candidate, least: Candidate
-) -> None:
-    assert choose(own=own, ready=None, least=least, others_are_free=True) is Choice.OWN
-
-
-@given(
-    own=st.none() | CANDIDATES,
-    ready=st.none() | CANDIDATES,
-    least=st.none() | CANDIDATES,
-    others=st.booleans(),
-)
+@given(own=st.none() | CANDIDATES, ready=st.none() | CANDIDATES)
 def test_a_worker_idles_only_where_nothing_may_start(
-    own: Candidate | None, ready: Candidate | None, least: Candidate | None, others: bool
+    own: Candidate | None, ready: Candidate | None
 ) -> None:
-    choice = choose(own=own, ready=ready, least=least, others_are_free=others)
+    choice = choose(own=own, ready=ready)
     assert (choice is Choice.NOTHING) == (own is None and ready is None)
 
 
@@ -164,11 +142,10 @@ def test_two_owners_that_always_wait_are_served_alike(warm: list[bool], readied:
     """Whatever is warm where: the worker's own turn is the first owner's or the second's."""
     served = [0, 0]
     for is_first, moment in zip(warm, readied, strict=True):
-        owner = 0 if is_first else 1
-        behind = 0 if served[0] <= served[1] else 1
-        turns = [Candidate(served=count, readied_ms=0) for count in served]
-        own = Candidate(served=served[owner], readied_ms=moment)
-        choice = choose(own=own, ready=turns[1 - owner], least=turns[behind], others_are_free=False)
-        starts = {Choice.OWN: owner, Choice.READY: 1 - owner, Choice.LEAST: behind}[choice]
+        mine = 0 if is_first else 1
+        next_owner = 0 if served[0] <= served[1] else 1
+        own = Candidate(served=served[mine], readied_ms=moment)
+        ready = Candidate(served=served[next_owner], readied_ms=0)
+        starts = {Choice.OWN: mine, Choice.READY: next_owner}[choose(own=own, ready=ready)]
         served[starts] += 1
         assert abs(served[0] - served[1]) <= SLACK + 1
