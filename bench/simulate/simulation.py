@@ -126,9 +126,10 @@ class Simulation:
 
     def _begin(self, now: float, worker: Worker, turn: Turn) -> None:
         dialogue = turn.dialogue
+        persona = dialogue.crowd.persona_tokens if dialogue.crowd else 0
         cached = min(dialogue.tokens, worker.cache.tokens_of(dialogue.number))
-        if not cached and dialogue.crowd and worker.cache.has_persona(dialogue.persona):
-            cached = dialogue.crowd.persona_tokens
+        if not cached and worker.cache.has_persona(dialogue.persona):
+            cached = persona
         first_token = worker.begin(now, turn, turn.prompt_tokens - cached)
         worker.cache.put(dialogue.number, turn.prompt_tokens, dialogue.persona)
         turn.started = now
@@ -138,7 +139,7 @@ class Simulation:
             waited_s=now - turn.arrived,
             first_token_s=first_token - turn.arrived,
             cached=cached,
-            reusable=dialogue.tokens,
+            reusable=dialogue.tokens or persona,
             owner=dialogue.owner,
         )
 
