@@ -124,16 +124,14 @@ class Queue:
             self._make_ready(now, turn)
 
     def _ring(self, now: float, turn: Turn) -> None:
-        """Wake the first free worker; if it is dead, the keeper rings again, the next one."""
+        """Wake the first free worker; if it does not start the turn, the keeper wakes another."""
         if turn.state != READY:
             return
         number = self.free.wake_first(now)
         if number is None:
             return
-        worker = self._workers[number]
-        if worker.is_up:
-            self.take(now, worker)
-        else:
+        self.take(now, self._workers[number])
+        if turn.state == READY:
             self._at(now + KEEPER_S, self._ring, turn)
 
     def _home_of(self, turn: Turn) -> Worker | None:
