@@ -16,8 +16,9 @@ from bench.simulate.users import CROWD_OWNER, HEAVY_OWNER
 LOAD: Final = 0.75
 STEP_S: Final = 10.0
 CHANGE_S: Final = 90.0
-MEASURED_S: Final = 360.0
+MEASURED_S: Final = 480.0
 """Long enough for a roll-out."""
+LONGEST_SHOWN_S: Final = 5.0
 HEAVY_LOADS: Final = (0.75, 0.85, 1.05)
 
 
@@ -26,7 +27,7 @@ def events(plan: Plan) -> Section:
     changes: dict[str, Deaths | Rollout | Growth] = {
         "1 % of the workers die": Deaths(at_s=CHANGE_S, share=0.01),
         "10 % die": Deaths(at_s=CHANGE_S, share=0.1),
-        "a roll-out, 5 % at a time": Rollout(at_s=CHANGE_S),
+        "a roll-out, 10 % at a time": Rollout(at_s=CHANGE_S, share=0.1),
         "20 % more workers": Growth(at_s=CHANGE_S, share=0.2),
     }
     long = replace(at(plan, load=LOAD), measured_s=MEASURED_S)
@@ -36,7 +37,7 @@ def events(plan: Plan) -> Section:
         title="Deaths, a roll-out, growth",
         question=f"Load {LOAD}. What happens begins after {CHANGE_S:.0f} s. Workers that die come "
         "back empty a minute later; their leases run out after 30 s, and only then their turns are "
-        "taken over. A roll-out waits for a worker's replies and starts it anew 15 s later.",
+        "taken over: the highest value after 10 % died is theirs. A roll-out waits for a worker's replies and starts it anew 15 s later.",
         columns=(
             "event",
             "hits before",
@@ -55,10 +56,11 @@ def events(plan: Plan) -> Section:
                 highest=1.0,
             ),
             "simulation-events-first-token": Chart(
-                title=f"Time to the first token over time, load {LOAD}, 95 % below, s",
+                title=f"Time to the first token over time, 95 % below, s (cut off at "
+                f"{LONGEST_SHOWN_S:g})",
                 across="s",
                 lines=_over_time(times, lambda span: span.first_token_s),
-                highest=max(span.first_token_s for spans in times.values() for span in spans),
+                highest=LONGEST_SHOWN_S,
             ),
         },
     )

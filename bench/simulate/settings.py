@@ -88,7 +88,7 @@ class Rollout:
     """All workers are drained and started anew, so many at a time."""
 
     at_s: float
-    share: float = 0.05
+    share: float
     """Workers that are away together."""
     restart_s: float = 15.0
     """From the end of the last reply to the first prompt that the new process takes."""

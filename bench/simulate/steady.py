@@ -115,7 +115,7 @@ def _against_load(
 ) -> list[Line]:
     return [
         Line(name=policy.value, points=list(zip(LOADS, map(value, figures), strict=True)))
-        for policy, figures in runs.items()
+        for policy, figures in reversed(runs.items())
     ]
 
 
@@ -173,7 +173,7 @@ def caches(plan: Plan) -> Section:
                             for tokens, figures in zip(CACHES, of_policy, strict=True)
                         ],
                     )
-                    for policy, of_policy in runs.items()
+                    for policy, of_policy in reversed(runs.items())
                 ],
                 highest=1.0,
             )
