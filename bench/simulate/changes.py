@@ -37,7 +37,8 @@ def events(plan: Plan) -> Section:
         title="Deaths, a roll-out, growth",
         question=f"Load {LOAD}. What happens begins after {CHANGE_S:.0f} s. Workers that die come "
         "back empty a minute later; their leases run out after 30 s, and only then their turns are "
-        "taken over: the highest value after 10 % died is theirs. A roll-out waits for a worker's replies and starts it anew 15 s later.",
+        "taken over: the longest time after 10 % died is theirs. A roll-out waits for a worker's "
+        "replies and starts it anew 15 s later.",
         columns=(
             "event",
             "hits before",
