@@ -16,7 +16,7 @@ from bench.simulate.users import CROWD_OWNER, HEAVY_OWNER
 LOAD: Final = 0.75
 STEP_S: Final = 10.0
 CHANGE_S: Final = 90.0
-MEASURED_S: Final = 480.0
+MEASURED_S: Final = 600.0
 """Long enough for a roll-out."""
 LONGEST_SHOWN_S: Final = 5.0
 HEAVY_LOADS: Final = (0.75, 0.85, 1.05)
@@ -27,7 +27,8 @@ def events(plan: Plan) -> Section:
     changes: dict[str, Deaths | Rollout | Growth] = {
         "1 % of the workers die": Deaths(at_s=CHANGE_S, share=0.01),
         "10 % die": Deaths(at_s=CHANGE_S, share=0.1),
-        "a roll-out, 10 % at a time": Rollout(at_s=CHANGE_S, share=0.1),
+        "roll-out, 5 % at a time": Rollout(at_s=CHANGE_S, share=0.05),
+        "roll-out, 10 % at a time": Rollout(at_s=CHANGE_S, share=0.1),
         "20 % more workers": Growth(at_s=CHANGE_S, share=0.2),
     }
     long = replace(at(plan, load=LOAD), measured_s=MEASURED_S)
