@@ -1,7 +1,7 @@
 """Figures as Markdown tables."""
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 
 def spread(samples: Sequence[float], digits: int = 1) -> str:
@@ -10,9 +10,14 @@ def spread(samples: Sequence[float], digits: int = 1) -> str:
     return f"{statistics.median(samples):.{digits}f} ({low:.{digits}f} … {high:.{digits}f})"
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """The first column names the rows."""
-    print(f"| {' | '.join(columns)} |")
-    print("| --- |" + " ---: |" * (len(columns) - 1))
+def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Its lines; the first column names the rows."""
+    yield f"| {' | '.join(columns)} |"
+    yield "| --- |" + " ---: |" * (len(columns) - 1)
     for row in rows:
-        print(f"| {' | '.join(row)} |")
+        yield f"| {' | '.join(row)} |"
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    for line in table(columns, rows):
+        print(line)
