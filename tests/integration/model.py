@@ -280,6 +280,7 @@ class Model(RuleBasedStateMachine):
         ready = {name: tag for one in found[: len(OWNERS)] for name, tag in one.items()}
         own = dict(zip(WORKERS, found[len(OWNERS) : -5], strict=True))
         line, held, free, owners, times = found[-5:]
+        line = {entry.split()[1]: tag for entry, tag in line.items()}
         clock = int(await self.redis.get(keys.clock(POOL)) or 0)
         return Queue(line, ready, held, set(free), own, owners, times, clock)
 

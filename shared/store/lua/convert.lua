@@ -26,7 +26,7 @@ for _, job in ipairs(redis.call('ZRANGE', key.open_jobs, 0, -1)) do
     number = number + 1
   elseif f.status == 'queued' and redis.call('ZREM', key.old_ready(f.owner), job) == 1 then
     -- That version has ended its predecessor, or its worker gave it back.
-    if not redis.call('ZSCORE', key.line(f.pool), job) then rejoin_line(job, f) end
+    if not redis.call('ZSCORE', key.line(f.pool), in_line(job, f.owner)) then rejoin_line(job, f) end
     offer_first(job, f)
   end
 end

@@ -67,9 +67,10 @@ for _, job in ipairs(redis.call('ZRANGEBYSCORE', key.open_jobs, '-inf', int(now)
 end
 for _, pool in ipairs(pools) do
   -- What a version before data format 3 has ended, or lost data have left.
-  for _, job in ipairs(redis.call('ZRANGE', key.line(pool), 0, 99)) do
-    local f = job_fields(job, 'status', 'owner', 'home')
-    if f.status ~= 'queued' then leave_line(job, {pool = pool, owner = f.owner or '', home = f.home}) end
+  for _, entry in ipairs(redis.call('ZRANGE', key.line(pool), 0, 99)) do
+    local owner, job = string.match(entry, '^(.*) (.*)$')
+    local f = job_fields(job, 'status', 'home')
+    if f.status ~= 'queued' then leave_line(job, {pool = pool, owner = owner, home = f.home}) end
   end
   -- An owner who comes back begins at the clock anyway.
   redis.call('ZREMRANGEBYSCORE', key.tags(pool), '-inf', int(clock_of(pool)))

@@ -2,9 +2,9 @@
 -- or false if it does not wait.
 local places = {}
 for job in string.gmatch(arg.jobs, '%S+') do
-  local pool = redis.call('HGET', key.job(job), 'pool')
+  local f = job_fields(job, 'pool', 'owner')
   local position, eta_ms
-  if pool then position, eta_ms = place(job, pool) end
+  if f.pool then position, eta_ms = place(job, f.pool, f.owner) end
   places[#places + 1] = position and {position, eta_ms} or false
 end
 return places

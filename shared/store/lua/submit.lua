@@ -139,7 +139,7 @@ if arg.idempotency then
   -- So that it is deleted with the conversation; "key …" is not a job id.
   redis.call('ZADD', key.jobs(conversation), int(now), 'key ' .. arg.idempotency)
 end
-local position, eta_ms = place(job, pool)
+local position, eta_ms = place(job, pool, arg.owner)
 publish(job, 'queued', string.format('{"job":"%s","id":%s,"position":%d,"eta_seconds":%.1f}',
   job, conversation, position, eta_ms / 1000))
 if pending == 0 then offer(job, {pool = pool, owner = arg.owner, tag = tag, conversation = conversation}) end

@@ -49,10 +49,13 @@ local function keep_pace(pool)
   redis.call('HSET', key.pace(pool), 'last', int(now_ms()), 'busy', redis.call('EXISTS', key.owners(pool)))
 end
 
+-- A turn's entry in the line. Owners with the same virtual time are served by name, so equal tags go by it.
+local function in_line(job, owner) return owner .. ' ' .. job end
+
 -- A turn's position in the line, from 1, and the milliseconds until it starts at the present pace; false if it does not
 -- wait.
-local function place(job, pool)
-  local rank = redis.call('ZRANK', key.line(pool), job)
+local function place(job, pool, owner)
+  local rank = redis.call('ZRANK', key.line(pool), in_line(job, owner))
   if not rank then return false end
   local ms, since = pace(pool).ms, pace(pool).since
   if not ms then return rank + 1, 0 end
@@ -86,14 +89,14 @@ local function join_line(job, pool, owner)
   local last = tonumber(redis.call('ZSCORE', key.tags(pool), owner) or 0)
   local tag = int(math.max(clock_of(pool), last) + 1)
   redis.call('ZADD', key.tags(pool), tag, owner)
-  redis.call('ZADD', key.line(pool), tag, job)
+  redis.call('ZADD', key.line(pool), tag, in_line(job, owner))
   redis.call('HINCRBY', key.waits, owner, 1)
   return tag
 end
 
 -- Let a turn wait again, where it stood before it started.
 local function rejoin_line(job, f)
-  redis.call('ZADD', key.line(f.pool), f.tag, job)
+  redis.call('ZADD', key.line(f.pool), f.tag, in_line(job, f.owner))
   redis.call('HINCRBY', key.waits, f.owner, 1)
 end
 
@@ -111,7 +114,7 @@ end
 -- Take a turn out of everything that it waits in; whether it waited.
 local function leave_line(job, f)
   if not f.pool then return false end
-  local waited = redis.call('ZREM', key.line(f.pool), job) == 1
+  local waited = redis.call('ZREM', key.line(f.pool), in_line(job, f.owner)) == 1
   unready(job, f.pool, f.owner)
   if f.home then
     redis.call('ZREM', key.hold(f.pool), job)
