@@ -85,9 +85,11 @@ class Replier:
         history = _readable_history(claim)
         if claim.request.to_embed:
             raise UnusableOptions("this model makes no embeddings")
-        thinking = self._policy.thinking
+        request, thinking = claim.request, self._policy.thinking
         budget = self._policy.budget(
-            claim.request.sampling.max_tokens, thinks=self._thinks(claim.request)
+            request.sampling.max_tokens,
+            thinks=self._thinks(request),
+            longest_thought=request.longest_thought,
         )
         prompt = await prepare_prompt(self._writer, claim, history, budget, thinking)
         generated = await self._generator.generate(turn, prompt, budget, solo_run)

@@ -67,6 +67,7 @@ class TurnRequest:
         truncate: whether a conversation that does not fit is cut; otherwise it is an error.
         tool_use: the client's tools.
         thinking: how much the model is to think.
+        longest_thought: in tokens; None leaves it to the server's setting.
         template_options: further variables of the chat template, as the JSON text of an object.
         top_logprobs: alternatives reported for each token; None reports no probabilities.
         echo: parts of the request that its API repeats in its answers; nobody else reads them.
@@ -88,6 +89,7 @@ class TurnRequest:
     truncate: bool = True
     tool_use: ToolUse = NO_TOOLS
     thinking: Thinking = "auto"
+    longest_thought: int | None = None
     template_options: str = ""
     top_logprobs: int | None = None
     echo: str = ""
@@ -102,6 +104,7 @@ class TurnRequest:
             or self.to_embed
             or self.tool_use.tools
             or self.thinking != "auto"
+            or self.longest_thought is not None
             or self.template_options
             or self.top_logprobs is not None
             or (self.messages and self.messages[-1].role == "assistant")
@@ -147,6 +150,8 @@ class TurnRequest:
         fields = {name: value for name, value in fields.items() if value}
         if not self.tool_use.parallel:
             fields["parallel_tools"] = False
+        if self.longest_thought is not None:
+            fields["longest_thought"] = self.longest_thought
         if self.top_logprobs is not None:
             fields["top_logprobs"] = self.top_logprobs
         return fields
@@ -180,6 +185,7 @@ class TurnRequest:
                 parallel=fields.get("parallel_tools", True),
             ),
             thinking=fields.get("thinking", "auto"),
+            longest_thought=fields.get("longest_thought"),
             template_options=fields.get("template_options", ""),
             top_logprobs=fields.get("top_logprobs"),
             echo=fields.get("echo", ""),

@@ -11,6 +11,8 @@ from redis.asyncio import Redis
 
 from api.anthropic.events import MessageEvents
 from api.anthropic.message import MessageWriter
+from api.anthropic.requests import MessagesRequest
+from api.anthropic.turns import turn_of
 from api.http.keys import KeyFile
 from shared.config import Settings
 from shared.store.keys import Keys
@@ -194,6 +196,33 @@ async def test_thinking_and_tool_choice_reach_the_worker(settings: Settings) -> 
         for choice in ("auto", "none"):
             body = ASKS | {"tools": [TOOL], "tool_choice": {"type": choice}}
             assert (await post(stack, body)).status_code == 200, choice
+
+
+async def test_a_budget_is_the_longest_thought(settings: Settings) -> None:
+    engine = ScriptedEngine()
+    thinking = {"type": "enabled", "budget_tokens": 1024}
+    async with running_stack(settings, engine) as stack:
+        for body in ({"thinking": thinking}, {"thinking": {"type": "adaptive"}}):
+            assert (await post(stack, ASKS | {"max_tokens": 2000} | body)).status_code == 200
+    room = settings.context_length - len(engine.requests[0].prompt)
+    assert [request.reasoning_limit for request in engine.requests] == [1024, room // 2]
+
+
+@pytest.mark.parametrize(("max_tokens", "budget", "longest"), [
+    (2000, 1999, 1999),
+    (5000, 3000, 3000),
+    (10**6, 4095, 4095),
+    (10**6, 4096, 2048),
+    (10**6, 10**5, 2048),
+])  # fmt: skip
+def test_a_reply_that_is_cut_keeps_room_for_an_answer(
+    max_tokens: int, budget: int, longest: int
+) -> None:
+    thinking = {"type": "enabled", "budget_tokens": budget}
+    body = ASKS | {"max_tokens": max_tokens, "thinking": thinking}
+    turn = turn_of(MessagesRequest.model_validate(body), 4096)
+    assert turn.longest_thought == longest
+    assert turn.sampling.max_tokens == min(max_tokens, 4096)
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
