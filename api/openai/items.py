@@ -42,6 +42,7 @@ class ItemsResource:
     async def on_post(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, conversation: str
     ) -> None:
+        Query(req)
         body = await read_json_object(req, self._max_body_bytes)
         batch_id, caller = ids.new_job(), caller_of(req)
         conversation_id = conversation_id_in_path(conversation)

@@ -79,10 +79,15 @@ class TextOptions(RequestModel):
 
 
 class Reasoning(RequestModel):
-    """How much the model thinks, and whether its thought is shown as a summary, too."""
+    """How much the model thinks, and whether its thought is shown as a summary, too.
+
+    Which earlier thoughts it sees is up to its template.
+    """
 
     effort: Effort | None = None
     summary: Summary | None = None
+    context: Literal["auto"] | None = None
+    mode: Literal["standard"] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -90,6 +95,12 @@ class Reasoning(RequestModel):
         if isinstance(data, dict) and data.get("summary") is None and "generate_summary" in data:
             return {**data, "summary": data["generate_summary"], "generate_summary": None}
         return data
+
+
+class BackgroundOptions(RequestModel):
+    """When a response in the background is made: always as soon as possible."""
+
+    completion_window: Literal["soonest"] | None = None
 
 
 class ConversationRef(RequestModel):
@@ -196,6 +207,7 @@ class ResponsesRequest(ResponseInput, Bookkeeping, SharedSampling):
     conversation: ConversationRef | None = None
     store: StrictBool | None = None
     background: StrictBool | None = None
+    background_options: BackgroundOptions | None = None
     stream: StrictBool | None = None
     stream_options: StreamOptions | None = None
     metadata: Metadata | None = None

@@ -2,9 +2,19 @@
 
 from typing import Annotated, Final, Literal
 
-from pydantic import BeforeValidator, Field, StrictBool, StrictInt, StrictStr, WithJsonSchema
+from pydantic import (
+    BeforeValidator,
+    Field,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
 from pydantic_core import PydanticCustomError
 
+from api.openai.biases import LogitBias
 from api.openai.requests import Bookkeeping, StreamOptions, sampling_of
 from shared.wire.sampling import AN_INTEGER, FullSampling, Sampling
 from shared.wire.turn_request import TurnRequest
@@ -56,9 +66,18 @@ class CompletionRequest(Bookkeeping, FullSampling):
     n: Annotated[StrictInt, Field(ge=1, le=_MOST_CHOICES), AN_INTEGER] | None = None
     logprobs: Annotated[StrictInt, Field(ge=0, le=5), AN_INTEGER] | None = None
     seed: Annotated[StrictInt, Field(ge=-(2**63), le=2**63 - 1), AN_INTEGER] | None = None
+    logit_bias: LogitBias = ()
     echo: Literal[False] | None = None
-    best_of: Literal[1] | None = None
+    best_of: StrictInt | None = None
     suffix: Annotated[str, BeforeValidator(_no_suffix)] = ""
+
+    @field_validator("best_of")
+    @classmethod
+    def _shows_all(cls, value: int | None, info: ValidationInfo) -> int | None:
+        """Every reply that is generated is also a choice."""
+        if value not in (None, info.data.get("n") or 1):
+            raise PydanticCustomError("best_of", "must be the same as n, if it is set")
+        return value
 
     def turns(self, max_tokens_limit: int) -> tuple[TurnRequest, ...]:
         """What workers are to do: for each prompt in turn all its choices.
@@ -84,6 +103,7 @@ class CompletionRequest(Bookkeeping, FullSampling):
             replace_from=None,
             sampling=sampling_of(self, max_tokens, max_tokens_limit, seed=seed),
             is_plain=True,
+            logit_bias=self.logit_bias,
             top_logprobs=self.logprobs,
         )
 

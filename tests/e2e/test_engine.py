@@ -247,6 +247,15 @@ async def test_biases_forbid_and_force_tokens(engine: LlamaEngine) -> None:
         await generate(engine, replace(request, sampling=unknown))
 
 
+async def test_biases_choose_among_what_a_schema_allows(engine: LlamaEngine) -> None:
+    request = GenerationRequest("a", prompt(engine, "Is water wet?"), 6)
+    for word in ("true", "false"):
+        # The schema does not allow an x, whatever its bias.
+        biases = ((engine.tokenize(word)[0], 100.0), (engine.tokenize("x")[0], 100.0))
+        sampling = SamplingOptions(json_schema='{"type": "boolean"}', logit_bias=biases)
+        assert text(await generate(engine, replace(request, sampling=sampling))).strip() == word
+
+
 async def test_two_are_generated_together(engine: LlamaEngine) -> None:
     requests = [
         GenerationRequest(session, prompt(engine, f"Count, {session}."), 30, sampling=ENDLESS)

@@ -198,6 +198,13 @@ async def test_thinking_and_tool_choice_reach_the_worker(settings: Settings) -> 
             assert (await post(stack, body)).status_code == 200, choice
 
 
+async def test_what_happens_anyway_can_be_asked_for(settings: Settings) -> None:
+    tool = TOOL | {"defer_loading": False, "allowed_callers": ["direct"]}
+    body = ASKS | {"speed": "standard", "inference_geo": "global", "tools": [tool]}
+    async with running_stack(settings, ScriptedEngine()) as stack:
+        assert (await post(stack, body)).status_code == 200
+
+
 async def test_a_budget_is_the_longest_thought(settings: Settings) -> None:
     engine = ScriptedEngine()
     thinking = {"type": "enabled", "budget_tokens": 1024}
@@ -239,6 +246,11 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"tool_choice": {"type": "maybe"}}, "auto, any, tool or none"),
     ({"thinking": {"type": "enabled", "budget_tokens": 2000}}, "budget_tokens"),
     ({"mcp_servers": [{"url": "x"}]}, "mcp_servers"),
+    ({"speed": "fast"}, "speed"),
+    ({"inference_geo": "us"}, "inference_geo"),
+    ({"container": "c"}, "container"),
+    ({"tools": [TOOL | {"defer_loading": True}]}, "defer_loading"),
+    ({"tools": [TOOL | {"allowed_callers": ["code_execution_20250825"]}]}, "allowed_callers"),
     ({"temperature": "hot"}, "temperature"),
     ({"thread": {"type": "create"}}, "thread"),
 ]

@@ -74,6 +74,8 @@ CASES: Final[dict[str, dict[str, Any]]] = {
     "a result": {"input": CALL_HISTORY, "tools": [TOOL]},
     "a summary": {"input": "Hi", "reasoning": {"effort": "low", "summary": "auto"}},
     "a sealed thought": {"input": "Hi", "include": ["reasoning.encrypted_content"]},
+    "an effort without a name of its own": {"input": "Hi", "reasoning": {"effort": "minimal"}},
+    "the greatest effort": {"input": "Hi", "reasoning": {"effort": "max", "context": "auto"}},
     "a limit": {"input": "Hi", "max_output_tokens": 7},
 }
 SCRIPTS: Final[dict[str, Any]] = {

@@ -9,7 +9,7 @@ import pytest
 
 from api.http.errors import Problem
 from api.openai.embeddings import embeddings_object
-from api.openai.text_requests import EmbeddingsRequest
+from api.openai.text_requests import CompletionRequest, EmbeddingsRequest
 from shared.config import Settings
 from shared.wire.worker_report import WorkerReport
 from tests.scripted import ScriptedEngine
@@ -73,6 +73,26 @@ async def test_a_completion_is_short_unless_more_is_asked_for(settings: Settings
     assert (len(choice["text"]), choice["finish_reason"]) == (16, "length")
 
 
+async def test_biases_reach_the_model_and_are_not_stored_unless_there_are_some(
+    settings: Settings,
+) -> None:
+    engine = ScriptedEngine(goes_on)
+    async with running_stack(settings, engine) as stack:
+        await created(stack, PROMPT | {"logit_bias": {"7": -100, "9": 0.5}})
+        await created(stack, PROMPT)
+    biases = [request.sampling.logit_bias for request in engine.requests]
+    assert biases == [((7, -100.0), (9, 0.5)), ()]
+    [turn] = CompletionRequest.model_validate(PROMPT).turns(4096)
+    assert b"logit_bias" not in turn.encode()
+
+
+async def test_best_of_may_say_what_n_says(settings: Settings) -> None:
+    async with running_stack(settings, ScriptedEngine(goes_on)) as stack:
+        for fields in ({"best_of": 1}, {"n": 2, "best_of": 2}):
+            completion = await created(stack, PROMPT | fields)
+            assert len(completion["choices"]) == fields.get("n", 1)
+
+
 async def test_probabilities_are_columns_whose_offsets_go_on(settings: Settings) -> None:
     async with running_stack(settings, ScriptedEngine(goes_on, piece_length=1)) as stack:
         body = PROMPT | {"prompt": "AB", "logprobs": 2}
@@ -93,6 +113,11 @@ async def test_probabilities_are_columns_whose_offsets_go_on(settings: Settings)
         ({"echo": True}, "echo"),
         ({"suffix": "x"}, "suffix"),
         ({"best_of": 2}, "best_of"),
+        ({"best_of": 1, "n": 2}, "best_of"),
+        ({"logit_bias": {"a": 1}}, "logit_bias"),
+        ({"logit_bias": {"7": 101}}, "logit_bias"),
+        ({"logit_bias": {"7": True}}, "logit_bias"),
+        ({"logit_bias": {str(token): 1 for token in range(1025)}}, "logit_bias"),
         ({"prompt": [1, 2]}, "prompt"),
         ({"prompt": [[1], [2]]}, "prompt"),
         ({"prompt": []}, "prompt"),
@@ -101,7 +126,7 @@ async def test_probabilities_are_columns_whose_offsets_go_on(settings: Settings)
         ({"logprobs": 6}, "logprobs"),
         ({"tools": [{}]}, "tools"),
     ],
-    ids=str,
+    ids=lambda value: str(value)[:40],
 )
 async def test_what_a_completion_cannot_have_is_refused_by_name(
     settings: Settings, change: dict[str, Any], field: str

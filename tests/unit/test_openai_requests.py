@@ -94,6 +94,7 @@ def test_the_older_functions_are_tools_that_are_called_one_at_a_time() -> None:
         ("medium", "medium"),
         ("high", "high"),
         ("xhigh", "high"),
+        ("max", "high"),
     ],
 )
 def test_efforts(effort: str | None, thinking: str) -> None:
