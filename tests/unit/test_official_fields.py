@@ -21,14 +21,8 @@ from pydantic import BaseModel, ValidationError
 
 from api.anthropic.requests import AnthropicTool, CountTokensRequest, MessagesRequest
 from api.openai.chat_requests import ChatCompletionRequest
-from api.openai.response_requests import (
-    ConversationUpdate,
-    InputTokensRequest,
-    NewConversation,
-    NewItems,
-    Reasoning,
-    ResponsesRequest,
-)
+from api.openai.conversation_requests import ConversationUpdate, NewConversation, NewItems
+from api.openai.response_requests import InputTokensRequest, Reasoning, ResponsesRequest
 from api.openai.text_requests import CompletionRequest, EmbeddingsRequest
 from api.openai.tools import ResponseTool
 

@@ -5,8 +5,8 @@ from typing import Final
 from api.description.problems import READING_BODY, STORING
 from api.description.route import Answer, Body, Operation, Parameter, Route
 from api.openai import examples, schemas
+from api.openai.conversation_requests import ConversationUpdate, NewConversation, NewItems
 from api.openai.description.stored import LISTING, LOOKING_UP, PAGING
-from api.openai.response_requests import ConversationUpdate, NewConversation, NewItems
 
 CONVERSATIONS: Final = "OpenAI: conversations"
 _CONVERSATION: Final = Parameter(
