@@ -104,6 +104,10 @@ class ReplyReader(Protocol):
         """Have the thought closed: `take_forced` then returns the closing markup."""
         ...
 
+    def go_on_in(self, kind: PartKind) -> None:
+        """Take all that was read for given out by another reader, and go on in a part of a kind."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class SamplingOptions:
@@ -161,6 +165,8 @@ class GenerationRequest:
         session: the conversation; engines keep what they computed for it.
         prompt: token ids, scaffold included, up to where the reply begins.
         generated: ids of the reply that earlier attempts have generated.
+        goes_on_in: kind of the part that `generated` ends in, if another model has generated it:
+            this one's reader would have given out something else, or not everything.
         max_tokens: length of the whole reply in tokens, `generated` included.
         stop: strings in the reply's text that end it and do not belong to it.
         reader: makes what splits this reply into parts; None takes everything for text.
@@ -174,6 +180,7 @@ class GenerationRequest:
     prompt: tuple[int, ...]
     max_tokens: int
     generated: tuple[int, ...] = ()
+    goes_on_in: PartKind | None = None
     stop: tuple[str, ...] = ()
     reader: Callable[[], ReplyReader] | None = None
     reasoning_limit: int | None = None

@@ -17,13 +17,13 @@ from worker.reading.tools import CallRules
 
 MESSAGE: Final = "<|message|>"
 _START: Final = "<|start|>"
-_ENDS: Final = ("<|end|>", "<|call|>", "<|return|>", _START)
+ENDS: Final = ("<|end|>", "<|call|>", "<|return|>", _START)
 THOUGHT: Final = f"<|channel|>analysis{MESSAGE}"
 FINAL: Final = f"<|channel|>final{MESSAGE}"
-_ANSWER: Final = f"<|end|>{_START}assistant{FINAL}"
+ANSWER: Final = f"<|end|>{_START}assistant{FINAL}"
 _CALL: Final = f"{_START}assistant to=functions."
 _BEHIND_NAME: Final = f"<|channel|>commentary json{MESSAGE}"
-_MARKUP: Final = (*_ENDS, MESSAGE, "<|channel|>", "<|constrain|>")
+_MARKUP: Final = (*ENDS, MESSAGE, "<|channel|>", "<|constrain|>")
 _SPELLED: Final = re.compile("|".join(map(re.escape, _MARKUP)))
 _HEADER_WORDS: Final = (_START, "assistant", "<|channel|>", "<|constrain|>", MESSAGE, "to=")
 _RECIPIENT: Final = re.compile(r"to=(?:functions\.)?([^\s<]+)")
@@ -73,7 +73,7 @@ class HarmonyReader:
         """See `ReplyReader`."""
         if self.is_complete:
             return []
-        if ending in _ENDS:
+        if ending in ENDS:
             self._held += ending
         return self._read(is_whole=True)
 
@@ -110,7 +110,14 @@ class HarmonyReader:
     def end_reasoning(self) -> None:
         """See `ReplyReader`."""
         if self.is_reasoning:
-            self._forced = f"<|end|>{_CALL}" if self._is_forced_call else _ANSWER
+            self._forced = f"<|end|>{_CALL}" if self._is_forced_call else ANSWER
+
+    def go_on_in(self, kind: PartKind) -> None:
+        """See `ReplyReader`."""
+        self._open("", "")
+        self._kind, self._num_calls, self.is_complete = kind, 0, False
+        if kind == "text" and self._is_forced_call:
+            self._forced = f"<|end|>{_CALL}"
 
     # Reading.
 
@@ -167,7 +174,7 @@ class HarmonyReader:
 
     def _read_body(self, parts: list[Part], is_whole: bool) -> bool:
         """Read a message's content; returns whether there is more to read."""
-        found = first_of(self._held[self._searched :], _ENDS)
+        found = first_of(self._held[self._searched :], ENDS)
         if found is not None:
             at, mark = self._searched + found[0], found[1]
             content, self._held = self._held[:at], self._held[at + len(mark) :]
@@ -175,7 +182,7 @@ class HarmonyReader:
             self._close(parts, content)
             return not self.is_complete
         if self._kind == "call":
-            self._searched = len(self._held) - held_length(self._held, _ENDS)
+            self._searched = len(self._held) - held_length(self._held, ENDS)
             self._follow_arguments()
             if is_whole and self._held:
                 content, self._held = self._held, ""

@@ -137,6 +137,15 @@ class MarkupReader:
         if self._marks is not None and self._kind == "reasoning":
             self._forced = self._marks.end
 
+    def go_on_in(self, kind: PartKind) -> None:
+        """See `ReplyReader`."""
+        self._kind, self._has_text = kind, kind == "text"
+        self._held = self._begun = ""
+        self._parser, self._is_constrained = None, False
+        self._skips_blanks = self.is_complete = False
+        self._num_calls = self._num_failed = 0
+        self._begin_forced_call()
+
     # Reading.
 
     def _is_markup(self, text: str) -> bool:
