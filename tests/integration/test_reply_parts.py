@@ -192,6 +192,15 @@ async def test_a_thought_that_is_opened_is_closed_where_there_is_text(bench: Ben
     assert (reply.get("reasoning"), reply["reply"]) == (None, "It is 4.")
 
 
+@pytest.mark.parametrize("text", ["Use <tool_call>", "It is <", "Wait. \n"])
+async def test_what_another_model_wrote_is_not_given_out_again(bench: Bench, text: str) -> None:
+    """This model's reader would hold it back, as it may begin a call."""
+    engine = WritingEngine(goes_on(text, " here."), CALLS)
+    job, reply = await continued(bench, engine, PieceRecord(text=text, token_ids=(8, 9)))
+    assert reply["reply"] == f"{text} here."
+    assert await published(bench, job.job_id) == [("token", f"{text} here.")]
+
+
 async def test_a_call_that_was_not_whole_is_made_by_the_next_model(bench: Bench) -> None:
     """Half a call is not published: it is made anew behind the text in front of it."""
     written = f"\n{CALL_MARKUP}"

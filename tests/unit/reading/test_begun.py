@@ -1,6 +1,7 @@
 """What another model has begun is shown to this one in its own markup."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -18,8 +19,9 @@ from worker.template.chat_template import ChatTemplate
 
 THINKS = derive_format(ChatTemplate(TAGS))
 CHANNELS = derive_format(ChatTemplate(HARMONY))
+CHANNELS_AND_CALLS = replace(CHANNELS, syntax=format_of("bare JSON").syntax)
 ANSWERS = derive_format(ChatTemplate(PLAIN))
-FORMATS = (THINKS, CHANNELS, *map(format_of, FAMILIES))
+FORMATS = (THINKS, CHANNELS_AND_CALLS, *map(format_of, FAMILIES))
 OPEN, CLOSED = "<assistant><think>\n", "<assistant><think>\n\n</think>\n\n"
 
 
