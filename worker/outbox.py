@@ -66,8 +66,13 @@ class Outbox:
         return self._must_hurry or self._num_waiting >= _MOST_WAITING
 
     def add(self, piece: Piece) -> None:
-        """Queue a piece."""
+        """Queue a piece; the last one is left to the commit.
+
+        It holds what would have been held back if the reply went on, so another start could not
+        continue behind it: it would give that out again, or write on behind a stop string.
+        """
         self._waiting.append(piece)
+        self.is_closed = self.is_closed or piece.end is not None
         self._num_waiting += len(piece.token_ids)
         self._wake(self.is_urgent)
 

@@ -24,7 +24,7 @@ _MARKUP = (
 
 
 @st.composite
-def _replies(draw: st.DrawFn) -> tuple[str, str]:
+def replies(draw: st.DrawFn) -> tuple[str, str]:
     """A family, and text with calls of its kind and whatever else, cut and torn apart."""
     family = draw(st.sampled_from(FAMILIES))
     stuff = st.sampled_from((*_MARKUP, *[VALID[family]] * 6, "<think>a</think>"))
@@ -42,7 +42,7 @@ def _format(family: str) -> ReplyFormat:
     return format_of(family)
 
 
-@given(reply=_replies(), data=st.data())
+@given(reply=replies(), data=st.data())
 def test_the_same_text_gives_the_same_parts_however_it_is_cut(
     reply: tuple[str, str], data: st.DataObject
 ) -> None:
@@ -54,7 +54,7 @@ def test_the_same_text_gives_the_same_parts_however_it_is_cut(
     assert read(_format(family), list(text)) == whole
 
 
-@given(reply=_replies())
+@given(reply=replies())
 def test_without_tools_all_but_thoughts_is_text(reply: tuple[str, str]) -> None:
     family, text = reply
     parts = read(_format(family), list(text), use=ToolUse())
@@ -63,7 +63,7 @@ def test_without_tools_all_but_thoughts_is_text(reply: tuple[str, str]) -> None:
         assert parts == ([("text", text)] if text else [])
 
 
-@given(reply=_replies())
+@given(reply=replies())
 def test_what_is_no_call_stays_text_whole_and_unchanged(reply: tuple[str, str]) -> None:
     family, text = reply
     parts = read(_format(family), list(text))
@@ -71,7 +71,7 @@ def test_what_is_no_call_stays_text_whole_and_unchanged(reply: tuple[str, str]) 
         assert "".join(part for _, part in parts) == text
 
 
-@given(reply=_replies())
+@given(reply=replies())
 def test_without_parallel_calls_a_reply_has_one_at_most(reply: tuple[str, str]) -> None:
     family, text = reply
     parts = read(_format(family), [text], use=ToolUse(tools=USE.tools, parallel=False))
