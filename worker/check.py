@@ -107,15 +107,10 @@ def _describe_template(source: str, vocabulary: "ModelVocabulary") -> dict[str, 
         ) from None
     abilities = {"chats": True, "thinks": replies.has_reasoning, "calls tools": replies.has_tools}
     return {
-        "template": _line(template.traits.describe()),
-        "replies": _line(replies.describe()),
+        "template": template.traits.describe(),
+        "replies": replies.describe(),
         "abilities": [ability for ability, is_there in abilities.items() if is_there],
     }
-
-
-def _line(text: str) -> str:
-    """Markup may have line breaks."""
-    return " ".join(text.split())
 
 
 def main() -> int:

@@ -23,6 +23,7 @@ from shared.wire.submission import Accepted
 from tests.integration.test_stateless import held, leave
 from tests.scripted import ScriptedEngine, failing
 from tests.servers import Stack, Valkey, make_settings, running_stack
+from tests.writing_engine import WritingEngine
 from worker.engine.interface import Part
 
 CALL = ToolCall(id="call_1", name="weather", arguments='{"city": "Paris"}')
@@ -170,6 +171,17 @@ async def test_a_reply_that_is_cut_says_so(settings: Settings) -> None:
     async with running_stack(settings, ScriptedEngine()) as stack:
         answer = (await post(stack, ASKS | {"max_tokens": 3})).json()
     assert (answer["stop_reason"], answer["content"][0]["text"]) == ("max_tokens", "You")
+
+
+async def test_a_stop_sequence_that_ended_the_reply_is_named(settings: Settings) -> None:
+    engine = WritingEngine(lambda _: "<think>I END</think>Wait. END not")
+    async with running_stack(settings, engine) as stack:
+        body = ASKS | {"stop_sequences": ["never", "END"]}
+        answer = (await post(stack, body)).raise_for_status().json()
+        events = await streamed(stack, body)
+    assert answer["content"][-1] == {"type": "text", "text": "Wait. "}
+    assert (answer["stop_reason"], answer["stop_sequence"]) == ("stop_sequence", "END")
+    assert events[-2]["delta"] == {"stop_reason": "stop_sequence", "stop_sequence": "END"}
 
 
 async def test_tokens_are_counted_without_a_reply(settings: Settings) -> None:

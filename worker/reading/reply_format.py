@@ -46,12 +46,13 @@ class ReplyFormat:
         return self.marks is None
 
     def describe(self) -> str:
-        """A line for a person."""
+        """A line for a person; markup may have line breaks, and anything else."""
         if self.is_harmony:
             return "harmony: thoughts and calls in channels"
         thoughts = f"thoughts in {self.marks.bare_begin}" if self.marks else "no thoughts"
         calls = f"calls as {self.syntax.describe()}" if self.syntax else "no calls"
-        return f"{thoughts}; {calls}"
+        line = " ".join(f"{thoughts}; {calls}".split())
+        return "".join(letter if letter.isprintable() else "?" for letter in line)
 
     def closing_of(self, opening: str) -> str:
         """What closes the thought that the end of a prompt has opened; empty if there is none."""

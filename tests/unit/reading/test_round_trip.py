@@ -50,6 +50,14 @@ def test_real_templates_round_trip_or_are_known_to_lack_something() -> None:
     assert set(problems) <= set(_MISSING), problems
 
 
+def test_a_description_is_a_line_whatever_the_markup() -> None:
+    source = template_of("tagged JSON").source
+    source = source.replace("<tool_call>", "<tool\n\x1b[31m\u2028call>")
+    line = derive_format(ChatTemplate(source)).describe()
+    assert line.isprintable()
+    assert "JSON in <tool" in line
+
+
 def test_a_syntax_that_cannot_read_back_a_call_is_none() -> None:
     source = template_of("tagged arguments").source
     source = source.replace("<tool_call>", "to={{ c.function.name }}<tool_call>")
