@@ -1,5 +1,6 @@
 """What may be published before a reply is committed."""
 
+from shared.wire.publication import Receipt
 from shared.wire.write_outcome import WriteOutcome
 from tests.unit.test_prompt import claim
 from worker.engine.interface import End, Meter, Part, Piece
@@ -20,7 +21,7 @@ async def test_the_last_piece_is_left_to_the_commit() -> None:
     assert first is not None
     box.add(Piece((Part("text", " EN"),), (3,), END))
     assert box.next_publication() is None
-    box.arrived(first, WriteOutcome.OK)
+    box.arrived(first, Receipt(outcome=WriteOutcome.OK))
     (rest,) = await box.close()
     assert (rest.text, rest.token_ids) == (" EN", (3,))
 
