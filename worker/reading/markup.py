@@ -1,6 +1,23 @@
 """Finds markup in text that arrives in pieces."""
 
 from collections.abc import Sequence
+from typing import Final
+
+MOST_BLANKS: Final = 256
+"""Blanks that may stand between markup and what belongs to it: each new one has to look at those
+before."""
+
+
+def behind_blanks(text: str, position: int, blanks: str = " \t\r\n") -> int:
+    """The position behind blanks; behind too many of them it is that of one more."""
+    ahead = text[position : position + MOST_BLANKS + 1]
+    return position + len(ahead) - len(ahead.lstrip(blanks))
+
+
+def without_blanks(text: str, blanks: str = " \t\r\n") -> str:
+    """A text without the blanks at its end, of which at most so many are taken off."""
+    end = text[-MOST_BLANKS:]
+    return text[: len(text) - len(end)] + end.rstrip(blanks)
 
 
 def held_length(text: str, marks: Sequence[str]) -> int:

@@ -9,7 +9,7 @@ from shared.wire.parts import ToolCall
 from worker.engine.interface import Grammar
 from worker.reading.call_syntax import NoCall, Written
 from worker.reading.json_scanner import JsonScanner
-from worker.reading.markup import begins_of
+from worker.reading.markup import begins_of, behind_blanks
 from worker.reading.tools import CallRules
 
 _BETWEEN: Final = " \n\r\t,"
@@ -62,6 +62,8 @@ class NamedCallParser:
     first_index: int
     _calls: list[ToolCall] = field(default_factory=list)
     _position: int = 0
+    _whole: int = 0
+    """Behind the last whole call."""
     _name: str | None = None
     _given_id: str | None = None
     _scanner: JsonScanner | None = None
@@ -69,24 +71,30 @@ class NamedCallParser:
     _grammars: dict[str, Grammar] = field(default_factory=dict)
 
     def read(self, text: str, *, is_whole: bool) -> Written | None:
+        try:
+            return self._read(text, is_whole=is_whole)
+        except NoCall:
+            if not self._calls:
+                raise
+            return Written(tuple(self._calls), self._whole)
+
+    def _read(self, text: str, *, is_whole: bool) -> Written | None:
         while True:
             if self._calls and not self._is_in_call:
                 written = self._behind(text, is_whole=is_whole)
                 if written is not None or not self._skip_before(text):
                     return written
             if not self._read_call(text):
-                if not is_whole:
-                    return None
-                if not self._calls:
+                if is_whole:
                     raise NoCall
-                return Written(tuple(self._calls), self._position)
+                return None
 
     def _read_call(self, text: str) -> bool:
         """Read one call; False as long as it is not whole."""
         if self._name is None and not self._read_name(text):
             return False
         assert self._name is not None
-        start = _behind_blanks(text, self._position)
+        start = behind_blanks(text, self._position)
         if start == len(text):
             return False
         if text[start] != "{":
@@ -104,7 +112,7 @@ class NamedCallParser:
         if call is None:
             raise NoCall
         self._calls.append(call)
-        self._position, self._name, self._scanner = end, None, None
+        self._position, self._whole, self._name, self._scanner = end, end, None, None
         self._is_in_call = False
         return True
 
@@ -139,7 +147,7 @@ class NamedCallParser:
         closed = _skipped(text, position, end) if end else position
         if not waits and closed is not None and (end or not before):
             return Written(tuple(self._calls), closed)
-        rest = text[position:].lstrip(_BETWEEN)
+        rest = text[behind_blanks(text, position, _BETWEEN) :]
         is_begun = bool(before) and before.startswith(rest[: len(before)])
         may_follow = self.rules.use.parallel and is_begun
         may_close = (waits and after.startswith(rest)) or (bool(end) and end.startswith(rest))
@@ -157,7 +165,7 @@ class NamedCallParser:
         begun = _skipped(text, position, before) if before else None
         if begun is None or not self.rules.use.parallel:
             return False
-        self._position, self._is_in_call = begun, True
+        self._position, self._whole, self._is_in_call = begun, position, True
         return True
 
     def forced(self, text: str) -> str:
@@ -196,17 +204,8 @@ def _skipped(text: str, position: int, mark: str) -> int | None:
     """The position behind a mark and the blanks in front of it; None if it is not there."""
     if not mark:
         return position
-    rest = text[position:]
-    stripped = rest.lstrip(_BETWEEN)
-    if not stripped.startswith(mark):
-        return None
-    return position + len(rest) - len(stripped) + len(mark)
-
-
-def _behind_blanks(text: str, position: int) -> int:
-    while position < len(text) and text[position].isspace():
-        position += 1
-    return position
+    start = behind_blanks(text, position, _BETWEEN)
+    return start + len(mark) if text.startswith(mark, start) else None
 
 
 def _longest_name(rules: CallRules) -> int:

@@ -7,7 +7,7 @@ from typing import Final
 
 from worker.engine.interface import Grammar, Part, PartKind
 from worker.reading.call_syntax import CallParser, CallSyntax, NoCall
-from worker.reading.markup import first_of, held_length
+from worker.reading.markup import behind_blanks, first_of, held_length, without_blanks
 from worker.reading.tools import CallRules
 
 _BLANKS: Final = " \t\r\n"
@@ -173,7 +173,7 @@ class MarkupReader:
         end = self._marks.bare_end
         found = self._held.find(end)
         if found >= 0:
-            self._give(parts, "reasoning", self._held[:found].rstrip(_BLANKS))
+            self._give(parts, "reasoning", without_blanks(self._held[:found]))
             self._held = self._held[found + len(end) :]
             self._kind, self._skips_blanks = "text", True
             self._begin_forced_call()
@@ -181,7 +181,7 @@ class MarkupReader:
         keep = 0 if is_whole else held_length(self._held, (end,))
         whole = self._held[: len(self._held) - keep]
         # Blanks at its end belong to the markup, if that follows.
-        settled = whole.rstrip(_BLANKS)
+        settled = without_blanks(whole)
         self._held = self._held[len(settled) :]
         self._give(parts, "reasoning", settled)
         if is_whole:
@@ -206,7 +206,7 @@ class MarkupReader:
         )
         if not is_whole:
             # Blanks in front of a call are not text, if one follows.
-            blanks = len(text) - len(text.rstrip(_BLANKS)) if self._syntax is not None else 0
+            blanks = len(text) - len(without_blanks(text)) if self._syntax is not None else 0
             text, self._held = text[: len(text) - blanks], text[len(text) - blanks :] + self._held
         self._give(parts, "text", text)
         return False
@@ -223,7 +223,7 @@ class MarkupReader:
     def _may_think(self) -> bool:
         """Whether a thought can begin: they come before all text."""
         begin = self._marks.bare_begin if self._marks is not None else ""
-        held = self._held.lstrip(_BLANKS)
+        held = self._held[behind_blanks(self._held, 0) :]
         return bool(begin) and not self._has_text and begin.startswith(held[: len(begin)])
 
     def _may_grow(self, found: tuple[int, str], is_whole: bool) -> bool:
@@ -238,7 +238,7 @@ class MarkupReader:
         if self._marks is not None and mark == self._marks.bare_begin:
             self._kind, self._skips_blanks = "reasoning", True
             return
-        text = before.rstrip(_BLANKS)
+        text = without_blanks(before)
         self._give(parts, "text", text)
         self._open_call(before[len(text) :] + mark)
 

@@ -5,14 +5,17 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from shared.wire.parts import ToolCall
 from worker.engine.interface import Grammar
 from worker.reading.call_syntax import NoCall, Written
-from worker.reading.markup import begins_of, first_of
+from worker.reading.markup import begins_of, behind_blanks, first_of
 from worker.reading.tagged_grammar import grammar_of
 from worker.reading.tools import CallRules
+
+_LONGEST_PYTHON: Final = 10_000
+"""In characters; the syntax tree of a megabyte takes a second and hundreds of megabytes."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +67,20 @@ class TaggedCallParser:
     _calls: list[ToolCall] = field(default_factory=list)
     _position: int = 0
     """Behind the last call, or behind the markup in front of the next."""
+    _whole: int = 0
+    """Behind the last whole call."""
     _searched: int = 0
     _is_in_call: bool = True
 
     def read(self, text: str, *, is_whole: bool) -> Written | None:
+        try:
+            return self._read(text, is_whole=is_whole)
+        except NoCall:
+            if not self._calls:
+                raise
+            return Written(tuple(self._calls), self._whole)
+
+    def _read(self, text: str, *, is_whole: bool) -> Written | None:
         after = self.syntax.after.strip()
         while True:
             if not self._is_in_call:
@@ -77,22 +90,20 @@ class TaggedCallParser:
             at = text.find(after, max(self._position, self._searched))
             if at < 0:
                 self._searched = max(self._position, len(text) - len(after))
-                return self._cut() if is_whole else None
+                if is_whole:
+                    raise NoCall
+                return None
             call = self._call(text[self._position : at], len(self._calls))
             if call is None:
                 raise NoCall
             self._calls.append(call)
-            self._position, self._is_in_call = at + len(after), False
-
-    def _cut(self) -> Written:
-        if not self._calls:
-            raise NoCall
-        return Written(tuple(self._calls), self._position)
+            self._position = self._whole = at + len(after)
+            self._is_in_call = False
 
     def _behind(self, text: str, *, is_whole: bool) -> Written | None:
         """The calls, once it is clear that no other follows; None if one does, or still may."""
         before, end = self.syntax.before.strip(), self.syntax.end_section.strip()
-        rest = text[self._position :].lstrip()
+        rest = text[behind_blanks(text, self._position) :]
         if self.rules.use.parallel and rest.startswith(before):
             self._position = len(text) - len(rest) + len(before)
             self._is_in_call = True
@@ -167,7 +178,9 @@ def _value(text: str, schema: Any) -> Any:
     """An argument by its schema: a string as it is, anything else as JSON, if it is any."""
     if isinstance(schema, dict) and _is_of_strings(schema):
         return text
-    for read in (json.loads, ast.literal_eval):  # some templates show values as Python does
+    # Some templates show values as Python does, which takes long to read.
+    readers = (json.loads, ast.literal_eval)[: 2 if len(text) <= _LONGEST_PYTHON else 1]
+    for read in readers:
         try:
             return _as_json(read(text.strip()))
         except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
