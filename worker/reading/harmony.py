@@ -12,7 +12,7 @@ from typing import Final
 
 from worker.engine.interface import Grammar, Part, PartKind
 from worker.reading.json_scanner import JsonScanner
-from worker.reading.markup import first_of, held_length
+from worker.reading.markup import behind_blanks, first_of, held_length
 from worker.reading.tools import CallRules
 
 MESSAGE: Final = "<|message|>"
@@ -28,7 +28,13 @@ _SPELLED: Final = re.compile("|".join(map(re.escape, _MARKUP)))
 _HEADER_WORDS: Final = (_START, "assistant", "<|channel|>", "<|constrain|>", MESSAGE, "to=")
 _RECIPIENT: Final = re.compile(r"to=(?:functions\.)?([^\s<]+)")
 _CHANNEL: Final = re.compile(r"<\|channel\|>\s*(\w+)")
+_BLANKS: Final = re.compile(r"\s+")
 _LONGEST_HEADER: Final = 400
+_HEADER: Final = re.compile(
+    r" ?(?:<\|start\|>)?[\w.]* ?(?:to=[^ <]*)? ?"
+    r"(?:<\|channel\|> ?\w* ?(?:to=[^ <]*)? ?(?:<\|constrain\|>)? ?\w*)? ?"
+)
+"""What a header that is cut somewhere looks like, with single blanks."""
 
 
 class HarmonyReader:
@@ -156,6 +162,9 @@ class HarmonyReader:
         if found:
             self._open(header, rest)
             return True
+        if is_whole and not _is_cut_header(self._held):
+            self._open("", self._held)
+            return True
         if is_whole:
             self._held = ""
         return False
@@ -196,8 +205,10 @@ class HarmonyReader:
 
     def _follow_arguments(self) -> None:
         """Look whether a call's arguments are whole, though its message is not."""
-        if self._arguments is None and self._held.lstrip().startswith("{"):
-            self._arguments = JsonScanner(self._held.index("{"))
+        if self._arguments is None:
+            start = behind_blanks(self._held, 0)
+            if self._held.startswith("{", start):
+                self._arguments = JsonScanner(start)
         if self._arguments is not None and self._arguments_end is None:
             self._arguments_end = self._arguments.end(self._held)
 
@@ -222,6 +233,12 @@ class HarmonyReader:
         text = _SPELLED.sub("", text)
         if text:
             parts.append(Part("reasoning" if self._kind == "reasoning" else "text", text))
+
+
+def _is_cut_header(text: str) -> bool:
+    """Whether what a reply ends with is the beginning of a header, and no text."""
+    without_half_markup = text[: len(text) - held_length(text, _MARKUP)]
+    return _HEADER.fullmatch(_BLANKS.sub(" ", without_half_markup)) is not None
 
 
 def _may_be_header(text: str) -> bool:

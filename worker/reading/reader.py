@@ -1,13 +1,13 @@
 """Splits what a model writes into thoughts, text and calls, where these are marked by markup."""
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
+from shared.wire.parts import ToolCall
 from worker.engine.interface import Grammar, Part, PartKind
-from worker.reading.call_syntax import CallParser, CallSyntax, NoCall
-from worker.reading.markup import behind_blanks, first_of, held_length, without_blanks
+from worker.reading.call_syntax import CallParser, CallSyntax, NoCall, or_a_call
+from worker.reading.markup import MOST_BLANKS, behind_blanks, first_of, held_length, without_blanks
 from worker.reading.tools import CallRules
 
 _BLANKS: Final = " \t\r\n"
@@ -44,14 +44,6 @@ class ThoughtMarks:
         return begin >= 0 and text.find(self.bare_end, begin) < 0
 
 
-def _or_a_call(answer: Grammar | None, syntax: CallSyntax | None) -> Grammar | None:
-    """What has to be followed where the model may call a tool instead of answering."""
-    if answer is None or syntax is None or not syntax.begins:
-        return answer
-    calls = " | ".join(json.dumps(mark) for mark in syntax.begins)
-    return Grammar("lark", f"start: {calls} | answer\nanswer: %json {answer.text}")
-
-
 class MarkupReader:
     """Reads a reply.
 
@@ -75,7 +67,7 @@ class MarkupReader:
         self._marks = marks
         self._syntax = syntax if rules.tools else None
         self._rules = rules
-        self._answer_grammar = _or_a_call(answer_grammar, self._syntax)
+        self._answer_grammar = or_a_call(answer_grammar, self._syntax)
         self._held = ""
         self._controls: set[str] = set()
         """Spellings of control tokens that have come."""
@@ -89,6 +81,7 @@ class MarkupReader:
         self._begun = ""
         """Markup that has begun the call that is being read."""
         self._num_calls = 0
+        self._call_ids: set[str] = set()
         self._forced = ""
         self._is_constrained = False
         self.is_complete = False
@@ -190,7 +183,9 @@ class MarkupReader:
 
     def _read_text(self, parts: list[Part], is_whole: bool) -> bool:
         """Read text up to markup; returns whether there is more to read."""
-        marks = self._marks_in_text()
+        if self._skips_blanks:
+            self._held = self._held.lstrip(_BLANKS)
+        marks, may_think = self._marks_in_text(), self._may_think
         found = first_of(self._held, marks)
         if found is not None and not self._may_grow(found, is_whole):
             at, mark = found
@@ -199,15 +194,12 @@ class MarkupReader:
             return True
         if self._starts_bare_call():
             return True
-        keep = 0 if is_whole else held_length(self._held, marks)
-        text, self._held = (
-            self._held[: len(self._held) - keep],
-            self._held[len(self._held) - keep :],
-        )
-        if not is_whole:
-            # Blanks in front of a call are not text, if one follows.
-            blanks = len(text) - len(without_blanks(text)) if self._syntax is not None else 0
-            text, self._held = text[: len(text) - blanks], text[len(text) - blanks :] + self._held
+        border = len(self._held) - (0 if is_whole else held_length(self._held, marks))
+        text = self._held[:border]
+        if not is_whole and (self._syntax is not None or may_think):
+            # Blanks in front of a call or a thought are not text, if one follows.
+            text = without_blanks(text)
+        self._held = self._held[len(text) :]
         self._give(parts, "text", text)
         return False
 
@@ -223,8 +215,10 @@ class MarkupReader:
     def _may_think(self) -> bool:
         """Whether a thought can begin: they come before all text."""
         begin = self._marks.bare_begin if self._marks is not None else ""
-        held = self._held[behind_blanks(self._held, 0) :]
-        return bool(begin) and not self._has_text and begin.startswith(held[: len(begin)])
+        if not begin or self._has_text:
+            return False
+        start = behind_blanks(self._held, 0)
+        return start <= MOST_BLANKS and begin.startswith(self._held[start : start + len(begin)])
 
     def _may_grow(self, found: tuple[int, str], is_whole: bool) -> bool:
         """Whether a longer mark may stand where a shorter one was found."""
@@ -254,10 +248,10 @@ class MarkupReader:
         """Whether the reply begins with a call that has no markup in front of it."""
         if self._syntax is None or self._syntax.begins or self._has_text or self._num_calls:
             return False
-        text = self._held.lstrip()
-        if not text.startswith("{") or self._num_failed:
+        start = behind_blanks(self._held, 0)
+        if start > MOST_BLANKS or not self._held.startswith("{", start) or self._num_failed:
             return False
-        blanks, self._held = self._held[: len(self._held) - len(text)], text
+        blanks, self._held = self._held[:start], self._held[start:]
         self._open_call(blanks)
         return True
 
@@ -275,12 +269,19 @@ class MarkupReader:
         if written is None:
             return False
         calls = written.calls if self._rules.use.parallel else written.calls[:1]
-        parts += (Part("call", call.encode()) for call in calls)
-        self._num_calls += len(calls)
+        parts += (Part("call", self._with_own_id(call).encode()) for call in calls)
         self._held = self._held[written.length :]
         self._parser, self._is_constrained, self._skips_blanks = None, False, True
         self.is_complete = not self._rules.use.parallel
         return not self.is_complete
+
+    def _with_own_id(self, call: ToolCall) -> ToolCall:
+        """A call with an id that no other of the reply has: results are told apart by it."""
+        if call.id in self._call_ids:
+            call = replace(call, id=self._rules.call_id(self._num_calls))
+        self._call_ids.add(call.id)
+        self._num_calls += 1
+        return call
 
     def _give(self, parts: list[Part], kind: PartKind, text: str) -> None:
         if self._skips_blanks:

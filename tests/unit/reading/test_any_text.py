@@ -49,9 +49,10 @@ def test_the_same_text_gives_the_same_parts_however_it_is_cut(
     family, text = reply
     cuts = sorted(data.draw(st.sets(st.integers(0, len(text)), max_size=6)) | {0, len(text)})
     pieces = [text[start:end] for start, end in itertools.pairwise(cuts)]
-    whole = read(_format(family), [text])
-    assert read(_format(family), pieces) == whole
-    assert read(_format(family), list(text)) == whole
+    use = data.draw(st.sampled_from((USE, ToolUse())))
+    whole = read(_format(family), [text], use=use)
+    assert read(_format(family), pieces, use=use) == whole
+    assert read(_format(family), list(text), use=use) == whole
 
 
 @given(reply=replies())
