@@ -12,8 +12,7 @@ from worker.reading.tools import CallRules
 
 _BLANKS: Final = " \t\r\n"
 _MOST_FAILED: Final = 32
-"""Beginnings of calls that turned out to be none, after which all is text: each costs a look at
-everything behind it."""
+"""Calls that turned out to be none, after which all is text: each costs a look at all behind it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,10 +131,9 @@ class MarkupReader:
 
     def go_on_in(self, kind: PartKind) -> None:
         """See `ReplyReader`."""
-        self._kind, self._has_text = kind, kind == "text"
+        self._kind, self._has_text, self._parser = kind, kind == "text", None
         self._held = self._begun = ""
-        self._parser, self._is_constrained = None, False
-        self._skips_blanks = self.is_complete = False
+        self._is_constrained = self._skips_blanks = self.is_complete = False
         self._num_calls = self._num_failed = 0
         self._begin_forced_call()
 
