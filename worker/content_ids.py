@@ -21,8 +21,21 @@ def ids_to_keep(engine: Engine, written: tuple[int, ...], text: str) -> tuple[in
     canonical = tuple(engine.tokenize(text))
     if not text or written[len(written) - len(canonical) :] == canonical:
         return None
-    token_ids = _ids_of(engine, written, text)
+    token_ids = _ids_of(engine, _end_with(engine, written, text, len(canonical)), text)
     return None if token_ids == canonical else token_ids
+
+
+def _end_with(engine: Engine, written: tuple[int, ...], text: str, length: int) -> tuple[int, ...]:
+    """The end of what was written that holds the text: a thought in front of it may be long.
+
+    Args:
+        length: tokens that it should have at least.
+    """
+    while length < len(written) and text not in engine.detokenize(
+        written[-length:], controls=False
+    ):
+        length *= 2
+    return written[-length:]
 
 
 def _ids_of(engine: Engine, written: tuple[int, ...], text: str) -> tuple[int, ...] | None:
