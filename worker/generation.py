@@ -1,5 +1,6 @@
 """One start of a turn in the engine: what earlier starts published, then piece by piece."""
 
+from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -11,7 +12,14 @@ from shared.wire.claim import Claim
 from shared.wire.parts import PartKind, ToolCall
 from shared.wire.publication import PieceRecord, PublishedReply, merged
 from shared.wire.turn_request import TurnRequest
-from worker.engine.interface import End, Engine, EngineError, GenerationRequest, SamplingOptions
+from worker.engine.interface import (
+    End,
+    Engine,
+    EngineError,
+    GenerationRequest,
+    ReplyReader,
+    SamplingOptions,
+)
 from worker.outbox import Outbox, records_of
 from worker.prompt.prompt import Prompt
 from worker.prompt.window import Budget
@@ -20,7 +28,7 @@ from worker.quarantine import MARGIN, SoloRun
 from worker.readers import Readers
 from worker.retry import retry
 from worker.running_turn import CancelReason, RunningTurn
-from worker.taking_over import PublishedBefore, in_own_ids
+from worker.taking_over import PublishedBefore, in_own_ids, reads_alike
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,11 +103,11 @@ class Generator:
         claim = turn.claim
         if claim.request.counts_only:
             return _NOTHING
-        before = await self._published_before(claim, prompt)
+        reader = self._readers.reader_of(claim, prompt)
+        before = await self._published_before(claim, prompt, reader)
         published = before.reply
         if not published.can_continue:
             return GeneratedReply(pieces=published.pieces, unpublished=(), end=_NO_WORK)
-        reader = self._readers.reader_of(claim, prompt)
         num_prompt = len(prompt.token_ids)
         request = GenerationRequest(
             session=claim.conversation_id,
@@ -157,11 +165,14 @@ class Generator:
             raise EngineError("the reply has no end")
         return GeneratedReply(pieces=merged(records), unpublished=unpublished, end=end)
 
-    async def _published_before(self, claim: Claim, prompt: Prompt) -> PublishedBefore:
+    async def _published_before(
+        self, claim: Claim, prompt: Prompt, reader: Callable[[], ReplyReader] | None
+    ) -> PublishedBefore:
         if claim.starts == 1:
             return _UNBEGUN
         published = await retry("published", lambda: self._claims.published(claim))
-        if published.models <= {self._engine.model.fingerprint}:
+        is_own = published.models <= {self._engine.model.fingerprint}
+        if is_own and reads_alike(self._engine, reader and reader(), published):
             return PublishedBefore(reply=published, num_logged=len(published.token_ids))
         begun = self._readers.begun_reply(claim, prompt, published.pieces)
         return in_own_ids(self._engine, prompt, published, begun)

@@ -126,13 +126,6 @@ async def continued(
         return job, await ended(bench, job.job_id)
 
 
-async def test_what_a_lost_worker_thought_stands(bench: Bench) -> None:
-    half = PieceRecord(kind="reasoning", text="Let me", token_ids=tuple(map(ord, "Let me")))
-    job, reply = await continued(bench, ScriptedEngine(thinks), half, model="scripted")
-    assert (reply["reasoning"], reply["reply"]) == ("Let me see.", "Four.")
-    assert await published(bench, job.job_id) == [("reasoning", "Let me see."), ("token", "Four.")]
-
-
 HALF_A_THOUGHT = PieceRecord(kind="reasoning", text="Let me", token_ids=(7,))
 A_THOUGHT = PieceRecord(kind="reasoning", text="Hm.", token_ids=(7,))
 HALF_A_TEXT = PieceRecord(text="It", token_ids=(8, 9))
@@ -141,6 +134,16 @@ HALF_A_TEXT = PieceRecord(text="It", token_ids=(8, 9))
 def goes_on(behind: str, more: str) -> Callable[[str], str]:
     """Writes something if the prompt and the reply so far end in a certain way."""
     return lambda context: more if context.endswith(f"<assistant>{behind}") else context
+
+
+async def test_what_a_lost_worker_thought_stands(bench: Bench) -> None:
+    """In the very tokens that it wrote."""
+    written = "<think> Let me"
+    half = PieceRecord(kind="reasoning", text="Let me", token_ids=tuple(map(ord, written)))
+    engine = WritingEngine(goes_on(written, " see.</think>Four."))
+    job, reply = await continued(bench, engine, half, model="writing")
+    assert (reply["reasoning"], reply["reply"]) == ("Let me see.", "Four.")
+    assert await published(bench, job.job_id) == [("reasoning", "Let me see."), ("token", "Four.")]
 
 
 @pytest.mark.parametrize(
@@ -208,6 +211,27 @@ async def test_a_call_that_was_not_whole_is_made_by_the_next_model(bench: Bench)
     _, reply = await continued(bench, engine, A_THOUGHT, HALF_A_TEXT)
     assert (reply["reply"], reply["finish_reason"]) == ("It", "tool_calls")
     assert orjson.loads(orjson.dumps(reply["tool_calls"]))[0]["arguments"] == CALL.arguments
+
+
+@pytest.mark.parametrize(
+    ("written", "template", "behind"),
+    [
+        ("Let me", CLOSES, "<think>\n\n</think>\n\n"),
+        ("Let me", TAGS, "<think>\nLet me"),
+        ("<think>\nLet me", OPENS, "<think>\nLet me"),
+    ],
+    ids=["no longer thinks", "opens thoughts itself", "has them opened"],
+)
+async def test_a_thought_stays_one_though_the_settings_have_changed(
+    bench: Bench, written: str, template: str, behind: str
+) -> None:
+    """The same model, whose ids would now be read as something else."""
+    half = PieceRecord(kind="reasoning", text="Let me", token_ids=tuple(map(ord, written)))
+    more = "Four." if template == CLOSES else " see.\n</think>\n\nFour."
+    engine = WritingEngine(goes_on(behind, more), template)
+    _, reply = await continued(bench, engine, half, model="writing")
+    thought = "Let me" if template == CLOSES else "Let me see."
+    assert (reply["reasoning"], reply["reply"]) == (thought, "Four.")
 
 
 async def test_behind_a_call_of_another_model_nothing_is_added(bench: Bench) -> None:
