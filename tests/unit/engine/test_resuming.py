@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.wire.publication import PublishedReply, merged
+from tests.scripted import ScriptedEngine
 from tests.unit.engine.scripted_backend import END, Silent
 from tests.unit.engine.test_parts import Letters, end_of, ids_of, parts_of, write
 from tests.unit.reading.readings import FAMILIES, USE, VALID, format_of
@@ -17,6 +19,7 @@ from worker.engine.sequence import Sequence as Reply
 from worker.outbox import records_of
 from worker.reading.begun import BegunReply, begun_reply
 from worker.reading.reply_format import ReplyFormat
+from worker.taking_over import reads_alike
 
 _HARMONY = (
     "<|channel|>analysis<|message|>Só?<|end|><|start|>assistant<|channel|>commentary "
@@ -25,6 +28,7 @@ _HARMONY = (
 )
 """A reply in channels."""
 _OPENINGS = {True: "<|start|>assistant", False: "<|assistant|>"}
+ENGINE = ScriptedEngine()
 TEXTS = [
     *((family, f"<think>\nSó? \n</think>\n\nWait. \n{VALID[family]}\n<EN") for family in FAMILIES),
     *((family, f"It is <2>. {VALID[family][:-7]}") for family in FAMILIES),
@@ -35,6 +39,15 @@ TEXTS = [
 @cache
 def the_format(family: str) -> ReplyFormat:
     return HARMONY if family == "harmony" else format_of(family)
+
+
+def reader_of(reply_format: ReplyFormat) -> ReplyReader:
+    return reply_format.new_reader(
+        opening=_OPENINGS[reply_format.is_harmony],
+        tool_use=USE,
+        json_schema=None,
+        call_id=lambda index: f"call_{index}",
+    )
 
 
 def written(
@@ -53,15 +66,6 @@ def written(
         behind: what another model has begun.
         is_cut: whether the worker is gone then.
     """
-
-    def reader() -> ReplyReader:
-        return reply_format.new_reader(
-            opening=_OPENINGS[reply_format.is_harmony],
-            tool_use=USE,
-            json_schema=None,
-            call_id=lambda index: f"call_{index}",
-        )
-
     pieces: list[Piece] = []
 
     def sink(item: Piece | EngineError) -> None:
@@ -75,7 +79,7 @@ def written(
         (1,),
         max_tokens=9999,
         stop=tuple(stop),
-        reader=reader,
+        reader=lambda: reader_of(reply_format),
         generated=tuple(map(ord, begun)),
         goes_on_in=behind.kind if behind is not None else None,
     )
@@ -91,6 +95,11 @@ def logged(pieces: Sequence[Piece]) -> list[Piece]:
     return [piece for piece in pieces if piece.end is None]
 
 
+def published(pieces: Sequence[Piece]) -> PublishedReply:
+    records = [record for piece in pieces for record in records_of(piece)]
+    return PublishedReply(pieces=merged(records), models=frozenset())
+
+
 def check_every_cut(family: str, text: str, stop: Sequence[str]) -> None:
     reply_format = the_format(family)
     whole = written(reply_format, text, stop=stop)
@@ -98,6 +107,7 @@ def check_every_cut(family: str, text: str, stop: Sequence[str]) -> None:
     for cut in range(len(all_ids)):
         before = logged(written(reply_format, text[:cut], stop=stop, is_cut=True))
         ids = ids_of(before)
+        assert reads_alike(ENGINE, reader_of(reply_format), published(before)), cut
         after = written(reply_format, text[len(ids) :], stop=stop, begun=ids)
         assert parts_of([*before, *after]) == parts_of(whole), cut
         assert ids_of([*before, *after]) == all_ids
