@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from shared.wire.publication import PieceRecord
 from worker.engine.interface import PartKind, Segment
 from worker.reading import harmony
-from worker.reading.reader import ThoughtMarks
 from worker.reading.reply_format import ReplyFormat
+from worker.reading.thought_marks import ThoughtMarks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,28 +63,31 @@ def begun_reply(
     thought = "".join(each.text for each in shown[:num_first] if each.kind == "reasoning")
     text = "".join(each.text for each in shown if each.kind == "text")
     if reply_format.marks is None:
-        return _of([Segment(text)], "text") if text else BegunReply()
+        direct = _scaffold(reply_format.frame.before_answer(opening))
+        return _of([direct, Segment(text)], "text") if text else BegunReply()
     is_open = reply_format.marks.is_open_at_the_end_of(opening)
     is_closed = not is_open and reply_format.marks.bare_begin in opening
-    markup = _markup(reply_format, reply_format.marks, is_open=is_open, is_tight=is_tight)
+    markup = _markup(reply_format, reply_format.marks, opening, is_tight=is_tight)
     if is_closed or any(end in thought for end in markup.ends):
         thought = ""
     begun = [_scaffold(markup.begin), Segment(thought)] if thought else []
     if not text:
         return _of(begun, "reasoning") if begun else BegunReply()
     between = markup.between if thought else markup.direct
-    return _of([*begun, _scaffold("" if is_closed else between), Segment(text)], "text")
+    return _of([*begun, _scaffold(between), Segment(text)], "text")
 
 
 def _markup(
-    reply_format: ReplyFormat, marks: ThoughtMarks, *, is_open: bool, is_tight: bool
+    reply_format: ReplyFormat, marks: ThoughtMarks, opening: str, *, is_tight: bool
 ) -> _Markup:
-    begin, between, direct = marks.begin, marks.end, ""
+    frame = reply_format.frame
+    begin, between = marks.begin, marks.end + frame.answer_behind_thought
+    direct = frame.before_answer(opening)
     ends: tuple[str, ...] = (marks.bare_end,)
     if reply_format.is_harmony:
         begin, between, direct = harmony.THOUGHT, harmony.ANSWER, harmony.FINAL
         ends = harmony.ENDS
-    if is_open:
+    if marks.is_open_at_the_end_of(opening):
         begin, direct = "", between
     if is_tight:
         between, direct = between.rstrip(), direct.rstrip()

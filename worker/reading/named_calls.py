@@ -23,7 +23,8 @@ class NamedCalls:
         section, end_section: markup around all calls.
         before, after_name, after: markup around the name and behind the arguments of one call.
         has_id: whether the id stands where the name would: `functions.name:0`.
-        id_mark: markup between name and id, if the id comes behind the name.
+        id_mark: markup between name and id, if there are both.
+        is_id_first: whether the id stands in front of the name, not behind it.
     """
 
     before: str
@@ -33,6 +34,7 @@ class NamedCalls:
     end_section: str = ""
     has_id: bool = False
     id_mark: str = ""
+    is_id_first: bool = False
 
     @property
     def opening(self) -> str:
@@ -126,8 +128,10 @@ class NamedCallParser:
             return False
         name = rest[:at].strip()
         if self.syntax.id_mark:
-            name, _, given_id = name.partition(self.syntax.id_mark)
-            self._given_id = given_id or None
+            first, found, last = name.partition(self.syntax.id_mark.strip())
+            swaps = found and self.syntax.is_id_first
+            name, given_id = (last, first) if swaps else (first, last)
+            name, self._given_id = name.strip(), given_id.strip() or None
         if self.syntax.has_id:
             self._given_id = name
             name = name.removeprefix("functions.").rpartition(":")[0] or name
@@ -172,26 +176,39 @@ class NamedCallParser:
         """Markup between name and arguments, and behind them."""
         if self._calls and not text[self._position :].strip():
             return self.syntax.after + self.syntax.end_section
-        if not self._calls and self._name is None and text.strip() in self.rules.tools:
+        if self._calls or self._name is not None:
+            return ""
+        name, given = self._begun_name(text), ""
+        if name is None and not text.strip():
+            name, given = "", self.rules.call_id(self.first_index) + self.syntax.id_mark
+        if name in self.rules.tools:
             return self.syntax.after_name
-        if not self._calls and len(self.rules.tools) == 1 and not text.strip():
-            (name,) = self.rules.tools
-            return name + self.syntax.after_name
-        return ""
+        if len(self.rules.tools) == 1 and name == "":
+            given += next(iter(self.rules.tools)) + self.syntax.after_name
+        return given
+
+    def _begun_name(self, text: str) -> str | None:
+        """What there is of a name; None in front of the id that precedes it."""
+        if not self.syntax.is_id_first:
+            return text.strip()
+        _, found, name = text.partition(self.syntax.id_mark.strip())
+        return name.strip() if found else None
 
     def grammar(self, text: str) -> Grammar | None:
         """The names, then the schema of the one that was chosen."""
         if self._calls:
             return None
         if self._name is None:
-            return self._names if not text.strip() or self._is_name_begun(text) else None
+            return self._names if self._is_name_begun(text) else None
         if self._name not in self._grammars:
             schema = json.dumps(self.rules.schema_of(self._name))
             self._grammars[self._name] = Grammar("json", schema)
         return self._grammars[self._name]
 
     def _is_name_begun(self, text: str) -> bool:
-        begun = text.strip()
+        begun = self._begun_name(text)
+        if begun is None:
+            return False
         return any(name.startswith(begun) and name != begun for name in self.rules.tools)
 
     @cached_property

@@ -1,46 +1,30 @@
 """Splits what a model writes into thoughts, text and calls, where these are marked by markup."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from shared.wire.parts import ToolCall
 from worker.engine.interface import Grammar, Part, PartKind
 from worker.reading.call_syntax import CallParser, CallSyntax, NoCall, or_a_call
-from worker.reading.markup import MOST_BLANKS, behind_blanks, first_of, held_length, without_blanks
+from worker.reading.markup import (
+    HOLE,
+    MOST_BLANKS,
+    Found,
+    begun_length,
+    behind_blanks,
+    find_mark,
+    held_length,
+    is_begun,
+    without_blanks,
+)
+from worker.reading.reply_frame import NO_FRAME, ReplyFrame
+from worker.reading.thought_marks import ThoughtMarks
 from worker.reading.tools import CallRules
 
 _BLANKS: Final = " \t\r\n"
 _MOST_FAILED: Final = 32
 """Calls that turned out to be none, after which all is text: each costs a look at all behind it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ThoughtMarks:
-    """Markup around a thought, as the template writes it.
-
-    Args:
-        begin: what opens it, if the model or the template does so.
-        end: what closes it.
-    """
-
-    begin: str
-    end: str
-
-    @property
-    def bare_begin(self) -> str:
-        """Without blanks at its ends."""
-        return self.begin.strip()
-
-    @property
-    def bare_end(self) -> str:
-        """Without blanks at its ends."""
-        return self.end.strip()
-
-    def is_open_at_the_end_of(self, text: str) -> bool:
-        """Whether a prompt has opened a thought."""
-        begin = text.rfind(self.bare_begin) if self.bare_begin else -1
-        return begin >= 0 and text.find(self.bare_end, begin) < 0
 
 
 class MarkupReader:
@@ -52,6 +36,7 @@ class MarkupReader:
         rules: which calls may be made.
         opening: the end of the prompt.
         answer_grammar: what the text has to follow, once thoughts have ended.
+        frame: other markup, which is dropped.
     """
 
     def __init__(
@@ -62,10 +47,13 @@ class MarkupReader:
         rules: CallRules,
         opening: str,
         answer_grammar: Grammar | None,
+        frame: ReplyFrame = NO_FRAME,
     ) -> None:
         self._marks = marks
         self._syntax = syntax if rules.tools else None
         self._rules = rules
+        self._frame = frame
+        self._frame_marks = frame.marks_with(rules.tools if self._syntax else ())
         self._answer_grammar = or_a_call(answer_grammar, self._syntax)
         self._held = ""
         self._controls: set[str] = set()
@@ -84,7 +72,7 @@ class MarkupReader:
         self._forced = ""
         self._is_constrained = False
         self.is_complete = False
-        self._begin_forced_call()
+        self._begin_forced(frame.call, frame.before_answer(opening))
 
     # What `ReplyReader` asks for.
 
@@ -135,13 +123,15 @@ class MarkupReader:
         self._held = self._begun = ""
         self._is_constrained = self._skips_blanks = self.is_complete = False
         self._num_calls = self._num_failed = 0
-        self._begin_forced_call()
+        self._begin_forced("", "")
 
     # Reading.
 
     def _is_markup(self, text: str) -> bool:
         """Whether a control token may be markup, or a part of it."""
-        marks = [] if self._marks is None else [self._marks.begin, self._marks.end]
+        marks = [*self._frame_marks]
+        if self._marks is not None:
+            marks += [self._marks.begin, self._marks.end]
         if self._syntax is not None:
             marks += [self._syntax.opening, *self._syntax.begins]
         return self._parser is not None or any(text in mark for mark in marks)
@@ -162,12 +152,15 @@ class MarkupReader:
         """Read a thought; returns whether there is more to read."""
         assert self._marks is not None
         end = self._marks.bare_end
+        if self._skips_blanks and not self._pass_second_begin(self._marks.bare_begin, is_whole):
+            return False
         found = self._held.find(end)
         if found >= 0:
             self._give(parts, "reasoning", without_blanks(self._held[:found]))
             self._held = self._held[found + len(end) :]
             self._kind, self._skips_blanks = "text", True
-            self._begin_forced_call()
+            frame = self._frame
+            self._begin_forced(frame.call_behind_thought, frame.answer_behind_thought)
             return True
         keep = 0 if is_whole else held_length(self._held, (end,))
         whole = self._held[: len(self._held) - keep]
@@ -179,32 +172,50 @@ class MarkupReader:
             self._held = ""
         return False
 
+    def _pass_second_begin(self, begin: str, is_whole: bool) -> bool:
+        """Drop the markup that opens a thought where the prompt has done so, as some models write.
+
+        Returns:
+            False as long as it cannot be told whether it is that.
+        """
+        while begin and (held := self._held.lstrip(_BLANKS)).startswith(begin):
+            self._held = held[len(begin) :]
+        return is_whole or not begin or not held or not begin.startswith(held)
+
     def _read_text(self, parts: list[Part], is_whole: bool) -> bool:
         """Read text up to markup; returns whether there is more to read."""
         if self._skips_blanks:
             self._held = self._held.lstrip(_BLANKS)
-        marks, may_think = self._marks_in_text(), self._may_think
-        found = first_of(self._held, marks)
+        marks = self._marks_in_text()
+        found = find_mark(self._held, marks)
         if found is not None and not self._may_grow(found, is_whole):
-            at, mark = found
-            before, self._held = self._held[:at], self._held[at + len(mark) :]
-            self._enter(parts, before, mark)
+            before, written = self._held[: found.start], self._held[found.start : found.end]
+            self._held = self._held[found.end :]
+            self._enter(parts, before, found.mark, written)
             return True
         if self._starts_bare_call():
             return True
-        border = len(self._held) - (0 if is_whole else held_length(self._held, marks))
-        text = self._held[:border]
-        if not is_whole and (self._syntax is not None or may_think):
-            # Blanks in front of a call or a thought are not text, if one follows.
-            text = without_blanks(text)
-        self._held = self._held[len(text) :]
+        settled = self._settled_length(marks, is_whole)
+        text, self._held = self._held[:settled], "" if is_whole else self._held[settled:]
         self._give(parts, "text", text)
         return False
+
+    def _settled_length(self, marks: Sequence[str], is_whole: bool) -> int:
+        """Length of what is text, whatever follows."""
+        begun = begun_length(self._held, self._frame_marks if is_whole else marks)
+        length = len(self._held) - begun
+        if is_whole:  # markup that was cut is none of the text if the model began it as such
+            is_markup = any(control in self._held[length:] for control in self._controls)
+            return length if is_markup else len(self._held)
+        # Blanks in front of markup are not text, if that follows.
+        may_follow = self._marks_in_text() or (self._syntax is not None and not self._has_text)
+        return len(without_blanks(self._held[:length])) if may_follow else length
 
     def _marks_in_text(self) -> tuple[str, ...]:
         marks: list[str] = []
         if self._marks is not None and self._may_think:
             marks.append(self._marks.bare_begin)
+        marks += self._frame_marks
         if self._syntax is not None and self._num_failed < _MOST_FAILED:
             marks += self._syntax.begins
         return tuple(marks)
@@ -218,21 +229,23 @@ class MarkupReader:
         start = behind_blanks(self._held, 0)
         return start <= MOST_BLANKS and begin.startswith(self._held[start : start + len(begin)])
 
-    def _may_grow(self, found: tuple[int, str], is_whole: bool) -> bool:
+    def _may_grow(self, found: Found, is_whole: bool) -> bool:
         """Whether a longer mark may stand where a shorter one was found."""
-        at, mark = found
-        rest = self._held[at:]
         return not is_whole and any(
-            other != mark and other.startswith(rest) for other in self._marks_in_text()
+            other != found.mark and is_begun(self._held, found.start, other)
+            for other in self._marks_in_text()
         )
 
-    def _enter(self, parts: list[Part], before: str, mark: str) -> None:
+    def _enter(self, parts: list[Part], before: str, mark: str, written: str) -> None:
         if self._marks is not None and mark == self._marks.bare_begin:
             self._kind, self._skips_blanks = "reasoning", True
             return
         text = without_blanks(before)
         self._give(parts, "text", text)
-        self._open_call(before[len(text) :] + mark)
+        if mark in self._frame_marks:
+            self._skips_blanks = True
+        else:
+            self._open_call(before[len(text) :] + written)
 
     def _open_call(self, mark: str) -> None:
         assert self._syntax is not None
@@ -292,9 +305,19 @@ class MarkupReader:
         self._has_text = self._has_text or kind == "text"
         parts.append(Part(kind, text))
 
-    def _begin_forced_call(self) -> None:
-        """Force the markup of a call that has to be made."""
-        if self._syntax is not None and self._rules.is_forced and self._kind == "text":
-            self._forced = self._syntax.opening
+    def _begin_forced(self, before_call: str, before_answer: str) -> None:
+        """Force the markup of a call that has to be made, or of an answer that has to be JSON."""
+        if self._kind != "text":
+            return
+        if self._syntax is not None and self._rules.is_forced:
+            self._forced = before_call + self._header + self._syntax.opening
             if not self._syntax.begins:
                 self._open_call("")
+        elif self._syntax is None and self._answer_grammar is not None:
+            self._forced = before_answer
+
+    @property
+    def _header(self) -> str:
+        """What names the only tool in front of its call, where the model writes that."""
+        names = list(self._rules.tools)
+        return self._frame.header.replace(HOLE, names[0]) if len(names) == 1 else ""

@@ -170,7 +170,8 @@ def switches_for(thinking: str, traits: TemplateTraits) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name in traits.switches:
         if name == "reasoning_effort":
-            effort = {"auto": None, "off": "low"}.get(thinking, thinking)
+            usual, least = ("high", None) if traits.needs_effort else (None, "low")
+            effort = {"auto": usual, "off": least}.get(thinking, thinking)
             values |= {name: effort} if effort is not None else {}
         else:
             values[name] = thinking != "off"

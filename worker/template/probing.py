@@ -66,7 +66,9 @@ class Probe:
         traits = replace(traits, system=self._system(traits))
         self._check(traits)
         switches = tuple(name for name in _SWITCHES if self._looks_at(name, traits))
-        traits = replace(traits, switches=switches)  # from here on as prompts are by default
+        traits = replace(traits, switches=switches)
+        traits = replace(traits, needs_effort=self._needs_effort(traits))
+        # From here on as prompts are by default.
         traits = replace(traits, trims=self._trims(traits))
         traits = self._with_tools(traits)
         traits = self._with_thoughts(traits)
@@ -194,6 +196,21 @@ class Probe:
             for value in _SWITCHES[name]
         }
         return len(texts - {None}) > 1
+
+    def _needs_effort(self, traits: TemplateTraits) -> bool:
+        """Whether a prompt closes the thought that it leaves open if an effort is given."""
+        if "reasoning_effort" not in traits.switches:
+            return False
+        says = [_says(0, "user")]
+        closed, *opened = [
+            (text or "").rpartition(says[0].content)[2]
+            for text in (
+                self._text(traits, says),
+                self._text(traits, says, reasoning_effort="low"),
+                self._text(traits, says, reasoning_effort="high"),
+            )
+        ]
+        return all(end and closed.startswith(end) and closed != end for end in opened)
 
     # Rendering.
 

@@ -38,6 +38,7 @@ class TemplateTraits:
         shows_thoughts: whether it shows those of replies, only those behind the user's last
             message, or none.
         switches: variables that tell it how much to think, of those it looks at.
+        needs_effort: whether it leaves no place for a thought without a `reasoning_effort`.
         shows_tools, shows_calls, shows_results: definitions of tools, calls, and their results.
         arguments_as_text: whether a call's arguments must be JSON text instead of an object.
         short_ids: whether ids of calls must be nine letters and digits.
@@ -52,6 +53,7 @@ class TemplateTraits:
     reasoning_field: str = ""
     shows_thoughts: Thoughts = "never"
     switches: tuple[str, ...] = ()
+    needs_effort: bool = False
     shows_tools: bool = False
     shows_calls: bool = False
     shows_results: bool = False

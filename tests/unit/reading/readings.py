@@ -59,6 +59,24 @@ _CALLS: Final = {
 {% for k, v in c.function.arguments.items() %}<arg_key>{{ k }}</arg_key>
 <arg_value>{{ v if v is string else v | tojson }}</arg_value>
 {% endfor %}</tool_call>{% endfor %}""",
+    "counted calls": """{% if message.tool_calls %}<|open|>calls<|is|>\
+{% for c in message.tool_calls %}<|open|>call of="{{ c.function.name }}" \
+number="{{ loop.index }}"<|is|>{% for k, v in c.function.arguments.items() %}\
+<|open|>value of="{{ k }}" kind="{{ 'text' if v is string else 'data' }}"<|is|>\
+{{ v if v is string else v | tojson }}<|close|>value<|is|>{% endfor %}\
+<|close|>call<|is|>{% endfor %}<|close|>calls<|is|>{% endif %}""",
+    "tags named by keys": """\
+{% macro shown(v) %}{% if v is mapping %}\
+{% for k, w in v.items() %}<{{ k }}>{{ shown(w) }}</{{ k }}>{% endfor %}\
+{% elif v is string %}{{ v }}{% elif v is iterable %}\
+{% for w in v %}<one>{{ shown(w) }}</one>{% endfor %}{% else %}{{ v | tojson }}{% endif %}\
+{% endmacro %}{% if message.tool_calls %}<calls>
+{% for c in message.tool_calls %}<call name="{{ c.function.name }}">\
+{{ shown(c.function.arguments) }}</call>
+{% endfor %}</calls>{% endif %}""",
+    "id in front": """{% if message.tool_calls %}<|calls|>{% for c in message.tool_calls -%}
+<|call|>{{ c.id }}<|name|>{{ c.function.name }}<|args|>{{ c.function.arguments | tojson }}\
+<|end_call|>{% endfor %}<|end_calls|>{% endif %}""",
 }
 FAMILIES: Final = tuple(_CALLS)
 
@@ -75,6 +93,12 @@ VALID: Final = {
     "</function>\n</tool_call>",
     "keys and values": "<tool_call>weather\n<arg_key>city</arg_key>\n<arg_value>A</arg_value>\n"
     "</tool_call>",
+    "counted calls": '<|open|>calls<|is|><|open|>call of="weather" number="1"<|is|>'
+    '<|open|>value of="city" kind="text"<|is|>A<|close|>value<|is|><|close|>call<|is|>'
+    "<|close|>calls<|is|>",
+    "tags named by keys": '<calls>\n<call name="weather"><city>A</city></call>\n</calls>',
+    "id in front": "<|calls|><|call|>a1<|name|>clock<|args|>{}<|end_call|><|call|>b2<|name|>"
+    'weather<|args|>{"city": "A"}<|end_call|><|end_calls|>',
 }
 """A call, or two, as a model of each family writes it."""
 

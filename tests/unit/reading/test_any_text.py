@@ -18,6 +18,8 @@ _MARKUP = (
     *("<function=weather>", "<parameter=city>", "</parameter>", "</function>", "<arg_key>"),
     *("</arg_key>", "<arg_value>", "</arg_value>", "weather", '{"name": "weather"', '"arguments"'),
     *(': {"city": "}"}', "{", "}", "[", "]", '"', "\\", ",", "\n", " ", "é", "🦆", "<", "x"),
+    *("<|open|>", "call", "<|is|>", "<|close|>", "<calls>", "</calls>", "<city>", "</city>"),
+    *("<one>", "</one>", "</call>", "<|name|>", "a1"),
     '{"name": "clock", "arguments": {}}',
     '{"name": "weather", "parameters": {"city": "A"}}',
 )

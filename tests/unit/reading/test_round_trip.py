@@ -12,10 +12,7 @@ from worker.template.chat_template import ChatTemplate
 from worker.template.environment import TemplateError
 
 _MISSING = {
-    "Kimi-K3": "call",
-    "MiniMax-M3": "call",
     "meetkai-functionary-medium-v3.2": "call",
-    "muse-glimmer": "call",
 }
 """Templates whose calls or thoughts are not read, as the documentation says."""
 
@@ -60,5 +57,5 @@ def test_a_description_is_a_line_whatever_the_markup() -> None:
 
 def test_a_syntax_that_cannot_read_back_a_call_is_none() -> None:
     source = template_of("tagged arguments").source
-    source = source.replace("<tool_call>", "to={{ c.function.name }}<tool_call>")
+    source = source.replace("<tool_call>", "<call_{{ c.function.name }}>")
     assert not derive_format(ChatTemplate(source)).has_tools
