@@ -247,20 +247,20 @@ class ModelInfo:
     context_length: int | None = None
 
 
-class Engine(Protocol):
-    """A model, ready to tokenize and to generate."""
+class ModelHost(Protocol):
+    """A loaded model in a thread of its own: what it is, and how it is."""
 
     @property
     def model(self) -> ModelInfo: ...
 
     @property
     def slots(self) -> int:
-        """How many generations run together."""
+        """How many turns run together."""
         ...
 
     @property
     def window(self) -> int:
-        """Tokens of prompt and reply together, at most."""
+        """Tokens of prompt and reply together, or of a text to embed, at most."""
         ...
 
     @property
@@ -274,6 +274,18 @@ class Engine(Protocol):
         Must be called at every heartbeat: that is what lets `progress` grow within a step.
         """
         ...
+
+    def stats(self) -> EngineStats:
+        """What it did, and how it is."""
+        ...
+
+    async def close(self) -> None:
+        """Free the model; what is under way fails."""
+        ...
+
+
+class Engine(ModelHost, Protocol):
+    """A model, ready to tokenize and to generate."""
 
     def tokenize(self, text: str) -> list[int]:
         """Token ids of a message's content; text never becomes a control token."""
@@ -304,12 +316,4 @@ class Engine(Protocol):
 
         Real work comes first at any moment; what was evaluated until then stays.
         """
-        ...
-
-    def stats(self) -> EngineStats:
-        """What it did, and how it is."""
-        ...
-
-    async def close(self) -> None:
-        """Free the model; running generations fail."""
         ...

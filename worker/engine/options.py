@@ -73,6 +73,27 @@ def context_params(options: ModelOptions, available: Sequence[Device]) -> Any:
     return params
 
 
+def embedding_params(options: ModelOptions, available: Sequence[Device], *, splits: bool) -> Any:
+    """llama.cpp's parameters for a context that makes embeddings.
+
+    Args:
+        available: the GPUs of this machine.
+        splits: whether a text may be evaluated in stretches. Otherwise all of it must fit one
+            evaluation, as each token looks at all others.
+    """
+    params = llama_cpp.llama_context_default_params()
+    params.n_ctx = params.n_batch = max(options.batch, options.window)
+    params.n_ubatch = options.batch if splits else params.n_batch
+    params.n_seq_max = options.slots
+    # Texts share one buffer, whatever their lengths.
+    params.kv_unified = True
+    params.embeddings = True
+    params.flash_attn_type = _flash_attention(options, available)
+    params.n_threads = params.n_threads_batch = _threads(options, available)
+    params.no_perf = True
+    return params
+
+
 def model_params(options: ModelOptions, available: Sequence[Device]) -> Any:
     """llama.cpp's parameters for a model; all weights go to one of the `available` GPUs."""
     params = llama_cpp.llama_model_default_params()
