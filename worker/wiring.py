@@ -21,7 +21,10 @@ from shared.store.claims import Claims
 from shared.store.connection import REDIS_UNAVAILABLE, connect
 from shared.store.keys import Keys
 from shared.store.workers import Workers
+from worker.chat import Chat
 from worker.claimer import Claimer
+from worker.embeddings import Embeddings
+from worker.engine.embedding import Embedder
 from worker.engine.interface import Engine, ModelInfo
 from worker.generation import Generator
 from worker.heartbeat import Heartbeat
@@ -36,6 +39,7 @@ from worker.reading.reply_format import ReplyFormat, derive_format
 from worker.recovery import Recovery
 from worker.registration import Registration
 from worker.reply import Replier
+from worker.reply_maker import ReplyMaker
 from worker.report import Reporter
 from worker.retry import retry
 from worker.running_turn import RunningTurns
@@ -55,7 +59,7 @@ _LAST_WRITES_S: Final = 3.0
 
 async def run_worker(
     settings: Settings,
-    engine: Engine,
+    engine: Engine | Embedder,
     stopping: asyncio.Event,
     *,
     make_renderer: Callable[[str], Renderer] = RenderingProcess,
@@ -74,7 +78,8 @@ async def run_worker(
     template: ChatTemplate | None = None
     try:
         keys = Keys(settings.namespace)
-        template = await asyncio.to_thread(_template, engine.model, make_renderer)
+        if not isinstance(engine, Embedder):
+            template = await asyncio.to_thread(_template, engine.model, make_renderer)
         if await until_usable(redis, keys, settings, stopping):
             parts = _build(settings, redis, keys, engine, template)
             if await _register(parts, settings, stopping):
@@ -102,28 +107,29 @@ class _Parts:
 
 
 def _build(
-    settings: Settings, redis: Redis, keys: Keys, engine: Engine, template: ChatTemplate
+    settings: Settings,
+    redis: Redis,
+    keys: Keys,
+    engine: Engine | Embedder,
+    template: ChatTemplate | None,
 ) -> _Parts:
     worker_id = _new_worker_id()
     running: RunningTurns = {}
     metrics = TurnMetrics()
-    readers = Readers(derive_format(template))
-    log.info("replies: %s", readers.format.describe())
-    policy = WindowPolicy(
-        window=min(settings.context_length or engine.window, engine.window),
-        trim_to=settings.trim_to,
-        max_tokens=settings.max_tokens,
-        longest_thought=settings.reasoning_tokens if readers.format.has_reasoning else 0,
-        thinking=settings.reasoning,
-    )
-    claims = Claims(redis, keys, settings, window=policy.window)
+    window = min(settings.context_length or engine.window, engine.window)
+    claims = Claims(redis, keys, settings, window=window)
 
     publisher = Publisher(claims)
-    generator = Generator(engine, publisher, claims, readers)
     quarantine = Quarantine(claims, running)
     closer = TurnCloser(claims, metrics)
-    writer = PromptWriter(engine, template, readers.format.closing_of)
-    replier = Replier(writer, generator, quarantine, closer, metrics, policy)
+    maker: ReplyMaker
+    capabilities: tuple[str, ...]
+    if isinstance(engine, Embedder):
+        maker, capabilities = Embeddings(engine, window), ("embeddings",)
+    else:
+        assert template is not None
+        maker, capabilities = _chat(settings, engine, template, claims, publisher, window)
+    replier = Replier(maker, quarantine, closer, metrics)
 
     permits = PermitReader(redis, keys, worker_id)
     claimer = Claimer(claims, quarantine, worker_id, engine.model.fingerprint)
@@ -135,8 +141,8 @@ def _build(
         running,
         metrics,
         context_length=settings.context_length,
-        window=policy.window,
-        capabilities=_capabilities(readers.format),
+        window=window,
+        capabilities=capabilities,
     )
     beat_s = settings.heartbeat
     registration = Registration(Workers(redis, keys), reporter, worker_id, interval_s=beat_s)
@@ -150,6 +156,29 @@ def _build(
         claimer=claimer,
         running=running,
     )
+
+
+def _chat(
+    settings: Settings,
+    engine: Engine,
+    template: ChatTemplate,
+    claims: Claims,
+    publisher: Publisher,
+    window: int,
+) -> tuple[ReplyMaker, tuple[str, ...]]:
+    """What makes replies with a model that generates text, and what it can do."""
+    readers = Readers(derive_format(template))
+    log.info("replies: %s", readers.format.describe())
+    policy = WindowPolicy(
+        window=window,
+        trim_to=settings.trim_to,
+        max_tokens=settings.max_tokens,
+        longest_thought=settings.reasoning_tokens if readers.format.has_reasoning else 0,
+        thinking=settings.reasoning,
+    )
+    generator = Generator(engine, publisher, claims, readers)
+    writer = PromptWriter(engine, template, readers.format.closing_of)
+    return Chat(writer, generator, policy), _capabilities(readers.format)
 
 
 def _template(model: ModelInfo, make_renderer: Callable[[str], Renderer]) -> ChatTemplate:

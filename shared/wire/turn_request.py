@@ -60,7 +60,9 @@ class TurnRequest:
         earlier: messages that enter the conversation before the prompt.
         is_plain: the prompt is the text to be continued, without a chat template.
         counts_only: the reply is empty; only the prompt's tokens are wanted.
-        to_embed: texts whose embeddings are wanted instead of a reply.
+        to_embed: texts whose embeddings are wanted instead of a reply, or the model's token ids
+            of them.
+        texts_before: how many texts of the same client's request other turns embed, for errors.
         json_schema: what the reply must follow, as JSON text.
         logit_bias: pairs of a token and what is added to its logit.
         instructions: for this turn alone, before the conversation's.
@@ -82,7 +84,8 @@ class TurnRequest:
     earlier: tuple[ChatMessage, ...] = ()
     is_plain: bool = False
     counts_only: bool = False
-    to_embed: tuple[str, ...] = ()
+    to_embed: tuple[str | tuple[int, ...], ...] = ()
+    texts_before: int = 0
     json_schema: str | None = None
     logit_bias: tuple[tuple[int, float], ...] = ()
     instructions: str | None = None
@@ -141,6 +144,7 @@ class TurnRequest:
             "is_plain": self.is_plain,
             "counts_only": self.counts_only,
             "to_embed": self.to_embed,
+            "texts_before": self.texts_before,
             "thinking": self.thinking if self.thinking != "auto" else "",
             "template_options": self.template_options,
             "tools": [tool.to_json() for tool in self.tool_use.tools],
@@ -174,7 +178,11 @@ class TurnRequest:
             earlier=tuple(map(ChatMessage.decode, fields.get("earlier", ()))),
             is_plain=fields.get("is_plain", False),
             counts_only=fields.get("counts_only", False),
-            to_embed=tuple(fields.get("to_embed", ())),
+            to_embed=tuple(
+                text if isinstance(text, str) else tuple(map(int, text))
+                for text in fields.get("to_embed", ())
+            ),
+            texts_before=fields.get("texts_before", 0),
             json_schema=fields.get("json_schema"),
             logit_bias=tuple((token, bias) for token, bias in fields.get("logit_bias", ())),
             instructions=fields.get("instructions"),

@@ -33,6 +33,7 @@ def engine() -> Iterator[LlamaEngine]:
         "unix:///nowhere", PALAVER_CONTEXT_LENGTH=600, PALAVER_SLOTS=4, PALAVER_CONVERT="off"
     )
     engine = open_engine(settings)
+    assert isinstance(engine, LlamaEngine)
     yield engine
     asyncio.run(engine.close())
 

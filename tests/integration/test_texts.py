@@ -1,15 +1,11 @@
-"""`/v1/completions`, `/v1/embeddings` and `/v1/models`."""
+"""`/v1/completions` and `/v1/models`."""
 
-import base64
-import struct
 from typing import Any
 
 import orjson
 import pytest
 
-from api.http.errors import Problem
-from api.openai.embeddings import embeddings_object
-from api.openai.text_requests import CompletionRequest, EmbeddingsRequest
+from api.openai.text_requests import CompletionRequest
 from shared.config import Settings
 from shared.wire.worker_report import WorkerReport
 from tests.scripted import ScriptedEngine
@@ -135,29 +131,6 @@ async def test_what_a_completion_cannot_have_is_refused_by_name(
         answer = await stack.client.post("/v1/completions", json=PROMPT | change)
     assert answer.status_code == 400, answer.text
     assert answer.json()["error"]["param"].partition("[")[0] == field
-
-
-async def test_a_server_that_cannot_embed_says_so(settings: Settings) -> None:
-    async with running_stack(settings, ScriptedEngine()) as stack:
-        answer = await stack.client.post("/v1/embeddings", json={"model": "any", "input": "A"})
-        ids = await stack.client.post("/v1/embeddings", json={"model": "any", "input": [1]})
-    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "no_embeddings")
-    assert (ids.status_code, ids.json()["error"]["param"]) == (400, "input")
-
-
-def test_vectors_are_numbers_or_base64() -> None:
-    reply = {"embeddings": [[0.5, -1.0], [2.0, 0.25]], "usage": {"prompt_tokens": 4}}
-
-    def shown(**fields: Any) -> list[Any]:
-        request = EmbeddingsRequest.model_validate({"model": "m", "input": ["a", "b"], **fields})
-        return [item["embedding"] for item in embeddings_object("m", request, reply)["data"]]
-
-    assert shown() == reply["embeddings"]
-    assert shown(dimensions=2) == reply["embeddings"]
-    packed = shown(encoding_format="base64")
-    assert [list(struct.unpack("<2f", base64.b64decode(each))) for each in packed] == shown()
-    with pytest.raises(Problem, match="dimensions"):
-        shown(dimensions=3)
 
 
 async def test_a_model_tells_what_it_can_do(settings: Settings) -> None:

@@ -37,7 +37,10 @@ def request_with(**fields: Any) -> TurnRequest:
     "earlier": messages,
     "is_plain": st.booleans(),
     "counts_only": st.booleans(),
-    "to_embed": st.lists(texts, max_size=3).map(tuple),
+    "to_embed": st.lists(
+        texts | st.lists(st.integers(0, 99), max_size=3).map(tuple), max_size=3
+    ).map(tuple),
+    "texts_before": st.integers(0, 99),
     "json_schema": st.none() | texts,
     "instructions": st.none() | texts,
     "truncate": st.booleans(),

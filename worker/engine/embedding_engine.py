@@ -41,6 +41,7 @@ class EmbeddingEngine:
         self._backend = model
         self._watchdog = Watchdog(stuck_after_s)
         self._counters = Counters()
+        self._num_running = 0
         self._queue = EmbeddingQueue(model.pass_tokens, model.pass_texts)
         self._inbox: queue.SimpleQueue[EmbeddingJob | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -58,7 +59,7 @@ class EmbeddingEngine:
         counters, times = self._counters, list(self._watchdog.pass_times)
         return EngineStats(
             passes=counters.passes,
-            running=len(self._queue),
+            running=self._num_running,
             evaluated=counters.evaluated,
             pass_ms=round(statistics.median(times) * 1000, 3) if times else 0.0,
             host_share=counters.host_share,
@@ -72,10 +73,12 @@ class EmbeddingEngine:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Embedded] = loop.create_future()
         job = EmbeddingJob(request, lambda end: _deliver(loop, future, end))
+        self._num_running += 1
         self._inbox.put(job)
         try:
             return await future
         finally:
+            self._num_running -= 1
             job.cancelled.set()
 
     async def close(self) -> None:

@@ -76,8 +76,6 @@ class LlamaModel:
             self._model, options, available, has_flash_attention=self._has_flash_attention
         )
         self._memory = llama_cpp.llama_get_memory(self.context)
-        if not self._memory:
-            raise ModelError(f"{options.path}: this model remembers nothing and cannot chat")
         self.vocabulary = ModelVocabulary(self._model)
         self.constraints = Constraints(self.vocabulary)
         self.context_length = longest_window(self._model)
@@ -110,6 +108,8 @@ class LlamaModel:
             context = llama_cpp.llama_init_from_model(self._model, params)
         if not context:
             raise ModelError(f"{options.path}: {size}: {messages.reason}")
+        if not llama_cpp.llama_get_memory(context):
+            raise ModelError(f"{options.path}: this model remembers nothing and cannot chat")
         self._has_flash_attention = (
             params.flash_attn_type == llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED
             or messages.contain(_FLASH_ATTENTION_ON)
