@@ -21,8 +21,11 @@ ENCODER_VOCABULARY_SIZE: Final = len(_SPECIAL) + 2 * len(_LETTERS)
 
 
 class _Writer:
+    """A file that is being written; from `is_empty` on, weights are 0."""
+
     def __init__(self, path: Path, architecture: str, *, context: int) -> None:
         self.gguf = gguf.GGUFWriter(path, architecture)
+        self.is_empty = False
         self._random = np.random.default_rng(5)
         self.gguf.add_block_count(_LAYERS)
         self.gguf.add_context_length(context)
@@ -32,6 +35,8 @@ class _Writer:
 
     def matrix(self, name: str, *shape: int) -> None:
         weights = self._random.normal(0, 2 * shape[-1] ** -0.5, shape)
+        if self.is_empty:
+            weights *= 0
         self.gguf.add_tensor(name, weights.astype(np.float32))
 
     def linear(self, name: str, rows: int, columns: int) -> None:
@@ -51,13 +56,18 @@ class _Writer:
 
 
 def write_encoder(
-    path: Path, pooling: gguf.PoolingType | None = gguf.PoolingType.MEAN, *, context: int = 64
+    path: Path,
+    pooling: gguf.PoolingType | None = gguf.PoolingType.MEAN,
+    *,
+    context: int = 64,
+    layers_are_empty: bool = False,
 ) -> Path:
     """A BERT; its tokens are letters.
 
     Args:
         pooling: None leaves it out of the file.
         context: tokens of the longest text.
+        layers_are_empty: all weights of the layers are 0, so that only their norms do anything.
     """
     writer = _Writer(path, "bert", context=context)
     writer.gguf.add_layer_norm_eps(1e-6)
@@ -69,6 +79,7 @@ def write_encoder(
     writer.matrix("position_embd.weight", context, WIDTH)
     writer.matrix("token_types.weight", 2, WIDTH)
     writer.norm("token_embd_norm", bias=True)
+    writer.is_empty = layers_are_empty
     for layer in range(_LAYERS):
         block = f"blk.{layer}"
         for name in ("attn_q", "attn_k", "attn_v", "attn_output"):

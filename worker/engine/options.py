@@ -49,7 +49,7 @@ class ModelOptions:
 
     @property
     def step_tokens(self) -> int:
-        """The most tokens of a step; one token of each slot must fit."""
+        """The most tokens of a step; one token of each slot must fit, or llama.cpp aborts."""
         return max(self.batch, self.slots)
 
 
@@ -82,8 +82,11 @@ def embedding_params(options: ModelOptions, available: Sequence[Device], *, spli
             evaluation, as each token looks at all others.
     """
     params = llama_cpp.llama_context_default_params()
-    params.n_ctx = params.n_batch = max(options.batch, options.window)
-    params.n_ubatch = options.batch if splits else params.n_batch
+    # Multiples of the number of texts: llama.cpp plans for passes that they share evenly, and aborts
+    # where such a pass does not fit.
+    longest = max(options.step_tokens, options.window)
+    params.n_ctx = params.n_batch = _multiple(longest, options.slots)
+    params.n_ubatch = _multiple(options.step_tokens, options.slots) if splits else params.n_batch
     params.n_seq_max = options.slots
     # Texts share one buffer, whatever their lengths.
     params.kv_unified = True
@@ -92,6 +95,11 @@ def embedding_params(options: ModelOptions, available: Sequence[Device], *, spli
     params.n_threads = params.n_threads_batch = _threads(options, available)
     params.no_perf = True
     return params
+
+
+def _multiple(number: int, of: int) -> int:
+    """The smallest multiple that is not less than a number."""
+    return -(-number // of) * of
 
 
 def model_params(options: ModelOptions, available: Sequence[Device]) -> Any:
