@@ -82,8 +82,8 @@ def embedding_params(options: ModelOptions, available: Sequence[Device], *, spli
             evaluation, as each token looks at all others.
     """
     params = llama_cpp.llama_context_default_params()
-    # Multiples of the number of texts: llama.cpp plans for passes that they share evenly, and aborts
-    # where such a pass does not fit.
+    # Multiples of the number of texts: llama.cpp plans for passes that these share evenly, and
+    # aborts where such a pass does not fit.
     longest = max(options.step_tokens, options.window)
     params.n_ctx = params.n_batch = _multiple(longest, options.slots)
     params.n_ubatch = _multiple(options.step_tokens, options.slots) if splits else params.n_batch
