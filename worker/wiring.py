@@ -122,10 +122,8 @@ def _build(
     publisher = Publisher(claims)
     quarantine = Quarantine(claims, running)
     closer = TurnCloser(claims, metrics)
-    maker: ReplyMaker
-    capabilities: tuple[str, ...]
     if isinstance(engine, Embedder):
-        maker, capabilities = Embeddings(engine, window), ("embeddings",)
+        maker, capabilities = _embeddings(engine, window)
     else:
         assert template is not None
         maker, capabilities = _chat(settings, engine, template, claims, publisher, window)
@@ -156,6 +154,11 @@ def _build(
         claimer=claimer,
         running=running,
     )
+
+
+def _embeddings(embedder: Embedder, window: int) -> tuple[ReplyMaker, tuple[str, ...]]:
+    """What embeds texts, and what it can do."""
+    return Embeddings(embedder, window), ("embeddings",)
 
 
 def _chat(
