@@ -48,6 +48,11 @@ class _Writer:
         if bias:
             self.matrix(f"{name}.bias", WIDTH)
 
+    def gated(self, block: str) -> None:
+        self.matrix(f"{block}.ffn_gate.weight", _FEED_FORWARD, WIDTH)
+        self.matrix(f"{block}.ffn_up.weight", _FEED_FORWARD, WIDTH)
+        self.matrix(f"{block}.ffn_down.weight", WIDTH, _FEED_FORWARD)
+
     def finish(self) -> None:
         self.gguf.write_header_to_file()
         self.gguf.write_kv_data_to_file()
@@ -116,9 +121,53 @@ def write_decoder(
         for name in ("attn_q", "attn_k", "attn_v", "attn_output"):
             writer.matrix(f"{block}.{name}.weight", WIDTH, WIDTH)
         writer.norm(f"{block}.ffn_norm", bias=False)
-        writer.matrix(f"{block}.ffn_gate.weight", _FEED_FORWARD, WIDTH)
-        writer.matrix(f"{block}.ffn_up.weight", _FEED_FORWARD, WIDTH)
-        writer.matrix(f"{block}.ffn_down.weight", WIDTH, _FEED_FORWARD)
+        writer.gated(block)
+    writer.finish()
+    return path
+
+
+def write_nomic(path: Path, *, context: int = 64) -> Path:
+    """A Nomic BERT: rotated positions, gates, and queries, keys and values in one matrix."""
+    writer = _Writer(path, "nomic-bert", context=context)
+    writer.gguf.add_layer_norm_eps(1e-6)
+    writer.gguf.add_causal_attention(False)
+    writer.gguf.add_pooling_type(gguf.PoolingType.MEAN)
+    writer.gguf.add_rope_freq_base(1000.0)
+    _add_letters(writer.gguf)
+    writer.matrix("token_embd.weight", ENCODER_VOCABULARY_SIZE, WIDTH)
+    writer.matrix("token_types.weight", 2, WIDTH)
+    writer.norm("token_embd_norm", bias=True)
+    for layer in range(_LAYERS):
+        block = f"blk.{layer}"
+        writer.matrix(f"{block}.attn_qkv.weight", 3 * WIDTH, WIDTH)
+        writer.matrix(f"{block}.attn_output.weight", WIDTH, WIDTH)
+        writer.norm(f"{block}.attn_output_norm", bias=True)
+        writer.gated(block)
+        writer.norm(f"{block}.layer_output_norm", bias=True)
+    writer.finish()
+    return path
+
+
+def write_t5(path: Path, pooling: gguf.PoolingType = gguf.PoolingType.MEAN) -> Path:
+    """The encoder of a T5, which llama.cpp runs in a way of its own."""
+    writer = _Writer(path, "t5encoder", context=1024)
+    writer.gguf.add_layer_norm_rms_eps(1e-6)
+    writer.gguf.add_layer_norm_eps(1e-6)
+    writer.gguf.add_relative_attn_buckets_count(8)
+    writer.gguf.add_key_length(WIDTH // _HEADS)
+    writer.gguf.add_value_length(WIDTH // _HEADS)
+    writer.gguf.add_pooling_type(pooling)
+    add_tokenizer(writer.gguf)
+    writer.matrix("token_embd.weight", VOCABULARY_SIZE, WIDTH)
+    writer.norm("enc.output_norm", bias=False)
+    for layer in range(_LAYERS):
+        block = f"enc.blk.{layer}"
+        writer.norm(f"{block}.attn_norm", bias=False)
+        writer.matrix(f"{block}.attn_rel_b.weight", 8, _HEADS)
+        for name in ("attn_q", "attn_k", "attn_v", "attn_o"):
+            writer.matrix(f"{block}.{name}.weight", WIDTH, WIDTH)
+        writer.norm(f"{block}.ffn_norm", bias=False)
+        writer.gated(block)
     writer.finish()
     return path
 

@@ -90,11 +90,13 @@ class EmbeddingModel:
         if warning is not None:
             log.warning("%s", warning)
         options = replace(options, window=window, slots=_PASS_TEXTS)
-        params = embedding_params(options, available, splits=self._takes_the_last_token())
+        decodes = bool(llama_cpp.llama_model_has_decoder(self._model))
+        splits = decodes and self._takes_the_last_token()
+        params = embedding_params(options, available, splits=splits)
         self._context, has_flash_attention = self._make_context(options, params)
         self._memory = llama_cpp.llama_get_memory(self._context)
-        # Without a memory a text is always evaluated at once.
-        self.window = window if self._memory else min(window, int(params.n_ubatch))
+        # Without a memory a text is always evaluated at once; llama.cpp aborts if it does not fit.
+        self.window = window if self._memory and decodes else min(window, int(params.n_ubatch))
         self.pass_tokens, self.pass_texts = options.batch, _PASS_TEXTS
         self.vocabulary = ModelVocabulary(self._model)
         self.context_length = longest_window(self._model)
@@ -103,7 +105,6 @@ class EmbeddingModel:
         )
         self._size = int(llama_cpp.llama_model_n_embd_out(self._model))
         self._batch = Batch(int(params.n_batch))
-        decodes = llama_cpp.llama_model_has_decoder(self._model)
         self._run = llama_cpp.llama_decode if decodes else llama_cpp.llama_encode
 
     def _takes_the_last_token(self) -> bool:

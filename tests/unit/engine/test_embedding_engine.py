@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tests.tiny_embedders import WIDTH, write_decoder, write_encoder
+from tests.tiny_embedders import WIDTH, write_decoder, write_encoder, write_nomic, write_t5
 from worker.engine.backend import EvaluationFailed
 from worker.engine.embedding import EmbeddingRequest, TokenIds, Vector
 from worker.engine.embedding_engine import EmbeddingEngine
@@ -66,6 +66,7 @@ MODELS = {
     "cls": lambda path: write_encoder(path, Pooling.CLS),
     "last, of a decoder": lambda path: write_decoder(path, Pooling.LAST),
     "mean, of a decoder": lambda path: write_decoder(path, Pooling.MEAN),
+    "nomic": lambda path: write_nomic(path),
     "mean, of one that looks ahead": lambda path: write_decoder(path, causal=False),
 }
 
@@ -146,6 +147,19 @@ async def test_requests_at_the_same_time_do_not_disturb_each_other(
         many = await asyncio.gather(*(embed(engine, [text] * 20) for text in TEXTS))
     for alone, together in zip(apart, many, strict=True):
         assert np.allclose(together, alone, atol=2e-3)
+
+
+@pytest.mark.parametrize("pooling", [Pooling.MEAN, Pooling.LAST], ids=str)
+async def test_the_encoder_of_a_t5_embeds_texts_alone_as_together(
+    tmp_path: Path, pooling: Pooling
+) -> None:
+    path = write_t5(tmp_path / "tiny.gguf", pooling)
+    texts = [*TEXTS, "x" * 900]
+    async with running(EmbeddingModel(options_of(path))) as engine:
+        together = await embed(engine, texts)
+        alone = [(await embed(engine, [text]))[0] for text in texts]
+    assert np.allclose(together, alone, atol=1e-4)
+    assert together[0] @ together[1] < 0.99
 
 
 async def test_control_tokens_do_not_arise_in_texts(tmp_path: Path) -> None:
