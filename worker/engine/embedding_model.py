@@ -18,7 +18,7 @@ from worker.engine.devices import gpus
 from worker.engine.embedding import TokenIds, Vector
 from worker.engine.interface import EngineError
 from worker.engine.library_log import listening
-from worker.engine.location import placement_of
+from worker.engine.location import has_flash_attention, placement_of
 from worker.engine.model_file import (
     ModelError,
     check_purpose,
@@ -93,7 +93,7 @@ class EmbeddingModel:
         decodes = bool(llama_cpp.llama_model_has_decoder(self._model))
         splits = decodes and self._takes_the_last_token()
         params = embedding_params(options, available, splits=splits)
-        self._context, has_flash_attention = self._make_context(options, params)
+        self._context, flash_attention = self._make_context(options, params)
         self._memory = llama_cpp.llama_get_memory(self._context)
         # Without a memory a text is always evaluated at once; llama.cpp aborts if it does not fit.
         self.window = window if self._memory and decodes else min(window, int(params.n_ubatch))
@@ -101,7 +101,7 @@ class EmbeddingModel:
         self.vocabulary = ModelVocabulary(self._model)
         self.context_length = longest_window(self._model)
         self.placement = placement_of(
-            self._model, options, available, has_flash_attention=has_flash_attention
+            self._model, options, available, flash_attention=flash_attention
         )
         self._size = int(llama_cpp.llama_model_n_embd_out(self._model))
         self._batch = Batch(int(params.n_batch))
@@ -123,7 +123,7 @@ class EmbeddingModel:
                 f"{options.path}: texts of {options.window} tokens (PALAVER_CONTEXT_LENGTH): "
                 f"{messages.reason}"
             )
-        return context, params.flash_attn_type == llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED
+        return context, has_flash_attention(params, messages)
 
     def evaluate(self, texts: Sequence[TokenIds]) -> list[Vector | EngineError]:
         if self._memory:

@@ -1,13 +1,23 @@
 """Where a model runs: its device, and how much of it lies there."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import llama_cpp
 
 from worker.engine.devices import CPU, Device, devices, gpus
+from worker.engine.library_log import LibraryMessages
 from worker.engine.options import ModelOptions
 from worker.engine.placement import Placement
+
+_FLASH_ATTENTION_ON: Final = "Flash Attention enabled"
+"""What llama.cpp logs if it made the choice."""
+
+
+def has_flash_attention(params: Any, messages: LibraryMessages) -> bool:
+    """Whether a context with these parameters uses it, after these messages of its making."""
+    is_certain = params.flash_attn_type == llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED
+    return is_certain or messages.contain(_FLASH_ATTENTION_ON)
 
 
 def device_of(options: ModelOptions, available: Sequence[Device]) -> Device:
@@ -22,7 +32,7 @@ def device_of(options: ModelOptions, available: Sequence[Device]) -> Device:
 
 
 def placement_of(
-    model: Any, options: ModelOptions, available: Sequence[Device], *, has_flash_attention: bool
+    model: Any, options: ModelOptions, available: Sequence[Device], *, flash_attention: bool
 ) -> Placement:
     """What a loaded model runs on, for people."""
     layers = int(llama_cpp.llama_model_n_layer(model)) + 1
@@ -34,5 +44,5 @@ def placement_of(
         free_bytes=device.free_bytes,
         layers=layers,
         offloaded=wanted if available else 0,
-        flash_attention=has_flash_attention,
+        flash_attention=flash_attention,
     )

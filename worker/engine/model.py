@@ -22,7 +22,7 @@ from worker.engine.constraint import Constraints
 from worker.engine.devices import Device, gpus
 from worker.engine.interface import EngineError, SamplingOptions
 from worker.engine.library_log import listening
-from worker.engine.location import device_of, placement_of
+from worker.engine.location import device_of, has_flash_attention, placement_of
 from worker.engine.model_file import (
     ModelError,
     cache_bytes,
@@ -38,8 +38,6 @@ from worker.engine.vocabulary import ModelVocabulary
 
 log = logging.getLogger(__name__)
 
-_FLASH_ATTENTION_ON: Final = "Flash Attention enabled"
-"""What llama.cpp logs if it made the choice."""
 _NO_SLOT: Final = 1
 _INVALID_BATCH: Final = -1
 _MOST_DRAWING: Final = 4
@@ -73,7 +71,7 @@ class LlamaModel:
         options = replace(options, window=self.slot_size)
         self.context = self._make_context(options, available)
         self.placement = placement_of(
-            self._model, options, available, has_flash_attention=self._has_flash_attention
+            self._model, options, available, flash_attention=self._has_flash_attention
         )
         self._memory = llama_cpp.llama_get_memory(self.context)
         self.vocabulary = ModelVocabulary(self._model)
@@ -110,10 +108,7 @@ class LlamaModel:
             raise ModelError(f"{options.path}: {size}: {messages.reason}")
         if not llama_cpp.llama_get_memory(context):
             raise ModelError(f"{options.path}: this model remembers nothing and cannot chat")
-        self._has_flash_attention = (
-            params.flash_attn_type == llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED
-            or messages.contain(_FLASH_ATTENTION_ON)
-        )
+        self._has_flash_attention = has_flash_attention(params, messages)
         return context
 
     def _can_copy_in_place(self, options: ModelOptions, *, is_on_gpu: bool) -> bool:

@@ -91,7 +91,10 @@ def embedding_params(options: ModelOptions, available: Sequence[Device], *, spli
     # Texts share one buffer, whatever their lengths.
     params.kv_unified = True
     params.embeddings = True
-    params.flash_attn_type = _flash_attention(options, available)
+    # For whole texts it is faster on CPUs, too, and needs no matrix of the text's length squared.
+    params.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_AUTO
+    if options.flash_attention is not None:
+        params.flash_attn_type = _flash_attention(options, available)
     params.n_threads = params.n_threads_batch = _threads(options, available)
     params.no_perf = True
     return params
