@@ -37,6 +37,11 @@ _PASS_TEXTS: Final = 64
 """Texts of a pass at most: llama.cpp gives each a sequence id, and supports 256."""
 
 
+_LOGIT_BYTES: Final = 8
+"""A number where it is computed, and its copy."""
+_MUCH_MEMORY: Final = 1 << 30
+
+
 class EmbeddingBackend(Protocol):
     """What an embedding engine needs from a model. `EmbeddingModel` implements it."""
 
@@ -99,6 +104,8 @@ class EmbeddingModel:
         self.window = window if self._memory and decodes else min(window, int(params.n_ubatch))
         self.pass_tokens, self.pass_texts = options.batch, _PASS_TEXTS
         self.vocabulary = ModelVocabulary(self._model)
+        if self._memory and not self._takes_last:
+            self._warn_of_logits(options)
         self.context_length = longest_window(self._model)
         self.placement = placement_of(
             self._model, options, available, flash_attention=flash_attention
@@ -113,6 +120,18 @@ class EmbeddingModel:
         is_causal = metadata(self._model, f"{architecture}.attention.causal") != "false"
         pooling = metadata(self._model, f"{architecture}.pooling_type")
         return is_causal and pooling == str(llama_cpp.LLAMA_POOLING_TYPE_LAST)
+
+    def _warn_of_logits(self, options: ModelOptions) -> None:
+        """Say what a decoder takes whose vectors are made of all tokens: it computes logits, too."""
+        num_bytes = self.window * self.vocabulary.size * _LOGIT_BYTES
+        if num_bytes > _MUCH_MEMORY:
+            log.warning(
+                "%s: texts of %d tokens (PALAVER_CONTEXT_LENGTH) take about %d MiB, as llama.cpp "
+                "computes what would follow each token",
+                options.path.name,
+                self.window,
+                num_bytes >> 20,
+            )
 
     def _make_context(self, options: ModelOptions, params: Any) -> tuple[Any, bool]:
         """The context, and whether it uses flash attention."""
