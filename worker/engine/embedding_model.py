@@ -122,7 +122,7 @@ class EmbeddingModel:
         return is_causal and pooling == str(llama_cpp.LLAMA_POOLING_TYPE_LAST)
 
     def _warn_of_logits(self, options: ModelOptions) -> None:
-        """Say what a decoder takes whose vectors are made of all tokens: it computes logits, too."""
+        """Say what a decoder takes whose vectors are made of all tokens: it has logits, too."""
         num_bytes = self.window * self.vocabulary.size * _LOGIT_BYTES
         if num_bytes > _MUCH_MEMORY:
             log.warning(
