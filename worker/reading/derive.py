@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 from shared.wire.parts import Tool, ToolCall
 from worker.engine.prefixes import common_prefix
 from worker.reading.call_syntax import CallSyntax
+from worker.reading.derive_python import python_calls
 from worker.reading.gemma import BEGIN, END, GemmaCalls
 from worker.reading.json_calls import JsonCalls, Path
 from worker.reading.markup import HOLE
@@ -26,6 +27,7 @@ from worker.reading.thoughts import without_empty_thought
 from worker.template.chat_template import ChatTemplate
 from worker.template.conversation import call_id_for
 
+_ESCAPED: Final = replace(FIRST, arguments='{"qkeyq": "q\\\\q"}')
 _OTHER_VALUES: Final = ("71", "true", "[71]", '{"qlastq": 71}')
 """Values of kinds that a template may mark each in its own way."""
 _ARGUMENTS: Final = '{"qkeyq": "qvalueq"}'
@@ -59,7 +61,10 @@ def call_syntax(
         return None
     ids = [call_id_for(call.id, template.traits) for call in (FIRST, OTHER)]
     return (
-        _json_calls(one) or _named_calls(one, two, ids) or _tagged_calls(one, longer, two, others)
+        _json_calls(one)
+        or python_calls(one, shown(_ESCAPED))
+        or _named_calls(one, two, ids)
+        or _tagged_calls(one, longer, two, others)
     )
 
 

@@ -1,5 +1,6 @@
 """Finds out what a chat template does, by rendering conversations that differ in one thing."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -17,6 +18,7 @@ from worker.template.conversation import (
 from worker.template.environment import TemplateError, TemplateLimit
 from worker.template.folding import folded
 from worker.template.traits import Blanks, SystemMessages, TemplateTraits, Thoughts, Trim
+from worker.template.written_calls import form_for
 
 Render = Callable[[dict[str, Any], datetime], str]
 """From a template's variables to the prompt's text."""
@@ -35,6 +37,7 @@ _TOOL: Final = Tool(
     parameters='{"type": "object", "properties": {"qnameq": {"type": "string"}}}',
 )
 _CALL: Final = ToolCall(id="call_0", name="qtoolq", arguments='{"qnameq": "qvalueq"}')
+_PYTHON_CALL: Final = re.compile(r"""qtoolq\(qnameq=(["'])qvalueq\1\)""")
 _BEGIN: Final = "\n\n\n\t"
 _END: Final = "\t\n\n\n"
 """More newlines than a template puts there itself."""
@@ -137,6 +140,9 @@ class Probe:
                 tried = replace(shown, arguments_as_text=as_text, short_ids=short_ids)
                 if self._shows_call(tried):
                     return self._with_results(replace(tried, shows_calls=True))
+        written = replace(shown, call_form=form_for(self.source))
+        if written.shows_tools and written.call_form is not None and self._shows_call(written):
+            return self._with_results(replace(written, shows_calls=True))
         return shown
 
     def _with_results(self, traits: TemplateTraits) -> TemplateTraits:
@@ -158,9 +164,10 @@ class Probe:
         """Whether name and arguments come out, and as JSON if they come out as an object."""
         _, _, call = self._call_loop(traits).rpartition("q0messageq")
         is_python = "'qvalueq'" in call or "'qnameq'" in call
+        is_python_call = _PYTHON_CALL.search(call) is not None
         is_json_in_json = '\\"qvalueq\\"' in call
         is_whole = all(text in call for text in ("qtoolq", "qnameq", "qvalueq"))
-        return is_whole and not is_python and not is_json_in_json
+        return is_whole and (is_python_call or not (is_python or is_json_in_json))
 
     # Thoughts.
 

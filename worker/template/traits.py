@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from worker.template.written_calls import WrittenForm
+
 SystemMessages = Literal["anywhere", "first", "nowhere"]
 Thoughts = Literal["never", "last", "always"]
 Blanks = Literal["none", "newlines", "all"]
@@ -40,6 +42,7 @@ class TemplateTraits:
         switches: variables that tell it how much to think, of those it looks at.
         needs_effort: whether it leaves no place for a thought without a `reasoning_effort`.
         shows_tools, shows_calls, shows_results: definitions of tools, calls, and their results.
+        call_form: how calls are written into contents, if the template shows none by itself.
         arguments_as_text: whether a call's arguments must be JSON text instead of an object.
         short_ids: whether ids of calls must be nine letters and digits.
         shows_date: whether a prompt depends on the day.
@@ -57,6 +60,7 @@ class TemplateTraits:
     shows_tools: bool = False
     shows_calls: bool = False
     shows_results: bool = False
+    call_form: WrittenForm | None = None
     arguments_as_text: bool = False
     short_ids: bool = False
     shows_date: bool = False

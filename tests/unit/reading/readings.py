@@ -77,6 +77,13 @@ number="{{ loop.index }}"<|is|>{% for k, v in c.function.arguments.items() %}\
     "id in front": """{% if message.tool_calls %}<|calls|>{% for c in message.tool_calls -%}
 <|call|>{{ c.id }}<|name|>{{ c.function.name }}<|args|>{{ c.function.arguments | tojson }}\
 <|end_call|>{% endfor %}<|end_calls|>{% endif %}""",
+    "Python": """{% if message.tool_calls %}<|calls|>[{% for c in message.tool_calls -%}
+{{ c.function.name }}({% for k, v in c.function.arguments.items() %}{{ k }}=\
+{% if v is string %}'{{ v }}'{% elif v is mapping %}{{ v | tojson }}{% else %}{{ v }}{% endif %}\
+{% if not loop.last %}, {% endif %}{% endfor %}){% if not loop.last %}, {% endif %}\
+{% endfor %}]<|end_calls|>{% endif %}""",
+    "Python in contents": "{# calls begin with <|tool_call_start|> #}",
+    "JSON in contents": "{# answer with <|tool_call|> and a list #}",
 }
 FAMILIES: Final = tuple(_CALLS)
 
@@ -99,6 +106,9 @@ VALID: Final = {
     "tags named by keys": '<calls>\n<call name="weather"><city>A</city></call>\n</calls>',
     "id in front": "<|calls|><|call|>a1<|name|>clock<|args|>{}<|end_call|><|call|>b2<|name|>"
     'weather<|args|>{"city": "A"}<|end_call|><|end_calls|>',
+    "Python": "<|calls|>[weather(city='it's \\n', days=2), clock()]<|end_calls|>",
+    "Python in contents": '<|tool_call_start|>[clock(), weather(city="]")]<|tool_call_end|>',
+    "JSON in contents": '<|tool_call|>[{"name": "weather", "arguments": {"city": "A"}}]',
 }
 """A call, or two, as a model of each family writes it."""
 

@@ -20,6 +20,8 @@ _MARKUP = (
     *(': {"city": "}"}', "{", "}", "[", "]", '"', "\\", ",", "\n", " ", "é", "🦆", "<", "x"),
     *("<|open|>", "call", "<|is|>", "<|close|>", "<calls>", "</calls>", "<city>", "</city>"),
     *("<one>", "</one>", "</call>", "<|name|>", "a1"),
+    *("weather(", "clock()", "city='", "'", '"""', "days=", "(", ")", "None", "**"),
+    *("<|tool_call|>", "<|tool_call_start|>", "<|tool_call_end|>"),
     '{"name": "clock", "arguments": {}}',
     '{"name": "weather", "parameters": {"city": "A"}}',
 )

@@ -11,6 +11,7 @@ from shared.wire.turn_request import ToolUse
 from tests.unit.reading.readings import CLOCK, FAMILIES, VALID, WEATHER, format_of
 
 _TAGGED = ("tagged arguments", "keys and values", "counted calls", "tags named by keys")
+_PYTHON = ("Python", "Python in contents")
 
 
 def _instance(schema: dict[str, Any]) -> Any:
@@ -41,6 +42,8 @@ def _written(family: str, use: ToolUse, *, opening: str = "", before: str = "") 
             parts += reader.push(json.dumps(_instance(json.loads(grammar.text))))
         elif grammar is not None and family in _TAGGED:
             parts += reader.push(VALID[family][VALID[family].index("weather") :])
+        elif grammar is not None and family in _PYTHON:
+            parts += reader.push('[weather(city="A")')
         elif grammar is not None:
             parts += reader.push(json.loads(grammar.text.removeprefix("start: ").split(" | ")[0]))
     parts += reader.finish()
