@@ -14,10 +14,12 @@ from shared.wire.parts import Tool, ToolCall
 from worker.engine.prefixes import common_prefix
 from worker.reading.call_syntax import CallSyntax
 from worker.reading.derive_python import python_calls
+from worker.reading.derive_recipients import recipient_calls
 from worker.reading.gemma import BEGIN, END, GemmaCalls
 from worker.reading.json_calls import JsonCalls, Path
 from worker.reading.markup import HOLE
 from worker.reading.named_calls import NamedCalls
+from worker.reading.recipients import RecipientCalls
 from worker.reading.reply_frame import ReplyFrame
 from worker.reading.shown_replies import FIRST, LONGER, OTHER, SHOWN, TOOLS, Rendered
 from worker.reading.tagged_calls import TaggedCalls
@@ -43,7 +45,7 @@ class _Sections(NamedTuple):
 
 def call_syntax(
     template: ChatTemplate, marks: ThoughtMarks | None, frame: ReplyFrame
-) -> CallSyntax | None:
+) -> CallSyntax | RecipientCalls | None:
     """How the model writes calls; None if that cannot be told."""
     if not template.traits.has_tools:
         return None
@@ -61,7 +63,8 @@ def call_syntax(
         return None
     ids = [call_id_for(call.id, template.traits) for call in (FIRST, OTHER)]
     return (
-        _json_calls(one)
+        recipient_calls(rendered)
+        or _json_calls(one)
         or python_calls(one, shown(_ESCAPED))
         or _named_calls(one, two, ids)
         or _tagged_calls(one, longer, two, others)

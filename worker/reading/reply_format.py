@@ -12,6 +12,7 @@ from worker.reading.call_syntax import CallSyntax
 from worker.reading.derive import call_syntax, shown_call
 from worker.reading.harmony import HarmonyReader
 from worker.reading.reader import MarkupReader
+from worker.reading.recipients import RecipientCalls, RecipientReader
 from worker.reading.reply_frame import NO_FRAME, ReplyFrame
 from worker.reading.shown_replies import SHOWN
 from worker.reading.thought_marks import ThoughtMarks
@@ -32,7 +33,7 @@ class ReplyFormat:
     """
 
     marks: ThoughtMarks | None = None
-    syntax: CallSyntax | None = None
+    syntax: CallSyntax | RecipientCalls | None = None
     frame: ReplyFrame = NO_FRAME
     is_harmony: bool = False
 
@@ -49,7 +50,8 @@ class ReplyFormat:
     @property
     def is_plain(self) -> bool:
         """Whether replies without tools are text and nothing else."""
-        return self.marks is None and not self.frame.marks
+        is_framed = bool(self.frame.marks) or isinstance(self.syntax, RecipientCalls)
+        return self.marks is None and not is_framed
 
     def describe(self) -> str:
         """A line for a person; markup may have line breaks, and anything else."""
@@ -64,6 +66,8 @@ class ReplyFormat:
         """What stands between a prompt's end and an answer; closes a thought that is open."""
         if self.is_harmony:
             return harmony.FINAL
+        if isinstance(self.syntax, RecipientCalls):
+            return self.syntax.answer
         if self.marks is not None and self.marks.is_open_at_the_end_of(opening):
             return self.marks.end + self.frame.answer_behind_thought
         return self.frame.before_answer(opening)
@@ -92,6 +96,10 @@ class ReplyFormat:
         answer_grammar = None if json_schema is None else Grammar("json", json_schema)
         if self.is_harmony:
             return HarmonyReader(rules=rules, opening=opening, answer_grammar=answer_grammar)
+        if isinstance(self.syntax, RecipientCalls):
+            return RecipientReader(
+                syntax=self.syntax, rules=rules, opening=opening, answer_grammar=answer_grammar
+            )
         return MarkupReader(
             marks=self.marks,
             syntax=self.syntax,

@@ -11,9 +11,7 @@ from worker.reading.reply_format import derive_format
 from worker.template.chat_template import ChatTemplate
 from worker.template.environment import TemplateError
 
-_MISSING = {
-    "meetkai-functionary-medium-v3.2": "call",
-}
+_MISSING: dict[str, str] = {}
 """Templates whose calls or thoughts are not read, as the documentation says."""
 
 
