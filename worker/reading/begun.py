@@ -63,8 +63,8 @@ def begun_reply(
     thought = "".join(each.text for each in shown[:num_first] if each.kind == "reasoning")
     text = "".join(each.text for each in shown if each.kind == "text")
     if reply_format.marks is None:
-        direct = _scaffold(reply_format.frame.before_answer(opening))
-        return _of([direct, Segment(text)], "text") if text else BegunReply()
+        before = _scaffold(reply_format.closing_of(opening))
+        return _of([before, Segment(text)], "text") if text else BegunReply()
     is_open = reply_format.marks.is_open_at_the_end_of(opening)
     is_closed = not is_open and reply_format.marks.bare_begin in opening
     markup = _markup(reply_format, reply_format.marks, opening, is_tight=is_tight)

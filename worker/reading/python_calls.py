@@ -9,13 +9,15 @@ from shared.wire.parts import ToolCall
 from worker.engine.interface import Grammar
 from worker.reading.call_syntax import CallParser, NoCall, Written
 from worker.reading.json_calls import JsonCalls
+from worker.reading.markup import MOST_BLANKS, behind_blanks, without_blanks
 from worker.reading.python_grammar import grammar_of
 from worker.reading.python_scanner import PythonScanner
 from worker.reading.python_values import arguments_in
 from worker.reading.tools import CallRules
 
 _BETWEEN: Final = " \n\r\t,;"
-_NAME: Final = re.compile(r"""\s*([^\s=(){}\[\],"'<>|]+)\s*\(""")
+_NAME: Final = re.compile(r"""([^\s=(){}\[\],"'<>|]{1,200})\s{0,256}\(""")
+_LONGEST_NAME: Final = 200
 
 
 @dataclass(frozen=True)
@@ -65,30 +67,45 @@ class PythonCallParser:
     _json: CallParser | None = None
 
     def read(self, text: str, *, is_whole: bool) -> Written | None:
+        try:
+            written = self._read(text, is_whole=is_whole)
+        except NoCall:
+            written = None
+        else:
+            if written is not None or not is_whole:
+                return written
+        if not self._calls:
+            raise NoCall
+        return Written(tuple(self._calls), self._position)
+
+    def _read(self, text: str, *, is_whole: bool) -> Written | None:
         if not self._is_begun and not self._begin(text):
-            return self._cut(is_whole)
+            return None
         if self._json is not None:
             return self._json.read(text, is_whole=is_whole)
         while True:
             if self._calls and not self._name:
-                rest = self._behind_calls(text)
-                if not rest or (self._closing.startswith(rest) and rest != self._closing):
-                    return self._cut(is_whole)
-                if not self._is_another(rest):
-                    return self._written(text, rest)
+                start = self._behind_calls(text)
+                if self._may_be_closing(text, start):
+                    return None
+                if not self._is_another(text, start):
+                    return self._written(text, start)
             if not self._read_call(text):
-                return self._cut(is_whole)
+                return None
 
     def _begin(self, text: str) -> bool:
         """Pass the bracket of a list; False as long as it is unclear what stands there."""
-        rest = text.lstrip()
-        self._is_listed = rest.startswith("[")
-        inner = rest[1:].lstrip() if self._is_listed else rest
-        if not inner:
+        start = behind_blanks(text, 0)
+        self._is_listed = text.startswith("[", start)
+        if self._is_listed:
+            start = behind_blanks(text, start + 1)
+        if start == len(text):
             return False
-        self._is_begun, self._position = True, len(text) - len(inner)
-        if inner.startswith("{"):  # these models can be told to write JSON
+        self._is_begun = True
+        if text[start] == "{":  # these models can be told to write JSON
             self._json = self._json_parser()
+        else:
+            self._position = start
         return True
 
     def _json_parser(self) -> CallParser:
@@ -100,14 +117,6 @@ class PythonCallParser:
             arguments=("arguments",),
         )
         return syntax.parser(self.rules, self.first_index)
-
-    def _cut(self, is_whole: bool) -> Written | None:
-        """The calls that are whole, if nothing will follow."""
-        if not is_whole:
-            return None
-        if not self._calls:
-            raise NoCall
-        return Written(tuple(self._calls), self._position)
 
     def _read_call(self, text: str) -> bool:
         """Read one call; False as long as it is not whole."""
@@ -132,36 +141,42 @@ class PythonCallParser:
 
     def _read_name(self, text: str) -> bool:
         """Look for the name in front of the next parenthesis; False as long as it is not whole."""
-        rest = text[self._position :].lstrip(_BETWEEN)
-        if not self._may_be_call(rest):
+        start = behind_blanks(text, self._position, _BETWEEN)
+        if not self._may_be_call(text, start):
             raise NoCall
-        match = _NAME.match(rest)
+        match = _NAME.match(text, start)
         self._name = match[1] if match is not None else ""
         return match is not None
 
-    def _may_be_call(self, rest: str) -> bool:
-        """Whether a text begins, or can still begin, with a tool's name and a parenthesis."""
-        match = _NAME.match(rest)
+    def _may_be_call(self, text: str, start: int) -> bool:
+        """Whether a tool's name and a parenthesis stand there, or can still come."""
+        match = _NAME.match(text, start)
         if match is not None:
             return match[1] in self.rules.tools
-        return any(name.startswith(rest.strip()) for name in self.rules.tools)
+        begun = without_blanks(text[start : start + _LONGEST_NAME + MOST_BLANKS])
+        return any(name.startswith(begun) for name in self.rules.tools)
 
-    def _behind_calls(self, text: str) -> str:
-        """What follows the calls so far, and the bracket that closes their list."""
-        rest = text[self._position :].lstrip(_BETWEEN)
-        if self._is_listed and rest.startswith("]"):
-            self._position = len(text) - len(rest) + 1
+    def _behind_calls(self, text: str) -> int:
+        """Where something follows the calls so far and the bracket that closes their list."""
+        start = behind_blanks(text, self._position, _BETWEEN)
+        if self._is_listed and text.startswith("]", start):
+            self._position = start + 1
             self._is_listed, self._is_closed = False, True
-            rest = rest[1:].lstrip(_BETWEEN)
-        return rest
+            start = behind_blanks(text, self._position, _BETWEEN)
+        return start
 
-    def _is_another(self, rest: str) -> bool:
+    def _may_be_closing(self, text: str, start: int) -> bool:
+        """Whether the closing markup may still come."""
+        rest = text[start : start + len(self._closing)]
+        return start == len(text) or (self._closing.startswith(rest) and rest != self._closing)
+
+    def _is_another(self, text: str, start: int) -> bool:
         """Whether another call follows, as it has to in a list that is open."""
-        return self._is_listed or (not self._is_closed and self._may_be_call(rest))
+        return self._is_listed or (not self._is_closed and self._may_be_call(text, start))
 
-    def _written(self, text: str, rest: str) -> Written:
-        if self._closing and rest.startswith(self._closing):
-            return Written(tuple(self._calls), len(text) - len(rest) + len(self._closing))
+    def _written(self, text: str, start: int) -> Written:
+        if self._closing and text.startswith(self._closing, start):
+            return Written(tuple(self._calls), start + len(self._closing))
         return Written(tuple(self._calls), self._position)
 
     @property

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from shared.wire.parts import ToolCall
-from worker.engine.interface import Grammar, Part, UnusableRequest
+from worker.engine.interface import Grammar, Part, PartKind, UnusableRequest
 from worker.reading.json_scanner import JsonScanner
-from worker.reading.markup import held_length
+from worker.reading.markup import behind_blanks, held_length, without_blanks
 from worker.reading.tools import CallRules
 
 _BLANKS: Final = " \t\r\n"
@@ -75,7 +75,6 @@ class RecipientReader:
         self._in_header = syntax.mark + syntax.answer not in opening
         self._num_calls = 0
         self._num_failed = 0
-        self._has_given = False
         self._skips_blanks = False
         self._forced = self._first_forced(answer_grammar)
         self._names = _names(rules)
@@ -120,6 +119,14 @@ class RecipientReader:
     def end_reasoning(self) -> None:
         """See `ReplyReader`."""
 
+    def go_on_in(self, kind: PartKind) -> None:
+        """See `ReplyReader`."""
+        del kind  # it is text: thoughts there are none
+        self._held = self._mark = self._call_name = ""
+        self._in_header = self._skips_blanks = self.is_complete = False
+        self._num_calls = self._num_failed = 0
+        self._forced = self._syntax.mark if self._rules.is_forced else ""
+
     # What has to follow.
 
     def _first_forced(self, answer_grammar: Grammar | None) -> str:
@@ -162,7 +169,7 @@ class RecipientReader:
         if not found and not is_whole and self._may_be_recipient(name):
             return False
         self._in_header = False
-        recipient = name.rstrip() if found else ""
+        recipient = without_blanks(name) if found else ""
         if recipient == self._syntax.user:
             self._mark, self._held, self._skips_blanks = "", rest, False
         elif recipient in self._rules.tools and self._num_failed < _MOST_FAILED:
@@ -174,32 +181,32 @@ class RecipientReader:
 
     def _may_be_recipient(self, begun: str) -> bool:
         names = (self._syntax.user, *self._rules.tools)
-        return any(name.startswith(begun.rstrip()) for name in names)
+        return any(name.startswith(without_blanks(begun)) for name in names)
 
     def _read_text(self, parts: list[Part], is_whole: bool) -> bool:
         at = self._held.find(self._syntax.mark)
         if at >= 0:
-            blanks = len(self._held[:at]) - len(self._held[:at].rstrip(_BLANKS))
-            self._give(parts, self._held[: at - blanks])
-            self._mark = self._held[at - blanks : at] + self._syntax.mark
+            text = without_blanks(self._held[:at])
+            self._give(parts, text)
+            self._mark = self._held[len(text) : at] + self._syntax.mark
             self._held = self._held[at + len(self._syntax.mark) :]
             self._in_header = True
             return True
         keep = 0 if is_whole else held_length(self._held, (self._syntax.mark,))
         settled = self._held[: len(self._held) - keep]
-        settled = settled if is_whole else settled.rstrip(_BLANKS)
+        settled = settled if is_whole else without_blanks(settled)
         self._give(parts, settled)
         self._held = self._held[len(settled) :]
         return False
 
     def _read_call(self, parts: list[Part], is_whole: bool) -> bool:
-        body = self._held.lstrip()
-        if not body and not is_whole:
+        start = behind_blanks(self._held, 0)
+        if start == len(self._held) and not is_whole:
             return False
-        if not body.startswith("{"):
+        if not self._held.startswith("{", start):
             self._fail(parts)
             return True
-        self._scanner = self._scanner or JsonScanner(self._held.index("{"))
+        self._scanner = self._scanner or JsonScanner(start)
         end = self._scanner.end(self._held)
         if end is None:
             if is_whole:

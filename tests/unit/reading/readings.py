@@ -106,8 +106,8 @@ VALID: Final = {
     "tags named by keys": '<calls>\n<call name="weather"><city>A</city></call>\n</calls>',
     "id in front": "<|calls|><|call|>a1<|name|>clock<|args|>{}<|end_call|><|call|>b2<|name|>"
     'weather<|args|>{"city": "A"}<|end_call|><|end_calls|>',
-    "Python": "<|calls|>[weather(city='it's \\n', days=2), clock()]<|end_calls|>",
-    "Python in contents": '<|tool_call_start|>[clock(), weather(city="]")]<|tool_call_end|>',
+    "Python": "<|calls|>[clock(), weather(days=2, city='A')]<|end_calls|>",
+    "Python in contents": '<|tool_call_start|>[clock(), weather(city="A")]<|tool_call_end|>',
     "JSON in contents": '<|tool_call|>[{"name": "weather", "arguments": {"city": "A"}}]',
 }
 """A call, or two, as a model of each family writes it."""

@@ -11,6 +11,7 @@ from shared.wire.parts import PartKind
 from shared.wire.publication import PieceRecord
 from shared.wire.turn_request import ANY_TOOL, ToolUse
 from tests.unit.reading.readings import FAMILIES, USE, format_of
+from tests.unit.reading.test_recipients import RECIPIENTS
 from tests.writing_engine import HARMONY, PLAIN, TAGS
 from worker.engine.interface import Part, ReplyReader
 from worker.reading.begun import BegunReply, begun_reply
@@ -21,7 +22,7 @@ THINKS = derive_format(ChatTemplate(TAGS))
 CHANNELS = derive_format(ChatTemplate(HARMONY))
 CHANNELS_AND_CALLS = replace(CHANNELS, syntax=format_of("bare JSON").syntax)
 ANSWERS = derive_format(ChatTemplate(PLAIN))
-FORMATS = (THINKS, CHANNELS_AND_CALLS, *map(format_of, FAMILIES))
+FORMATS = (THINKS, CHANNELS_AND_CALLS, RECIPIENTS, *map(format_of, FAMILIES))
 OPEN, CLOSED = "<assistant><think>\n", "<assistant><think>\n\n</think>\n\n"
 
 
@@ -72,6 +73,12 @@ def test_channels_are_those_of_thought_and_answer() -> None:
 def test_a_model_that_does_not_think_is_shown_the_text_alone() -> None:
     assert shown(begun_reply(ANSWERS, "<assistant>", ANSWERING)) == "It is"
     assert begun_reply(ANSWERS, "<assistant>", MID_THOUGHT) == BegunReply()
+
+
+def test_an_answer_stands_behind_its_recipient_where_the_model_writes_one() -> None:
+    begun = begun_reply(RECIPIENTS, "<|assistant|>>>>", ANSWERING)
+    assert [segment.text for segment in begun.segments] == ["all\n", "It is"]
+    assert begun_reply(RECIPIENTS, "<|assistant|>>>>", MID_THOUGHT) == BegunReply()
 
 
 def test_a_thought_that_would_end_too_early_is_not_shown() -> None:
@@ -143,7 +150,7 @@ def test_what_follows_belongs_to_the_part_that_was_under_way(
     assert begun.kind is None or parts == [(kind, expected)]
 
 
-@pytest.mark.parametrize("reply_format", FORMATS, ids=["tags", "harmony", *FAMILIES])
+@pytest.mark.parametrize("reply_format", FORMATS, ids=["tags", "harmony", "recipients", *FAMILIES])
 def test_a_call_that_has_to_be_made_is_made_behind_the_text(reply_format: ReplyFormat) -> None:
     if not reply_format.has_tools:
         pytest.skip("no calls")

@@ -11,6 +11,7 @@ import pytest
 from shared.wire.parts import ToolCall
 from tests.unit.reading.readings import FAMILIES, USE, VALID, format_of, read
 from tests.unit.reading.test_harmony import HARMONY
+from tests.unit.reading.test_recipients import RECIPIENTS
 from worker.reading.gemma import GemmaCalls
 from worker.reading.markup import MOST_BLANKS
 from worker.reading.reply_format import ReplyFormat
@@ -19,19 +20,20 @@ _NUM: Final = 20_000
 _SECONDS: Final = 2.0
 """Far above what any of these takes; a quadratic reader takes four and more."""
 GEMMA: Final = replace(format_of("tagged JSON"), syntax=GemmaCalls())
-ALL: Final = (*FAMILIES, "harmony", "gemma")
+ALL: Final = (*FAMILIES, "harmony", "gemma", "recipients")
 WHOLE: Final = {
     **VALID,
     "gemma": '<|tool_call>call:weather{city:<|"|>A<|"|>}<tool_call|>',
     "harmony": "<|channel|>commentary to=functions.weather <|constrain|>json<|message|>"
     '{"city": "A"}<|call|><|start|>assistant',
+    "recipients": 'weather\n{"city": "A"}',
 }
 THOUGHT: Final = {"harmony": "<|channel|>analysis<|message|>"}
 
 
 @cache
 def format_named(family: str) -> ReplyFormat:
-    others = {"harmony": HARMONY, "gemma": GEMMA}
+    others = {"harmony": HARMONY, "gemma": GEMMA, "recipients": RECIPIENTS}
     return others[family] if family in others else format_of(family)
 
 

@@ -120,8 +120,6 @@ def test_anything_else_is_text_whole_and_unchanged(written: str) -> None:
     "text",
     [
         f"{_BEGIN}[other(city='a')]{_END}",
-        f"{_BEGIN}[weather(city='a'), other()]{_END}",
-        f"{_BEGIN}[weather(city='a') and more]{_END}",
         f"{_BEGIN}[]{_END}",
         f"{_BEGIN}weather{_END}",
         f"{_BEGIN}[weather(city='a'",
@@ -130,6 +128,16 @@ def test_anything_else_is_text_whole_and_unchanged(written: str) -> None:
 def test_calls_of_other_tools_and_half_calls_are_text(text: str) -> None:
     for at in range(len(text)):
         assert read(_FORMAT, [text[:at], text[at:]]) == [("text", text)]
+
+
+@pytest.mark.parametrize("rest", ["other()]", "and more]", "weather(city=1+1)]", "clock(", "7"])
+def test_calls_stand_though_what_follows_in_their_list_is_none(rest: str) -> None:
+    text = f"{_BEGIN}[weather(city='a'), {rest}"
+    for at in range(len(text)):
+        assert read(_FORMAT, [text[:at], text[at:]]) == [
+            ("call", 'weather {"city": "a"}'),
+            ("text", f", {rest}"),
+        ]
 
 
 def test_a_reply_that_breaks_off_has_the_calls_that_are_whole() -> None:

@@ -25,24 +25,24 @@ _TEMPLATE = ChatTemplate(
     ">>>{{ c.function.name }}\n{{ c.function.arguments }}{% endfor %}<|end|>{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>>>>{% endif %}"
 )
-_FORMAT = derive_format(_TEMPLATE)
+RECIPIENTS = derive_format(_TEMPLATE)
 _OPENING = "<|assistant|>>>>"
 _CALL = 'weather\n{"city": ">>>all\\n"}'
 _READ_CALL = ("call", 'weather {"city": ">>>all\\n"}')
 _MARKUP = (
     *(">>>", "all\n", ">>>all\n", "weather\n", "clock\n{}", ">", "a", "\n", " ", "{", "}", '"'),
-    *(_CALL, f">>>{_CALL}", ">>>clock\n{}", "other\n", "all", "é"),
+    *(_CALL, f">>>{_CALL}", ">>>clock\n{}", "other\n", "all", "é", "weather \n", " " * 300),
 )
 _replies = st.lists(st.sampled_from(_MARKUP), max_size=8).map("".join)
 
 
 def _read(pieces: Any, use: ToolUse = USE) -> list[tuple[str, str]]:
-    return read(_FORMAT, pieces, opening=_OPENING, use=use)
+    return read(RECIPIENTS, pieces, opening=_OPENING, use=use)
 
 
 def test_the_template_tells_how_parts_begin() -> None:
-    assert _FORMAT.syntax == RecipientCalls(mark=">>>", user="all")
-    assert not _FORMAT.is_plain
+    assert RECIPIENTS.syntax == RecipientCalls(mark=">>>", user="all")
+    assert not RECIPIENTS.is_plain
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_without_tools_all_but_recipients_is_text(text: str) -> None:
 @pytest.mark.parametrize("choice", ["required", "=weather"])
 def test_a_call_that_has_to_be_made_is_made(choice: str) -> None:
     use = ToolUse(tools=(WEATHER, CLOCK), choice=choice)
-    reader = _FORMAT.new_reader(opening=_OPENING, tool_use=use, json_schema=None, call_id=str)
+    reader = RECIPIENTS.new_reader(opening=_OPENING, tool_use=use, json_schema=None, call_id=str)
     forced = reader.take_forced()
     assert forced == ("weather\n" if choice == "=weather" else "")
     if not forced:
@@ -103,7 +103,7 @@ def test_a_call_that_has_to_be_made_is_made(choice: str) -> None:
 
 def test_an_answer_that_follows_a_schema_is_for_the_user() -> None:
     schema = '{"type": "object", "required": ["a"]}'
-    reader = _FORMAT.new_reader(
+    reader = RECIPIENTS.new_reader(
         opening=_OPENING, tool_use=ToolUse(), json_schema=schema, call_id=str
     )
     assert reader.take_forced() == "all\n"
@@ -114,7 +114,7 @@ def test_an_answer_that_follows_a_schema_is_for_the_user() -> None:
 
 def test_an_answer_follows_its_schema_where_a_tool_may_be_called_instead() -> None:
     schema = '{"type": "integer"}'
-    reader = _FORMAT.new_reader(opening=_OPENING, tool_use=USE, json_schema=schema, call_id=str)
+    reader = RECIPIENTS.new_reader(opening=_OPENING, tool_use=USE, json_schema=schema, call_id=str)
     grammar = reader.grammar
     assert grammar is not None
     assert _is_allowed(grammar.text, "all\n17")
@@ -125,14 +125,14 @@ def test_an_answer_follows_its_schema_where_a_tool_may_be_called_instead() -> No
 
 
 def test_a_reply_that_was_begun_is_text_from_the_start() -> None:
-    opening = _OPENING + _FORMAT.closing_of(_OPENING) + "It is "
-    assert read(_FORMAT, ["all\ngood"], opening=opening) == [("text", "all\ngood")]
+    opening = _OPENING + RECIPIENTS.closing_of(_OPENING) + "It is "
+    assert read(RECIPIENTS, ["all\ngood"], opening=opening) == [("text", "all\ngood")]
 
 
 def test_a_tool_with_the_users_name_is_refused_by_name() -> None:
     use = ToolUse(tools=(Tool(name="all"),))
     with pytest.raises(UnusableRequest, match="'all'"):
-        _FORMAT.new_reader(opening="", tool_use=use, json_schema=None, call_id=str)
+        RECIPIENTS.new_reader(opening="", tool_use=use, json_schema=None, call_id=str)
 
 
 @pytest.mark.parametrize("text", [">>>", ">>>weather\n", '>>>weather\n{"', "> ", "all\n"])
