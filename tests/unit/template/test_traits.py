@@ -121,7 +121,7 @@ def test_yesterdays_date_is_not_shown_today() -> None:
         (families.CHATML, "it has no place for tools"),
         (
             "{% for tool in tools or [] %}{{ tool | tojson }}{% endfor %}" + families.CHATML,
-            "it shows tools, but has no place for calls and their results",
+            "it shows tools, but neither calls nor how its model writes them",
         ),
     ],
 )

@@ -95,7 +95,14 @@ _templates: Final = {sign: _template(sign) for sign in _SIGNS}
 
 def test_tools_are_refused_where_nothing_says_how_a_call_is_written() -> None:
     template = _template("nothing")
-    with pytest.raises(TemplateError, match="has no place for calls"):
+    with pytest.raises(TemplateError, match="neither calls nor how"):
+        template.render([ChatMessage(role="user", content="?")], TemplateOptions(tools=(_TOOL,)))
+
+
+def test_tools_are_refused_where_results_of_calls_have_no_place() -> None:
+    source = _BASE.replace("{% for m in messages %}", "{% for m in messages if m.role != 'tool' %}")
+    template = ChatTemplate(source + "{# <|tool_call|> #}")
+    with pytest.raises(TemplateError, match="no place for their results"):
         template.render([ChatMessage(role="user", content="?")], TemplateOptions(tools=(_TOOL,)))
 
 
