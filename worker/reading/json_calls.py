@@ -10,7 +10,7 @@ from worker.engine.interface import Grammar
 from worker.reading.call_syntax import NoCall, Written
 from worker.reading.json_members import items_of, text_at
 from worker.reading.json_scanner import JsonScanner
-from worker.reading.markup import behind_blanks
+from worker.reading.markup import behind_blanks, skipped
 from worker.reading.schemas import lifted
 from worker.reading.tools import CallRules
 
@@ -135,18 +135,15 @@ class JsonCallParser:
 
     def _behind(self, text: str, *, is_whole: bool) -> Written | None:
         """The calls up to their closing markup; None as long as it, or another call, may follow."""
-        closing = self.syntax.closing.strip()
-        start = self._behind_blanks(text)
-        stripped = text[start:]
-        if closing and stripped.startswith(closing):
-            return Written(tuple(self._calls), start + len(closing))
-        may_close = bool(closing) and closing.startswith(stripped)
-        may_follow = not self.syntax.is_list and self.rules.use.parallel and not stripped
-        if (may_close or may_follow) and not is_whole:
+        end, may_close = skipped(text, self._position, self.syntax.closing, _BETWEEN)
+        is_closed = end > self._position
+        is_blank = self._behind_blanks(text) == len(text)
+        may_follow = not self.syntax.is_list and self.rules.use.parallel and is_blank
+        if (may_close or (may_follow and not is_closed)) and not is_whole:
             return None
-        if self._has_another(text):
+        if not is_closed and self._has_another(text):
             return None
-        return Written(tuple(self._calls), self._position)
+        return Written(tuple(self._calls), end)
 
     def _value_end(self, text: str) -> int | None:
         """Where the next object or list ends."""

@@ -222,6 +222,28 @@ def test_what_closes_a_thought_opens_the_answer() -> None:
     assert _format("messages").closing_of("<|begin|>bot") == "<|answer|>"
 
 
+@pytest.mark.parametrize("closing", ["</calls>", "</calls>\n<|stop|>", ""])
+def test_a_call_needs_not_all_of_the_markup_behind_it(closing: str) -> None:
+    source = _PLAIN_WORDS.replace("</calls>", "</calls><|stop|>")
+    reply = '<calls>[{"name": "clock", "arguments": {}}]' + closing
+    for pieces in ([reply], list(reply)):
+        assert read(derive_format(ChatTemplate(source)), pieces) == [("call", "clock {}")]
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        '<calls><call name="weather"><value name="city">A</value></call></calls>',
+        '<calls>\n\n<call name="weather">\n\n<value name="city">A</value>\n\n</call>\n\n</calls>\n',
+        '<call name="weather">\n<value name="city">A</value>\n</call>',
+        '<calls>\n<call name="weather">\n<value name="city">A</value>\n</call>',
+    ],
+)
+def test_blanks_between_tags_do_not_count_nor_does_the_tag_around_a_call(reply: str) -> None:
+    for pieces in ([reply], list(reply)):
+        assert read(_format("recipients"), pieces) == [("call", 'weather {"city": "A"}')]
+
+
 def test_a_value_may_spell_the_markup_that_closes_its_call() -> None:
     reply = (
         ' to=weather<|text|><calls>\n<call name="weather">\n<value name="city">a</call>\n</calls>b'
