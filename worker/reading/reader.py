@@ -207,8 +207,8 @@ class MarkupReader:
         if is_whole:  # markup that was cut is none of the text if the model began it as such
             is_markup = any(control in self._held[length:] for control in self._controls)
             return length if is_markup else len(self._held)
-        # Blanks in front of markup are not text, if that follows.
-        may_follow = self._marks_in_text() or (self._syntax is not None and not self._has_text)
+        # Blanks in front of markup, or of a bare call, are not text, if that follows.
+        may_follow = marks or self._may_call_bare(behind=self._held[:length])
         return len(without_blanks(self._held[:length])) if may_follow else length
 
     def _marks_in_text(self) -> tuple[str, ...]:
@@ -255,12 +255,19 @@ class MarkupReader:
         is_unwritten = not self._held.strip()
         self._is_constrained = self._rules.is_constrained and is_unwritten
 
+    def _may_call_bare(self, *, behind: str) -> bool:
+        """Whether a call without markup may stand behind a text: a reply begins with it."""
+        if self._syntax is None or self._syntax.begins or self._has_text:
+            return False
+        is_blank = behind_blanks(behind, 0) == len(behind) <= MOST_BLANKS
+        return is_blank and not self._num_calls and not self._num_failed
+
     def _starts_bare_call(self) -> bool:
         """Whether the reply begins with a call that has no markup in front of it."""
-        if self._syntax is None or self._syntax.begins or self._has_text or self._num_calls:
-            return False
         start = behind_blanks(self._held, 0)
-        if start > MOST_BLANKS or not self._held.startswith("{", start) or self._num_failed:
+        if not self._held.startswith("{", start) or not self._may_call_bare(
+            behind=self._held[:start]
+        ):
             return False
         blanks, self._held = self._held[:start], self._held[start:]
         self._open_call(blanks)
