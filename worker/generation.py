@@ -171,11 +171,26 @@ class Generator:
         if claim.starts == 1:
             return _UNBEGUN
         published = await retry("published", lambda: self._claims.published(claim))
-        is_own = published.models <= {self._engine.model.fingerprint}
-        if is_own and reads_alike(self._engine, reader and reader(), published):
+        if self._is_as_written(claim, prompt, reader, published):
             return PublishedBefore(reply=published, num_logged=len(published.token_ids))
         begun = self._readers.begun_reply(claim, prompt, published.pieces)
         return in_own_ids(self._engine, prompt, published, begun)
+
+    def _is_as_written(
+        self,
+        claim: Claim,
+        prompt: Prompt,
+        reader: Callable[[], ReplyReader] | None,
+        published: PublishedReply,
+    ) -> bool:
+        """Whether the published ids are what this model would have written behind the prompt."""
+        if not published.models <= {self._engine.model.fingerprint}:
+            return False
+        text = self._engine.detokenize(published.token_ids, controls=True)
+        # Readers forgive a thought that is opened twice; the model is shown it opened once.
+        if self._readers.opens_again(claim, prompt, text):
+            return False
+        return reads_alike(self._engine, reader and reader(), published)
 
 
 def sampling_options(

@@ -37,6 +37,11 @@ class Readers:
             call_id=partial(call_id, claim.job_id),
         )
 
+    def opens_again(self, claim: Claim, prompt: Prompt, reply: str) -> bool:
+        """Whether a reply, as it was written, opens the thought that its prompt has opened."""
+        marks = None if claim.request.is_plain else self.format.marks
+        return marks is not None and marks.are_doubled(prompt.opening, reply)
+
     def begun_reply(
         self, claim: Claim, prompt: Prompt, pieces: Sequence[PieceRecord]
     ) -> BegunReply:

@@ -29,3 +29,8 @@ class ThoughtMarks:
         """Whether a prompt has opened a thought."""
         begin = text.rfind(self.bare_begin) if self.bare_begin else -1
         return begin >= 0 and text.find(self.bare_end, begin) < 0
+
+    def are_doubled(self, opening: str, reply: str) -> bool:
+        """Whether a reply opens the thought that the end of its prompt has opened."""
+        is_open = self.is_open_at_the_end_of(opening)
+        return is_open and reply.lstrip().startswith(self.bare_begin)
