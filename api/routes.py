@@ -1,6 +1,6 @@
 """Every route of the API: the one table behind routing, access rules and `/openapi.json`.
 
-To add a route, describe it in its room's `description.py` and give `create_app` its resource.
+To add a route, describe it in its room's `description` and give `create_app` its resource.
 """
 
 import re
@@ -15,7 +15,6 @@ from api.conversations import description as conversations
 from api.description.route import Route, Security
 from api.http.paths import Paths
 from api.openai import description as openai
-from api.openai import text_description as texts
 from api.ops import description as ops
 from api.web import description as web
 from api.web.pages import FILES
@@ -23,7 +22,6 @@ from api.web.pages import FILES
 ROUTES: Final[tuple[Route, ...]] = (
     *conversations.ROUTES,
     *openai.ROUTES,
-    *texts.ROUTES,
     *anthropic.ROUTES,
     *ops.ROUTES,
     *web.ROUTES,

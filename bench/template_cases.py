@@ -17,6 +17,7 @@ from worker.template.chat_template import ChatTemplate
 from worker.template.conversation import functions_for, switches_for, verbatim
 from worker.template.environment import TemplateError
 from worker.template.options import NO_OPTIONS, TemplateOptions
+from worker.template.traits import TemplateTraits
 
 NOW: Final = datetime(2024, 5, 6, 12)
 TOKENS: Final = {"bos_token": "<BOS>", "eos_token": "<EOS>"}
@@ -121,7 +122,7 @@ class Comparison:
         messages = _loop() if is_loop else _talk()
         options = TemplateOptions(tools=(_TOOL,)) if is_loop else NO_OPTIONS
         tools = [_tool()] if is_loop else self._traits.no_tools
-        bare = [_with_calls(each, self._traits.arguments_as_text) for each in messages]
+        bare = [_with_calls(each, self._traits) for each in messages]
         shown = [self._with_thought(bare, messages, name, tools) for name in _FIELDS]
         expected = next((text for text in shown if text and _THOUGHT in text), None)
         if expected is None and self._traits.reasoning_field == "content":
@@ -188,9 +189,13 @@ def _as_given(message: ChatMessage, wants_parts: bool) -> dict[str, Any]:
     return {"role": message.role, "content": parts if wants_parts else message.content}
 
 
-def _with_calls(message: ChatMessage, as_text: bool) -> dict[str, Any]:
+def _with_calls(message: ChatMessage, traits: TemplateTraits) -> dict[str, Any]:
+    as_text, form = traits.arguments_as_text, traits.call_form
     fields: dict[str, Any] = {"role": message.role, "content": message.content}
-    if message.tool_calls:
+    if message.tool_calls and form is not None:
+        calls = [(call.name, json.loads(call.arguments)) for call in message.tool_calls]
+        fields["content"] += form.written(calls, str)
+    elif message.tool_calls:
         fields["tool_calls"] = [
             {
                 "id": call.id,
@@ -211,7 +216,7 @@ def _with_tags(fields: dict[str, Any], message: ChatMessage) -> dict[str, Any]:
     """A thought inside the content, as clients send it back that know no member for thoughts."""
     if not message.reasoning:
         return fields
-    content = f"<think>\n{message.reasoning}\n</think>\n\n{message.content}"
+    content = f"<think>\n{message.reasoning}\n</think>\n\n{fields['content']}"
     return {**fields, "content": content}
 
 

@@ -10,8 +10,8 @@ from typing import Any, Final
 from shared.wire.parts import Tool, ToolCall
 from shared.wire.turn_request import ToolUse
 from worker.engine.interface import Part
-from worker.reading.derive import Rendered
 from worker.reading.reply_format import ReplyFormat, derive_format
+from worker.reading.shown_replies import Rendered
 from worker.template.chat_template import ChatTemplate
 
 _CONTROL: Final = re.compile(r"<\|[^|<>]{1,40}\|?>|<[a-z_]{1,40}\|>")
@@ -140,8 +140,8 @@ def _opening(reply_format: ReplyFormat, text: str) -> str:
     marks = reply_format.marks
     if marks is None:
         return ""
-    end = text.find(marks.bare_end)
-    return marks.begin if end >= 0 and marks.bare_begin not in text[:end] else ""
+    before, found, _ = text.partition(marks.bare_end)
+    return marks.begin if found and before.strip() in ("", _THOUGHT) else ""
 
 
 def _tokens(text: str, pieces: Sequence[str]) -> Iterator[tuple[str, bool]]:

@@ -220,8 +220,9 @@ def template_findings(report: dict[str, Any]) -> Iterator[Finding]:
     if report["demo"]:
         yield Finding("note", "model", report["demo"])
     yield Finding("ok", "model", ", ".join(report["abilities"]))
-    yield Finding("ok", "template", report["template"])
-    yield Finding("ok", "replies", report["replies"])
+    for line in ("template", "replies"):
+        if report[line] is not None:  # models that make embeddings have neither
+            yield Finding("ok", line, report[line])
     yield Finding("ok", "window", _window(report["window"], report["longest_window"]))
     sources = {"the model's file recommends": "sampling", "the settings say": "sampling_settings"}
     for source, key in sources.items():

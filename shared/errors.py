@@ -195,8 +195,7 @@ class ContextLengthExceeded(TurnFailed):
     def details(self) -> dict[str, int]:
         return {"prompt_tokens": self.prompt_tokens, "budget": self.budget}
 
-    @classmethod
-    def _describe(cls, prompt_tokens: int, budget: int) -> str:
+    def _describe(self, prompt_tokens: int, budget: int) -> str:
         return (
             f"the instructions and this prompt are {prompt_tokens} tokens; with room for a reply "
             f"they exceed the window of {budget} tokens"
@@ -206,8 +205,7 @@ class ContextLengthExceeded(TurnFailed):
 class ConversationTooLong(ContextLengthExceeded):
     """A conversation that must not be cut does not fit the window."""
 
-    @classmethod
-    def _describe(cls, prompt_tokens: int, budget: int) -> str:
+    def _describe(self, prompt_tokens: int, budget: int) -> str:
         return (
             f"the conversation, at least {prompt_tokens} tokens, does not fit the window of "
             f"{budget} tokens with room for a reply; with truncation auto its oldest turns are "
@@ -215,8 +213,26 @@ class ConversationTooLong(ContextLengthExceeded):
         )
 
 
+class TextTooLong(ContextLengthExceeded):
+    """A text to be embedded is longer than the model takes.
+
+    Args:
+        place: of the text among those that were sent, from 0.
+    """
+
+    def __init__(self, place: int, num_tokens: int, limit: int) -> None:
+        self._place = place
+        super().__init__(num_tokens, limit)
+
+    def _describe(self, prompt_tokens: int, budget: int) -> str:
+        return (
+            f"input[{self._place}] is {prompt_tokens} tokens; a text to be embedded may have "
+            f"{budget} tokens"
+        )
+
+
 class UnusableOptions(TurnFailed):
-    """The reply was to follow a schema or a bias that cannot be used."""
+    """The model cannot do what the turn is about: another kind of model, an unusable schema."""
 
     code = "unusable_options"
 

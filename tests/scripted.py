@@ -5,10 +5,13 @@ function of the prompt's text, so that tests assert exact prompts.
 """
 
 import asyncio
+import math
 import re
-from collections.abc import AsyncGenerator, Callable, Sequence
+import struct
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Final
 
+from worker.engine.embedding import Embedded, EmbeddingRequest
 from worker.engine.interface import (
     DrawnLogprob,
     End,
@@ -225,3 +228,52 @@ def _logprobs(ids: tuple[int, ...], top: int | None) -> tuple[DrawnLogprob, ...]
 def failing(_prompt: str) -> str:
     """A script for a generation that fails."""
     raise EngineError("the script says so")
+
+
+class ScriptedEmbedder:
+    """An `Embedder` without a model: one character is one token between a beginning and an end.
+
+    A text's vector tells how many tokens it has.
+
+    Args:
+        hold: awaited before a request is answered.
+    """
+
+    def __init__(
+        self,
+        *,
+        slots: int = 8,
+        window: int = 512,
+        hold: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        self.model = ModelInfo("embedder", "embedder")
+        self.slots = slots
+        self.window = window
+        self.vocabulary_size = _FIRST_CONTROL
+        self.progress = 0
+        self.requests: list[EmbeddingRequest] = []
+        self._hold = hold
+
+    def stuck_for(self) -> float:
+        return 0.0
+
+    def tokenize_whole(self, text: str) -> list[int]:
+        return [0, *(ord(character) for character in text), 1]
+
+    async def embed(self, request: EmbeddingRequest) -> Embedded:
+        self.requests.append(request)
+        if self._hold is not None:
+            await self._hold()
+        self.progress += 1
+        request.meter.evaluated = sum(map(len, request.texts))
+        angles = [len(text) / 1000 for text in request.texts]
+        return Embedded(
+            vectors=tuple(struct.pack("<2f", math.cos(one), math.sin(one)) for one in angles),
+            evaluation_ms=0.1,
+        )
+
+    def stats(self) -> EngineStats:
+        return EngineStats(passes=self.progress)
+
+    async def close(self) -> None:
+        """Nothing to free."""

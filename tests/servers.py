@@ -24,6 +24,7 @@ from api.server import connect_api
 from shared.config import Settings
 from shared.process.embedded import server_binary
 from tests.cores import IN_PARALLEL, MODEL_THREADS
+from worker.engine.embedding import Embedder
 from worker.engine.interface import Engine
 from worker.template.renderer import InProcess
 from worker.wiring import run_worker
@@ -128,7 +129,9 @@ class Stack:
 
 
 @contextlib.asynccontextmanager
-async def running_worker(settings: Settings, engine: Engine) -> AsyncIterator[asyncio.Task[None]]:
+async def running_worker(
+    settings: Settings, engine: Engine | Embedder
+) -> AsyncIterator[asyncio.Task[None]]:
     """A worker that is stopped in good order at the end, unless it was cancelled."""
     stopping = asyncio.Event()
     task = asyncio.create_task(run_worker(settings, engine, stopping, make_renderer=InProcess))
@@ -209,7 +212,7 @@ async def running_server(
 
 
 @contextlib.asynccontextmanager
-async def running_stack(settings: Settings, *engines: Engine) -> AsyncIterator[Stack]:
+async def running_stack(settings: Settings, *engines: Engine | Embedder) -> AsyncIterator[Stack]:
     """One API and a worker for each engine; returns when a worker is ready."""
     async with contextlib.AsyncExitStack() as parts:
         client = await parts.enter_async_context(running_api(settings))

@@ -44,7 +44,7 @@ def write_hybrid(path: Path, *, sliding_window: int | None = None) -> Path:
     return path
 
 
-def add_tokenizer(writer: gguf.GGUFWriter) -> None:
+def add_tokenizer(writer: gguf.GGUFWriter, *, adds_bos: bool = False) -> None:
     tokens = [*_SPECIAL, *(f"<0x{byte:02X}>" for byte in range(256))]
     kinds = [gguf.TokenType.UNKNOWN, gguf.TokenType.CONTROL, gguf.TokenType.CONTROL]
     kinds += [gguf.TokenType.BYTE] * 256
@@ -55,7 +55,7 @@ def add_tokenizer(writer: gguf.GGUFWriter) -> None:
     writer.add_token_types(kinds)
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
-    writer.add_add_bos_token(False)
+    writer.add_add_bos_token(adds_bos)
 
 
 def _add_weights(writer: gguf.GGUFWriter) -> None:

@@ -7,7 +7,7 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from shared.config import Settings, load_settings
 from shared.environment import DEFAULT_PORT
@@ -20,6 +20,16 @@ from worker.template.rendering_process import RenderingProcess
 
 if TYPE_CHECKING:
     from worker.engine.vocabulary import ModelVocabulary
+
+
+_EMBEDS: Final[dict[str, Any]] = {
+    "sampling": {},
+    "sampling_settings": {},
+    "template": None,
+    "replies": None,
+    "abilities": ["makes embeddings"],
+}
+"""What there is to report of a model that does not chat."""
 
 
 def check() -> dict[str, Any]:
@@ -67,6 +77,7 @@ def describe(path: Path, settings: Settings) -> dict[str, Any]:
     from worker.engine.loading import template_source  # noqa: PLC0415
     from worker.engine.model_file import (  # noqa: PLC0415
         longest_window,
+        purpose_of,
         window_of,
         without_weights,
     )
@@ -75,12 +86,17 @@ def describe(path: Path, settings: Settings) -> dict[str, Any]:
     from worker.engine_setup import sampling_settings  # noqa: PLC0415
 
     with without_weights(path) as model:
+        windows = {
+            "window": window_of(model, settings.context_length)[0],
+            "longest_window": longest_window(model),
+        }
+        if purpose_of(model, path) == "embeddings":
+            return windows | _EMBEDS
         vocabulary = ModelVocabulary(model)
         source, _ = template_source(vocabulary, path, settings.chat_template)
         sampling, _ = recommended_sampling(model)
         return {
-            "window": window_of(model, settings.context_length)[0],
-            "longest_window": longest_window(model),
+            **windows,
             "sampling": sampling,
             "sampling_settings": sampling_settings(settings),
             **_describe_template(source, vocabulary),
@@ -107,15 +123,10 @@ def _describe_template(source: str, vocabulary: "ModelVocabulary") -> dict[str, 
         ) from None
     abilities = {"chats": True, "thinks": replies.has_reasoning, "calls tools": replies.has_tools}
     return {
-        "template": _line(template.traits.describe()),
-        "replies": _line(replies.describe()),
+        "template": template.traits.describe(),
+        "replies": replies.describe(),
         "abilities": [ability for ability, is_there in abilities.items() if is_there],
     }
-
-
-def _line(text: str) -> str:
-    """Markup may have line breaks."""
-    return " ".join(text.split())
 
 
 def main() -> int:

@@ -12,10 +12,11 @@ from shared.errors import EX_SOFTWARE, ConfigError, TaskEnded
 from shared.process.logs import configure_logging
 from shared.process.start import fail_start, settings_or_exit
 from shared.process.supervisor import stop_on_signals
+from worker.engine.embedding import Embedder
 from worker.engine.interface import Engine, EngineError
 from worker.wiring import run_worker
 
-OpenEngine = Callable[[Settings], Engine]
+OpenEngine = Callable[[Settings], Engine | Embedder]
 
 
 def _load_library() -> OpenEngine:

@@ -21,7 +21,7 @@ from shared.wire.reply import (
     reply_object,
 )
 from shared.wire.timestamps import rfc3339
-from worker.engine.interface import Engine
+from worker.content_ids import ids_to_keep
 from worker.generation import GeneratedReply
 from worker.prompt.message import PromptMessage
 from worker.prompt.next_window import NextWindow, next_window, surely_fits
@@ -46,7 +46,8 @@ def finish_reply(
     writer: PromptWriter, claim: Claim, prompt: Prompt, generated: GeneratedReply, budget: Budget
 ) -> FinishedReply:
     """Put together everything that a commit writes."""
-    token_ids = _ids_to_keep(writer.engine, generated)
+    token_ids = ids_to_keep(writer.engine, generated.token_ids, generated.text)
+    written_ids = _written_ids(writer, generated)
     message = ChatMessage(
         role="assistant",
         content=generated.text,
@@ -55,7 +56,6 @@ def finish_reply(
     )
     window = None
     if _has_next_window(claim, generated):
-        written_ids = _written_ids(writer, generated)
         reply = PromptMessage(message=message, token_ids=token_ids, written_ids=written_ids)
         window = next_window(writer, prompt, reply, len(generated.token_ids), budget)
     now_ms = time.time_ns() // 1_000_000
@@ -71,7 +71,7 @@ def finish_reply(
             tokens=len(generated.token_ids),
             job_id=claim.job_id,
             token_ids=token_ids,
-            written_ids=_written_ids(writer, generated),
+            written_ids=written_ids,
             fingerprint=writer.fingerprint,
             reasoning=message.reasoning,
             tool_calls=message.tool_calls,
@@ -179,11 +179,3 @@ def _written_ids(writer: PromptWriter, reply: GeneratedReply) -> tuple[int, ...]
     keeps_thoughts = writer.template.traits.shows_thoughts == "always"
     is_shown = bool(reply.tool_calls) or (keeps_thoughts and bool(reply.reasoning))
     return reply.token_ids if is_shown else None
-
-
-def _ids_to_keep(engine: Engine, reply: GeneratedReply) -> tuple[int, ...] | None:
-    """The text's ids, if tokenizing it gives others and they decode to exactly that text."""
-    written = reply.token_ids
-    if tuple(engine.tokenize(reply.text)) == written or engine.detokenize(written) != reply.text:
-        return None
-    return written

@@ -12,9 +12,10 @@ from shared.errors import ConfigError
 from shared.process.machine import usable_cores, usable_memory
 from worker.engine.conversion import fast_on_this_machine
 from worker.engine.devices import why_no_gpu
+from worker.engine.embedding_engine import EmbeddingEngine
 from worker.engine.engine import LlamaEngine
 from worker.engine.interface import ModelInfo
-from worker.engine.loading import load_engine
+from worker.engine.loading import load_embedder, load_engine, purpose_of_file
 from worker.engine.model_file import fingerprint
 from worker.engine.options import ModelOptions
 
@@ -87,7 +88,7 @@ def sampling_settings(settings: Settings) -> dict[str, float]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def open_engine(settings: Settings) -> LlamaEngine:
+def open_engine(settings: Settings) -> LlamaEngine | EmbeddingEngine:
     """Load the model, converted for this machine if that makes it faster.
 
     Raises:
@@ -107,6 +108,8 @@ def open_engine(settings: Settings) -> LlamaEngine:
             options.path, folder, threads=options.threads, memory=usable_memory()
         )
         options = dataclasses.replace(options, path=path)
+    if purpose_of_file(options.path) == "embeddings":
+        return load_embedder(options, info=info, stuck_after_s=settings.lease)
     return load_engine(
         options,
         info=info,

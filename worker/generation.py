@@ -1,5 +1,6 @@
 """One start of a turn in the engine: what earlier starts published, then piece by piece."""
 
+from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -11,7 +12,14 @@ from shared.wire.claim import Claim
 from shared.wire.parts import PartKind, ToolCall
 from shared.wire.publication import PieceRecord, PublishedReply, merged
 from shared.wire.turn_request import TurnRequest
-from worker.engine.interface import End, Engine, EngineError, GenerationRequest, SamplingOptions
+from worker.engine.interface import (
+    End,
+    Engine,
+    EngineError,
+    GenerationRequest,
+    ReplyReader,
+    SamplingOptions,
+)
 from worker.outbox import Outbox, records_of
 from worker.prompt.prompt import Prompt
 from worker.prompt.window import Budget
@@ -20,6 +28,7 @@ from worker.quarantine import MARGIN, SoloRun
 from worker.readers import Readers
 from worker.retry import retry
 from worker.running_turn import CancelReason, RunningTurn
+from worker.taking_over import PublishedBefore, in_own_ids, reads_alike
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,15 +103,17 @@ class Generator:
         claim = turn.claim
         if claim.request.counts_only:
             return _NOTHING
-        published, num_logged = await self._published(claim)
+        reader = self._readers.reader_of(claim, prompt)
+        before = await self._published_before(claim, prompt, reader)
+        published = before.reply
         if not published.can_continue:
             return GeneratedReply(pieces=published.pieces, unpublished=(), end=_NO_WORK)
-        reader = self._readers.reader_of(claim, prompt)
         num_prompt = len(prompt.token_ids)
         request = GenerationRequest(
             session=claim.conversation_id,
             prompt=prompt.token_ids,
             generated=published.token_ids,
+            goes_on_in=before.goes_on_in,
             max_tokens=budget.reply_limit(num_prompt),
             stop=claim.request.sampling.stop,
             reader=reader,
@@ -117,7 +128,7 @@ class Generator:
         turn.num_generated = len(published.token_ids)
         outbox = self._publisher.open(
             claim,
-            num_logged,
+            before.num_logged,
             turn.meter,
             len(prompt.token_ids),
             lambda: turn.cancel(CancelReason.FENCED),
@@ -154,15 +165,32 @@ class Generator:
             raise EngineError("the reply has no end")
         return GeneratedReply(pieces=merged(records), unpublished=unpublished, end=end)
 
-    async def _published(self, claim: Claim) -> tuple[PublishedReply, int]:
-        """What earlier starts published, in this model's ids, and how many ids are in the log."""
+    async def _published_before(
+        self, claim: Claim, prompt: Prompt, reader: Callable[[], ReplyReader] | None
+    ) -> PublishedBefore:
         if claim.starts == 1:
-            return PublishedReply(pieces=(), models=frozenset()), 0
+            return _UNBEGUN
         published = await retry("published", lambda: self._claims.published(claim))
-        num_logged = len(published.token_ids)
+        if self._is_as_written(claim, prompt, reader, published):
+            return PublishedBefore(reply=published, num_logged=len(published.token_ids))
+        begun = self._readers.begun_reply(claim, prompt, published.pieces)
+        return in_own_ids(self._engine, prompt, published, begun)
+
+    def _is_as_written(
+        self,
+        claim: Claim,
+        prompt: Prompt,
+        reader: Callable[[], ReplyReader] | None,
+        published: PublishedReply,
+    ) -> bool:
+        """Whether the published ids are what this model would have written behind the prompt."""
         if not published.models <= {self._engine.model.fingerprint}:
-            published = in_own_ids(self._engine, published)
-        return published, num_logged
+            return False
+        text = self._engine.detokenize(published.token_ids, controls=True)
+        # Readers forgive a thought that is opened twice; the model is shown it opened once.
+        if self._readers.opens_again(claim, prompt, text):
+            return False
+        return reads_alike(self._engine, reader and reader(), published)
 
 
 def sampling_options(
@@ -188,23 +216,6 @@ def sampling_options(
     )
 
 
-def in_own_ids(engine: Engine, published: PublishedReply) -> PublishedReply:
-    """What another model published, so that this one goes on behind it.
-
-    The thought is over once there is text, and is not shown to this model then; a thought that was
-    cut is gone on with. Behind a call there is nothing to go on with.
-    """
-    pieces = merged(replace(piece, token_ids=()) for piece in published.pieces)
-    kinds = [piece.kind for piece in pieces]
-    shown = "text" if "text" in kinds else "reasoning"
-    text = "".join(piece.text for piece in pieces if piece.kind == shown)
-    token_ids = tuple(engine.tokenize(text)) if text else ()
-    with_ids = [
-        replace(piece, token_ids=token_ids if place == 0 else ())
-        for place, piece in enumerate(pieces)
-    ]
-    return replace(published, pieces=tuple(with_ids), can_continue="call" not in kinds)
-
-
+_UNBEGUN: Final = PublishedBefore(reply=PublishedReply(pieces=(), models=frozenset()), num_logged=0)
 _NO_WORK: Final = End("stop", cached_tokens=0, prompt_ms=0.0, generation_ms=0.0)
 _NOTHING: Final = GeneratedReply(pieces=(), unpublished=(), end=_NO_WORK)

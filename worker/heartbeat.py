@@ -12,7 +12,7 @@ from shared.errors import EX_SOFTWARE
 from shared.store.claims import Claims
 from shared.store.connection import trouble
 from shared.wire.write_outcome import WriteOutcome
-from worker.engine.interface import Engine
+from worker.engine.interface import ModelHost
 from worker.registration import Registration
 from worker.running_turn import CancelReason, RunningTurn, RunningTurns
 
@@ -32,7 +32,7 @@ class Heartbeat:
     def __init__(
         self,
         claims: Claims,
-        engine: Engine,
+        engine: ModelHost,
         running: RunningTurns,
         registration: Registration,
         *,

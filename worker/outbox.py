@@ -2,14 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any, Final
-
-import orjson
+from typing import Final
 
 from shared.wire.claim import Claim
 from shared.wire.publication import PieceRecord, Publication, Receipt, merged
 from shared.wire.write_outcome import WriteOutcome
-from worker.engine.interface import DrawnLogprob, Meter, Part, Piece, TokenLogprob
+from worker.engine.interface import Meter, Part, Piece
+from worker.published_logprobs import published_logprobs
 
 _MOST_WAITING: Final = 48
 """Token ids that a worker that dies may take with it, beside those of a call under way."""
@@ -66,8 +65,13 @@ class Outbox:
         return self._must_hurry or self._num_waiting >= _MOST_WAITING
 
     def add(self, piece: Piece) -> None:
-        """Queue a piece."""
+        """Queue a piece; the last one is left to the commit.
+
+        It holds what would have been held back if the reply went on, so another start could not
+        continue behind it: it would give that out again, or write on behind a stop string.
+        """
         self._waiting.append(piece)
+        self.is_closed = self.is_closed or piece.end is not None
         self._num_waiting += len(piece.token_ids)
         self._wake(self.is_urgent)
 
@@ -131,31 +135,13 @@ class Outbox:
 def records_of(piece: Piece) -> list[PieceRecord]:
     """A piece as it is published: a record for each part, the ids with the first."""
     parts: Sequence[Part] = piece.parts or (Part("text", ""),)
-    shown = next((part for part in parts if part.kind == "text"), None)
+    logprobs = published_logprobs(parts, piece.logprobs)
     return [
         PieceRecord(
             kind=part.kind,
             text=part.text,
-            token_ids=piece.token_ids if part is parts[0] else (),
-            logprobs=_logprobs(piece.logprobs) if part is shown else "",
+            token_ids=() if place else piece.token_ids,
+            logprobs=logprobs[place],
         )
-        for part in parts
+        for place, part in enumerate(parts)
     ]
-
-
-def _logprobs(tokens: Sequence[DrawnLogprob]) -> str:
-    if not tokens:
-        return ""
-    entries = [
-        _logprob(token.drawn) | {"top_logprobs": list(map(_logprob, token.top))} for token in tokens
-    ]
-    return orjson.dumps(entries).decode()
-
-
-def _logprob(token: TokenLogprob) -> dict[str, Any]:
-    """As OpenAI shows it."""
-    return {
-        "token": token.token.decode("utf-8", "replace"),
-        "logprob": token.logprob,
-        "bytes": list(token.token),
-    }

@@ -1,12 +1,14 @@
 """Makes what splits replies into parts, for the model that this worker runs."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from shared.wire.claim import Claim
+from shared.wire.publication import PieceRecord
 from worker.engine.interface import ReplyReader
 from worker.prompt.prompt import Prompt
+from worker.reading.begun import BegunReply, begun_reply
 from worker.reading.reply_format import ReplyFormat
 
 _ID_LENGTH = 24
@@ -33,6 +35,21 @@ class Readers:
             tool_use=request.tool_use,
             json_schema=request.json_schema,
             call_id=partial(call_id, claim.job_id),
+        )
+
+    def opens_again(self, claim: Claim, prompt: Prompt, reply: str) -> bool:
+        """Whether a reply, as it was written, opens the thought that its prompt has opened."""
+        marks = None if claim.request.is_plain else self.format.marks
+        return marks is not None and marks.are_doubled(prompt.opening, reply)
+
+    def begun_reply(
+        self, claim: Claim, prompt: Prompt, pieces: Sequence[PieceRecord]
+    ) -> BegunReply:
+        """What another model has written of a turn's reply, as this one would have written it."""
+        request = claim.request
+        reply_format = ReplyFormat() if request.is_plain else self.format
+        return begun_reply(
+            reply_format, prompt.opening, pieces, is_tight=request.json_schema is not None
         )
 
 

@@ -5,15 +5,10 @@ import logging
 
 from shared.errors import DeadlineExceeded, TurnFailed, UnusableOptions
 from shared.process.logs import add_context
-from shared.wire.claim import Claim, History
-from shared.wire.turn_request import TurnRequest
-from worker.completion import FinishedReply, finish_reply, is_quickly_finished
+from shared.wire.claim import Claim
 from worker.engine.interface import EngineError, UnusableRequest
-from worker.generation import Generator
-from worker.prompt.build import prepare_prompt
-from worker.prompt.window import WindowPolicy
-from worker.prompt.writer import PromptWriter
-from worker.quarantine import Quarantine, SoloRun
+from worker.quarantine import Quarantine
+from worker.reply_maker import ReplyMaker
 from worker.running_turn import CancelReason, RunningTurn
 from worker.turn_closer import TurnCloser
 from worker.turn_metrics import TurnMetrics
@@ -22,28 +17,24 @@ log = logging.getLogger(__name__)
 
 
 class Replier:
-    """Answers claimed turns: prompt, generate, commit.
+    """Answers claimed turns: make a reply, commit it.
 
     Args:
+        maker: makes replies.
         quarantine: decides when a turn may be evaluated.
-        policy: how a window is shared between prompt and reply.
     """
 
     def __init__(
         self,
-        writer: PromptWriter,
-        generator: Generator,
+        maker: ReplyMaker,
         quarantine: Quarantine,
         closer: TurnCloser,
         metrics: TurnMetrics,
-        policy: WindowPolicy,
     ) -> None:
-        self._writer = writer
-        self._generator = generator
+        self._maker = maker
         self._quarantine = quarantine
         self._closer = closer
         self._metrics = metrics
-        self._policy = policy
 
     async def reply(self, turn: RunningTurn) -> None:
         """Run a turn until it is committed, failed or handed over, or belongs to another worker."""
@@ -64,49 +55,15 @@ class Replier:
             await self._closer.hand_over(turn)
 
     async def _run(self, turn: RunningTurn) -> None:
-        """Generate and commit within the turn's time; whatever goes wrong fails this turn alone."""
+        """Reply and commit within the turn's time; whatever goes wrong fails this turn alone."""
         try:
             async with asyncio.timeout(turn.claim.remaining_s):
                 async with self._quarantine.admit(turn) as solo_run:
-                    reply = await self._generate(turn, solo_run)
+                    reply = await self._maker.make(turn, solo_run)
             await self._closer.commit(turn, reply)
-            if reply.next_window is not None:
-                self._writer.engine.warm(turn.claim.conversation_id, reply.next_window.token_ids)
+            self._maker.committed(turn.claim, reply)
         except Exception as error:
             await self._closer.fail(turn, _turn_failure(error, turn.claim))
-
-    async def _generate(self, turn: RunningTurn, solo_run: SoloRun | None) -> FinishedReply:
-        """From the claimed conversation to a reply that is ready to be committed.
-
-        Raises:
-            TurnFailed, EngineError: there is no reply.
-        """
-        claim = turn.claim
-        history = _readable_history(claim)
-        if claim.request.to_embed:
-            raise UnusableOptions("this model makes no embeddings")
-        thinking = self._policy.thinking
-        budget = self._policy.budget(
-            claim.request.sampling.max_tokens, thinks=self._thinks(claim.request)
-        )
-        prompt = await prepare_prompt(self._writer, claim, history, budget, thinking)
-        generated = await self._generator.generate(turn, prompt, budget, solo_run)
-        if is_quickly_finished(prompt, generated, budget):
-            return finish_reply(self._writer, claim, prompt, generated, budget)
-        return await asyncio.to_thread(finish_reply, self._writer, claim, prompt, generated, budget)
-
-    def _thinks(self, request: TurnRequest) -> bool:
-        wanted = request.thinking if request.thinking != "auto" else self._policy.thinking
-        return self._policy.longest_thought > 0 and wanted != "off" and not request.is_plain
-
-
-def _readable_history(claim: Claim) -> History:
-    if claim.unreadable is not None:
-        log.error("job %s cannot be read: %s", claim.job_id, claim.unreadable)
-        raise TurnFailed("this worker cannot read the turn: another version stored it")
-    if claim.history is None:
-        raise TurnFailed("the conversation was deleted")
-    return claim.history
 
 
 def _turn_failure(error: Exception, claim: Claim) -> TurnFailed:

@@ -1,7 +1,7 @@
 """What this worker reports about itself with every heartbeat."""
 
 from shared.wire.worker_report import EngineReport, PlacementReport, WorkerReport
-from worker.engine.interface import Engine
+from worker.engine.interface import ModelHost
 from worker.engine.stats import EngineStats
 from worker.running_turn import RunningTurns
 from worker.turn_metrics import TurnMetrics
@@ -19,7 +19,7 @@ class Reporter:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: ModelHost,
         running: RunningTurns,
         metrics: TurnMetrics,
         *,

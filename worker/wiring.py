@@ -23,7 +23,10 @@ from shared.store.keys import Keys
 from shared.store.scripts import milliseconds
 from shared.store.workers import Workers
 from worker.bells import BellReader
+from worker.chat import Chat
 from worker.claimer import Claimer
+from worker.embeddings import Embeddings
+from worker.engine.embedding import Embedder
 from worker.engine.interface import Engine, ModelInfo
 from worker.generation import Generator
 from worker.heartbeat import Heartbeat
@@ -37,6 +40,7 @@ from worker.readers import Readers
 from worker.reading.reply_format import ReplyFormat, derive_format
 from worker.registration import Registration
 from worker.reply import Replier
+from worker.reply_maker import ReplyMaker
 from worker.report import Reporter
 from worker.retry import retry
 from worker.running_turn import RunningTurns
@@ -56,7 +60,7 @@ _LAST_WRITES_S: Final = 3.0
 
 async def run_worker(
     settings: Settings,
-    engine: Engine,
+    engine: Engine | Embedder,
     stopping: asyncio.Event,
     *,
     make_renderer: Callable[[str], Renderer] = RenderingProcess,
@@ -75,7 +79,8 @@ async def run_worker(
     template: ChatTemplate | None = None
     try:
         keys = Keys(settings.namespace)
-        template = await asyncio.to_thread(_template, engine.model, make_renderer)
+        if not isinstance(engine, Embedder):
+            template = await asyncio.to_thread(_template, engine.model, make_renderer)
         if await until_usable(redis, keys, settings, stopping):
             parts = _build(settings, redis, keys, engine, template)
             if await _register(parts, settings, stopping):
@@ -102,28 +107,27 @@ class _Parts:
 
 
 def _build(
-    settings: Settings, redis: Redis, keys: Keys, engine: Engine, template: ChatTemplate
+    settings: Settings,
+    redis: Redis,
+    keys: Keys,
+    engine: Engine | Embedder,
+    template: ChatTemplate | None,
 ) -> _Parts:
     worker_id = _new_worker_id()
     running: RunningTurns = {}
     metrics = TurnMetrics()
-    readers = Readers(derive_format(template))
-    log.info("replies: %s", readers.format.describe())
-    policy = WindowPolicy(
-        window=min(settings.context_length or engine.window, engine.window),
-        trim_to=settings.trim_to,
-        max_tokens=settings.max_tokens,
-        longest_thought=settings.reasoning_tokens if readers.format.has_reasoning else 0,
-        thinking=settings.reasoning,
-    )
-    claims = Claims(redis, keys, settings, pool=engine.model.name, window=policy.window)
+    window = min(settings.context_length or engine.window, engine.window)
+    claims = Claims(redis, keys, settings, pool=engine.model.name, window=window)
 
     publisher = Publisher(claims)
-    generator = Generator(engine, publisher, claims, readers)
     quarantine = Quarantine(claims, running)
     closer = TurnCloser(claims, metrics)
-    writer = PromptWriter(engine, template, readers.format.closing_of)
-    replier = Replier(writer, generator, quarantine, closer, metrics, policy)
+    if isinstance(engine, Embedder):
+        maker, capabilities = _embeddings(engine, window)
+    else:
+        assert template is not None
+        maker, capabilities = _chat(settings, engine, template, claims, publisher, window)
+    replier = Replier(maker, quarantine, closer, metrics)
 
     bells = BellReader(redis, keys, worker_id)
     claimer = Claimer(claims, quarantine, worker_id, engine.model.fingerprint)
@@ -135,8 +139,8 @@ def _build(
         running,
         metrics,
         context_length=settings.context_length,
-        window=policy.window,
-        capabilities=_capabilities(readers.format),
+        window=window,
+        capabilities=capabilities,
         patience_ms=milliseconds(settings.affinity_wait),
     )
     beat_s = settings.heartbeat
@@ -158,6 +162,34 @@ def _build(
         registration=registration,
         running=running,
     )
+
+
+def _embeddings(embedder: Embedder, window: int) -> tuple[ReplyMaker, tuple[str, ...]]:
+    """What embeds texts, and what it can do."""
+    return Embeddings(embedder, window), ("embeddings",)
+
+
+def _chat(
+    settings: Settings,
+    engine: Engine,
+    template: ChatTemplate,
+    claims: Claims,
+    publisher: Publisher,
+    window: int,
+) -> tuple[ReplyMaker, tuple[str, ...]]:
+    """What makes replies with a model that generates text, and what it can do."""
+    readers = Readers(derive_format(template))
+    log.info("replies: %s", readers.format.describe())
+    policy = WindowPolicy(
+        window=window,
+        trim_to=settings.trim_to,
+        max_tokens=settings.max_tokens,
+        longest_thought=settings.reasoning_tokens if readers.format.has_reasoning else 0,
+        thinking=settings.reasoning,
+    )
+    generator = Generator(engine, publisher, claims, readers)
+    writer = PromptWriter(engine, template, readers.format.closing_of)
+    return Chat(writer, generator, policy), _capabilities(readers.format)
 
 
 def _template(model: ModelInfo, make_renderer: Callable[[str], Renderer]) -> ChatTemplate:

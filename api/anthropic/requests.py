@@ -51,6 +51,8 @@ class AnthropicTool(RequestModel):
     strict: StrictBool = False
     cache_control: CacheControl = None
     eager_input_streaming: StrictBool | None = None
+    defer_loading: Literal[False] | None = None
+    allowed_callers: tuple[Literal["direct"], ...] | None = None
 
 
 class AutoChoice(RequestModel):
@@ -164,6 +166,7 @@ class CountTokensRequest(RequestModel):
         | None
     ) = None
     output_config: OutputConfig | None = None
+    speed: Literal["standard"] | None = None
     cache_control: CacheControl = None
 
     @field_validator("tools")
@@ -194,6 +197,7 @@ class MessagesRequest(CountTokensRequest):
     top_k: Annotated[StrictInt, Field(ge=0, le=2**31 - 1), AN_INTEGER] | None = None
     metadata: AnthropicMetadata | None = None
     service_tier: Literal["auto", "standard_only"] | None = None
+    inference_geo: Literal["global"] | None = None
 
     @model_validator(mode="after")
     def _leaves_room_for_an_answer(self) -> "MessagesRequest":

@@ -1,5 +1,6 @@
 """From Anthropic's requests to what a worker is to do."""
 
+from dataclasses import replace
 from typing import Any, Final
 
 import orjson
@@ -41,7 +42,16 @@ def turn_of(request: MessagesRequest, max_tokens_limit: int) -> TurnRequest:
         "stop": request.stop_sequences or None,
     }
     sampling = {name: value for name, value in options.items() if value is not None}
-    return _turn(request, parse(Sampling, sampling), counts_only=False)
+    turn = _turn(request, parse(Sampling, sampling), counts_only=False)
+    return replace(turn, longest_thought=_longest_thought(request, options["max_tokens"]))
+
+
+def _longest_thought(request: MessagesRequest, max_tokens: int) -> int | None:
+    """The thought's budget; it leaves room for an answer in a reply that is cut."""
+    if not isinstance(request.thinking, ThinkingOn):
+        return None
+    budget = request.thinking.budget_tokens
+    return budget if budget < max_tokens else max(1, max_tokens // 2)
 
 
 def counting_turn_of(request: CountTokensRequest) -> TurnRequest:
@@ -92,9 +102,9 @@ def _tool(tool: AnthropicTool) -> Tool:
 
 
 def _thinking(request: CountTokensRequest, output: OutputConfig) -> Thinking:
-    """How much the model is to think.
+    """How much the model is to think, in the degrees that chat templates know.
 
-    Chat templates know degrees, not budgets: a larger budget is a higher degree.
+    A larger budget is a higher degree.
     """
     if isinstance(request.thinking, ThinkingOff):
         return "off"

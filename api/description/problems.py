@@ -150,7 +150,7 @@ PROBLEMS: Final[dict[str, Described]] = {
     ),
     "unusable_options": _problem(
         422,
-        "The reply was to follow a JSON schema that cannot be followed.",
+        "The model cannot do what was asked for: follow this JSON schema, chat if it embeds.",
         "the schema's keyword `not` is not supported",
         **_ENDED,
     ),

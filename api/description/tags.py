@@ -4,8 +4,7 @@ from typing import Final
 
 from api.anthropic.description import MESSAGES
 from api.conversations.description import CONVERSATIONS, JOBS, PROMPTS
-from api.openai import description as openai
-from api.openai.text_description import TEXTS
+from api.openai.description import completions, conversations, models, responses, texts
 from api.ops.description import SERVICE
 
 INTRODUCTION: Final = """\
@@ -34,11 +33,13 @@ TAGS: Final = {
     PROMPTS: "Send a prompt, get the reply.",
     JOBS: "Follow the work on a prompt: wait for it, stream it, cancel it.",
     CONVERSATIONS: "Read and delete what the server remembers.",
-    openai.MODELS: "What the workers run, for OpenAI's clients.",
-    openai.COMPLETIONS: "Stateless completions, for OpenAI's clients.",
-    TEXTS: "Plain text: continuations and vectors, for OpenAI's clients.",
-    openai.RESPONSES: "Turns of stored conversations, for OpenAI's clients.",
-    openai.CONVERSATIONS: "The same conversations as under `/conversations`, for OpenAI's clients.",
+    models.MODELS: "What the workers run, for OpenAI's clients.",
+    completions.COMPLETIONS: "Stateless completions, for OpenAI's clients.",
+    texts.TEXTS: "Plain text: continuations and vectors, for OpenAI's clients.",
+    responses.RESPONSES: "Turns of stored conversations, for OpenAI's clients.",
+    conversations.CONVERSATIONS: (
+        "The same conversations as under `/conversations`, for OpenAI's clients."
+    ),
     MESSAGES: "Stateless messages, for Anthropic's clients.",
     SERVICE: "Probes, metrics and pages.",
 }

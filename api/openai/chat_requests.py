@@ -11,17 +11,18 @@ from pydantic import (
     StrictStr,
     Tag,
     ValidationInfo,
-    WithJsonSchema,
     field_validator,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
+from api.openai.biases import LogitBias
 from api.openai.chat_messages import Message, chat_messages
 from api.openai.requests import (
     ANY_OBJECT,
     FORMAT_TYPE,
     Bookkeeping,
+    Content,
     Metadata,
     ObjectFormat,
     RequestModel,
@@ -50,13 +51,13 @@ MOST_MESSAGES: Final = 10_000
 MOST_CHOICES: Final = 8
 MOST_LOGPROBS: Final = 20
 _SEEDS: Final = 2**53
-_LARGEST_BIAS: Final = 100.0
-_BIAS_SCHEMA: Final = {
-    "type": "object",
-    "maxProperties": 1024,
-    "propertyNames": {"pattern": "^[0-9]{1,7}$"},
-    "additionalProperties": {"type": "number", "minimum": -100, "maximum": 100},
-}
+
+
+class Prediction(RequestModel):
+    """What a client expects of the reply; the reply is the same with or without it."""
+
+    type: Literal["content"]
+    content: Content
 
 
 class JsonSchema(RequestModel):
@@ -73,22 +74,6 @@ class SchemaFormat(RequestModel):
 
     type: Literal["json_schema"]
     json_schema: JsonSchema
-
-
-def _biases(value: object) -> object:
-    """`{"123": -100}` as pairs of a token id and a bias."""
-    if value is None:
-        return ()
-    if not isinstance(value, dict):
-        raise PydanticCustomError("logit_bias", "must be an object of token ids and numbers")
-    pairs = []
-    for token, bias in value.items():
-        if not (isinstance(token, str) and token.isascii() and token.isdigit() and len(token) < 8):
-            raise PydanticCustomError("logit_bias", "its names must be token ids")
-        if isinstance(bias, bool) or not isinstance(bias, int | float) or abs(bias) > _LARGEST_BIAS:
-            raise PydanticCustomError("logit_bias", "its values must be numbers from -100 to 100")
-        pairs.append((int(token), float(bias)))
-    return tuple(pairs)
 
 
 def _function_call(value: object) -> object:
@@ -119,12 +104,7 @@ class ChatCompletionRequest(Bookkeeping, FullSampling):
         ]
         | None
     ) = None
-    logit_bias: Annotated[
-        tuple[tuple[int, float], ...],
-        BeforeValidator(_biases),
-        Field(max_length=1024),
-        WithJsonSchema(_BIAS_SCHEMA),
-    ] = ()
+    logit_bias: LogitBias = ()
     n: Annotated[StrictInt, Field(ge=1, le=MOST_CHOICES), AN_INTEGER] | None = None
     logprobs: StrictBool | None = None
     top_logprobs: Annotated[StrictInt, Field(ge=0, le=MOST_LOGPROBS), AN_INTEGER] | None = None
@@ -139,6 +119,7 @@ class ChatCompletionRequest(Bookkeeping, FullSampling):
     functions: Annotated[tuple[Function, ...], Field(max_length=MOST_TOOLS)] = ()
     function_call: Annotated[Choice, BeforeValidator(_function_call)] | None = None
     verbosity: Literal["low", "medium", "high"] | None = None
+    prediction: Prediction | None = None
 
     @field_validator("top_logprobs")
     @classmethod

@@ -10,8 +10,8 @@ from api.http.access import caller_of
 from api.http.incoming import parse, read_json_object
 from api.live.asking import retried, write_allowance
 from api.live.headroom import Headroom
+from api.openai.conversation_requests import ConversationUpdate, NewConversation, stored_messages
 from api.openai.ids import CONVERSATION, conversation_id_in_path, no_such_conversation
-from api.openai.response_requests import ConversationUpdate, NewConversation, stored_messages
 from shared import ids
 from shared.store.conversations import Conversations
 

@@ -4,9 +4,10 @@ from typing import Any, Final
 
 import orjson
 
-from api.openai.response_requests import ResponsesRequest
+from api.openai.response_requests import Reasoning, ResponsesRequest
 
 NO_REASONING: Final[dict[str, Any]] = {"effort": None, "summary": None}
+_STAND_INS: Final[dict[str, str]] = {"minimal": "low", "max": "xhigh"}
 DEFAULT_ECHO: Final[dict[str, Any]] = {
     "text": {"format": {"type": "text"}},
     "reasoning": NO_REASONING,
@@ -24,7 +25,7 @@ DEFAULT_ECHO: Final[dict[str, Any]] = {
 
 def echo_of(request: ResponsesRequest) -> str:
     """What the answers repeat, as JSON text."""
-    reasoning, parallel = request.reasoning, request.parallel_tool_calls
+    parallel = request.parallel_tool_calls
     echo = {
         "instructions": request.instructions,
         "previous_response_id": request.previous_response_id,
@@ -34,7 +35,7 @@ def echo_of(request: ResponsesRequest) -> str:
         "metadata": request.metadata or {},
         "text": {"format": request.format}
         | ({"verbosity": request.text.verbosity} if request.text.verbosity else {}),
-        "reasoning": reasoning.model_dump() if reasoning is not None else NO_REASONING,
+        "reasoning": _reasoning(request.reasoning),
         "tools": [tool.echo() for tool in request.tools],
         "tool_choice": request.tool_choice.echo if request.tool_choice else "auto",
         "parallel_tool_calls": True if parallel is None else parallel,
@@ -46,3 +47,14 @@ def echo_of(request: ResponsesRequest) -> str:
         "user": request.user,
     }
     return orjson.dumps(echo).decode()
+
+
+def _reasoning(reasoning: Reasoning | None) -> dict[str, Any]:
+    """With the effort that stands for the requested one, where the specification lacks that."""
+    if reasoning is None:
+        return NO_REASONING
+    effort = reasoning.effort
+    return {
+        "effort": _STAND_INS.get(effort, effort) if effort is not None else None,
+        "summary": reasoning.summary,
+    }

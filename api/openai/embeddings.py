@@ -3,7 +3,7 @@
 import base64
 import struct
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import falcon.asgi
 import orjson
@@ -18,9 +18,13 @@ from api.openai.text_completions import stateless_submission
 from api.openai.text_requests import EmbeddingsRequest
 from shared.config import Settings
 
+Reply = dict[str, Any]
+
+_FLOAT_BYTES: Final = 4
+
 
 class EmbeddingsResource:
-    """Embeds texts in one turn."""
+    """Embeds texts; many of them in several turns."""
 
     def __init__(self, settings: Settings, asking: Asking, models: Models) -> None:
         self._settings = settings
@@ -32,40 +36,47 @@ class EmbeddingsResource:
         request = parse(EmbeddingsRequest, body)
         if await self._models.known() and not await self._models.can("embeddings"):
             raise Problem(400, "no_embeddings", "the model of this server does not embed texts")
-        submission = stateless_submission(caller_of(req), request.turn(), self._asking.api_id)
-        result = await self._asking.wait(submission, req, resp)
-        if result.end is None:
-            raise no_outcome(result.accepted, may_retry=True)
-        reply = orjson.loads(reply_of(result.accepted, result.end))
-        resp.media = embeddings_object(await self._models.name(), request, reply)
+        caller, api_id = caller_of(req), self._asking.api_id
+        submissions = [stateless_submission(caller, turn, api_id) for turn in request.turns()]
+        replies = []
+        for result in await self._asking.wait_together(submissions, req, resp):
+            if result.end is None:
+                raise no_outcome(result.accepted, may_retry=True)
+            replies.append(orjson.loads(reply_of(result.accepted, result.end)))
+        resp.media = embeddings_object(await self._models.name(), request, replies)
 
 
 def embeddings_object(
-    model_name: str, request: EmbeddingsRequest, reply: dict[str, Any]
+    model_name: str, request: EmbeddingsRequest, replies: Sequence[Reply]
 ) -> dict[str, Any]:
     """The vectors as OpenAI shows them.
 
     Raises:
         Problem: 422, the model's vectors have other dimensions than the client wants.
     """
-    vectors = reply["embeddings"]
-    size = len(vectors[0])
+    vectors = [vector for reply in replies for vector in reply["embeddings"]]
+    size = len(base64.b64decode(vectors[0])) // _FLOAT_BYTES
     if request.dimensions not in (None, size):
-        raise field_problem("dimensions", f"the model's vectors have {size} dimensions")
+        raise field_problem(
+            "dimensions",
+            f"the model's vectors have {size} dimensions, and its file does not tell whether "
+            "fewer of them mean anything",
+        )
     in_base64 = request.encoding_format == "base64"
     data = [
         {
             "object": "embedding",
             "index": index,
-            "embedding": _packed(vector) if in_base64 else vector,
+            "embedding": vector if in_base64 else _floats(vector),
         }
         for index, vector in enumerate(vectors)
     ]
-    prompt_tokens = reply["usage"]["prompt_tokens"]
+    prompt_tokens = sum(reply["usage"]["prompt_tokens"] for reply in replies)
     usage = {"prompt_tokens": prompt_tokens, "total_tokens": prompt_tokens}
     return {"object": "list", "model": model_name, "data": data, "usage": usage}
 
 
-def _packed(vector: Sequence[float]) -> str:
-    """32-bit floats, little-endian, in base64."""
-    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+def _floats(vector: str) -> list[float]:
+    """The numbers of a vector as workers write it: 32-bit floats, little-endian, in base64."""
+    packed = base64.b64decode(vector)
+    return list(struct.unpack(f"<{len(packed) // _FLOAT_BYTES}f", packed))

@@ -9,10 +9,10 @@ from api.http.errors import Problem, field_problem
 from api.http.incoming import parse, read_json_object
 from api.live.asking import retried, write_allowance
 from api.live.headroom import Headroom
+from api.openai.conversation_requests import NewItems, stored_messages
 from api.openai.ids import conversation_id_in_path, is_item_id, item_order, no_such_conversation
 from api.openai.objects import items_of_stored
 from api.openai.queries import ItemQuery, Query, list_object
-from api.openai.response_requests import NewItems, stored_messages
 from shared import ids
 from shared.store.conversations import Conversations
 
@@ -42,6 +42,7 @@ class ItemsResource:
     async def on_post(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, conversation: str
     ) -> None:
+        Query(req)
         body = await read_json_object(req, self._max_body_bytes)
         batch_id, caller = ids.new_job(), caller_of(req)
         conversation_id = conversation_id_in_path(conversation)

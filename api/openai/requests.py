@@ -216,6 +216,7 @@ class Bookkeeping(RequestModel):
     safety_identifier: StrictStr | None = None
     prompt_cache_key: StrictStr | None = None
     prompt_cache_retention: StrictStr | None = None
+    prompt_cache_options: dict[str, Any] | None = None
     service_tier: StrictStr | None = None
 
 

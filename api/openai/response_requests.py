@@ -1,6 +1,5 @@
-"""Bodies of the stateful part of OpenAI's API."""
+"""Bodies of `/v1/responses`."""
 
-import time
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Annotated, Any, Final, Literal
@@ -19,7 +18,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from api.openai.chat_requests import MOST_LOGPROBS
-from api.openai.input_items import AnyItem, InputItem, ItemList, messages_of
+from api.openai.input_items import AnyItem, ItemList, messages_of
 from api.openai.requests import (
     ANY_OBJECT,
     FORMAT_TYPE,
@@ -43,7 +42,7 @@ from api.openai.tools import (
     tool_use,
     unique_names,
 )
-from shared.wire.messages import ChatMessage, StoredMessage
+from shared.wire.messages import ChatMessage
 from shared.wire.sampling import AN_INTEGER, SharedSampling
 from shared.wire.turn_request import Thinking, ToolUse
 
@@ -52,8 +51,6 @@ LOGPROBS: Final = "message.output_text.logprobs"
 Includable = Literal["reasoning.encrypted_content", "message.output_text.logprobs"]
 Summary = Literal["auto", "concise", "detailed"]
 MOST_ITEMS: Final = 1000
-MOST_ADDED: Final = 20
-"""Items that are added to a conversation at once, as in OpenAI's API."""
 
 
 class ResponseSchemaFormat(RequestModel):
@@ -79,10 +76,15 @@ class TextOptions(RequestModel):
 
 
 class Reasoning(RequestModel):
-    """How much the model thinks, and whether its thought is shown as a summary, too."""
+    """How much the model thinks, and whether its thought is shown as a summary, too.
+
+    Which earlier thoughts it sees is up to its template.
+    """
 
     effort: Effort | None = None
     summary: Summary | None = None
+    context: Literal["auto"] | None = None
+    mode: Literal["standard"] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -90,6 +92,12 @@ class Reasoning(RequestModel):
         if isinstance(data, dict) and data.get("summary") is None and "generate_summary" in data:
             return {**data, "summary": data["generate_summary"], "generate_summary": None}
         return data
+
+
+class BackgroundOptions(RequestModel):
+    """When a response in the background is made: always as soon as possible."""
+
+    completion_window: Literal["soonest"] | None = None
 
 
 class ConversationRef(RequestModel):
@@ -196,6 +204,7 @@ class ResponsesRequest(ResponseInput, Bookkeeping, SharedSampling):
     conversation: ConversationRef | None = None
     store: StrictBool | None = None
     background: StrictBool | None = None
+    background_options: BackgroundOptions | None = None
     stream: StrictBool | None = None
     stream_options: StreamOptions | None = None
     metadata: Metadata | None = None
@@ -245,49 +254,3 @@ def _prompt_index(messages: Sequence[ChatMessage]) -> int | None:
     """The index of the last message of the user, or of the last result of a call."""
     indices = [index for index, each in enumerate(messages) if each.role in ("user", "tool")]
     return indices[-1] if indices else None
-
-
-def stored_messages(batch_id: str, items: Sequence[AnyItem]) -> tuple[StoredMessage, ...]:
-    """Items as messages that are stored without a turn.
-
-    Their numbers are assigned by Redis, their tokens are counted by a worker.
-
-    Args:
-        batch_id: has the form of a job id; the items' ids are made from it.
-    """
-    now_ms = time.time_ns() // 1_000_000
-    return tuple(
-        StoredMessage(
-            number=0,
-            role=chat.role,
-            content=chat.content,
-            timestamp_ms=now_ms,
-            tokens=0,
-            job_id=batch_id,
-            place=place,
-            reasoning=chat.reasoning,
-            tool_calls=chat.tool_calls,
-            call_id=chat.call_id,
-            name=chat.name,
-        )
-        for place, chat in enumerate(messages_of(items))
-    )
-
-
-class NewItems(RequestModel):
-    """The body of `POST /v1/conversations/{id}/items`."""
-
-    items: Annotated[tuple[InputItem, ...], Field(min_length=1, max_length=MOST_ADDED)]
-
-
-class NewConversation(RequestModel):
-    """The body of `POST /v1/conversations`."""
-
-    metadata: Metadata | None = None
-    items: Annotated[tuple[InputItem, ...], Field(max_length=MOST_ADDED)] | None = None
-
-
-class ConversationUpdate(RequestModel):
-    """The body of `POST /v1/conversations/{id}`."""
-
-    metadata: Metadata | None

@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from shared.wire.turn_request import Thinking
 
-Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 _THINKING: Final[dict[str, Thinking]] = {
     "none": "off",
     "minimal": "low",
@@ -17,6 +17,7 @@ _THINKING: Final[dict[str, Thinking]] = {
     "medium": "medium",
     "high": "high",
     "xhigh": "high",
+    "max": "high",
 }
 _MOST_OPTIONS: Final = 32
 _MOST_BYTES: Final = 16_384

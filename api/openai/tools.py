@@ -66,18 +66,20 @@ class ChatTool(RequestModel):
 
 
 class ResponseTool(RequestModel):
-    """A tool of a response."""
+    """A tool of a response: shown from the start, and called by the model itself."""
 
     type: FunctionType
     name: FunctionName
     description: StrictStr | None = None
     parameters: Parameters | None = None
     strict: StrictBool | None = None
+    defer_loading: Literal[False] | None = None
+    allowed_callers: tuple[Literal["direct"], ...] | None = None
 
     @property
     def function(self) -> Function:
         """What it describes."""
-        return Function.model_construct(**self.model_dump(exclude={"type"}))
+        return Function.model_construct(**self.model_dump(include=set(Function.model_fields)))
 
     def echo(self) -> dict[str, Any]:
         """As a response repeats it."""

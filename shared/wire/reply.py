@@ -72,7 +72,8 @@ class TurnResult:
         model: name of the model; None in results of older versions.
         order: kinds and lengths of the parts, if they are not thought, text, calls (`order_of`).
         logprobs: of the reply's tokens, as OpenAI shows them, if they were asked for.
-        embeddings: of the texts that were to be embedded.
+        embeddings: of the texts that were to be embedded; each is 32-bit floats, little-endian, in
+            base64.
         stop_string: the one that ended the reply.
     """
 
@@ -88,7 +89,7 @@ class TurnResult:
     tool_calls: tuple[ToolCall, ...] | None = None
     order: tuple[tuple[PartKind, int], ...] | None = None
     logprobs: tuple[dict[str, Any], ...] | None = None
-    embeddings: tuple[tuple[float, ...], ...] | None = None
+    embeddings: tuple[str, ...] | None = None
     stop_string: str | None = None
 
     def encode(self) -> bytes:
@@ -128,7 +129,7 @@ class ReplyObject(TypedDict):
     tool_calls: NotRequired[list[ToolCallObject]]
     order: NotRequired[list[tuple[PartKind, int]]]
     logprobs: NotRequired[list[dict[str, Any]]]
-    embeddings: NotRequired[list[list[float]]]
+    embeddings: NotRequired[list[str]]
     stop_string: NotRequired[str]
 
 

@@ -60,13 +60,16 @@ class TurnRequest:
         earlier: messages that enter the conversation before the prompt.
         is_plain: the prompt is the text to be continued, without a chat template.
         counts_only: the reply is empty; only the prompt's tokens are wanted.
-        to_embed: texts whose embeddings are wanted instead of a reply.
+        to_embed: texts whose embeddings are wanted instead of a reply, or the model's token ids
+            of them.
+        texts_before: how many texts of the same client's request other turns embed, for errors.
         json_schema: what the reply must follow, as JSON text.
         logit_bias: pairs of a token and what is added to its logit.
         instructions: for this turn alone, before the conversation's.
         truncate: whether a conversation that does not fit is cut; otherwise it is an error.
         tool_use: the client's tools.
         thinking: how much the model is to think.
+        longest_thought: in tokens; None leaves it to the server's setting.
         template_options: further variables of the chat template, as the JSON text of an object.
         top_logprobs: alternatives reported for each token; None reports no probabilities.
         echo: parts of the request that its API repeats in its answers; nobody else reads them.
@@ -81,13 +84,15 @@ class TurnRequest:
     earlier: tuple[ChatMessage, ...] = ()
     is_plain: bool = False
     counts_only: bool = False
-    to_embed: tuple[str, ...] = ()
+    to_embed: tuple[str | tuple[int, ...], ...] = ()
+    texts_before: int = 0
     json_schema: str | None = None
     logit_bias: tuple[tuple[int, float], ...] = ()
     instructions: str | None = None
     truncate: bool = True
     tool_use: ToolUse = NO_TOOLS
     thinking: Thinking = "auto"
+    longest_thought: int | None = None
     template_options: str = ""
     top_logprobs: int | None = None
     echo: str = ""
@@ -102,6 +107,7 @@ class TurnRequest:
             or self.to_embed
             or self.tool_use.tools
             or self.thinking != "auto"
+            or self.longest_thought is not None
             or self.template_options
             or self.top_logprobs is not None
             or (self.messages and self.messages[-1].role == "assistant")
@@ -138,6 +144,7 @@ class TurnRequest:
             "is_plain": self.is_plain,
             "counts_only": self.counts_only,
             "to_embed": self.to_embed,
+            "texts_before": self.texts_before,
             "thinking": self.thinking if self.thinking != "auto" else "",
             "template_options": self.template_options,
             "tools": [tool.to_json() for tool in self.tool_use.tools],
@@ -147,6 +154,8 @@ class TurnRequest:
         fields = {name: value for name, value in fields.items() if value}
         if not self.tool_use.parallel:
             fields["parallel_tools"] = False
+        if self.longest_thought is not None:
+            fields["longest_thought"] = self.longest_thought
         if self.top_logprobs is not None:
             fields["top_logprobs"] = self.top_logprobs
         return fields
@@ -169,7 +178,11 @@ class TurnRequest:
             earlier=tuple(map(ChatMessage.decode, fields.get("earlier", ()))),
             is_plain=fields.get("is_plain", False),
             counts_only=fields.get("counts_only", False),
-            to_embed=tuple(fields.get("to_embed", ())),
+            to_embed=tuple(
+                text if isinstance(text, str) else tuple(map(int, text))
+                for text in fields.get("to_embed", ())
+            ),
+            texts_before=fields.get("texts_before", 0),
             json_schema=fields.get("json_schema"),
             logit_bias=tuple((token, bias) for token, bias in fields.get("logit_bias", ())),
             instructions=fields.get("instructions"),
@@ -180,6 +193,7 @@ class TurnRequest:
                 parallel=fields.get("parallel_tools", True),
             ),
             thinking=fields.get("thinking", "auto"),
+            longest_thought=fields.get("longest_thought"),
             template_options=fields.get("template_options", ""),
             top_logprobs=fields.get("top_logprobs"),
             echo=fields.get("echo", ""),

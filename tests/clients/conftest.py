@@ -9,7 +9,7 @@ from shared.config import Settings
 from tests.clients.serving import Served, served
 from tests.scripted import Script, ScriptedEngine
 
-Serve = Callable[[Script | ScriptedEngine], Served]
+Serve = Callable[[Script | ScriptedEngine], Served[ScriptedEngine]]
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def serve(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve
     """Serves a script or an engine; clients that look for OpenAI in the environment find it."""
     with ExitStack() as running:
 
-        def start(script: Script | ScriptedEngine) -> Served:
+        def start(script: Script | ScriptedEngine) -> Served[ScriptedEngine]:
             if not isinstance(script, ScriptedEngine):
                 script = ScriptedEngine(script, piece_length=4)
             server = running.enter_context(served(settings, script))

@@ -5,16 +5,19 @@ import contextlib
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from shared.config import Settings
-from tests.scripted import ScriptedEngine
+from tests.scripted import ScriptedEmbedder, ScriptedEngine
 from tests.servers import running_stack
 
 _START_S = 20.0
 
+E = TypeVar("E", ScriptedEngine, ScriptedEmbedder)
+
 
 @dataclass
-class Served:
+class Served(Generic[E]):
     """A server that runs.
 
     Args:
@@ -22,7 +25,7 @@ class Served:
         engine: what it runs; tests look at its prompts.
     """
 
-    engine: ScriptedEngine
+    engine: E
     url: str = ""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -33,7 +36,7 @@ class Served:
 
 
 @contextlib.contextmanager
-def served(settings: Settings, engine: ScriptedEngine) -> Iterator[Served]:
+def served(settings: Settings, engine: E) -> Iterator[Served[E]]:
     """Serve what an engine replies, until the block ends."""
     server = Served(engine)
     started = threading.Event()

@@ -16,7 +16,7 @@ anthropic: Any = pytest.importorskip(
     "anthropic", reason="the clients are not installed (group clients)"
 )
 
-ClientOf = Callable[[Served], Any]
+ClientOf = Callable[[Served[ScriptedEngine]], Any]
 MODEL = "any"
 QUESTION = {"role": "user", "content": "Hello, Claude"}
 TOOLS = [

@@ -101,7 +101,7 @@ def test_a_cache_that_does_not_fit_is_told_of_with_its_size(
         ("t5", {}, "encoder and a decoder"),
         ("t5encoder", {}, "embeddings|encoder"),
         ("llama", {"llama.attention.causal": False}, "embeddings"),
-        ("llama", {"llama.pooling_type": 1}, "embeddings"),
+        ("llama", {"llama.pooling_type": 4}, "ranks texts"),
     ],
 )
 def test_a_model_that_generates_no_text_is_refused_by_its_kind(

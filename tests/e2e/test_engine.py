@@ -33,6 +33,7 @@ def engine() -> Iterator[LlamaEngine]:
         "unix:///nowhere", PALAVER_CONTEXT_LENGTH=600, PALAVER_SLOTS=4, PALAVER_CONVERT="off"
     )
     engine = open_engine(settings)
+    assert isinstance(engine, LlamaEngine)
     yield engine
     asyncio.run(engine.close())
 
@@ -245,6 +246,15 @@ async def test_biases_forbid_and_force_tokens(engine: LlamaEngine) -> None:
     unknown = replace(GREEDY, logit_bias=((10**6, 1.0),))
     with pytest.raises(EngineError, match="no token"):
         await generate(engine, replace(request, sampling=unknown))
+
+
+async def test_biases_choose_among_what_a_schema_allows(engine: LlamaEngine) -> None:
+    request = GenerationRequest("a", prompt(engine, "Is water wet?"), 6)
+    for word in ("true", "false"):
+        # The schema does not allow an x, whatever its bias.
+        biases = ((engine.tokenize(word)[0], 100.0), (engine.tokenize("x")[0], 100.0))
+        sampling = SamplingOptions(json_schema='{"type": "boolean"}', logit_bias=biases)
+        assert text(await generate(engine, replace(request, sampling=sampling))).strip() == word
 
 
 async def test_two_are_generated_together(engine: LlamaEngine) -> None:

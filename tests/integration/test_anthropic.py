@@ -11,6 +11,8 @@ from redis.asyncio import Redis
 
 from api.anthropic.events import MessageEvents
 from api.anthropic.message import MessageWriter
+from api.anthropic.requests import MessagesRequest
+from api.anthropic.turns import turn_of
 from api.http.keys import KeyFile
 from shared.config import Settings
 from shared.store.keys import Keys
@@ -21,6 +23,7 @@ from shared.wire.submission import Accepted
 from tests.integration.test_stateless import held, leave
 from tests.scripted import ScriptedEngine, failing
 from tests.servers import Stack, Valkey, make_settings, running_stack
+from tests.writing_engine import WritingEngine
 from worker.engine.interface import Part
 
 CALL = ToolCall(id="call_1", name="weather", arguments='{"city": "Paris"}')
@@ -170,6 +173,17 @@ async def test_a_reply_that_is_cut_says_so(settings: Settings) -> None:
     assert (answer["stop_reason"], answer["content"][0]["text"]) == ("max_tokens", "You")
 
 
+async def test_a_stop_sequence_that_ended_the_reply_is_named(settings: Settings) -> None:
+    engine = WritingEngine(lambda _: "<think>I END</think>Wait. END not")
+    async with running_stack(settings, engine) as stack:
+        body = ASKS | {"stop_sequences": ["never", "END"]}
+        answer = (await post(stack, body)).raise_for_status().json()
+        events = await streamed(stack, body)
+    assert answer["content"][-1] == {"type": "text", "text": "Wait. "}
+    assert (answer["stop_reason"], answer["stop_sequence"]) == ("stop_sequence", "END")
+    assert events[-2]["delta"] == {"stop_reason": "stop_sequence", "stop_sequence": "END"}
+
+
 async def test_tokens_are_counted_without_a_reply(settings: Settings) -> None:
     engine = ScriptedEngine()
     async with running_stack(settings, engine) as stack:
@@ -196,6 +210,40 @@ async def test_thinking_and_tool_choice_reach_the_worker(settings: Settings) -> 
             assert (await post(stack, body)).status_code == 200, choice
 
 
+async def test_what_happens_anyway_can_be_asked_for(settings: Settings) -> None:
+    tool = TOOL | {"defer_loading": False, "allowed_callers": ["direct"]}
+    body = ASKS | {"speed": "standard", "inference_geo": "global", "tools": [tool]}
+    async with running_stack(settings, ScriptedEngine()) as stack:
+        assert (await post(stack, body)).status_code == 200
+
+
+async def test_a_budget_is_the_longest_thought(settings: Settings) -> None:
+    engine = ScriptedEngine()
+    thinking = {"type": "enabled", "budget_tokens": 1024}
+    async with running_stack(settings, engine) as stack:
+        for body in ({"thinking": thinking}, {"thinking": {"type": "adaptive"}}):
+            assert (await post(stack, ASKS | {"max_tokens": 2000} | body)).status_code == 200
+    room = settings.context_length - len(engine.requests[0].prompt)
+    assert [request.reasoning_limit for request in engine.requests] == [1024, room // 2]
+
+
+@pytest.mark.parametrize(("max_tokens", "budget", "longest"), [
+    (2000, 1999, 1999),
+    (5000, 3000, 3000),
+    (10**6, 4095, 4095),
+    (10**6, 4096, 2048),
+    (10**6, 10**5, 2048),
+])  # fmt: skip
+def test_a_reply_that_is_cut_keeps_room_for_an_answer(
+    max_tokens: int, budget: int, longest: int
+) -> None:
+    thinking = {"type": "enabled", "budget_tokens": budget}
+    body = ASKS | {"max_tokens": max_tokens, "thinking": thinking}
+    turn = turn_of(MessagesRequest.model_validate(body), 4096)
+    assert turn.longest_thought == longest
+    assert turn.sampling.max_tokens == min(max_tokens, 4096)
+
+
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"max_tokens": None}, "max_tokens"),
     ({"messages": []}, "messages"),
@@ -210,6 +258,11 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"tool_choice": {"type": "maybe"}}, "auto, any, tool or none"),
     ({"thinking": {"type": "enabled", "budget_tokens": 2000}}, "budget_tokens"),
     ({"mcp_servers": [{"url": "x"}]}, "mcp_servers"),
+    ({"speed": "fast"}, "speed"),
+    ({"inference_geo": "us"}, "inference_geo"),
+    ({"container": "c"}, "container"),
+    ({"tools": [TOOL | {"defer_loading": True}]}, "defer_loading"),
+    ({"tools": [TOOL | {"allowed_callers": ["code_execution_20250825"]}]}, "allowed_callers"),
     ({"temperature": "hot"}, "temperature"),
     ({"thread": {"type": "create"}}, "thread"),
 ]

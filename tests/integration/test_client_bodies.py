@@ -148,6 +148,8 @@ COMPLETIONS: Final[dict[str, dict[str, Any]]] = {
     "a begun answer": {"messages": [USER, {"role": "assistant", "content": "I"}]},
     "probabilities": {"logprobs": True, "top_logprobs": 2},
     "several choices": {"n": 2},
+    "an editor that expects an answer": {"prediction": {"type": "content", "content": "Hi."}},
+    "a client that plans its cache": {"prompt_cache_options": {"mode": "explicit", "ttl": "30m"}},
 }
 RESPONSES: Final[dict[str, dict[str, Any]]] = {
     "the plain curl": {},
@@ -241,6 +243,11 @@ RESPONSES: Final[dict[str, dict[str, Any]]] = {
     "a client that keeps thoughts": {"include": ["reasoning.encrypted_content"], "store": False},
     "probabilities": {"include": ["message.output_text.logprobs"], "top_logprobs": 2},
     "a template's switches": {"chat_template_kwargs": {"enable_thinking": False}},
+    "what happens anyway": {
+        "reasoning": {"context": "auto", "mode": "standard", "effort": "max"},
+        "background_options": {"completion_window": "soonest"},
+        "tools": [{**RESPONSE_TOOL, "defer_loading": False, "allowed_callers": ["direct"]}],
+    },
 }
 
 
@@ -314,6 +321,25 @@ async def test_bodies_that_ask_for_nothing_more_are_answered(
         ("chat/completions", {"messages": [{**USER, "tool_calls": [{"id": "1"}]}]}, "messages"),
         ("chat/completions", {"modalities": ["text", "audio"]}, "modalities"),
         ("responses", {"include": ["file_search_call.results"]}, "include"),
+        ("chat/completions", {"prediction": {"type": "image"}}, "prediction.type"),
+        (
+            "chat/completions",
+            {"web_search_options": {"search_context_size": "low"}},
+            "web_search_options",
+        ),
+        ("responses", {"reasoning": {"context": "all_turns"}}, "reasoning.context"),
+        ("responses", {"reasoning": {"mode": "pro"}}, "reasoning.mode"),
+        (
+            "responses",
+            {"background_options": {"completion_window": "8h"}},
+            "background_options.completion_window",
+        ),
+        (
+            "responses",
+            {"tools": [{**RESPONSE_TOOL, "defer_loading": True}]},
+            "tools[0].defer_loading",
+        ),
+        ("responses", {"context_management": [{"type": "compaction"}]}, "context_management"),
         ("responses", {"input": None}, "input"),
         ("chat/completions", {"messages": [{**USER, "role": "owner"}]}, "messages[0].role"),
         ("chat/completions", {"messages": [USER, {"role": "user"}]}, "messages[1].content"),

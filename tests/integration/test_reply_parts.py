@@ -18,9 +18,11 @@ from shared.wire.turn_request import ToolUse, TurnRequest
 from tests.integration.bench import Bench
 from tests.scripted import ScriptedEngine, echo
 from tests.servers import Valkey, make_settings, running_worker
+from tests.writing_engine import CALLS, CLOSES, OPENS, PLAIN, TAGS, WritingEngine
 from worker.engine.interface import Part
 
 CALL = ToolCall(id="call_1", name="weather", arguments='{"city": "Paris"}')
+CALL_MARKUP = '<tool_call>\n{"name": "weather", "arguments": {"city": "Paris"}}\n</tool_call>'
 TOOLS = ToolUse(tools=(Tool(name="weather"),))
 
 
@@ -110,7 +112,8 @@ async def continued(
     bench: Bench, engine: ScriptedEngine, *pieces: PieceRecord, model: str = "another"
 ) -> tuple[Submission, dict[str, object]]:
     """A turn whose first worker published these pieces, and its reply."""
-    job = await bench.submit(tool_use=TOOLS)
+    has_tools = "tool_call" in engine.model.chat_template
+    job = await bench.submit(tool_use=TOOLS if has_tools else ToolUse())
     claim = await bench.claim("w1", model=model)
     at = 0
     for piece in pieces:
@@ -121,21 +124,112 @@ async def continued(
         return job, await ended(bench, job.job_id)
 
 
+HALF_A_THOUGHT = PieceRecord(kind="reasoning", text="Let me", token_ids=(7,))
+A_THOUGHT = PieceRecord(kind="reasoning", text="Hm.", token_ids=(7,))
+HALF_A_TEXT = PieceRecord(text="It", token_ids=(8, 9))
+
+
+def goes_on(behind: str, more: str) -> Callable[[str], str]:
+    """Writes something if the prompt and the reply so far end in a certain way."""
+    return lambda context: more if context.endswith(f"<assistant>{behind}") else context
+
+
 async def test_what_a_lost_worker_thought_stands(bench: Bench) -> None:
-    half = PieceRecord(kind="reasoning", text="Let me", token_ids=tuple(map(ord, "Let me")))
-    job, reply = await continued(bench, ScriptedEngine(thinks), half, model="scripted")
+    """In the very tokens that it wrote."""
+    written = "<think> Let me"
+    half = PieceRecord(kind="reasoning", text="Let me", token_ids=tuple(map(ord, written)))
+    engine = WritingEngine(goes_on(written, " see.</think>Four."))
+    job, reply = await continued(bench, engine, half, model="writing")
     assert (reply["reasoning"], reply["reply"]) == ("Let me see.", "Four.")
     assert await published(bench, job.job_id) == [("reasoning", "Let me see."), ("token", "Four.")]
 
 
-async def test_another_model_goes_on_behind_the_text(bench: Bench) -> None:
-    _, reply = await continued(
-        bench,
-        ScriptedEngine(echo),
-        PieceRecord(kind="reasoning", text="Hm", token_ids=(7,)),
-        PieceRecord(text="You said", token_ids=(8, 9)),
-    )
-    assert (reply["reasoning"], reply["reply"]) == ("Hm", "You said: Hello")
+@pytest.mark.parametrize(
+    ("template", "behind"), [(OPENS, "<think>\nLet me"), (TAGS, "<think>\nLet me")]
+)
+async def test_another_model_goes_on_within_the_thought(
+    bench: Bench, template: str, behind: str
+) -> None:
+    engine = WritingEngine(goes_on(behind, " see.\n</think>\n\nFour."), template)
+    job, reply = await continued(bench, engine, HALF_A_THOUGHT)
+    assert (reply["reasoning"], reply["reply"]) == ("Let me see.", "Four.")
+    assert await published(bench, job.job_id) == [("reasoning", "Let me see."), ("token", "Four.")]
+
+
+@pytest.mark.parametrize("template", [CLOSES, PLAIN])
+async def test_a_model_that_does_not_think_answers_behind_the_thought(
+    bench: Bench, template: str
+) -> None:
+    behind = "<think>\n\n</think>\n\n" if template == CLOSES else ""
+    engine = WritingEngine(goes_on(behind, "Four."), template)
+    _, reply = await continued(bench, engine, HALF_A_THOUGHT)
+    assert (reply["reasoning"], reply["reply"]) == ("Let me", "Four.")
+
+
+@pytest.mark.parametrize(
+    ("template", "behind"),
+    [
+        (TAGS, "<think>\nHm.\n</think>\n\nIt"),
+        (OPENS, "<think>\nHm.\n</think>\n\nIt"),
+        (CLOSES, "<think>\n\n</think>\n\nIt"),
+        (PLAIN, "It"),
+    ],
+)
+async def test_another_model_goes_on_behind_the_text(
+    bench: Bench, template: str, behind: str
+) -> None:
+    engine = WritingEngine(goes_on(behind, " is </think> 4."), template)
+    job, reply = await continued(bench, engine, A_THOUGHT, HALF_A_TEXT)
+    assert (reply["reasoning"], reply["reply"]) == ("Hm.", "It is </think> 4.")
+    assert await published(bench, job.job_id) == [
+        ("reasoning", "Hm."),
+        ("token", "It is </think> 4."),
+    ]
+
+
+async def test_a_thought_that_is_opened_is_closed_where_there_is_text(bench: Bench) -> None:
+    engine = WritingEngine(goes_on("<think>\n\n</think>\n\nIt", " is 4."), OPENS)
+    _, reply = await continued(bench, engine, HALF_A_TEXT)
+    assert (reply.get("reasoning"), reply["reply"]) == (None, "It is 4.")
+
+
+@pytest.mark.parametrize("text", ["Use <tool_call>", "It is <", "Wait. \n"])
+async def test_what_another_model_wrote_is_not_given_out_again(bench: Bench, text: str) -> None:
+    """This model's reader would hold it back, as it may begin a call."""
+    engine = WritingEngine(goes_on(text, " here."), CALLS)
+    job, reply = await continued(bench, engine, PieceRecord(text=text, token_ids=(8, 9)))
+    assert reply["reply"] == f"{text} here."
+    assert await published(bench, job.job_id) == [("token", f"{text} here.")]
+
+
+async def test_a_call_that_was_not_whole_is_made_by_the_next_model(bench: Bench) -> None:
+    """Half a call is not published: it is made anew behind the text in front of it."""
+    written = f"\n{CALL_MARKUP}"
+    engine = WritingEngine(goes_on("<think>\nHm.\n</think>\n\nIt", written), CALLS)
+    _, reply = await continued(bench, engine, A_THOUGHT, HALF_A_TEXT)
+    assert (reply["reply"], reply["finish_reason"]) == ("It", "tool_calls")
+    assert orjson.loads(orjson.dumps(reply["tool_calls"]))[0]["arguments"] == CALL.arguments
+
+
+@pytest.mark.parametrize(
+    ("written", "template", "behind"),
+    [
+        ("Let me", CLOSES, "<think>\n\n</think>\n\n"),
+        ("Let me", TAGS, "<think>\nLet me"),
+        ("<think>\nLet me", OPENS, "<think>\nLet me"),
+    ],
+    ids=["no longer thinks", "opens thoughts itself", "has them opened"],
+)
+async def test_a_thought_stays_one_though_the_settings_have_changed(
+    bench: Bench, written: str, template: str, behind: str
+) -> None:
+    """The same model, whose ids would now be read as something else."""
+    half = PieceRecord(kind="reasoning", text="Let me", token_ids=tuple(map(ord, written)))
+    more = "Four." if template == CLOSES else " see.\n</think>\n\nFour."
+    engine = WritingEngine(goes_on(behind, more), template)
+    _, reply = await continued(bench, engine, half, model="writing")
+    thought = "Let me" if template == CLOSES else "Let me see."
+    assert (reply["reasoning"], reply["reply"]) == (thought, "Four.")
 
 
 async def test_behind_a_call_of_another_model_nothing_is_added(bench: Bench) -> None:

@@ -1,15 +1,11 @@
-"""`/v1/completions`, `/v1/embeddings` and `/v1/models`."""
+"""`/v1/completions` and `/v1/models`."""
 
-import base64
-import struct
 from typing import Any
 
 import orjson
 import pytest
 
-from api.http.errors import Problem
-from api.openai.embeddings import embeddings_object
-from api.openai.text_requests import EmbeddingsRequest
+from api.openai.text_requests import CompletionRequest
 from shared.config import Settings
 from shared.wire.worker_report import WorkerReport
 from tests.scripted import ScriptedEngine
@@ -73,6 +69,26 @@ async def test_a_completion_is_short_unless_more_is_asked_for(settings: Settings
     assert (len(choice["text"]), choice["finish_reason"]) == (16, "length")
 
 
+async def test_biases_reach_the_model_and_are_not_stored_unless_there_are_some(
+    settings: Settings,
+) -> None:
+    engine = ScriptedEngine(goes_on)
+    async with running_stack(settings, engine) as stack:
+        await created(stack, PROMPT | {"logit_bias": {"7": -100, "9": 0.5}})
+        await created(stack, PROMPT)
+    biases = [request.sampling.logit_bias for request in engine.requests]
+    assert biases == [((7, -100.0), (9, 0.5)), ()]
+    [turn] = CompletionRequest.model_validate(PROMPT).turns(4096)
+    assert b"logit_bias" not in turn.encode()
+
+
+async def test_best_of_may_say_what_n_says(settings: Settings) -> None:
+    async with running_stack(settings, ScriptedEngine(goes_on)) as stack:
+        for fields in ({"best_of": 1}, {"n": 2, "best_of": 2}):
+            completion = await created(stack, PROMPT | fields)
+            assert len(completion["choices"]) == fields.get("n", 1)
+
+
 async def test_probabilities_are_columns_whose_offsets_go_on(settings: Settings) -> None:
     async with running_stack(settings, ScriptedEngine(goes_on, piece_length=1)) as stack:
         body = PROMPT | {"prompt": "AB", "logprobs": 2}
@@ -93,6 +109,11 @@ async def test_probabilities_are_columns_whose_offsets_go_on(settings: Settings)
         ({"echo": True}, "echo"),
         ({"suffix": "x"}, "suffix"),
         ({"best_of": 2}, "best_of"),
+        ({"best_of": 1, "n": 2}, "best_of"),
+        ({"logit_bias": {"a": 1}}, "logit_bias"),
+        ({"logit_bias": {"7": 101}}, "logit_bias"),
+        ({"logit_bias": {"7": True}}, "logit_bias"),
+        ({"logit_bias": {str(token): 1 for token in range(1025)}}, "logit_bias"),
         ({"prompt": [1, 2]}, "prompt"),
         ({"prompt": [[1], [2]]}, "prompt"),
         ({"prompt": []}, "prompt"),
@@ -101,7 +122,7 @@ async def test_probabilities_are_columns_whose_offsets_go_on(settings: Settings)
         ({"logprobs": 6}, "logprobs"),
         ({"tools": [{}]}, "tools"),
     ],
-    ids=str,
+    ids=lambda value: str(value)[:40],
 )
 async def test_what_a_completion_cannot_have_is_refused_by_name(
     settings: Settings, change: dict[str, Any], field: str
@@ -110,29 +131,6 @@ async def test_what_a_completion_cannot_have_is_refused_by_name(
         answer = await stack.client.post("/v1/completions", json=PROMPT | change)
     assert answer.status_code == 400, answer.text
     assert answer.json()["error"]["param"].partition("[")[0] == field
-
-
-async def test_a_server_that_cannot_embed_says_so(settings: Settings) -> None:
-    async with running_stack(settings, ScriptedEngine()) as stack:
-        answer = await stack.client.post("/v1/embeddings", json={"model": "any", "input": "A"})
-        ids = await stack.client.post("/v1/embeddings", json={"model": "any", "input": [1]})
-    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "no_embeddings")
-    assert (ids.status_code, ids.json()["error"]["param"]) == (400, "input")
-
-
-def test_vectors_are_numbers_or_base64() -> None:
-    reply = {"embeddings": [[0.5, -1.0], [2.0, 0.25]], "usage": {"prompt_tokens": 4}}
-
-    def shown(**fields: Any) -> list[Any]:
-        request = EmbeddingsRequest.model_validate({"model": "m", "input": ["a", "b"], **fields})
-        return [item["embedding"] for item in embeddings_object("m", request, reply)["data"]]
-
-    assert shown() == reply["embeddings"]
-    assert shown(dimensions=2) == reply["embeddings"]
-    packed = shown(encoding_format="base64")
-    assert [list(struct.unpack("<2f", base64.b64decode(each))) for each in packed] == shown()
-    with pytest.raises(Problem, match="dimensions"):
-        shown(dimensions=3)
 
 
 async def test_a_model_tells_what_it_can_do(settings: Settings) -> None:

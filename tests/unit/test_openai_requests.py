@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.openai.chat_requests import ChatCompletionRequest, turn_requests
+from api.openai.conversation_requests import NewItems, stored_messages
 from api.openai.input_items import sealed, unsealed
 from api.openai.output_items import items_of
-from api.openai.response_requests import NewItems, ResponsesRequest, stored_messages
+from api.openai.response_requests import ResponsesRequest
 from api.openai.responses import turn_request
 from shared.wire.messages import ChatMessage
 from shared.wire.parts import Tool, ToolCall
@@ -94,6 +95,7 @@ def test_the_older_functions_are_tools_that_are_called_one_at_a_time() -> None:
         ("medium", "medium"),
         ("high", "high"),
         ("xhigh", "high"),
+        ("max", "high"),
     ],
 )
 def test_efforts(effort: str | None, thinking: str) -> None:

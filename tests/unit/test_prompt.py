@@ -397,3 +397,11 @@ def test_thoughts_have_a_limit_of_their_own_unless_the_request_has_one() -> None
     plain = policy.budget(None)
     assert (plain.reply_limit(100), plain.answer_limit) == (512, None)
     assert plain.reasoning_limit(100) is None
+
+
+def test_a_request_may_have_its_own_longest_thought() -> None:
+    policy = WindowPolicy(window=4000, trim_to=0.6, max_tokens=512, longest_thought=1000)
+    for longest, limit in ((64, 64), (1500, 1500), (10**6, 1950)):
+        budget = policy.budget(3000, thinks=True, longest_thought=longest)
+        assert budget.reasoning_limit(100) == limit
+    assert policy.budget(3000, longest_thought=64).reasoning_limit(100) is None

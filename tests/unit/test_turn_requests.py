@@ -37,7 +37,10 @@ def request_with(**fields: Any) -> TurnRequest:
     "earlier": messages,
     "is_plain": st.booleans(),
     "counts_only": st.booleans(),
-    "to_embed": st.lists(texts, max_size=3).map(tuple),
+    "to_embed": st.lists(
+        texts | st.lists(st.integers(0, 99), max_size=3).map(tuple), max_size=3
+    ).map(tuple),
+    "texts_before": st.integers(0, 99),
     "json_schema": st.none() | texts,
     "instructions": st.none() | texts,
     "truncate": st.booleans(),
@@ -48,6 +51,7 @@ def request_with(**fields: Any) -> TurnRequest:
         parallel=st.booleans(),
     ),
     "thinking": st.sampled_from(THINKING),
+    "longest_thought": st.none() | st.integers(1, 10**6),
     "template_options": texts,
     "top_logprobs": st.none() | st.integers(0, 20),
     "echo": texts,
@@ -66,6 +70,7 @@ def test_a_request_survives_redis(fields: dict[str, Any]) -> None:
         {"to_embed": ("Hi",)},
         {"tool_use": ToolUse(tools=(Tool(name="f"),))},
         {"thinking": "off"},
+        {"longest_thought": 9},
         {"template_options": "{}"},
         {"top_logprobs": 0},
         {"messages": (ChatMessage(role="assistant", content="Once"),)},

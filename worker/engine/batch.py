@@ -42,6 +42,18 @@ class Batch:
         else:
             self._fill_with_any(parts)
 
+    def fill_with_texts(self, texts: Sequence[Sequence[int]]) -> None:
+        """Replace the content by whole texts, each in a slot of its own; all tokens are outputs."""
+        end = 0
+        for slot_id, text in enumerate(texts):
+            begin, end = end, end + len(text)
+            self._token[begin:end] = text
+            self._position[begin:end] = np.arange(len(text))
+            self._slot[begin:end] = slot_id
+        self._is_output[:end] = 1
+        self.outputs = list(range(end))
+        self.struct.n_tokens = end
+
     def _fill_with_decodes(self, parts: Sequence[Part]) -> None:
         """A token of each slot, in one go: that is nearly every step."""
         end = len(parts)

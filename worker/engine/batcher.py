@@ -285,6 +285,9 @@ class Batcher:
             has_ended = sequence.append(token)
         except EngineError as error:
             self._fail(sequence, error)
+        except Exception:  # what one model writes must not end the replies of the others
+            log.exception("a reply could not be read")
+            self._fail(sequence, EngineError("the reply could not be read"))
         else:
             if has_ended or self._is_full(sequence):
                 self._release(sequence)

@@ -23,9 +23,9 @@ import llama_cpp
 from worker.engine.devices import gpus
 from worker.engine.model_file import (
     ModelError,
-    check_generates,
     fingerprint,
     metadata,
+    purpose_of,
     without_weights,
 )
 
@@ -128,10 +128,10 @@ def weights_of(path: Path) -> tuple[int | None, int]:
     """llama.cpp's number of a file's main weight type, if known, and the number of weights.
 
     Raises:
-        ModelError: it is not a model, or none that generates text.
+        ModelError: it is not a model, or none that can be used.
     """
     with without_weights(path) as model:
-        check_generates(model, path)
+        purpose_of(model, path)
         # llama_model_ftype works only with all weights loaded.
         ftype = metadata(model, "general.file_type") or ""
         num_weights = int(llama_cpp.llama_model_n_params(model))

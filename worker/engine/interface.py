@@ -104,6 +104,10 @@ class ReplyReader(Protocol):
         """Have the thought closed: `take_forced` then returns the closing markup."""
         ...
 
+    def go_on_in(self, kind: PartKind) -> None:
+        """Take all that was read for given out by another reader, and go on in a part of a kind."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class SamplingOptions:
@@ -161,6 +165,8 @@ class GenerationRequest:
         session: the conversation; engines keep what they computed for it.
         prompt: token ids, scaffold included, up to where the reply begins.
         generated: ids of the reply that earlier attempts have generated.
+        goes_on_in: kind of the part that `generated` ends in, if another model has generated it:
+            this one's reader would have given out something else, or not everything.
         max_tokens: length of the whole reply in tokens, `generated` included.
         stop: strings in the reply's text that end it and do not belong to it.
         reader: makes what splits this reply into parts; None takes everything for text.
@@ -174,6 +180,7 @@ class GenerationRequest:
     prompt: tuple[int, ...]
     max_tokens: int
     generated: tuple[int, ...] = ()
+    goes_on_in: PartKind | None = None
     stop: tuple[str, ...] = ()
     reader: Callable[[], ReplyReader] | None = None
     reasoning_limit: int | None = None
@@ -240,25 +247,20 @@ class ModelInfo:
     context_length: int | None = None
 
 
-class Engine(Protocol):
-    """A model, ready to tokenize and to generate."""
+class ModelHost(Protocol):
+    """A loaded model in a thread of its own: what it is, and how it is."""
 
     @property
     def model(self) -> ModelInfo: ...
 
     @property
     def slots(self) -> int:
-        """How many generations run together."""
+        """How many turns run together."""
         ...
 
     @property
     def window(self) -> int:
-        """Tokens of prompt and reply together, at most."""
-        ...
-
-    @property
-    def prompt_speed(self) -> int:
-        """Tokens of prompts that it evaluates in a second; 0 as long as that is not known."""
+        """Tokens of prompt and reply together, or of a text to embed, at most."""
         ...
 
     @property
@@ -271,6 +273,23 @@ class Engine(Protocol):
 
         Must be called at every heartbeat: that is what lets `progress` grow within a step.
         """
+        ...
+
+    def stats(self) -> EngineStats:
+        """What it did, and how it is."""
+        ...
+
+    async def close(self) -> None:
+        """Free the model; what is under way fails."""
+        ...
+
+
+class Engine(ModelHost, Protocol):
+    """A model, ready to tokenize and to generate."""
+
+    @property
+    def prompt_speed(self) -> int:
+        """Tokens of prompts that it evaluates in a second; 0 as long as that is not known."""
         ...
 
     def tokenize(self, text: str) -> list[int]:
@@ -302,12 +321,4 @@ class Engine(Protocol):
 
         Real work comes first at any moment; what was evaluated until then stays.
         """
-        ...
-
-    def stats(self) -> EngineStats:
-        """What it did, and how it is."""
-        ...
-
-    async def close(self) -> None:
-        """Free the model; running generations fail."""
         ...

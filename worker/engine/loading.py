@@ -7,10 +7,18 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from worker.engine.embedding_engine import EmbeddingEngine
+from worker.engine.embedding_model import EmbeddingModel
 from worker.engine.engine import LlamaEngine
 from worker.engine.interface import ModelInfo, SamplingOptions
 from worker.engine.model import LlamaModel
-from worker.engine.model_file import ModelError, window_of, without_weights
+from worker.engine.model_file import (
+    ModelError,
+    Purpose,
+    purpose_of,
+    window_of,
+    without_weights,
+)
 from worker.engine.options import ModelOptions
 from worker.engine.vocabulary import ModelVocabulary
 
@@ -59,11 +67,44 @@ def remarks(path: Path, *, window: int, template_path: Path | None) -> list[str]
         ModelError: the model cannot be used.
     """
     with without_weights(path) as model:
-        warnings = [
-            window_of(model, window)[1],
-            template_source(ModelVocabulary(model), path, template_path)[1],
-        ]
+        warnings = [window_of(model, window)[1]]
+        if purpose_of(model, path) == "text":
+            warnings.append(template_source(ModelVocabulary(model), path, template_path)[1])
     return [warning for warning in warnings if warning is not None]
+
+
+def purpose_of_file(path: Path) -> Purpose:
+    """What a model is made for.
+
+    Raises:
+        ModelError: it cannot be used.
+    """
+    with without_weights(path) as model:
+        return purpose_of(model, path)
+
+
+def load_embedder(
+    options: ModelOptions, *, info: ModelInfo, stuck_after_s: float
+) -> EmbeddingEngine:
+    """Load a model that makes embeddings and start its engine.
+
+    Args:
+        options: the file to load; the model's name and fingerprint are `info`'s.
+
+    Raises:
+        ModelError: the model cannot be used.
+    """
+    model = EmbeddingModel(options)
+    log.info("%s runs on %s", info.name, model.placement)
+    log.info(
+        "%s makes embeddings and cannot chat; texts have %d tokens at most", info.name, model.window
+    )
+    return EmbeddingEngine(
+        model,
+        replace(info, context_length=model.context_length),
+        slots=options.slots,
+        stuck_after_s=stuck_after_s,
+    )
 
 
 def load_engine(

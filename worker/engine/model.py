@@ -19,27 +19,25 @@ from worker.engine.backend import EvaluationFailed, NoRoom, Part, State, TokenSa
 from worker.engine.batch import Batch
 from worker.engine.candidates import CandidateFinder
 from worker.engine.constraint import Constraints
-from worker.engine.devices import CPU, Device, devices, gpus
+from worker.engine.devices import Device, gpus
 from worker.engine.interface import EngineError, SamplingOptions
 from worker.engine.library_log import listening
+from worker.engine.location import device_of, has_flash_attention, placement_of
 from worker.engine.model_file import (
     ModelError,
     cache_bytes,
-    check_generates,
+    check_purpose,
     load_model,
     longest_window,
     window_of,
 )
 from worker.engine.options import ModelOptions, context_params, model_params
-from worker.engine.placement import Placement
 from worker.engine.recommended import recommended_sampling
 from worker.engine.sampler import Sampler, draw_all
 from worker.engine.vocabulary import ModelVocabulary
 
 log = logging.getLogger(__name__)
 
-_FLASH_ATTENTION_ON: Final = "Flash Attention enabled"
-"""What llama.cpp logs if it made the choice."""
 _NO_SLOT: Final = 1
 _INVALID_BATCH: Final = -1
 _MOST_DRAWING: Final = 4
@@ -66,13 +64,15 @@ class LlamaModel:
         llama_cpp.llama_backend_init()
         available = gpus()
         self._model = load_model(options.path, model_params(options, available))
-        check_generates(self._model, options.path)
+        check_purpose(self._model, options.path, "text")
         self.slot_size, warning = window_of(self._model, options.window)
         if warning is not None:
             log.warning("%s", warning)
         options = replace(options, window=self.slot_size)
         self.context = self._make_context(options, available)
-        self.placement = self._find_placement(options, available)
+        self.placement = placement_of(
+            self._model, options, available, flash_attention=self._has_flash_attention
+        )
         self._memory = llama_cpp.llama_get_memory(self.context)
         self.vocabulary = ModelVocabulary(self._model)
         self.constraints = Constraints(self.vocabulary)
@@ -93,7 +93,7 @@ class LlamaModel:
 
     def _make_context(self, options: ModelOptions, available: Sequence[Device]) -> Any:
         params = context_params(options, available)
-        needed, device = cache_bytes(self._model, options), self._device(options, available)
+        needed, device = cache_bytes(self._model, options), device_of(options, available)
         size = (
             f"{options.slots} conversations of {options.window} tokens take about "
             f"{needed >> 20:,} MiB (PALAVER_SLOTS, PALAVER_CONTEXT_LENGTH)"
@@ -106,30 +106,10 @@ class LlamaModel:
             context = llama_cpp.llama_init_from_model(self._model, params)
         if not context:
             raise ModelError(f"{options.path}: {size}: {messages.reason}")
-        self._has_flash_attention = (
-            params.flash_attn_type == llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED
-            or messages.contain(_FLASH_ATTENTION_ON)
-        )
+        if not llama_cpp.llama_get_memory(context):
+            raise ModelError(f"{options.path}: this model remembers nothing and cannot chat")
+        self._has_flash_attention = has_flash_attention(params, messages)
         return context
-
-    def _device(self, options: ModelOptions, available: Sequence[Device]) -> Device:
-        """The device that holds the model, with the memory left there now."""
-        on_gpu = available and options.gpu_layers != 0
-        usable = gpus() if on_gpu else [device for device in devices() if device.kind == CPU]
-        return usable[options.device % len(usable)]
-
-    def _find_placement(self, options: ModelOptions, available: Sequence[Device]) -> Placement:
-        layers = int(llama_cpp.llama_model_n_layer(self._model)) + 1
-        wanted = layers if options.gpu_layers < 0 else min(options.gpu_layers, layers)
-        device = self._device(options, available)
-        return Placement(
-            device=device.description,
-            total_bytes=device.total_bytes,
-            free_bytes=device.free_bytes,
-            layers=layers,
-            offloaded=wanted if available else 0,
-            flash_attention=self._has_flash_attention,
-        )
 
     def _can_copy_in_place(self, options: ModelOptions, *, is_on_gpu: bool) -> bool:
         """Whether slots are copied in place.

@@ -1,4 +1,4 @@
-"""Model files: loads them, reads their metadata, checks whether they can chat."""
+"""Model files: loads them, reads their metadata, tells what they are made for."""
 
 import contextlib
 import ctypes
@@ -6,7 +6,7 @@ import hashlib
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import llama_cpp
 
@@ -15,6 +15,10 @@ from worker.engine.library_log import listening
 from worker.engine.options import ModelOptions
 
 _SAMPLE_BYTES: Final = 1 << 20
+_POOLINGS: Final = {"0": "none", "1": "mean", "2": "cls", "3": "last", "4": "rank"}
+"""How a text's tokens become one vector, by the numbers in files."""
+
+Purpose = Literal["text", "embeddings"]
 
 
 class ModelError(EngineError):
@@ -50,27 +54,42 @@ def without_weights(path: Path) -> Iterator[Any]:
         llama_cpp.llama_model_free(model)
 
 
-def check_generates(model: Any, path: Path) -> None:
-    """Check that a loaded model generates text.
+def purpose_of(model: Any, path: Path) -> Purpose:
+    """Whether a loaded model generates text or makes embeddings, as its file says.
 
     Raises:
-        ModelError: it does not; evaluating it would abort the process or yield nothing.
+        ModelError: it does neither; evaluating it would abort the process or yield nothing.
     """
     architecture = metadata(model, "general.architecture")
-    kind = None
-    if llama_cpp.llama_model_has_encoder(model):
-        kind = "translates between an encoder and a decoder"
-    elif (
-        not llama_cpp.llama_model_has_decoder(model)
-        or metadata(model, f"{architecture}.attention.causal") == "false"
-        or metadata(model, f"{architecture}.pooling_type") not in (None, "0")
-    ):
-        kind = "makes embeddings"
-    if kind is not None:
-        raise ModelError(
-            f"{path}: a model of this kind ({architecture}) {kind} and cannot chat; "
-            "PALAVER_MODEL_PATH must name one that generates text"
-        )
+    pooling = _POOLINGS.get(metadata(model, f"{architecture}.pooling_type") or "0", "unknown")
+    has_decoder = bool(llama_cpp.llama_model_has_decoder(model))
+    is_causal = metadata(model, f"{architecture}.attention.causal") != "false"
+    if llama_cpp.llama_model_has_encoder(model) and has_decoder:
+        flaw = "translates between an encoder and a decoder"
+    elif pooling == "none" and has_decoder and is_causal:
+        return "text"
+    elif pooling == "none":
+        flaw = "makes embeddings, but its file names no pooling of a text's tokens to one vector,"
+    elif pooling == "rank":
+        flaw = "ranks texts: it makes no embeddings"
+    elif pooling == "unknown":
+        flaw = "pools in a way that is not known here"
+    else:
+        return "embeddings"
+    raise ModelError(
+        f"{path}: a model of this kind ({architecture}) {flaw} and cannot chat; "
+        "PALAVER_MODEL_PATH must name one that generates text or makes embeddings"
+    )
+
+
+def check_purpose(model: Any, path: Path, purpose: Purpose) -> None:
+    """Check what a loaded model is made for.
+
+    Raises:
+        ModelError: for something else.
+    """
+    if purpose_of(model, path) != purpose:
+        raise ModelError(f"{path}: this model is not made for {purpose}")
 
 
 def metadata(model: Any, key: str) -> str | None:

@@ -49,7 +49,7 @@ class ModelOptions:
 
     @property
     def step_tokens(self) -> int:
-        """The most tokens of a step; one token of each slot must fit."""
+        """The most tokens of a step; one token of each slot must fit, or llama.cpp aborts."""
         return max(self.batch, self.slots)
 
 
@@ -71,6 +71,38 @@ def context_params(options: ModelOptions, available: Sequence[Device]) -> Any:
     params.n_threads = params.n_threads_batch = _threads(options, available)
     params.no_perf = True
     return params
+
+
+def embedding_params(options: ModelOptions, available: Sequence[Device], *, splits: bool) -> Any:
+    """llama.cpp's parameters for a context that makes embeddings.
+
+    Args:
+        available: the GPUs of this machine.
+        splits: whether a text may be evaluated in stretches. Otherwise all of it must fit one
+            evaluation, as each token looks at all others.
+    """
+    params = llama_cpp.llama_context_default_params()
+    # Multiples of the number of texts: llama.cpp plans for passes that these share evenly, and
+    # aborts where such a pass does not fit.
+    longest = max(options.step_tokens, options.window)
+    params.n_ctx = params.n_batch = _multiple(longest, options.slots)
+    params.n_ubatch = _multiple(options.step_tokens, options.slots) if splits else params.n_batch
+    params.n_seq_max = options.slots
+    # Texts share one buffer, whatever their lengths.
+    params.kv_unified = True
+    params.embeddings = True
+    # For whole texts it is faster on CPUs, too, and needs no matrix of the text's length squared.
+    params.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_AUTO
+    if options.flash_attention is not None:
+        params.flash_attn_type = _flash_attention(options, available)
+    params.n_threads = params.n_threads_batch = _threads(options, available)
+    params.no_perf = True
+    return params
+
+
+def _multiple(number: int, of: int) -> int:
+    """The smallest multiple that is not less than a number."""
+    return -(-number // of) * of
 
 
 def model_params(options: ModelOptions, available: Sequence[Device]) -> Any:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from worker.engine.backend import Vocabulary
 from worker.engine.detokenizer import Decoded, Detokenizer
-from worker.engine.interface import Part, ReplyReader
+from worker.engine.interface import Part, PartKind, ReplyReader
 from worker.engine.stop_strings import StopStrings
 
 
@@ -41,6 +41,9 @@ class PlainText:
 
     def drop_ids(self) -> None:
         """Nothing is added that was given out before."""
+
+    def go_on_in(self, kind: PartKind) -> None:
+        """All is text."""
 
 
 def _output(decoded: Decoded) -> Output:
@@ -110,6 +113,12 @@ class ReadParts:
     def drop_ids(self) -> None:
         """Give out no ids for what was added so far: they have been given out before."""
         self._ids = []
+
+    def go_on_in(self, kind: PartKind) -> None:
+        """Take all that was added for given out, and go on in a part of a kind."""
+        self._decoder.reset()
+        self._stops.flush()
+        self.reader.go_on_in(kind)
 
     def _take_ids(self) -> tuple[int, ...]:
         ids, self._ids = tuple(self._ids), []

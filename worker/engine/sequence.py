@@ -191,6 +191,11 @@ class Sequence:
             forced.accept(token)
             self._push(token)
             self._direct(forced)
+        if self.request.goes_on_in is not None:
+            self._num_forced = 0
+            forced.forget()
+            self._text.go_on_in(self.request.goes_on_in)
+            self._direct(forced)
         self._text.drop_ids()
         forced.hand_over()
 
@@ -256,6 +261,10 @@ class _Forced:
     def constrain(self, grammar: Grammar | None) -> None:
         """As the sampler."""
         self._sampler.constrain(grammar)
+
+    def forget(self) -> None:
+        """Expect none of these tokens any more."""
+        self._left.clear()
 
     def close(self) -> None:
         """The sampler is closed by its owner."""

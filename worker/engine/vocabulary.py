@@ -54,15 +54,21 @@ class ModelVocabulary:
     def _adds_space(self) -> bool:
         return b"".join(map(self.piece_of, self._tokenized("a", False))).startswith(b" ")
 
-    def _tokenized(self, text: str, special: bool) -> list[int]:
+    def tokenize_whole(self, text: str) -> list[int]:
+        """Ids of a text with what the model wants around it; no control token arises in it."""
+        return self._tokenized(text, False, surrounded=True)
+
+    def _tokenized(self, text: str, special: bool, *, surrounded: bool = False) -> list[int]:
         data = text.encode("utf-8")
         size = len(data) + 8
         tokens = (ctypes.c_int32 * size)()
-        count = llama_cpp.llama_tokenize(self.handle, data, len(data), tokens, size, False, special)
+        count = llama_cpp.llama_tokenize(
+            self.handle, data, len(data), tokens, size, surrounded, special
+        )
         if count < 0:
             tokens = (ctypes.c_int32 * -count)()
             count = llama_cpp.llama_tokenize(
-                self.handle, data, len(data), tokens, -count, False, special
+                self.handle, data, len(data), tokens, -count, surrounded, special
             )
         return tokens[:count]
 

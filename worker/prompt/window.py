@@ -72,7 +72,7 @@ class WindowPolicy:
 
     Args:
         max_tokens: the longest reply, thoughts apart, to requests that set no limit.
-        longest_thought: in tokens.
+        longest_thought: in tokens, of turns that do not say so; 0 if the model does not think.
         thinking: how much the model thinks in turns that do not say so.
     """
 
@@ -82,18 +82,21 @@ class WindowPolicy:
     longest_thought: int = 0
     thinking: Thinking = "auto"
 
-    def budget(self, max_tokens: int | None, *, thinks: bool = False) -> Budget:
+    def budget(
+        self, max_tokens: int | None, *, thinks: bool = False, longest_thought: int | None = None
+    ) -> Budget:
         """The budget of a turn.
 
         Args:
             max_tokens: the longest reply that it requests, thoughts included.
             thinks: whether the model may think in it.
+            longest_thought: that it requests, in tokens.
         """
         return Budget(
             window=self.window,
             max_tokens=max_tokens or self.max_tokens,
             trim_to=self.trim_to,
-            longest_thought=self.longest_thought if thinks else 0,
+            longest_thought=(longest_thought or self.longest_thought) if thinks else 0,
             counts_thoughts=not thinks or max_tokens is not None,
         )
 

@@ -1,5 +1,6 @@
 """How a model writes calls: the interface of all syntaxes."""
 
+import json
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -67,3 +68,11 @@ class CallSyntax(Protocol):
     def describe(self) -> str:
         """A few words for a person."""
         ...
+
+
+def or_a_call(answer: Grammar | None, syntax: CallSyntax | None) -> Grammar | None:
+    """What has to be followed where the model may call a tool instead of answering."""
+    if answer is None or syntax is None or not syntax.begins:
+        return answer
+    calls = " | ".join(json.dumps(mark) for mark in syntax.begins)
+    return Grammar("lark", f"start: {calls} | answer\nanswer: %json {answer.text}")

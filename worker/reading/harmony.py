@@ -12,23 +12,29 @@ from typing import Final
 
 from worker.engine.interface import Grammar, Part, PartKind
 from worker.reading.json_scanner import JsonScanner
-from worker.reading.markup import first_of, held_length
+from worker.reading.markup import behind_blanks, first_of, held_length
 from worker.reading.tools import CallRules
 
 MESSAGE: Final = "<|message|>"
 _START: Final = "<|start|>"
-_ENDS: Final = ("<|end|>", "<|call|>", "<|return|>", _START)
+ENDS: Final = ("<|end|>", "<|call|>", "<|return|>", _START)
 THOUGHT: Final = f"<|channel|>analysis{MESSAGE}"
 FINAL: Final = f"<|channel|>final{MESSAGE}"
-_ANSWER: Final = f"<|end|>{_START}assistant{FINAL}"
+ANSWER: Final = f"<|end|>{_START}assistant{FINAL}"
 _CALL: Final = f"{_START}assistant to=functions."
 _BEHIND_NAME: Final = f"<|channel|>commentary json{MESSAGE}"
-_MARKUP: Final = (*_ENDS, MESSAGE, "<|channel|>", "<|constrain|>")
+_MARKUP: Final = (*ENDS, MESSAGE, "<|channel|>", "<|constrain|>")
 _SPELLED: Final = re.compile("|".join(map(re.escape, _MARKUP)))
 _HEADER_WORDS: Final = (_START, "assistant", "<|channel|>", "<|constrain|>", MESSAGE, "to=")
 _RECIPIENT: Final = re.compile(r"to=(?:functions\.)?([^\s<]+)")
 _CHANNEL: Final = re.compile(r"<\|channel\|>\s*(\w+)")
+_BLANKS: Final = re.compile(r"\s+")
 _LONGEST_HEADER: Final = 400
+_HEADER: Final = re.compile(
+    r" ?(?:<\|start\|>)?[\w.]* ?(?:to=[^ <]*)? ?"
+    r"(?:<\|channel\|> ?\w* ?(?:to=[^ <]*)? ?(?:<\|constrain\|>)? ?\w*)? ?"
+)
+"""What a header that is cut somewhere looks like, with single blanks."""
 
 
 class HarmonyReader:
@@ -73,7 +79,7 @@ class HarmonyReader:
         """See `ReplyReader`."""
         if self.is_complete:
             return []
-        if ending in _ENDS:
+        if ending in ENDS:
             self._held += ending
         return self._read(is_whole=True)
 
@@ -110,7 +116,14 @@ class HarmonyReader:
     def end_reasoning(self) -> None:
         """See `ReplyReader`."""
         if self.is_reasoning:
-            self._forced = f"<|end|>{_CALL}" if self._is_forced_call else _ANSWER
+            self._forced = f"<|end|>{_CALL}" if self._is_forced_call else ANSWER
+
+    def go_on_in(self, kind: PartKind) -> None:
+        """See `ReplyReader`."""
+        self._open("", "")
+        self._kind, self._num_calls, self.is_complete = kind, 0, False
+        if kind == "text" and self._is_forced_call:
+            self._forced = f"<|end|>{_CALL}"
 
     # Reading.
 
@@ -149,6 +162,9 @@ class HarmonyReader:
         if found:
             self._open(header, rest)
             return True
+        if is_whole and not _is_cut_header(self._held):
+            self._open("", self._held)
+            return True
         if is_whole:
             self._held = ""
         return False
@@ -167,7 +183,7 @@ class HarmonyReader:
 
     def _read_body(self, parts: list[Part], is_whole: bool) -> bool:
         """Read a message's content; returns whether there is more to read."""
-        found = first_of(self._held[self._searched :], _ENDS)
+        found = first_of(self._held[self._searched :], ENDS)
         if found is not None:
             at, mark = self._searched + found[0], found[1]
             content, self._held = self._held[:at], self._held[at + len(mark) :]
@@ -175,7 +191,7 @@ class HarmonyReader:
             self._close(parts, content)
             return not self.is_complete
         if self._kind == "call":
-            self._searched = len(self._held) - held_length(self._held, _ENDS)
+            self._searched = len(self._held) - held_length(self._held, ENDS)
             self._follow_arguments()
             if is_whole and self._held:
                 content, self._held = self._held, ""
@@ -189,8 +205,10 @@ class HarmonyReader:
 
     def _follow_arguments(self) -> None:
         """Look whether a call's arguments are whole, though its message is not."""
-        if self._arguments is None and self._held.lstrip().startswith("{"):
-            self._arguments = JsonScanner(self._held.index("{"))
+        if self._arguments is None:
+            start = behind_blanks(self._held, 0)
+            if self._held.startswith("{", start):
+                self._arguments = JsonScanner(start)
         if self._arguments is not None and self._arguments_end is None:
             self._arguments_end = self._arguments.end(self._held)
 
@@ -215,6 +233,12 @@ class HarmonyReader:
         text = _SPELLED.sub("", text)
         if text:
             parts.append(Part("reasoning" if self._kind == "reasoning" else "text", text))
+
+
+def _is_cut_header(text: str) -> bool:
+    """Whether what a reply ends with is the beginning of a header, and no text."""
+    without_half_markup = text[: len(text) - held_length(text, _MARKUP)]
+    return _HEADER.fullmatch(_BLANKS.sub(" ", without_half_markup)) is not None
 
 
 def _may_be_header(text: str) -> bool:

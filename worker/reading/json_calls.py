@@ -10,6 +10,7 @@ from worker.engine.interface import Grammar
 from worker.reading.call_syntax import NoCall, Written
 from worker.reading.json_members import items_of, text_at
 from worker.reading.json_scanner import JsonScanner
+from worker.reading.markup import behind_blanks, skipped
 from worker.reading.schemas import lifted
 from worker.reading.tools import CallRules
 
@@ -98,9 +99,19 @@ class JsonCallParser:
     first_index: int
     _calls: list[ToolCall] = field(default_factory=list)
     _position: int = 0
+    _whole: int = 0
+    """Behind the last whole call."""
     _scanner: JsonScanner | None = None
 
     def read(self, text: str, *, is_whole: bool) -> Written | None:
+        try:
+            return self._read(text, is_whole=is_whole)
+        except NoCall:
+            if not self._calls:
+                raise
+            return Written(tuple(self._calls), self._whole)
+
+    def _read(self, text: str, *, is_whole: bool) -> Written | None:
         while True:
             if self._calls:
                 written = self._behind(text, is_whole=is_whole)
@@ -108,44 +119,41 @@ class JsonCallParser:
                     return written
             end = self._value_end(text)
             if end is None:
-                if not is_whole:
-                    return None
-                if not self._calls:
+                if is_whole:
                     raise NoCall
-                return Written(tuple(self._calls), self._position)
+                return None
             self._take(text[self._position : end])
-            self._position, self._scanner = end, None
+            self._position, self._whole, self._scanner = end, end, None
 
     def _has_another(self, text: str) -> bool:
         """Whether another object follows."""
         may_follow = not self.syntax.is_list and self.rules.use.parallel
-        return may_follow and text[self._position :].lstrip(_BETWEEN).startswith("{")
+        return may_follow and text.startswith("{", self._behind_blanks(text))
+
+    def _behind_blanks(self, text: str) -> int:
+        return behind_blanks(text, self._position, _BETWEEN)
 
     def _behind(self, text: str, *, is_whole: bool) -> Written | None:
         """The calls up to their closing markup; None as long as it, or another call, may follow."""
-        closing = self.syntax.closing.strip()
-        rest = text[self._position :]
-        stripped = rest.lstrip(_BETWEEN)
-        if closing and stripped.startswith(closing):
-            length = self._position + len(rest) - len(stripped) + len(closing)
-            return Written(tuple(self._calls), length)
-        may_close = bool(closing) and closing.startswith(stripped)
-        may_follow = not self.syntax.is_list and self.rules.use.parallel and not stripped
-        if (may_close or may_follow) and not is_whole:
+        end, may_close = skipped(text, self._position, self.syntax.closing, _BETWEEN)
+        is_closed = end > self._position
+        is_blank = self._behind_blanks(text) == len(text)
+        may_follow = not self.syntax.is_list and self.rules.use.parallel and is_blank
+        if (may_close or (may_follow and not is_closed)) and not is_whole:
             return None
-        if self._has_another(text):
+        if not is_closed and self._has_another(text):
             return None
-        return Written(tuple(self._calls), self._position)
+        return Written(tuple(self._calls), end)
 
     def _value_end(self, text: str) -> int | None:
         """Where the next object or list ends."""
         if self._scanner is None:
-            rest = text[self._position :].lstrip(_BETWEEN)
-            if not rest:
+            start = self._behind_blanks(text)
+            if start == len(text):
                 return None
-            if rest[0] not in "{[":
+            if text[start] not in "{[":
                 raise NoCall
-            self._position = len(text) - len(rest)
+            self._position = start
             self._scanner = JsonScanner(self._position)
         return self._scanner.end(text)
 
@@ -155,6 +163,7 @@ class JsonCallParser:
         except (ValueError, RecursionError):
             raise NoCall from None
         written = items_of(value_text)
+        calls: list[ToolCall] = []
         for item, text in zip(value if isinstance(value, list) else [value], written, strict=True):
             arguments = _member(item, self.syntax.arguments, {})
             if isinstance(arguments, dict) and arguments:
@@ -163,13 +172,14 @@ class JsonCallParser:
                 _member(item, self.syntax.name),
                 arguments,
                 _member(item, self.syntax.id) if self.syntax.id else None,
-                self.first_index + len(self._calls),
+                self.first_index + len(self._calls) + len(calls),
             )
             if call is None:
                 raise NoCall
-            self._calls.append(call)
-        if not self._calls:
+            calls.append(call)
+        if not calls:
             raise NoCall
+        self._calls += calls
 
     def forced(self, text: str) -> str:
         """The closing markup, once a constrained value is whole."""

@@ -1,55 +1,30 @@
 """Splits what a model writes into thoughts, text and calls, where these are marked by markup."""
 
-import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
+from shared.wire.parts import ToolCall
 from worker.engine.interface import Grammar, Part, PartKind
-from worker.reading.call_syntax import CallParser, CallSyntax, NoCall
-from worker.reading.markup import first_of, held_length
+from worker.reading.call_syntax import CallParser, CallSyntax, NoCall, or_a_call
+from worker.reading.markup import (
+    HOLE,
+    MOST_BLANKS,
+    Found,
+    begun_length,
+    behind_blanks,
+    find_mark,
+    held_length,
+    is_begun,
+    without_blanks,
+)
+from worker.reading.reply_frame import NO_FRAME, ReplyFrame
+from worker.reading.thought_marks import ThoughtMarks
 from worker.reading.tools import CallRules
 
 _BLANKS: Final = " \t\r\n"
 _MOST_FAILED: Final = 32
-"""Beginnings of calls that turned out to be none, after which all is text: each costs a look at
-everything behind it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ThoughtMarks:
-    """Markup around a thought, as the template writes it.
-
-    Args:
-        begin: what opens it, if the model or the template does so.
-        end: what closes it.
-    """
-
-    begin: str
-    end: str
-
-    @property
-    def bare_begin(self) -> str:
-        """Without blanks at its ends."""
-        return self.begin.strip()
-
-    @property
-    def bare_end(self) -> str:
-        """Without blanks at its ends."""
-        return self.end.strip()
-
-    def is_open_at_the_end_of(self, text: str) -> bool:
-        """Whether a prompt has opened a thought."""
-        begin = text.rfind(self.bare_begin) if self.bare_begin else -1
-        return begin >= 0 and text.find(self.bare_end, begin) < 0
-
-
-def _or_a_call(answer: Grammar | None, syntax: CallSyntax | None) -> Grammar | None:
-    """What has to be followed where the model may call a tool instead of answering."""
-    if answer is None or syntax is None or not syntax.begins:
-        return answer
-    calls = " | ".join(json.dumps(mark) for mark in syntax.begins)
-    return Grammar("lark", f"start: {calls} | answer\nanswer: %json {answer.text}")
+"""Calls that turned out to be none, after which all is text: each costs a look at all behind it."""
 
 
 class MarkupReader:
@@ -61,6 +36,7 @@ class MarkupReader:
         rules: which calls may be made.
         opening: the end of the prompt.
         answer_grammar: what the text has to follow, once thoughts have ended.
+        frame: other markup, which is dropped.
     """
 
     def __init__(
@@ -71,11 +47,14 @@ class MarkupReader:
         rules: CallRules,
         opening: str,
         answer_grammar: Grammar | None,
+        frame: ReplyFrame = NO_FRAME,
     ) -> None:
         self._marks = marks
         self._syntax = syntax if rules.tools else None
         self._rules = rules
-        self._answer_grammar = _or_a_call(answer_grammar, self._syntax)
+        self._frame = frame
+        self._frame_marks = frame.marks_with(rules.tools if self._syntax else ())
+        self._answer_grammar = or_a_call(answer_grammar, self._syntax)
         self._held = ""
         self._controls: set[str] = set()
         """Spellings of control tokens that have come."""
@@ -89,10 +68,11 @@ class MarkupReader:
         self._begun = ""
         """Markup that has begun the call that is being read."""
         self._num_calls = 0
+        self._call_ids: set[str] = set()
         self._forced = ""
         self._is_constrained = False
         self.is_complete = False
-        self._begin_forced_call()
+        self._begin_forced(frame.call, frame.before_answer(opening))
 
     # What `ReplyReader` asks for.
 
@@ -137,11 +117,21 @@ class MarkupReader:
         if self._marks is not None and self._kind == "reasoning":
             self._forced = self._marks.end
 
+    def go_on_in(self, kind: PartKind) -> None:
+        """See `ReplyReader`."""
+        self._kind, self._has_text, self._parser = kind, kind == "text", None
+        self._held = self._begun = ""
+        self._is_constrained = self._skips_blanks = self.is_complete = False
+        self._num_calls = self._num_failed = 0
+        self._begin_forced("", "")
+
     # Reading.
 
     def _is_markup(self, text: str) -> bool:
         """Whether a control token may be markup, or a part of it."""
-        marks = [] if self._marks is None else [self._marks.begin, self._marks.end]
+        marks = [*self._frame_marks]
+        if self._marks is not None:
+            marks += [self._marks.begin, self._marks.end]
         if self._syntax is not None:
             marks += [self._syntax.opening, *self._syntax.begins]
         return self._parser is not None or any(text in mark for mark in marks)
@@ -162,50 +152,70 @@ class MarkupReader:
         """Read a thought; returns whether there is more to read."""
         assert self._marks is not None
         end = self._marks.bare_end
+        if self._skips_blanks and not self._pass_second_begin(self._marks.bare_begin, is_whole):
+            return False
         found = self._held.find(end)
         if found >= 0:
-            self._give(parts, "reasoning", self._held[:found].rstrip(_BLANKS))
+            self._give(parts, "reasoning", without_blanks(self._held[:found]))
             self._held = self._held[found + len(end) :]
             self._kind, self._skips_blanks = "text", True
-            self._begin_forced_call()
+            frame = self._frame
+            self._begin_forced(frame.call_behind_thought, frame.answer_behind_thought)
             return True
         keep = 0 if is_whole else held_length(self._held, (end,))
         whole = self._held[: len(self._held) - keep]
         # Blanks at its end belong to the markup, if that follows.
-        settled = whole.rstrip(_BLANKS)
+        settled = without_blanks(whole)
         self._held = self._held[len(settled) :]
         self._give(parts, "reasoning", settled)
         if is_whole:
             self._held = ""
         return False
 
+    def _pass_second_begin(self, begin: str, is_whole: bool) -> bool:
+        """Drop the markup that opens a thought where the prompt has done so, as some models write.
+
+        Returns:
+            False as long as it cannot be told whether it is that.
+        """
+        while begin and (held := self._held.lstrip(_BLANKS)).startswith(begin):
+            self._held = held[len(begin) :]
+        return is_whole or not begin or not held or not begin.startswith(held)
+
     def _read_text(self, parts: list[Part], is_whole: bool) -> bool:
         """Read text up to markup; returns whether there is more to read."""
+        if self._skips_blanks:
+            self._held = self._held.lstrip(_BLANKS)
         marks = self._marks_in_text()
-        found = first_of(self._held, marks)
+        found = find_mark(self._held, marks)
         if found is not None and not self._may_grow(found, is_whole):
-            at, mark = found
-            before, self._held = self._held[:at], self._held[at + len(mark) :]
-            self._enter(parts, before, mark)
+            before, written = self._held[: found.start], self._held[found.start : found.end]
+            self._held = self._held[found.end :]
+            self._enter(parts, before, found.mark, written)
             return True
         if self._starts_bare_call():
             return True
-        keep = 0 if is_whole else held_length(self._held, marks)
-        text, self._held = (
-            self._held[: len(self._held) - keep],
-            self._held[len(self._held) - keep :],
-        )
-        if not is_whole:
-            # Blanks in front of a call are not text, if one follows.
-            blanks = len(text) - len(text.rstrip(_BLANKS)) if self._syntax is not None else 0
-            text, self._held = text[: len(text) - blanks], text[len(text) - blanks :] + self._held
+        settled = self._settled_length(marks, is_whole)
+        text, self._held = self._held[:settled], "" if is_whole else self._held[settled:]
         self._give(parts, "text", text)
         return False
+
+    def _settled_length(self, marks: Sequence[str], is_whole: bool) -> int:
+        """Length of what is text, whatever follows."""
+        begun = begun_length(self._held, self._frame_marks if is_whole else marks)
+        length = len(self._held) - begun
+        if is_whole:  # markup that was cut is none of the text if the model began it as such
+            is_markup = any(control in self._held[length:] for control in self._controls)
+            return length if is_markup else len(self._held)
+        # Blanks in front of markup, or of a bare call, are not text, if that follows.
+        may_follow = marks or self._may_call_bare(behind=self._held[:length])
+        return len(without_blanks(self._held[:length])) if may_follow else length
 
     def _marks_in_text(self) -> tuple[str, ...]:
         marks: list[str] = []
         if self._marks is not None and self._may_think:
             marks.append(self._marks.bare_begin)
+        marks += self._frame_marks
         if self._syntax is not None and self._num_failed < _MOST_FAILED:
             marks += self._syntax.begins
         return tuple(marks)
@@ -214,24 +224,28 @@ class MarkupReader:
     def _may_think(self) -> bool:
         """Whether a thought can begin: they come before all text."""
         begin = self._marks.bare_begin if self._marks is not None else ""
-        held = self._held.lstrip(_BLANKS)
-        return bool(begin) and not self._has_text and begin.startswith(held[: len(begin)])
+        if not begin or self._has_text:
+            return False
+        start = behind_blanks(self._held, 0)
+        return start <= MOST_BLANKS and begin.startswith(self._held[start : start + len(begin)])
 
-    def _may_grow(self, found: tuple[int, str], is_whole: bool) -> bool:
+    def _may_grow(self, found: Found, is_whole: bool) -> bool:
         """Whether a longer mark may stand where a shorter one was found."""
-        at, mark = found
-        rest = self._held[at:]
         return not is_whole and any(
-            other != mark and other.startswith(rest) for other in self._marks_in_text()
+            other != found.mark and is_begun(self._held, found.start, other)
+            for other in self._marks_in_text()
         )
 
-    def _enter(self, parts: list[Part], before: str, mark: str) -> None:
+    def _enter(self, parts: list[Part], before: str, mark: str, written: str) -> None:
         if self._marks is not None and mark == self._marks.bare_begin:
             self._kind, self._skips_blanks = "reasoning", True
             return
-        text = before.rstrip(_BLANKS)
+        text = without_blanks(before)
         self._give(parts, "text", text)
-        self._open_call(before[len(text) :] + mark)
+        if mark in self._frame_marks:
+            self._skips_blanks = True
+        else:
+            self._open_call(before[len(text) :] + written)
 
     def _open_call(self, mark: str) -> None:
         assert self._syntax is not None
@@ -241,14 +255,21 @@ class MarkupReader:
         is_unwritten = not self._held.strip()
         self._is_constrained = self._rules.is_constrained and is_unwritten
 
+    def _may_call_bare(self, *, behind: str) -> bool:
+        """Whether a call without markup may stand behind a text: a reply begins with it."""
+        if self._syntax is None or self._syntax.begins or self._has_text:
+            return False
+        is_blank = behind_blanks(behind, 0) == len(behind) <= MOST_BLANKS
+        return is_blank and not self._num_calls and not self._num_failed
+
     def _starts_bare_call(self) -> bool:
         """Whether the reply begins with a call that has no markup in front of it."""
-        if self._syntax is None or self._syntax.begins or self._has_text or self._num_calls:
+        start = behind_blanks(self._held, 0)
+        if not self._held.startswith("{", start) or not self._may_call_bare(
+            behind=self._held[:start]
+        ):
             return False
-        text = self._held.lstrip()
-        if not text.startswith("{") or self._num_failed:
-            return False
-        blanks, self._held = self._held[: len(self._held) - len(text)], text
+        blanks, self._held = self._held[:start], self._held[start:]
         self._open_call(blanks)
         return True
 
@@ -266,12 +287,19 @@ class MarkupReader:
         if written is None:
             return False
         calls = written.calls if self._rules.use.parallel else written.calls[:1]
-        parts += (Part("call", call.encode()) for call in calls)
-        self._num_calls += len(calls)
+        parts += (Part("call", self._with_own_id(call).encode()) for call in calls)
         self._held = self._held[written.length :]
         self._parser, self._is_constrained, self._skips_blanks = None, False, True
         self.is_complete = not self._rules.use.parallel
         return not self.is_complete
+
+    def _with_own_id(self, call: ToolCall) -> ToolCall:
+        """A call with an id that no other of the reply has: results are told apart by it."""
+        if call.id in self._call_ids:
+            call = replace(call, id=self._rules.call_id(self._num_calls))
+        self._call_ids.add(call.id)
+        self._num_calls += 1
+        return call
 
     def _give(self, parts: list[Part], kind: PartKind, text: str) -> None:
         if self._skips_blanks:
@@ -284,9 +312,19 @@ class MarkupReader:
         self._has_text = self._has_text or kind == "text"
         parts.append(Part(kind, text))
 
-    def _begin_forced_call(self) -> None:
-        """Force the markup of a call that has to be made."""
-        if self._syntax is not None and self._rules.is_forced and self._kind == "text":
-            self._forced = self._syntax.opening
+    def _begin_forced(self, before_call: str, before_answer: str) -> None:
+        """Force the markup of a call that has to be made, or of an answer that has to be JSON."""
+        if self._kind != "text":
+            return
+        if self._syntax is not None and self._rules.is_forced:
+            self._forced = before_call + self._header + self._syntax.opening
             if not self._syntax.begins:
                 self._open_call("")
+        elif self._syntax is None and self._answer_grammar is not None:
+            self._forced = before_answer
+
+    @property
+    def _header(self) -> str:
+        """What names the only tool in front of its call, where the model writes that."""
+        names = list(self._rules.tools)
+        return self._frame.header.replace(HOLE, names[0]) if len(names) == 1 else ""

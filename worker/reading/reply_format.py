@@ -9,9 +9,14 @@ from shared.wire.turn_request import ToolUse
 from worker.engine.interface import Grammar, ReplyReader, UnusableRequest
 from worker.reading import harmony
 from worker.reading.call_syntax import CallSyntax
-from worker.reading.derive import SHOWN, call_syntax, shown_call, thought_marks
+from worker.reading.derive import call_syntax, shown_call
 from worker.reading.harmony import HarmonyReader
-from worker.reading.reader import MarkupReader, ThoughtMarks
+from worker.reading.reader import MarkupReader
+from worker.reading.recipients import RecipientCalls, RecipientReader
+from worker.reading.reply_frame import NO_FRAME, ReplyFrame
+from worker.reading.shown_replies import SHOWN
+from worker.reading.thought_marks import ThoughtMarks
+from worker.reading.thoughts import reply_frame, thought_marks
 from worker.reading.tools import CallRules
 from worker.template.chat_template import ChatTemplate
 
@@ -23,11 +28,13 @@ class ReplyFormat:
     Args:
         marks: of thoughts; None if there are none.
         syntax: of calls; None if there are none.
+        frame: other markup, which is dropped.
         is_harmony: whether all of a reply stands in messages with channels, as gpt-oss writes.
     """
 
     marks: ThoughtMarks | None = None
-    syntax: CallSyntax | None = None
+    syntax: CallSyntax | RecipientCalls | None = None
+    frame: ReplyFrame = NO_FRAME
     is_harmony: bool = False
 
     @property
@@ -43,22 +50,27 @@ class ReplyFormat:
     @property
     def is_plain(self) -> bool:
         """Whether replies without tools are text and nothing else."""
-        return self.marks is None
+        is_framed = bool(self.frame.marks) or isinstance(self.syntax, RecipientCalls)
+        return self.marks is None and not is_framed
 
     def describe(self) -> str:
-        """A line for a person."""
+        """A line for a person; markup may have line breaks, and anything else."""
         if self.is_harmony:
             return "harmony: thoughts and calls in channels"
         thoughts = f"thoughts in {self.marks.bare_begin}" if self.marks else "no thoughts"
         calls = f"calls as {self.syntax.describe()}" if self.syntax else "no calls"
-        return f"{thoughts}; {calls}"
+        line = " ".join(f"{thoughts}; {calls}".split())
+        return "".join(letter if letter.isprintable() else "?" for letter in line)
 
     def closing_of(self, opening: str) -> str:
-        """What closes the thought that the end of a prompt has opened; empty if there is none."""
+        """What stands between a prompt's end and an answer; closes a thought that is open."""
         if self.is_harmony:
             return harmony.FINAL
-        is_open = self.marks is not None and self.marks.is_open_at_the_end_of(opening)
-        return self.marks.end if self.marks is not None and is_open else ""
+        if isinstance(self.syntax, RecipientCalls):
+            return self.syntax.answer
+        if self.marks is not None and self.marks.is_open_at_the_end_of(opening):
+            return self.marks.end + self.frame.answer_behind_thought
+        return self.frame.before_answer(opening)
 
     def new_reader(
         self,
@@ -84,9 +96,14 @@ class ReplyFormat:
         answer_grammar = None if json_schema is None else Grammar("json", json_schema)
         if self.is_harmony:
             return HarmonyReader(rules=rules, opening=opening, answer_grammar=answer_grammar)
+        if isinstance(self.syntax, RecipientCalls):
+            return RecipientReader(
+                syntax=self.syntax, rules=rules, opening=opening, answer_grammar=answer_grammar
+            )
         return MarkupReader(
             marks=self.marks,
             syntax=self.syntax,
+            frame=self.frame,
             rules=rules,
             opening=opening,
             answer_grammar=answer_grammar,
@@ -96,9 +113,10 @@ class ReplyFormat:
 def derive_format(template: ChatTemplate) -> ReplyFormat:
     """What a model's template tells of its replies."""
     marks = thought_marks(template)
-    syntax = call_syntax(template, marks)
     is_harmony = marks is not None and marks.bare_begin == harmony.THOUGHT
-    reply_format = ReplyFormat(marks=marks, syntax=syntax, is_harmony=is_harmony)
+    frame = NO_FRAME if is_harmony else reply_frame(template, marks)
+    syntax = call_syntax(template, marks, frame)
+    reply_format = ReplyFormat(marks=marks, syntax=syntax, frame=frame, is_harmony=is_harmony)
     if syntax is not None and not _reads_back(reply_format, template):
         return replace(reply_format, syntax=None)
     return reply_format

@@ -1,17 +1,23 @@
 """Calls whose arguments stand in markup one by one: `<parameter=city>Paris</parameter>`."""
 
-import ast
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 from shared.wire.parts import ToolCall
 from worker.engine.interface import Grammar
 from worker.reading.call_syntax import NoCall, Written
-from worker.reading.markup import begins_of, first_of
+from worker.reading.markup import (
+    begins_of,
+    behind_blanks,
+    find_mark,
+    is_begun,
+    match_mark,
+    pieces_of,
+    skipped,
+)
 from worker.reading.tagged_grammar import grammar_of
+from worker.reading.tagged_values import OpenValue, arguments_of
 from worker.reading.tools import CallRules
 
 
@@ -22,8 +28,10 @@ class TaggedCalls:
     Args:
         section, end_section: markup around all calls.
         before, after_name, after: markup around the name, and behind all arguments.
+        behind_counter: what follows a number behind `after_name`, if calls are counted there.
         before_key, after_keys, after_value: markup around an argument's name and value; in between
-            it may depend on the value's kind.
+            it may depend on the value's kind, and behind the value hold the name in a `HOLE`.
+        item: the name of a list's items, if values stand in markup as arguments do.
     """
 
     before: str
@@ -34,6 +42,8 @@ class TaggedCalls:
     after: str
     section: str = ""
     end_section: str = ""
+    behind_counter: str = ""
+    item: str = ""
 
     @property
     def opening(self) -> str:
@@ -62,91 +72,101 @@ class TaggedCallParser:
     rules: CallRules
     first_index: int
     _calls: list[ToolCall] = field(default_factory=list)
-    _position: int = 0
-    """Behind the last call, or behind the markup in front of the next."""
+    _start: int = 0
+    """Behind the markup in front of a call."""
+    _end: int = 0
+    """Behind the last call."""
     _searched: int = 0
     _is_in_call: bool = True
 
     def read(self, text: str, *, is_whole: bool) -> Written | None:
-        after = self.syntax.after.strip()
-        while True:
-            if not self._is_in_call:
-                written = self._behind(text, is_whole=is_whole)
-                if written is not None or not self._is_in_call:
-                    return written
-            at = text.find(after, max(self._position, self._searched))
-            if at < 0:
-                self._searched = max(self._position, len(text) - len(after))
-                return self._cut() if is_whole else None
-            call = self._call(text[self._position : at], len(self._calls))
+        while self._is_in_call or self._enters_another(text):
+            try:
+                is_read = self._read_call(text)
+            except NoCall:
+                return self._written(text)
+            if not is_read:
+                return self._written(text) if is_whole else None
+        return self._behind(text, is_whole=is_whole)
+
+    def _written(self, text: str) -> Written:
+        """The calls so far, where nothing follows that is one."""
+        if not self._calls:
+            raise NoCall
+        return Written(tuple(self._calls), self._closed(text)[0])
+
+    def _read_call(self, text: str) -> bool:
+        """Read one call; False as long as it is not whole.
+
+        Raises:
+            NoCall: it is none.
+        """
+        closing = pieces_of(self.syntax.after)[0]
+        while (at := text.find(closing, max(self._start, self._searched))) >= 0:
+            self._searched = at + len(closing)
+            try:
+                call = self._call(text[self._start : at], len(self._calls))
+            except OpenValue:
+                continue  # what was found is part of the value
             if call is None:
                 raise NoCall
             self._calls.append(call)
-            self._position, self._is_in_call = at + len(after), False
+            self._end, self._is_in_call = self._searched, False
+            return True
+        self._searched = max(self._start, self._searched, len(text) - len(closing))
+        return False
 
-    def _cut(self) -> Written:
-        if not self._calls:
-            raise NoCall
-        return Written(tuple(self._calls), self._position)
+    def _enters_another(self, text: str) -> bool:
+        """Pass the markup in front of another call, if it is there."""
+        if not self.rules.use.parallel:
+            return False
+        closed, _ = self._closed(text)
+        start = match_mark(text, behind_blanks(text, closed), self.syntax.before)
+        if start is None:
+            return False
+        self._start, self._searched, self._is_in_call = start, start, True
+        return True
+
+    def _closed(self, text: str) -> tuple[int, bool]:
+        """The position behind the last call and its markup, and whether more of that may follow."""
+        rest_of_after = pieces_of(self.syntax.after)[1:]
+        return (
+            skipped(text, self._end, "".join(rest_of_after))
+            if rest_of_after
+            else (self._end, False)
+        )
 
     def _behind(self, text: str, *, is_whole: bool) -> Written | None:
-        """The calls, once it is clear that no other follows; None if one does, or still may."""
-        before, end = self.syntax.before.strip(), self.syntax.end_section.strip()
-        rest = text[self._position :].lstrip()
-        if self.rules.use.parallel and rest.startswith(before):
-            self._position = len(text) - len(rest) + len(before)
-            self._is_in_call = True
+        """The calls, once it is clear that no other follows."""
+        position, is_open = self._closed(text)
+        start = behind_blanks(text, position)
+        may_follow = self.rules.use.parallel and is_begun(text, start, self.syntax.before)
+        end, may_end = skipped(text, position, self.syntax.end_section)
+        if (is_open or may_follow or may_end) and not is_whole:
             return None
-        if end and rest.startswith(end):
-            return Written(tuple(self._calls), len(text) - len(rest) + len(end))
-        may_follow = self.rules.use.parallel and before.startswith(rest)
-        if (may_follow or (end and end.startswith(rest))) and not is_whole:
-            return None
-        return Written(tuple(self._calls), self._position)
+        return Written(tuple(self._calls), end)
 
     def _call(self, body: str, index: int) -> ToolCall | None:
-        mark = self.syntax.after_name.strip() or self.syntax.before_key.strip()
-        name, _, rest = body.partition(mark) if mark in body else (body, "", "")
-        if not self.syntax.after_name.strip():
-            rest = body[len(name) :]
-        arguments = self._arguments(name.strip(), rest)
-        if arguments is None:
-            return None
-        return self.rules.call(name.strip(), arguments, None, self.first_index + index)
+        """A call; None if it may not be made.
 
-    def _arguments(self, name: str, body: str) -> dict[str, Any] | None:
-        """The arguments; None if something else stands between them."""
+        Raises:
+            OpenValue: its last value goes on.
+        """
+        mark = self.syntax.after_name.strip() or self.syntax.before_key.strip()
+        found = find_mark(body, [mark])
+        name, rest = (body, "") if found is None else (body[: found.start], body[found.end :])
+        if found is not None and not self.syntax.after_name.strip():
+            rest = body[found.start :]
+        if self.syntax.behind_counter:
+            rest = rest.partition(self.syntax.behind_counter.strip())[2]
+        name = name.strip()
         if name not in self.rules.tools:
             return None
         schema = json.loads(self.rules.tools[name].parameters)
-        properties = schema.get("properties") if isinstance(schema, dict) else None
-        properties = properties if isinstance(properties, dict) else {}
-        begin, end = self.syntax.before_key.strip(), self.syntax.after_value.strip()
-        arguments: dict[str, Any] = {}
-        rest = body.strip()
-        while rest:
-            if not rest.startswith(begin):
-                return None
-            rest = rest[len(begin) :]
-            found = first_of(rest, [mark.strip() for mark in self.syntax.after_keys])
-            if found is None:
-                return None
-            at, mark = found
-            key, (value, closed, rest) = rest[:at].strip(), rest[at + len(mark) :].partition(end)
-            if not closed:
-                return None
-            rest = rest.strip()
-            arguments[key] = _value(self._unpadded(value), properties.get(key))
-        return arguments
-
-    def _unpadded(self, value: str) -> str:
-        """A value without the blanks that belong to the markup around it."""
-        after_key = self.syntax.after_keys[0]
-        before = after_key[len(after_key.rstrip()) :]
-        after = self.syntax.after_value[
-            : len(self.syntax.after_value) - len(self.syntax.after_value.lstrip())
-        ]
-        return value.removeprefix(before).removesuffix(after)
+        arguments = arguments_of(rest, schema, self.syntax)
+        if arguments is None:
+            return None
+        return self.rules.call(name, arguments, None, self.first_index + index)
 
     def forced(self, text: str) -> str:
         """Nothing: the grammar holds the markup."""
@@ -161,32 +181,3 @@ class TaggedCallParser:
     @cached_property
     def _grammar(self) -> Grammar:
         return grammar_of(self.syntax, self.rules)
-
-
-def _value(text: str, schema: Any) -> Any:
-    """An argument by its schema: a string as it is, anything else as JSON, if it is any."""
-    if isinstance(schema, dict) and _is_of_strings(schema):
-        return text
-    for read in (json.loads, ast.literal_eval):  # some templates show values as Python does
-        try:
-            return _as_json(read(text.strip()))
-        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
-            continue
-    return text
-
-
-def _is_of_strings(schema: Mapping[str, Any]) -> bool:
-    """Whether a schema allows strings alone."""
-    kind, values = schema.get("type"), schema.get("enum")
-    if kind is None and isinstance(values, list) and values:
-        return all(isinstance(value, str) for value in values)
-    return kind in ("string", ["string"]) or isinstance(schema.get("const"), str)
-
-
-def _as_json(value: Any) -> Any:
-    """A value if JSON can hold it.
-
-    Raises:
-        TypeError, ValueError: it cannot.
-    """
-    return json.loads(json.dumps(value, allow_nan=False))

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from worker.engine.interface import Grammar
+from worker.reading.markup import HOLE
 from worker.reading.schemas import lifted
 from worker.reading.tools import CallRules
 
@@ -14,6 +15,9 @@ class Markup(Protocol):
 
     @property
     def after_name(self) -> str: ...
+
+    @property
+    def behind_counter(self) -> str: ...
 
     @property
     def before_key(self) -> str: ...
@@ -39,11 +43,14 @@ def grammar_of(markup: Markup, rules: CallRules) -> Grammar:
 def _tool(markup: Markup, rule: str, name: str, schema: Mapping[str, Any]) -> list[str]:
     lines: list[str] = []
     items = [json.dumps(name + markup.after_name)]
+    if markup.behind_counter:
+        items.append(f"/[0-9]+/ {json.dumps(markup.behind_counter)}")
     properties = schema.get("properties")
     if not isinstance(properties, dict) or not properties:
+        properties = {}
+    if not properties and HOLE not in markup.after_value:  # a grammar cannot repeat a name
         items.append(f"{rule}_any*")
         lines += _any_argument(markup, f"{rule}_any")
-        properties = {}
     definitions: dict[str, Any] = {}
     lifted(dict(schema), name, definitions)
     for number, key in enumerate(properties):
@@ -61,7 +68,7 @@ def _argument(
     is_text = isinstance(schema, dict) and schema.get("type") == "string"
     after_key = markup.after_keys[0 if is_text else -1]
     begin = json.dumps(markup.before_key + key + after_key)
-    end = json.dumps(markup.after_value)
+    end = json.dumps(markup.after_value.replace(HOLE, key))
     if is_text and isinstance(schema.get("enum"), list):
         words = " | ".join(json.dumps(str(word), ensure_ascii=False) for word in schema["enum"])
         return [f"{rule}: {begin} ({words}) {end}"]

@@ -61,9 +61,7 @@ class CallRules:
             arguments: an object, or its JSON text.
             given_id: the model's own id, or None.
         """
-        text = (
-            arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
-        )
+        text = arguments if isinstance(arguments, str) else _json_of(arguments)
         if not isinstance(name, str) or name not in self.tools or not _is_object(text):
             return None
         is_id = isinstance(given_id, str) and _ID.fullmatch(given_id) is not None
@@ -72,6 +70,14 @@ class CallRules:
             name=name,
             arguments=_with_valid_characters(text),
         )
+
+
+def _json_of(value: Any) -> str:
+    """A value as JSON text; empty if it is nested too deeply."""
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except RecursionError:
+        return ""
 
 
 def _is_object(text: str) -> bool:

@@ -148,8 +148,10 @@ class ChatTemplate:
     def _check(self, messages: Sequence[ChatMessage], options: TemplateOptions) -> None:
         if options.tools and not self.traits.shows_tools:
             raise TemplateError("it has no place for tools")
-        if options.tools and not self.traits.has_tools:
-            raise TemplateError("it shows tools, but has no place for calls and their results")
+        if options.tools and not self.traits.shows_calls:
+            raise TemplateError("it shows tools, but neither calls nor how its model writes them")
+        if options.tools and not self.traits.shows_results:
+            raise TemplateError("it shows tools and calls, but has no place for their results")
         for message in messages:
             if message.tool_calls and not self.traits.shows_calls:
                 raise TemplateError("it has no place for calls of tools")

@@ -13,6 +13,7 @@ from shared.wire.parts import Tool, ToolCall
 from worker.template.folding import FoldedMessage
 from worker.template.placed_text import MessagePart, Origin
 from worker.template.traits import TemplateTraits
+from worker.template.written_calls import WrittenForm
 
 Mark = Callable[[str, Origin], str]
 """What stands for a text that somebody wrote: a placeholder, or the text itself."""
@@ -58,8 +59,10 @@ def _message(folded: FoldedMessage, traits: TemplateTraits, mark: Mark) -> dict[
         content = f"<think>\n{marked(thought, 'reasoning')}\n</think>\n\n{content}"
     elif thought and traits.reasoning_field:
         fields[traits.reasoning_field] = marked(thought, "reasoning")
+    if message.tool_calls and traits.call_form is not None:
+        content += _written(message.tool_calls, traits.call_form, marked)
     fields["content"] = [{"type": "text", "text": content}] if traits.wants_parts else content
-    if message.tool_calls:
+    if message.tool_calls and traits.call_form is None:
         fields["tool_calls"] = [_call(call, traits, marked) for call in message.tool_calls]
     if message.role == "tool":
         fields["tool_call_id"] = call_id_for(message.call_id, traits)
@@ -82,6 +85,17 @@ def _call(
         "type": "function",
         "function": {"name": shown(call.name), "arguments": arguments},
     }
+
+
+def _written(
+    calls: Sequence[ToolCall], form: WrittenForm, marked: Callable[[str, MessagePart], str]
+) -> str:
+    """Calls as their model wrote them."""
+
+    def shown(text: str) -> str:
+        return text if _is_harmless(text) else marked(text, "call")
+
+    return form.written([(call.name, arguments_of(call)) for call in calls], shown)
 
 
 def arguments_of(call: ToolCall) -> dict[str, Any]:
@@ -170,7 +184,8 @@ def switches_for(thinking: str, traits: TemplateTraits) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for name in traits.switches:
         if name == "reasoning_effort":
-            effort = {"auto": None, "off": "low"}.get(thinking, thinking)
+            usual, least = ("high", None) if traits.needs_effort else (None, "low")
+            effort = {"auto": usual, "off": least}.get(thinking, thinking)
             values |= {name: effort} if effort is not None else {}
         else:
             values[name] = thinking != "off"

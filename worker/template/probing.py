@@ -1,5 +1,6 @@
 """Finds out what a chat template does, by rendering conversations that differ in one thing."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -17,6 +18,7 @@ from worker.template.conversation import (
 from worker.template.environment import TemplateError, TemplateLimit
 from worker.template.folding import folded
 from worker.template.traits import Blanks, SystemMessages, TemplateTraits, Thoughts, Trim
+from worker.template.written_calls import form_for
 
 Render = Callable[[dict[str, Any], datetime], str]
 """From a template's variables to the prompt's text."""
@@ -35,6 +37,7 @@ _TOOL: Final = Tool(
     parameters='{"type": "object", "properties": {"qnameq": {"type": "string"}}}',
 )
 _CALL: Final = ToolCall(id="call_0", name="qtoolq", arguments='{"qnameq": "qvalueq"}')
+_PYTHON_CALL: Final = re.compile(r"""qtoolq\(qnameq=(["'])qvalueq\1\)""")
 _BEGIN: Final = "\n\n\n\t"
 _END: Final = "\t\n\n\n"
 """More newlines than a template puts there itself."""
@@ -66,7 +69,9 @@ class Probe:
         traits = replace(traits, system=self._system(traits))
         self._check(traits)
         switches = tuple(name for name in _SWITCHES if self._looks_at(name, traits))
-        traits = replace(traits, switches=switches)  # from here on as prompts are by default
+        traits = replace(traits, switches=switches)
+        traits = replace(traits, needs_effort=self._needs_effort(traits))
+        # From here on as prompts are by default.
         traits = replace(traits, trims=self._trims(traits))
         traits = self._with_tools(traits)
         traits = self._with_thoughts(traits)
@@ -135,6 +140,9 @@ class Probe:
                 tried = replace(shown, arguments_as_text=as_text, short_ids=short_ids)
                 if self._shows_call(tried):
                     return self._with_results(replace(tried, shows_calls=True))
+        written = replace(shown, call_form=form_for(self.source))
+        if written.shows_tools and written.call_form is not None and self._shows_call(written):
+            return self._with_results(replace(written, shows_calls=True))
         return shown
 
     def _with_results(self, traits: TemplateTraits) -> TemplateTraits:
@@ -156,9 +164,10 @@ class Probe:
         """Whether name and arguments come out, and as JSON if they come out as an object."""
         _, _, call = self._call_loop(traits).rpartition("q0messageq")
         is_python = "'qvalueq'" in call or "'qnameq'" in call
+        is_python_call = _PYTHON_CALL.search(call) is not None
         is_json_in_json = '\\"qvalueq\\"' in call
         is_whole = all(text in call for text in ("qtoolq", "qnameq", "qvalueq"))
-        return is_whole and not is_python and not is_json_in_json
+        return is_whole and (is_python_call or not (is_python or is_json_in_json))
 
     # Thoughts.
 
@@ -194,6 +203,21 @@ class Probe:
             for value in _SWITCHES[name]
         }
         return len(texts - {None}) > 1
+
+    def _needs_effort(self, traits: TemplateTraits) -> bool:
+        """Whether a prompt closes the thought that it leaves open if an effort is given."""
+        if "reasoning_effort" not in traits.switches:
+            return False
+        says = [_says(0, "user")]
+        closed, *opened = [
+            (text or "").rpartition(says[0].content)[2]
+            for text in (
+                self._text(traits, says),
+                self._text(traits, says, reasoning_effort="low"),
+                self._text(traits, says, reasoning_effort="high"),
+            )
+        ]
+        return all(end and closed.startswith(end) and closed != end for end in opened)
 
     # Rendering.
 

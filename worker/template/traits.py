@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from worker.template.written_calls import WrittenForm
+
 SystemMessages = Literal["anywhere", "first", "nowhere"]
 Thoughts = Literal["never", "last", "always"]
 Blanks = Literal["none", "newlines", "all"]
@@ -38,7 +40,9 @@ class TemplateTraits:
         shows_thoughts: whether it shows those of replies, only those behind the user's last
             message, or none.
         switches: variables that tell it how much to think, of those it looks at.
+        needs_effort: whether it leaves no place for a thought without a `reasoning_effort`.
         shows_tools, shows_calls, shows_results: definitions of tools, calls, and their results.
+        call_form: how calls are written into contents, if the template shows none by itself.
         arguments_as_text: whether a call's arguments must be JSON text instead of an object.
         short_ids: whether ids of calls must be nine letters and digits.
         shows_date: whether a prompt depends on the day.
@@ -52,9 +56,11 @@ class TemplateTraits:
     reasoning_field: str = ""
     shows_thoughts: Thoughts = "never"
     switches: tuple[str, ...] = ()
+    needs_effort: bool = False
     shows_tools: bool = False
     shows_calls: bool = False
     shows_results: bool = False
+    call_form: WrittenForm | None = None
     arguments_as_text: bool = False
     short_ids: bool = False
     shows_date: bool = False

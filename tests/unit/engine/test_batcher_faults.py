@@ -5,8 +5,10 @@ from itertools import islice
 
 from tests.unit.engine.batching import answer, ask, batcher_on, drain, talkative, text
 from tests.unit.engine.scripted_backend import POISON, Received, ScriptedBackend, reply_to
-from worker.engine.backend import EvaluationFailed, NoRoom, NotFinite, Part
-from worker.engine.interface import EngineError, GenerationRequest
+from tests.unit.engine.test_parts import Brackets
+from worker.engine.backend import EvaluationFailed, NoRoom, NotFinite
+from worker.engine.backend import Part as Evaluated
+from worker.engine.interface import EngineError, GenerationRequest, Part
 
 
 def test_only_who_fails_alone_fails() -> None:
@@ -14,7 +16,7 @@ def test_only_who_fails_alone_fails() -> None:
     batcher = batcher_on(backend)
     poison = text(4, 20)
 
-    def fault(parts: Sequence[Part]) -> EngineError | None:
+    def fault(parts: Sequence[Evaluated]) -> EngineError | None:
         poisoned = any(tuple(backend.content[p.slot_id][:20]) == poison for p in parts)
         return EvaluationFailed("poison") if poisoned else None
 
@@ -27,6 +29,24 @@ def test_only_who_fails_alone_fails() -> None:
     assert str(received[2].error) == "poison"
     for one in received[:2] + received[3:]:
         assert one.token_ids == reply_to(one.request)
+
+
+class Broken(Brackets):
+    """A reader with a bug."""
+
+    def push(self, text: str, *, is_control: bool = False) -> list[Part]:
+        raise RecursionError
+
+
+def test_a_reply_that_cannot_be_read_fails_alone() -> None:
+    batcher = batcher_on(ScriptedBackend())
+    healthy, other = islice(talkative(20, 20), 2)
+    received = ask(batcher, healthy, "healthy", 20)
+    broken = Received(GenerationRequest("broken", other, 20, reader=Broken))
+    batcher.submit(broken.request, broken)
+    drain(batcher)
+    assert str(broken.error) == "the reply could not be read"
+    assert received.token_ids == reply_to(received.request)
 
 
 def test_a_step_that_fails_once_is_made_up_for() -> None:

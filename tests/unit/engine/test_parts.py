@@ -6,7 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.engine.scripted_backend import END, ScriptedBackend, Silent
-from worker.engine.interface import End, EngineError, GenerationRequest, Grammar, Part, Piece
+from worker.engine.interface import (
+    End,
+    EngineError,
+    GenerationRequest,
+    Grammar,
+    Part,
+    PartKind,
+    Piece,
+)
 from worker.engine.sequence import Sequence as Reply
 from worker.engine.stop_strings import StopStrings
 
@@ -17,7 +25,7 @@ class Brackets:
     """Reads `(thought)`, behind which it forces a `!`, and `[call]`, in which a grammar holds."""
 
     def __init__(self, *, opens_thought: bool = False, ends_at: str = "") -> None:
-        self._kind = "reasoning" if opens_thought else "text"
+        self._kind: PartKind = "reasoning" if opens_thought else "text"
         self._call = ""
         self._ends_at = ends_at
         self._forced = ""
@@ -60,6 +68,9 @@ class Brackets:
 
     def end_reasoning(self) -> None:
         self._forced = ")"
+
+    def go_on_in(self, kind: PartKind) -> None:
+        self._kind, self._call = kind, ""
 
 
 class Letters(ScriptedBackend):
@@ -210,6 +221,32 @@ def test_another_start_goes_on_where_the_first_one_was_lost(
     assert parts_of([*before, *after]) == parts_of(all_pieces)
     assert ids_of([*before, *after]) == written
     assert end_of(after).reasoning_tokens == end_of(all_pieces).reasoning_tokens
+
+
+def behind(text: str, kind: PartKind, more: str, **options: object) -> list[tuple[str, str]]:
+    """What is added to a reply that another model has begun."""
+    sampler = Silent()
+    generated = tuple(map(ord, text))
+    reply, pieces = reply_of(
+        lambda: Brackets(opens_thought=True),
+        sampler,
+        generated=generated,
+        goes_on_in=kind,
+        **options,
+    )
+    write(reply, sampler, more)
+    reply.append(END)
+    return parts_of(pieces)
+
+
+def test_what_another_model_began_is_gone_on_with_in_its_part() -> None:
+    assert behind("why", "reasoning", "not)!ok") == [("reasoning", "not"), ("text", "!ok")]
+    assert behind("why)!a [b", "text", "cd") == [("text", "cd")]
+    assert behind("why)!the E", "text", "ND", stop=("END",)) == [("text", "ND")]
+
+
+def test_a_thought_of_another_model_that_is_too_long_is_closed_at_once() -> None:
+    assert behind("whywhywhy", "reasoning", "mmm", reasoning_limit=4) == [("text", "!m")]
 
 
 @given(

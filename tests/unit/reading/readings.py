@@ -59,6 +59,31 @@ _CALLS: Final = {
 {% for k, v in c.function.arguments.items() %}<arg_key>{{ k }}</arg_key>
 <arg_value>{{ v if v is string else v | tojson }}</arg_value>
 {% endfor %}</tool_call>{% endfor %}""",
+    "counted calls": """{% if message.tool_calls %}<|open|>calls<|is|>\
+{% for c in message.tool_calls %}<|open|>call of="{{ c.function.name }}" \
+number="{{ loop.index }}"<|is|>{% for k, v in c.function.arguments.items() %}\
+<|open|>value of="{{ k }}" kind="{{ 'text' if v is string else 'data' }}"<|is|>\
+{{ v if v is string else v | tojson }}<|close|>value<|is|>{% endfor %}\
+<|close|>call<|is|>{% endfor %}<|close|>calls<|is|>{% endif %}""",
+    "tags named by keys": """\
+{% macro shown(v) %}{% if v is mapping %}\
+{% for k, w in v.items() %}<{{ k }}>{{ shown(w) }}</{{ k }}>{% endfor %}\
+{% elif v is string %}{{ v }}{% elif v is iterable %}\
+{% for w in v %}<one>{{ shown(w) }}</one>{% endfor %}{% else %}{{ v | tojson }}{% endif %}\
+{% endmacro %}{% if message.tool_calls %}<calls>
+{% for c in message.tool_calls %}<call name="{{ c.function.name }}">\
+{{ shown(c.function.arguments) }}</call>
+{% endfor %}</calls>{% endif %}""",
+    "id in front": """{% if message.tool_calls %}<|calls|>{% for c in message.tool_calls -%}
+<|call|>{{ c.id }}<|name|>{{ c.function.name }}<|args|>{{ c.function.arguments | tojson }}\
+<|end_call|>{% endfor %}<|end_calls|>{% endif %}""",
+    "Python": """{% if message.tool_calls %}<|calls|>[{% for c in message.tool_calls -%}
+{{ c.function.name }}({% for k, v in c.function.arguments.items() %}{{ k }}=\
+{% if v is string %}'{{ v }}'{% elif v is mapping %}{{ v | tojson }}{% else %}{{ v }}{% endif %}\
+{% if not loop.last %}, {% endif %}{% endfor %}){% if not loop.last %}, {% endif %}\
+{% endfor %}]<|end_calls|>{% endif %}""",
+    "Python in contents": "{# calls begin with <|tool_call_start|> #}",
+    "JSON in contents": "{# answer with <|tool_call|> and a list #}",
 }
 FAMILIES: Final = tuple(_CALLS)
 
@@ -75,6 +100,15 @@ VALID: Final = {
     "</function>\n</tool_call>",
     "keys and values": "<tool_call>weather\n<arg_key>city</arg_key>\n<arg_value>A</arg_value>\n"
     "</tool_call>",
+    "counted calls": '<|open|>calls<|is|><|open|>call of="weather" number="1"<|is|>'
+    '<|open|>value of="city" kind="text"<|is|>A<|close|>value<|is|><|close|>call<|is|>'
+    "<|close|>calls<|is|>",
+    "tags named by keys": '<calls>\n<call name="weather"><city>A</city></call>\n</calls>',
+    "id in front": "<|calls|><|call|>a1<|name|>clock<|args|>{}<|end_call|><|call|>b2<|name|>"
+    'weather<|args|>{"city": "A"}<|end_call|><|end_calls|>',
+    "Python": "<|calls|>[clock(), weather(days=2, city='A')]<|end_calls|>",
+    "Python in contents": '<|tool_call_start|>[clock(), weather(city="A")]<|tool_call_end|>',
+    "JSON in contents": '<|tool_call|>[{"name": "weather", "arguments": {"city": "A"}}]',
 }
 """A call, or two, as a model of each family writes it."""
 

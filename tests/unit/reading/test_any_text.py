@@ -18,13 +18,17 @@ _MARKUP = (
     *("<function=weather>", "<parameter=city>", "</parameter>", "</function>", "<arg_key>"),
     *("</arg_key>", "<arg_value>", "</arg_value>", "weather", '{"name": "weather"', '"arguments"'),
     *(': {"city": "}"}', "{", "}", "[", "]", '"', "\\", ",", "\n", " ", "é", "🦆", "<", "x"),
+    *("<|open|>", "call", "<|is|>", "<|close|>", "<calls>", "</calls>", "<city>", "</city>"),
+    *("<one>", "</one>", "</call>", "<|name|>", "a1"),
+    *("weather(", "clock()", "city='", "'", '"""', "days=", "(", ")", "None", "**"),
+    *("<|tool_call|>", "<|tool_call_start|>", "<|tool_call_end|>"),
     '{"name": "clock", "arguments": {}}',
     '{"name": "weather", "parameters": {"city": "A"}}',
 )
 
 
 @st.composite
-def _replies(draw: st.DrawFn) -> tuple[str, str]:
+def replies(draw: st.DrawFn) -> tuple[str, str]:
     """A family, and text with calls of its kind and whatever else, cut and torn apart."""
     family = draw(st.sampled_from(FAMILIES))
     stuff = st.sampled_from((*_MARKUP, *[VALID[family]] * 6, "<think>a</think>"))
@@ -42,19 +46,20 @@ def _format(family: str) -> ReplyFormat:
     return format_of(family)
 
 
-@given(reply=_replies(), data=st.data())
+@given(reply=replies(), data=st.data())
 def test_the_same_text_gives_the_same_parts_however_it_is_cut(
     reply: tuple[str, str], data: st.DataObject
 ) -> None:
     family, text = reply
     cuts = sorted(data.draw(st.sets(st.integers(0, len(text)), max_size=6)) | {0, len(text)})
     pieces = [text[start:end] for start, end in itertools.pairwise(cuts)]
-    whole = read(_format(family), [text])
-    assert read(_format(family), pieces) == whole
-    assert read(_format(family), list(text)) == whole
+    use = data.draw(st.sampled_from((USE, ToolUse())))
+    whole = read(_format(family), [text], use=use)
+    assert read(_format(family), pieces, use=use) == whole
+    assert read(_format(family), list(text), use=use) == whole
 
 
-@given(reply=_replies())
+@given(reply=replies())
 def test_without_tools_all_but_thoughts_is_text(reply: tuple[str, str]) -> None:
     family, text = reply
     parts = read(_format(family), list(text), use=ToolUse())
@@ -63,7 +68,7 @@ def test_without_tools_all_but_thoughts_is_text(reply: tuple[str, str]) -> None:
         assert parts == ([("text", text)] if text else [])
 
 
-@given(reply=_replies())
+@given(reply=replies())
 def test_what_is_no_call_stays_text_whole_and_unchanged(reply: tuple[str, str]) -> None:
     family, text = reply
     parts = read(_format(family), list(text))
@@ -71,7 +76,7 @@ def test_what_is_no_call_stays_text_whole_and_unchanged(reply: tuple[str, str]) 
         assert "".join(part for _, part in parts) == text
 
 
-@given(reply=_replies())
+@given(reply=replies())
 def test_without_parallel_calls_a_reply_has_one_at_most(reply: tuple[str, str]) -> None:
     family, text = reply
     parts = read(_format(family), [text], use=ToolUse(tools=USE.tools, parallel=False))

@@ -4,8 +4,8 @@ import pytest
 
 from tests.unit.reading.readings import read
 from worker.reading.gemma import GemmaCalls
-from worker.reading.reader import ThoughtMarks
 from worker.reading.reply_format import ReplyFormat
+from worker.reading.thought_marks import ThoughtMarks
 
 GEMMA = ReplyFormat(
     marks=ThoughtMarks(begin="<|channel>thought\n", end="\n<channel|>"), syntax=GemmaCalls()

@@ -10,8 +10,8 @@ from shared.wire.turn_request import ToolUse
 from tests.unit.reading.readings import CLOCK, USE, WEATHER, read
 from worker.reading.call_syntax import CallSyntax
 from worker.reading.json_calls import JsonCalls
-from worker.reading.reader import ThoughtMarks
 from worker.reading.reply_format import ReplyFormat
+from worker.reading.thought_marks import ThoughtMarks
 
 _SYNTAX: CallSyntax = JsonCalls(
     opening="", closing="", is_list=False, name=("name",), arguments=("arguments",)

@@ -11,14 +11,6 @@ from worker.reading.reply_format import derive_format
 from worker.template.chat_template import ChatTemplate
 from worker.template.environment import TemplateError
 
-_MISSING = {
-    "Kimi-K3": "call",
-    "MiniMax-M3": "call",
-    "meetkai-functionary-medium-v3.2": "call",
-    "muse-glimmer": "call",
-}
-"""Templates whose calls or thoughts are not read, as the documentation says."""
-
 
 def _folder() -> Path | None:
     given = os.environ.get("PALAVER_TEMPLATES")
@@ -34,7 +26,7 @@ def test_small_templates_of_each_family_round_trip(family: str) -> None:
 
 
 @pytest.mark.slow
-def test_real_templates_round_trip_or_are_known_to_lack_something() -> None:
+def test_real_templates_round_trip() -> None:
     folder = _folder()
     if folder is None:
         pytest.skip("no folder of chat templates: set PALAVER_TEMPLATES")
@@ -47,10 +39,18 @@ def test_real_templates_round_trip_or_are_known_to_lack_something() -> None:
         result = round_trip(template)
         if not {result.thought, result.call} <= {OK, NONE}:
             problems[path.stem] = result
-    assert set(problems) <= set(_MISSING), problems
+    assert not problems
+
+
+def test_a_description_is_a_line_whatever_the_markup() -> None:
+    source = template_of("tagged JSON").source
+    source = source.replace("<tool_call>", "<tool\n\x1b[31m\u2028call>")
+    line = derive_format(ChatTemplate(source)).describe()
+    assert line.isprintable()
+    assert "JSON in <tool" in line
 
 
 def test_a_syntax_that_cannot_read_back_a_call_is_none() -> None:
     source = template_of("tagged arguments").source
-    source = source.replace("<tool_call>", "to={{ c.function.name }}<tool_call>")
+    source = source.replace("<tool_call>", "<call_{{ c.function.name }}>")
     assert not derive_format(ChatTemplate(source)).has_tools

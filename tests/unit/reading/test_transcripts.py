@@ -1,5 +1,6 @@
 """Replies as well-known models write them, token by token."""
 
+from shared.wire.turn_request import ToolUse
 from tests.unit.reading.readings import USE as _USE
 from tests.unit.reading.readings import format_of, read
 
@@ -23,6 +24,12 @@ def test_qwen3_thinks_and_calls_twice() -> None:
 def test_qwen3_with_thoughts_switched_off_just_answers() -> None:
     opening = "<|assistant|><think>\n\n</think>\n\n"
     assert read(QWEN, ["Hello", "!\n", "Bye."], opening=opening) == [("text", "Hello!\nBye.")]
+
+
+def test_blanks_in_front_of_a_thought_are_no_answer() -> None:
+    pieces = ["\n", "<think>", "Hm", "</think>", "Hi"]
+    for use in (_USE, ToolUse()):
+        assert read(QWEN, pieces, use=use) == [("reasoning", "Hm"), ("text", "Hi")]
 
 
 def test_r1_goes_on_in_the_thought_that_its_prompt_has_opened() -> None:

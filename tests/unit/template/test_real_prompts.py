@@ -13,12 +13,6 @@ from worker.template.chat_template import ChatTemplate
 MOVED_INSTRUCTIONS = {"mistralai-Mistral-Nemo-Instruct-2407"}
 """Put instructions before the last prompt; ours stay at the first, so that a turn changes nothing
 before it."""
-NO_CALLS = {
-    "LFM2-8B-A1B",
-    "LFM2.5-Instruct",
-    "ibm-granite-granite-3.3-2B-Instruct",
-}
-"""Show tools, and nothing of a message's calls."""
 
 
 @pytest.mark.skipif(not real_templates(), reason="no folder of real models' templates")
@@ -35,8 +29,7 @@ def test_prompts_are_those_of_plain_jinja(path: Path) -> None:
     if path.stem in MOVED_INSTRUCTIONS:
         del outcomes["suauau"]
     outcomes["thoughts"] = comparison.thoughts()
-    if path.stem not in NO_CALLS:
-        outcomes["tools"] = comparison.tools()
+    outcomes["tools"] = comparison.tools()
     assert {name: each for name, each in outcomes.items() if each not in (OK, NONE)} == {}
     assert OK in outcomes.values()
     json.dumps(asdict(template.traits))

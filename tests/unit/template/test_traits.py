@@ -8,6 +8,7 @@ import pytest
 
 from shared.wire.messages import ChatMessage, Role
 from shared.wire.parts import Tool
+from shared.wire.turn_request import Thinking
 from tests.unit.template import families
 from worker.template.chat_template import ChatTemplate
 from worker.template.environment import TemplateError
@@ -88,6 +89,21 @@ def test_thinking_is_switched_by_the_templates_own_variable() -> None:
     assert shown(template, TemplateOptions(variables=variables)).endswith("<think></think>")
 
 
+@pytest.mark.parametrize(
+    ("thinking", "end"),
+    [("auto", "<think>"), ("low", "<think>"), ("off", "<think></think>")],
+)
+def test_where_thinking_takes_an_effort_none_is_given_only_to_turn_it_off(
+    thinking: Thinking, end: str
+) -> None:
+    source = THINKS.replace(
+        "enable_thinking is defined and not enable_thinking", "not reasoning_effort"
+    )
+    template = ChatTemplate(source)
+    assert template.traits.needs_effort
+    assert shown(template, TemplateOptions(thinking=thinking)).endswith(f"<|assistant|>{end}")
+
+
 def test_yesterdays_date_is_not_shown_today() -> None:
     days = iter([datetime(2024, 5, 6), datetime(2024, 5, 7)])
     day = next(days)
@@ -105,7 +121,7 @@ def test_yesterdays_date_is_not_shown_today() -> None:
         (families.CHATML, "it has no place for tools"),
         (
             "{% for tool in tools or [] %}{{ tool | tojson }}{% endfor %}" + families.CHATML,
-            "it shows tools, but has no place for calls and their results",
+            "it shows tools, but neither calls nor how its model writes them",
         ),
     ],
 )

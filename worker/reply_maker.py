@@ -1,0 +1,42 @@
+"""What a worker makes of a claimed turn, whatever its model is made for."""
+
+import logging
+from typing import Protocol
+
+from shared.errors import TurnFailed
+from shared.wire.claim import Claim, History
+from worker.completion import FinishedReply
+from worker.quarantine import SoloRun
+from worker.running_turn import RunningTurn
+
+log = logging.getLogger(__name__)
+
+
+class ReplyMaker(Protocol):
+    """Makes a turn's reply."""
+
+    async def make(self, turn: RunningTurn, solo_run: SoloRun | None) -> FinishedReply:
+        """From the claimed conversation to a reply that is ready to be committed.
+
+        Raises:
+            TurnFailed, EngineError: there is no reply.
+        """
+        ...
+
+    def committed(self, claim: Claim, reply: FinishedReply) -> None:
+        """The reply is part of its conversation now."""
+        ...
+
+
+def readable_history(claim: Claim) -> History:
+    """The conversation of a claimed turn.
+
+    Raises:
+        TurnFailed: the turn cannot be read, or its conversation is gone.
+    """
+    if claim.unreadable is not None:
+        log.error("job %s cannot be read: %s", claim.job_id, claim.unreadable)
+        raise TurnFailed("this worker cannot read the turn: another version stored it")
+    if claim.history is None:
+        raise TurnFailed("the conversation was deleted")
+    return claim.history
