@@ -16,7 +16,7 @@ from tests.faults.script import reply_to
 
 TERMINAL: Final = ("completed", "failed", "cancelled")
 NOTHING_LEFT: Final = re.compile(
-    r"lease:.*|leases|jobs:open|waits|conv:.*:pending|worker:.*:own|pool:.*:(line|ready|hold|held)"
+    r"lease:.*|leases|jobs:open|waits|conv:.*:pending|worker:.*:own|pool:.*:(line|ready|hold|owners)"
     # The queue of versions before data format 3.
     r"|owners|ready:.*|waiting:.*|permits|claims"
 )

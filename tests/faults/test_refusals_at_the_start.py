@@ -101,12 +101,10 @@ async def test_a_replica_is_refused_unless_it_becomes_the_primary(
 
 
 @pytest.mark.parametrize("module", MODULES)
-@pytest.mark.parametrize("command", ["info", "evalsha", "xgroup"])
+@pytest.mark.parametrize("command", ["info", "evalsha"])
 async def test_a_user_who_may_not_do_what_is_needed_is_told(
     tmp_path: Path, module: str, command: str
 ) -> None:
-    if command == "xgroup" and module == "api.server":
-        pytest.skip("done by workers alone")
     with running_valkey() as valkey, client(valkey) as redis:
         redis.acl_setuser(
             "clerk",
