@@ -322,7 +322,8 @@ class Settings(BaseSettings):
         "PALAVER_AFFINITY_WAIT",
         10.0,
         "Longest time that a turn waits for the busy worker whose cache has its conversation: "
-        "four times what that saves, and no longer than this. `0`: any worker may start it at once.",
+        "four times what that saves, and no longer than this. `0`: any worker may start it at "
+        "once.",
     )
     grace: SecondsOrNone = _seconds(
         "PALAVER_GRACE",
