@@ -25,11 +25,16 @@ async def test_stops_of_everything_forgotten_scripts_and_hanging_tls_do_no_harm(
     assert outcome.ledger.faults.keys() == only
 
 
-@pytest.mark.timeout(300)
-async def test_without_the_fence_a_storm_finds_corruption() -> None:
-    """So that the one above can fail."""
+@pytest.mark.timeout(400)
+async def test_without_the_fence_storms_find_corruption() -> None:
+    """So that the one above can fail. A small storm alone finds some two times out of three."""
     only = frozenset({"worker paused"})
-    plan = Plan(seed=1, jobs=200, faults=10, only=only, unfenced=True, piece_s=0.05)
-    outcome = await storm(plan)
-    corrupted = outcome.findings.complaints.keys() & {"lost", "doubled", "different", "disordered"}
-    assert corrupted, outcome.findings
+    corrupted: set[str] = set()
+    for seed in range(1, 6):
+        plan = Plan(seed=seed, jobs=200, faults=10, only=only, unfenced=True, piece_s=0.05)
+        outcome = await storm(plan)
+        found = outcome.findings.complaints.keys()
+        corrupted = found & {"lost", "doubled", "different", "disordered"}
+        if corrupted:
+            break
+    assert corrupted

@@ -135,15 +135,21 @@ def read(
     opening: str = "<|assistant|>",
     use: ToolUse = USE,
     controls: Sequence[str] = (),
+    is_whole: bool = True,
 ) -> list[tuple[str, str]]:
-    """The parts of a reply, neighbours of one kind joined; a call as `name arguments`."""
+    """The parts of a reply, neighbours of one kind joined; a call as `name arguments`.
+
+    Args:
+        is_whole: whether it has ended, so that nothing is held back any more.
+    """
     reader: Any = reply_format.new_reader(
         opening=opening, tool_use=use, json_schema=None, call_id=lambda index: f"call_{index}"
     )
     parts = []
     for piece in pieces:
         parts += reader.push(piece, is_control=piece in controls)
-    parts += reader.finish()
+    if is_whole:
+        parts += reader.finish()
     joined: list[tuple[str, str]] = []
     for part in parts:
         text = part.text

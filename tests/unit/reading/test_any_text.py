@@ -59,6 +59,25 @@ def test_the_same_text_gives_the_same_parts_however_it_is_cut(
     assert read(_format(family), list(text), use=use) == whole
 
 
+@given(reply=replies(), use=st.sampled_from((USE, ToolUse())))
+def test_what_is_given_out_before_the_end_does_not_depend_on_cuts(
+    reply: tuple[str, str], use: ToolUse
+) -> None:
+    """Another start reads at once what came letter by letter, and goes on behind it."""
+    family, text = reply
+    at_once = read(_format(family), [text], use=use, is_whole=False)
+    assert read(_format(family), list(text), use=use, is_whole=False) == at_once
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    "text", ["It ", "It \n\n", "\n" * 300, "\n" * 256, " {} ", "<think>a</think> b "]
+)
+def test_blanks_are_held_back_alike_however_they_come(family: str, text: str) -> None:
+    at_once = read(_format(family), [text], is_whole=False)
+    assert read(_format(family), list(text), is_whole=False) == at_once
+
+
 @given(reply=replies())
 def test_without_tools_all_but_thoughts_is_text(reply: tuple[str, str]) -> None:
     family, text = reply

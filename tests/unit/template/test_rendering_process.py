@@ -162,8 +162,16 @@ def children(parent: int, name: str) -> list[int]:
     if not Path("/proc/self/task").is_dir():
         pytest.skip("needs /proc")
     tasks = Path(f"/proc/{parent}/task").iterdir()
-    pids = [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
-    return [pid for pid in pids if name in Path(f"/proc/{pid}/cmdline").read_text()]
+    pids = [int(pid) for task in tasks for pid in text_of(task / "children").split()]
+    return [pid for pid in pids if name in text_of(Path(f"/proc/{pid}/cmdline"))]
+
+
+def text_of(path: Path) -> str:
+    """Empty if what it is about has ended."""
+    try:
+        return path.read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def is_running(pid: int) -> bool:
