@@ -48,7 +48,7 @@ class WritingEngine(ScriptedEngine):
         self, write: Callable[[str], str], template: str = TAGS, fingerprint: str = "writing"
     ) -> None:
         super().__init__(fingerprint=fingerprint)
-        self.model = ModelInfo("writing", fingerprint, template)
+        self.model = ModelInfo("scripted", fingerprint, template)
         self._write = write
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Piece, None]:

@@ -48,7 +48,8 @@ async def test_submit_repeated_with_its_job_id_is_accepted_once(bench: Bench) ->
     answers = await asyncio.gather(*(bench.submissions.submit(submission) for _ in range(20)))
     assert all(answers)
     assert await bench.redis.llen(bench.keys.pending(submission.conversation_id)) == 1
-    assert await bench.redis.zrange(bench.keys.line(POOL), 0, -1) == [submission.job_id]
+    entry = f"default {submission.job_id}"
+    assert await bench.redis.zrange(bench.keys.line(POOL), 0, -1) == [entry]
     assert await bench.redis.hget(bench.keys.waits, "default") == "1"
     assert await bench.bells("w1") == 1
 
