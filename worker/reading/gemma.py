@@ -15,12 +15,12 @@ from worker.engine.interface import Grammar
 from worker.reading.call_syntax import NoCall, Written
 from worker.reading.markup import first_of
 from worker.reading.tools import CallRules
+from worker.reading.value_scanner import ValueScanner
 
 BEGIN: Final = "<|tool_call>"
 _CALL: Final = "call:"
 END: Final = "<tool_call|>"
 _QUOTE: Final = '<|"|>'
-_BLANKS: Final = re.compile(r"\s*")
 _KEY: Final = re.compile(r"\s*([^\s:{}\[\],<>]+)\s*:")
 _PLAIN: Final = re.compile(r"[^,{}\[\]<>]+")
 _MAX_DEPTH: Final = 64
@@ -106,11 +106,8 @@ class GemmaCallParser:
 
 
 @dataclass
-class _Values:
+class _Values(ValueScanner):
     """Turns values into JSON text."""
-
-    text: str
-    position: int = 0
 
     def object(self, depth: int) -> str:
         """An object, from its opening brace on."""
@@ -173,18 +170,3 @@ class _Values:
             raise NoCall
         start, self.position = self.position, end + len(_QUOTE)
         return self.text[start:end]
-
-    def _expect(self, mark: str) -> None:
-        if not self._takes(mark):
-            raise NoCall
-
-    def _takes(self, mark: str) -> bool:
-        self._skip_blanks()
-        if not self.text.startswith(mark, self.position):
-            return False
-        self.position += len(mark)
-        return True
-
-    def _skip_blanks(self) -> None:
-        match = _BLANKS.match(self.text, self.position)
-        self.position = match.end() if match else self.position

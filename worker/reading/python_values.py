@@ -11,9 +11,9 @@ from typing import Final
 
 from worker.reading.call_syntax import NoCall
 from worker.reading.python_scanner import closing_quote, opening_quote
+from worker.reading.value_scanner import ValueScanner
 
 _MAX_DEPTH: Final = 64
-_BLANKS: Final = re.compile(r"\s*")
 _KEY: Final = re.compile(r"""\s*([^\s=(){}\[\],"'*]+)\s*=""")
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?(?![\w.])")
 _WORD: Final = re.compile(r"[A-Za-z]+")
@@ -47,10 +47,8 @@ def arguments_in(text: str, *, raw_quote: str = "") -> str:
 
 
 @dataclass
-class _Values:
-    text: str
+class _Values(ValueScanner):
     raw_quote: str
-    position: int = 0
 
     def arguments(self) -> str:
         self._expect("(")
@@ -136,21 +134,6 @@ class _Values:
         self.position = end + len(quote)
         body = self.text[start:end]
         return body.replace("\\" + quote, quote) if is_raw else _ESCAPE.sub(_unescaped, body)
-
-    def _expect(self, mark: str) -> None:
-        if not self._takes(mark):
-            raise NoCall
-
-    def _takes(self, mark: str) -> bool:
-        self._skip_blanks()
-        if not self.text.startswith(mark, self.position):
-            return False
-        self.position += len(mark)
-        return True
-
-    def _skip_blanks(self) -> None:
-        match = _BLANKS.match(self.text, self.position)
-        self.position = match.end() if match else self.position
 
 
 def _add(members: dict[str, str], new: list[tuple[str, str]]) -> None:
