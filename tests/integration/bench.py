@@ -74,6 +74,11 @@ class Bench:
             await self.workers.leave(worker, POOL)
         await self.redis.zadd(self.keys.pools, {POOL: 1 << 50})
 
+    async def close(self) -> None:
+        """Leave the server to workers of other models."""
+        await self.leave()
+        await self.redis.delete(self.keys.pools)
+
     async def take(self, worker: str = "w1", number: int = 1, **options: Any) -> list[Claim]:
         return await self.claims.take(worker, secrets.token_hex(8), number, **options)
 

@@ -144,6 +144,7 @@ async def test_a_worker_whose_model_chats_refuses_to_embed(
     settings: Settings, bench: Bench
 ) -> None:
     # As from an API process that has not heard of the workers yet.
+    await bench.leave()
     turn = await bench.submit(to_embed=("A",))
     async with running_stack(settings, ScriptedEngine()) as stack:
         job = (await stack.client.get(f"/jobs/{turn.job_id}", params={"wait": 10})).json()
@@ -158,6 +159,7 @@ async def test_the_model_is_announced_as_one_that_embeds(settings: Settings) -> 
 
 
 async def test_nothing_of_it_stays_in_redis(settings: Settings, bench: Bench) -> None:
+    await bench.close()
     async with running_stack(settings, ScriptedEmbedder()) as stack:
         await embedded(stack, ["secret text"])
         kept = [key async for key in bench.redis.scan_iter(f"{bench.keys.namespace}:*")]
@@ -177,6 +179,7 @@ async def test_a_client_that_leaves_ends_its_turn(settings: Settings, bench: Ben
         finally:
             ended.set()
 
+    await bench.close()
     async with running_stack(settings, ScriptedEmbedder(hold=hold)) as stack:
         request = asyncio.create_task(embedded(stack, "Hi"))
         await begun.wait()
