@@ -3,6 +3,7 @@
 Python uses `Keys`; the Lua scripts get the same patterns as a table `key` (`lua_table`).
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 from shared.wire.limits import DEFAULT_OWNER
@@ -185,10 +186,11 @@ class Keys:
         return self._name("workers")
 
 
-def lua_table() -> str:
-    """The patterns as Lua source: `key.messages(id)`, `key.leases`, … under `ARGV[1]`."""
+def lua_table(names: Iterable[str] = tuple(_PATTERNS)) -> str:
+    """Patterns as Lua source: `key.messages(id)`, `key.leases`, … under the namespace `ARGV[1]`."""
     entries = []
-    for name, pattern in _PATTERNS.items():
+    for name in sorted(set(names)):
+        pattern = _PATTERNS[name]
         before, hole, after = pattern.partition("{}")
         value = (
             f"function(x) return ns .. '{before}' .. x .. '{after}' end"

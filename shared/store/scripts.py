@@ -1,6 +1,7 @@
 """The Lua scripts as calls with named arguments."""
 
 import hashlib
+import re
 from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -16,6 +17,10 @@ from shared.wire.parts import PART_OF_EVENT
 FOLDER: Traversable = resources.files("shared.store").joinpath("lua")
 """Where the scripts are read from."""
 _LIBRARY: Final = ("lib/base", "lib/queue", "lib/limits", "lib/history", "lib/turns")
+_KEY: Final = re.compile(r"\bkey\.(\w+)")
+_LEAN: Final = {"clock": 1, "beat": 1, "publish": 1, "places": 2, "announce": 2}
+"""Of the scripts that run all the time, how many files of the library they need. Redis runs all of
+a script's text with each call: the whole library takes as long as ten commands."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,18 +34,17 @@ class _Script:
 
 
 class Scripts:
-    """Scripts of `shared/store/lua` on one connection, each with the prelude before it.
+    """Scripts of `shared/store/lua` on one connection.
 
     Args:
         names: file names without `.lua`.
     """
 
     def __init__(self, redis: Redis, keys: Keys, *names: str) -> None:
-        before = prelude()
         self._namespace = keys.namespace
         self._key = keys.schema  # some managed servers refuse scripts that name no key
         self._redis: Any = redis
-        self._scripts = {name: _Script.of(before + _source(name)) for name in names}
+        self._scripts = {name: _Script.of(script_text(name)) for name in names}
 
     async def call(self, script: str, **arguments: Any) -> Any:
         """Run a script; arguments that are None are left out.
@@ -59,14 +63,20 @@ class Scripts:
             return await self._redis.eval(known.text, 1, *flat)
 
 
-def prelude() -> str:
-    """The beginning of every script: constants, the key names, and `lua/lib`."""
+def script_text(name: str) -> str:
+    """A script with what stands before it: constants, the names of its keys, its part of `lib`."""
+    needed = _LIBRARY[: _LEAN.get(name, len(_LIBRARY))]
+    text = "".join(map(_source, (*needed, name)))
+    return _constants() + lua_table(_KEY.findall(text)) + text
+
+
+def _constants() -> str:
+    """Sets of words that scripts and processes share."""
     sets = {"ended": ENDED, "parts": PART_OF_EVENT}
-    constants = "".join(
+    return "".join(
         f"local {name} = {{{', '.join(f'{member} = true' for member in sorted(members))}}}\n"
         for name, members in sets.items()
     )
-    return constants + lua_table() + "".join(map(_source, _LIBRARY))
 
 
 def _source(name: str) -> str:
