@@ -16,7 +16,7 @@ from shared.wire.place import Place
 
 log = logging.getLogger(__name__)
 
-_BATCH: Final = 250
+_BATCH: Final = 100
 """Jobs of one script call: Redis is blocked meanwhile."""
 
 
