@@ -25,8 +25,11 @@ _KEEP_S: Final = 1.0
 _LEAST_S: Final = 0.01
 _SWEEP_S: Final = 5.0
 _CONVERT_S: Final = 1.0
-_TRY_S: Final = (1.0, 2.0)
-"""Between two tries to become the keeper."""
+_TRY_S: Final = (2.0, 3.0)
+"""Between two looks whether there is a keeper: a thousand workers do nothing else while idle."""
+_LOOK_S: Final = 10.0
+"""Between two comparisons with the server's clock. Even one that is slewed fast drifts by less than
+what is taken for a step."""
 _RANDOM: Final = random.SystemRandom()
 """Keeps its hands off the shared generator, which others seed."""
 
@@ -55,6 +58,7 @@ class QueueKeeper:
         self._is_stopping = False
         self._wanted = asyncio.Event()
         self._quiet_until: float | None = None
+        self._next_look = 0.0
         self._next_sweep = 0.0
         self._next_conversion = 0.0
 
@@ -66,7 +70,7 @@ class QueueKeeper:
                 self._wanted.clear()
                 kept = await self._keep()
                 if kept is not None:
-                    pause_s = min(_KEEP_S, _KEEP_S if kept.next_s is None else kept.next_s)
+                    pause_s = self._until_more(kept)
                 trouble.over("queue")
             except REDIS_UNAVAILABLE as error:
                 trouble.met(error, "queue")
@@ -88,15 +92,18 @@ class QueueKeeper:
     async def _keep(self) -> Kept | None:
         """Keep the queue once; None if another worker does it."""
         now = time.monotonic()
-        is_sweep = now >= self._next_sweep
-        if is_sweep:
+        if now >= self._next_look:
             await self._claims.clock.look()
+            self._next_look = now + _LOOK_S
+        if await self._claims.keeper() not in (None, self._worker_id):
+            return None
+        is_sweep = now >= self._next_sweep
         kept = await self._claims.keep(
             self._worker_id, may_reclaim=await self._may_reclaim(), sweep=is_sweep
         )
         if kept is None:
             return None
-        if is_sweep:
+        if kept.is_swept:
             self._next_sweep = now + _SWEEP_S
         self._metrics.abandoned(DeadlineExceeded.code, kept.late)
         self._metrics.abandoned(WorkerLost.code, kept.lost)
@@ -107,6 +114,12 @@ class QueueKeeper:
             if number := await self._claims.convert():
                 log.info("took along %d turns of an older version's queue", number)
         return kept
+
+    def _until_more(self, kept: Kept) -> float:
+        """Seconds until there is more to do: at once if something was left."""
+        if time.monotonic() >= self._next_sweep:
+            return 0.0
+        return _KEEP_S if kept.next_s is None else min(_KEEP_S, kept.next_s)
 
     async def _may_reclaim(self) -> bool:
         """Whether every living worker has had the time to renew its leases."""

@@ -47,14 +47,16 @@ class Kept:
     """What keeping the queue has ended.
 
     Args:
-        next_s: until the next hold ends; None if nothing is held.
+        next_s: until there is more to do; None if nothing is known of.
         late: turns that were past their deadline.
         lost: turns that had lost too many workers.
+        is_swept: whether nothing is left of the sweep.
     """
 
     next_s: float | None
     late: int
     lost: int
+    is_swept: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,8 +161,14 @@ class Claims:
         )
         if answer[0] != "KEPT":
             return None
-        _, next_ms, late, lost = answer
-        return Kept(next_s=None if next_ms < 0 else next_ms / 1000, late=late, lost=lost)
+        _, next_ms, late, lost, is_swept = answer
+        next_s = None if next_ms < 0 else next_ms / 1000
+        return Kept(next_s=next_s, late=late, lost=lost, is_swept=bool(is_swept))
+
+    async def keeper(self) -> str | None:
+        """Which worker keeps the queue; costs less than a try to do it."""
+        keeper: str | None = await self._redis.get(self._keys.keeper)
+        return keeper
 
     async def convert(self) -> int:
         """Take along the queue of an older version; returns how many turns it had."""

@@ -1,7 +1,10 @@
 -- What one worker at a time does for all: `keeper` names it, and the others try to become it. It ends holds, gives turns
 -- of lost workers back to the line, and with `sweep` repairs what a lost write or a lost server may have left behind.
--- Answers {KEPT, milliseconds until the next hold ends (-1 if there is none), turns that failed by their deadline, turns
--- that had lost too many workers} · {OTHER} (another worker does it) · {OFF} (the clock was stepped)
+-- So that it blocks nobody, a call does only so much; what is left is for the next call.
+-- Answers {KEPT, milliseconds until there is more to do (-1 if nothing is known), turns that failed by their deadline,
+-- turns that had lost too many workers, whether the sweep is complete} · {OTHER} (another worker does it) · {OFF} (the
+-- clock was stepped)
+local HOLDS, LEASES, LATE, LOOKED_AT, GONE = 50, 20, 20, 100, 20
 local keeper = redis.call('GET', key.keeper)
 if keeper ~= arg.worker then
   if keeper or not redis.call('SET', key.keeper, arg.worker, 'NX', 'PX', arg.keeper_ms) then return {'OTHER'} end
@@ -27,13 +30,13 @@ local function reclaim(job)
   give_back(job, f)
 end
 
-local function kept()
-  return {'KEPT', next_end and math.max(0, next_end - now) or -1, late, lost}
+local function kept(is_complete)
+  return {'KEPT', next_end and math.max(0, next_end - now) or -1, late, lost, is_complete and 1 or 0}
 end
 
 local pools = redis.call('ZRANGE', key.pools, 0, 99)
 for _, pool in ipairs(pools) do
-  for _, job in ipairs(redis.call('ZRANGEBYSCORE', key.hold(pool), '-inf', int(now), 'LIMIT', 0, 50)) do
+  for _, job in ipairs(redis.call('ZRANGEBYSCORE', key.hold(pool), '-inf', int(now), 'LIMIT', 0, HOLDS)) do
     release(job, pool)
   end
   local head = redis.call('ZRANGE', key.hold(pool), 0, 0, 'WITHSCORES')[2]
@@ -44,7 +47,9 @@ for _, pool in ipairs(pools) do
 end
 
 if arg.reclaim == '1' then
-  for _, job in ipairs(redis.call('ZRANGEBYSCORE', key.leases, '-inf', int(now), 'LIMIT', 0, 20)) do
+  local ended = redis.call('ZRANGEBYSCORE', key.leases, '-inf', int(now), 'LIMIT', 0, LEASES)
+  if #ended == LEASES then next_end = now end
+  for _, job in ipairs(ended) do
     -- Beats extend the lease itself, which works while memory is short.
     local left = redis.call('PTTL', key.lease(job))
     if left > 0 then
@@ -54,9 +59,10 @@ if arg.reclaim == '1' then
     end
   end
 end
-if arg.sweep ~= '1' then return kept() end
+if arg.sweep ~= '1' then return kept(false) end
 
-for _, job in ipairs(redis.call('ZRANGEBYSCORE', key.open_jobs, '-inf', int(now), 'LIMIT', 0, 100)) do
+for _, job in ipairs(redis.call('ZRANGEBYSCORE', key.open_jobs, '-inf', int(now), 'LIMIT', 0, LOOKED_AT)) do
+  if late == LATE then break end
   local f = ending(job)
   if not f.status then
     redis.call('ZREM', key.open_jobs, job)
@@ -67,7 +73,7 @@ for _, job in ipairs(redis.call('ZRANGEBYSCORE', key.open_jobs, '-inf', int(now)
 end
 for _, pool in ipairs(pools) do
   -- What a version before data format 3 has ended, or lost data have left.
-  for _, entry in ipairs(redis.call('ZRANGE', key.line(pool), 0, 99)) do
+  for _, entry in ipairs(redis.call('ZRANGE', key.line(pool), 0, LOOKED_AT - 1)) do
     local owner, job = string.match(entry, '^(.*) (.*)$')
     local f = job_fields(job, 'status', 'home')
     if f.status ~= 'queued' then leave_line(job, {pool = pool, owner = owner, home = f.home}) end
@@ -77,11 +83,12 @@ for _, pool in ipairs(pools) do
   redis.call('ZREMRANGEBYSCORE', key.times(pool), '-inf', int(clock_of(pool)))
 end
 -- Workers that are gone: what waits for them may start anywhere.
-for _, worker in ipairs(redis.call('ZRANGEBYSCORE', key.workers, '-inf', int(now - arg.silent_ms), 'LIMIT', 0, 20)) do
+local gone = 0
+for _, worker in ipairs(redis.call('ZRANGEBYSCORE', key.workers, '-inf', int(now - arg.silent_ms), 'LIMIT', 0, GONE)) do
   if redis.call('EXISTS', key.worker(worker)) == 0 then
     forget_worker(worker, pools)
     -- The last one stays, as it tells since when there has been none.
-    if redis.call('ZCARD', key.workers) > 1 then redis.call('ZREM', key.workers, worker) end
+    if redis.call('ZCARD', key.workers) > 1 then gone = gone + redis.call('ZREM', key.workers, worker) end
   end
 end
-return kept()
+return kept(late < LATE and gone < GONE)

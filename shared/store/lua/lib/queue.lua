@@ -208,10 +208,11 @@ local function release(job, pool)
   if f.tag then make_ready(job, f) end
 end
 
--- A worker takes no more turns: those that wait for it alone may start anywhere.
+-- A worker takes no more turns: those that wait for it alone may start anywhere; if they are many, the rest when their
+-- holds end.
 local function set_free(worker, pool)
   redis.call('ZREM', key.free(pool), worker)
-  for _, job in ipairs(redis.call('ZRANGE', key.own(worker), 0, 999)) do release(job, pool) end
+  for _, job in ipairs(redis.call('ZRANGE', key.own(worker), 0, 99)) do release(job, pool) end
 end
 
 -- A worker is gone.
