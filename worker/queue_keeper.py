@@ -21,7 +21,7 @@ from worker.turn_metrics import TurnMetrics
 log = logging.getLogger(__name__)
 
 _KEEP_S: Final = 1.0
-"""Between two looks, unless a hold ends before."""
+"""Between two looks, unless a hold ends before, or there was more to do than one call does."""
 _LEAST_S: Final = 0.01
 _SWEEP_S: Final = 5.0
 _CONVERT_S: Final = 1.0

@@ -47,7 +47,7 @@ class Kept:
     """What keeping the queue has ended.
 
     Args:
-        next_s: until the next hold ends; None if nothing is held.
+        next_s: until the next hold ends; None if nothing is held. 0 if there is more to do.
         late: turns that were past their deadline.
         lost: turns that had lost too many workers.
     """

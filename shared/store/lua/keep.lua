@@ -1,7 +1,8 @@
 -- What one worker at a time does for all: `keeper` names it, and the others try to become it. It ends holds, gives turns
 -- of lost workers back to the line, and with `sweep` repairs what a lost write or a lost server may have left behind.
--- Answers {KEPT, milliseconds until the next hold ends (-1 if there is none), turns that failed by their deadline, turns
--- that had lost too many workers} · {OTHER} (another worker does it) · {OFF} (the clock was stepped)
+-- Answers {KEPT, milliseconds until the next hold ends (-1 if there is none; 0 as well if more turns of lost workers
+-- wait than one call looks at), turns that failed by their deadline, turns that had lost too many workers} · {OTHER}
+-- (another worker does it) · {OFF} (the clock was stepped)
 local keeper = redis.call('GET', key.keeper)
 if keeper ~= arg.worker then
   if keeper or not redis.call('SET', key.keeper, arg.worker, 'NX', 'PX', arg.keeper_ms) then return {'OTHER'} end
@@ -10,6 +11,8 @@ else
 end
 if clock_is_off() then return {'OFF'} end
 local now, late, lost, next_end = now_ms(), 0, 0, nil
+-- Leases that one call looks at: as many as keep it short.
+local LEASES = 20
 
 -- A turn of a worker that is gone waits again, before all others. It may have killed its worker, so it becomes a
 -- suspect, unless it was shielded because only another turn was being evaluated.
@@ -44,7 +47,8 @@ for _, pool in ipairs(pools) do
 end
 
 if arg.reclaim == '1' then
-  for _, job in ipairs(redis.call('ZRANGEBYSCORE', key.leases, '-inf', int(now), 'LIMIT', 0, 20)) do
+  local due = redis.call('ZRANGEBYSCORE', key.leases, '-inf', int(now), 'LIMIT', 0, LEASES)
+  for _, job in ipairs(due) do
     -- Beats extend the lease itself, which works while memory is short.
     local left = redis.call('PTTL', key.lease(job))
     if left > 0 then
@@ -53,6 +57,7 @@ if arg.reclaim == '1' then
       reclaim(job)
     end
   end
+  if #due == LEASES then next_end = now end
 end
 if arg.sweep ~= '1' then return kept() end
 
