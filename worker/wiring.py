@@ -10,10 +10,17 @@ from redis.asyncio import Redis
 from shared import ids
 from shared.config import Settings
 from shared.errors import ConfigError
-from shared.store.boot import refusals_end_the_start, until_alike, until_usable
+from shared.store.boot import (
+    check_server,
+    check_worker,
+    refusals_end_the_start,
+    until_alike,
+    until_usable,
+)
 from shared.store.claims import Claims
 from shared.store.connection import connect
 from shared.store.keys import Keys
+from shared.store.pool import worker_connections
 from shared.store.scripts import milliseconds
 from shared.store.workers import Workers
 from worker.bells import BellReader
@@ -70,13 +77,13 @@ async def run_worker(
         ConfigError: this worker cannot start on this server, or alongside the other workers.
         TaskEnded: a part has died.
     """
-    redis = connect(settings)
+    redis = connect(settings, max_connections=worker_connections(_slots(settings, engine)))
     template: ChatTemplate | None = None
     try:
         keys = Keys(settings.namespace)
         if not isinstance(engine, Embedder):
             template = await asyncio.to_thread(_template, engine.model, make_renderer)
-        if await until_usable(redis, keys, settings, stopping):
+        if await until_usable(redis, keys, settings, stopping, check_server, check_worker):
             parts = _build(settings, redis, keys, engine, template)
             if await _register(parts, settings, stopping):
                 log.info("worker %s is ready", parts.registration.worker_id)
@@ -114,7 +121,7 @@ def _build(
 
     bells = BellReader(redis, keys, worker_id)
     claimer = Claimer(claims, quarantine, worker_id, engine.model.fingerprint)
-    slots = min(settings.slots, engine.slots)
+    slots = _slots(settings, engine)
     worker = StreamWorker(redis, bells, claimer, replier, closer, running=running, slots=slots)
 
     reporter = Reporter(
@@ -149,6 +156,11 @@ def _build(
         running=running,
         drained=drained,
     )
+
+
+def _slots(settings: Settings, engine: Engine | Embedder) -> int:
+    """How many turns run together."""
+    return min(settings.slots, engine.slots)
 
 
 def _embeddings(embedder: Embedder, window: int) -> tuple[ReplyMaker, tuple[str, ...]]:

@@ -75,7 +75,7 @@ local function finish(job, f, status, field, value, published)
     redis.call('DEL', key.lease(job))
   end
   -- Of no use to anybody from now on, and it is kept for long.
-  redis.call('HDEL', key.job(job), 'token', 'worker', 'shielded', 'suspect', 'readied', 'sequence', 'tag')
+  redis.call('HDEL', key.job(job), 'token', 'worker', 'shielded', 'suspect', 'readied', 'sequence')
   if own.stateless then
     -- It cannot be fetched later.
     drop(conversation, f.owner)
