@@ -8,6 +8,7 @@ import contextlib
 import logging
 import random
 import time
+from dataclasses import replace
 from typing import Final
 
 from redis.asyncio import Redis
@@ -16,6 +17,7 @@ from redis.exceptions import RedisError
 from shared.errors import DeadlineExceeded, WorkerLost
 from shared.store.claims import Claims, Kept
 from shared.store.connection import REDIS_UNAVAILABLE, trouble
+from shared.store.old_queue import OldQueue
 from worker.turn_metrics import TurnMetrics
 
 log = logging.getLogger(__name__)
@@ -42,6 +44,7 @@ class QueueKeeper:
         self,
         redis: Redis,
         claims: Claims,
+        old_queue: OldQueue,
         metrics: TurnMetrics,
         worker_id: str,
         *,
@@ -49,6 +52,7 @@ class QueueKeeper:
     ) -> None:
         self._redis = redis
         self._claims = claims
+        self._old_queue = old_queue
         self._metrics = metrics
         self._worker_id = worker_id
         self._lease_s = lease_s
@@ -102,11 +106,18 @@ class QueueKeeper:
         self._metrics.abandoned(WorkerLost.code, kept.lost)
         if kept.lost:
             log.warning("%d turns failed: every worker that tried them was lost", kept.lost)
-        if now >= self._next_conversion:
-            self._next_conversion = now + _CONVERT_S
-            if number := await self._claims.convert():
-                log.info("took along %d turns of an older version's queue", number)
+        if now >= self._next_conversion and await self._convert():
+            return replace(kept, next_s=0)
         return kept
+
+    async def _convert(self) -> bool:
+        """Take along turns of an older version's queue; whether there may be more of them."""
+        taken = await self._old_queue.take_along()
+        if taken.number:
+            log.info("took along %d turns of an older version's queue", taken.number)
+        if not taken.has_more:
+            self._next_conversion = time.monotonic() + _CONVERT_S
+        return taken.has_more
 
     async def _may_reclaim(self) -> bool:
         """Whether every living worker has had the time to renew its leases."""

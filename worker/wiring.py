@@ -20,6 +20,7 @@ from shared.store.boot import (
 from shared.store.claims import Claims
 from shared.store.connection import connect
 from shared.store.keys import Keys
+from shared.store.old_queue import OldQueue
 from shared.store.pool import worker_connections
 from shared.store.scripts import milliseconds
 from shared.store.workers import Workers
@@ -134,7 +135,8 @@ def _build(
         patience_ms=milliseconds(settings.affinity_wait),
     )
     beat_s = settings.heartbeat
-    keeper = QueueKeeper(redis, claims, metrics, worker_id, lease_s=settings.lease)
+    old_queue = OldQueue(redis, keys, engine.model.name)
+    keeper = QueueKeeper(redis, claims, old_queue, metrics, worker_id, lease_s=settings.lease)
     registration = Registration(
         Workers(redis, keys), reporter, worker_id, interval_s=beat_s, on_drain=drained.set
     )

@@ -34,7 +34,7 @@ from shared.wire.publication import (
 from shared.wire.write_outcome import WriteOutcome
 
 _SCRIPTS: Final = (
-    "take", "keep", "convert", "hand_over", "beat", "publish", "shield", "commit", "fail", "settle",
+    "take", "keep", "hand_over", "beat", "publish", "shield", "commit", "fail", "settle",
 )  # fmt: skip
 _TAKEN_MS: Final = 60_000
 """How long it is known which turns a worker took last; it repeats a lost call within that time."""
@@ -161,10 +161,6 @@ class Claims:
             return None
         _, next_ms, late, lost = answer
         return Kept(next_s=None if next_ms < 0 else next_ms / 1000, late=late, lost=lost)
-
-    async def convert(self) -> int:
-        """Take along the queue of an older version; returns how many turns it had."""
-        return int(await self._call("convert", pool=self._pool))
 
     async def beat(self, claims: Sequence[Claim], worker_id: str) -> list[WriteOutcome]:
         """Renew the leases of these turns."""
