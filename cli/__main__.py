@@ -60,6 +60,11 @@ def parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser("doctor", help="check settings, Redis, model, GPU and port")
     doctor.set_defaults(run=_doctor)
 
+    workers = commands.add_parser("workers", help="list all workers")
+    workers.set_defaults(run=_workers)
+
+    _add_drain(commands.add_parser("drain", help="let workers finish what they run, and end"))
+
     repair = commands.add_parser(
         "repair", help="repair the embedded server's append-only file, after making a copy"
     )
@@ -97,6 +102,18 @@ def _doctor(_options: argparse.Namespace) -> int:
     return doctor()
 
 
+def _workers(_options: argparse.Namespace) -> int:
+    from cli.workers import list_workers
+
+    return list_workers()
+
+
+def _drain(options: argparse.Namespace) -> int:
+    from cli.workers import drain
+
+    return drain(options)
+
+
 def _repair(_options: argparse.Namespace) -> int:
     from cli.repair import repair
 
@@ -107,6 +124,18 @@ def _client(options: argparse.Namespace, patience_s: float | None = None) -> "Pa
     from cli.client import PalaverClient
 
     return PalaverClient(options.url, options.key, _warn_of_retry, patience_s)
+
+
+def _add_drain(command: argparse.ArgumentParser) -> None:
+    command.description = (
+        "Ask workers to take no more turns, finish what they run within their grace, hand over the "
+        "rest, and end. Without an argument, list all workers."
+    )
+    command.add_argument("workers", nargs="*", metavar="ID", help="as `palaver workers` lists them")
+    command.add_argument("--host", help="all workers of a host")
+    command.add_argument("--model", metavar="NAME", help="all workers of a model")
+    command.add_argument("--wait", action="store_true", help="return when they have ended")
+    command.set_defaults(run=_drain)
 
 
 def _add_server(command: argparse.ArgumentParser) -> None:

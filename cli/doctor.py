@@ -1,55 +1,23 @@
 """`palaver doctor`: finds what keeps Palaver from starting or running well, and how to fix it."""
 
 import asyncio
-import contextlib
 import errno
 import json
-import logging
 import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, Final, Literal
-
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from typing import Any, Final
 
 from cli.client import PalaverClient, ServerError, Unreachable
+from cli.doctor_redis import check_redis
+from cli.finding import Finding, Verdict
 from shared.config import Settings, load_settings
-from shared.data_folder import socket_path
 from shared.errors import ConfigError
-from shared.process.embedded import server_binary
 from shared.process.exposure import check_exposure
-from shared.store.boot import check_server
-from shared.store.connection import connect
-from shared.store.keys import Keys
-from shared.store.workers import WORKER_SILENCE_S, Workers
 
-Verdict = Literal["ok", "note", "bad"]
-
-_MARKS: Final = {"ok": "✓", "note": "·", "bad": "✗"}
 _MODEL_CHECK_S: Final = 120.0
-_NEARLY_FULL: Final = 0.8
 _MEBIBYTE: Final = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """The result of one check.
-
-    Attributes:
-        verdict: `bad` keeps Palaver from running.
-        subject: what was checked, in a word.
-        text: what was found and, if it is bad, how to fix it.
-    """
-
-    verdict: Verdict
-    subject: str
-    text: str
-
-    def __str__(self) -> str:
-        return f"{_MARKS[self.verdict]} {self.subject:<9} {self.text}"
 
 
 def doctor() -> int:
@@ -98,75 +66,6 @@ async def check_settings(settings: Settings) -> AsyncIterator[Finding]:
     if settings.allow_open:
         keys = "open to everybody who can reach it"
     yield Finding("ok", "settings", f"listens on {settings.host}:{settings.port}, {keys}")
-
-
-async def check_redis(settings: Settings) -> AsyncIterator[Finding]:
-    """Whether the server answers, has room and persists its data; and the workers it knows."""
-    if settings.redis_url is None and not socket_path(settings.data_dir).exists():
-        yield _embedded()
-        return
-    with _warnings() as warnings:
-        try:
-            redis = connect(settings)
-            try:
-                await check_server(redis, Keys(settings.namespace), settings)
-                yield await _describe(redis)
-                yield await _workers(redis, settings)
-            finally:
-                await redis.aclose(close_connection_pool=True)
-        except ConfigError as error:
-            yield Finding("bad", "Redis", str(error))
-        except (RedisError, OSError) as error:
-            yield _unreachable(settings, error)
-    for warning in warnings:
-        yield Finding("note", "Redis", warning)
-
-
-def _unreachable(settings: Settings, error: Exception) -> Finding:
-    if settings.redis_url is None:
-        # A server that was killed leaves its socket behind; the next one replaces it.
-        return _embedded()
-    hint = "is it running, and is REDIS_URL right?"
-    return Finding("bad", "Redis", f"is not reachable ({error}); {hint}")
-
-
-def _embedded() -> Finding:
-    try:
-        server_binary()
-    except ConfigError as error:
-        return Finding("bad", "Redis", str(error))
-    return Finding("note", "Redis", "the embedded server is not running; `make run` starts it")
-
-
-async def _describe(redis: Redis) -> Finding:
-    info = await redis.info()
-    used, limit = int(info["used_memory"]), int(info.get("maxmemory", 0))
-    available = f"{limit // _MEBIBYTE} MiB" if limit else "all memory of the machine"
-    version = info.get("valkey_version") or info["redis_version"]
-    text = f"version {version}, {max(1, used // _MEBIBYTE)} MiB used of {available}"
-    is_nearly_full = limit and used > _NEARLY_FULL * limit
-    return Finding("note" if is_nearly_full else "ok", "Redis", text)
-
-
-async def _workers(redis: Redis, settings: Settings) -> Finding:
-    workers = Workers(redis, Keys(settings.namespace))
-    reports, silence_s = await workers.all(), await workers.silence_s()
-    length = settings.context_length
-    if "context_length" in settings.model_fields_set:
-        other = await workers.of_other_length(length)
-        if other is not None:
-            text = f"{other.described(length)}; all must have the same"
-            return Finding("bad", "workers", text)
-    if reports:
-        models = ", ".join(sorted({report.model_name for report in reports.values()}))
-        places = {report.engine.placement.described() for report in reports.values()}
-        where = "".join(f", on {place}" for place in sorted(places) if place)
-        return Finding("ok", "workers", f"{len(reports)} running, with {models}{where}")
-    if silence_s is None or silence_s > WORKER_SILENCE_S:
-        return Finding("note", "workers", "none running; `make run` starts one")
-    return Finding(
-        "note", "workers", f"none running; the last one was heard from {silence_s:.0f} s ago"
-    )
 
 
 async def check_model(_settings: Settings) -> AsyncIterator[Finding]:
@@ -271,20 +170,3 @@ def _identify_listener(settings: Settings) -> Finding:
     if answer != {"status": "ready"}:
         return other_program
     return Finding("ok", "server", f"runs on port {settings.port} and is ready")
-
-
-@contextlib.contextmanager
-def _warnings() -> Iterator[list[str]]:
-    """Collects the warnings logged meanwhile."""
-    lines: list[str] = []
-
-    class Collector(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            lines.append(record.getMessage())
-
-    collector, logger = Collector(logging.WARNING), logging.getLogger("shared")
-    logger.addHandler(collector)
-    try:
-        yield lines
-    finally:
-        logger.removeHandler(collector)

@@ -36,6 +36,9 @@ _PERFECT: Final = {"failed": "failed", "cancelled": "been cancelled"}
 EX_CONFIG: Final = 78
 """Exit status of a process that cannot start as it is configured (sysexits.h)."""
 
+EX_DRAINED: Final = 79
+"""How a worker that was asked to drain tells its supervisor that it is not to be started again."""
+
 EX_SOFTWARE: Final = 70
 """Exit status of a process that gives up because a part of it failed; it may be restarted."""
 

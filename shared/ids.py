@@ -1,7 +1,12 @@
-"""Identifiers: conversations are unguessable numbers, jobs are unguessable and time-ordered."""
+"""Identifiers: conversations are unguessable numbers, jobs are unguessable and time-ordered.
 
+A worker's id says where it runs.
+"""
+
+import os
 import re
 import secrets
+import socket
 import time
 
 MAX_CONVERSATION = 2**53 - 1
@@ -23,3 +28,13 @@ def new_job() -> str:
 def is_job(text: str) -> bool:
     """Whether `text` has the form of a job id."""
     return _JOB.fullmatch(text) is not None
+
+
+def new_worker() -> str:
+    """An id for this process that is never used again: host, process and a random part."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+
+
+def host_of(worker_id: str) -> str:
+    """The host on which a worker runs."""
+    return worker_id.rsplit(":", 2)[0]

@@ -131,7 +131,7 @@ class Stack:
 @contextlib.asynccontextmanager
 async def running_worker(
     settings: Settings, engine: Engine | Embedder
-) -> AsyncIterator[asyncio.Task[None]]:
+) -> AsyncIterator[asyncio.Task[bool]]:
     """A worker that is stopped in good order at the end, unless it was cancelled."""
     stopping = asyncio.Event()
     task = asyncio.create_task(run_worker(settings, engine, stopping, make_renderer=InProcess))

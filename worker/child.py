@@ -1,14 +1,15 @@
 """The worker process itself: settings, model, event loop."""
 
 import asyncio
+import os
 import sys
 from collections.abc import Callable
 
 import uvloop
 
 from shared.config import Settings
-from shared.environment import DEFAULT_PORT
-from shared.errors import EX_SOFTWARE, ConfigError, TaskEnded
+from shared.environment import DEFAULT_PORT, SUPERVISOR_VARIABLE
+from shared.errors import EX_DRAINED, EX_SOFTWARE, ConfigError, TaskEnded
 from shared.process.logs import configure_logging
 from shared.process.start import fail_start, settings_or_exit
 from shared.process.supervisor import stop_on_signals
@@ -35,14 +36,15 @@ def _load_library() -> OpenEngine:
     return open_engine
 
 
-async def _work(settings: Settings, open_engine: OpenEngine) -> None:
+async def _work(settings: Settings, open_engine: OpenEngine) -> bool:
+    """Returns whether the worker was asked to drain."""
     stopping = asyncio.Event()
     stop_on_signals(stopping)
     try:
         engine = await asyncio.to_thread(open_engine, settings)
     except EngineError as error:
         raise ConfigError(str(error)) from None
-    await run_worker(settings, engine, stopping)
+    return await run_worker(settings, engine, stopping)
 
 
 def main() -> None:
@@ -51,11 +53,13 @@ def main() -> None:
     # Shorter than the default 5 ms: the engine's thread yields to the event loop sooner.
     sys.setswitchinterval(0.001)
     try:
-        uvloop.run(_work(settings, _load_library()))
+        is_drained = uvloop.run(_work(settings, _load_library()))
     except ConfigError as error:
         fail_start(error)
     except TaskEnded:
         sys.exit(EX_SOFTWARE)  # already logged
+    if is_drained and SUPERVISOR_VARIABLE in os.environ:
+        sys.exit(EX_DRAINED)
 
 
 if __name__ == "__main__":

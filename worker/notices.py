@@ -1,7 +1,8 @@
-"""What a worker hears: somebody follows one of its turns, one is no longer its, the queue needs it.
+"""What a worker hears: which of its turns are followed or lost, a new hold, that it is to drain.
 
 A turn that was cancelled, or that another worker has taken over, ends here at once. Notices can be
-lost: followers are told at the next publication anyway, and fences are compared every few seconds.
+lost: followers are told at the next publication anyway, fences are compared every few seconds, and
+every report is answered with whether the worker is to drain.
 """
 
 import asyncio
@@ -32,6 +33,7 @@ class Notices:
         on_followed: called with the id of a job that somebody follows live from now on.
         on_held: called when a turn is held that is to be looked after soon, while this worker keeps
             the queue.
+        on_drain: called when somebody wants this worker to drain.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Notices:
         *,
         on_followed: Callable[[str], None],
         on_held: Callable[[], None],
+        on_drain: Callable[[], None],
     ) -> None:
         self._redis = redis
         self._channel = channel
@@ -50,6 +53,7 @@ class Notices:
         self._running = running
         self._on_followed = on_followed
         self._on_held = on_held
+        self._on_drain = on_drain
         self._next_check = 0.0
 
     async def run(self) -> None:
@@ -69,14 +73,20 @@ class Notices:
                 left_s = self._next_check - time.monotonic()
                 message = await pubsub.get_message(timeout=max(0.0, left_s))
                 what, job_id = _read(message)
-                if what == "followed":
-                    self._on_followed(job_id)
-                if what == "held":
-                    self._on_held()
+                self._pass_on(what, job_id)
                 if what == "lost" or time.monotonic() >= self._next_check:
                     await self._cancel_fenced()
                     self._next_check = time.monotonic() + _CHECK_S
                 trouble.over("notices")
+
+    def _pass_on(self, what: str, job_id: str) -> None:
+        match what:
+            case "followed":
+                self._on_followed(job_id)
+            case "held":
+                self._on_held()
+            case "drain":
+                self._on_drain()
 
     async def _cancel_fenced(self) -> None:
         turns = {turn.claim.fence: turn for turn in self._running.values()}

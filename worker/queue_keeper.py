@@ -8,6 +8,7 @@ import contextlib
 import logging
 import random
 import time
+from dataclasses import replace
 from typing import Final
 
 from redis.asyncio import Redis
@@ -16,12 +17,13 @@ from redis.exceptions import RedisError
 from shared.errors import DeadlineExceeded, WorkerLost
 from shared.store.claims import Claims, Kept
 from shared.store.connection import REDIS_UNAVAILABLE, trouble
+from shared.store.old_queue import OldQueue
 from worker.turn_metrics import TurnMetrics
 
 log = logging.getLogger(__name__)
 
 _KEEP_S: Final = 1.0
-"""Between two looks, unless a hold ends before."""
+"""Between two looks, unless a hold ends before, or there was more to do than one call does."""
 _LEAST_S: Final = 0.01
 _SWEEP_S: Final = 5.0
 _CONVERT_S: Final = 1.0
@@ -45,6 +47,7 @@ class QueueKeeper:
         self,
         redis: Redis,
         claims: Claims,
+        old_queue: OldQueue,
         metrics: TurnMetrics,
         worker_id: str,
         *,
@@ -52,6 +55,7 @@ class QueueKeeper:
     ) -> None:
         self._redis = redis
         self._claims = claims
+        self._old_queue = old_queue
         self._metrics = metrics
         self._worker_id = worker_id
         self._lease_s = lease_s
@@ -109,10 +113,8 @@ class QueueKeeper:
         self._metrics.abandoned(WorkerLost.code, kept.lost)
         if kept.lost:
             log.warning("%d turns failed: every worker that tried them was lost", kept.lost)
-        if now >= self._next_conversion:
-            self._next_conversion = now + _CONVERT_S
-            if number := await self._claims.convert():
-                log.info("took along %d turns of an older version's queue", number)
+        if now >= self._next_conversion and await self._convert():
+            return replace(kept, next_s=0)
         return kept
 
     def _until_more(self, kept: Kept) -> float:
@@ -120,6 +122,15 @@ class QueueKeeper:
         if time.monotonic() >= self._next_sweep:
             return 0.0
         return _KEEP_S if kept.next_s is None else min(_KEEP_S, kept.next_s)
+
+    async def _convert(self) -> bool:
+        """Take along turns of an older version's queue; whether there may be more of them."""
+        taken = await self._old_queue.take_along()
+        if taken.number:
+            log.info("took along %d turns of an older version's queue", taken.number)
+        if not taken.has_more:
+            self._next_conversion = time.monotonic() + _CONVERT_S
+        return taken.has_more
 
     async def _may_reclaim(self) -> bool:
         """Whether every living worker has had the time to renew its leases."""

@@ -1,9 +1,12 @@
 """This worker's entry among the workers, which tells the others what it runs and that it lives."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from shared.store.workers import Workers
 from shared.wire.other_worker import OtherWorker
+from shared.wire.worker_report import WorkerReport
 from worker.report import Reporter
 
 _MISSED_BEATS: Final = 3
@@ -15,28 +18,42 @@ class Registration:
 
     Args:
         interval_s: between two heartbeats.
+        on_drain: called when somebody wants this worker to drain.
     """
 
     def __init__(
-        self, workers: Workers, reporter: Reporter, worker_id: str, *, interval_s: float
+        self,
+        workers: Workers,
+        reporter: Reporter,
+        worker_id: str,
+        *,
+        interval_s: float,
+        on_drain: Callable[[], None],
     ) -> None:
         self.worker_id = worker_id
         self._workers = workers
         self._reporter = reporter
         self._ttl_s = interval_s * _MISSED_BEATS
+        self._on_drain = on_drain
+        self._is_draining = False
 
     async def register(self) -> OtherWorker | None:
         """Make the entry; if a living worker has another model or window, return that instead."""
-        return await self._workers.register(self.worker_id, self._reporter.report(), self._ttl_s)
+        return await self._workers.register(self.worker_id, self._report(), self._ttl_s)
 
     async def renew(self) -> None:
         """Report the current state; the entry lives on for a few heartbeats."""
-        await self._workers.announce(self.worker_id, self._reporter.report(), self._ttl_s)
+        if await self._workers.announce(self.worker_id, self._report(), self._ttl_s):
+            self._on_drain()
 
     async def drain(self) -> None:
         """Take no more turns; those that wait for this worker may start elsewhere."""
-        await self._workers.drain(self.worker_id, self._reporter.report().pool, self._ttl_s)
+        self._is_draining = True
+        await self._workers.drain(self.worker_id, self._report().pool, self._ttl_s)
 
     async def leave(self) -> None:
         """Remove the entry."""
-        await self._workers.leave(self.worker_id, self._reporter.report().pool)
+        await self._workers.leave(self.worker_id, self._report().pool)
+
+    def _report(self) -> WorkerReport:
+        return replace(self._reporter.report(), is_draining=self._is_draining)

@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from shared.errors import TurnFailed
+from shared.process.tasks import end
 from shared.store.connection import REDIS_UNAVAILABLE, trouble
 from shared.wire.claim import Claim
 from worker.arq_records import ArqRecords
@@ -192,6 +193,7 @@ class StreamWorker(Worker):
 
     async def close(self) -> None:
         """Cancel what still runs and close the connections."""
+        await end(*self.tasks.values())
         try:
             await super().close()
         finally:

@@ -1,25 +1,27 @@
-"""A worker process: its parts, how they are put together, how it serves and stops."""
+"""A worker process: its parts, and how they are put together."""
 
 import asyncio
-import contextlib
 import logging
-import os
-import secrets
-import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from typing import Final
 
 from redis.asyncio import Redis
 
+from shared import ids
 from shared.config import Settings
 from shared.errors import ConfigError
-from shared.process.tasks import Background, end
-from shared.store.boot import refusals_end_the_start, until_alike, until_usable
+from shared.store.boot import (
+    check_server,
+    check_worker,
+    refusals_end_the_start,
+    until_alike,
+    until_usable,
+)
 from shared.store.claims import Claims
-from shared.store.connection import REDIS_UNAVAILABLE, connect
+from shared.store.connection import connect
 from shared.store.keys import Keys
+from shared.store.old_queue import OldQueue
+from shared.store.pool import worker_connections
 from shared.store.scripts import milliseconds
 from shared.store.workers import Workers
 from worker.bells import BellReader
@@ -44,6 +46,7 @@ from worker.reply_maker import ReplyMaker
 from worker.report import Reporter
 from worker.retry import retry
 from worker.running_turn import RunningTurns
+from worker.serving import Parts, serve
 from worker.stream_worker import StreamWorker
 from worker.template.chat_template import ChatTemplate
 from worker.template.environment import TemplateError
@@ -54,9 +57,6 @@ from worker.turn_metrics import TurnMetrics
 
 log = logging.getLogger(__name__)
 
-_LAST_WRITES_S: Final = 3.0
-"""Time for the last writes of a process that stops."""
-
 
 async def run_worker(
     settings: Settings,
@@ -64,46 +64,37 @@ async def run_worker(
     stopping: asyncio.Event,
     *,
     make_renderer: Callable[[str], Renderer] = RenderingProcess,
-) -> None:
-    """Serve turns until `stopping` is set.
+) -> bool:
+    """Serve turns until `stopping` is set, or somebody wants this worker to drain.
 
     Args:
         engine: closed at the end.
         make_renderer: what runs a chat template, from its source.
 
+    Returns:
+        Whether it has drained because somebody wanted it to.
+
     Raises:
         ConfigError: this worker cannot start on this server, or alongside the other workers.
         TaskEnded: a part has died.
     """
-    redis = connect(settings)
+    redis = connect(settings, max_connections=worker_connections(_slots(settings, engine)))
     template: ChatTemplate | None = None
     try:
         keys = Keys(settings.namespace)
         if not isinstance(engine, Embedder):
             template = await asyncio.to_thread(_template, engine.model, make_renderer)
-        if await until_usable(redis, keys, settings, stopping):
+        if await until_usable(redis, keys, settings, stopping, check_server, check_worker):
             parts = _build(settings, redis, keys, engine, template)
             if await _register(parts, settings, stopping):
                 log.info("worker %s is ready", parts.registration.worker_id)
-                await _serve(parts, stopping, settings.grace)
+                return await serve(parts, stopping, settings.grace)
+        return False
     finally:
         if template is not None:
             template.close()
         await engine.close()
         await redis.aclose(close_connection_pool=True)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Parts:
-    """What runs as long as the process, and the turns that run in it."""
-
-    worker: StreamWorker
-    publisher: Publisher
-    heartbeat: Heartbeat
-    notices: Notices
-    keeper: QueueKeeper
-    registration: Registration
-    running: RunningTurns
 
 
 def _build(
@@ -112,8 +103,8 @@ def _build(
     keys: Keys,
     engine: Engine | Embedder,
     template: ChatTemplate | None,
-) -> _Parts:
-    worker_id = _new_worker_id()
+) -> Parts:
+    worker_id, drained = ids.new_worker(), asyncio.Event()
     running: RunningTurns = {}
     metrics = TurnMetrics()
     window = min(settings.context_length or engine.window, engine.window)
@@ -131,7 +122,7 @@ def _build(
 
     bells = BellReader(redis, keys, worker_id)
     claimer = Claimer(claims, quarantine, worker_id, engine.model.fingerprint)
-    slots = min(settings.slots, engine.slots)
+    slots = _slots(settings, engine)
     worker = StreamWorker(redis, bells, claimer, replier, closer, running=running, slots=slots)
 
     reporter = Reporter(
@@ -144,9 +135,12 @@ def _build(
         patience_ms=milliseconds(settings.affinity_wait),
     )
     beat_s = settings.heartbeat
-    keeper = QueueKeeper(redis, claims, metrics, worker_id, lease_s=settings.lease)
-    registration = Registration(Workers(redis, keys), reporter, worker_id, interval_s=beat_s)
-    return _Parts(
+    old_queue = OldQueue(redis, keys, engine.model.name)
+    keeper = QueueKeeper(redis, claims, old_queue, metrics, worker_id, lease_s=settings.lease)
+    registration = Registration(
+        Workers(redis, keys), reporter, worker_id, interval_s=beat_s, on_drain=drained.set
+    )
+    return Parts(
         worker=worker,
         publisher=publisher,
         heartbeat=Heartbeat(claims, engine, running, registration, interval_s=beat_s),
@@ -157,11 +151,18 @@ def _build(
             running,
             on_followed=publisher.follow,
             on_held=keeper.wake,
+            on_drain=drained.set,
         ),
         keeper=keeper,
         registration=registration,
         running=running,
+        drained=drained,
     )
+
+
+def _slots(settings: Settings, engine: Engine | Embedder) -> int:
+    """How many turns run together."""
+    return min(settings.slots, engine.slots)
 
 
 def _embeddings(embedder: Embedder, window: int) -> tuple[ReplyMaker, tuple[str, ...]]:
@@ -213,59 +214,8 @@ def _capabilities(reply_format: ReplyFormat) -> tuple[str, ...]:
     return ("chat", *tools, *(("reasoning",) if reply_format.has_reasoning else ()))
 
 
-def _new_worker_id() -> str:
-    """Host, process and a random part: a consumer name that is never used again."""
-    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-
-
-async def _register(parts: _Parts, settings: Settings, stopping: asyncio.Event) -> bool:
+async def _register(parts: Parts, settings: Settings, stopping: asyncio.Event) -> bool:
     """Register once no worker of another model or window lives; False if told to stop before."""
     register = partial(retry, "register", parts.registration.register)
     with refusals_end_the_start():
         return await until_alike(register, settings.context_length, stopping)
-
-
-async def _serve(parts: _Parts, stopping: asyncio.Event, grace_s: float) -> None:
-    """Run until told to stop or until a part dies; in both cases hand over the running turns.
-
-    Raises:
-        TaskEnded: a part has died.
-    """
-    background = Background()
-    background.start("queue", parts.keeper.run)
-    background.start("publisher", parts.publisher.run)
-    background.start("heartbeat", parts.heartbeat.run)
-    background.start("notices", parts.notices.run)
-    background.start("turns", parts.worker.async_run)
-    try:
-        await _until_stopped(stopping, background)
-    finally:
-        background.let_end()
-        log.info("stopping with %d turns", len(parts.running))
-        await _stop(parts, background, grace_s)
-    if background.failure is not None:
-        raise background.failure
-
-
-async def _until_stopped(stopping: asyncio.Event, background: Background) -> None:
-    stopped = asyncio.create_task(stopping.wait(), name="told to stop")
-    failed = asyncio.create_task(background.until_failed(), name="a part has died")
-    try:
-        await asyncio.wait({stopped, failed}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        await end(stopped, failed)
-
-
-async def _stop(parts: _Parts, background: Background, grace_s: float) -> None:
-    parts.keeper.stop()
-    with contextlib.suppress(TimeoutError, *REDIS_UNAVAILABLE):
-        # The heart beats on until everything is handed over.
-        async with asyncio.timeout(grace_s + _LAST_WRITES_S):
-            await parts.registration.drain()
-            await background.ended("queue")
-            await parts.worker.drain(grace_s)
-    await background.close()
-    with contextlib.suppress(TimeoutError, *REDIS_UNAVAILABLE):
-        async with asyncio.timeout(_LAST_WRITES_S):
-            await parts.registration.leave()
-            await parts.worker.close()

@@ -3,7 +3,9 @@
 honcho stops everything when one of its processes ends, and a crash inside llama.cpp ends a process.
 So each line runs this small supervisor, which restarts its child with backoff, passes SIGTERM on
 once, and ends when the terminal or honcho goes away. If the child exits with `EX_CONFIG`,
-restarting is pointless, and the supervisor exits with the same status.
+restarting is pointless, and the supervisor exits with the same status. If it exits with
+`EX_DRAINED`, it was asked to end for good: the supervisor ends with 0, or only waits if honcho
+would stop everything else then.
 """
 
 import asyncio
@@ -14,7 +16,7 @@ import time
 from collections.abc import Sequence
 
 from shared.environment import RELOAD_VARIABLE, SUPERVISOR_VARIABLE
-from shared.errors import EX_CONFIG
+from shared.errors import EX_CONFIG, EX_DRAINED
 from shared.process.lifeline import die_with_parent, ignores_hangups, watch_ancestors
 from shared.trouble import Repeated
 
@@ -67,6 +69,8 @@ class Supervisor:
             status = await self._run_once()
             if self._stopping.is_set() or status == EX_CONFIG:
                 return 0 if self._stopping.is_set() else status
+            if status == EX_DRAINED:
+                return await self._retire()
             if self._reloading:
                 self._reloading = False
                 continue
@@ -76,6 +80,13 @@ class Supervisor:
             if times := self._repeated.due(line):
                 self._say(line if times == 1 else f"{line} ({times} times since the last message)")
             await self._sleep(pause_s)
+        return 0
+
+    async def _retire(self) -> int:
+        """There is no child any more; honcho stops all processes when one of its own ends."""
+        self._say("has drained, and is not started again")
+        if "HONCHO_PROCESS_NAME" in os.environ:
+            await self._stopping.wait()
         return 0
 
     async def _run_once(self) -> int:

@@ -21,16 +21,26 @@ from shared.wire.other_worker import OtherWorker
 log = logging.getLogger(__name__)
 
 OLDEST_SERVER: Final = (6, 2)
+_NOBODY: Final = "nobody"
+"""As whom names are tried."""
+_ANSWER_S: Final = 5.0
 
 _AGAIN_S: Final = 0.2
 _FAILOVER_S: Final = 10.0
 """A server that is a replica for longer is not about to become the primary."""
 
 
+Check = Callable[[Redis, Keys, Settings], Awaitable[None]]
+"""Raises what a server answers that does not do."""
+
+
 async def until_usable(
-    redis: Redis, keys: Keys, settings: Settings, stopping: asyncio.Event
+    redis: Redis, keys: Keys, settings: Settings, stopping: asyncio.Event, *checks: Check
 ) -> bool:
-    """Return when the server answers and has passed `check_server`; passing trouble is waited out.
+    """Return when the server answers and has passed all checks; passing trouble is waited out.
+
+    Args:
+        checks: `check_server` if none is given.
 
     Returns:
         False if `stopping` was set before.
@@ -43,7 +53,8 @@ async def until_usable(
         while await wait_until_up(redis, stopping):
             try:
                 with refusals_end_the_start():
-                    await check_server(redis, keys, settings)
+                    for check in checks or (check_server,):
+                        await check(redis, keys, settings)
                 return True
             except ReadOnlyError as error:
                 since = since or time.monotonic()
@@ -127,8 +138,7 @@ async def check_server(redis: Redis, keys: Keys, settings: Settings) -> None:
             "Redis has no append-only file: if it crashes, everything since its last snapshot is "
             "lost (set appendonly yes)"
         )
-    # Whether scripts are allowed.
-    await Scripts(redis, keys, "silence").call("silence")
+    await _check_user(redis, keys)
     # Written only if it is missing: the start must succeed while memory is short, too.
     schema = await redis.get(keys.schema)
     if schema is None:
@@ -140,6 +150,26 @@ async def check_server(redis: Redis, keys: Keys, settings: Settings) -> None:
             f"{' and '.join(READABLE_FORMATS)}; use the version that wrote them, or another "
             "PALAVER_NAMESPACE"
         )
+
+
+async def _check_user(redis: Redis, keys: Keys) -> None:
+    """Whether we may run scripts, and hear what is published."""
+    await Scripts(redis, keys, "silence").call("silence")
+    async with redis.pubsub() as pubsub:
+        await pubsub.subscribe(keys.notices(_NOBODY))
+        # The refusal is the answer.
+        await pubsub.get_message(timeout=_ANSWER_S)
+
+
+async def check_worker(redis: Redis, keys: Keys, _settings: Settings) -> None:
+    """Check that we may do what workers do besides; they would only retry it for ever.
+
+    Raises:
+        ResponseError: we may not.
+    """
+    await redis.xread({keys.bells(_NOBODY): "0"}, count=1)
+    await redis.client_unblock(await redis.client_id())
+    await redis.xrange(keys.events(_NOBODY), count=1)
 
 
 def _check_role(info: dict[str, Any]) -> None:

@@ -34,7 +34,7 @@ from shared.wire.publication import (
 from shared.wire.write_outcome import WriteOutcome
 
 _SCRIPTS: Final = (
-    "take", "keep", "convert", "hand_over", "beat", "publish", "shield", "commit", "fail", "settle",
+    "take", "keep", "hand_over", "beat", "publish", "shield", "commit", "fail", "settle",
 )  # fmt: skip
 _TAKEN_MS: Final = 60_000
 """How long it is known which turns a worker took last; it repeats a lost call within that time."""
@@ -169,10 +169,6 @@ class Claims:
         """Which worker keeps the queue; costs less than a try to do it."""
         keeper: str | None = await self._redis.get(self._keys.keeper)
         return keeper
-
-    async def convert(self) -> int:
-        """Take along the queue of an older version; returns how many turns it had."""
-        return int(await self._call("convert", pool=self._pool))
 
     async def beat(self, claims: Sequence[Claim], worker_id: str) -> list[WriteOutcome]:
         """Renew the leases of these turns."""

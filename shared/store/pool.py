@@ -8,6 +8,16 @@ from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.exceptions import ConnectionError
 
 
+def worker_connections(slots: int) -> int:
+    """The most connections that a worker with so many slots opens.
+
+    Two are kept: the read of its bells, which blocks, and its notices. Four are for its parts
+    (heartbeat, keeper, publisher, turns), and one for each four slots for the ends of turns: each
+    call takes about a millisecond, and waits for its turn if all are taken.
+    """
+    return 2 + 4 + slots // 4
+
+
 class _CutConnection(AbstractConnection):
     """A connection that is cut instead of closed.
 

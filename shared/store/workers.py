@@ -35,7 +35,7 @@ class Workers:
             ttl_ms=milliseconds(ttl_s),
             **report.encode(),
         )
-        if answer == "OK":
+        if isinstance(answer, str):
             return None
         _, other, differs, value, left_ms = answer
         return OtherWorker(
@@ -61,15 +61,28 @@ class Workers:
         ]
         return max(others, key=lambda other: other.known_for_s, default=None)
 
-    async def announce(self, worker_id: str, report: WorkerReport, ttl_s: float) -> None:
-        """Store a worker's report; it is forgotten after `ttl_s` without another."""
-        await self._call(
+    async def announce(self, worker_id: str, report: WorkerReport, ttl_s: float) -> bool:
+        """Store a worker's report; it is forgotten after `ttl_s` without another.
+
+        Returns:
+            Whether the worker is to drain.
+        """
+        answer = await self._call(
             "announce", worker=worker_id, ttl_ms=milliseconds(ttl_s), **report.encode()
         )
+        return bool(answer == "DRAINING")
 
     async def drain(self, worker_id: str, pool: str, ttl_s: float) -> None:
         """A worker takes no more turns."""
         await self._call("drain", worker=worker_id, pool=pool, ttl_ms=milliseconds(ttl_s))
+
+    async def ask_to_drain(self, worker_id: str) -> bool:
+        """Have a worker take no more turns, and end when those that it has have ended.
+
+        Returns:
+            False if there is no such worker.
+        """
+        return bool(await self._call("drain", worker=worker_id) == "OK")
 
     async def leave(self, worker_id: str, pool: str) -> None:
         """A worker stops."""

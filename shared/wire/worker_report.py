@@ -169,7 +169,9 @@ class WorkerReport:
 
     def encode(self) -> dict[str, str | int | bytes]:
         """The fields of the worker's hash."""
+        draining = {"draining": 1} if self.is_draining else {}
         return {
+            **draining,
             "model": self.model_name,
             "fingerprint": self.fingerprint,
             "slots": self.slots,

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -100,24 +101,43 @@ async def test_a_replica_is_refused_unless_it_becomes_the_primary(
                     await asyncio.sleep(0.05)
 
 
-@pytest.mark.parametrize("module", MODULES)
-@pytest.mark.parametrize("command", ["info", "evalsha"])
+API, WORKER = MODULES
+FORBIDDEN = [
+    *((module, command) for module in MODULES for command in ("info", "evalsha", "subscribe")),
+    *((WORKER, command) for command in ("xread", "xrange", "client|unblock")),
+]
+
+
+@pytest.mark.parametrize(("module", "command"), FORBIDDEN)
 async def test_a_user_who_may_not_do_what_is_needed_is_told(
     tmp_path: Path, module: str, command: str
 ) -> None:
     with running_valkey() as valkey, client(valkey) as redis:
-        redis.acl_setuser(
-            "clerk",
-            enabled=True,
-            passwords=["+secret"],
-            categories=["+@all"],
-            commands=[f"-{command}"],
-            keys=["*"],
-            channels=["*"],
-        )
-        url = f"unix://clerk:secret@{valkey.socket}"
-        sentence = await refusal(module, url, tmp_path / "log")
+        redis.acl_setuser("clerk", **CLERK, commands=[f"-{command}"], channels=["*"])
+        sentence = await refusal(module, clerks(valkey), tmp_path / "log")
     assert command in sentence.lower()
+
+
+@pytest.mark.parametrize("module", MODULES)
+async def test_a_user_of_no_channel_is_told(tmp_path: Path, module: str) -> None:
+    """As users are by default."""
+    with running_valkey() as valkey, client(valkey) as redis:
+        redis.acl_setuser("clerk", **CLERK, reset_channels=True)
+        sentence = await refusal(module, clerks(valkey), tmp_path / "log")
+    assert "channel" in sentence.lower()
+
+
+CLERK: dict[str, Any] = {
+    "enabled": True,
+    "passwords": ["+secret"],
+    "categories": ["+@all"],
+    "keys": ["*"],
+}
+
+
+def clerks(valkey: Valkey) -> str:
+    """The server's address for that user."""
+    return f"unix://clerk:secret@{valkey.socket}"
 
 
 @pytest.mark.parametrize("module", MODULES)

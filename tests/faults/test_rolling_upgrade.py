@@ -243,7 +243,7 @@ async def test_what_a_new_worker_has_begun_no_old_one_goes_on_with(
     async with running_api(settings) as client, old_workers(settings, 0) as workers:
         await bench.redis.zadd(bench.keys.workers, {"old": 1 << 50})
         job = await OldApi(bench.redis, settings).post_job("Hm?", None)
-        assert await claims.convert() == 1
+        assert await bench.convert() == 1
         [claim] = await claims.take("w1", "nonce", 1)
         await claims.publish(claim, 0, PieceRecord(kind="reasoning", text="Hm", token_ids=(1, 2)))
         await bench.crash(claim)

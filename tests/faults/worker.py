@@ -104,7 +104,7 @@ class ShiftedEngine(HangingEngine):
         return super().detokenize(shifted, controls=controls)
 
 
-async def work() -> None:
+async def work() -> bool:
     settings = settings_or_exit()
     configure_logging(settings.log_level, settings.log_format)
     piece_s = float(os.environ.get("FAULTS_PIECE_S", "0.005"))
@@ -119,7 +119,7 @@ async def work() -> None:
         step=lambda _: asyncio.ensure_future(asyncio.sleep(piece_s)),
         fingerprint=fingerprint,
     )
-    await run_worker(settings, engine, stopping)
+    return await run_worker(settings, engine, stopping)
 
 
 def main() -> None:

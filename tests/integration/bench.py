@@ -11,6 +11,7 @@ from shared.store.claims import Claims, Kept
 from shared.store.event_log import EventLog
 from shared.store.jobs import Jobs
 from shared.store.keys import Keys
+from shared.store.old_queue import OldQueue
 from shared.store.submissions import Submissions
 from shared.store.workers import Workers
 from shared.wire.claim import Claim
@@ -35,6 +36,7 @@ class Bench:
         self.settings = settings
         self.submissions = Submissions(redis, keys, settings)
         self.claims = Claims(redis, keys, settings, pool=POOL)
+        self.old_queue = OldQueue(redis, keys, POOL)
         self.workers = Workers(redis, keys)
         self.events = EventLog(redis, keys)
         self.jobs = Jobs(redis, keys, self.submissions)
@@ -93,6 +95,14 @@ class Bench:
         kept = await self.claims.keep(worker, may_reclaim=True, sweep=sweep)
         assert kept is not None
         return kept
+
+    async def convert(self) -> int:
+        """Take along all of an old queue; how many turns that were."""
+        number, has_more = 0, True
+        while has_more:
+            taken = await self.old_queue.take_along()
+            number, has_more = number + taken.number, taken.has_more
+        return number
 
     async def reclaim(self, worker: str, **options: Any) -> Claim | None:
         """A turn of a lost worker, taken by another one; None if there is none."""

@@ -14,6 +14,8 @@ from redis.asyncio import Redis
 
 from shared.config import Settings
 from shared.errors import EX_CONFIG
+from shared.store.keys import Keys
+from shared.store.workers import Workers
 from tests.scripted import ScriptedEngine, last_prompt
 from tests.servers import (
     Stack,
@@ -22,6 +24,7 @@ from tests.servers import (
     free_port,
     running_stack,
     running_valkey,
+    running_worker,
 )
 from worker.engine.interface import EngineError
 
@@ -259,3 +262,42 @@ async def test_keys_are_created_listed_and_revoked(tmp_path: Path) -> None:
     status, refused = await keys("revoke", "alice")
     assert status == EX_CONFIG
     assert "no key named 'alice'" in refused
+
+
+async def test_workers_are_listed_and_drained(
+    settings: Settings, redis: Redis, tmp_path: Path
+) -> None:
+    variables = {"REDIS_URL": str(settings.redis_url), "PALAVER_NAMESPACE": settings.namespace}
+
+    async def run(*arguments: str) -> tuple[int, str]:
+        async with palaver(tmp_path, *arguments, **variables) as command:
+            return await command.ends(), command.text
+
+    assert await run("workers") == (0, "No worker is running.\n")
+    async with running_worker(settings, ScriptedEngine(slots=3)) as task:
+        (name,) = await until_there(redis, settings)
+        status, listed = await run("drain")
+        assert (status, await run("workers")) == (0, (0, listed))
+        head, row = [line.split() for line in listed.splitlines()]
+        assert head == ["ID", "HOST", "MODEL", "SLOTS", "RUNNING", "STATE"]
+        assert row == [name, name.split(":")[0], "scripted", "3", "0", "serving"]
+
+        status, refused = await run("drain", name, "nobody:1:ab")
+        assert (status, refused) == (1, f"palaver: no worker nobody:1:ab; there are {name}\n")
+        assert (await run("drain", "--host", "elsewhere"))[0] == 1
+        assert not task.done()
+        assert "draining" not in (await run("workers"))[1]
+
+        status, drained = await run("drain", "--model", "scripted", "--wait")
+        assert status == 0
+        assert f"{name} drains" in drained
+        assert "No other worker serves scripted" in drained
+        assert await task, "it has ended, and says why"
+
+
+async def until_there(redis: Redis, settings: Settings) -> list[str]:
+    """The ids of the workers, once there are any."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not (names := list(await Workers(redis, Keys(settings.namespace)).all())):
+            await asyncio.sleep(0.01)
+    return names

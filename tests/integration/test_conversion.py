@@ -115,7 +115,7 @@ async def is_not_read_any_more(bench: Bench) -> None:
 
 async def test_without_an_old_queue_nothing_is_taken_along(bench: Bench) -> None:
     submission = await bench.submit()
-    assert await bench.claims.convert() == 0
+    assert await bench.convert() == 0
     assert await starts(bench) == [submission.job_id]
 
 
@@ -123,21 +123,52 @@ async def test_waiting_turns_are_taken_along_once_in_the_order_of_their_acceptan
     bench: Bench, old: OldVersion
 ) -> None:
     accepted = [(await old.submit()).job_id for _ in range(12)]
-    assert await bench.claims.convert() == 12
-    assert await bench.claims.convert() == 0
+    assert await bench.convert() == 12
+    assert await bench.convert() == 0
     places = await bench.submissions.places(accepted)
     assert [place and place.position for place in places] == list(range(1, 13))
     assert await starts(bench) == accepted
     assert await old.claim() is None
     await is_not_read_any_more(bench)
-    await bench.claims.convert()
+    await bench.convert()
+    assert await left_of_the_old_queue(bench) == set()
+
+
+async def test_a_long_queue_is_taken_along_by_calls_that_look_at_a_part_of_it(
+    bench: Bench, old: OldVersion
+) -> None:
+    accepted = [(await old.submit(owner=f"owner{n % 7}")).job_id for n in range(120)]
+    parts = [await bench.old_queue.take_along() for _ in range(3)]
+    assert [(part.number, part.has_more) for part in parts] == [
+        (50, True),
+        (50, True),
+        (20, False),
+    ]
+    assert await bench.convert() == 0
+    places = await bench.submissions.places(accepted)
+    assert all(places)
+    for owner in range(7):
+        theirs = [p.position for n, p in enumerate(places) if n % 7 == owner and p]
+        assert theirs == sorted(theirs)
+    assert await left_of_the_old_queue(bench) == {"permits"}
+
+
+async def test_what_the_old_queue_has_of_lost_jobs_is_forgotten(
+    bench: Bench, old: OldVersion
+) -> None:
+    submission = await old.submit()
+    await bench.redis.zrem(bench.keys.open_jobs, submission.job_id)
+    await bench.redis.delete(bench.keys.job(submission.job_id))
+    assert await bench.convert() == 0
+    await is_not_read_any_more(bench)
+    await bench.convert()
     assert await left_of_the_old_queue(bench) == set()
 
 
 async def test_owners_take_turns_with_what_they_brought(bench: Bench, old: OldVersion) -> None:
     many = [(await old.submit(owner="many")).job_id for _ in range(4)]
     few = [(await old.submit(owner="few")).job_id for _ in range(2)]
-    await bench.claims.convert()
+    await bench.convert()
     order = await starts(bench)
     assert {*order[:2]} == {many[0], few[0]}
     assert {*order[2:4]} == {many[1], few[1]}
@@ -148,7 +179,7 @@ async def test_new_turns_wait_behind_those_of_their_owner_that_were_taken_along(
     bench: Bench, old: OldVersion
 ) -> None:
     first = [(await old.submit()).job_id for _ in range(3)]
-    await bench.claims.convert()
+    await bench.convert()
     later = (await bench.submit()).job_id
     assert await starts(bench) == [*first, later]
 
@@ -158,7 +189,7 @@ async def test_a_conversations_turns_start_one_after_the_other(
 ) -> None:
     first = await old.submit()
     second = await old.submit(first.conversation_id)
-    await bench.claims.convert()
+    await bench.convert()
     claim = await bench.claim("w1")
     assert claim.job_id == first.job_id
     assert await starts(bench) == []
@@ -170,7 +201,7 @@ async def test_a_turn_that_an_old_worker_runs_stays_with_it(bench: Bench, old: O
     submission = await old.submit()
     claim = await old.claim()
     assert claim is not None
-    await bench.claims.convert()
+    await bench.convert()
     await bench.keep(sweep=True)
     assert await starts(bench) == []
     assert await old.claims.beat(claim, "old") is WriteOutcome.OK
@@ -187,7 +218,7 @@ async def test_a_turn_of_an_old_worker_that_is_lost_is_taken_over(
     submission = await old.submit()
     claim = await old.claim()
     assert claim is not None
-    await bench.claims.convert()
+    await bench.convert()
     await bench.redis.delete(bench.keys.lease(claim.job_id))
     await bench.redis.zadd(bench.keys.leases, {claim.job_id: 1})
     heir = await bench.reclaim("w1")
@@ -199,7 +230,7 @@ async def test_a_turn_of_an_old_worker_that_is_lost_is_taken_over(
     assert ended.outcome is WriteOutcome.OK
     assert await bench.leftovers() == set()
     await is_not_read_any_more(bench)
-    await bench.claims.convert()
+    await bench.convert()
     assert await left_of_the_old_queue(bench) == set(), "its permit was bound to the turn"
 
 
@@ -209,9 +240,9 @@ async def test_what_an_old_worker_gives_back_waits_where_it_stood(
     first, second = await old.submit(), await old.submit()
     claim = await old.claim()
     assert claim is not None
-    await bench.claims.convert()
+    await bench.convert()
     assert await old.claims.hand_over(claim) is WriteOutcome.OK
-    await bench.claims.convert()
+    await bench.convert()
     assert await starts(bench) == [first.job_id, second.job_id]
     assert await bench.redis.zrange(bench.keys.line(POOL), 0, -1) == []
 
@@ -221,13 +252,13 @@ async def test_an_old_worker_that_ends_a_turn_lets_the_new_one_after_it_start(
 ) -> None:
     firsts = [await old.submit() for _ in range(3)]
     claims = [await old.claim() for _ in firsts]
-    await bench.claims.convert()
+    await bench.convert()
     seconds = [await bench.submit(first.conversation_id) for first in firsts]
     for claim in claims:
         assert claim is not None
         assert await old.commit(claim) is WriteOutcome.OK
-    await bench.claims.convert()
-    await bench.claims.convert()
+    await bench.convert()
+    await bench.convert()
     assert await starts(bench) == [second.job_id for second in seconds]
     assert await bench.redis.zrange(bench.keys.line(POOL), 0, -1) == []
 
@@ -238,14 +269,14 @@ async def test_a_new_turn_that_an_old_worker_has_started_is_not_started_again(
     first = await old.submit()
     claim = await old.claim()
     assert claim is not None
-    await bench.claims.convert()
+    await bench.convert()
     second = await bench.submit(first.conversation_id)
     assert await old.commit(claim) is WriteOutcome.OK
     follower = await old.claim()
     assert follower is not None
     assert follower.job_id == second.job_id
     assert await starts(bench) == []
-    await bench.claims.convert()
+    await bench.convert()
     await bench.keep(sweep=True)
     assert await starts(bench) == []
     assert await bench.redis.zrange(bench.keys.line(POOL), 0, -1) == []
@@ -263,7 +294,7 @@ async def test_an_old_turn_behind_a_new_one_is_taken_along_when_that_ends(
     second = await old.submit(first.conversation_id)
     await bench.redis.delete(old.keys.permits)  # no old worker is left
     assert (await bench.claims.commit(claim, completion(claim))).outcome is WriteOutcome.OK
-    await bench.claims.convert()
+    await bench.convert()
     assert await starts(bench) == [second.job_id]
 
 
@@ -275,7 +306,7 @@ async def test_an_old_turn_that_is_cancelled_before_it_is_taken_along_starts_now
     claim = await old.claim()
     assert claim is not None
     assert claim.job_id == other.job_id
-    await bench.claims.convert()
+    await bench.convert()
     assert await starts(bench) == []
 
 
@@ -296,8 +327,8 @@ async def test_a_waiting_turn_that_an_old_process_has_ended_leaves_the_line(
 
 
 async def test_permits_stay_while_an_old_worker_reads_them(bench: Bench, old: OldVersion) -> None:
-    await bench.claims.convert()
+    await bench.convert()
     assert await old.claim() is None, "its group is still there"
     await is_not_read_any_more(bench)
-    await bench.claims.convert()
+    await bench.convert()
     assert await left_of_the_old_queue(bench) == set()

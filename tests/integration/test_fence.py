@@ -100,6 +100,18 @@ async def test_a_bell_that_a_worker_did_not_live_to_hear_rings_at_another(bench:
     assert (await bench.claim("w2")).job_id == submission.job_id
 
 
+async def test_a_worker_without_a_slot_left_wakes_one_whose_bell_was_lost(bench: Bench) -> None:
+    await bench.serve("w1", "w2")
+    for _ in range(2):
+        await bench.submit()
+    assert (await bench.bells("w1"), await bench.bells("w2")) == (1, 1)
+    await bench.redis.delete(bench.keys.bells("w1"))
+    await bench.claim("w2")
+    assert await bench.bells("w1") == 1, "its last slot is taken, and a turn is left"
+    await bench.claim("w1")
+    assert (await bench.bells("w1"), await bench.bells("w2")) == (1, 1), "nothing is left"
+
+
 async def test_no_bell_rings_at_a_worker_that_is_gone(bench: Bench) -> None:
     await bench.serve("dead", "w2")
     await bench.redis.delete(bench.of_pool("free"), bench.keys.worker("dead"))
@@ -122,6 +134,19 @@ async def test_hand_over_keeps_place_and_text_and_charges_nothing(bench: Bench) 
     assert (await bench.claim("w2")).job_id == later.job_id
     assert (await bench.kinds(first.job_id))[-1] == "resumed"
     assert (await bench.claims.commit(claim, completion(claim))).outcome is WriteOutcome.FENCED
+
+
+async def test_the_keeper_goes_on_at_once_while_there_are_turns_of_lost_workers(
+    bench: Bench,
+) -> None:
+    for _ in range(45):
+        await bench.submit()
+    claims = await bench.take("w1", 45)
+    for claim in claims:
+        await bench.crash(claim)
+    waits = [(await bench.keep()).next_s for _ in range(3)]
+    assert waits == [0, 0, None]
+    assert {claim.job_id for claim in await bench.take("w2", 99)} == {c.job_id for c in claims}
 
 
 async def test_lost_bells_lose_no_turn(bench: Bench) -> None:

@@ -180,6 +180,10 @@ async def drains(bench: Bench, _conversation: str) -> None:
     await bench.workers.drain("w1", POOL, ttl_s=60)
 
 
+async def is_asked_to_drain(bench: Bench, _conversation: str) -> None:
+    assert await bench.workers.ask_to_drain("w1")
+
+
 async def has_left(bench: Bench, _conversation: str) -> None:
     await bench.workers.leave("w1", POOL)
 
@@ -197,7 +201,7 @@ async def has_dropped_its_tokens(bench: Bench, conversation: str) -> None:
     )
 
 
-GONE = [is_dead, drains, has_left, runs_another_model, has_dropped_its_tokens]
+GONE = [is_dead, drains, is_asked_to_drain, has_left, runs_another_model, has_dropped_its_tokens]
 
 
 @pytest.mark.parametrize("gone", GONE)
@@ -210,7 +214,7 @@ async def test_no_turn_waits_for_a_home_that(bench: Bench, gone: object) -> None
     assert await starts(bench, "w2") == [job]
 
 
-@pytest.mark.parametrize("gone", [drains, has_left])
+@pytest.mark.parametrize("gone", [drains, is_asked_to_drain, has_left])
 async def test_what_is_held_for_a_worker_is_free_when_it(bench: Bench, gone: object) -> None:
     assert callable(gone)
     conversations = [await warm(bench) for _ in range(3)]
@@ -251,6 +255,23 @@ async def test_a_turn_that_is_cancelled_while_it_is_held_leaves_nothing(bench: B
     await bench.submissions.cancel(job, "a")
     assert await bench.leftovers() == set()
     assert await starts(bench, "w1") == []
+
+
+async def test_a_worker_that_is_added_takes_what_has_no_home_that_is_waited_for(
+    bench: Bench,
+) -> None:
+    """So it warms up with new conversations, and takes no home's away."""
+    await bench.workers.leave("w2", POOL)
+    at_home = [await warm(bench, saves_ms=60_000) for _ in range(6)]
+    homeless = [await warm(bench, saves_ms=0) for _ in range(2)]
+    await occupy(bench, "w1")
+    held = [await follow(bench, conversation) for conversation in at_home]
+    free = [await follow(bench, conversation) for conversation in homeless]
+    free.append((await bench.submit(owner="a")).job_id)
+    await bench.serve("w2")
+    await bench.keep(sweep=True)
+    assert await starts(bench, "w2", 8) == free
+    assert await starts(bench, "w1", 8) == held
 
 
 # How far turns may pass one another.

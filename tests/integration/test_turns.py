@@ -43,6 +43,23 @@ async def test_a_turn_leaves_nothing_but_its_conversation_and_its_job(bench: Ben
     assert 300_000 < await bench.redis.pttl(bench.keys.job(claim.job_id)) <= 86_400_000
 
 
+async def test_an_ended_job_keeps_nothing_of_its_way_through_the_queue(bench: Bench) -> None:
+    first = await bench.submit()
+    behind, cancelled = [await bench.submit(first.conversation_id) for _ in range(2)]
+    on_the_way = {"readied", "sequence", "token", "worker", "home"}
+    assert "sequence" in await bench.redis.hgetall(bench.keys.job(behind.job_id))
+    for number in (1, 3):
+        claim = await bench.claim()
+        await bench.claims.commit(claim, completion(claim, number))
+        again = await bench.claims.commit(claim, completion(claim, number))
+        assert again.outcome is WriteOutcome.DUP
+    await bench.submissions.cancel(cancelled.job_id, "default")
+    for submission in (first, behind, cancelled):
+        stored = await bench.redis.hgetall(bench.keys.job(submission.job_id))
+        assert set(stored) & on_the_way == set()
+        assert {"status", "finished", "pool"} < set(stored)
+
+
 async def test_submit_repeated_with_its_job_id_is_accepted_once(bench: Bench) -> None:
     submission = await bench.submit()
     answers = await asyncio.gather(*(bench.submissions.submit(submission) for _ in range(20)))

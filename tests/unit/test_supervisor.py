@@ -11,7 +11,7 @@ from typing import IO
 
 import pytest
 
-from shared.errors import EX_CONFIG
+from shared.errors import EX_CONFIG, EX_DRAINED
 from shared.trouble import Repeated
 from tests.servers import as_in_a_terminal, environment, is_alive, process_tree
 
@@ -219,3 +219,24 @@ def test_what_fails_again_and_again_is_told_once_a_minute() -> None:
     repeated = Repeated(clock=lambda: next(moments))
     told = [repeated.due("ended with status 1; starting again in 10 s") for _ in range(13)]
     assert told == [1, 0, 0, 0, 0, 0, 6, 0, 0, 0, 0, 0, 6]
+
+
+def test_a_child_that_has_drained_is_not_started_again(running: list[Supervised]) -> None:
+    supervised = start(running, Supervised(f"print('once'); raise SystemExit({EX_DRAINED})"))
+    status, output, messages = supervised.end()
+    assert (status, output) == (0, "once\n")
+    assert messages == "palaver: test has drained, and is not started again\n"
+
+
+def test_under_honcho_a_line_whose_child_has_drained_stays_as_its_end_would_stop_the_others(
+    running: list[Supervised],
+) -> None:
+    child = f"print('once'); raise SystemExit({EX_DRAINED})"
+    supervised = start(running, Supervised(child, HONCHO_PROCESS_NAME="worker.1"))
+    assert supervised.line() == "once"
+    assert supervised.process.stderr is not None
+    assert "has drained" in supervised.process.stderr.readline()
+    with pytest.raises(subprocess.TimeoutExpired):
+        supervised.process.wait(timeout=0.3)
+    supervised.tell(signal.SIGTERM)
+    assert supervised.end() == (0, "", "")

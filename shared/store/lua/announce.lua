@@ -1,7 +1,7 @@
 -- A worker's report, and when it was last heard of, by the server's clock. A worker that starts (`register`) is
 -- refused while another one of its pool lives that runs another model under the same name, as token ids would mix, or
 -- has another context length. If the windows differ over time, the one of the worker that started last counts.
--- Answers OK · {OTHER, worker, what differs, its value there, milliseconds for which it still counts as alive}
+-- Answers OK · DRAINING (it is to take no more turns, drain.lua) · {OTHER, worker, what differs, its value there, milliseconds for which it still counts as alive}
 local pool = arg.pool
 if arg.register then
   -- Of several, the one that counts as alive for longest.
@@ -20,11 +20,12 @@ if arg.register then
   if found then return found end
   raise_format()
 end
-local draining = redis.call('HGET', key.worker(arg.worker), 'draining')
+local draining = arg.draining or redis.call('HGET', key.worker(arg.worker), 'draining')
 redis.call('HSET', key.worker(arg.worker), 'pool', pool, 'model', arg.model, 'fingerprint', arg.fingerprint,
   'slots', arg.slots, 'running', arg.running, 'steps', arg.steps, 'stats', arg.stats, 'turns', arg.turns,
   'context_length', arg.context_length, 'window', arg.window, 'capabilities', arg.capabilities,
   'patience_ms', arg.patience_ms)
+if draining then redis.call('HSET', key.worker(arg.worker), 'draining', '1') end
 redis.call('PEXPIRE', key.worker(arg.worker), arg.ttl_ms)
 redis.call('ZADD', key.workers, int(now_ms()), arg.worker)
 redis.call('ZADD', key.pools, int(now_ms()), pool)
@@ -42,4 +43,4 @@ for conversation in string.gmatch(arg.cold or '', '%S+') do
     redis.call('HDEL', key.conversation(conversation), 'home', 'saves_ms')
   end
 end
-return 'OK'
+return draining and 'DRAINING' or 'OK'

@@ -41,6 +41,8 @@ if left > 0 then
   set_busy(arg.worker, arg.pool, arg.busy + #jobs)
 else
   redis.call('ZREM', key.free(arg.pool), arg.worker)
+  -- What is left has rung before, but bells can get lost: the next worker with a free slot looks, too.
+  if redis.call('EXISTS', key.owners(arg.pool)) == 1 then ring_free(arg.pool) end
 end
 for _, job in ipairs(jobs) do answer[#answer + 1] = claimed(job) end
 return answer

@@ -73,8 +73,9 @@ local function finish(job, f, status, field, value, published)
   if f.token then
     redis.call('ZREM', key.leases, job)
     redis.call('DEL', key.lease(job))
-    redis.call('HDEL', key.job(job), 'token', 'worker', 'shielded', 'suspect')
   end
+  -- Of no use to anybody from now on, and it is kept for long.
+  redis.call('HDEL', key.job(job), 'token', 'worker', 'shielded', 'suspect', 'readied', 'sequence')
   if own.stateless then
     -- It cannot be fetched later.
     drop(conversation, f.owner)

@@ -1,0 +1,83 @@
+"""The keeper does at once what is too much for one call, instead of a part of it each second."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from redis.asyncio import Redis
+
+from shared.config import Settings
+from shared.store.keys import Keys
+from tests.integration.bench import Bench
+from tests.integration.test_conversion import OldVersion
+from tests.servers import Valkey, make_settings
+from worker.queue_keeper import QueueKeeper
+from worker.turn_metrics import TurnMetrics
+
+LOST, OLD = 240, 700
+"""At one call a second more than ten seconds' work."""
+PATIENCE_S = 8.0
+
+
+@pytest.fixture
+def settings(valkey: Valkey) -> Settings:
+    return make_settings(
+        valkey.url, PALAVER_LEASE=0.5, PALAVER_HEARTBEAT=0.1, PALAVER_QUEUE_LIMIT=OLD
+    )
+
+
+@pytest.fixture
+async def bench(redis: Redis, keys: Keys, settings: Settings) -> Bench:
+    bench = Bench(redis, keys, settings)
+    await bench.serve()
+    return bench
+
+
+@asynccontextmanager
+async def keeping(bench: Bench) -> AsyncIterator[None]:
+    keeper = QueueKeeper(
+        bench.redis,
+        bench.claims,
+        bench.old_queue,
+        TurnMetrics(),
+        "w9",
+        lease_s=bench.settings.lease,
+    )
+    task = asyncio.create_task(keeper.run())
+    yield
+    keeper.stop()
+    await task
+
+
+async def until(is_done: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not await is_done():
+            await asyncio.sleep(0.02)
+
+
+async def test_all_turns_of_many_lost_workers_wait_again_soon(bench: Bench) -> None:
+    for _ in range(LOST):
+        await bench.submit()
+    for claim in await bench.take("w1", LOST):
+        await bench.crash(claim)
+
+    async def all_wait() -> bool:
+        return int(await bench.redis.zcard(bench.keys.leases)) == 0
+
+    async with keeping(bench):
+        await until(all_wait)
+    assert len(await bench.take("w2", LOST)) == LOST
+
+
+async def test_a_long_old_queue_is_taken_along_soon(bench: Bench) -> None:
+    old = OldVersion(bench)
+    await old.claims.ensure_group()
+    for _ in range(OLD):
+        await old.submit()
+
+    async def all_stand_in_line() -> bool:
+        return sum(map(int, await bench.redis.hvals(bench.keys.waits))) == OLD
+
+    async with keeping(bench):
+        await until(all_stand_in_line)
