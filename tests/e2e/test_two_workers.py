@@ -123,6 +123,27 @@ def test_an_edit_goes_home_and_finds_what_stands_before_it(visitor: Visitor) -> 
         assert edited.cached >= kept.total - 1
 
 
+def respond(visitor: Visitor, prompt: str, previous: str | None = None) -> tuple[str, str, Any]:
+    """A response's id, its home and its usage."""
+    body = {"input": prompt, "max_output_tokens": 16, "temperature": 0}
+    body |= {"previous_response_id": previous} if previous else {}
+    response = visitor.client.post("/v1/responses", json=body).json()
+    job = response["id"].removeprefix("resp_")
+    conversation = visitor.redis.hget(KEYS.job(job), "conversation")
+    home = visitor.redis.hget(KEYS.conversation(conversation), "home")
+    return response["id"], home, response["usage"]
+
+
+def test_a_fork_goes_where_its_beginning_is(visitor: Visitor) -> None:
+    for name in range(CONVERSATIONS):
+        root, home, usage = respond(visitor, f"Tell me about the number {name}, and about ships.")
+        respond(visitor, "And what came before it?", root)
+        _, forks_home, forks_usage = respond(visitor, "And what comes after it?", root)
+        assert forks_home == home
+        cached = forks_usage["input_tokens_details"]["cached_tokens"]
+        assert cached >= usage["total_tokens"] - 2
+
+
 def test_a_conversation_whose_home_is_killed_goes_on_at_the_other_one(visitor: Visitor) -> None:
     conversations = started(visitor, *range(20, 20 + CONVERSATIONS))
     killed = conversations[0].home

@@ -2,6 +2,7 @@
 
 import pytest
 
+from shared import ids
 from shared.store.scripts import Scripts
 from shared.wire.worker_report import WorkerReport
 from tests.integration.bench import POOL, Bench, completion
@@ -93,6 +94,21 @@ async def test_whoever_commits_is_the_home_from_then_on(bench: Bench) -> None:
     await bench.claims.commit(claim, completion(claim, 3, saves_ms=1000))
     job = await follow(bench, conversation)
     assert await bench.redis.hget(bench.keys.job(job), "home") == "w2"
+
+
+async def test_a_copy_of_a_conversation_begins_at_home(bench: Bench) -> None:
+    """Its saving is that of the part that was copied: here one turn of two."""
+    await bench.submit(owner="a")
+    first = await bench.claim("w1")
+    await bench.claims.commit(first, completion(first, saves_ms=100))
+    await follow(bench, first.conversation_id)
+    second = await bench.claim("w1")
+    await bench.claims.commit(second, completion(second, 3, saves_ms=1000))
+    await occupy(bench, "w1")
+    job = await bench.submit(ids.new_conversation(), behind=first.job_id, owner="a")
+    assert await hold_ms(bench, job.job_id) == 4 * 500
+    assert await starts(bench, "w2") == []
+    assert await starts(bench, "w1") == [job.job_id]
 
 
 @pytest.mark.parametrize(
