@@ -1,8 +1,8 @@
 """What several workers cost conversations that go on: real processes, the bundled model.
 
-    python -m bench.affinity [--runs 3 --only CASE]
+    python -m bench.affinity [--runs 3 --only CASE --workers 1 2]
 
-Conversations of six turns, in rotation or shuffled, on one worker and on two. *Ideal* is what a
+Conversations of six turns, in rotation or shuffled, on one worker and on more. *Ideal* is what a
 turn could find in a cache: prompt and reply of the turn before, at most its own prompt. Every
 figure is of the turns behind the first, and the median of all runs.
 """
@@ -229,7 +229,7 @@ def run(case: Case, workers: int, seed: int) -> Figures:
         return figures(talks, workers_of(palaver, case.conversations * TURNS))
 
 
-def row(name: str, measured: Figures, alone: Figures) -> list[str]:
+def row(name: str, measured: Figures, alone: Figures | None) -> list[str]:
     return [
         name,
         f"{measured.prompt:,.0f}",
@@ -237,7 +237,7 @@ def row(name: str, measured: Figures, alone: Figures) -> list[str]:
         f"{measured.ideal:,.0f}",
         f"{measured.hit:.1%}",
         f"{measured.evaluated:.2f}",
-        f"{measured.cached / alone.cached:.3f}",
+        f"{measured.cached / alone.cached:.3f}" if alone else "–",
         f"{measured.moved:.0f} of {measured.later:.0f}",
         f"{measured.first_p50_ms:.0f}",
         f"{measured.first_p95_ms:.0f}",
@@ -245,27 +245,26 @@ def row(name: str, measured: Figures, alone: Figures) -> list[str]:
 
 
 COLUMNS: Final = [
-    "workers, conversations",
+    "workers: conversations",
     "prompt tokens",
     "cached",
     "ideal",
     "hit",
     "evaluated / ideal",
     "cached / one worker's",
-    "moved",
+    "on another worker",
     "first token p50, ms",
     "p95, ms",
 ]
 
 
-def rows(cases: Iterable[Case], runs: int) -> Iterator[list[str]]:
+def rows(cases: Iterable[Case], numbers: Sequence[int], runs: int) -> Iterator[list[str]]:
     for case in cases:
-        by_workers = {
-            workers: medians([run(case, workers, seed) for seed in range(runs)])
-            for workers in (1, 2)
-        }
-        for workers, measured in by_workers.items():
-            yield row(f"{workers}: {case.name}", measured, by_workers[1])
+        alone = None
+        for workers in numbers:
+            measured = medians([run(case, workers, seed) for seed in range(runs)])
+            alone = measured if workers == 1 else alone
+            yield row(f"{workers}: {case.name}", measured, alone)
 
 
 def main() -> None:
@@ -274,9 +273,10 @@ def main() -> None:
     )
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--only", choices=CASES)
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     options = parser.parse_args()
     cases = [CASES[options.only]] if options.only else list(CASES.values())
-    print_table(COLUMNS, rows(cases, options.runs))
+    print_table(COLUMNS, rows(cases, options.workers, options.runs))
 
 
 if __name__ == "__main__":
