@@ -50,6 +50,8 @@ class Home:
     tokens_a_second: int
     """Prompt tokens that it evaluates in a second; 0 if it has not evaluated any."""
     has_free_slot: bool
+    """Bells that it has not answered yet count as slots, so many turns at once do not all find the
+    same one free."""
     is_draining: bool
 
 

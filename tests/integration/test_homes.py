@@ -2,6 +2,7 @@
 
 import pytest
 
+from shared import ids
 from shared.store.scripts import Scripts
 from shared.wire.worker_report import WorkerReport
 from tests.integration.bench import POOL, Bench, completion
@@ -9,6 +10,7 @@ from tests.integration.bench import POOL, Bench, completion
 SLACK = 4
 PATIENCE_MS = 10_000
 LONG_AGO_MS = 5_001
+SLOTS = 8
 
 
 @pytest.fixture(autouse=True)
@@ -27,6 +29,12 @@ async def warm(bench: Bench, worker: str = "w1", *, saves_ms: int = 1000, owner:
 async def occupy(bench: Bench, *workers: str) -> None:
     """All slots of these workers are taken."""
     await bench.redis.zrem(bench.of_pool("free"), *workers)
+
+
+async def rest(bench: Bench, *workers: str) -> None:
+    """These workers have answered their bells, and nothing runs there."""
+    for worker in workers:
+        assert await bench.take(worker, SLOTS) == []
 
 
 async def follow(bench: Bench, conversation: str, owner: str = "a") -> str:
@@ -88,6 +96,21 @@ async def test_whoever_commits_is_the_home_from_then_on(bench: Bench) -> None:
     assert await bench.redis.hget(bench.keys.job(job), "home") == "w2"
 
 
+async def test_a_copy_of_a_conversation_begins_at_home(bench: Bench) -> None:
+    """Its saving is that of the part that was copied: here one turn of two."""
+    await bench.submit(owner="a")
+    first = await bench.claim("w1")
+    await bench.claims.commit(first, completion(first, saves_ms=100))
+    await follow(bench, first.conversation_id)
+    second = await bench.claim("w1")
+    await bench.claims.commit(second, completion(second, 3, saves_ms=1000))
+    await occupy(bench, "w1")
+    job = await bench.submit(ids.new_conversation(), behind=first.job_id, owner="a")
+    assert await hold_ms(bench, job.job_id) == 4 * 500
+    assert await starts(bench, "w2") == []
+    assert await starts(bench, "w1") == [job.job_id]
+
+
 @pytest.mark.parametrize(
     ("saves_ms", "expected_ms"), [(20, 80), (300, 1200), (60_000, PATIENCE_MS)]
 )
@@ -118,6 +141,24 @@ async def test_a_home_with_a_free_slot_that_does_not_come_is_waited_for_half_a_s
     await end_hold(bench, job)
     await bench.keep()
     assert await starts(bench, "w2") == [job]
+
+
+async def test_of_many_turns_at_once_a_home_gets_as_many_as_it_has_slots(bench: Bench) -> None:
+    """The others wait for it as for a busy one; bells count as slots until it answers them."""
+    conversations = [await warm(bench) for _ in range(10)]
+    await rest(bench, "w1")
+    jobs = [await follow(bench, conversation) for conversation in conversations]
+    assert [await hold_ms(bench, job) for job in jobs] == [500] * SLOTS + [4000] * 2
+    assert await starts(bench, "w1", 99) == jobs
+
+
+async def test_a_worker_that_was_woken_for_its_own_turns_gets_others_last(bench: Bench) -> None:
+    conversation = await warm(bench)
+    await rest(bench, "w2", "w1")
+    await follow(bench, conversation)
+    before = await bells(bench)
+    await bench.submit(owner="b")
+    assert await bells(bench) == (before[0], before[1] + 1)
 
 
 async def test_when_its_holding_is_over_a_turn_may_start_at_home_all_the_same(bench: Bench) -> None:

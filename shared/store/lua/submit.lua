@@ -96,12 +96,18 @@ if arg.new == '1' then
     'turns', '0', 'tokens', '0')
 elseif source then
   local from, first, stop = source[1], source[2], source[3]
-  local f = redis.call('HMGET', key.conversation(from), 'context', 'offset', 'metadata', 'turns', 'family', 'models')
+  local f = redis.call('HMGET', key.conversation(from), 'context', 'offset', 'metadata', 'turns', 'family', 'models',
+    'home', 'saves_ms', 'next')
   redis.call('HSET', key.conversation(conversation), 'owner', arg.owner, 'context', f[1],
     'created', int(now), 'updated', int(now), 'first', int(first), 'next', int(stop), 'begun', int(stop),
     'offset', int(math.min(stop, turn_from(from, first, math.max(first, math.min(tonumber(f[2]), stop - reach(pool)))))),
     'turns', int(f[4] - replies_from(from, stop - first)), 'tokens', '0', 'metadata', f[3] or '{}')
   if f[6] then redis.call('HSET', key.conversation(conversation), 'models', f[6]) end
+  if f[7] then
+    -- Its home has the copied part in its cache, too.
+    redis.call('HSET', key.conversation(conversation), 'home', f[7],
+      'saves_ms', int(math.floor(f[8] * (stop - first) / (f[9] - first))))
+  end
   for at = 0, stop - 1 - first, 100 do
     local messages = redis.call('LRANGE', key.messages(from), at, math.min(at + 99, stop - 1 - first))
     redis.call('RPUSH', key.messages(conversation), unpack(messages))

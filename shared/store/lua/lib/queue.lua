@@ -141,15 +141,26 @@ end
 local SLOT = 1e13
 local function set_busy(worker, pool, number) redis.call('ZADD', key.free(pool), int(number * SLOT + now_ms()), worker) end
 
--- Wake the least busy worker. Its bell counts as a slot until it answers: one that is dead is not rung for ever.
+-- How many slots of a worker are taken or will be when it answers its bells; nil if it has no free one.
+local function busy_slots(worker, pool)
+  local score = redis.call('ZSCORE', key.free(pool), worker)
+  return score and math.floor(score / SLOT)
+end
+
+-- Wake a worker for one turn. The bell counts as a slot until the worker answers: one that is dead is not rung for ever,
+-- and of many turns at once the home gets as many as it has slots.
+local function ring_for_turn(worker, pool, busy)
+  set_busy(worker, pool, busy + 1)
+  ring(worker)
+end
+
+-- Wake the least busy worker.
 local function ring_free(pool)
   for _ = 1, 3 do
-    local first = redis.call('ZRANGE', key.free(pool), 0, 0, 'WITHSCORES')
-    local worker = first[1]
+    local worker = redis.call('ZRANGE', key.free(pool), 0, 0)[1]
     if not worker then return end
     if redis.call('EXISTS', key.worker(worker)) == 1 then
-      set_busy(worker, pool, math.floor(first[2] / SLOT) + 1)
-      return ring(worker)
+      return ring_for_turn(worker, pool, busy_slots(worker, pool))
     end
     redis.call('ZREM', key.free(pool), worker)
   end
@@ -157,17 +168,17 @@ end
 
 -- A worker that takes turns has one slot more that is free.
 local function free_slot(worker, pool, slots)
-  local score = redis.call('ZSCORE', key.free(pool), worker)
-  set_busy(worker, pool, math.max(0, score and math.floor(score / SLOT) - 1 or slots - 1))
+  set_busy(worker, pool, math.max(0, (busy_slots(worker, pool) or slots) - 1))
 end
 
--- How long a turn is held for its home, and whether that has a free slot; nil if any worker will do.
+-- How long a turn is held for its home, and how many slots are taken there if one is free; nil if any worker will do.
 local function hold_of(pool, home, saving)
   if not home or saving < MIN_SAVING_MS then return nil end
-  local w = redis.call('HMGET', key.worker(home), 'pool', 'draining', 'patience_ms')
+  local w = redis.call('HMGET', key.worker(home), 'pool', 'draining', 'patience_ms', 'slots')
   if w[1] ~= pool or w[2] then return nil end
-  if redis.call('ZSCORE', key.free(pool), home) then return BELL_MS, true end
-  return math.min(WAIT_FACTOR * saving, tonumber(w[3] or 0)), false
+  local busy = busy_slots(home, pool)
+  if busy and busy < tonumber(w[4] or 1) then return BELL_MS, busy end
+  return math.min(WAIT_FACTOR * saving, tonumber(w[3] or 0)), nil
 end
 
 -- Whoever keeps the queue sleeps until the first hold ends: tell it if that is a new one.
@@ -188,15 +199,15 @@ end
 local function offer(job, f, is_cold)
   redis.call('HSET', key.job(job), 'readied', int(now_ms()))
   local c = redis.call('HMGET', key.conversation(f.conversation), 'home', 'saves_ms')
-  local hold_ms, is_free
-  if not is_cold then hold_ms, is_free = hold_of(f.pool, c[1], tonumber(c[2] or 0)) end
+  local hold_ms, busy
+  if not is_cold then hold_ms, busy = hold_of(f.pool, c[1], tonumber(c[2] or 0)) end
   if hold_ms then
     redis.call('HSET', key.job(job), 'home', c[1])
     redis.call('ZADD', key.own(c[1]), f.tag, job)
   end
   if not hold_ms or hold_ms == 0 then return make_ready(job, f) end
   redis.call('ZADD', key.hold(f.pool), int(now_ms() + hold_ms), job)
-  if is_free then ring(c[1]) end
+  if busy then ring_for_turn(c[1], f.pool, busy) end
   wake_keeper(job, f.pool)
 end
 
