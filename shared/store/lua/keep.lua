@@ -13,8 +13,6 @@ else
 end
 if clock_is_off() then return {'OFF'} end
 local now, late, lost, next_end = now_ms(), 0, 0, nil
--- Leases that one call looks at: as many as keep it short.
-local LEASES = 20
 
 -- A turn of a worker that is gone waits again, before all others. It may have killed its worker, so it becomes a
 -- suspect, unless it was shielded because only another turn was being evaluated.
