@@ -11,17 +11,17 @@ from collections.abc import Callable
 
 from tests.scripted import last_prompt
 
+MODEL = "scripted"
 POISON = "POISON"
 HANG = "HANG"
 BREAK = "BREAK"
 _SHORTEST, _SPREAD = 10, 60
 
 
-def reply_to(number: int, prompt: str, model: str = "") -> str:
+def reply_to(number: int, prompt: str, model: str = MODEL) -> str:
     """The reply to the `number`-th turn of a conversation, counted from 1, by a named model."""
     digest = hashlib.sha256(prompt.encode()).digest()
-    name = f" by {model}" if model else ""
-    return f"turn {number} to {prompt!r}{name}: " + "x" * (_SHORTEST + digest[0] % _SPREAD)
+    return f"turn {number} to {prompt!r} by {model}: " + "x" * (_SHORTEST + digest[0] % _SPREAD)
 
 
 def script_of(model: str) -> Callable[[str], str]:

@@ -27,7 +27,7 @@ from shared.process.supervisor import stop_on_signals
 from shared.store import scripts
 from shared.store.claims import Claims
 from shared.wire.claim import Claim
-from tests.faults.script import BREAK, HANG, deadly, die, script_of
+from tests.faults.script import BREAK, HANG, MODEL, deadly, die, script_of
 from tests.scripted import ScriptedEngine, control, last_prompt
 from worker.engine.interface import GenerationRequest, Piece
 from worker.wiring import run_worker
@@ -112,15 +112,16 @@ async def work() -> None:
     stopping = asyncio.Event()
     stop_on_signals(stopping)
     fingerprint = os.environ.get("FAULTS_MODEL", "scripted")
+    model = settings.model_name or MODEL
     kind = ShiftedEngine if fingerprint == "shifted" else HangingEngine
     engine = kind(
-        deadly(script_of(settings.model_name or ""), die),
+        deadly(script_of(model), die),
         slots=settings.slots,
         piece_length=PIECE_LENGTH,
         step=lambda _: asyncio.ensure_future(asyncio.sleep(piece_s)),
         fingerprint=fingerprint,
     )
-    engine.model = replace(engine.model, name=settings.model_name or engine.model.name)
+    engine.model = replace(engine.model, name=model)
     await run_worker(settings, engine, stopping)
 
 
