@@ -30,9 +30,9 @@ class AimedFaults:
         self._random = dice
         self._lease_s = lease_s
         self.kinds: dict[str, tuple[Callable[[], Awaitable[None]], int]] = {
-            "home of a held turn killed": (self._home_killed, 4),
-            "home of a held turn stopped": (self._home_stopped, 3),
-            "home of a held turn paused": (self._home_paused, 3),
+            "home of a held turn killed": (self._home_killed, 6),
+            "home of a held turn stopped": (self._home_stopped, 4),
+            "home of a held turn paused": (self._home_paused, 4),
             "keeper of the queue killed": (self._keeper_killed, 3),
             "keeper of the queue paused": (self._keeper_paused, 2),
             "Redis killed while turns are held": (self._redis_killed, 2),
