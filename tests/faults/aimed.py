@@ -79,7 +79,7 @@ class AimedFaults:
     async def _bells_lost(self) -> None:
         """Whatever rings, for half a second."""
         keys = self._cluster.keys
-        async with self._cluster.redis() as redis:
+        async with self._cluster.loaded_redis() as redis:
             for _ in range(_LOST_BELLS):
                 for worker in await redis.zrange(keys.workers, 0, -1):
                     await redis.delete(keys.bells(worker))

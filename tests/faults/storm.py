@@ -151,7 +151,7 @@ class Storm:
         partition.heal()
 
     async def _scripts_forgotten(self) -> None:
-        async with self._cluster.redis() as redis:
+        async with self._cluster.loaded_redis() as redis:
             for _ in range(_FLUSHES):
                 await redis.script_flush()
                 await asyncio.sleep(self._random.uniform(0, 0.02))
