@@ -70,6 +70,7 @@ class ChatRequest(Sampling):
         | None
     ) = None
     context: StrictStr | None = None
+    model: StrictStr = ""
     replace_from: Annotated[StrictInt, Field(ge=1, le=2**53), AN_INTEGER] | None = None
     reasoning: Thinking = "auto"
 

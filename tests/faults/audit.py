@@ -4,13 +4,14 @@ import asyncio
 import re
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 import orjson
 from redis.asyncio import Redis
 
 from shared.store.keys import Keys
+from tests.counts import wrong_counts
 from tests.faults.ledger import Ledger, Talk, Turn
 from tests.faults.script import reply_to
 
@@ -35,11 +36,17 @@ class Findings:
     different: list[str] = field(default_factory=list)
     left_over: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
+    strange: list[str] = field(default_factory=list)
+    """Turns that another model than the one they name was to answer."""
+    miscounted: list[str] = field(default_factory=list)
+    """Moments at which the queue did not add up."""
+    idle: list[str] = field(default_factory=list)
+    """Workers that would not have been woken for a turn."""
 
     @property
     def complaints(self) -> dict[str, list[str]]:
         """Everything that is wrong, by kind."""
-        kinds = ("lost", "doubled", "disordered", "unended", "different", "left_over", "kept")
+        kinds = [one.name for one in fields(self) if one.name != "outcomes"]
         return {kind: found for kind in kinds if (found := getattr(self, kind))}
 
 
@@ -48,6 +55,28 @@ async def until_idle(redis: Redis, keys: Keys, within_s: float) -> None:
     deadline = time.monotonic() + within_s
     while await redis.zcard(keys.open_jobs) and time.monotonic() < deadline:
         await asyncio.sleep(0.05)
+
+
+async def until_settled(redis: Redis, keys: Keys, workers: int, within_s: float) -> None:
+    """Return when so many workers wait for a turn and all others are forgotten.
+
+    At the latest after `within_s`; the audit sees the rest.
+    """
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        if await redis.zcard(keys.workers) == workers and not await unwoken(redis, keys):
+            return
+        await asyncio.sleep(0.05)
+
+
+async def unwoken(redis: Any, keys: Keys) -> list[str]:
+    """Workers that are known, and would not be woken for a turn."""
+    names: list[str] = []
+    for worker in await redis.zrange(keys.workers, 0, -1):
+        pool = await redis.hget(keys.worker(worker), "pool")
+        if pool is None or await redis.zscore(keys.free(pool), worker) is None:
+            names.append(f"{worker} of {pool}")
+    return names
 
 
 class Audit:
@@ -69,8 +98,11 @@ class Audit:
             else:
                 await self._check(talk)
         self._check_no_strangers()
+        await self._check_workers()
         await self._check_nothing_left()
         self._found.kept = self._ledger.kept
+        self._found.miscounted = self._ledger.wrong_counts
+        self._found.miscounted += await wrong_counts(self._redis, self._keys)
         return self._found
 
     async def _read_jobs(self) -> None:
@@ -95,7 +127,7 @@ class Audit:
             self._tell_difference(talk, said, wanted)
             return
         for number, (turn, reply) in enumerate(zip(completed, replies, strict=True), start=1):
-            if reply != reply_to(number, turn.prompt):
+            if reply != reply_to(number, turn.prompt, self._jobs[str(turn.job)]["pool"]):
                 self._found.different.append(f"{turn.key}: {reply!r} is stored as turn {number}")
             for name, seen in (("reply", turn.reply), ("stream", turn.streamed)):
                 if seen is not None and seen != reply:
@@ -122,6 +154,8 @@ class Audit:
         self._found.outcomes[job["status"]] += 1
         if turn.other_jobs:
             self._found.doubled.append(f"{turn.key}: {turn.job} and {turn.other_jobs}")
+        if turn.model not in (None, job["pool"]):
+            self._found.strange.append(f"{turn.key}: for {turn.model}, in line for {job['pool']}")
         if job["status"] not in TERMINAL:
             self._found.unended.append(f"{turn.key}: {job}")
         elif job["status"] != turn.status:
@@ -150,6 +184,15 @@ class Audit:
         known = {turn.job for turn in self._ledger.turns}
         strangers = self._jobs.keys() - known
         self._found.doubled += [f"nobody knows {job}: {self._jobs[job]}" for job in strangers]
+
+    async def _check_workers(self) -> None:
+        """Every worker waits for the next turn, and nothing is left of those that died."""
+        self._found.idle = await unwoken(self._redis, self._keys)
+        alive = await self._redis.zrange(self._keys.workers, 0, -1)
+        prefix = self._keys.worker("")
+        async for key in self._redis.scan_iter(f"{prefix}*", count=1000):
+            if not key.removeprefix(prefix).startswith(tuple(alive)):
+                self._found.left_over.append(key)
 
     async def _check_nothing_left(self) -> None:
         prefix = f"{self._keys.namespace}:"

@@ -2,10 +2,10 @@
 
     python -m tests.faults.chaos --jobs 10000 --faults 200     # make chaos
 
-Three workers with a scripted engine and two APIs, each a process of its own with its own way to
-one Valkey (some by TLS); clients that vanish, resume, repeat, cancel and delete; faults one after
-the other. At the end everything that clients saw is compared with everything that is stored. The
-report goes to `docs/reliability.md`.
+Five workers of two models with scripted engines and two APIs, each a process of its own with its
+own way to one Valkey (some by TLS); clients that vanish, resume, repeat, change models, cancel and
+delete; faults one after the other. At the end everything that clients saw is compared with
+everything that is stored. The report goes to `docs/reliability.md`.
 """
 
 import argparse
@@ -19,10 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.faults.audit import Audit, Findings, until_idle
+from shared.process.tasks import end
+from tests.faults.audit import Audit, Findings, until_idle, until_settled
 from tests.faults.clients import crowd
 from tests.faults.cluster import Cluster, running_cluster
 from tests.faults.ledger import Ledger
+from tests.faults.observer import Observer
 from tests.faults.report import report
 from tests.faults.storm import Storm
 
@@ -30,6 +32,9 @@ TURNS: Final = 8
 AT_ONCE: Final = 24
 LEASE_S: Final = 2.0
 CALM_WITHIN_S: Final = 60.0
+MODELS: Final = ("amber", "basalt")
+SLOTS: Final = 2
+"""In each worker: few, so that homes are busy and turns wait for them."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ class Plan:
     seed: int = 1
     jobs: int = 300
     faults: int = 12
-    workers: int = 3
+    workers: int = 5
     apis: int = 2
     only: frozenset[str] | None = None
     unfenced: bool = False
@@ -75,7 +80,8 @@ async def storm(plan: Plan) -> Outcome:
             workers=plan.workers,
             lease_s=LEASE_S,
             piece_s=plan.piece_s,
-            PALAVER_SLOTS="4",
+            models=MODELS,
+            PALAVER_SLOTS=str(SLOTS),
             # A storm kills workers that are not to blame.
             PALAVER_MAX_ATTEMPTS="100",
             like_a_service=True,
@@ -85,6 +91,7 @@ async def storm(plan: Plan) -> Outcome:
         await rage(cluster, ledger, plan)
         async with cluster.redis() as redis:
             await until_idle(redis, cluster.keys, CALM_WITHIN_S)
+            await until_settled(redis, cluster.keys, plan.workers, CALM_WITHIN_S)
             findings = await Audit(redis, cluster.keys, ledger).run()
     return Outcome(ledger, findings, time.monotonic() - began)
 
@@ -102,15 +109,20 @@ async def rage(cluster: Cluster, ledger: Ledger, plan: Plan) -> None:
     clients = crowd(
         [cluster.url(n) for n in range(plan.apis)],
         ledger,
+        models=MODELS,
         seed=plan.seed,
         at_least=max(1, plan.jobs // TURNS),
         turns=TURNS,
         at_once=AT_ONCE,
         is_over=lambda: sum(ledger.faults.values()) >= plan.faults,
     )
-    async with asyncio.TaskGroup() as group:
-        talking = group.create_task(clients)
-        group.create_task(weather.rage(plan.faults, talking.done))
+    watching = asyncio.create_task(Observer(cluster, ledger).watch())
+    try:
+        async with asyncio.TaskGroup() as group:
+            talking = group.create_task(clients)
+            group.create_task(weather.rage(plan.faults, talking.done))
+    finally:
+        await end(watching)
 
 
 def main() -> int:

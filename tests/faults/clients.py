@@ -18,6 +18,8 @@ from tests.sse import Received, received
 TERMINAL: Final = ("completed", "failed", "cancelled")
 PAUSE_S: Final = 0.1
 ANSWER_S: Final = 20.0
+_CHANGES_MODEL: Final = 0.15
+_NAMES_NO_MODEL: Final = 0.2
 
 
 class Gone(Exception):
@@ -29,16 +31,26 @@ class Client:
 
     Args:
         urls: the APIs; each request goes to any of them.
+        models: what the servers have, if prompts name one; a conversation now and then changes from
+            one to another.
         seed: decides everything that this client does of its own accord.
         talk: what it says.
     """
 
     def __init__(
-        self, http: httpx.AsyncClient, urls: Sequence[str], seed: str, talk: Talk, ledger: Ledger
+        self,
+        http: httpx.AsyncClient,
+        urls: Sequence[str],
+        models: Sequence[str],
+        seed: str,
+        talk: Talk,
+        ledger: Ledger,
     ) -> None:
         self._http = http
+        self._models = models
         self._urls = urls
         self._random = random.Random(seed)
+        self._model = self._random.choice(models) if models else None
         self._talk = talk
         self._ledger = ledger
 
@@ -68,9 +80,19 @@ class Client:
             assert self._talk.is_deleted, "a conversation vanished"
 
     def _next_turn(self, number: int) -> Turn:
-        turn = Turn(f"{self._talk.name} says {number}", f"key-of-{self._talk.name}-{number:06}")
+        turn = Turn(
+            prompt=f"{self._talk.name} says {number}",
+            key=f"key-of-{self._talk.name}-{number:06}",
+            model=self._next_model(),
+        )
         self._talk.turns.append(turn)
         return turn
+
+    def _next_model(self) -> str | None:
+        """Mostly the one before, sometimes another one, sometimes whatever the server chooses."""
+        if self._models and self._random.random() < _CHANGES_MODEL:
+            self._model = self._random.choice(self._models)
+        return None if self._random.random() < _NAMES_NO_MODEL else self._model
 
     async def _ask(self, turn: Turn) -> None:
         way = self._random.choices(
@@ -144,6 +166,8 @@ class Client:
     async def _submit(self, turn: Turn, path: str) -> None:
         """Send until a job is named; a reply that comes at once is kept."""
         body: dict[str, Any] = {"prompt": turn.prompt}
+        if turn.model is not None:
+            body["model"] = turn.model
         if self._talk.id is not None:
             body["id"] = self._talk.id
         else:
@@ -213,6 +237,7 @@ async def crowd(
     ledger: Ledger,
     *,
     seed: int,
+    models: Sequence[str] = (),
     at_least: int,
     turns: int,
     at_once: int,
@@ -223,7 +248,8 @@ async def crowd(
 
     async def one(talk: Talk, http: httpx.AsyncClient) -> None:
         try:
-            await Client(http, urls, f"{seed} {talk.name}", talk, ledger).converse(turns)
+            name = f"{seed} {talk.name}"
+            await Client(http, urls, models, name, talk, ledger).converse(turns)
         finally:
             room.release()
 

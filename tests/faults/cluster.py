@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -53,6 +53,11 @@ class Process:
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid
+
+    @property
+    def model(self) -> str:
+        """What a worker serves, where it has a name."""
+        return self._variables.get("PALAVER_MODEL_NAME", "")
 
     @property
     def is_running(self) -> bool:
@@ -127,10 +132,24 @@ class Cluster:
         redis: Redis = Redis.from_url(self.valkey.url, decode_responses=True)
         return redis
 
+    @asynccontextmanager
+    async def loaded_redis(self) -> AsyncIterator[Redis]:
+        """The same, once the server has loaded its data."""
+        async with self.redis() as redis:
+            while await _is_loading(redis):
+                await asyncio.sleep(0.02)
+            yield redis
+
     def worker_of(self, worker_id: str) -> Process:
-        """The process behind the id that Redis knows it by."""
+        """The process behind the id that Redis knows it by; it runs."""
+        worker = self.known_worker(worker_id)
+        assert worker is not None
+        return worker
+
+    def known_worker(self, worker_id: str) -> Process | None:
+        """The process behind the id that Redis knows it by; None if it has ended."""
         pid = int(worker_id.split(":")[1])
-        return next(one for one in self.workers if one.is_running and one.pid == pid)
+        return next((one for one in self.workers if one.is_running and one.pid == pid), None)
 
     async def ready(self, *, workers: int | None = None) -> None:
         """Return when every API would accept a prompt and so many workers are there."""
@@ -152,9 +171,7 @@ class Cluster:
     async def held_by(self, workers: set[int]) -> list[str]:
         """The turns that these processes hold; waits for a server that loads its data."""
         held = []
-        async with self.redis() as redis:
-            while await _is_loading(redis):
-                await asyncio.sleep(0.02)
+        async with self.loaded_redis() as redis:
             for job in await redis.zrange(self.keys.open_jobs, 0, -1):
                 fields: Any = redis.hmget(self.keys.job(job), ["status", "worker"])
                 status, worker = await fields
@@ -186,6 +203,15 @@ async def _is_loading(redis: Redis) -> bool:
     return False
 
 
+def _of_model(models: Sequence[str], number: int) -> dict[str, str]:
+    """Settings of a worker by its number."""
+    if not models:
+        return {}
+    name = models[number % len(models)]
+    fingerprint = "scripted" if name == models[0] else "shifted"
+    return {"PALAVER_MODEL_NAME": name, "FAULTS_MODEL": fingerprint}
+
+
 @asynccontextmanager
 async def running_cluster(
     *,
@@ -195,12 +221,14 @@ async def running_cluster(
     piece_s: float = 0.005,
     valkey_options: tuple[str, ...] = (),
     like_a_service: bool = False,
+    models: Sequence[str] = (),
     **variables: str,
 ) -> AsyncIterator[Cluster]:
     """A cluster that is ready; everything of it ends with the context.
 
     `like_a_service`: the server is kept as the embedded one is, and the last API and the last
-    worker come to it by TLS.
+    worker come to it by TLS. `models`: what the workers serve, in turn; all but the first have
+    token ids of their own.
     """
     valkey = KeptValkey() if like_a_service else Valkey(*valkey_options)
     valkey.start()
@@ -234,7 +262,10 @@ async def running_cluster(
             cluster = Cluster(
                 valkey,
                 [await process("api.server", f"a{n}", PORT=str(p)) for n, p in enumerate(ports)],
-                [await process("tests.faults.worker", f"w{n}") for n in range(workers)],
+                [
+                    await process("tests.faults.worker", f"w{n}", **_of_model(models, n))
+                    for n in range(workers)
+                ],
                 ports,
             )
             await cluster.ready()

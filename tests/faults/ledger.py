@@ -8,12 +8,14 @@ from typing import Any
 class Turn:
     """One prompt, sent as often as it took under one idempotency key.
 
-    `job` is what it was accepted as; `status` how it ended, as its client was told; `reply` and
-    `streamed` the text it got, if it got any.
+    `model` is the one that its client wants, None if any will do; `job` what it was accepted as;
+    `status` how it ended, as its client was told; `reply` and `streamed` the text it got, if it
+    got any.
     """
 
     prompt: str
     key: str
+    model: str | None = None
     job: str | None = None
     other_jobs: set[str] = field(default_factory=set)
     status: str | None = None
@@ -59,6 +61,10 @@ class Ledger:
     refusals: dict[str, int] = field(default_factory=dict)
     kept: list[str] = field(default_factory=list)
     """Turns that a worker kept to itself when everybody was told to stop."""
+    wrong_counts: list[str] = field(default_factory=list)
+    """What did not add up in the queue, at any moment."""
+    looks: dict[str, int] = field(default_factory=dict)
+    """How often the queue was looked at, and what was seen then."""
 
     @property
     def turns(self) -> list[Turn]:
@@ -67,6 +73,10 @@ class Ledger:
     def count(self, kind: str) -> None:
         """A fault was injected."""
         self.faults[kind] = self.faults.get(kind, 0) + 1
+
+    def saw(self, what: str) -> None:
+        """The queue was looked at."""
+        self.looks[what] = self.looks.get(what, 0) + 1
 
     def refused(self, what: str) -> None:
         """A client was told to try again, or heard nothing."""

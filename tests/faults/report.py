@@ -1,6 +1,7 @@
 """A storm's report as Markdown."""
 
 import datetime
+import itertools
 from collections.abc import Mapping
 
 from tests.faults.audit import Findings
@@ -17,16 +18,23 @@ to disprove it:
 
     {command}
 
-Three workers with a scripted engine and two APIs, each a process of its own with its own way to
-one Valkey with an append-only file, one API and one worker by TLS; leases of 2 s, 4 turns at a
-time in each worker, 100 attempts for each turn, because no turn is to blame for what kills the
-workers here. Clients send every prompt under an idempotency key until somebody names its job, to
-any of the APIs; they wait, stream, vanish and resume elsewhere, repeat requests in parallel,
-cancel, and delete conversations in the middle of a turn. Meanwhile one fault follows the other. At
-the end everything that the clients saw is compared with everything that is stored; each reply
-names its turn's number, which is right only if its prompt held every turn before it, once. The
-same storm with the fence of the workers taken away finds corruption
-(`tests/faults/test_chaos.py`): it can fail.
+Five workers with scripted engines, three of one model and two of another, and two APIs, each a
+process of its own with its own way to one Valkey with an append-only file, one API and one worker
+by TLS; leases of 2 s, two turns at a time in each worker, so that homes are busy and turns are held
+for them; 100 attempts for each turn, because no turn is to blame for what kills the workers here.
+The models have other token ids, and a reply names the model that wrote it.
+
+Clients send every prompt under an idempotency key until somebody names its job, to any of the APIs;
+they wait, stream, vanish and resume elsewhere, repeat requests in parallel, change the model of a
+conversation, cancel, and delete conversations in the middle of a turn. Meanwhile one fault follows
+the other; those of homes hit the worker that a turn is held for at that moment.
+
+All the time the queue is counted: each waiting turn is in its model's line, each that may start is
+either ready or held, each that runs has a lease, and nothing else is in any of these. At the end
+everything that the clients saw is compared with everything that is stored; each reply names its
+turn's number, which is right only if its prompt held every turn before it, once. The same storm
+with the fence of the workers taken away finds corruption (`tests/faults/test_chaos.py`): it can
+fail.
 """
 
 
@@ -40,30 +48,11 @@ def report(
     cores: int,
 ) -> str:
     """The whole page."""
-    turns = ledger.turns
-    accepted = [turn for turn in turns if turn.job is not None]
-    streamed = [turn for turn in turns if turn.streamed is not None]
-    resumed = [turn for turn in streamed if turn.resumptions > 1]
-    counts = {
-        "conversations": len(ledger.talks),
-        "prompts accepted": len(accepted),
-        "faults": sum(ledger.faults.values()),
-        "streams": len(streamed),
-        "of these resumed at least once": len(resumed),
-    }
-    wrong = {
-        "lost": findings.lost,
-        "doubled": findings.doubled,
-        "out of order": findings.disordered,
-        "without a terminal state": findings.unended,
-        "seen otherwise than stored": findings.different,
-        "keys left over": findings.left_over,
-        "not handed over by a stop": findings.kept,
-    }
+    wrong = wrong_of(findings)
     parts = [
         _INTRODUCTION.format(command=command),
         f"{date}, {cores} cores, {seconds:,.0f} s.\n",
-        _table("", counts),
+        _table("", counts_of(ledger)),
         "What ought to be nothing:\n",
         _table("", {name: len(found) for name, found in wrong.items()}),
         "How the turns ended (those of deleted conversations were cancelled or gone with them):\n",
@@ -75,6 +64,45 @@ def report(
     ]
     details = [f"- {name}: {one}" for name, found in wrong.items() for one in found[:_SHOWN]]
     return "\n".join(parts + details)
+
+
+def counts_of(ledger: Ledger) -> dict[str, int]:
+    """How much there was of everything."""
+    streamed = [turn for turn in ledger.turns if turn.streamed is not None]
+    return {
+        "conversations": len(ledger.talks),
+        "prompts accepted": sum(turn.job is not None for turn in ledger.turns),
+        "turns that name another model than the one before": changed_models(ledger),
+        "faults": sum(ledger.faults.values()),
+        "streams": len(streamed),
+        "of these resumed at least once": sum(turn.resumptions > 1 for turn in streamed),
+        **ledger.looks,
+    }
+
+
+def wrong_of(findings: Findings) -> dict[str, list[str]]:
+    """What ought to be nothing, in words."""
+    return {
+        "lost": findings.lost,
+        "doubled": findings.doubled,
+        "out of order": findings.disordered,
+        "without a terminal state": findings.unended,
+        "seen otherwise than stored": findings.different,
+        "keys left over": findings.left_over,
+        "not handed over by a stop": findings.kept,
+        "in line for another model than named": findings.strange,
+        "moments at which the queue did not add up": findings.miscounted,
+        "workers that would not have been woken": findings.idle,
+    }
+
+
+def changed_models(ledger: Ledger) -> int:
+    """How many completed turns name another model than the one before in their conversation."""
+    count = 0
+    for talk in ledger.talks:
+        named = [turn.model for turn in talk.turns if turn.status == "completed" and turn.model]
+        count += sum(one != other for one, other in itertools.pairwise(named))
+    return count
 
 
 def _table(title: str, rows: Mapping[str, int]) -> str:

@@ -6,7 +6,7 @@ import signal
 import httpx
 import pytest
 
-from tests.faults.audit import Audit, until_idle
+from tests.faults.audit import Audit, until_idle, until_settled
 from tests.faults.clients import crowd
 from tests.faults.cluster import Cluster, running_cluster
 from tests.faults.helpers import assert_completed, ended, holder, post_job
@@ -124,6 +124,7 @@ async def test_a_rolling_restart_under_load_loses_and_repeats_nothing() -> None:
             is_over.set()
         async with cluster.redis() as redis:
             await until_idle(redis, cluster.keys, 30)
+            await until_settled(redis, cluster.keys, 2, 30)
             findings = await Audit(redis, cluster.keys, ledger).run()
             crashes = [
                 await redis.hget(cluster.keys.job(str(turn.job)), "crashes")  # type: ignore[misc]  # redis-py types both clients as one

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from shared.process.supervisor import stop_on_signals
 from shared.store import scripts
 from shared.store.claims import Claims
 from shared.wire.claim import Claim
-from tests.faults.script import BREAK, HANG, deadly, die
+from tests.faults.script import BREAK, HANG, MODEL, deadly, die, script_of
 from tests.scripted import ScriptedEngine, control, last_prompt
 from worker.engine.interface import GenerationRequest, Piece
 from worker.wiring import run_worker
@@ -111,14 +112,16 @@ async def work() -> bool:
     stopping = asyncio.Event()
     stop_on_signals(stopping)
     fingerprint = os.environ.get("FAULTS_MODEL", "scripted")
+    model = settings.model_name or MODEL
     kind = ShiftedEngine if fingerprint == "shifted" else HangingEngine
     engine = kind(
-        deadly(die),
+        deadly(script_of(model), die),
         slots=settings.slots,
         piece_length=PIECE_LENGTH,
         step=lambda _: asyncio.ensure_future(asyncio.sleep(piece_s)),
         fingerprint=fingerprint,
     )
+    engine.model = replace(engine.model, name=model)
     return await run_worker(settings, engine, stopping)
 
 

@@ -21,6 +21,7 @@ from shared.wire.claim import Claim
 from shared.wire.job_status import ENDED
 from shared.wire.messages import StoredMessage, decode_messages
 from shared.wire.submission import Accepted, Submission
+from tests.counts import wrong_counts
 from tests.integration.bench import POOL, Bench
 from tests.servers import make_settings
 
@@ -245,6 +246,7 @@ class Model(RuleBasedStateMachine):
         r, keys, jobs = self.redis, self.keys, self.open_jobs()
         queue = await self.queue()
         waiting = [job for job in jobs if job.status == "queued"]
+        assert await wrong_counts(r, keys) == []
         assert set(queue.line) == ids_of(waiting)
         assert set(queue.ready) | set(queue.held) == ids_of(self.ready())
         assert not set(queue.ready) & set(queue.held), "each in exactly one"

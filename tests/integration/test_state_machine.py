@@ -1,8 +1,7 @@
 """Anything, in any order, by several workers: the scripts against a small model."""
 
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -27,6 +26,7 @@ from tests.integration.bench import POOL, completion
 from tests.integration.model import (
     MAX_ATTEMPTS,
     OWNERS,
+    WORKERS,
     Conversation,
     Held,
     Job,
@@ -233,39 +233,45 @@ class Machine(Model):
     @precondition(lambda self: self.claimed)
     @rule(pick=picks, zombie=st.booleans())
     def commit(self, pick: int, zombie: bool) -> None:
-        _, claim, job, holds = self.held(pick, zombie)
+        held, claim, job, holds = self.held(pick, zombie)
         assert claim.history is not None
         number, conversation = claim.history.next_number, self.conversations[claim.conversation_id]
         before = conversation.messages[: number - 1]
         prompts = [1, *(m.number for m in before if m.role == "user"), number]
         done = completion(claim, number, offset=prompts[-1 - pick % 2], saves_ms=(pick + 1) * 50)
-        call = self.outcome(self.claims.commit(claim, done))
+        ending = self.claims.commit(claim, done)
         if holds:
-            assert self.run(call) is WriteOutcome.OK
+            self.frees_a_slot(held.worker, self.run(ending))
             conversation.messages[number - 1 :] = [done.user, done.assistant]
             self.ended(job, "completed")
         elif job.removed:
-            assert self.unchanged(call) is WriteOutcome.GONE
+            assert self.unchanged(ending).outcome is WriteOutcome.GONE
         elif job.status == "completed" and job.ended_by == claim.fence:
-            assert self.unchanged(call) is WriteOutcome.DUP
+            assert self.unchanged(ending).outcome is WriteOutcome.DUP
         else:
             outcome = WriteOutcome.FENCED if conversation.exists else WriteOutcome.GONE
-            assert self.unchanged(call) is outcome
+            assert self.unchanged(ending).outcome is outcome
 
     @precondition(lambda self: self.claimed)
     @rule(pick=picks, zombie=st.booleans())
     def fail(self, pick: int, zombie: bool) -> None:
-        _, claim, job, holds = self.held(pick, zombie)
-        call = self.outcome(self.claims.fail(claim, TurnFailed("x")))
+        held, claim, job, holds = self.held(pick, zombie)
+        ending = self.claims.fail(claim, TurnFailed("x"))
         if holds:
-            assert self.run(call) is WriteOutcome.OK
+            self.frees_a_slot(held.worker, self.run(ending))
             self.ended(job, "failed")
         elif job.removed:
-            assert self.unchanged(call) is WriteOutcome.GONE
+            assert self.unchanged(ending).outcome is WriteOutcome.GONE
         else:
-            assert self.unchanged(call) is (
-                WriteOutcome.FENCED if job.is_open else WriteOutcome.DUP
-            )
+            outcome = WriteOutcome.FENCED if job.is_open else WriteOutcome.DUP
+            assert self.unchanged(ending).outcome is outcome
+
+    def frees_a_slot(self, worker: str, ended: Ended) -> None:
+        """A worker whose turn has ended either takes another one at once, or would be woken."""
+        queue = self.run(self.queue())
+        assert ended.outcome is WriteOutcome.OK
+        assert ended.more == bool(queue.owners or queue.own[worker])
+        assert ended.more or worker in queue.free or worker in self.gone_workers
 
     @precondition(lambda self: self.claimed)
     @rule(pick=picks, zombie=st.booleans())
@@ -288,9 +294,6 @@ class Machine(Model):
             return
         assert self.run(call) == [WriteOutcome.OK]
         job.lease = True
-
-    async def outcome(self, ending: Coroutine[Any, Any, Ended]) -> WriteOutcome:
-        return (await ending).outcome
 
     # What goes wrong.
 
@@ -318,6 +321,22 @@ class Machine(Model):
         for job in late:
             self.ended(job, "failed")
         assert (kept.lost, kept.late) == (lost, len(late))
+
+    @rule()
+    def keep_later(self) -> None:
+        """Where turns have been ready for a while and workers have free slots, one is woken."""
+        queue = self.run(self.queue())
+        for name in queue.ready:
+            self.run(self.redis.hset(self.keys.job(name), "readied", 1))
+        self.lose_all_bells()
+        self.keep(sweep=False)
+        rung = [worker for worker in WORKERS if self.run(self.bench.bells(worker))]
+        if queue.ready and queue.free:
+            assert set(rung) & queue.free
+
+    def lose_all_bells(self) -> None:
+        for worker in WORKERS:
+            self.lose_bells(worker)
 
     @rule()
     def end_holds(self) -> None:

@@ -1,0 +1,23 @@
+"""What always holds in the queue, at every moment between two scripts: counted by a script."""
+
+from pathlib import Path
+from typing import Any, Final
+
+from redis.asyncio import Redis
+
+from shared.store.keys import Keys
+from shared.store.scripts import prelude
+
+_COUNT: Final = Path(__file__).with_suffix(".lua").read_text(encoding="utf-8")
+
+
+async def wrong_counts(redis: Redis, keys: Keys) -> list[str]:
+    """What does not add up in the queue just now, in words; empty if all does.
+
+    Each waiting turn is in its line, each that may start either ready or held, each held one among
+    its home's own, each running one has a lease; nothing else is in any of these; workers with a
+    free slot take turns; and owners' counts of waiting turns are right.
+    """
+    script: Any = redis.eval(prelude() + _COUNT, 1, keys.schema, keys.namespace)
+    wrong: list[str] = await script
+    return wrong

@@ -1,0 +1,44 @@
+"""Looks at the queue during a storm, all the time: whether it adds up, and what it was like."""
+
+import asyncio
+import contextlib
+from typing import Any, Final
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from shared.store.keys import Keys
+from tests.counts import wrong_counts
+from tests.faults.cluster import Cluster
+from tests.faults.ledger import Ledger
+
+_LOOK_S: Final = 0.2
+_LOOK_WITHIN_S: Final = 5.0
+
+
+class Observer:
+    """Notes in the ledger what it sees."""
+
+    def __init__(self, cluster: Cluster, ledger: Ledger) -> None:
+        self._cluster = cluster
+        self._ledger = ledger
+
+    async def watch(self) -> None:
+        """Until cancelled; while Redis is away there is nothing to see."""
+        while True:
+            with contextlib.suppress(RedisError, OSError, TimeoutError):
+                async with asyncio.timeout(_LOOK_WITHIN_S), self._cluster.redis() as redis:
+                    await self._look(redis, self._cluster.keys)
+            await asyncio.sleep(_LOOK_S)
+
+    async def _look(self, redis: Any, keys: Keys) -> None:
+        self._ledger.wrong_counts += await wrong_counts(redis, keys)
+        self._ledger.saw("looks at the queue")
+        pools = await redis.zrange(keys.pools, 0, -1)
+        if await self._number(redis, [keys.line(pool) for pool in pools]):
+            self._ledger.saw("with turns that wait")
+        if await self._number(redis, [keys.hold(pool) for pool in pools]):
+            self._ledger.saw("with turns that are held for their homes")
+
+    async def _number(self, redis: Redis, names: list[str]) -> int:
+        return sum([await redis.zcard(name) for name in names])
