@@ -4,23 +4,34 @@ from typing import Final
 
 from shared.store.workers import Workers
 from shared.wire.other_worker import OtherWorker
+from worker.engine.dropped_sessions import DroppedSessions
 from worker.report import Reporter
 
 _MISSED_BEATS: Final = 3
 """An entry expires when this many heartbeats are missing."""
+_MOST_COLD: Final = 100
+"""Dropped conversations of one report: a script is to be short. The others come with the next."""
 
 
 class Registration:
     """Registers this worker, keeps its entry alive and removes it.
 
     Args:
+        dropped: conversations whose tokens the engine no longer has.
         interval_s: between two heartbeats.
     """
 
     def __init__(
-        self, workers: Workers, reporter: Reporter, worker_id: str, *, interval_s: float
+        self,
+        workers: Workers,
+        reporter: Reporter,
+        dropped: DroppedSessions,
+        worker_id: str,
+        *,
+        interval_s: float,
     ) -> None:
         self.worker_id = worker_id
+        self._dropped = dropped
         self._workers = workers
         self._reporter = reporter
         self._ttl_s = interval_s * _MISSED_BEATS
@@ -30,8 +41,14 @@ class Registration:
         return await self._workers.register(self.worker_id, self._reporter.report(), self._ttl_s)
 
     async def renew(self) -> None:
-        """Report the current state; the entry lives on for a few heartbeats."""
-        await self._workers.announce(self.worker_id, self._reporter.report(), self._ttl_s)
+        """Report the current state; the entry lives on for a few heartbeats.
+
+        What could not be reported is reported with the next heartbeat.
+        """
+        cold = self._dropped.first(_MOST_COLD)
+        await self._workers.announce(self.worker_id, self._reporter.report(), self._ttl_s, cold)
+        for session in cold:
+            self._dropped.discard(session)
 
     async def drain(self) -> None:
         """Take no more turns; those that wait for this worker may start elsewhere."""

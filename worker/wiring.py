@@ -26,6 +26,7 @@ from worker.bells import BellReader
 from worker.chat import Chat
 from worker.claimer import Claimer
 from worker.embeddings import Embeddings
+from worker.engine.dropped_sessions import DroppedSessions
 from worker.engine.embedding import Embedder
 from worker.engine.interface import Engine, ModelInfo
 from worker.generation import Generator
@@ -145,7 +146,10 @@ def _build(
     )
     beat_s = settings.heartbeat
     keeper = QueueKeeper(redis, claims, metrics, worker_id, lease_s=settings.lease)
-    registration = Registration(Workers(redis, keys), reporter, worker_id, interval_s=beat_s)
+    dropped = DroppedSessions() if isinstance(engine, Embedder) else engine.dropped
+    registration = Registration(
+        Workers(redis, keys), reporter, dropped, worker_id, interval_s=beat_s
+    )
     return _Parts(
         worker=worker,
         publisher=publisher,

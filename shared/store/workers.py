@@ -1,5 +1,6 @@
 """The workers: their reports, and when they were last heard from."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from redis.asyncio import Redis
@@ -61,10 +62,20 @@ class Workers:
         ]
         return max(others, key=lambda other: other.known_for_s, default=None)
 
-    async def announce(self, worker_id: str, report: WorkerReport, ttl_s: float) -> None:
-        """Store a worker's report; it is forgotten after `ttl_s` without another."""
+    async def announce(
+        self, worker_id: str, report: WorkerReport, ttl_s: float, cold: Sequence[str] = ()
+    ) -> None:
+        """Store a worker's report; it is forgotten after `ttl_s` without another.
+
+        Args:
+            cold: conversations that its cache has dropped: it is not their home any more.
+        """
         await self._call(
-            "announce", worker=worker_id, ttl_ms=milliseconds(ttl_s), **report.encode()
+            "announce",
+            worker=worker_id,
+            ttl_ms=milliseconds(ttl_s),
+            cold=" ".join(cold) or None,
+            **report.encode(),
         )
 
     async def drain(self, worker_id: str, pool: str, ttl_s: float) -> None:

@@ -208,6 +208,15 @@ local function release(job, pool)
   if f.tag then make_ready(job, f) end
 end
 
+-- A conversation is no warmer at a worker than anywhere: nothing waits for that any more.
+local function forget_home(conversation, worker)
+  if redis.call('HGET', key.conversation(conversation), 'home') ~= worker then return end
+  redis.call('HDEL', key.conversation(conversation), 'home', 'saves_ms')
+  local head = redis.call('LINDEX', key.pending(conversation), 0)
+  local f = head and job_fields(head, 'home', 'pool')
+  if f and f.home == worker and f.pool then release(head, f.pool) end
+end
+
 -- A worker takes no more turns: those that wait for it alone may start anywhere.
 local function set_free(worker, pool)
   redis.call('ZREM', key.free(pool), worker)
