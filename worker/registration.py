@@ -4,7 +4,7 @@ from typing import Final
 
 from shared.store.workers import Workers
 from shared.wire.other_worker import OtherWorker
-from worker.engine.dropped_sessions import DroppedSessions
+from worker.homes import Homes
 from worker.report import Reporter
 
 _MISSED_BEATS: Final = 3
@@ -17,7 +17,7 @@ class Registration:
     """Registers this worker, keeps its entry alive and removes it.
 
     Args:
-        dropped: conversations whose tokens the engine no longer has.
+        homes: what the engine has dropped.
         interval_s: between two heartbeats.
     """
 
@@ -25,13 +25,13 @@ class Registration:
         self,
         workers: Workers,
         reporter: Reporter,
-        dropped: DroppedSessions,
+        homes: Homes,
         worker_id: str,
         *,
         interval_s: float,
     ) -> None:
         self.worker_id = worker_id
-        self._dropped = dropped
+        self._homes = homes
         self._workers = workers
         self._reporter = reporter
         self._ttl_s = interval_s * _MISSED_BEATS
@@ -45,10 +45,9 @@ class Registration:
 
         What could not be reported is reported with the next heartbeat.
         """
-        cold = self._dropped.first(_MOST_COLD)
+        cold = self._homes.cold(_MOST_COLD)
         await self._workers.announce(self.worker_id, self._reporter.report(), self._ttl_s, cold)
-        for session in cold:
-            self._dropped.discard(session)
+        self._homes.reported(cold)
 
     async def drain(self) -> None:
         """Take no more turns; those that wait for this worker may start elsewhere."""

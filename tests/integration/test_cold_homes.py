@@ -4,9 +4,11 @@ import pytest
 from redis.exceptions import RedisError
 
 from shared.store.workers import Workers
+from shared.wire.cold_homes import NOTHING_COLD, ColdHomes
 from shared.wire.worker_report import WorkerReport
-from tests.integration.bench import Bench, completion
+from tests.integration.bench import POOL, Bench, completion
 from tests.scripted import ScriptedEngine
+from worker.homes import Homes
 from worker.registration import Registration
 from worker.report import Reporter
 from worker.turn_metrics import TurnMetrics
@@ -21,12 +23,11 @@ class Unreachable(Workers):
     has_refused = False
 
     async def announce(
-        self, worker_id: str, report: WorkerReport, ttl_s: float, cold: object = ()
+        self, worker_id: str, report: WorkerReport, ttl_s: float, cold: ColdHomes = NOTHING_COLD
     ) -> None:
         if not self.has_refused:
             self.has_refused = True
             raise RedisError
-        assert isinstance(cold, tuple)
         await super().announce(worker_id, report, ttl_s, cold)
 
 
@@ -37,10 +38,10 @@ def engine() -> ScriptedEngine:
 
 @pytest.fixture
 def registration(bench: Bench, engine: ScriptedEngine) -> Registration:
-    return registered(bench.workers, engine)
+    return registered(bench.workers, Homes(engine.dropped), engine)
 
 
-def registered(workers: Workers, engine: ScriptedEngine) -> Registration:
+def registered(workers: Workers, homes: Homes, engine: ScriptedEngine) -> Registration:
     reporter = Reporter(
         engine,
         {},
@@ -50,7 +51,7 @@ def registered(workers: Workers, engine: ScriptedEngine) -> Registration:
         capabilities=("chat",),
         patience_ms=10_000,
     )
-    return Registration(workers, reporter, engine.dropped, "w1", interval_s=60)
+    return Registration(workers, reporter, homes, "w1", interval_s=60)
 
 
 async def warm(bench: Bench, worker: str = "w1") -> str:
@@ -93,7 +94,7 @@ async def test_what_could_not_be_told_is_told_with_the_next_heartbeat(
 ) -> None:
     await bench.serve("w1")
     conversation = await warm(bench)
-    registration = registered(Unreachable(bench.redis, bench.keys), engine)
+    registration = registered(Unreachable(bench.redis, bench.keys), Homes(engine.dropped), engine)
     engine.dropped.add(conversation)
     with pytest.raises(RedisError):
         await registration.renew()
@@ -118,3 +119,19 @@ async def test_a_conversation_that_was_deleted_is_not_made_again(
     engine.dropped.add("12345")
     await registration.renew()
     assert not await bench.redis.exists(bench.keys.conversation("12345"))
+
+
+async def test_a_stateless_turn_is_told_by_what_the_next_one_begins_with(
+    bench: Bench, engine: ScriptedEngine
+) -> None:
+    await bench.serve("w1")
+    homes = Homes(engine.dropped)
+    registration = registered(bench.workers, homes, engine)
+    await bench.submit(stateless=True)
+    claim = await bench.claim("w1")
+    await bench.claims.commit(claim, completion(claim, saves_ms=1000, prefix="ab"))
+    homes.committed(claim.conversation_id, "ab")
+    engine.dropped.add(claim.conversation_id)
+    await registration.renew()
+    assert not await bench.redis.exists(bench.keys.prefix(POOL, "ab"))
+    assert homes.cold(1).conversations == ()

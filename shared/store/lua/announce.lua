@@ -1,7 +1,8 @@
 -- A worker's report, and when it was last heard of, by the server's clock. A worker that starts (`register`) is
 -- refused while another one of its pool lives that runs another model under the same name, as token ids would mix, or
 -- has another context length. If the windows differ over time, the one of the worker that started last counts.
--- `cold` are conversations whose tokens its cache has dropped: no turn of theirs waits for it any more.
+-- `cold` are conversations whose tokens its cache has dropped, `cold_prefixes` what stateless turns begin with: no turn
+-- of theirs waits for it any more.
 -- Answers OK · {OTHER, worker, what differs, its value there, milliseconds for which it still counts as alive}
 local pool = arg.pool
 if arg.register then
@@ -38,4 +39,5 @@ if tonumber(arg.running) < tonumber(arg.slots) and not draining and
   set_busy(arg.worker, pool, tonumber(arg.running))
 end
 for conversation in string.gmatch(arg.cold or '', '%S+') do forget_home(conversation, arg.worker) end
+for digest in string.gmatch(arg.cold_prefixes or '', '%S+') do forget_prefix(pool, digest, arg.worker) end
 return 'OK'

@@ -2,6 +2,7 @@
 -- Repeating it with the same job id changes nothing and gives the same answer; repeating it with the same idempotency
 -- key and body names the first job. With `after`, the turn continues the conversation of that job if nothing came
 -- later there; otherwise the new conversation gets a copy of everything up to that job's turn.
+-- A stateless turn has its home by the `prefix` that it begins with, a copy has that of what it is a copy of.
 -- Answers
 --   {OK, conversation, created, …} (lib.lua, charge_minute)
 --   {SAME, job, conversation}      the job of this idempotency key
@@ -86,6 +87,10 @@ if arg.stateless then
   redis.call('HSET', key.job(job), 'stateless', '1')
   redis.call('HSET', key.conversation(conversation), 'stateless', '1')
 end
+if arg.prefix then
+  local saving, home = home_of_prefix(pool, arg.prefix)
+  if home then redis.call('HSET', key.conversation(conversation), 'home', home, 'saves_ms', saving) end
+end
 if arg.brought then redis.call('HSET', key.job(job), 'brought', arg.brought) end
 if arg.response then redis.call('HSET', key.job(job), 'response', '1') end
 if arg.api then redis.call('HSET', key.job(job), 'api', arg.api) end
@@ -96,12 +101,14 @@ if arg.new == '1' then
     'turns', '0', 'tokens', '0')
 elseif source then
   local from, first, stop = source[1], source[2], source[3]
-  local f = redis.call('HMGET', key.conversation(from), 'context', 'offset', 'metadata', 'turns', 'family', 'models')
+  local f = redis.call('HMGET', key.conversation(from), 'context', 'offset', 'metadata', 'turns', 'family', 'models',
+    'home', 'saves_ms')
   redis.call('HSET', key.conversation(conversation), 'owner', arg.owner, 'context', f[1],
     'created', int(now), 'updated', int(now), 'first', int(first), 'next', int(stop), 'begun', int(stop),
     'offset', int(math.min(stop, turn_from(from, first, math.max(first, math.min(tonumber(f[2]), stop - reach(pool)))))),
     'turns', int(f[4] - replies_from(from, stop - first)), 'tokens', '0', 'metadata', f[3] or '{}')
   if f[6] then redis.call('HSET', key.conversation(conversation), 'models', f[6]) end
+  if f[7] then redis.call('HSET', key.conversation(conversation), 'home', f[7], 'saves_ms', f[8]) end
   for at = 0, stop - 1 - first, 100 do
     local messages = redis.call('LRANGE', key.messages(from), at, math.min(at + 99, stop - 1 - first))
     redis.call('RPUSH', key.messages(conversation), unpack(messages))
