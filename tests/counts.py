@@ -6,7 +6,7 @@ from typing import Any, Final
 from redis.asyncio import Redis
 
 from shared.store.keys import Keys
-from shared.store.scripts import prelude
+from shared.store.scripts import with_library
 
 _COUNT: Final = Path(__file__).with_suffix(".lua").read_text(encoding="utf-8")
 
@@ -18,6 +18,6 @@ async def wrong_counts(redis: Redis, keys: Keys) -> list[str]:
     its home's own, each running one has a lease; nothing else is in any of these; workers with a
     free slot take turns; and owners' counts of waiting turns are right.
     """
-    script: Any = redis.eval(prelude() + _COUNT, 1, keys.schema, keys.namespace)
+    script: Any = redis.eval(with_library(_COUNT), 1, keys.schema, keys.namespace)
     wrong: list[str] = await script
     return wrong

@@ -11,6 +11,7 @@ import struct
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Final
 
+from worker.engine.dropped_sessions import DroppedSessions
 from worker.engine.embedding import Embedded, EmbeddingRequest
 from worker.engine.interface import (
     DrawnLogprob,
@@ -87,6 +88,7 @@ class ScriptedEngine:
         self.window = window
         self.steps = 0
         self.prompt_speed = 0
+        self.dropped = DroppedSessions()
         self.prompts: list[str] = []
         self.requests: list[GenerationRequest] = []
         self.running = 0

@@ -7,6 +7,7 @@ from shared.wire.claim import Claim
 from shared.wire.turn_request import TurnRequest
 from worker.completion import FinishedReply, finish_reply, is_quickly_finished
 from worker.generation import Generator
+from worker.homes import Homes
 from worker.prompt.build import prepare_prompt
 from worker.prompt.window import WindowPolicy
 from worker.prompt.writer import PromptWriter
@@ -20,12 +21,16 @@ class Chat:
 
     Args:
         policy: how a window is shared between prompt and reply.
+        homes: hears what the engine's cache has from now on.
     """
 
-    def __init__(self, writer: PromptWriter, generator: Generator, policy: WindowPolicy) -> None:
+    def __init__(
+        self, writer: PromptWriter, generator: Generator, policy: WindowPolicy, homes: Homes
+    ) -> None:
         self._writer = writer
         self._generator = generator
         self._policy = policy
+        self._homes = homes
 
     async def make(self, turn: RunningTurn, solo_run: SoloRun | None) -> FinishedReply:
         claim = turn.claim
@@ -45,6 +50,7 @@ class Chat:
         return await asyncio.to_thread(finish_reply, self._writer, claim, prompt, generated, budget)
 
     def committed(self, claim: Claim, reply: FinishedReply) -> None:
+        self._homes.committed(claim.conversation_id, reply.completion.prefix)
         if reply.next_window is not None:
             self._writer.engine.warm(claim.conversation_id, reply.next_window.token_ids)
 

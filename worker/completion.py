@@ -11,6 +11,7 @@ from shared.wire.claim import Claim
 from shared.wire.completion import Completion
 from shared.wire.messages import ChatMessage, StoredMessage
 from shared.wire.parts import order_of
+from shared.wire.prefix_digest import digest_behind
 from shared.wire.reply import (
     CompletionTokensDetails,
     PromptTokensDetails,
@@ -84,6 +85,7 @@ def finish_reply(
             warm=result.numberOfTokens if window is None else len(window.token_ids),
             tokens_a_second=writer.engine.prompt_speed,
         ),
+        prefix=_prefix(claim, message),
         window=orjson.dumps(result.window),
         result=encoded,
         reply=reply_object(claim.job_id, claim.conversation_id, claim.request, encoded),
@@ -106,6 +108,12 @@ def _has_next_window(claim: Claim, generated: GeneratedReply) -> bool:
     return request.truncate and not (
         request.messages or request.is_plain or request.counts_only or generated.tool_calls
     )
+
+
+def _prefix(claim: Claim, reply: ChatMessage) -> str:
+    """What a client that keeps the conversation itself begins its next request with."""
+    is_whole = claim.history is not None and claim.history.next_number == 1
+    return digest_behind(claim.owner_id, claim.request, reply) if is_whole else ""
 
 
 def _user_message(writer: PromptWriter, claim: Claim, prompt: Prompt) -> StoredMessage:

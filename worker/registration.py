@@ -7,16 +7,20 @@ from typing import Final
 from shared.store.workers import Workers
 from shared.wire.other_worker import OtherWorker
 from shared.wire.worker_report import WorkerReport
+from worker.homes import Homes
 from worker.report import Reporter
 
 _MISSED_BEATS: Final = 3
 """An entry expires when this many heartbeats are missing."""
+_MOST_COLD: Final = 100
+"""Dropped conversations of one report: a script is to be short. The others come with the next."""
 
 
 class Registration:
     """Registers this worker, keeps its entry alive and removes it.
 
     Args:
+        homes: what the engine has dropped.
         interval_s: between two heartbeats.
         on_drain: called when somebody wants this worker to drain.
     """
@@ -25,12 +29,14 @@ class Registration:
         self,
         workers: Workers,
         reporter: Reporter,
+        homes: Homes,
         worker_id: str,
         *,
         interval_s: float,
         on_drain: Callable[[], None],
     ) -> None:
         self.worker_id = worker_id
+        self._homes = homes
         self._workers = workers
         self._reporter = reporter
         self._ttl_s = interval_s * _MISSED_BEATS
@@ -42,9 +48,14 @@ class Registration:
         return await self._workers.register(self.worker_id, self._report(), self._ttl_s)
 
     async def renew(self) -> None:
-        """Report the current state; the entry lives on for a few heartbeats."""
-        if await self._workers.announce(self.worker_id, self._report(), self._ttl_s):
+        """Report the current state; the entry lives on for a few heartbeats.
+
+        What could not be reported is reported with the next heartbeat.
+        """
+        cold = self._homes.cold(_MOST_COLD)
+        if await self._workers.announce(self.worker_id, self._report(), self._ttl_s, cold):
             self._on_drain()
+        self._homes.reported(cold)
 
     async def drain(self) -> None:
         """Take no more turns; those that wait for this worker may start elsewhere."""

@@ -28,10 +28,12 @@ from worker.bells import BellReader
 from worker.chat import Chat
 from worker.claimer import Claimer
 from worker.embeddings import Embeddings
+from worker.engine.dropped_sessions import DroppedSessions
 from worker.engine.embedding import Embedder
 from worker.engine.interface import Engine, ModelInfo
 from worker.generation import Generator
 from worker.heartbeat import Heartbeat
+from worker.homes import Homes
 from worker.notices import Notices
 from worker.prompt.window import WindowPolicy
 from worker.prompt.writer import PromptWriter
@@ -113,11 +115,12 @@ def _build(
     publisher = Publisher(claims)
     quarantine = Quarantine(claims, running)
     closer = TurnCloser(claims, metrics)
+    homes = Homes(DroppedSessions() if isinstance(engine, Embedder) else engine.dropped)
     if isinstance(engine, Embedder):
         maker, capabilities = _embeddings(engine, window)
     else:
         assert template is not None
-        maker, capabilities = _chat(settings, engine, template, claims, publisher, window)
+        maker, capabilities = _chat(settings, engine, template, claims, publisher, homes, window)
     replier = Replier(maker, quarantine, closer, metrics)
 
     bells = BellReader(redis, keys, worker_id)
@@ -138,7 +141,12 @@ def _build(
     old_queue = OldQueue(redis, keys, engine.model.name)
     keeper = QueueKeeper(redis, claims, old_queue, metrics, worker_id, lease_s=settings.lease)
     registration = Registration(
-        Workers(redis, keys), reporter, worker_id, interval_s=beat_s, on_drain=drained.set
+        Workers(redis, keys),
+        reporter,
+        homes,
+        worker_id,
+        interval_s=beat_s,
+        on_drain=drained.set,
     )
     return Parts(
         worker=worker,
@@ -176,6 +184,7 @@ def _chat(
     template: ChatTemplate,
     claims: Claims,
     publisher: Publisher,
+    homes: Homes,
     window: int,
 ) -> tuple[ReplyMaker, tuple[str, ...]]:
     """What makes replies with a model that generates text, and what it can do."""
@@ -190,7 +199,7 @@ def _chat(
     )
     generator = Generator(engine, publisher, claims, readers)
     writer = PromptWriter(engine, template, readers.format.closing_of)
-    return Chat(writer, generator, policy), _capabilities(readers.format)
+    return Chat(writer, generator, policy, homes), _capabilities(readers.format)
 
 
 def _template(model: ModelInfo, make_renderer: Callable[[str], Renderer]) -> ChatTemplate:

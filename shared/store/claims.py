@@ -263,6 +263,7 @@ class Claims:
             offset=completion.offset,
             tokens=completion.tokens,
             saves_ms=completion.saves_ms,
+            prefix=completion.prefix or None,
             window=completion.window,
             result=completion.result,
             reply=completion.reply,

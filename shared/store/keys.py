@@ -49,6 +49,8 @@ _PATTERNS: Final = {
     "idempotency": "idempotency:{}",
     # Conversations that were copied from one another.
     "family": "family:{}",
+    # What a stateless request begins with, by pool and digest: the worker that has it in its cache.
+    "prefix": "prefix:{}",
     # One turn's job: state, log, lease; all jobs that have not ended, by deadline; those that run,
     # by when to look at their lease.
     "job": "job:{}",
@@ -122,6 +124,9 @@ class Keys:
 
     def hold(self, pool: str) -> str:
         return self._name("hold", pool)
+
+    def prefix(self, pool: str, digest: str) -> str:
+        return self._name("prefix", f"{pool}:{digest}")
 
     def open(self, owner_id: str) -> str:
         return self._name("open", owner_id)

@@ -64,9 +64,13 @@ class Scripts:
 
 
 def script_text(name: str) -> str:
-    """A script with what stands before it: constants, the names of its keys, its part of `lib`."""
-    needed = _LIBRARY[: _LEAN.get(name, len(_LIBRARY))]
-    text = "".join(map(_source, (*needed, name)))
+    """A script with what stands before it."""
+    return with_library(_source(name), _LEAN.get(name, len(_LIBRARY)))
+
+
+def with_library(source: str, num_files: int = len(_LIBRARY)) -> str:
+    """A script behind constants, the names of the keys, and the first files of the library."""
+    text = "".join(map(_source, _LIBRARY[:num_files])) + source
     return _constants() + lua_table(_KEY.findall(text)) + text
 
 

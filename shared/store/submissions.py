@@ -19,6 +19,7 @@ from shared.store.refusals import allowance_of, refusal
 from shared.store.scripts import Scripts, milliseconds
 from shared.store.workers import WORKER_SILENCE_S
 from shared.wire.place import Place
+from shared.wire.prefix_digest import digest_before
 from shared.wire.submission import Accepted, Submission
 from shared.wire.write_outcome import WriteOutcome
 
@@ -60,6 +61,7 @@ class Submissions:
             brought=len(submission.request.earlier) or None,
             api=submission.api_id,
             stateless=1 if submission.stateless else None,
+            prefix=_prefix(submission),
             response=1 if submission.response else None,
             format=_format(submission),
             after=submission.after,
@@ -123,6 +125,13 @@ def _format(submission: Submission) -> str | None:
     """The data's format from now on, if it has to change; a stateless turn's data are gone soon."""
     lasts = submission.request.needs_parts and not submission.stateless
     return FORMAT_OF_PARTS if lasts else None
+
+
+def _prefix(submission: Submission) -> str | None:
+    """What a stateless turn begins with, if it is all that the worker needs to know."""
+    if not (submission.stateless and submission.new):
+        return None
+    return digest_before(submission.owner_id, submission.request) or None
 
 
 def _idempotency_arguments(submission: Submission, settings: Settings) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from redis.asyncio import Redis
 from shared.store.data_format import FORMAT_OF_POOLS
 from shared.store.keys import Keys
 from shared.store.scripts import Scripts, milliseconds
+from shared.wire.cold_homes import NOTHING_COLD, ColdHomes
 from shared.wire.other_worker import OtherWorker
 from shared.wire.served_model import ServedModel, decode_capabilities, merged
 from shared.wire.worker_report import WorkerReport
@@ -61,14 +62,24 @@ class Workers:
         ]
         return max(others, key=lambda other: other.known_for_s, default=None)
 
-    async def announce(self, worker_id: str, report: WorkerReport, ttl_s: float) -> bool:
+    async def announce(
+        self, worker_id: str, report: WorkerReport, ttl_s: float, cold: ColdHomes = NOTHING_COLD
+    ) -> bool:
         """Store a worker's report; it is forgotten after `ttl_s` without another.
+
+        Args:
+            cold: what its cache has dropped: nothing waits for that any more.
 
         Returns:
             Whether the worker is to drain.
         """
         answer = await self._call(
-            "announce", worker=worker_id, ttl_ms=milliseconds(ttl_s), **report.encode()
+            "announce",
+            worker=worker_id,
+            ttl_ms=milliseconds(ttl_s),
+            cold=" ".join(cold.conversations) or None,
+            cold_prefixes=" ".join(cold.prefixes) or None,
+            **report.encode(),
         )
         return bool(answer == "DRAINING")
 

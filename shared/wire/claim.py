@@ -45,6 +45,7 @@ class Claim:
     """A turn that a worker holds, as it was when the worker started it.
 
     Args:
+        owner_id: whose turn it is.
         fence: the fencing token, `start:nonce`; every write of the worker carries it.
         suspect: whether a worker died while it ran this turn.
         crashes: how many did.
@@ -56,6 +57,7 @@ class Claim:
     """
 
     job_id: str
+    owner_id: str
     fence: str
     conversation_id: str
     request: TurnRequest
@@ -80,7 +82,7 @@ class Claim:
     @classmethod
     def decode(cls, answer: Sequence[Any]) -> "Claim":
         """From an answer of `take`; what cannot be read fails this turn alone."""
-        job_id, fence, conversation_id, request, suspect, *numbers, view = answer
+        job_id, fence, conversation_id, request, suspect, *numbers, owner, view = answer
         crashes, created, started, deadline, now = map(int, numbers)
         read, history, unreadable = _UNREAD, None, None
         try:
@@ -90,6 +92,7 @@ class Claim:
             unreadable = f"{type(error).__name__}: {error}".partition("\n")[0]
         return cls(
             job_id=job_id,
+            owner_id=owner,
             fence=fence,
             conversation_id=conversation_id,
             request=read,

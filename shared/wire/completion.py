@@ -14,6 +14,8 @@ class Completion:
         offset: number of the first message of the window from now on.
         tokens: of prompt and reply, charged to the owner.
         saves_ms: what the next turn of the conversation saves on this worker, as its cache has it.
+        prefix: names what the next request of a client that keeps the conversation itself begins
+            with (`digest_behind`); empty for others.
         window: the `WindowReceipt`, as JSON.
         result: the `TurnResult`, as JSON, which the job keeps.
         reply: the reply object, as JSON, which is published.
@@ -30,6 +32,7 @@ class Completion:
     result: bytes
     reply: bytes
     saves_ms: int = 0
+    prefix: str = ""
     pieces: tuple[PieceRecord, ...] = ()
     earlier: tuple[StoredMessage, ...] = ()
     context: str | None = None

@@ -46,11 +46,12 @@ class Bench:
             job_id=ids.new_job(),
             conversation_id=conversation or ids.new_conversation(),
             owner_id=fields.pop("owner", "default"),
-            new=conversation is None,
+            new=fields.pop("new", conversation is None),
             after=fields.pop("behind", None),
+            stateless=fields.pop("stateless", False),
             instructions="Persona.",
             request=TurnRequest(
-                prompt=fields.pop("prompt", "Hello"),
+                prompt=fields.pop("prompt", "" if "messages" in fields else "Hello"),
                 context=fields.pop("context", None),
                 replace_from=fields.pop("replace_from", None),
                 sampling=Sampling(),
@@ -178,4 +179,5 @@ def completion(claim: Claim, number: int = 1, reply: str = "Hi", **fields: Any) 
         context=claim.request.context,
         pieces=fields.get("pieces", ()),
         saves_ms=fields.get("saves_ms", 0),
+        prefix=fields.get("prefix", ""),
     )

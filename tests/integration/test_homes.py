@@ -3,7 +3,7 @@
 import pytest
 
 from shared import ids
-from shared.store.scripts import Scripts
+from shared.wire.cold_homes import ColdHomes
 from shared.wire.worker_report import WorkerReport
 from tests.integration.bench import POOL, Bench, completion
 
@@ -233,13 +233,16 @@ async def runs_another_model(bench: Bench, _conversation: str) -> None:
     await bench.redis.hset(bench.keys.worker("w1"), "pool", "another")
 
 
-async def has_dropped_its_tokens(bench: Bench, conversation: str) -> None:
-    """Its report says so."""
-    report = WorkerReport(model_name=POOL, fingerprint="m", slots=8, patience_ms=PATIENCE_MS)
-    announce = Scripts(bench.redis, bench.keys, "announce").call
-    await announce(
-        "announce", worker="w1", ttl_ms=60_000, cold=f"1 {conversation}", **report.encode()
+async def report_cold(bench: Bench, worker: str, *conversations: str) -> None:
+    """A worker whose slots are all taken has dropped their tokens."""
+    report = WorkerReport(model_name=POOL, fingerprint="m", slots=8, running=8)
+    await bench.workers.announce(
+        worker, report, ttl_s=60, cold=ColdHomes(conversations=conversations)
     )
+
+
+async def has_dropped_its_tokens(bench: Bench, conversation: str) -> None:
+    await report_cold(bench, "w1", "1", conversation)
 
 
 GONE = [is_dead, drains, is_asked_to_drain, has_left, runs_another_model, has_dropped_its_tokens]
@@ -266,6 +269,35 @@ async def test_what_is_held_for_a_worker_is_free_when_it(bench: Bench, gone: obj
     assert await bench.bells("w2") > before
     assert await starts(bench, "w2", 9) == jobs
     assert await starts(bench, "w1", 9) == []
+
+
+async def test_what_is_held_for_a_worker_may_start_anywhere_once_its_cache_has_dropped_it(
+    bench: Bench,
+) -> None:
+    dropped, kept = await warm(bench, saves_ms=60_000), await warm(bench, saves_ms=60_000)
+    await occupy(bench, "w1")
+    job, other = await follow(bench, dropped), await follow(bench, kept)
+    before = await bench.bells("w2")
+    await report_cold(bench, "w1", dropped)
+    assert await bench.bells("w2") == before + 1
+    assert await hold_ms(bench, job) is None
+    assert await starts(bench, "w2", 9) == [job]
+    assert await starts(bench, "w1", 9) == [other]
+
+
+async def test_what_another_worker_has_dropped_changes_nothing(bench: Bench) -> None:
+    conversation = await warm(bench, "w1")
+    await report_cold(bench, "w2", conversation)
+    job = await follow(bench, conversation)
+    assert await hold_ms(bench, job) is not None
+    assert await starts(bench, "w2") == []
+
+
+async def test_a_worker_that_starts_again_is_another_one(bench: Bench) -> None:
+    conversation = await warm(bench, "host:1:aa")
+    await bench.serve("host:1:bb")
+    job = await follow(bench, conversation)
+    assert await hold_ms(bench, job) is None
 
 
 async def test_what_is_held_for_a_worker_that_died_is_free_when_that_is_noticed(

@@ -32,6 +32,7 @@ def claim(prompt: str, context: str | None = None) -> Claim:
     request = TurnRequest(prompt=prompt, context=context, replace_from=None, sampling=Sampling())
     return Claim(
         job_id="job",
+        owner_id="owner",
         fence="1:nonce",
         conversation_id="50",
         request=request,

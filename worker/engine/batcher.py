@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from worker.engine.backend import Backend, EvaluationFailed, NoRoom, NotFinite, Part, TokenSampler
+from worker.engine.dropped_sessions import DroppedSessions
 from worker.engine.interface import EngineError, GenerationRequest
 from worker.engine.kv_cache import MIN_SHARED, KvCache, Slot
 from worker.engine.pacer import PrefillPacer
@@ -76,6 +77,11 @@ class Batcher:
     def has_work(self) -> bool:
         """Whether a step would do anything."""
         return bool(self._scheduler.running or self._scheduler.waiting or self._warm)
+
+    @property
+    def dropped(self) -> DroppedSessions:
+        """Conversations whose tokens it no longer has."""
+        return self._cache.dropped
 
     @property
     def prompt_speed(self) -> int:

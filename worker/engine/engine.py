@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import replace
 
 from worker.engine.batcher import Batcher
+from worker.engine.dropped_sessions import DroppedSessions
 from worker.engine.encoding import Encoder
 from worker.engine.interface import (
     EngineError,
@@ -83,6 +84,10 @@ class LlamaEngine:
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._thread.start()
         self._watchdog.follow(thread_clock(self._thread.ident))
+
+    @property
+    def dropped(self) -> DroppedSessions:
+        return self._batcher.dropped
 
     @property
     def prompt_speed(self) -> int:

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from worker.engine.dropped_sessions import DroppedSessions
 from worker.engine.stats import EngineStats
 
 FinishReason = Literal["stop", "length"]
@@ -286,6 +287,11 @@ class ModelHost(Protocol):
 
 class Engine(ModelHost, Protocol):
     """A model, ready to tokenize and to generate."""
+
+    @property
+    def dropped(self) -> DroppedSessions:
+        """Conversations of which it has kept nothing since their last turn."""
+        ...
 
     @property
     def prompt_speed(self) -> int:

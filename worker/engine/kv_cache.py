@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from worker.engine.backend import SlotStore
+from worker.engine.dropped_sessions import DroppedSessions
 from worker.engine.prefixes import common_prefix
 from worker.engine.swap_space import SwappedOut, SwapSpace
 
@@ -78,7 +79,8 @@ class KvCache:
         grid: int = 1,
     ) -> None:
         self.slots = [Slot(index) for index in range(num_slots)]
-        self.swap_space = SwapSpace(swap_bytes)
+        self.dropped = DroppedSessions()
+        self.swap_space = SwapSpace(swap_bytes, self.dropped)
         self._store = store
         self._packed = packed
         self._copies_fast = copies_fast
@@ -119,6 +121,7 @@ class KvCache:
             self._keep_prefix(slot, source)
         self._forget_others(session, slot)
         slot.session, slot.is_busy = session, True
+        self.dropped.discard(session)
         self._touch(slot)
         return slot, len(slot.token_ids)
 
@@ -168,6 +171,8 @@ class KvCache:
     def clear_all(self) -> None:
         """Forget what all slots hold."""
         for slot in self.slots:
+            if slot.session is not None:
+                self.dropped.add(slot.session)
             self._clear(slot)
             slot.is_busy = False
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import count, islice
 
 from worker.engine.backend import State
+from worker.engine.dropped_sessions import DroppedSessions
 from worker.engine.prefixes import common_prefix
 
 
@@ -29,10 +30,12 @@ class SwapSpace:
 
     Args:
         budget: bytes.
+        dropped: learns which conversations there was no room for.
     """
 
-    def __init__(self, budget: int) -> None:
+    def __init__(self, budget: int, dropped: DroppedSessions) -> None:
         self._budget = budget
+        self._dropped = dropped
         self._entries: OrderedDict[str, SwappedOut] = OrderedDict()
         self._prefix_numbers = count()
         self.num_bytes = 0
@@ -45,11 +48,12 @@ class SwapSpace:
         if content.session is not None:
             self.drop(content.session)
         if len(content.state) > self._budget:
-            return
+            return self._report(content)
         self._entries[self._key(content)] = content
         self.num_bytes += len(content.state)
         while self.num_bytes > self._budget:
-            self._remove(next(iter(self._entries)))
+            self._report(self._remove(next(iter(self._entries))))
+        return None
 
     def get(self, session: str) -> SwappedOut | None:
         """A conversation's content."""
@@ -64,7 +68,7 @@ class SwapSpace:
         """Forget everything that has at least `num_shared` first tokens in common with these."""
         for key, content in list(self._entries.items()):
             if common_prefix(content.token_ids, token_ids) >= num_shared:
-                self._remove(key)
+                self._report(self._remove(key))
 
     def touch(self, content: SwappedOut) -> None:
         """Mark a content as used just now."""
@@ -82,8 +86,14 @@ class SwapSpace:
             return f"prefix {next(self._prefix_numbers)}"
         return _session_key(content.session)
 
-    def _remove(self, key: str) -> None:
-        self.num_bytes -= len(self._entries.pop(key).state)
+    def _remove(self, key: str) -> SwappedOut:
+        content = self._entries.pop(key)
+        self.num_bytes -= len(content.state)
+        return content
+
+    def _report(self, content: SwappedOut) -> None:
+        if content.session is not None:
+            self._dropped.add(content.session)
 
 
 def _session_key(session: str) -> str:

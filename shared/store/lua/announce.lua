@@ -1,6 +1,8 @@
 -- A worker's report, and when it was last heard of, by the server's clock. A worker that starts (`register`) is
 -- refused while another one of its pool lives that runs another model under the same name, as token ids would mix, or
 -- has another context length. If the windows differ over time, the one of the worker that started last counts.
+-- `cold` are conversations whose tokens its cache has dropped, `cold_prefixes` what stateless turns begin with: no turn
+-- of theirs waits for it any more.
 -- Answers OK · DRAINING (it is to take no more turns, drain.lua) · {OTHER, worker, what differs, its value there, milliseconds for which it still counts as alive}
 local pool = arg.pool
 if arg.register then
@@ -37,10 +39,6 @@ if tonumber(arg.running) < tonumber(arg.slots) and not draining and
   not redis.call('ZSCORE', key.free(pool), arg.worker) then
   set_busy(arg.worker, pool, tonumber(arg.running))
 end
--- What its cache has dropped is no warmer here than anywhere.
-for conversation in string.gmatch(arg.cold or '', '%S+') do
-  if redis.call('HGET', key.conversation(conversation), 'home') == arg.worker then
-    redis.call('HDEL', key.conversation(conversation), 'home', 'saves_ms')
-  end
-end
+for conversation in string.gmatch(arg.cold or '', '%S+') do forget_home(conversation, arg.worker) end
+for digest in string.gmatch(arg.cold_prefixes or '', '%S+') do forget_prefix(pool, digest, arg.worker) end
 return draining and 'DRAINING' or 'OK'

@@ -1,6 +1,7 @@
 -- The turn completed: prompt and reply enter the conversation, after the `earlier` messages that the request brought
 -- along, with everything else the turn changes. `number` is the number of the first of these messages.
--- The worker becomes the conversation's home: its cache saves a turn `saves_ms` there.
+-- The worker becomes the conversation's home: its cache saves a turn `saves_ms` there. A stateless turn's conversation
+-- goes with it; so it becomes the home of whatever begins with `prefix`.
 -- Answers {OK · DUP (this commit was done before) · FENCED · GONE (the conversation was deleted), whether the worker
 -- should take another turn (lib/turns.lua)}
 local job, conversation = arg.job, arg.conversation
@@ -21,6 +22,9 @@ added[#added + 1] = arg.assistant
 raise_format()
 redis.call('HSET', key.conversation(conversation), 'next', int(number + #added), 'offset', arg.offset,
   'window', arg.window, 'updated', int(now_ms()), 'home', f.worker, 'saves_ms', arg.saves_ms)
+if arg.prefix and redis.call('HGET', key.job(job), 'stateless') then
+  keep_prefix(f.pool, arg.prefix, f.worker, arg.saves_ms)
+end
 if arg.model then
   -- Which model wrote the replies from which message on, a line each: most replies have the same one.
   local lines, last = {}, nil

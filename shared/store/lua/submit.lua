@@ -2,6 +2,7 @@
 -- Repeating it with the same job id changes nothing and gives the same answer; repeating it with the same idempotency
 -- key and body names the first job. With `after`, the turn continues the conversation of that job if nothing came
 -- later there; otherwise the new conversation gets a copy of everything up to that job's turn.
+-- A stateless turn has its home by the `prefix` that it begins with, a copy has that of what it is a copy of.
 -- Answers
 --   {OK, conversation, created, …} (lib.lua, charge_minute)
 --   {SAME, job, conversation}      the job of this idempotency key
@@ -85,6 +86,10 @@ redis.call('HSET', key.job(job), 'conversation', conversation, 'owner', arg.owne
 if arg.stateless then
   redis.call('HSET', key.job(job), 'stateless', '1')
   redis.call('HSET', key.conversation(conversation), 'stateless', '1')
+end
+if arg.prefix then
+  local saving, home = home_of_prefix(pool, arg.prefix)
+  if home then redis.call('HSET', key.conversation(conversation), 'home', home, 'saves_ms', saving) end
 end
 if arg.brought then redis.call('HSET', key.job(job), 'brought', arg.brought) end
 if arg.response then redis.call('HSET', key.job(job), 'response', '1') end

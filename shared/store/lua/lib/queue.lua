@@ -219,6 +219,34 @@ local function release(job, pool)
   if f.tag then make_ready(job, f) end
 end
 
+-- The worker that has what a stateless request begins with; it is known for as long as clients take for an answer.
+local PREFIX_MS = 600000
+local function prefix_of(pool, digest) return key.prefix(pool .. ':' .. digest) end
+local function keep_prefix(pool, digest, worker, saving)
+  if tonumber(saving) < MIN_SAVING_MS then return end
+  redis.call('SET', prefix_of(pool, digest), saving .. ' ' .. worker, 'PX', PREFIX_MS)
+end
+
+-- That worker, and what its cache saves; nothing if it is not known.
+local function home_of_prefix(pool, digest)
+  return string.match(redis.call('GET', prefix_of(pool, digest)) or '', '^(%d+) (.*)$')
+end
+
+-- A worker has dropped it.
+local function forget_prefix(pool, digest, worker)
+  local _, home = home_of_prefix(pool, digest)
+  if home == worker then redis.call('DEL', prefix_of(pool, digest)) end
+end
+
+-- A conversation is no warmer at a worker than anywhere: nothing waits for that any more.
+local function forget_home(conversation, worker)
+  if redis.call('HGET', key.conversation(conversation), 'home') ~= worker then return end
+  redis.call('HDEL', key.conversation(conversation), 'home', 'saves_ms')
+  local head = redis.call('LINDEX', key.pending(conversation), 0)
+  local f = head and job_fields(head, 'home', 'pool')
+  if f and f.home == worker and f.pool then release(head, f.pool) end
+end
+
 -- A worker takes no more turns: those that wait for it alone may start anywhere; if they are many, the rest when their
 -- holds end.
 local function set_free(worker, pool)

@@ -108,9 +108,9 @@ end
 -- What a worker gets with a turn: the job, and its conversation.
 local function claimed(job)
   local f = job_fields(job, 'token', 'conversation', 'request', 'crashes', 'created', 'started', 'deadline',
-    'replace_from', 'suspect', 'pool')
+    'replace_from', 'suspect', 'pool', 'owner')
   return {job, f.token, f.conversation, f.request, f.suspect or '', f.crashes, f.created, f.started, f.deadline,
-    int(now_ms()), view(f.conversation, f.replace_from, f.pool)}
+    int(now_ms()), f.owner or '', view(f.conversation, f.replace_from, f.pool)}
 end
 
 -- A worker starts or resumes a turn that has left the line. The new fencing token shuts out every worker that held the
