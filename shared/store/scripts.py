@@ -15,7 +15,7 @@ from shared.wire.parts import PART_OF_EVENT
 
 FOLDER: Traversable = resources.files("shared.store").joinpath("lua")
 """Where the scripts are read from."""
-_LIBRARY: Final = ("lib/base", "lib/queue", "lib/limits", "lib/history", "lib/turns")
+_LIBRARY: Final = ("lib/base", "lib/queue", "lib/models", "lib/limits", "lib/history", "lib/turns")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,6 +33,7 @@ class Workers:
             format=FORMAT_OF_POOLS,
             worker=worker_id,
             ttl_ms=milliseconds(ttl_s),
+            silence_ms=milliseconds(WORKER_SILENCE_S),
             **report.encode(),
         )
         if answer == "OK":
@@ -64,7 +65,11 @@ class Workers:
     async def announce(self, worker_id: str, report: WorkerReport, ttl_s: float) -> None:
         """Store a worker's report; it is forgotten after `ttl_s` without another."""
         await self._call(
-            "announce", worker=worker_id, ttl_ms=milliseconds(ttl_s), **report.encode()
+            "announce",
+            worker=worker_id,
+            ttl_ms=milliseconds(ttl_s),
+            silence_ms=milliseconds(WORKER_SILENCE_S),
+            **report.encode(),
         )
 
     async def drain(self, worker_id: str, pool: str, ttl_s: float) -> None:

@@ -3,6 +3,8 @@
 -- has another context length. If the windows differ over time, the one of the worker that started last counts.
 -- Answers OK · {OTHER, worker, what differs, its value there, milliseconds for which it still counts as alive}
 local pool = arg.pool
+-- For how long a model is known after the last report.
+local KNOWN_MS = 3600000
 if arg.register then
   -- Of several, the one that counts as alive for longest.
   local found
@@ -30,8 +32,13 @@ redis.call('ZADD', key.workers, int(now_ms()), arg.worker)
 redis.call('ZADD', key.pools, int(now_ms()), pool)
 if arg.register or redis.call('EXISTS', key.pool(pool)) == 0 then
   redis.call('HSETNX', key.pool(pool), 'since', int(now_ms()))
-  redis.call('HSET', key.pool(pool), 'window', arg.window, 'fingerprint', arg.fingerprint)
+  redis.call('HSET', key.pool(pool), 'window', arg.window, 'fingerprint', arg.fingerprint,
+    'capabilities', arg.capabilities)
 end
+if redis.call('ZCOUNT', key.pools, int(now_ms() - arg.silence_ms), '+inf') > 1 then
+  redis.call('HSET', key.pool(pool), 'beside', '1')
+end
+redis.call('PEXPIRE', key.pool(pool), KNOWN_MS)
 if tonumber(arg.running) < tonumber(arg.slots) and not draining and
   not redis.call('ZSCORE', key.free(pool), arg.worker) then
   set_busy(arg.worker, pool, tonumber(arg.running))
