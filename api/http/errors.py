@@ -243,6 +243,7 @@ def install_error_handlers(
         req: falcon.asgi.Request, resp: falcon.asgi.Response, error: Exception, _params: Any
     ) -> None:
         problem = problem_of(error)
+        req.context.problem = problem.code
         resp.status = problem.status
         resp.content_type, resp.data = PROBLEM_JSON, problem.body()
         for prefix, dialect in dialects.items():

@@ -35,8 +35,10 @@ if arg.register or redis.call('EXISTS', key.pool(pool)) == 0 then
   redis.call('HSET', key.pool(pool), 'window', arg.window, 'fingerprint', arg.fingerprint,
     'capabilities', arg.capabilities)
 end
-if redis.call('ZCOUNT', key.pools, int(now_ms() - arg.silence_ms), '+inf') > 1 then
-  redis.call('HSET', key.pool(pool), 'beside', '1')
+-- Models that were served side by side are missed when they are gone (lib/models.lua).
+local served = redis.call('ZRANGEBYSCORE', key.pools, int(now_ms() - arg.silence_ms), '+inf')
+if #served > 1 then
+  for _, name in ipairs(arg.register and served or {pool}) do redis.call('HSET', key.pool(name), 'beside', '1') end
 end
 redis.call('PEXPIRE', key.pool(pool), KNOWN_MS)
 if tonumber(arg.running) < tonumber(arg.slots) and not draining and
