@@ -45,12 +45,17 @@ class Workers:
         )
 
     async def of_other_length(self, context_length: int) -> OtherWorker | None:
-        """A live worker with another `PALAVER_CONTEXT_LENGTH`: the one forgotten last."""
+        """A live worker with another `PALAVER_CONTEXT_LENGTH`: the one forgotten last.
+
+        None if any worker has ours: each model may have a length of its own.
+        """
         async with self._redis.pipeline(transaction=False) as pipe:
             for worker in (workers := await self._redis.zrange(self._keys.workers, 0, -1)):
                 pipe.hget(self._keys.worker(worker), "context_length")
                 pipe.pttl(self._keys.worker(worker))
             answers = await pipe.execute()
+        if str(context_length) in answers[::2]:
+            return None
         others = [
             OtherWorker(
                 worker_id=worker,

@@ -1,10 +1,22 @@
 """Which model a prompt goes to, and which are refused: the decisions of the script alone."""
 
+from dataclasses import replace
+
 import pytest
 from redis.asyncio import Redis
 
-from shared.errors import IdempotencyKeyReused, NoEmbeddings, NoSuchModel, NoWorker, Refused
+from shared import ids
+from shared.errors import (
+    IdempotencyKeyReused,
+    LimitReached,
+    NoEmbeddings,
+    NoSuchModel,
+    NoWorker,
+    Refused,
+)
 from shared.store.keys import Keys
+from shared.wire.limits import Limits
+from shared.wire.worker_report import WorkerReport
 from tests.integration.bench import Bench, completion
 from tests.servers import Valkey, make_settings
 
@@ -191,6 +203,28 @@ async def test_models_are_side_by_side_once_both_have_reported(bench: Bench) -> 
 async def test_a_model_that_chats_is_not_asked_to_embed(row: Bench) -> None:
     with pytest.raises(NoEmbeddings, match="'small'"):
         await row.submit(model="small", to_embed=("A",))
+
+
+async def test_each_model_may_have_a_context_length_of_its_own(bench: Bench) -> None:
+    for name, length in (("large", 3500), ("small", 8192)):
+        report = WorkerReport(model_name=name, slots=1, context_length=length)
+        assert await bench.workers.register(name, report, ttl_s=60) is None
+    for length in (3500, 8192):
+        assert await bench.workers.of_other_length(length) is None
+    assert await bench.workers.of_other_length(4096) is not None
+
+
+async def test_limits_of_an_owner_count_over_all_models(row: Bench) -> None:
+    turn = await row.submit(model="small", owner="ann")
+    second = replace(
+        turn,
+        job_id=ids.new_job(),
+        conversation_id=ids.new_conversation(),
+        model_name="large",
+        limits=Limits(in_flight=1),
+    )
+    with pytest.raises(LimitReached):
+        await row.submissions.submit(second)
 
 
 async def test_refusals_of_models_store_nothing(row: Bench) -> None:

@@ -207,6 +207,8 @@ async def test_a_model_that_joins_while_prompts_run_is_found_at_once(settings: S
 
 
 async def test_a_conversation_changes_its_model_and_goes_on_with_it(row: Stack) -> None:
+    job = (await post(row, "/jobs", prompt="Zero", model="small")).json()
+    named = (await row.client.get(f"/conversations/{job['id']}")).json()
     begun = await row.ask("One", model="small")
     again = await row.ask("Two", id=begun["id"])
     other = await row.ask("Three", id=begun["id"], model="large")
@@ -215,7 +217,7 @@ async def test_a_conversation_changes_its_model_and_goes_on_with_it(row: Stack) 
     page = (await row.client.get(f"/conversations/{begun['id']}/messages")).json()
     assert [each["model"] for each in (begun, again, other, last)] == ["small"] * 2 + ["large"] * 2
     assert [m["model"] for m in page["messages"][1::2]] == ["small"] * 2 + ["large"] * 2
-    assert shown["model"] == "large"
+    assert (named["model"], shown["model"]) == ("small", "large")
 
 
 async def test_a_conversation_that_another_model_goes_on_with_has_all_its_text(
