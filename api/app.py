@@ -161,8 +161,8 @@ def create_app(
     asking = Asking(settings, store.submissions, store.events, tasks.feed, tasks.headroom)
     streams = EventStreams(tasks.feed, store.events, jobs, tasks.places)
     models = Models(store.workers)
-    responses = StoredResponses(jobs, store.events, store.submissions, models)
-    create_response = ResponsesResource(settings, asking, responses, models)
+    responses = StoredResponses(jobs, store.events, store.submissions)
+    create_response = ResponsesResource(settings, asking, responses)
     chat = ChatResource(settings, asking, streams, jobs)
     resources: dict[str, object] = {
         **page_resources(settings, chat, access, tasks.history),
@@ -173,7 +173,7 @@ def create_app(
         "/conversations/{conversation}": ConversationResource(conversations),
         "/conversations/{conversation}/messages": MessagesResource(conversations),
         **openai.completion_resources(settings, asking, models),
-        "/v1/messages": AnthropicMessagesResource(settings, asking, models),
+        "/v1/messages": AnthropicMessagesResource(settings, asking),
         "/v1/messages/count_tokens": CountTokensResource(settings, asking),
         **openai.response_resources(create_response, responses, conversations, streams),
         **openai.conversation_resources(settings, conversations, tasks.headroom),

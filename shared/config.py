@@ -160,7 +160,8 @@ class Settings(BaseSettings):
         "PALAVER_CONTEXT_LENGTH",
         DEFAULT_WINDOW,
         "The window: prompt and reply together. `0` is the longest that the model was trained for "
-        "or its file can stretch it to; more than that is never used. The same for all workers.",
+        "or its file can stretch it to; more than that is never used. The same for all workers "
+        "of a model.",
         unit="tokens",
         ge=0,
         le=10_000_000,

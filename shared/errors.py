@@ -15,6 +15,8 @@ PalaverError
 │   ├── MemoryShort
 │   ├── ReadOnlyRedis
 │   ├── LimitReached
+│   ├── NoSuchModel
+│   ├── NoEmbeddings
 │   └── NoWorker
 ├── StillInUse              a response is not deleted: others build on it
 ├── OutcomeUnknown          Redis was lost while a prompt was being accepted
@@ -22,6 +24,7 @@ PalaverError
 └── TurnFailed              an accepted turn ended without a reply
 """
 
+from collections.abc import Sequence
 from typing import ClassVar, Final
 
 _LIMIT_NAMES: Final = {
@@ -143,8 +146,34 @@ class LimitReached(Refused):
         self.wait_s = wait_s
 
 
+class NoSuchModel(Refused):
+    """The prompt names a model that does not exist, where there are several; `served` are."""
+
+    def __init__(self, name: str, served: Sequence[str]) -> None:
+        super().__init__(f"there is no model {shortened(name)}; there are {', '.join(served)}")
+
+
+class NoEmbeddings(Refused):
+    """The model that the prompt is for does not embed texts."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the model {shortened(name)} does not embed texts")
+
+
 class NoWorker(Refused):
-    """No worker has been heard from for too long."""
+    """No worker has been heard from for too long: of the model with this name, if it has one."""
+
+    def __init__(self, model_name: str = "") -> None:
+        which = f" of {shortened(model_name)}" if model_name else ""
+        super().__init__(f"no worker{which} has been heard from lately")
+
+
+_LONGEST_NAME: Final = 100
+
+
+def shortened(name: str) -> str:
+    """A name for a message: quoted, on one line, not too long."""
+    return repr(name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…")
 
 
 class StillInUse(PalaverError):

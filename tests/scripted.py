@@ -52,6 +52,10 @@ def control(name: str) -> int:
     return _FIRST_CONTROL + _CONTROLS.index(name)
 
 
+def _is_control(token: int) -> bool:
+    return token >= _FIRST_CONTROL
+
+
 def last_prompt(prompt: str) -> str:
     """The newest user message in a prompt's text."""
     return prompt.rpartition("<user>")[2].partition("<end>")[0]
@@ -69,6 +73,7 @@ class ScriptedEngine:
         script: the reply; raising `EngineError` fails the generation.
         slots: generations that run together.
         piece_length: tokens of a piece; 0 gives the reply in one.
+        own_ids: the first of the ids in which it writes; tokenizing its text gives others.
         step: awaited before each piece, with the number of tokens given so far; tests hold the
             engine here.
     """
@@ -80,10 +85,12 @@ class ScriptedEngine:
         slots: int = 8,
         piece_length: int = 0,
         step: Callable[[int], "asyncio.Future[None] | None"] | None = None,
+        name: str = "scripted",
         fingerprint: str = "scripted",
+        own_ids: int = 0,
         window: int = 1 << 20,
     ) -> None:
-        self.model = ModelInfo("scripted", fingerprint, TEMPLATE)
+        self.model = ModelInfo(name, fingerprint, TEMPLATE)
         self.slots = slots
         self.window = window
         self.steps = 0
@@ -101,6 +108,7 @@ class ScriptedEngine:
         self._script = script
         self._piece_length = piece_length
         self._step = step
+        self._own_ids = own_ids
 
     @property
     def progress(self) -> int:
@@ -113,10 +121,14 @@ class ScriptedEngine:
         return [ord(character) for character in text]
 
     def detokenize(self, token_ids: Sequence[int], *, controls: bool = True) -> str:
-        return "".join(
-            chr(i) if i < _FIRST_CONTROL else f"<{_CONTROLS[i - _FIRST_CONTROL]}>" * controls
-            for i in token_ids
-        )
+        shown = [token for token in token_ids if controls or not _is_control(token)]
+        return "".join(map(self._text_of, shown))
+
+    def _text_of(self, token: int) -> str:
+        if _is_control(token):
+            return f"<{_CONTROLS[token - _FIRST_CONTROL]}>"
+        is_own = self._own_ids <= token < 2 * self._own_ids
+        return chr(token - self._own_ids if is_own else token)
 
     def encode(self, segments: Sequence[Segment]) -> list[int]:
         token_ids: list[int] = []
@@ -163,7 +175,7 @@ class ScriptedEngine:
         units: list[_Unit] = []
         for part in parts:
             texts = [part.text] if part.kind == "call" else list(part.text)
-            units += [(Part(part.kind, text), tuple(self.tokenize(text))) for text in texts]
+            units += [(Part(part.kind, text), self._written(text)) for text in texts]
         num_tokens, kept = 0, list[_Unit]()
         for part, ids in units:
             num_tokens += len(ids)
@@ -171,6 +183,9 @@ class ScriptedEngine:
                 return kept, "length"
             kept.append((part, ids))
         return kept, "stop"
+
+    def _written(self, text: str) -> tuple[int, ...]:
+        return tuple(self._own_ids + token for token in self.tokenize(text))
 
     async def _until_allowed(self, request: GenerationRequest, position: int) -> None:
         """While somebody must be alone, the others' pieces wait."""

@@ -1,6 +1,7 @@
 """A turn's events as those of Anthropic's streams."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any, Literal
 
 import orjson
@@ -27,7 +28,7 @@ class MessageEvents:
     """Translates a turn's events: each piece of the reply belongs to a block of one kind."""
 
     def __init__(self, writer: MessageWriter, accepted: Accepted) -> None:
-        self._writer = writer
+        self._writer = replace(writer, model_name=accepted.model_name)
         self._accepted = accepted
         self._has_begun = False
         self._open: Literal["text", "thinking"] | None = None

@@ -16,11 +16,12 @@ class MessageWriter:
     """Writes replies to one request.
 
     Args:
+        model_name: known when the turn was accepted.
         shows_thoughts: whether blocks of thinking have their text.
     """
 
     id: str
-    model_name: str
+    model_name: str = ""
     shows_thoughts: bool = True
 
     def to_wire(self, reply: dict[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """`POST /v1/messages` and `/v1/messages/count_tokens`: stateless turns, as chat completions are."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,36 +16,34 @@ from api.http.errors import Problem
 from api.http.incoming import parse, read_json_object
 from api.live.asking import Asking, reply_of
 from api.openai.errors import no_outcome
-from api.openai.models import Models
-from shared import ids
+from api.openai.submissions import stateless_submission
 from shared.config import Settings
 from shared.wire.submission import Submission
-from shared.wire.turn_request import TurnRequest
 
 
 class AnthropicMessagesResource:
     """Answers a conversation that the client keeps."""
 
-    def __init__(self, settings: Settings, asking: Asking, models: Models) -> None:
+    def __init__(self, settings: Settings, asking: Asking) -> None:
         self._settings = settings
         self._asking = asking
-        self._models = models
 
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         body = await read_json_object(req, self._settings.max_body_bytes)
         _refuse_threads(body)
         request = parse(MessagesRequest, body)
         turn = turn_of(request, self._settings.max_tokens_limit)
-        submission = _submission(req, turn, self._asking.api_id)
+        caller, api_id = caller_of(req), self._asking.api_id
+        submission = stateless_submission(caller, turn, api_id, request.model)
         writer = MessageWriter(
             id=f"msg_{submission.job_id}",
-            model_name=await self._models.name(),
             shows_thoughts=getattr(request.thinking, "display", None) != "omitted",
         )
         if request.stream:
             await self._asking.stream(submission, partial(MessageEvents, writer), req, resp)
         else:
-            resp.media = writer.to_wire(await _reply(self._asking, submission, req, resp))
+            reply = await _reply(self._asking, submission, req, resp)
+            resp.media = replace(writer, model_name=reply["model"]).to_wire(reply)
 
 
 class CountTokensResource:
@@ -56,8 +55,9 @@ class CountTokensResource:
 
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         body = await read_json_object(req, self._settings.max_body_bytes)
-        turn = counting_turn_of(parse(CountTokensRequest, body))
-        submission = _submission(req, turn, self._asking.api_id)
+        request = parse(CountTokensRequest, body)
+        turn, api_id = counting_turn_of(request), self._asking.api_id
+        submission = stateless_submission(caller_of(req), turn, api_id, request.model)
         reply = await _reply(self._asking, submission, req, resp)
         resp.media = {"input_tokens": reply["usage"]["prompt_tokens"]}
 
@@ -79,21 +79,6 @@ def _refuse_threads(body: dict[str, Any]) -> None:
                 "details": {"error_code": "thread_unsupported_request", "unsupported": ["thread"]}
             },
         )
-
-
-def _submission(req: falcon.asgi.Request, turn: TurnRequest, api_id: str) -> Submission:
-    caller = caller_of(req)
-    return Submission(
-        job_id=ids.new_job(),
-        conversation_id=ids.new_conversation(),
-        owner_id=caller.owner_id,
-        new=True,
-        instructions="",
-        request=turn,
-        api_id=api_id,
-        limits=caller.limits,
-        stateless=True,
-    )
 
 
 async def _reply(

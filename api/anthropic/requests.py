@@ -17,7 +17,7 @@ from pydantic_core import PydanticCustomError
 
 from api.anthropic.blocks import Block, CacheControl, Text, block_type
 from api.openai.chat_requests import MOST_MESSAGES
-from api.openai.requests import TEXT_OR_LIST, RequestModel, bounded_schema
+from api.openai.requests import TEXT_OR_LIST, ModelName, RequestModel, bounded_schema
 from shared.wire.sampling import AN_INTEGER, Probability, StopString, Temperature
 
 _MOST_TOOLS: Final = 128
@@ -142,7 +142,7 @@ class AnthropicMetadata(RequestModel):
 class CountTokensRequest(RequestModel):
     """The body of `POST /v1/messages/count_tokens`: what decides how long the prompt is."""
 
-    model: Annotated[StrictStr, Field(min_length=1)]
+    model: ModelName = ""
     messages: Annotated[tuple[AnthropicMessage, ...], Field(min_length=1, max_length=MOST_MESSAGES)]
     system: Text = ""
     tools: Annotated[tuple[AnthropicTool, ...], Field(max_length=_MOST_TOOLS)] = ()
@@ -187,7 +187,7 @@ class CountTokensRequest(RequestModel):
 
 
 class MessagesRequest(CountTokensRequest):
-    """The body of `POST /v1/messages`. Any `model` is accepted where there is only one."""
+    """The body of `POST /v1/messages`."""
 
     max_tokens: Annotated[StrictInt, Field(ge=1), AN_INTEGER]
     stream: StrictBool | None = None

@@ -99,7 +99,7 @@ class ChatResource:
             api_id=self._asking.api_id,
             idempotency_key=_idempotency_key(req),
             limits=caller.limits,
-            pool=request.model,
+            model_name=request.model or "",
         )
 
     async def _write_outcome(

@@ -106,7 +106,7 @@ class Access:
         guess = getattr(req.context, "guess", None)
         if guess == "key":
             self._misses.count(req)
-        elif guess == "id" and resp.status_code == 404:
+        elif guess == "id" and resp.status_code == 404 and not _lacks_a_model(req):
             self._misses.check(req)
             self._misses.count(req)
 
@@ -130,6 +130,11 @@ class Access:
         self._misses.check(req)
         req.context.guess = "key"
         raise Problem(401, "unauthorized", "there is no such API key", headers=_CHALLENGE)
+
+
+def _lacks_a_model(req: falcon.asgi.Request) -> bool:
+    """Whether what was not found is the model: names of models are no secret."""
+    return getattr(req.context, "problem", None) == "model_not_found"
 
 
 def _secret(req: falcon.asgi.Request) -> str:

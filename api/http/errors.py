@@ -19,7 +19,9 @@ from shared.errors import (
     InvalidReplaceFrom,
     LimitReached,
     MemoryShort,
+    NoEmbeddings,
     NoSuchConversation,
+    NoSuchModel,
     NoSuchTurn,
     NoWorker,
     OutcomeUnknown,
@@ -158,6 +160,10 @@ def to_problem(error: PalaverError) -> Problem:
             return Problem(503, "redis_away", detail, retry_after_s=_RETRY_AFTER_S)
         case LimitReached():
             return _limit_problem(error)
+        case NoSuchModel():
+            return Problem(404, "model_not_found", detail)
+        case NoEmbeddings():
+            return Problem(400, "no_embeddings", detail)
         case NoWorker():
             return Problem(503, "no_worker", detail, retry_after_s=_RETRY_AFTER_S)
         case OutcomeUnknown():
@@ -237,6 +243,7 @@ def install_error_handlers(
         req: falcon.asgi.Request, resp: falcon.asgi.Response, error: Exception, _params: Any
     ) -> None:
         problem = problem_of(error)
+        req.context.problem = problem.code
         resp.status = problem.status
         resp.content_type, resp.data = PROBLEM_JSON, problem.body()
         for prefix, dialect in dialects.items():

@@ -174,12 +174,9 @@ class Asking:
             is_over: whether the stream ends although not all turns have.
         """
         async with contextlib.AsyncExitStack() as held:
-            turns = [
-                (await self._held(submission, resp, held), submission, translator)
-                for submission, translator in wanted
-            ]
+            turns = await self._all_held([submission for submission, _ in wanted], resp, held)
             streams: list[AsyncGenerator[SSEvent | None, None]] = []
-            for accepted, submission, translator in turns:
+            for accepted, (submission, translator) in zip(turns, wanted, strict=True):
                 watch = await held.enter_async_context(self._feed.watch(accepted.job_id))
                 early: list[Event] = []
                 if not streams:
@@ -208,7 +205,7 @@ class Asking:
                 await held.enter_async_context(self._feed.watch_new(submission.job_id))
                 for submission in submissions
             ]
-            accepted = [await self._held(submission, resp, held) for submission in submissions]
+            accepted = await self._all_held(submissions, resp, held)
             reader = _reader(submissions[0], req)
             ends = [
                 end_of(await events_until(is_terminal, watch, self._longest_turn_s, reader))
@@ -218,16 +215,23 @@ class Asking:
             WaitResult(accepted=turn, end=end) for turn, end in zip(accepted, ends, strict=True)
         ]
 
-    async def _held(
+    async def _all_held(
         self,
-        submission: Submission,
+        submissions: Sequence[Submission],
         resp: falcon.asgi.Response,
         held: contextlib.AsyncExitStack,
-    ) -> Accepted:
-        """Submit a prompt whose turn is released together with what else is held."""
-        accepted = await self.submit(submission, resp)
-        await held.enter_async_context(self._released_afterwards(submission, accepted))
-        return accepted
+    ) -> list[Accepted]:
+        """Submit the prompts of one request; their turns are released with what else is held.
+
+        All go to the model of the first one, even if workers come and go meanwhile.
+        """
+        turns: list[Accepted] = []
+        for submission in submissions:
+            if turns:
+                submission = dataclasses.replace(submission, model_name=turns[0].model_name)
+            turns.append(await self.submit(submission, resp))
+            await held.enter_async_context(self._released_afterwards(submission, turns[-1]))
+        return turns
 
     @contextlib.asynccontextmanager
     async def _released_afterwards(

@@ -24,6 +24,7 @@ from api.openai.requests import (
     Bookkeeping,
     Content,
     Metadata,
+    ModelName,
     ObjectFormat,
     RequestModel,
     Schema,
@@ -84,12 +85,12 @@ def _function_call(value: object) -> object:
 
 
 class ChatCompletionRequest(Bookkeeping, FullSampling):
-    """The body of `POST /v1/chat/completions`. Any `model` is accepted: there is only one.
+    """The body of `POST /v1/chat/completions`.
 
     The sampling options are those of `POST /`; a seed may be any integer of 64 bits.
     """
 
-    model: StrictStr
+    model: ModelName = ""
     messages: Annotated[tuple[Message, ...], Field(min_length=1, max_length=MOST_MESSAGES)]
     stream: StrictBool | None = None
     stream_options: StreamOptions | None = None

@@ -1,6 +1,7 @@
 """The events of a completion's turns as its chunks."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -33,7 +34,8 @@ class ChunkStream:
         self.has_failed = False
 
     def translator(self, index: int, accepted: Accepted) -> Translator:
-        """Translates the events of one choice."""
+        """Translates the events of one choice; all choices are made by the same model."""
+        self.completion = replace(self.completion, model_name=accepted.model_name)
         return _ChoiceTranslator(self, index, accepted)
 
     def fail(self, problem: Problem) -> list[SSEvent]:

@@ -18,13 +18,14 @@ class CompletionWriter:
 
     Args:
         created: seconds since the epoch.
+        model_name: known when its turn was accepted.
         is_legacy: the client knows `function_call`, but no tools.
     """
 
     id: str
     created: int
-    model_name: str
     include_usage: bool
+    model_name: str = ""
     is_legacy: bool = False
 
     def to_wire(self, replies: Sequence[Reply]) -> dict[str, Any]:

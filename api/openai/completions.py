@@ -1,6 +1,7 @@
 """`POST /v1/chat/completions`: stateless, through the same queue as everything else."""
 
 import time
+from dataclasses import replace
 from functools import partial
 
 import falcon.asgi
@@ -13,31 +14,28 @@ from api.openai.chat_requests import ChatCompletionRequest, turn_requests
 from api.openai.chunks import ChunkStream
 from api.openai.completion_objects import CompletionWriter
 from api.openai.errors import no_outcome
-from api.openai.models import Models
-from shared import ids
+from api.openai.submissions import stateless_submission
 from shared.config import Settings
-from shared.wire.limits import Caller
-from shared.wire.submission import Submission
-from shared.wire.turn_request import TurnRequest
 
 
 class ChatCompletionsResource:
     """Completes a conversation that the client keeps."""
 
-    def __init__(self, settings: Settings, asking: Asking, models: Models) -> None:
+    def __init__(self, settings: Settings, asking: Asking) -> None:
         self._settings = settings
         self._asking = asking
-        self._models = models
 
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         body = await read_json_object(req, self._settings.max_body_bytes)
         request = parse(ChatCompletionRequest, body)
         turns = turn_requests(request, self._settings.max_tokens_limit)
-        submissions = [self._submission(caller_of(req), turn) for turn in turns]
+        submissions = [
+            stateless_submission(caller_of(req), turn, self._asking.api_id, request.model)
+            for turn in turns
+        ]
         completion = CompletionWriter(
             id=f"chatcmpl-{submissions[0].job_id}",
             created=int(time.time()),
-            model_name=await self._models.name(),
             include_usage=request.stream_options is not None
             and request.stream_options.include_usage,
             is_legacy=request.is_legacy,
@@ -56,18 +54,5 @@ class ChatCompletionsResource:
             if result.end is None:
                 raise no_outcome(result.accepted, may_retry=True)
             replies.append(orjson.loads(reply_of(result.accepted, result.end)))
-        resp.media = completion.to_wire(replies)
+        resp.media = replace(completion, model_name=replies[0]["model"]).to_wire(replies)
         return None
-
-    def _submission(self, caller: Caller, turn: TurnRequest) -> Submission:
-        return Submission(
-            job_id=ids.new_job(),
-            conversation_id=ids.new_conversation(),
-            owner_id=caller.owner_id,
-            new=True,
-            instructions="",
-            request=turn,
-            api_id=self._asking.api_id,
-            limits=caller.limits,
-            stateless=True,
-        )

@@ -9,12 +9,11 @@ import falcon.asgi
 import orjson
 
 from api.http.access import caller_of
-from api.http.errors import Problem, field_problem
+from api.http.errors import field_problem
 from api.http.incoming import parse, read_json_object
 from api.live.asking import Asking, reply_of
 from api.openai.errors import no_outcome
-from api.openai.models import Models
-from api.openai.text_completions import stateless_submission
+from api.openai.submissions import stateless_submission
 from api.openai.text_requests import EmbeddingsRequest
 from shared.config import Settings
 
@@ -26,24 +25,23 @@ _FLOAT_BYTES: Final = 4
 class EmbeddingsResource:
     """Embeds texts; many of them in several turns."""
 
-    def __init__(self, settings: Settings, asking: Asking, models: Models) -> None:
+    def __init__(self, settings: Settings, asking: Asking) -> None:
         self._settings = settings
         self._asking = asking
-        self._models = models
 
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         body = await read_json_object(req, self._settings.max_body_bytes)
         request = parse(EmbeddingsRequest, body)
-        if await self._models.known() and not await self._models.can("embeddings"):
-            raise Problem(400, "no_embeddings", "the model of this server does not embed texts")
         caller, api_id = caller_of(req), self._asking.api_id
-        submissions = [stateless_submission(caller, turn, api_id) for turn in request.turns()]
+        submissions = [
+            stateless_submission(caller, turn, api_id, request.model) for turn in request.turns()
+        ]
         replies = []
         for result in await self._asking.wait_together(submissions, req, resp):
             if result.end is None:
                 raise no_outcome(result.accepted, may_retry=True)
             replies.append(orjson.loads(reply_of(result.accepted, result.end)))
-        resp.media = embeddings_object(await self._models.name(), request, replies)
+        resp.media = embeddings_object(replies[0]["model"], request, replies)
 
 
 def embeddings_object(

@@ -21,7 +21,11 @@ _TYPES: Final = {
     429: "rate_limit_error",
 }
 _CODES: Final = {"unauthorized": "invalid_api_key"}
-_PARAMS: Final = {"previous_response_not_found": "previous_response_id"}
+_PARAMS: Final = {
+    "previous_response_not_found": "previous_response_id",
+    "model_not_found": "model",
+    "no_embeddings": "model",
+}
 _FIELD_CODES: Final = {
     UNKNOWN_FIELD: "unknown_parameter",
     MISSING_FIELD: "missing_required_parameter",

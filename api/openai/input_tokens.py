@@ -41,6 +41,7 @@ class InputTokensResource:
             limits=caller.limits,
             stateless=True,
             after=after,
+            model_name=request.model,
         )
         result = await self._asking.wait(submission, req, resp)
         if result.end is None:

@@ -7,6 +7,7 @@ from typing import Any
 import falcon.asgi
 
 from api.http.errors import Problem
+from shared.errors import shortened
 from shared.store.workers import Workers
 from shared.wire.served_model import ServedModel
 
@@ -17,23 +18,25 @@ class Models:
     def __init__(self, workers: Workers, *, every_s: float = 2.0) -> None:
         self._workers = workers
         self._every_s = every_s
-        self._known: dict[str, ServedModel] = {}
+        self._known: Mapping[str, ServedModel] = {}
         self._fetched_at = float("-inf")
 
     async def known(self) -> Mapping[str, ServedModel]:
-        """All models, normally one, by name."""
+        """All models by name, the one that was there first in front."""
         if time.monotonic() - self._fetched_at > self._every_s:
-            self._known = await self._workers.models()
-            self._fetched_at = time.monotonic()
+            await self._fetch()
         return self._known
 
-    async def name(self) -> str:
-        """The name of the model that answers; empty while no worker lives."""
-        return next(iter(await self.known()), "")
+    async def find(self, name: str) -> ServedModel | None:
+        """A model; one whose first worker has just come, too."""
+        known = await self.known()
+        if name not in known and await self._workers.is_served(name):
+            await self._fetch()
+        return self._known.get(name)
 
-    async def can(self, capability: str) -> bool:
-        """Whether a model that is served can do something."""
-        return any(capability in model.capabilities for model in (await self.known()).values())
+    async def _fetch(self) -> None:
+        self._known = await self._workers.models()
+        self._fetched_at = time.monotonic()
 
 
 class ModelsResource:
@@ -54,12 +57,15 @@ class ModelResource:
         self._models = models
 
     async def on_get(
-        self, _req: falcon.asgi.Request, resp: falcon.asgi.Response, model: str
+        self, _req: falcon.asgi.Request, resp: falcon.asgi.Response, model: str, rest: str = ""
     ) -> None:
-        known = await self._models.known()
-        if model not in known:
-            raise Problem(404, "model_not_found", "no worker runs this model")
-        resp.media = _model_object(known[model])
+        # Names such as `maker/model` are two segments of a path.
+        name = f"{model}/{rest}" if rest else model
+        served = await self._models.find(name)
+        if served is None:
+            detail = f"no worker runs the model {shortened(name)}"
+            raise Problem(404, "model_not_found", detail)
+        resp.media = _model_object(served)
 
 
 def _model_object(model: ServedModel) -> dict[str, Any]:

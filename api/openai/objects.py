@@ -187,7 +187,7 @@ def _used(sampling: Sampling, option: str) -> Any:
     return default_of(option) if value is None else value
 
 
-def shape_of(state: JobState, model_name: str) -> ResponseShape:
+def shape_of(state: JobState) -> ResponseShape:
     """The shape of a stored response."""
     request = TurnRequest.decode(state.request)
     return ResponseShape(
@@ -195,17 +195,17 @@ def shape_of(state: JobState, model_name: str) -> ResponseShape:
         conversation_id=state.conversation_id,
         created_ms=state.created_ms,
         request=request,
-        model_name=model_name,
+        model_name=state.model_name,
     )
 
 
-def response_of(state: JobState, model_name: str, parts: Sequence[OutputPart]) -> dict[str, Any]:
+def response_of(state: JobState, parts: Sequence[OutputPart]) -> dict[str, Any]:
     """The response object of a job as it is now.
 
     Args:
         parts: what was written, if it ended without a reply.
     """
-    shape, status = shape_of(state, model_name), state.status
+    shape, status = shape_of(state), state.status
     if state.result is not None:
         status, end = end_with_reply(orjson.loads(state.result), state.finished_ms or 0)
         return shape.to_wire(status, end)

@@ -206,6 +206,14 @@ Metadata = Annotated[
     dict[MetadataName, MetadataValue], BeforeValidator(_without_nulls), Field(max_length=16)
 ]
 
+ModelName = Annotated[
+    StrictStr,
+    Field(
+        description="Which model replies. Where workers run one model, any name is taken; of "
+        "several an unknown one is refused. Without a name it is the one that the conversation "
+        "has named before, else `PALAVER_DEFAULT_MODEL`."
+    ),
+]
 TokenCount = Annotated[StrictInt, Field(ge=1, le=2**53), AN_INTEGER]
 
 

@@ -32,9 +32,10 @@ def completion_resources(settings: Settings, asking: Asking, models: Models) -> 
     return {
         "/v1/models": ModelsResource(models),
         "/v1/models/{model}": ModelResource(models),
-        "/v1/chat/completions": ChatCompletionsResource(settings, asking, models),
-        "/v1/completions": CompletionsResource(settings, asking, models),
-        "/v1/embeddings": EmbeddingsResource(settings, asking, models),
+        "/v1/models/{model}/{rest:path}": ModelResource(models),
+        "/v1/chat/completions": ChatCompletionsResource(settings, asking),
+        "/v1/completions": CompletionsResource(settings, asking),
+        "/v1/embeddings": EmbeddingsResource(settings, asking),
         "/v1/responses/input_tokens": InputTokensResource(settings, asking),
     }
 

@@ -25,6 +25,7 @@ from api.openai.requests import (
     TEXT_OR_LIST,
     Bookkeeping,
     Metadata,
+    ModelName,
     ObjectFormat,
     RequestModel,
     Schema,
@@ -114,7 +115,7 @@ class ConversationRef(RequestModel):
 class ResponseInput(RequestModel):
     """What a response answers, and what the model can use for it."""
 
-    model: StrictStr = ""
+    model: ModelName = ""
     input: Annotated[
         Annotated[StrictStr, Tag("<text>")]
         | Annotated[ItemList, Field(max_length=MOST_ITEMS), Tag("<list>")],

@@ -13,8 +13,7 @@ from api.live.stream import EventStreams, Translator
 from api.openai.echo import echo_of
 from api.openai.errors import no_outcome
 from api.openai.ids import conversation_id_of, job_id_of, no_such_response
-from api.openai.models import Models
-from api.openai.objects import ResponseShape, end_with_reply, input_items_of
+from api.openai.objects import ResponseShape, end_with_reply, input_items_of, shape_of
 from api.openai.queries import ItemQuery, Query, items_after
 from api.openai.references import References, has_references
 from api.openai.requests import sampling_of
@@ -35,14 +34,11 @@ _LARGEST_NUMBER: Final = 10**9
 class ResponsesResource:
     """Creates responses."""
 
-    def __init__(
-        self, settings: Settings, asking: Asking, responses: StoredResponses, models: Models
-    ) -> None:
+    def __init__(self, settings: Settings, asking: Asking, responses: StoredResponses) -> None:
         self._settings = settings
         self._asking = asking
         self._responses = responses
         self._references = References(responses)
-        self._models = models
 
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         body = await read_json_object(req, self._settings.max_body_bytes)
@@ -54,25 +50,22 @@ class ResponsesResource:
         submission = self._submission(caller, request)
         if not submission.new:
             note_lookup(req)
-        # Looked up before the prompt is accepted: if this failed later, clients would repeat it.
-        model_name = await self._models.name()
         if request.stream:
 
             def translator(accepted: Accepted) -> Translator:
-                shape = _shape(submission, accepted, model_name)
+                shape = _shape(submission, accepted)
                 return self._responses.translator(shape, submission.owner_id)
 
             await self._asking.stream(submission, translator, req, resp)
         elif request.background:
             accepted = await self._asking.submit(submission, resp)
-            resp.media = _shape(submission, accepted, model_name).to_wire("queued")
+            resp.media = _shape(submission, accepted).to_wire("queued")
         else:
-            resp.media = await self._reply(submission, model_name, req, resp)
+            resp.media = await self._reply(submission, req, resp)
 
     async def _reply(
         self,
         submission: Submission,
-        model_name: str,
         req: falcon.asgi.Request,
         resp: falcon.asgi.Response,
     ) -> dict[str, Any]:
@@ -81,7 +74,7 @@ class ResponsesResource:
             raise no_outcome(result.accepted, may_retry=submission.stateless)
         reply = orjson.loads(reply_of(result.accepted, result.end))
         status, end = end_with_reply(reply, order(result.end.id)[0])
-        return _shape(submission, result.accepted, model_name).to_wire(status, end)
+        return _shape(submission, result.accepted).to_wire(status, end)
 
     def _submission(self, caller: Caller, request: ResponsesRequest) -> Submission:
         named, previous = request.conversation_id, request.previous_response_id
@@ -98,6 +91,7 @@ class ResponsesResource:
             stateless=not request.is_stored,
             response=request.is_stored,
             after=after,
+            model_name=request.model,
         )
 
 
@@ -114,13 +108,13 @@ def job_id_before(previous_response_id: str | None) -> str | None:
     return job_id
 
 
-def _shape(submission: Submission, accepted: Accepted, model_name: str) -> ResponseShape:
+def _shape(submission: Submission, accepted: Accepted) -> ResponseShape:
     return ResponseShape(
         job_id=accepted.job_id,
         conversation_id=accepted.conversation_id,
         created_ms=accepted.created_ms,
         request=submission.request,
-        model_name=model_name,
+        model_name=accepted.model_name,
     )
 
 
@@ -142,7 +136,7 @@ class ResponseResource:
         query = Query(req, "stream", "starting_after", "include_obfuscation")
         after = query.number("starting_after", 0, _LARGEST_NUMBER)
         if query.flag("stream"):
-            shape = await self._responses.shape_of(state)
+            shape = shape_of(state)
             first_number = 0 if after is None else after + 1
             translate = self._responses.translator(shape, state.owner_id, first_number)
             return self._streams.open_translated(state.job_id, translate, resp)

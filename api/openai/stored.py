@@ -9,8 +9,7 @@ from falcon.asgi import SSEvent
 from api.live.stream import Translator
 from api.openai.events import ResponseEvents
 from api.openai.ids import job_id_of, no_such_response
-from api.openai.models import Models
-from api.openai.objects import ResponseShape, response_of, shape_of, usage_so_far
+from api.openai.objects import ResponseShape, response_of, usage_so_far
 from api.openai.output_items import OutputPart
 from api.openai.part_list import PartList
 from shared.store.event_log import EventLog
@@ -23,13 +22,10 @@ from shared.wire.turn_request import TurnRequest
 class StoredResponses:
     """Finds responses, shows them as OpenAI does, and cancels them."""
 
-    def __init__(
-        self, jobs: Jobs, events: EventLog, submissions: Submissions, models: Models
-    ) -> None:
+    def __init__(self, jobs: Jobs, events: EventLog, submissions: Submissions) -> None:
         self._jobs = jobs
         self._events = events
         self._submissions = submissions
-        self._models = models
 
     async def find(self, response_id: str, owner_id: str) -> JobState:
         """The turn behind a response.
@@ -57,13 +53,9 @@ class StoredResponses:
         await self._submissions.cancel(state.job_id, owner_id)
         return await self.find(response_id, owner_id)
 
-    async def shape_of(self, state: JobState) -> ResponseShape:
-        """What does not change in a response."""
-        return shape_of(state, await self._models.name())
-
     async def to_wire(self, state: JobState) -> dict[str, Any]:
         """The response object as it is now."""
-        return response_of(state, await self._models.name(), await self._parts_so_far(state))
+        return response_of(state, await self._parts_so_far(state))
 
     async def _parts_so_far(self, state: JobState) -> Sequence[OutputPart]:
         """What a turn had written before it failed or was cancelled, while its log is kept."""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 
 import falcon.asgi
@@ -14,24 +15,20 @@ from api.http.incoming import parse, read_json_object
 from api.live.asking import Asking, reply_of
 from api.live.stream import Translator
 from api.openai.errors import error_body, no_outcome
-from api.openai.models import Models
+from api.openai.submissions import stateless_submission
 from api.openai.text_objects import Reply, TextWriter, finish_reason, legacy_logprobs
 from api.openai.text_requests import CompletionRequest
-from shared import ids
 from shared.config import Settings
 from shared.wire.event import Event
-from shared.wire.limits import Caller
 from shared.wire.submission import Accepted, Submission
-from shared.wire.turn_request import TurnRequest
 
 
 class CompletionsResource:
     """Continues texts, each choice in a turn of its own."""
 
-    def __init__(self, settings: Settings, asking: Asking, models: Models) -> None:
+    def __init__(self, settings: Settings, asking: Asking) -> None:
         self._settings = settings
         self._asking = asking
-        self._models = models
 
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         body = await read_json_object(req, self._settings.max_body_bytes)
@@ -41,12 +38,12 @@ class CompletionsResource:
         except ValueError as error:
             raise field_problem("n", str(error)) from None
         submissions = [
-            stateless_submission(caller_of(req), turn, self._asking.api_id) for turn in turns
+            stateless_submission(caller_of(req), turn, self._asking.api_id, request.model)
+            for turn in turns
         ]
         writer = TextWriter(
             id=f"cmpl-{submissions[0].job_id}",
             created=int(time.time()),
-            model_name=await self._models.name(),
             include_usage=bool(request.stream_options and request.stream_options.include_usage),
             per_prompt=request.n or 1,
         )
@@ -57,7 +54,7 @@ class CompletionsResource:
             if result.end is None:
                 raise no_outcome(result.accepted, may_retry=True)
             replies.append(orjson.loads(reply_of(result.accepted, result.end)))
-        resp.media = writer.to_wire(replies)
+        resp.media = replace(writer, model_name=replies[0]["model"]).to_wire(replies)
         return None
 
     async def _stream(
@@ -75,21 +72,6 @@ class CompletionsResource:
         await self._asking.stream_together(wanted, req, resp, is_over=lambda: chunks.has_failed)
 
 
-def stateless_submission(caller: Caller, turn: TurnRequest, api_id: str) -> Submission:
-    """A turn that only the request that makes it can read."""
-    return Submission(
-        job_id=ids.new_job(),
-        conversation_id=ids.new_conversation(),
-        owner_id=caller.owner_id,
-        new=True,
-        instructions="",
-        request=turn,
-        api_id=api_id,
-        limits=caller.limits,
-        stateless=True,
-    )
-
-
 class TextStream:
     """The chunks of one completion, whose choices are turns of their own."""
 
@@ -100,7 +82,8 @@ class TextStream:
         self._replies: dict[int, Reply] = {}
 
     def translator(self, index: int, accepted: Accepted) -> Translator:
-        """Translates the events of one choice."""
+        """Translates the events of one choice; all choices are made by the same model."""
+        self.writer = replace(self.writer, model_name=accepted.model_name)
         return _ChoiceTranslator(self, index, accepted)
 
     def fail(self, problem: Problem) -> list[SSEvent]:

@@ -16,14 +16,15 @@ class TextWriter:
 
     Args:
         created: seconds since the epoch.
+        model_name: known when its turn was accepted.
         per_prompt: choices of each prompt.
     """
 
     id: str
     created: int
-    model_name: str
     include_usage: bool
     per_prompt: int
+    model_name: str = ""
 
     def to_wire(self, replies: Sequence[Reply]) -> dict[str, Any]:
         """The object with all replies, a choice for each."""

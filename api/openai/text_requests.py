@@ -15,7 +15,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from api.openai.biases import LogitBias
-from api.openai.requests import Bookkeeping, StreamOptions, sampling_of
+from api.openai.requests import Bookkeeping, ModelName, StreamOptions, sampling_of
 from shared.wire.sampling import AN_INTEGER, FullSampling, Sampling
 from shared.wire.turn_request import TurnRequest
 
@@ -91,7 +91,7 @@ def _no_suffix(value: object) -> str:
 class CompletionRequest(Bookkeeping, FullSampling):
     """The body of `POST /v1/completions`: text that the model continues, without a template."""
 
-    model: StrictStr
+    model: ModelName = ""
     prompt: Annotated[
         tuple[_Text, ...],
         Field(min_length=1, max_length=_MOST_CHOICES),
@@ -148,7 +148,7 @@ class CompletionRequest(Bookkeeping, FullSampling):
 class EmbeddingsRequest(Bookkeeping):
     """The body of `POST /v1/embeddings`: texts, each of which becomes a vector."""
 
-    model: StrictStr
+    model: ModelName = ""
     input: Annotated[
         tuple[str | tuple[int, ...], ...],
         Field(min_length=1, max_length=_MOST_TEXTS),

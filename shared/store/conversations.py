@@ -196,8 +196,8 @@ def _added(messages: Sequence[StoredMessage]) -> dict[str, Any]:
 
 def _conversation(conversation_id: str, *fields: Any) -> dict[str, Any]:
     """The conversation object from what `show` and `list` return."""
-    context, created, updated, turns, tokens, window, pending, models = fields
-    model = ReplyModels.decode(models).last
+    context, created, updated, turns, tokens, window, pending, models, named = fields
+    model = named or ReplyModels.decode(models).last
     conversation: dict[str, Any] = {
         "id": int(conversation_id),
         "context": context,

@@ -30,6 +30,8 @@ class JobState:
     result: str | None
     error: str | None
     place: Place | None = None
+    model_name: str = ""
+    """Of the model that replies; empty for a job of an older version without a reply."""
     number: int | None = None
     """Number of its prompt in the conversation, once it has completed."""
     prompt_tokens: int = 0
@@ -103,8 +105,15 @@ class Jobs:
             result=fields.get("result"),
             error=fields.get("error"),
             place=place,
+            model_name=fields.get("pool") or _model_in(fields.get("result")),
             number=int(fields["number"]) if "number" in fields else None,
             prompt_tokens=int(fields.get("prompt", 0)),
             evaluated_tokens=int(fields.get("evaluated", 0)),
             reply_tokens=int(fields.get("progress", 0)),
         )
+
+
+def _model_in(result: str | None) -> str:
+    """The model that a result names, for jobs of versions without pools."""
+    model_name: str = orjson.loads(result).get("model", "") if result else ""
+    return model_name

@@ -9,7 +9,9 @@ from shared.errors import (
     IdempotencyKeySpent,
     InvalidReplaceFrom,
     LimitReached,
+    NoEmbeddings,
     NoSuchConversation,
+    NoSuchModel,
     NoSuchTurn,
     NoWorker,
     QueueFull,
@@ -58,4 +60,14 @@ def refusal(answer: Sequence[str]) -> Refused:
         case "SPENT":
             return IdempotencyKeySpent(answer[1])
         case _:
-            return NoWorker("no worker has been heard from lately")
+            return _refusal_of_model(answer)
+
+
+def _refusal_of_model(answer: Sequence[str]) -> Refused:
+    match answer[0]:
+        case "NO_MODEL":
+            return NoSuchModel(answer[1], answer[2:])
+        case "NO_EMBEDDINGS":
+            return NoEmbeddings(answer[1])
+        case _:
+            return NoWorker(*answer[1:])

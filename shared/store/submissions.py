@@ -65,8 +65,9 @@ class Submissions:
             response=1 if submission.response else None,
             format=_format(submission),
             after=submission.after,
-            pool=submission.pool or None,
-            default_pool=self._settings.default_model or None,
+            model=submission.model_name or None,
+            default_model=self._settings.default_model or None,
+            needs="embeddings" if submission.request.to_embed else "chat",
             window=self._settings.window,
             **_idempotency_arguments(submission, self._settings),
             pending_limit=self._settings.pending_turns,
@@ -78,15 +79,16 @@ class Submissions:
         )
         match answer[0]:
             case "OK":
-                allowance = allowance_of(answer, submission.limits)
+                allowance = allowance_of(answer[:-1], submission.limits)
                 return Accepted(
                     job_id=submission.job_id,
                     conversation_id=answer[1],
                     allowance=allowance,
                     created_ms=int(answer[2]),
+                    model_name=answer[-1],
                 )
             case "SAME":
-                return Accepted(job_id=answer[1], conversation_id=answer[2])
+                return Accepted(job_id=answer[1], conversation_id=answer[2], model_name=answer[3])
             case "TAKEN":
                 return None
         raise refusal(answer)
@@ -142,6 +144,8 @@ def _idempotency_arguments(submission: Submission, settings: Settings) -> dict[s
     # Hashed: a client's key may contain anything, and a body may be long.
     digest = hashlib.sha256(f"{submission.owner_id}\0{key}".encode()).hexdigest()[:32]
     body = [submission.request.encode(), None if submission.new else submission.conversation_id]
+    if submission.model_name:  # bodies without one hash as they did in older versions
+        body.append(submission.model_name)
     return {
         "idempotency": digest,
         "body": hashlib.sha256(repr(body).encode()).hexdigest()[:32],

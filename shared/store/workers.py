@@ -1,5 +1,6 @@
 """The workers: their reports, and when they were last heard from."""
 
+from collections.abc import Iterable
 from typing import Final
 
 from redis.asyncio import Redis
@@ -34,6 +35,7 @@ class Workers:
             format=FORMAT_OF_POOLS,
             worker=worker_id,
             ttl_ms=milliseconds(ttl_s),
+            silence_ms=milliseconds(WORKER_SILENCE_S),
             **report.encode(),
         )
         if isinstance(answer, str):
@@ -44,12 +46,17 @@ class Workers:
         )
 
     async def of_other_length(self, context_length: int) -> OtherWorker | None:
-        """A live worker with another `PALAVER_CONTEXT_LENGTH`: the one forgotten last."""
+        """A live worker with another `PALAVER_CONTEXT_LENGTH`: the one forgotten last.
+
+        None if any worker has ours: each model may have a length of its own.
+        """
         async with self._redis.pipeline(transaction=False) as pipe:
             for worker in (workers := await self._redis.zrange(self._keys.workers, 0, -1)):
                 pipe.hget(self._keys.worker(worker), "context_length")
                 pipe.pttl(self._keys.worker(worker))
             answers = await pipe.execute()
+        if str(context_length) in answers[::2]:
+            return None
         others = [
             OtherWorker(
                 worker_id=worker,
@@ -77,6 +84,7 @@ class Workers:
             "announce",
             worker=worker_id,
             ttl_ms=milliseconds(ttl_s),
+            silence_ms=milliseconds(WORKER_SILENCE_S),
             cold=" ".join(cold.conversations) or None,
             cold_prefixes=" ".join(cold.prefixes) or None,
             **report.encode(),
@@ -99,8 +107,16 @@ class Workers:
         """A worker stops."""
         await self._call("leave", worker=worker_id, pool=pool)
 
+    async def is_served(self, model_name: str) -> bool:
+        """Whether a worker of this model was heard from lately."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.zscore(self._keys.pools, model_name)
+            pipe.time()
+            heard_ms, (now_s, _) = await pipe.execute()
+        return heard_ms is not None and now_s - heard_ms / 1000 <= WORKER_SILENCE_S
+
     async def models(self) -> dict[str, ServedModel]:
-        """The models of the live workers, by name."""
+        """The models of the live workers by name, the one that was there first in front."""
         workers = await self._redis.zrange(self._keys.workers, 0, -1)
         async with self._redis.pipeline(transaction=False) as pipe:
             for worker in workers:
@@ -116,7 +132,16 @@ class Workers:
                     workers=before.workers + 1,
                     capabilities=merged(before.capabilities, decode_capabilities(stored)),
                 )
-        return models
+        return {name: models[name] for name in await self._in_order(models)}
+
+    async def _in_order(self, model_names: Iterable[str]) -> list[str]:
+        """Models by when they came; workers of versions before pools do not tell."""
+        names = sorted(model_names)
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for name in names:
+                pipe.hget(self._keys.pool(name), "since")
+            times = await pipe.execute()
+        return [name for _, name in sorted(zip(map(_time_of, times), names, strict=True))]
 
     async def all(self) -> dict[str, WorkerReport]:
         """The last report of each live worker, by its id."""
@@ -135,3 +160,7 @@ class Workers:
         """Seconds since any worker was heard from; None if none ever was."""
         answer = await self._call("silence")
         return None if answer is None else float(answer) / 1000
+
+
+def _time_of(since: str | None) -> float:
+    return float("inf") if since is None else float(since)

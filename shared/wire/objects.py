@@ -86,7 +86,8 @@ class MessagePage(TypedDict):
 class ConversationObject(TypedDict):
     """A conversation: number of completed turns, all tokens used, last window, pending jobs.
 
-    `model` wrote the last reply; missing while there is none.
+    `model` is the one that a prompt has named last, else that of the last reply; missing while
+    there is neither.
     """
 
     id: int

@@ -70,7 +70,13 @@ class ChatRequest(Sampling):
         | None
     ) = None
     context: StrictStr | None = None
-    model: StrictStr = ""
+    model: Annotated[
+        StrictStr | None,
+        Field(
+            description="Which model replies, here and in later turns that name none. Where "
+            "workers run one model, any name is taken; of several an unknown one is refused."
+        ),
+    ] = None
     replace_from: Annotated[StrictInt, Field(ge=1, le=2**53), AN_INTEGER] | None = None
     reasoning: Thinking = "auto"
 

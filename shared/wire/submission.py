@@ -16,7 +16,8 @@ class Submission:
         idempotency_key: a repetition with the same key and body is answered with the first job.
         stateless: the conversation is deleted when the turn ends.
         response: the turn can be fetched by id, so it is kept even if it ends without a reply.
-        pool: the name of the model that is to reply; empty for the usual one.
+        model_name: as the client names it; empty for the usual model. Where there is one model
+            only, any name is taken.
         after: continue after this job's turn: in its conversation if nothing came later there,
             else in the new one, which gets a copy.
     """
@@ -33,7 +34,7 @@ class Submission:
     stateless: bool = False
     response: bool = False
     after: str | None = None
-    pool: str = ""
+    model_name: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +44,11 @@ class Accepted:
     Args:
         allowance: what the owner has left; None without a limit of requests.
         created_ms: when it was accepted, since the epoch; 0 for the job of an idempotency key.
+        model_name: of the model that replies; empty for a job of an older version.
     """
 
     job_id: str
     conversation_id: str
     allowance: Allowance | None = field(default=None, compare=False)
     created_ms: int = field(default=0, compare=False)
+    model_name: str = field(default="", compare=False)

@@ -49,6 +49,8 @@ class Bench:
             new=fields.pop("new", conversation is None),
             after=fields.pop("behind", None),
             stateless=fields.pop("stateless", False),
+            model_name=fields.pop("model", ""),
+            idempotency_key=fields.pop("key", None),
             instructions="Persona.",
             request=TurnRequest(
                 prompt=fields.pop("prompt", "" if "messages" in fields else "Hello"),
@@ -61,10 +63,17 @@ class Bench:
         assert await self.submissions.submit(submission)
         return submission
 
-    async def serve(self, *workers: str, pool: str = POOL) -> None:
+    async def serve(
+        self, *workers: str, pool: str = POOL, capabilities: tuple[str, ...] = ("chat",)
+    ) -> None:
         """Workers of a pool that live for as long as a test."""
         report = WorkerReport(
-            model_name=pool, fingerprint="m", slots=8, window=3500, patience_ms=10_000
+            model_name=pool,
+            fingerprint="m",
+            slots=8,
+            window=3500,
+            patience_ms=10_000,
+            capabilities=capabilities,
         )
         for worker in workers or ("w1",):
             await self.workers.announce(worker, report, ttl_s=86400)
@@ -89,6 +98,10 @@ class Bench:
         claims = await self.take(worker, **options)
         assert claims, "nothing may start"
         return claims[0]
+
+    def claims_of(self, pool: str) -> Claims:
+        """The side of another pool's workers."""
+        return Claims(self.redis, self.keys, self.settings, pool=pool)
 
     async def keep(self, worker: str = "w9", *, sweep: bool = False) -> Kept:
         """Keep the queue, as whoever does it now."""

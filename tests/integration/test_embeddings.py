@@ -12,7 +12,7 @@ from api.http.errors import Problem
 from api.openai.embeddings import embeddings_object
 from api.openai.text_requests import EmbeddingsRequest
 from shared.config import Settings
-from tests.integration.bench import Bench
+from tests.integration.bench import POOL, Bench
 from tests.scripted import ScriptedEmbedder, ScriptedEngine
 from tests.servers import Stack, running_stack
 
@@ -143,7 +143,8 @@ async def test_a_server_whose_model_chats_says_so(settings: Settings) -> None:
 async def test_a_worker_whose_model_chats_refuses_to_embed(
     settings: Settings, bench: Bench
 ) -> None:
-    # As from an API process that has not heard of the workers yet.
+    # It was accepted for a worker that embeds, under the same name.
+    await bench.redis.hset(bench.keys.pool(POOL), "capabilities", "embeddings")
     await bench.leave()
     turn = await bench.submit(to_embed=("A",))
     async with running_stack(settings, ScriptedEngine()) as stack:

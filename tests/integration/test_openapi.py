@@ -158,6 +158,7 @@ async def test_every_method_that_a_route_answers_is_described(settings: Settings
     undescribed = {path for _, path in routed - described}
     assert undescribed == {
         "/v1/responses/compact",
+        "/v1/models/{model}/{rest:path}",
         "/v1/conversations/{conversation}/items/{item}",
         "/web/markdown",
     }

@@ -18,7 +18,7 @@ from shared.wire.submission import Accepted
 from shared.wire.turn_request import TurnRequest
 
 JOB: Final = "0" * 32
-ACCEPTED: Final = Accepted(job_id=JOB, conversation_id="1")
+ACCEPTED: Final = Accepted(job_id=JOB, conversation_id="1", model_name="m")
 ECHO: Final[dict[str, Any]] = {
     "instructions": None,
     "previous_response_id": None,

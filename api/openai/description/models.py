@@ -51,4 +51,6 @@ ROUTES: Final = (
             ),
         ),
     ),
+    # The same for names with a slash, which OpenAPI cannot describe.
+    Route(path="/v1/models/{model}/{rest:path}"),
 )

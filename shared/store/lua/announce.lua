@@ -5,6 +5,8 @@
 -- of theirs waits for it any more.
 -- Answers OK · DRAINING (it is to take no more turns, drain.lua) · {OTHER, worker, what differs, its value there, milliseconds for which it still counts as alive}
 local pool = arg.pool
+-- For how long a model is known after the last report.
+local KNOWN_MS = 3600000
 if arg.register then
   -- Of several, the one that counts as alive for longest.
   local found
@@ -33,8 +35,15 @@ redis.call('ZADD', key.workers, int(now_ms()), arg.worker)
 redis.call('ZADD', key.pools, int(now_ms()), pool)
 if arg.register or redis.call('EXISTS', key.pool(pool)) == 0 then
   redis.call('HSETNX', key.pool(pool), 'since', int(now_ms()))
-  redis.call('HSET', key.pool(pool), 'window', arg.window, 'fingerprint', arg.fingerprint)
+  redis.call('HSET', key.pool(pool), 'window', arg.window, 'fingerprint', arg.fingerprint,
+    'capabilities', arg.capabilities)
 end
+-- Models that were served side by side are missed when they are gone (lib/models.lua).
+local served = redis.call('ZRANGEBYSCORE', key.pools, int(now_ms() - arg.silence_ms), '+inf')
+if #served > 1 then
+  for _, name in ipairs(arg.register and served or {pool}) do redis.call('HSET', key.pool(name), 'beside', '1') end
+end
+redis.call('PEXPIRE', key.pool(pool), KNOWN_MS)
 if tonumber(arg.running) < tonumber(arg.slots) and not draining and
   not redis.call('ZSCORE', key.free(pool), arg.worker) then
   set_busy(arg.worker, pool, tonumber(arg.running))

@@ -81,6 +81,11 @@ for _, pool in ipairs(pools) do
   -- An owner who comes back begins at the clock anyway.
   redis.call('ZREMRANGEBYSCORE', key.tags(pool), '-inf', int(clock_of(pool)))
   redis.call('ZREMRANGEBYSCORE', key.times(pool), '-inf', int(clock_of(pool)))
+  -- A model that nobody has served for long (announce.lua).
+  if redis.call('EXISTS', key.pool(pool), key.line(pool)) == 0 then
+    redis.call('DEL', key.clock(pool), key.tags(pool), key.times(pool), key.pace(pool), key.free(pool))
+    redis.call('ZREM', key.pools, pool)
+  end
 end
 -- Workers that are gone: what waits for them may start anywhere.
 local gone = 0

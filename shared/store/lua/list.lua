@@ -1,6 +1,6 @@
 -- An owner's conversations, newest first: `limit` of them after the position `before` (the creation time and id of the
 -- last one seen, which may have been deleted). Each is {id, context, created, updated, turns, tokens, window, pending,
--- models}; the second value is the `before` of the next page, or ''. Expired ones are removed from the index on the way.
+-- models, the model that was named last}; the second value is the `before` of the next page, or ''. Expired ones are removed from the index on the way.
 local owned, found = key.owned(arg.owner), {}
 
 -- How many conversations are at that position, or newer.
@@ -24,12 +24,12 @@ while #found < tonumber(arg.limit) do
   if #some == 0 then return {found, ''} end
   for _, conversation in ipairs(some) do
     local f = redis.call('HMGET', key.conversation(conversation),
-      'owner', 'context', 'created', 'updated', 'turns', 'tokens', 'window', 'models')
+      'owner', 'context', 'created', 'updated', 'turns', 'tokens', 'window', 'models', 'model')
     if f[1] ~= arg.owner then
       redis.call('ZREM', owned, conversation)
     elseif #found < tonumber(arg.limit) then
       found[#found + 1] = {conversation, f[2], f[3], f[4], f[5], f[6], f[7] or '',
-        redis.call('LRANGE', key.pending(conversation), 0, -1), f[8] or ''}
+        redis.call('LRANGE', key.pending(conversation), 0, -1), f[8] or '', f[9] or ''}
       at = at + 1
     end
   end

@@ -4,8 +4,8 @@
 -- later there; otherwise the new conversation gets a copy of everything up to that job's turn.
 -- A stateless turn has its home by the `prefix` that it begins with, a copy has that of what it is a copy of.
 -- Answers
---   {OK, conversation, created, …} (lib.lua, charge_minute)
---   {SAME, job, conversation}      the job of this idempotency key
+--   {OK, conversation, created, …, model} (lib/limits.lua, charge_minute)
+--   {SAME, job, conversation, model} the job of this idempotency key
 --   {REUSED}                       the idempotency key was used with another body
 --   {SPENT, job}                   the idempotency key's job ran, and is not kept any more
 --   {GONE}                         this owner has no such conversation
@@ -13,21 +13,23 @@
 --   {BUSY}                         too many pending turns
 --   {REPLACE, next number}         `replace_from` is beyond the end
 --   {FULL, ms}                     the queue is full; milliseconds until the next start
---   {NO_WORKER}                    no worker of the model, or none at all, was heard of lately
+--   {NO_MODEL, its name, …}        there is no such model; the names of those that are served
+--   {NO_WORKER, model}             no worker of the model was heard of lately; without a name: no worker at all
+--   {NO_EMBEDDINGS, model}         the model does not embed texts
 --   {LIMIT, which, amount, ms}     a limit of the owner; milliseconds until some of it is free
 --   {UNKNOWN}                      no such turn to continue after
 --   {NO_REPLY, status}             that turn has no reply, or none yet
 --   {REPLACED}                     another turn has taken its place
 local job, conversation = arg.job, arg.conversation
-local accepted = redis.call('HMGET', key.job(job), 'conversation', 'created')
-if accepted[1] then return {'OK', accepted[1], accepted[2]} end
+local accepted = redis.call('HMGET', key.job(job), 'conversation', 'created', 'pool')
+if accepted[1] then return {'OK', accepted[1], accepted[2], accepted[3] or ''} end
 
 if arg.idempotency then
   local first = redis.call('HMGET', key.idempotency(arg.idempotency), 'job', 'body', 'conversation')
   if first[1] then
     if first[2] ~= arg.body then return {'REUSED'} end
     if redis.call('EXISTS', key.job(first[1])) == 0 then return {'SPENT', first[1]} end
-    return {'SAME', first[1], first[3]}
+    return {'SAME', first[1], first[3], redis.call('HGET', key.job(first[1]), 'pool') or ''}
   end
 end
 
@@ -70,11 +72,15 @@ if arg.replace_from then
   end
   if tonumber(arg.replace_from) > next_number then return {'REPLACE', int(next_number)} end
 end
-local pool = arg.pool or usual_pool(source and source[1] or conversation)
-if redis.call('ZCARD', key.open_jobs) >= tonumber(arg.queue_limit) then
-  return {'FULL', int(pool and pace(pool).ms or 1000)}
+local pool, refusal
+if arg.model then
+  pool, refusal = named_model(arg.model)
+else
+  pool, refusal = usual_model(source and source[1] or conversation, arg.needs)
 end
-if not pool or not is_served(pool) then return {'NO_WORKER'} end
+if not pool then return refusal end
+if arg.needs == 'embeddings' and not can(pool, 'embeddings') then return {'NO_EMBEDDINGS', pool} end
+if redis.call('ZCARD', key.open_jobs) >= tonumber(arg.queue_limit) then return {'FULL', int(pace(pool).ms or 1000)} end
 
 local limit, until_ms = limit_reached(arg.owner, pool)
 if limit then return {'LIMIT', unpack(limit)} end
@@ -102,7 +108,7 @@ if arg.new == '1' then
 elseif source then
   local from, first, stop = source[1], source[2], source[3]
   local f = redis.call('HMGET', key.conversation(from), 'context', 'offset', 'metadata', 'turns', 'family', 'models',
-    'home', 'saves_ms', 'next')
+    'home', 'saves_ms', 'next', 'model')
   redis.call('HSET', key.conversation(conversation), 'owner', arg.owner, 'context', f[1],
     'created', int(now), 'updated', int(now), 'first', int(first), 'next', int(stop), 'begun', int(stop),
     'offset', int(math.min(stop, turn_from(from, first, math.max(first, math.min(tonumber(f[2]), stop - reach(pool)))))),
@@ -113,6 +119,7 @@ elseif source then
     redis.call('HSET', key.conversation(conversation), 'home', f[7],
       'saves_ms', int(math.floor(f[8] * (stop - first) / (f[9] - first))))
   end
+  if f[10] then redis.call('HSET', key.conversation(conversation), 'model', f[10]) end
   for at = 0, stop - 1 - first, 100 do
     local messages = redis.call('LRANGE', key.messages(from), at, math.min(at + 99, stop - 1 - first))
     redis.call('RPUSH', key.messages(conversation), unpack(messages))
@@ -142,7 +149,10 @@ local tag = join_line(job, pool, arg.owner)
 redis.call('HSET', key.job(job), 'tag', tag)
 -- Versions before data format 3, where one ends the turn before, let it start by its sequence.
 if pending > 0 then redis.call('HSET', key.job(job), 'sequence', tag) end
-if not arg.stateless then redis.call('HSET', key.conversation(conversation), 'pool', pool) end
+if not arg.stateless then
+  redis.call('HSET', key.conversation(conversation), 'pool', pool)
+  if arg.model == pool then redis.call('HSET', key.conversation(conversation), 'model', pool) end
+end
 if arg.idempotency then
   redis.call('HSET', key.idempotency(arg.idempotency), 'job', job, 'body', arg.body,
     'conversation', conversation)
@@ -161,4 +171,6 @@ if arg.new ~= '1' then
   redis.call('ZREMRANGEBYSCORE', key.jobs(conversation), '-inf',
     int(now - arg.timeout_ms - arg.jobs_ttl_ms))
 end
-return charge_minute(arg.owner, until_ms, conversation)
+local answer = charge_minute(arg.owner, until_ms, conversation)
+answer[#answer + 1] = pool
+return answer

@@ -7,26 +7,6 @@ local SLACK, OVERTAKE_MS, MIN_SAVING_MS, BELL_MS, WAIT_FACTOR = 4, 5000, 20, 500
 -- Entries kept of a worker's bells: it needs one.
 local MOST_BELLS = 8
 
--- Whether a worker of the pool was heard of lately (`arg.silence_ms`).
-local function is_served(pool)
-  local heard = redis.call('ZSCORE', key.pools, pool)
-  return heard and tonumber(heard) >= now_ms() - arg.silence_ms
-end
-
--- The pool for a turn that names none: its conversation's, else the default one, else the one that was there first;
--- nil if no worker was heard of lately.
-local function usual_pool(conversation)
-  local own = redis.call('HGET', key.conversation(conversation), 'pool')
-  if own and is_served(own) then return own end
-  if arg.default_pool and is_served(arg.default_pool) then return arg.default_pool end
-  local first, since
-  for _, pool in ipairs(redis.call('ZRANGEBYSCORE', key.pools, int(now_ms() - arg.silence_ms), '+inf')) do
-    local began = tonumber(redis.call('HGET', key.pool(pool), 'since') or 0)
-    if not since or began < since then first, since = pool, began end
-  end
-  return first
-end
-
 -- How often turns start: `ms` between two starts while turns wait for a free slot (nil if never measured), and `since`
 -- the last start. It is the mean of about twenty intervals: slots become free in bursts.
 local known_pace = {}
