@@ -81,8 +81,9 @@ class ScriptedEngine:
         step: Callable[[int], "asyncio.Future[None] | None"] | None = None,
         fingerprint: str = "scripted",
         window: int = 1 << 20,
+        name: str = "scripted",
     ) -> None:
-        self.model = ModelInfo("scripted", fingerprint, TEMPLATE)
+        self.model = ModelInfo(name, fingerprint, TEMPLATE)
         self.slots = slots
         self.window = window
         self.steps = 0

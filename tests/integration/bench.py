@@ -47,6 +47,7 @@ class Bench:
             new=conversation is None,
             after=fields.pop("behind", None),
             instructions="Persona.",
+            pool=fields.pop("model_pool", ""),
             request=TurnRequest(
                 prompt=fields.pop("prompt", "Hello"),
                 context=fields.pop("context", None),
