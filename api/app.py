@@ -37,7 +37,7 @@ from api.openai.responses import ResponsesResource
 from api.openai.stored import StoredResponses
 from api.openapi import openapi_document
 from api.ops.health import HealthResource, Readiness, ReadyResource, StaticJson
-from api.ops.history import SampleHistory
+from api.ops.history import SampleHistory, period_s
 from api.ops.metrics import HttpMetrics, MetricsResource
 from api.ops.resource import OpsData, OpsPage
 from api.routes import PATHS, add_routes
@@ -51,6 +51,7 @@ from shared.store.event_log import EventLog
 from shared.store.jobs import Jobs
 from shared.store.keys import Keys
 from shared.store.queue import Queue
+from shared.store.snapshots import Snapshots
 from shared.store.submissions import Submissions
 from shared.store.workers import Workers
 
@@ -81,6 +82,7 @@ class Store:
     conversations: Conversations
     workers: Workers
     queue: Queue
+    snapshots: Snapshots
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,20 +111,22 @@ async def create_api(settings: Settings, redis: Redis) -> AsyncIterator[Api]:
     """
     keys = Keys(settings.namespace)
     submissions = Submissions(redis, keys, settings)
+    workers = Workers(redis, keys)
     store = Store(
         submissions=submissions,
         jobs=Jobs(redis, keys, submissions),
         events=EventLog(redis, keys),
         conversations=Conversations(redis, keys, settings),
-        workers=Workers(redis, keys),
+        workers=workers,
         queue=Queue(redis, keys),
+        snapshots=Snapshots(redis, keys, workers, period_s=period_s(settings.heartbeat)),
     )
     tasks = Tasks(
         background=Background(),
         feed=EventFeed(redis, keys, store.events),
         places=Places(submissions),
         headroom=Headroom(redis, keys),
-        history=SampleHistory(store.workers, store.queue, settings.heartbeat),
+        history=SampleHistory(store.snapshots, store.queue),
     )
     readiness = Readiness(store.workers, tasks.feed, tasks.headroom)
     ring = open_keys(settings)
@@ -180,7 +184,7 @@ def create_app(
         "/healthz": HealthResource(tasks.background),
         "/health": HealthResource(tasks.background),
         "/readyz": ReadyResource(readiness),
-        "/metrics": MetricsResource(metrics, store.workers, store.queue),
+        "/metrics": MetricsResource(metrics, store.snapshots, store.queue),
         "/openapi.json": StaticJson(openapi_document(settings, version())),
     }
     add_routes(app, resources)

@@ -28,6 +28,7 @@ class OpsObject(TypedDict):
     period_s: float
     points: list[dict[str, Any]]
     minutes: dict[str, Any] | None
+    models: list[dict[str, Any]]
     workers: list[dict[str, Any]]
 
 

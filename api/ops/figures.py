@@ -1,11 +1,13 @@
 """The figures of the operations page, calculated from samples."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from api.ops.models import by_model
 from api.ops.samples import Sample, histogram, interval_of
 from api.ops.totals import STARTS
+from shared.wire.served_model import merged
 from shared.wire.worker_report import WorkerReport
 
 _OUTCOME: Final = "outcomes."
@@ -21,7 +23,7 @@ def point(samples: Sequence[Sample]) -> dict[str, Any]:
         "redis": queue is not None,
         "open": queue.open if queue else None,
         "waiting": queue.waiting if queue else None,
-        "workers": queue.workers if queue else None,
+        "workers": last.workers if queue else None,
         "generated_per_s": interval.rate("engine.generated"),
         "evaluated_per_s": interval.rate("engine.evaluated"),
         "cached_per_s": interval.rate("engine.cached"),
@@ -70,17 +72,52 @@ def _percentiles(grown: Counter[str]) -> dict[str, float | None]:
     return percentiles
 
 
+def model_rows(
+    reports: Mapping[str, WorkerReport], samples: Sequence[Sample]
+) -> list[dict[str, Any]]:
+    """Each model, with the rate of its workers' tokens over these samples."""
+    queue = samples[-1].queue if samples else None
+    rates: dict[str, float] = {}
+    capabilities: dict[str, tuple[str, ...]] = {}
+    for name, report in reports.items():
+        rates[report.pool] = rates.get(report.pool, 0.0) + tokens_per_s(name, samples)
+        known = capabilities.get(report.pool, ())
+        capabilities[report.pool] = merged(known, report.capabilities)
+    return [
+        {
+            "model": model.name,
+            "capabilities": capabilities.get(model.name, ()),
+            "workers": model.workers,
+            "draining": model.draining,
+            "slots": model.slots,
+            "free": model.free,
+            "running": model.running,
+            "waiting": model.waiting,
+            "held": model.held,
+            "pace_s": model.pace_s,
+            "tokens_per_s": rates.get(model.name, 0.0),
+        }
+        for model in by_model(reports, queue.pools if queue else {})
+    ]
+
+
+def tokens_per_s(worker: str, samples: Sequence[Sample]) -> float:
+    """Reply tokens that a worker generated, over the time of these samples."""
+    seconds = samples[-1].at - samples[0].at if samples else 0.0
+    generated = sum(sample.by_worker.get(worker, 0) for sample in samples[1:])
+    return generated / seconds if seconds > 0 else 0.0
+
+
 def worker_row(name: str, report: WorkerReport, samples: Sequence[Sample]) -> dict[str, Any]:
     """A worker by its last report, with the rate of its tokens over these samples."""
-    seconds = samples[-1].at - samples[0].at if samples else 0.0
-    generated = sum(sample.by_worker.get(name, 0) for sample in samples[1:])
     engine = report.engine
     return {
         "worker": name,
         "model": report.model_name,
         "slots": report.slots,
         "running": report.running,
-        "tokens_per_s": generated / seconds if seconds > 0 else 0.0,
+        "draining": report.is_draining,
+        "tokens_per_s": tokens_per_s(name, samples),
         "runs_on": engine.placement.described(),
         "batch_fill": engine.batch_fill,
         "step_ms": engine.step_ms,

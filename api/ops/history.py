@@ -14,7 +14,7 @@ from api.ops.samples import Sample
 from api.ops.totals import Growth, figures_of
 from shared.store.connection import REDIS_UNAVAILABLE
 from shared.store.queue import Queue
-from shared.store.workers import Workers
+from shared.store.snapshots import Snapshots
 from shared.wire.worker_report import WorkerReport
 
 log = logging.getLogger(__name__)
@@ -26,19 +26,20 @@ _SMOOTH_S: Final = 30.0
 """Rates are means over this time, because workers report every few seconds only."""
 
 
+def period_s(heartbeat_s: float) -> float:
+    """The time between two samples; workers report every `heartbeat_s`."""
+    return min(_LONGEST_S, max(_SHORTEST_S, heartbeat_s))
+
+
 class SampleHistory:
-    """The samples of the last ten minutes.
+    """The samples of the last ten minutes, one for each refresh of the snapshot."""
 
-    Args:
-        heartbeat_s: how often workers report; sampling more often shows nothing new.
-    """
-
-    def __init__(self, workers: Workers, queue: Queue, heartbeat_s: float) -> None:
-        self.period_s = min(_LONGEST_S, max(_SHORTEST_S, heartbeat_s))
+    def __init__(self, snapshots: Snapshots, queue: Queue) -> None:
+        self.period_s = snapshots.period_s
         self.samples: deque[Sample] = deque(maxlen=int(KEPT_S / self.period_s) + 1)
         self.points: deque[dict[str, Any]] = deque(maxlen=self.samples.maxlen)
         self.reports: Mapping[str, WorkerReport] = {}
-        self._workers = workers
+        self._snapshots = snapshots
         self._queue = queue
         self._growth = Growth()
 
@@ -60,11 +61,11 @@ class SampleHistory:
 
     async def _sample(self) -> Sample:
         try:
-            reports, queue = await self._workers.all(), await self._queue.state()
+            reports, queue = await self._snapshots.refresh(), await self._queue.state()
         except (*REDIS_UNAVAILABLE, RedisError) as error:
             # The event feed reports it.
             log.debug("history: %s (%s)", error, type(error).__name__)
-            return Sample(at=time.time(), queue=None, grown=Counter(), by_worker={})
+            return Sample(at=time.time(), queue=None, workers=0, grown=Counter(), by_worker={})
         self.reports = reports
         figures = {worker: figures_of(report) for worker, report in reports.items()}
         grown = self._growth.since_last(figures)
@@ -72,4 +73,6 @@ class SampleHistory:
         for counters in grown.values():
             total.update(counters)
         tokens = {worker: counters["engine.generated"] for worker, counters in grown.items()}
-        return Sample(at=time.time(), queue=queue, grown=total, by_worker=tokens)
+        return Sample(
+            at=time.time(), queue=queue, workers=len(reports), grown=total, by_worker=tokens
+        )

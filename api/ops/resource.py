@@ -7,7 +7,7 @@ import falcon.asgi
 from api.http.access import Access
 from api.http.errors import Problem
 from api.http.preferences import wants_html
-from api.ops.figures import minutes, worker_row
+from api.ops.figures import minutes, model_rows, worker_row
 from api.ops.history import SampleHistory
 from api.web.pages import HtmlPage
 
@@ -48,6 +48,7 @@ def describe(history: SampleHistory) -> dict[str, Any]:
         "period_s": history.period_s,
         "points": list(history.points),
         "minutes": minutes(list(history.samples)) if history.samples else None,
+        "models": model_rows(history.reports, history.recent),
         "workers": [
             worker_row(name, report, history.recent)
             for name, report in sorted(history.reports.items())

@@ -16,12 +16,14 @@ class Sample:
     Args:
         at: seconds since the epoch.
         queue: None if Redis was unavailable.
+        workers: how many lived.
         grown: what the counters of all workers together grew by since the last sample.
         by_worker: the reply tokens that each generated since then.
     """
 
     at: float
     queue: QueueState | None
+    workers: int
     grown: Counter[str]
     by_worker: Mapping[str, int]
 

@@ -66,6 +66,9 @@ _PATTERNS: Final = {
     "taken": "worker:{}:taken",
     "workers": "workers",
     "keeper": "keeper",
+    # What all workers reported lately, as one API process has read it; and that one has.
+    "snapshot": "snapshot",
+    "snapshot_taken": "snapshot:taken",
     # The queue of versions before data format 3 (convert.lua).
     "old_owners": "owners",
     "old_ready": "ready:{}",
@@ -128,6 +131,9 @@ class Keys:
     def prefix(self, pool: str, digest: str) -> str:
         return self._name("prefix", f"{pool}:{digest}")
 
+    def pace(self, pool: str) -> str:
+        return self._name("pace", pool)
+
     def open(self, owner_id: str) -> str:
         return self._name("open", owner_id)
 
@@ -177,6 +183,14 @@ class Keys:
     @property
     def keeper(self) -> str:
         return self._name("keeper")
+
+    @property
+    def snapshot(self) -> str:
+        return self._name("snapshot")
+
+    @property
+    def snapshot_taken(self) -> str:
+        return self._name("snapshot_taken")
 
     @property
     def leases(self) -> str:

@@ -15,6 +15,8 @@ from shared.wire.worker_report import WorkerReport
 
 WORKER_SILENCE_S: Final = 60.0
 """Prompts are refused after this long without a sign of life from any worker."""
+_AT_ONCE: Final = 100
+"""Reports read by one call: the server answers nobody else meanwhile."""
 
 
 class Workers:
@@ -145,16 +147,20 @@ class Workers:
 
     async def all(self) -> dict[str, WorkerReport]:
         """The last report of each live worker, by its id."""
+        stored = await self.stored()
+        return {worker: WorkerReport.decode(fields) for worker, fields in stored.items()}
+
+    async def stored(self) -> dict[str, dict[str, str]]:
+        """The reports as they are stored."""
         workers = await self._redis.zrange(self._keys.workers, 0, -1)
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for worker in workers:
-                pipe.hgetall(self._keys.worker(worker))
-            stored = await pipe.execute()
-        return {
-            worker: WorkerReport.decode(fields)
-            for worker, fields in zip(workers, stored, strict=True)
-            if fields
-        }
+        stored: dict[str, dict[str, str]] = {}
+        for first in range(0, len(workers), _AT_ONCE):
+            batch = workers[first : first + _AT_ONCE]
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for worker in batch:
+                    pipe.hgetall(self._keys.worker(worker))
+                stored |= zip(batch, await pipe.execute(), strict=True)
+        return {worker: fields for worker, fields in stored.items() if fields}
 
     async def silence_s(self) -> float | None:
         """Seconds since any worker was heard from; None if none ever was."""

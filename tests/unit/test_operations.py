@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from api.ops.metrics import Families, HttpMetrics, queue_families, worker_families
-from shared.store.queue import QueueState
+from api.ops.families import Families, model_families, queue_families, worker_families
+from api.ops.metrics import HttpMetrics
+from api.ops.models import by_model
+from shared.store.queue import PoolState, QueueState
 from tests.reports import FULL
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "operations"
@@ -19,12 +21,14 @@ SUFFIXES = ("_total", "_bucket", "_count", "_sum", "_created")
 
 def exposed() -> bytes:
     """All metrics, as they are scraped."""
+    queue, workers = QueueState(open=0, pools={"m": PoolState(waiting=1, pace_s=1)}), {"w": FULL}
     registry = CollectorRegistry()
     registry.register(
         Families(
             [
-                *queue_families(QueueState(open=0, waiting=0, workers=1)),
-                *worker_families({"w": FULL}),
+                *queue_families(queue, len(workers)),
+                *model_families(by_model(workers, queue.pools)),
+                *worker_families(workers),
             ]
         )
     )

@@ -47,6 +47,7 @@ def test_a_row_shows_what_the_worker_reports() -> None:
         "model": "model.gguf",
         "slots": 8,
         "running": 3,
+        "draining": False,
         "tokens_per_s": 0.0,
         "runs_on": "NVIDIA H100: 20 of 33 layers, flash attention",
         "batch_fill": 2.5,

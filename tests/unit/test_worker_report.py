@@ -5,7 +5,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from api.ops.metrics import Families, worker_families
+from api.ops.families import Families, worker_families
 from shared.wire.worker_report import EngineReport, TurnCounts, TurnsReport, WorkerReport
 from tests.reports import FULL
 
@@ -111,6 +111,7 @@ def test_the_metrics_of_a_worker_are_what_it_reports() -> None:
     assert samples == {
         ("worker_info", None): 1,
         ("slots", None): 8,
+        ("worker_draining", None): 0,
         ("turns_running", None): 3,
         ("engine_sequences_running", None): 102,
         ("engine_sequences_waiting", None): 103,

@@ -3,8 +3,12 @@ from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, BrowserContext
+from redis.asyncio import Redis
 
+from shared.config import Settings
+from shared.store.keys import Keys
 from tests.e2e.processes import Palaver, running_palaver
+from tests.integration.bench import Bench
 from tests.web.browser import chromium, running_browser
 
 
@@ -20,6 +24,14 @@ async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
     context = await browser.new_context()
     yield context
     await context.close()
+
+
+@pytest.fixture
+async def bench(redis: Redis, keys: Keys, settings: Settings) -> Bench:
+    """One worker that only exists on paper."""
+    bench = Bench(redis, keys, settings)
+    await bench.serve()
+    return bench
 
 
 @pytest.fixture(scope="module")

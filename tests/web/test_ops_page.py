@@ -15,8 +15,9 @@ from api.http.keys import KeyFile
 from shared.config import Settings
 from shared.wire.limits import NO_LIMITS
 from tests.e2e.processes import Palaver
+from tests.integration.bench import Bench
 from tests.scripted import ScriptedEngine, last_prompt
-from tests.servers import Valkey, make_settings, running_stack
+from tests.servers import Valkey, make_settings, running_api, running_stack
 from tests.web.browser import open_tab
 from tests.web.chat_page import LONG, until_running
 from worker.engine.interface import EngineError
@@ -71,6 +72,8 @@ async def test_a_known_trace_is_counted_exactly(
             await figure(tab.page, "sums", "– generation failed", "2")
             await figure(tab.page, "now", "Turns / slots", "0 / 3")
             await expect(tab.page.locator("#workers tr")).to_have_count(1)
+            model = tab.page.locator("#models tr")
+            await expect(model).to_contain_text(re.compile("^scripted10 / 3300–"))
             await expect(tab.page.locator("figure svg polyline").first).to_be_attached()
             assert await tab.serious() == []
             # It goes on by itself.
@@ -102,6 +105,33 @@ async def test_a_key_is_asked_for(context: BrowserContext, valkey: Valkey, tmp_p
             await expect(tab.page.locator("#state")).to_have_text("No worker is there")
 
 
+async def test_models_and_draining_workers_are_told_apart(
+    context: BrowserContext, bench: Bench
+) -> None:
+    await bench.serve("w2", "w3", pool="other <b>")
+    await bench.workers.drain("w3", "other <b>", ttl_s=60)
+    await bench.serve("w4", pool="gone")
+    await bench.submit(model_pool="gone")
+    await bench.workers.leave("w4", "gone")
+    async with (
+        running_api(bench.settings) as client,
+        open_tab(context, f"{client.base_url}/ops") as tab,
+    ):
+        rows = tab.page.locator("#models tr")
+        await expect(rows.locator("th")).to_have_text(["gone", "other <b>", "scripted"])
+        cells = [
+            ["0", "0 / 0", "0", "1", "0", "–", "0"],
+            ["2, 1 draining", "0 / 16", "8", "0", "0", "–", "0"],
+            ["1", "0 / 8", "8", "0", "0", "–", "0"],
+        ]
+        for number, texts in enumerate(cells):
+            await expect(rows.nth(number).locator("td")).to_have_text(texts)
+        await expect(rows.first.locator("td.bad")).to_have_text(["0", "1"])
+        states = tab.page.locator("#workers td:nth-child(2)")
+        await expect(states).to_have_text(["idle", "idle", "draining"])
+        assert await tab.serious() == []
+
+
 @pytest.mark.timeout(180)
 async def test_a_lost_worker_is_seen(context: BrowserContext, palaver: Palaver) -> None:
     async with (
@@ -111,7 +141,7 @@ async def test_a_lost_worker_is_seen(context: BrowserContext, palaver: Palaver) 
         await expect(tab.page.locator("#workers tr")).to_have_count(2)
         await figure(tab.page, "now", "Turns / slots", "0 / 2")
         # The processor's or the GPU's name, as the heartbeat tells it.
-        await expect(tab.page.locator("#workers tr td").nth(1)).not_to_be_empty()
+        await expect(tab.page.locator("#workers tr td").nth(2)).not_to_be_empty()
         body = {"prompt": LONG, "max_tokens": 300, "ignore_eos": True}
         job = (await client.post("/jobs", json=body)).json()["job"]
         [worker] = await until_running(palaver, 1)

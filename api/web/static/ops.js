@@ -35,6 +35,7 @@ function draw(data) {
     update(fields.map((field) => data.points.map((point) => point[field])));
   }
   drawNow(last, data);
+  drawModels(data.models ?? []);
   drawWorkers(data.workers);
   drawSums(data.minutes);
   const isWell = last.redis && last.workers > 0;
@@ -77,25 +78,41 @@ function drawSums(minutes) {
   ]);
 }
 
+function drawModels(models) {
+  byId("models").replaceChildren(...models.map((one) => row(one.model, [], [
+    [one.draining ? `${whole(one.workers)}, ${whole(one.draining)} draining` : whole(one.workers), one.workers === 0],
+    [`${whole(one.running)} / ${whole(one.slots)}`],
+    [whole(one.free)],
+    [whole(one.waiting), one.waiting > 0 && one.workers === 0],
+    [whole(one.held)],
+    [unknown(one.pace_s, seconds)],
+    [tenth(one.tokens_per_s)],
+  ])));
+}
+
 function drawWorkers(workers) {
   byId("no-workers").hidden = workers.length > 0;
   byId("workers").replaceChildren(...workers.map((one) => {
-    const figures = [
+    const state = one.draining ? "draining" : one.running > 0 ? "works" : "idle";
+    return row(one.worker, [state, one.model, one.runs_on], [
       `${one.running} / ${one.slots}`,
       tenth(one.batch_fill),
       tenth(one.tokens_per_s),
       `${tenth(one.step_ms)} ms`,
       one.lane_capacity ? `${whole((100 * one.lane_tokens) / one.lane_capacity)} %` : "–",
       `${one.parked} (${bytes(one.parked_bytes)})`,
-    ];
-    return element(
-      "tr", {},
-      element("th", { scope: "row", textContent: one.worker }),
-      element("td", { textContent: one.model }),
-      element("td", { textContent: one.runs_on }),
-      ...figures.map((text) => element("td", { className: "number", textContent: text })),
-    );
+    ].map((text) => [text]));
   }));
+}
+
+/** A row of a table; each figure is `[text, isBad]`. */
+function row(name, texts, figures) {
+  return element(
+    "tr", {},
+    element("th", { scope: "row", textContent: name }),
+    ...texts.map((textContent) => element("td", { textContent })),
+    ...figures.map(([textContent, isBad]) => element("td", { className: isBad ? "number bad" : "number", textContent })),
+  );
 }
 
 function list(id, rows) {
