@@ -15,6 +15,7 @@ import llama_cpp
 import numpy as np
 import numpy.typing as npt
 
+from worker.engine.adapters import use_adapters
 from worker.engine.backend import EvaluationFailed, NoRoom, Part, State, TokenSampler
 from worker.engine.batch import Batch
 from worker.engine.candidates import CandidateFinder
@@ -108,6 +109,7 @@ class LlamaModel:
             raise ModelError(f"{options.path}: {size}: {messages.reason}")
         if not llama_cpp.llama_get_memory(context):
             raise ModelError(f"{options.path}: this model remembers nothing and cannot chat")
+        use_adapters(self._model, context, options.adapters)
         self._has_flash_attention = has_flash_attention(params, messages)
         return context
 
