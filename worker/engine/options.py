@@ -18,6 +18,8 @@ _KV_TYPES: Final[dict[KvType, int]] = {
     "f16": llama_cpp.GGML_TYPE_F16,
     "q8_0": llama_cpp.GGML_TYPE_Q8_0,
 }
+_TYPE_REFUSALS: Final = ("cache type", "quantized V cache")
+"""In what llama.cpp logs where a model's heads, or its attention, do not go with them."""
 _SPLITS: Final[dict[Split, int]] = {
     "none": llama_cpp.LLAMA_SPLIT_MODE_NONE,
     "layer": llama_cpp.LLAMA_SPLIT_MODE_LAYER,
@@ -141,6 +143,11 @@ def embedding_params(options: ModelOptions, available: Sequence[Device], *, spli
     params.n_threads = params.n_threads_batch = _threads(options, available)
     params.no_perf = True
     return params
+
+
+def refuses_type(reason: str) -> bool:
+    """Whether llama.cpp makes no context because of the numbers in its KV cache."""
+    return any(words in reason for words in _TYPE_REFUSALS)
 
 
 def _multiple(number: int, of: int) -> int:
