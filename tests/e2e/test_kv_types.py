@@ -21,8 +21,8 @@ PERSONAS = ["You are a patient teacher of history. " * 8, "Answer like a pirate.
 PROMPTS = ["Who built the first lighthouse?", "And why was that?"]
 TEXT = (
     "A lighthouse is a tower that shows a light to ships at night, so that they find the harbour "
-    "and keep away from the rocks. The keeper lives in the tower, climbs its stairs every evening, and "
-    "lights the lamp. In the morning he puts it out again and cleans the glass."
+    "and keep away from the rocks. The keeper lives in the tower, climbs its stairs every evening "
+    "and lights the lamp. In the morning he puts it out again and cleans the glass."
 )
 
 
