@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.tables import print_table
-from tests.e2e.fleet import Fleet, Lengths, go_on_for
+from tests.e2e.fleet import Cache, Fleet, Lengths, go_on_for
 from tests.tiny_architectures import write
 
 SLOTS: Final = 8
@@ -40,7 +40,7 @@ def share(path: Path, personas: int, edited: float, device_copies: bool | None) 
             personas=personas,
             lengths=LENGTHS,
             swap_bytes=1 << 28,
-            device_copies=device_copies,
+            cache=Cache(device_copies=device_copies),
         )
         go_on_for(fleet, SESSIONS, ROUNDS, edited=edited)
         shares.append(fleet.cached_share)

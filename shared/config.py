@@ -22,6 +22,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.environment import DEFAULT_PORT, NOT_SETTINGS
 from shared.errors import ConfigError
+from shared.lora import Loras
 from shared.wire.turn_request import Thinking
 
 _REDIS_SCHEMES = ("redis", "rediss", "unix", "sentinel", "sentinels")
@@ -242,11 +243,51 @@ class Settings(BaseSettings):
         "You are a helpful, concise assistant.",
         "Instructions for conversations that are started without any. Empty: none.",
     )
+    loras: Loras = _env(
+        "PALAVER_LORA",
+        (),
+        "Comma-separated LoRA files (GGUF) that the model is loaded with, each with a scale if it "
+        "is not 1: `style.gguf,law.gguf:0.5`.",
+        shown="none",
+    )
     slots: int = _env(
         "PALAVER_SLOTS", 8, "Conversations that a worker decodes at the same time.", ge=1, le=256
     )
     gpu_layers: int = _env(
         "PALAVER_GPU_LAYERS", -1, "Layers on the GPU, if there is one. `-1`: all.", ge=-1
+    )
+    split: Literal["none", "layer", "row"] = _env(
+        "PALAVER_SPLIT",
+        "none",
+        "Where there are several GPUs. `none`: worker n has the whole model on GPU n. `layer`: "
+        "each worker spreads its layers over all GPUs. `row`: each layer is spread, where "
+        "llama.cpp's build for these GPUs can.",
+    )
+    cpu_moe: int = _env(
+        "PALAVER_CPU_MOE",
+        0,
+        "Of a mixture of experts, in how many of the first layers the experts stay in host memory "
+        "and on the CPU. `-1`: in all.",
+        ge=-1,
+    )
+    kv_type: Literal["f16", "q8_0"] = _env(
+        "PALAVER_KV_TYPE",
+        "f16",
+        "Numbers in the KV cache. `q8_0` takes 53% of the memory of `f16`, and needs flash "
+        "attention.",
+    )
+    flash_attention: Literal["auto", "on", "off"] = _env(
+        "PALAVER_FLASH_ATTENTION",
+        "auto",
+        "`auto`: where a GPU supports it, and wherever `PALAVER_KV_TYPE` needs it; otherwise it is "
+        "off on CPUs, where it is slower.",
+    )
+    load_mode: Literal["auto", "none", "mmap", "mlock", "mmap+mlock"] = _env(
+        "PALAVER_LOAD_MODE",
+        "auto",
+        "How weights come into host memory. `mmap`: workers share the file's pages. `none`: each "
+        "worker reads a copy of its own. With `mlock` they are never swapped out. `auto`: `mmap` "
+        "where the devices support it.",
     )
     threads: int | None = _env(
         "PALAVER_THREADS",
@@ -400,9 +441,15 @@ class Settings(BaseSettings):
                 f"PALAVER_HEARTBEAT={self.heartbeat:g}: allowed is at most half of "
                 f"PALAVER_LEASE={self.lease:g}"
             )
+        if self.kv_type != "f16" and self.flash_attention == "off":
+            raise ValueError(
+                f"PALAVER_KV_TYPE={self.kv_type}: needs flash attention; PALAVER_FLASH_ATTENTION "
+                "may be auto or on"
+            )
         for name, path in (
             ("PALAVER_MODEL_PATH", self.model_path),
             ("PALAVER_CHAT_TEMPLATE", self.chat_template),
+            *(("PALAVER_LORA", lora.path) for lora in self.loras),
         ):
             if path is not None and not path.is_file():
                 raise ValueError(f"{name}={path}: there is no such file")

@@ -21,6 +21,8 @@ _FEED_FORWARD: Final = 96
 _HEADS: Final = 4
 _KV_HEADS: Final = 2
 _HEAD: Final = _WIDTH // _HEADS
+_WIDE_HEAD: Final = 32
+"""Quantized numbers come in blocks of 32, which have to divide a head."""
 _EXPERTS: Final = 4
 _STATE: Final = 8
 """Mamba's state for each of its inner channels."""
@@ -33,10 +35,18 @@ class _Model:
     """A file that is being written; weights are spread so that attention matters."""
 
     def __init__(
-        self, path: Path, architecture: str, *, layers: int, seed: int, embedding: float = 2.0
+        self,
+        path: Path,
+        architecture: str,
+        *,
+        layers: int,
+        seed: int,
+        embedding: float = 2.0,
+        head: int = _HEAD,
     ) -> None:
         self.writer = gguf.GGUFWriter(path, architecture)
         self.path = path
+        self.head = head
         self.layers = range(layers)
         self._random = np.random.default_rng(seed)
         self.writer.add_block_count(layers)
@@ -66,26 +76,26 @@ class _Model:
     def add_heads(self, kv_heads: int | Sequence[int] = _KV_HEADS) -> None:
         self.writer.add_head_count(_HEADS)
         self.writer.add_head_count_kv(kv_heads)
-        self.writer.add_key_length(_HEAD)
-        self.writer.add_value_length(_HEAD)
+        self.writer.add_key_length(self.head)
+        self.writer.add_value_length(self.head)
         self.writer.add_rope_freq_base(10_000.0)
-        self.writer.add_rope_dimension_count(_HEAD)
+        self.writer.add_rope_dimension_count(self.head)
 
     def add_window(self, window: int | None) -> None:
         if window is not None:
             self.writer.add_sliding_window(window)
 
     def attention(self, block: str, *, norms: bool = False, biases: bool = False) -> None:
-        sizes = {"q": _HEADS * _HEAD, "k": _KV_HEADS * _HEAD, "v": _KV_HEADS * _HEAD}
+        sizes = {"q": _HEADS * self.head, "k": _KV_HEADS * self.head, "v": _KV_HEADS * self.head}
         for name, size in sizes.items():
             self.random(f"{block}.attn_{name}.weight", size, _WIDTH)
             if biases:
                 self.random(f"{block}.attn_{name}.bias", size)
-        self.random(f"{block}.attn_output.weight", _WIDTH, _HEADS * _HEAD)
+        self.random(f"{block}.attn_output.weight", _WIDTH, _HEADS * self.head)
         if biases:
             self.random(f"{block}.attn_output.bias", _WIDTH)
         for name in ("q", "k") if norms else ():
-            self.ones(f"{block}.attn_{name}_norm.weight", _HEAD)
+            self.ones(f"{block}.attn_{name}_norm.weight", self.head)
 
     def feed_forward(self, block: str) -> None:
         self.random(f"{block}.ffn_gate.weight", _FEED_FORWARD, _WIDTH)
@@ -142,8 +152,8 @@ class _Model:
         return self.path
 
 
-def _llama(path: Path) -> Path:
-    model = _Model(path, "llama", layers=3, seed=11)
+def _llama(path: Path, *, head: int = _HEAD) -> Path:
+    model = _Model(path, "llama", layers=3, seed=11, head=head)
     model.add_output()
     model.add_heads()
     for i in model.layers:
@@ -198,10 +208,12 @@ def _gpt_oss(path: Path, window: int | None) -> Path:
     return model.finish()
 
 
-def _gemma(path: Path, architecture: str, *, window: int | None, layers: int) -> Path:
+def _gemma(
+    path: Path, architecture: str, *, window: int | None, layers: int, head: int = _HEAD
+) -> Path:
     # It multiplies embeddings by 8, and has them for its output as well: with larger ones it would
     # repeat what was said last, whatever came before.
-    model = _Model(path, architecture, layers=layers, seed=15, embedding=0.5)
+    model = _Model(path, architecture, layers=layers, seed=15, embedding=0.5, head=head)
     model.add_heads()
     model.add_window(window)
     for i in model.layers:
@@ -267,6 +279,13 @@ def write(architecture: str, path: Path, *, window: int | None = WINDOW) -> Path
     if architecture in SLIDING:
         return _SLIDING[architecture](path, window)
     return _OTHERS[architecture](path)
+
+
+def write_with_wide_heads(architecture: str, path: Path) -> Path:
+    """Write a `llama` or, with a sliding window, a `gemma3` whose KV cache can be quantized."""
+    if architecture == "gemma3":
+        return _gemma(path, architecture, window=WINDOW, layers=6, head=_WIDE_HEAD)
+    return _llama(path, head=_WIDE_HEAD)
 
 
 _SLIDING: Final[dict[str, Callable[[Path, int | None], Path]]] = {

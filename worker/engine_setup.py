@@ -4,6 +4,7 @@ import dataclasses
 import importlib.util
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +18,7 @@ from worker.engine.engine import LlamaEngine
 from worker.engine.interface import ModelInfo
 from worker.engine.loading import load_embedder, load_engine, purpose_of_file
 from worker.engine.model_file import fingerprint
-from worker.engine.options import ModelOptions
+from worker.engine.options import Adapter, ModelOptions
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +27,8 @@ DEMO: Final = (
     "the bundled model is a demo (a 135M model: it chats, it does not know); "
     "PALAVER_MODEL_PATH=/models/your-model.gguf brings a better one"
 )
+
+_FLASH_ATTENTION: Final = {"auto": None, "on": True, "off": False}
 
 
 def model_path(settings: Settings) -> Path:
@@ -63,17 +66,24 @@ def model_options(settings: Settings) -> ModelOptions:
         slots=settings.slots,
         gpu_layers=settings.gpu_layers,
         device=worker_index(),
+        flash_attention=_FLASH_ATTENTION[settings.flash_attention],
+        kv_type=settings.kv_type,
+        split=settings.split,
+        cpu_moe=settings.cpu_moe,
+        load_mode=settings.load_mode,
+        adapters=tuple(Adapter(path=lora.path, scale=lora.scale) for lora in settings.loras),
     )
 
 
-def model_info(path: Path, name: str | None = None) -> ModelInfo:
+def model_info(path: Path, name: str | None = None, adapters: Sequence[Adapter] = ()) -> ModelInfo:
     """The model's name and fingerprint: the same on all machines, whatever each converts it to.
 
     Args:
         name: replaces the file's name, which tells versions and quantizations apart, unlike the
             name inside the file.
+        adapters: with others, the same file is another model.
     """
-    return ModelInfo(name=name or path.stem, fingerprint=fingerprint(path))
+    return ModelInfo(name=name or path.stem, fingerprint=fingerprint(path, adapters))
 
 
 def sampling_settings(settings: Settings) -> dict[str, float]:
@@ -101,7 +111,7 @@ def open_engine(settings: Settings) -> LlamaEngine | EmbeddingEngine:
     if settings.model_path is None:
         log.info("%s", DEMO)
     options = model_options(settings)
-    info = model_info(options.path, settings.model_name)
+    info = model_info(options.path, settings.model_name, options.adapters)
     if settings.convert == "auto":
         folder = settings.data_dir / "models"
         path = fast_on_this_machine(

@@ -12,7 +12,7 @@ from worker.engine.engine import LlamaEngine
 from worker.engine.interface import GenerationRequest, ModelInfo, SamplingOptions
 from worker.engine.loading import CHATML
 from worker.engine.model import LlamaModel
-from worker.engine.options import ModelOptions
+from worker.engine.options import Adapter, KvType, ModelOptions
 from worker.prompt.message import PromptMessage
 from worker.prompt.writer import PromptWriter
 from worker.template.chat_template import ChatTemplate
@@ -29,6 +29,8 @@ async def running_engine(
     unified: bool = False,
     device_copies: bool | None = None,
     swap_bytes: int = 1 << 28,
+    kv_type: KvType = "f16",
+    adapters: Sequence[Adapter] = (),
 ) -> AsyncIterator[LlamaEngine]:
     """An engine whose prompts are evaluated in chunks that end at fixed places."""
     options = ModelOptions(
@@ -38,6 +40,8 @@ async def running_engine(
         slots=slots,
         unified=unified,
         device_copies=device_copies,
+        kv_type=kv_type,
+        adapters=tuple(adapters),
     )
     model = LlamaModel(options)
     engine = LlamaEngine(

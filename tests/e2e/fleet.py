@@ -13,7 +13,7 @@ from worker.engine.backend import Part
 from worker.engine.batcher import Batcher
 from worker.engine.interface import EngineError, GenerationRequest, Piece, SamplingOptions
 from worker.engine.model import LlamaModel
-from worker.engine.options import ModelOptions
+from worker.engine.options import KvType, ModelOptions
 from worker.engine.pacer import PrefillPacer
 from worker.engine.sequence import Sequence as Generation
 
@@ -47,6 +47,18 @@ class Lengths:
 
 
 LENGTHS: Final = Lengths()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cache:
+    """What the KV cache holds, how it is read and copied (`ModelOptions`)."""
+
+    kv_type: KvType = "f16"
+    flash_attention: bool | None = None
+    device_copies: bool | None = None
+
+
+USUAL: Final = Cache()
 
 
 @dataclass(frozen=True)
@@ -99,11 +111,17 @@ class Fleet:
         workers: int = 1,
         personas: int = 2,
         lengths: Lengths = LENGTHS,
-        device_copies: bool | None = None,
         swap_bytes: int = 1 << 24,
+        cache: Cache = USUAL,
     ) -> None:
         options = ModelOptions(
-            path, lengths.window, threads=1, slots=slots, device_copies=device_copies
+            path,
+            lengths.window,
+            threads=1,
+            slots=slots,
+            device_copies=cache.device_copies,
+            kv_type=cache.kv_type,
+            flash_attention=cache.flash_attention,
         )
         self.models = [LlamaModel(options) for _ in range(workers)]
         self.batchers = [
@@ -223,8 +241,15 @@ def go_on_for(
 class Judge:
     """Evaluates prompts alone, each in one go and in an empty slot."""
 
-    def __init__(self, path: Path, lengths: Lengths = LENGTHS) -> None:
-        self._model = LlamaModel(ModelOptions(path, lengths.window, threads=1))
+    def __init__(self, path: Path, lengths: Lengths = LENGTHS, cache: Cache = USUAL) -> None:
+        options = ModelOptions(
+            path,
+            lengths.window,
+            threads=1,
+            kv_type=cache.kv_type,
+            flash_attention=cache.flash_attention,
+        )
+        self._model = LlamaModel(options)
         self.num_tokens = 0
 
     def shortfalls(self, drawn: Drawn) -> list[float]:

@@ -11,14 +11,16 @@ from typing import Final
 
 import pytest
 
-from tests.e2e.fleet import LENGTHS, Fleet, Judge, Talk
-from tests.tiny_architectures import ARCHITECTURES, write
+from tests.e2e.fleet import LENGTHS, Cache, Fleet, Judge, Talk
+from tests.tiny_architectures import ARCHITECTURES, write, write_with_wide_heads
 
 ROUNDS: Final = 35
 SESSIONS: Final = [str(number) for number in range(7)]
 ROUNDING: Final = 2e-3
 """Logits this close are the same but for rounding: keys and values are kept in half precision, and
 are added up in another order in a prompt's chunks than in one go."""
+FLASH_ROUNDING: Final = 2e-2
+"""Flash attention adds values up in half precision as well, on a CPU."""
 MOST_TIES: Final = 3
 """Among about 1,700 tokens of an architecture; seen were two among 11,000."""
 
@@ -110,3 +112,22 @@ def test_every_token_is_that_of_a_fresh_evaluation(architecture: str, tmp_path: 
     assert [one for one in shortfalls if one > ROUNDING] == []
     assert sum(one > 0 for one in shortfalls) <= MOST_TIES
     assert len(shortfalls) > 1_000
+
+
+@pytest.mark.parametrize("cache", [Cache(flash_attention=True), Cache(kv_type="q8_0")])
+@pytest.mark.parametrize("architecture", ["llama", "gemma3"])
+def test_so_it_is_with_flash_attention_and_a_quantized_cache(
+    architecture: str, cache: Cache, tmp_path: Path
+) -> None:
+    path = write_with_wide_heads(architecture, tmp_path / "model.gguf")
+    judge = Judge(path, cache=cache)
+    fleet = Fleet(path, random.Random(2), workers=2, swap_bytes=200_000, cache=cache)
+    live(fleet, ROUNDS)
+    shortfalls = [one for drawn in fleet.drawn for one in judge.shortfalls(drawn)]
+    swapped_out = sum(batcher.stats().swapped_out for batcher in fleet.batchers)
+    fleet.close()
+    judge.close()
+    assert [one for one in shortfalls if one > FLASH_ROUNDING] == []
+    assert sum(one > 0 for one in shortfalls) <= MOST_TIES
+    assert len(shortfalls) > 500
+    assert swapped_out > 0

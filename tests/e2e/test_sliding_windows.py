@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.fleet import LENGTHS, Fleet, Judge, go_on_for
+from tests.e2e.fleet import LENGTHS, Cache, Fleet, Judge, go_on_for
 from tests.tiny_architectures import SLIDING, WINDOW, write
 from worker.engine.backend import Part
 from worker.engine.model import LlamaModel
@@ -27,7 +27,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_token_is_right_however_slots_are_copied(
     path: Path, slots: int, device_copies: bool | None
 ) -> None:
-    fleet = Fleet(path, random.Random(7), slots=slots, device_copies=device_copies)
+    fleet = Fleet(path, random.Random(7), slots=slots, cache=Cache(device_copies=device_copies))
     go_on_for(fleet, SESSIONS[:6], 14)
     judge = Judge(path)
     wrong = [drawn for drawn in fleet.drawn if max(judge.shortfalls(drawn)) > 0]
@@ -39,7 +39,8 @@ def test_every_token_is_right_however_slots_are_copied(
 
 
 def cached_share(path: Path, device_copies: bool | None = None) -> float:
-    fleet = Fleet(path, random.Random(5), slots=4, personas=1, device_copies=device_copies)
+    cache = Cache(device_copies=device_copies)
+    fleet = Fleet(path, random.Random(5), slots=4, personas=1, cache=cache)
     go_on_for(fleet, SESSIONS, 30)
     share = fleet.cached_share
     fleet.close()

@@ -9,6 +9,7 @@ import pytest
 
 from shared.config import Settings, load_settings, unknown_settings
 from shared.errors import EX_CONFIG, ConfigError
+from shared.lora import Lora
 from shared.process.start import settings_or_exit
 from shared.store.connection import connect
 
@@ -47,6 +48,9 @@ def test_the_defaults_are_the_documented_ones() -> None:
     assert (settings.lease, settings.heartbeat, settings.max_attempts) == (30, 10, 3)
     assert (settings.grace, settings.max_body_bytes) == (30, 1048576)
     assert (settings.convert, settings.allow_open, settings.log_level) == ("auto", False, "info")
+    assert (settings.kv_type, settings.flash_attention) == ("f16", "auto")
+    assert (settings.split, settings.cpu_moe) == ("none", 0)
+    assert (settings.load_mode, settings.loras) == ("auto", ())
     assert settings.data_dir == Path("data")
     assert settings.max_tokens_limit == 3500
 
@@ -58,6 +62,15 @@ def test_the_defaults_are_the_documented_ones() -> None:
         ("PORT", "65536", "less than or equal to 65535"),
         ("PORT", "http", "valid integer"),
         ("PALAVER_NAMESPACE", "a b", "pattern"),
+        ("PALAVER_KV_TYPE", "q4_0", "'f16' or 'q8_0'"),
+        ("PALAVER_FLASH_ATTENTION", "yes", "'auto', 'on' or 'off'"),
+        ("PALAVER_SPLIT", "tensor", "'none', 'layer' or 'row'"),
+        ("PALAVER_CPU_MOE", "-2", "greater than or equal to -1"),
+        ("PALAVER_LOAD_MODE", "dio", "'mmap', 'mlock'"),
+        ("PALAVER_LORA", "there.gguf:high", "a file, a colon and its scale"),
+        ("PALAVER_LORA", "there.gguf:nan", "a file, a colon and its scale"),
+        ("PALAVER_LORA", ":0.5", "a file, a colon and its scale"),
+        ("PALAVER_LORA", "nowhere.gguf", "there is no such file"),
         ("PALAVER_NAMESPACE", "x" * 33, "pattern"),
         ("PALAVER_CONTEXT_LENGTH", "63", "allowed are 0 (the model's own) and 64 or more"),
         ("PALAVER_CONTEXT_LENGTH", "-1", "greater than or equal to 0"),
@@ -305,3 +318,22 @@ def test_what_could_never_match_is_refused(set_env: SetEnv, name: str, value: st
 def test_origins_are_compared_as_browsers_write_them(set_env: SetEnv) -> None:
     set_env(PALAVER_ALLOWED_ORIGINS="HTTPS://Chat.Example:8443/")
     assert load_settings().allowed_origins == ("https://chat.example:8443",)
+
+
+def test_a_quantized_cache_without_flash_attention_is_refused(set_env: SetEnv) -> None:
+    set_env(PALAVER_KV_TYPE="q8_0")
+    assert load_settings().kv_type == "q8_0"
+    set_env(PALAVER_FLASH_ATTENTION="off")
+    assert complaint() == (
+        "PALAVER_KV_TYPE=q8_0: needs flash attention; PALAVER_FLASH_ATTENTION may be auto or on"
+    )
+
+
+def test_lora_files_are_listed_with_their_scales(set_env: SetEnv, tmp_path: Path) -> None:
+    for name in ("style.gguf", "a:b.gguf"):
+        (tmp_path / name).touch()
+    set_env(PALAVER_LORA=f"style.gguf, {tmp_path}/a:b.gguf:-0.5")
+    assert load_settings().loras == (
+        Lora(path=Path("style.gguf")),
+        Lora(path=tmp_path / "a:b.gguf", scale=-0.5),
+    )

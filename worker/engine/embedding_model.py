@@ -12,6 +12,7 @@ import llama_cpp
 import numpy as np
 import numpy.typing as npt
 
+from worker.engine.adapters import use_adapters
 from worker.engine.backend import EvaluationFailed, Part
 from worker.engine.batch import Batch
 from worker.engine.devices import gpus
@@ -142,6 +143,7 @@ class EmbeddingModel:
                 f"{options.path}: texts of {options.window} tokens (PALAVER_CONTEXT_LENGTH): "
                 f"{messages.reason}"
             )
+        use_adapters(self._model, context, options.adapters)
         return context, has_flash_attention(params, messages)
 
     def evaluate(self, texts: Sequence[TokenIds]) -> list[Vector | EngineError]:

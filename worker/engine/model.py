@@ -15,6 +15,7 @@ import llama_cpp
 import numpy as np
 import numpy.typing as npt
 
+from worker.engine.adapters import use_adapters
 from worker.engine.backend import EvaluationFailed, NoRoom, Part, State, TokenSampler
 from worker.engine.batch import Batch
 from worker.engine.candidates import CandidateFinder
@@ -31,7 +32,7 @@ from worker.engine.model_file import (
     longest_window,
     window_of,
 )
-from worker.engine.options import ModelOptions, context_params, model_params
+from worker.engine.options import ModelOptions, context_params, model_params, refuses_type
 from worker.engine.recommended import recommended_sampling
 from worker.engine.sampler import Sampler, draw_all
 from worker.engine.vocabulary import ModelVocabulary
@@ -105,9 +106,12 @@ class LlamaModel:
         with listening() as messages:
             context = llama_cpp.llama_init_from_model(self._model, params)
         if not context:
-            raise ModelError(f"{options.path}: {size}: {messages.reason}")
+            reason = messages.reason or "there is no context"
+            cause = f"PALAVER_KV_TYPE={options.kv_type}" if refuses_type(reason) else size
+            raise ModelError(f"{options.path}: {cause}: {reason}")
         if not llama_cpp.llama_get_memory(context):
             raise ModelError(f"{options.path}: this model remembers nothing and cannot chat")
+        use_adapters(self._model, context, options.adapters)
         self._has_flash_attention = has_flash_attention(params, messages)
         return context
 

@@ -4,7 +4,7 @@ import contextlib
 import ctypes
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -12,7 +12,7 @@ import llama_cpp
 
 from worker.engine.interface import EngineError
 from worker.engine.library_log import listening
-from worker.engine.options import ModelOptions
+from worker.engine.options import Adapter, ModelOptions
 
 _SAMPLE_BYTES: Final = 1 << 20
 _POOLINGS: Final = {"0": "none", "1": "mean", "2": "cls", "3": "last", "4": "rank"}
@@ -156,8 +156,18 @@ def cache_bytes(model: Any, options: ModelOptions) -> int:
     return tokens * int(llama_cpp.llama_model_n_layer(model)) * row * 2 * 2
 
 
-def fingerprint(path: Path) -> str:
-    """A short hash of a model file's size, beginning and end."""
+def fingerprint(path: Path, adapters: Sequence[Adapter] = ()) -> str:
+    """A short hash of a model file's size, beginning and end, and of the adapters it runs with."""
+    own = _file_fingerprint(path)
+    if not adapters:
+        return own
+    digest = hashlib.sha256(own.encode())
+    for adapter in adapters:
+        digest.update(f" {_file_fingerprint(adapter.path)}:{adapter.scale!r}".encode())
+    return digest.hexdigest()[:16]
+
+
+def _file_fingerprint(path: Path) -> str:
     size = path.stat().st_size
     digest = hashlib.sha256(str(size).encode())
     with open(path, "rb") as file:
