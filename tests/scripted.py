@@ -89,7 +89,6 @@ class ScriptedEngine:
         fingerprint: str = "scripted",
         own_ids: int = 0,
         window: int = 1 << 20,
-        name: str = "scripted",
     ) -> None:
         self.model = ModelInfo(name, fingerprint, TEMPLATE)
         self.slots = slots
