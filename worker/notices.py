@@ -1,7 +1,8 @@
 """What a worker hears: somebody follows one of its turns, one is no longer its, the queue needs it.
 
-A turn that was cancelled, or that another worker has taken over, ends here at once. Notices can be
-lost: followers are told at the next publication anyway, and fences are compared every few seconds.
+A turn that was cancelled, or that another worker has taken over, ends here at once; a stopped one
+with what is written. Notices can be lost: followers are told at the next publication anyway, and
+turns are looked up every few seconds.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ from worker.running_turn import CancelReason, RunningTurns
 log = logging.getLogger(__name__)
 
 _CHECK_S: Final = 5.0
-"""Between two comparisons of all fences, if no notice comes."""
+"""Between two look-ups of all turns, if no notice comes."""
 _PAUSE_S: Final = 0.2
 
 
@@ -73,18 +74,21 @@ class Notices:
                     self._on_followed(job_id)
                 if what == "held":
                     self._on_held()
-                if what == "lost" or time.monotonic() >= self._next_check:
-                    await self._cancel_fenced()
+                if what in ("lost", "stop") or time.monotonic() >= self._next_check:
+                    await self._end_unwanted()
                     self._next_check = time.monotonic() + _CHECK_S
                 trouble.over("notices")
 
-    async def _cancel_fenced(self) -> None:
+    async def _end_unwanted(self) -> None:
         turns = {turn.claim.fence: turn for turn in self._running.values()}
         if not turns:
             return
-        for claim in await self._claims.lost([turn.claim for turn in turns.values()]):
+        wishes = await self._claims.wishes([turn.claim for turn in turns.values()])
+        for claim in wishes.lost:
             log.info("job %s no longer belongs to this worker", claim.job_id)
             turns[claim.fence].cancel(CancelReason.FENCED)
+        for claim in wishes.stopped:
+            turns[claim.fence].enough.set()
 
 
 def _read(message: dict[str, str] | None) -> tuple[str, str]:

@@ -73,7 +73,7 @@ local function finish(job, f, status, field, value, published)
   if f.token then
     redis.call('ZREM', key.leases, job)
     redis.call('DEL', key.lease(job))
-    redis.call('HDEL', key.job(job), 'token', 'worker', 'shielded', 'suspect')
+    redis.call('HDEL', key.job(job), 'token', 'worker', 'shielded', 'suspect', 'stop')
   end
   if own.stateless then
     -- It cannot be fetched later.
@@ -107,8 +107,8 @@ end
 -- What a worker gets with a turn: the job, and its conversation.
 local function claimed(job)
   local f = job_fields(job, 'token', 'conversation', 'request', 'crashes', 'created', 'started', 'deadline',
-    'replace_from', 'suspect', 'pool')
-  return {job, f.token, f.conversation, f.request, f.suspect or '', f.crashes, f.created, f.started, f.deadline,
+    'replace_from', 'suspect', 'stop', 'pool')
+  return {job, f.token, f.conversation, f.request, f.suspect or '', f.stop or '', f.crashes, f.created, f.started, f.deadline,
     int(now_ms()), view(f.conversation, f.replace_from, f.pool)}
 end
 
