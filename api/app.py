@@ -17,7 +17,7 @@ from api.conversations.conversations import (
     ConversationsResource,
     MessagesResource,
 )
-from api.conversations.jobs import JobEventsResource, JobResource
+from api.conversations.jobs import JobEventsResource, JobResource, JobStopResource
 from api.dialects import DIALECTS
 from api.http.access import Access, Misses
 from api.http.errors import install_error_handlers
@@ -172,6 +172,7 @@ def create_app(
         **page_resources(settings, chat, access, tasks.history),
         "/jobs": ChatResource(settings, asking, streams, jobs, always_async=True),
         "/jobs/{job}": JobResource(jobs, store.submissions, asking),
+        "/jobs/{job}/stop": JobStopResource(jobs, store.submissions),
         "/jobs/{job}/events": JobEventsResource(streams),
         "/conversations": ConversationsResource(conversations, is_open=access.is_open),
         "/conversations/{conversation}": ConversationResource(conversations),

@@ -158,6 +158,9 @@ class ScriptedEngine:
                     await waiting
                 await self._until_allowed(request, position)
                 self.steps += 1
+                if request.enough.is_set():
+                    yield Piece((), (), End("stopped", 0, 0.1, 0.1))
+                    return
                 self.advanced.append(request.session)
                 piece, left = left[:size], left[size:]
                 position += sum(len(ids) for _, ids in piece)

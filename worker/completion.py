@@ -14,6 +14,7 @@ from shared.wire.parts import order_of
 from shared.wire.prefix_digest import digest_behind
 from shared.wire.reply import (
     CompletionTokensDetails,
+    FinishReason,
     PromptTokensDetails,
     Timings,
     TurnResult,
@@ -41,6 +42,11 @@ class FinishedReply:
     completion: Completion
     result: TurnResult
     next_window: NextWindow | None
+
+    @property
+    def is_void(self) -> bool:
+        """Whether it was stopped before anything was written."""
+        return self.result.finish_reason == "stopped" and not self.result.usage.completion_tokens
 
 
 def finish_reply(
@@ -144,7 +150,7 @@ def _result(
         reply=generated.text,
         timestamp=rfc3339(now_ms),
         numberOfTokens=total,
-        finish_reason="tool_calls" if generated.tool_calls else end.reason,
+        finish_reason=_finish_reason(generated),
         usage=Usage(
             prompt_tokens=prompt_tokens,
             completion_tokens=reply_tokens,
@@ -167,6 +173,11 @@ def _result(
         logprobs=generated.logprobs or None,
         stop_string=end.stop_string,
     )
+
+
+def _finish_reason(generated: GeneratedReply) -> FinishReason:
+    reason = generated.end.reason
+    return "tool_calls" if generated.tool_calls and reason != "stopped" else reason
 
 
 def _window_receipt(claim: Claim, prompt: Prompt, window: int, used: int) -> WindowReceipt:

@@ -124,6 +124,7 @@ class Generator:
             ),
             alone_until=len(published.token_ids) + MARGIN if solo_run is not None else 0,
             meter=turn.meter,
+            enough=turn.enough,
         )
         turn.num_generated = len(published.token_ids)
         outbox = self._publisher.open(

@@ -1,8 +1,8 @@
-"""What a worker hears: which of its turns are followed or lost, a new hold, that it is to drain.
+"""What a worker hears: which of its turns are followed, stopped or lost, a new hold, draining.
 
-A turn that was cancelled, or that another worker has taken over, ends here at once. Notices can be
-lost: followers are told at the next publication anyway, fences are compared every few seconds, and
-every report is answered with whether the worker is to drain.
+A turn that was cancelled, or that another worker has taken over, ends here at once; a stopped one
+with what is written. Notices can be lost: followers are told at the next publication anyway, turns
+are looked up every few seconds, and every report is answered with whether the worker is to drain.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from worker.running_turn import CancelReason, RunningTurns
 log = logging.getLogger(__name__)
 
 _CHECK_S: Final = 5.0
-"""Between two comparisons of all fences, if no notice comes."""
+"""Between two look-ups of all turns, if no notice comes."""
 _PAUSE_S: Final = 0.2
 
 
@@ -74,8 +74,8 @@ class Notices:
                 message = await pubsub.get_message(timeout=max(0.0, left_s))
                 what, job_id = _read(message)
                 self._pass_on(what, job_id)
-                if what == "lost" or time.monotonic() >= self._next_check:
-                    await self._cancel_fenced()
+                if what in ("lost", "stop") or time.monotonic() >= self._next_check:
+                    await self._end_unwanted()
                     self._next_check = time.monotonic() + _CHECK_S
                 trouble.over("notices")
 
@@ -88,13 +88,16 @@ class Notices:
             case "drain":
                 self._on_drain()
 
-    async def _cancel_fenced(self) -> None:
+    async def _end_unwanted(self) -> None:
         turns = {turn.claim.fence: turn for turn in self._running.values()}
         if not turns:
             return
-        for claim in await self._claims.lost([turn.claim for turn in turns.values()]):
+        wishes = await self._claims.wishes([turn.claim for turn in turns.values()])
+        for claim in wishes.lost:
             log.info("job %s no longer belongs to this worker", claim.job_id)
             turns[claim.fence].cancel(CancelReason.FENCED)
+        for claim in wishes.stopped:
+            turns[claim.fence].enough.set()
 
 
 def _read(message: dict[str, str] | None) -> tuple[str, str]:

@@ -60,6 +60,9 @@ class Replier:
             async with asyncio.timeout(turn.claim.remaining_s):
                 async with self._quarantine.admit(turn) as solo_run:
                     reply = await self._maker.make(turn, solo_run)
+            if reply.is_void:
+                await self._closer.give_up(turn)
+                return
             await self._closer.commit(turn, reply)
             self._maker.committed(turn.claim, reply)
         except Exception as error:

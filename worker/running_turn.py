@@ -1,6 +1,7 @@
 """The turns that this worker is running, and why one of them is cancelled."""
 
 import asyncio
+import threading
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final
@@ -29,6 +30,7 @@ class RunningTurn:
         is_generating: the engine is working on it.
         num_generated: tokens of the reply, those of earlier starts included.
         meter: counts the prompt's tokens that were evaluated.
+        enough: set when its owner wants no more of the reply.
         progress_at_beat: the engine's progress at the last heartbeat.
         has_stopped: nothing more is generated for it, so it is no longer cancelled.
         more_wait: whether another turn may wait for its slot.
@@ -39,10 +41,15 @@ class RunningTurn:
     is_generating: bool = False
     num_generated: int = 0
     meter: Meter = field(default_factory=Meter)
+    enough: threading.Event = field(default_factory=threading.Event)
     progress_at_beat: int = -1
     cancel_reason: CancelReason | None = None
     has_stopped: bool = False
     more_wait: bool = True
+
+    def __post_init__(self) -> None:
+        if self.claim.is_stopped:
+            self.enough.set()
 
     @property
     def tokens_used(self) -> int:

@@ -48,6 +48,15 @@ class TurnCloser:
         self._metrics.ended(outcome, error.code)
         log.info("job %s failed (%s): %s", claim.job_id, error.code, outcome)
 
+    async def give_up(self, turn: RunningTurn) -> None:
+        """End the job as cancelled: it was stopped before anything was written."""
+        claim = turn.claim
+        ended = await retry("give up", lambda: self._claims.give_up(claim, turn.tokens_used))
+        outcome, turn.more_wait = ended.outcome, ended.more
+        if outcome is not WriteOutcome.OK:
+            await self.settle(turn)
+        log.info("job %s was stopped before its reply began: %s", claim.job_id, outcome)
+
     async def settle(self, turn: RunningTurn) -> None:
         """Charge the owner for a turn that ended elsewhere, where its cost was unknown."""
         await retry("settle", lambda: self._claims.settle(turn.claim, turn.tokens_used))

@@ -317,6 +317,26 @@ ROUTES: Final = (
         ),
     ),
     Route(
+        path="/jobs/{job}/stop",
+        parameters=(_JOB,),
+        operations=(
+            Operation(
+                method="POST",
+                id="stopJob",
+                tag=JOBS,
+                summary="Stop a reply and keep what is written",
+                description=(
+                    "A running turn ends at its next token. It completes with `finish_reason: "
+                    "stopped`, and what is written of its reply enters the conversation. That may "
+                    "take a moment: wait for the job, or follow its events. A turn of which "
+                    "nothing is written yet is cancelled; one that has ended stays as it is."
+                ),
+                answers=(Answer(description="The job.", kind=JobObject, example=_QUEUED_JOB),),
+                problems=_LOOKING_UP,
+            ),
+        ),
+    ),
+    Route(
         path="/jobs/{job}/events",
         parameters=(_JOB,),
         operations=(

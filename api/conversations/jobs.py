@@ -30,10 +30,10 @@ class JobResource:
     async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, job: str) -> None:
         wait_s = _requested_wait(req)
         owner_id = caller_of(req).owner_id
-        state = await self._existing(job, owner_id)
+        state = await existing_job(self._jobs, job, owner_id)
         if wait_s > 0 and not state.has_ended:
             await self._asking.until_ended(job, wait_s)
-            state = await self._existing(job, owner_id)
+            state = await existing_job(self._jobs, job, owner_id)
         write_job(resp, state)
 
     async def on_delete(
@@ -42,13 +42,23 @@ class JobResource:
         owner_id = caller_of(req).owner_id
         if ids.is_job(job) and await self._submissions.cancel(job, owner_id) is WriteOutcome.GONE:
             raise no_such_job()
-        write_job(resp, await self._existing(job, owner_id))
+        write_job(resp, await existing_job(self._jobs, job, owner_id))
 
-    async def _existing(self, job_id: str, owner_id: str) -> JobState:
-        state = await self._jobs.get(job_id, owner_id) if ids.is_job(job_id) else None
-        if state is None:
+
+class JobStopResource:
+    """Ends a job with what is written of its reply."""
+
+    def __init__(self, jobs: Jobs, submissions: Submissions) -> None:
+        self._jobs = jobs
+        self._submissions = submissions
+
+    async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, job: str) -> None:
+        owner_id = caller_of(req).owner_id
+        if not ids.is_job(job) or (
+            await self._submissions.stop(job, owner_id) is WriteOutcome.GONE
+        ):
             raise no_such_job()
-        return state
+        write_job(resp, await existing_job(self._jobs, job, owner_id))
 
 
 class JobEventsResource:
@@ -59,6 +69,18 @@ class JobEventsResource:
 
     async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response, job: str) -> None:
         await self._streams.open(job, caller_of(req).owner_id, requested_position(req), resp)
+
+
+async def existing_job(jobs: Jobs, job_id: str, owner_id: str) -> JobState:
+    """An owner's job.
+
+    Raises:
+        Problem: there is none with this id.
+    """
+    state = await jobs.get(job_id, owner_id) if ids.is_job(job_id) else None
+    if state is None:
+        raise no_such_job()
+    return state
 
 
 def write_job(resp: falcon.asgi.Response, state: JobState) -> None:

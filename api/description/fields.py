@@ -71,7 +71,7 @@ FIELDS: Final[dict[str, dict[str, str]]] = {
         "numberOfTokens": "The same as `usage.total_tokens`.",
         "job": "The job that made this reply.",
         "finish_reason": "`length`: cut at `max_tokens` or at the end of the window. `tool_calls`: "
-        "the reply ends with calls of tools.",
+        "the reply ends with calls of tools. `stopped`: its owner wanted no more.",
         "model": "Name of the model.",
         "reasoning": "What the model thought, which is never part of `reply`. Only if it thought.",
         "tool_calls": "Calls of the client's tools. Only if there are some.",

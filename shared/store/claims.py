@@ -71,6 +71,19 @@ class Ended:
     more: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What others want of turns that a worker runs.
+
+    Args:
+        lost: turns that another worker has, or that have ended.
+        stopped: turns of whose replies no more is wanted than what is written.
+    """
+
+    lost: Sequence[Claim]
+    stopped: Sequence[Claim]
+
+
 class Claims:
     """Takes turns, and writes what their workers have to say.
 
@@ -180,13 +193,19 @@ class Claims:
         )
         return [WriteOutcome(answer) for answer in answers]
 
-    async def lost(self, claims: Sequence[Claim]) -> list[Claim]:
-        """The claims that are lost: another worker has the turn, or it has ended."""
+    async def wishes(self, claims: Sequence[Claim]) -> Wishes:
+        """What has become of these turns while their worker runs them."""
         async with self._redis.pipeline(transaction=False) as pipe:
             for claim in claims:
-                pipe.hget(self._keys.job(claim.job_id), "token")
-            fences = await pipe.execute()
-        return [claim for claim, fence in zip(claims, fences, strict=True) if fence != claim.fence]
+                pipe.hmget(self._keys.job(claim.job_id), ["token", "stop"])
+            answers = await pipe.execute()
+        lost, stopped = [], []
+        for claim, (fence, stop) in zip(claims, answers, strict=True):
+            if fence != claim.fence:
+                lost.append(claim)
+            elif stop is not None:
+                stopped.append(claim)
+        return Wishes(lost=lost, stopped=stopped)
 
     async def publish_all(self, publications: Sequence[Publication]) -> list[Receipt]:
         """Add a piece to each job's log and notify those who watch the job."""
@@ -280,6 +299,21 @@ class Claims:
             fence=claim.fence,
             status="failed",
             error=error_data(error),
+            event=error_data(error),
+            spent=spent,
+            **self._ttls,
+        )
+        return _ended(answer)
+
+    async def give_up(self, claim: Claim, spent: int) -> Ended:
+        """End a turn that was stopped before anything was written, as if it had been cancelled."""
+        answer = await self._call(
+            "fail",
+            job=claim.job_id,
+            fence=claim.fence,
+            status="cancelled",
+            error="",
+            event="{}",
             spent=spent,
             **self._ttls,
         )

@@ -36,7 +36,7 @@ class Submissions:
         self._redis = redis
         self._keys = keys
         self._settings = settings
-        self._call = Scripts(redis, keys, "submit", "places", "cancel").call
+        self._call = Scripts(redis, keys, "submit", "places", "cancel", "stop").call
         self._expiries = expiries(settings)
 
     async def submit(self, submission: Submission) -> Accepted | None:
@@ -98,6 +98,13 @@ class Submissions:
         return WriteOutcome(
             await self._call("cancel", job=job_id, owner=owner_id, **self._expiries)
         )
+
+    async def stop(self, job_id: str, owner_id: str) -> WriteOutcome:
+        """End a turn with what is written of its reply; `GONE` if it is not this owner's.
+
+        A turn that nothing is written of and that no worker has is cancelled.
+        """
+        return WriteOutcome(await self._call("stop", job=job_id, owner=owner_id, **self._expiries))
 
     async def cancel_all(self, owner_id: str) -> int:
         """End all turns of an owner; returns how many there were."""

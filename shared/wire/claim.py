@@ -48,6 +48,7 @@ class Claim:
         owner_id: whose turn it is.
         fence: the fencing token, `start:nonce`; every write of the worker carries it.
         suspect: whether a worker died while it ran this turn.
+        is_stopped: whether no more of the reply is wanted than what is written.
         crashes: how many did.
         created_ms, started_ms: since the epoch, by the server's clock.
         remaining_s: until the turn's deadline.
@@ -62,6 +63,7 @@ class Claim:
     conversation_id: str
     request: TurnRequest
     suspect: bool
+    is_stopped: bool
     crashes: int
     created_ms: int
     started_ms: int
@@ -82,7 +84,7 @@ class Claim:
     @classmethod
     def decode(cls, answer: Sequence[Any]) -> "Claim":
         """From an answer of `take`; what cannot be read fails this turn alone."""
-        job_id, fence, conversation_id, request, suspect, *numbers, owner, view = answer
+        job_id, fence, conversation_id, request, suspect, stop, *numbers, owner, view = answer
         crashes, created, started, deadline, now = map(int, numbers)
         read, history, unreadable = _UNREAD, None, None
         try:
@@ -97,6 +99,7 @@ class Claim:
             conversation_id=conversation_id,
             request=read,
             suspect=suspect == "1",
+            is_stopped=stop == "1",
             crashes=crashes,
             created_ms=created,
             started_ms=started,

@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 from shared.wire.parts import PartKind, ToolCall
 from shared.wire.turn_request import TurnRequest
 
-FinishReason = Literal["stop", "length", "tool_calls"]
+FinishReason = Literal["stop", "length", "tool_calls", "stopped"]
 """`tool_calls`: the reply ends with calls, whose results the client is to send."""
 
 

@@ -183,3 +183,26 @@ def test_the_second_turn_costs_its_new_tokens(client: httpx.Client) -> None:
     cached = usage["prompt_tokens_details"]["cached_tokens"]
     assert 0 <= cached <= first["usage"]["total_tokens"] + 1
     assert usage["prompt_tokens"] > first["usage"]["total_tokens"]
+
+
+def test_a_stopped_reply_is_kept_and_costs_nothing_again(client: httpx.Client) -> None:
+    body = {"prompt": "Tell me a very long story.", "max_tokens": 200, "ignore_eos": True}
+    with client.stream("POST", "/", json=body, headers={"Accept": "text/event-stream"}) as reply:
+        job, text, ending = "", "", {}
+        for line in reply.iter_lines():
+            name, _, value = line.partition(": ")
+            if name == "event":
+                kind = value
+            if name != "data":
+                continue
+            data = orjson.loads(value)
+            job = data.get("job", job)
+            if kind == "token":
+                if not text:
+                    assert client.post(f"/jobs/{job}/stop").status_code == 200
+                text += data["text"]
+            ending = data
+    assert (ending["finish_reason"], ending["reply"]) == ("stopped", text)
+    going_on = ask(client, "Go on.", id=ending["id"], max_tokens=5)
+    usage = going_on["usage"]
+    assert usage["prompt_tokens_details"]["cached_tokens"] >= ending["numberOfTokens"] - 1

@@ -25,7 +25,7 @@ from shared.process.logs import configure_logging
 from shared.process.start import fail_start, settings_or_exit
 from shared.process.supervisor import stop_on_signals
 from shared.store import scripts
-from shared.store.claims import Claims
+from shared.store.claims import Claims, Wishes
 from shared.wire.claim import Claim
 from tests.faults.script import BREAK, HANG, MODEL, deadly, die, script_of
 from tests.scripted import ScriptedEngine, control, last_prompt
@@ -60,10 +60,10 @@ def take_the_fence_away() -> None:
         path.write_text(text, encoding="utf-8")
     scripts.FOLDER = folder
 
-    async def nothing_is_lost(_self: Claims, _claims: Sequence[Claim]) -> list[Claim]:
-        return []
+    async def nothing_is_lost(_self: Claims, _claims: Sequence[Claim]) -> Wishes:
+        return Wishes(lost=[], stopped=[])
 
-    Claims.lost = nothing_is_lost  # type: ignore[method-assign,assignment]  # in this process only
+    Claims.wishes = nothing_is_lost  # type: ignore[method-assign,assignment]  # in this process only
 
 
 class HangingEngine(ScriptedEngine):

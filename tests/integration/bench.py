@@ -52,7 +52,6 @@ class Bench:
             model_name=fields.pop("model", ""),
             idempotency_key=fields.pop("key", None),
             instructions="Persona.",
-            pool=fields.pop("model_pool", ""),
             request=TurnRequest(
                 prompt=fields.pop("prompt", "" if "messages" in fields else "Hello"),
                 context=fields.pop("context", None),

@@ -174,7 +174,7 @@ async def test_each_model_has_its_own_figures(settings: Settings) -> None:
 
 async def test_turns_of_a_model_without_workers_are_seen(bench: Bench) -> None:
     await bench.serve("w2", pool="lost")
-    await bench.submit(model_pool="lost")
+    await bench.submit(model="lost")
     await bench.workers.leave("w2", "lost")
     await bench.redis.delete(bench.keys.worker("w2"))
     async with running_api(bench.settings) as client:

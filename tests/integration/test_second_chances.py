@@ -39,7 +39,7 @@ async def test_a_call_repeated_after_its_turn_went_to_another_worker_takes_nothi
     await bench.submit()
     assert await bench.claims.take("w1", "nonce-one", 1) == []
     assert heir.job_id == submission.job_id
-    assert await bench.claims.lost([heir]) == []
+    assert (await bench.claims.wishes([heir])).lost == []
 
 
 async def test_a_turn_of_a_lost_worker_whose_answer_was_lost_is_given_again(bench: Bench) -> None:

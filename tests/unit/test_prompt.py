@@ -37,6 +37,7 @@ def claim(prompt: str, context: str | None = None) -> Claim:
         conversation_id="50",
         request=request,
         suspect=False,
+        is_stopped=False,
         crashes=0,
         created_ms=0,
         started_ms=0,

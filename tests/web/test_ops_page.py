@@ -111,7 +111,7 @@ async def test_models_and_draining_workers_are_told_apart(
     await bench.serve("w2", "w3", pool="other <b>")
     await bench.workers.drain("w3", "other <b>", ttl_s=60)
     await bench.serve("w4", pool="gone")
-    await bench.submit(model_pool="gone")
+    await bench.submit(model="gone")
     await bench.workers.leave("w4", "gone")
     async with (
         running_api(bench.settings) as client,

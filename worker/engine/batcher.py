@@ -127,6 +127,7 @@ class Batcher:
         """Admit, schedule, run and postprocess once."""
         began, native = time.monotonic(), self._backend.native_s
         self._abort_cancelled()
+        self._finish_stopped()
         self._admit()
         self._close_gaps()
         for chunks in self._scheduler.schedule(self._budget()).passes:
@@ -179,6 +180,16 @@ class Batcher:
         for sequence in [s for s in waiting if s.cancelled.is_set()]:
             waiting.remove(sequence)
             sequence.close()
+
+    def _finish_stopped(self) -> None:
+        """End the replies of which no more is wanted."""
+        for sequence in [s for s in self._scheduler.running if s.request.enough.is_set()]:
+            self._release(sequence)
+            sequence.finish("stopped")
+        waiting = self._scheduler.waiting
+        for sequence in [s for s in waiting if s.request.enough.is_set()]:
+            waiting.remove(sequence)
+            sequence.finish("stopped")
 
     def _admit(self) -> None:
         if self._scheduler.waiting:

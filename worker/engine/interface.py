@@ -4,6 +4,7 @@ The engine knows nothing of Redis, jobs or HTTP. `LlamaEngine` runs llama.cpp; t
 own.
 """
 
+import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -11,7 +12,7 @@ from typing import Literal, Protocol
 from worker.engine.dropped_sessions import DroppedSessions
 from worker.engine.stats import EngineStats
 
-FinishReason = Literal["stop", "length"]
+FinishReason = Literal["stop", "length", "stopped"]
 PartKind = Literal["text", "reasoning", "call"]
 
 
@@ -175,6 +176,7 @@ class GenerationRequest:
         answer_limit: tokens that are no thoughts, at most.
         alone_until: nothing else is evaluated until the reply has this many tokens.
         meter: counts what the prompt costs, also if the reply is never finished.
+        enough: set when no more is wanted: the reply ends as it is, as `stopped`.
     """
 
     session: str
@@ -189,6 +191,7 @@ class GenerationRequest:
     sampling: SamplingOptions = field(default_factory=SamplingOptions)
     alone_until: int = 0
     meter: Meter = field(default_factory=Meter, compare=False)
+    enough: threading.Event = field(default_factory=threading.Event, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -199,9 +199,9 @@ class Sequence:
         self._text.drop_ids()
         forced.hand_over()
 
-    def finish(self) -> None:
-        """End the reply: nothing is left to generate."""
-        self._finish(self._text.finish(None), "length")
+    def finish(self, reason: FinishReason = "length") -> None:
+        """End the reply as it is."""
+        self._finish(self._text.finish(None), reason)
 
     def fail(self, error: EngineError) -> None:
         """End without a reply."""

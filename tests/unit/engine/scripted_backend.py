@@ -237,6 +237,12 @@ class Received:
         return [*self.request.generated, *(i for piece in self.pieces for i in piece.token_ids)]
 
     @property
+    def reason(self) -> str | None:
+        """Why the reply ended; None if it has not."""
+        end = self.pieces[-1].end if self.pieces else None
+        return end.reason if end is not None else None
+
+    @property
     def num_cached(self) -> int:
         end = self.pieces[-1].end
         assert end is not None

@@ -32,6 +32,29 @@ def test_who_finds_no_slot_waits() -> None:
     assert [one.token_ids for one in received] == [reply_to(one.request) for one in received]
 
 
+def test_a_stopped_reply_ends_as_it_is() -> None:
+    """Whether it runs, is still being read, or waits for a slot."""
+    backend = ScriptedBackend(num_slots=2)
+    batcher = batcher_on(backend)
+    prompts = talkative(20, 30)
+    running, waiting = (
+        [ask(batcher, next(prompts), name, 30) for name in "ab"],
+        ask(batcher, next(prompts), "c", 30),
+    )
+    for _ in range(6):
+        batcher.step()
+    written = [list(one.token_ids) for one in running]
+    running[0].request.enough.set()
+    waiting.request.enough.set()
+    batcher.step()
+    assert [running[0].reason, waiting.reason] == ["stopped", "stopped"]
+    assert (running[0].token_ids, waiting.token_ids) == (written[0], [])
+    assert len(written[0]) > 0
+    drain(batcher)
+    assert running[1].token_ids == reply_to(running[1].request)
+    assert all(sampler.is_closed for sampler in backend.samplers)
+
+
 def test_a_turn_costs_its_new_tokens() -> None:
     backend = ScriptedBackend()
     batcher = batcher_on(backend)

@@ -94,6 +94,12 @@ class BatcherMachine(RuleBasedStateMachine):
             generation.cancelled.set()
 
     @rule(session=SESSIONS)
+    def stop(self, session: str) -> None:
+        """No more is wanted than what is written."""
+        if session in self.running:
+            self.running[session][0].request.enough.set()
+
+    @rule(session=SESSIONS)
     def warm(self, session: str) -> None:
         if session in self.history:
             self.batcher.warm(session, self.history[session])
@@ -119,11 +125,14 @@ class BatcherMachine(RuleBasedStateMachine):
         for session, (received, _) in list(self.running.items()):
             if received.has_ended:
                 del self.running[session]
-                if POISON in received.request.prompt:
+                if POISON in received.request.prompt and received.reason != "stopped":
                     assert isinstance(received.error, NotFinite)
                     continue
                 assert received.error is None, received.error
-                assert received.token_ids == reply_to(received.request)
+                reply = reply_to(received.request)
+                if received.reason == "stopped":
+                    reply = reply[: len(received.token_ids)]
+                assert received.token_ids == reply
                 self.history[session] = (*received.request.prompt, *received.token_ids)
 
     @invariant()

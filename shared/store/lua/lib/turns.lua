@@ -75,7 +75,7 @@ local function finish(job, f, status, field, value, published)
     redis.call('DEL', key.lease(job))
   end
   -- Of no use to anybody from now on, and it is kept for long.
-  redis.call('HDEL', key.job(job), 'token', 'worker', 'shielded', 'suspect', 'readied', 'sequence')
+  redis.call('HDEL', key.job(job), 'token', 'worker', 'shielded', 'suspect', 'stop', 'readied', 'sequence')
   if own.stateless then
     -- It cannot be fetched later.
     drop(conversation, f.owner)
@@ -108,9 +108,9 @@ end
 -- What a worker gets with a turn: the job, and its conversation.
 local function claimed(job)
   local f = job_fields(job, 'token', 'conversation', 'request', 'crashes', 'created', 'started', 'deadline',
-    'replace_from', 'suspect', 'pool', 'owner')
-  return {job, f.token, f.conversation, f.request, f.suspect or '', f.crashes, f.created, f.started, f.deadline,
-    int(now_ms()), f.owner or '', view(f.conversation, f.replace_from, f.pool)}
+    'replace_from', 'suspect', 'stop', 'pool', 'owner')
+  return {job, f.token, f.conversation, f.request, f.suspect or '', f.stop or '', f.crashes, f.created, f.started,
+    f.deadline, int(now_ms()), f.owner or '', view(f.conversation, f.replace_from, f.pool)}
 end
 
 -- A worker starts or resumes a turn that has left the line. The new fencing token shuts out every worker that held the
