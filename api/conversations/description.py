@@ -102,6 +102,11 @@ _PROMPT: Final = Body(
             "id": _CONVERSATION_ID,
             "prompt": "Why is this person famous?",
         },
+        "Go on with another model": {
+            "id": _CONVERSATION_ID,
+            "model": "Qwen3-8B",
+            "prompt": "And what do you think?",
+        },
         "Replace the last prompt and its reply": {
             "id": _CONVERSATION_ID,
             "replace_from": 3,

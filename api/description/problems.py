@@ -35,8 +35,8 @@ PROBLEMS: Final[dict[str, Described]] = {
     ),
     "no_embeddings": _problem(
         400,
-        "No worker runs a model that embeds texts.",
-        "the model of this server does not embed texts",
+        "The model does not embed texts, or no worker runs one that does.",
+        "the model 'SmolLM2-135M-Instruct' does not embed texts",
     ),
     "unauthorized": _problem(
         401,
@@ -65,8 +65,8 @@ PROBLEMS: Final[dict[str, Described]] = {
     ),
     "model_not_found": _problem(
         404,
-        "No worker runs this model.",
-        "no worker runs this model",
+        "Workers run several models, and not this one; of a look-up, that no worker runs it.",
+        "there is no model 'gpt-4o'; there are SmolLM2-135M-Instruct, Qwen3-8B",
     ),
     "previous_response_not_found": _problem(
         404,
@@ -218,8 +218,9 @@ PROBLEMS: Final[dict[str, Described]] = {
     ),
     "no_worker": _problem(
         503,
-        "No worker has been heard from for a minute.",
-        "no worker has been heard from lately",
+        "No worker has been heard from for a minute: of the model that the prompt is for, or none "
+        "at all.",
+        "no worker of 'SmolLM2-135M-Instruct' has been heard from lately",
     ),
     "memory_short": _problem(
         503,
@@ -282,7 +283,13 @@ STORING: Final = (
     "limit_tokens",
     *USING_REDIS,
 )
-SUBMITTING: Final = (*STORING, "queue_full", "no_worker", "outcome_unknown")
+SUBMITTING: Final = (
+    *STORING,
+    "model_not_found",
+    "queue_full",
+    "no_worker",
+    "outcome_unknown",
+)
 ENDING_WITHOUT_REPLY: Final = (
     "job_cancelled",
     "context_length_exceeded",

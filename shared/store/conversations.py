@@ -51,7 +51,7 @@ class Conversations:
         self._call = Scripts(redis, keys, "show", "page", "delete", "list", *_FOR_RESPONSES).call
         self._expiries = expiries(settings)
         self._queue_limit = settings.queue_limit
-        self._view = {"window": settings.context_length, "history_limit": settings.history_limit}
+        self._view = {"window": settings.window, "history_limit": settings.history_limit}
 
     async def show(self, conversation_id: str, owner_id: str) -> dict[str, Any] | None:
         """The conversation object."""

@@ -337,3 +337,15 @@ async def test_a_hostile_name_is_a_name_like_any_other(row: Stack) -> None:
         answer = await post(row, "/", model=name)
         assert (answer.status_code, error_of(answer)["code"]) == (404, "model_not_found")
         assert len(answer.content) < 1000
+
+
+async def test_messages_that_the_widest_window_can_show_are_kept_in_view(valkey: Valkey) -> None:
+    settings = make_settings(valkey.url, PALAVER_CONTEXT_LENGTH=0)
+    large = engine("large", window=4000)
+    async with running_row(settings, large, ScriptedEmbedder(window=16)) as stack:
+        made = (await stack.client.post("/v1/conversations", json={})).json()["id"]
+        for number in range(3):
+            items = [{"role": "user", "content": f"{number}:{place}"} for place in range(20)]
+            await stack.client.post(f"/v1/conversations/{made}/items", json={"items": items})
+        await answer_of(stack, "/v1/responses", conversation=made)
+    assert "<user>0:0" in large.prompts[0]

@@ -24,6 +24,8 @@ ROUTES: Final = (
                 id="openaiListModels",
                 tag=MODELS,
                 summary="List models",
+                description="Those that living workers run, the one that was there first in "
+                "front. Workers of one name count as one model.",
                 answers=(
                     Answer(
                         description="The models that workers run.",

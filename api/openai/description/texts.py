@@ -71,7 +71,8 @@ ROUTES: Final = (
                 id="openaiCreateEmbeddings",
                 tag=TEXTS,
                 summary="Embed texts",
-                description="Only where workers run a model that embeds.",
+                description="Only where workers run a model that embeds. Without a `model` "
+                "it is the first one that does.",
                 body=Body(
                     kind=EmbeddingsRequest,
                     examples={"A text": {"model": examples.MODEL_NAME, "input": "A king."}},

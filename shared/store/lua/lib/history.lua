@@ -48,11 +48,20 @@ local function keep_limit(conversation, first, offset)
   redis.call('HSET', key.conversation(conversation), 'first', int(first + cut))
 end
 
--- The most messages that a window can show: each takes at least four tokens, scaffold included. Workers report the
--- window of their model; until one has, it is what the caller assumes (`arg.window`).
+-- The widest window of all models; nil if none is known.
+local function widest_window()
+  local widest
+  for _, pool in ipairs(redis.call('ZRANGE', key.pools, 0, -1)) do
+    local window = tonumber(redis.call('HGET', key.pool(pool), 'window') or 0)
+    if window > (widest or 0) then widest = window end
+  end
+  return widest
+end
+
+-- The most messages that a model's window can show, or any model's if none is named: each takes at least four tokens,
+-- scaffold included. Workers report the window of their model; until one has, it is what the caller assumes (`arg.window`).
 local function reach(pool)
-  pool = pool or redis.call('ZREVRANGE', key.pools, 0, 0)[1]
-  local window = pool and redis.call('HGET', key.pool(pool), 'window') or arg.window
+  local window = pool and redis.call('HGET', key.pool(pool), 'window') or widest_window() or arg.window
   return math.floor(tonumber(window) / 4)
 end
 
@@ -73,9 +82,9 @@ local function add_messages(conversation)
     if is_reply(message) then turns = turns + 1 end
     number, bytes = number + 1, bytes + #message
   end
-  -- Otherwise only a commit moves the window's offset: skip what could never be in the window.
+  -- Otherwise only a commit moves the window's offset: skip what could be in no model's window.
   local first, offset = tonumber(c[4]), tonumber(c[5])
-  local reached = number - reach(redis.call('HGET', name, 'pool'))
+  local reached = number - reach()
   if reached > offset then offset = turn_from(conversation, first, math.max(first, reached)) end
   redis.call('HSET', name, 'next', int(number), 'turns', int(turns), 'offset', int(offset))
   keep_limit(conversation, first, offset)
