@@ -48,13 +48,19 @@ def parser() -> argparse.ArgumentParser:
         choices=THINKING,
         help="how much the model thinks; thoughts are shown in a terminal, and elsewhere with this",
     )
+    chat.add_argument("--model", metavar="NAME", help="which model answers; see `palaver models`")
     chat.set_defaults(run=_chat)
+
+    models = commands.add_parser("models", help="list the models that are served")
+    _add_server(models)
+    models.set_defaults(run=_models)
 
     bench = commands.add_parser("bench", help="put a server under load and measure it")
     _add_server(bench)
     bench.add_argument("--users", type=_positive, default=8, help="simultaneous (default: 8)")
     bench.add_argument("--seconds", type=_positive, default=60, help="default: 60")
     bench.add_argument("--tokens", type=_positive, default=48, help="per reply (default: 48)")
+    bench.add_argument("--model", metavar="NAME", help="which model is measured")
     bench.set_defaults(run=_bench)
 
     doctor = commands.add_parser("doctor", help="check settings, Redis, model, GPU and port")
@@ -85,15 +91,22 @@ def _chat(options: argparse.Namespace) -> int:
         options.id,
         context=options.context,
         reasoning=options.reasoning,
+        model=options.model,
         new=options.new,
     )
+
+
+def _models(options: argparse.Namespace) -> int:
+    from cli.models import list_models
+
+    return list_models(_client(options))
 
 
 def _bench(options: argparse.Namespace) -> int:
     from cli.bench import bench
 
     client = _client(options, patience_s=_BENCH_PATIENCE_S)
-    return bench(client, options.users, options.seconds, options.tokens)
+    return bench(client, options.users, options.seconds, options.tokens, options.model)
 
 
 def _doctor(_options: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from cli.client import ClientError, PalaverClient, ServerError
+from cli.models import check_served
 
 _PROMPT: Final = "Tell me more about number {number}, in a few sentences."
 _BAR_WIDTH: Final = 30
@@ -38,9 +39,12 @@ class UserLog:
 class SimulatedUser(threading.Thread):
     """Sends one prompt after another in a conversation of its own, until the time is over."""
 
-    def __init__(self, client: PalaverClient, number: int, until: float, tokens: int) -> None:
+    def __init__(
+        self, client: PalaverClient, number: int, until: float, tokens: int, model: str | None
+    ) -> None:
         super().__init__(daemon=True)
         self._client = client
+        self._model = model
         self._number = number
         self._until = until
         self._tokens = tokens
@@ -67,6 +71,8 @@ class SimulatedUser(threading.Thread):
         }
         if self._conversation_id is not None:
             body["id"] = self._conversation_id
+        if self._model is not None:
+            body["model"] = self._model
         began, first = time.monotonic(), None
         accepted = self._client.submit(body)
         self._conversation_id = accepted["id"]
@@ -85,20 +91,27 @@ class SimulatedUser(threading.Thread):
         raise ServerError(500, "a turn did not complete", 0)
 
 
-def bench(client: PalaverClient, users: int, seconds: float, tokens: int) -> int:
+def bench(
+    client: PalaverClient, users: int, seconds: float, tokens: int, model: str | None = None
+) -> int:
     """Run and print a report; returns the exit status.
 
     Args:
         users: how many send prompts at the same time.
         tokens: length of each reply.
+        model: which one is to answer; None leaves it to the server.
     """
     try:
         client.get("/readyz")
+        if model is not None:
+            check_served(client, model)
     except ClientError as error:
         print(f"palaver: {error}", file=sys.stderr)
         return 1
     began = time.monotonic()
-    crowd = [SimulatedUser(client, number, began + seconds, tokens) for number in range(users)]
+    crowd = [
+        SimulatedUser(client, number, began + seconds, tokens, model) for number in range(users)
+    ]
     for user in crowd:
         user.start()
     show_progress(crowd, began, seconds)

@@ -1,20 +1,20 @@
 """`palaver chat`: chat in the terminal."""
 
 import contextlib
-import json
-import os
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
 from cli.client import ClientError, PalaverClient, ServerError, Unreachable
+from cli.last_conversation import LastConversation, state_file
+from cli.models import NotServed, chats, check_served, described, served
 from cli.reply_writer import ReplyWriter, Screen, message_lines
 
 _HELP: Final = """\
   /new       start a new conversation
   /retry     get another reply to your last prompt
   /history   show the whole conversation, without thoughts
+  /model     list the models; `/model NAME` chooses one from the next prompt on
   /quit      leave; `palaver chat` will continue this conversation
 Ctrl-C stops a reply. End a line with \\ to continue on the next one."""
 _RESUME_MESSAGES: Final = 6
@@ -24,42 +24,6 @@ _PAGE: Final = 500
 """Messages that the server returns at once, at most."""
 
 
-def state_file() -> Path:
-    """The file that holds the last conversation's id."""
-    base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(base) / "palaver" / "conversation"
-
-
-class LastConversation:
-    """Remembers this user's last conversation on each server.
-
-    Without API keys, anybody who knows the id can read the conversation: only the user may read
-    the file.
-    """
-
-    def __init__(self, path: Path, url: str) -> None:
-        self._path = path
-        self._url = url
-
-    def read(self) -> int | None:
-        return self._all().get(self._url)
-
-    def write(self, conversation_id: int | None) -> None:
-        ids = self._all()
-        ids.pop(self._url, None)
-        if conversation_id is not None:
-            ids[self._url] = conversation_id
-        with contextlib.suppress(OSError):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._path.touch(mode=0o600)
-            self._path.write_text(json.dumps(ids), encoding="utf-8")
-
-    def _all(self) -> dict[str, int]:
-        with contextlib.suppress(OSError, ValueError):
-            return dict(json.loads(self._path.read_text(encoding="utf-8")))
-        return {}
-
-
 class Chat:
     """Reads prompts and commands, writes replies.
 
@@ -67,6 +31,7 @@ class Chat:
         last: keeps the conversation's id for the next start.
         context: the bot's instructions in a new conversation.
         reasoning: how much the model is to think; None leaves it to the server.
+        model: which one is to answer; None leaves it to the server.
     """
 
     def __init__(
@@ -77,12 +42,15 @@ class Chat:
         *,
         context: str | None = None,
         reasoning: str | None = None,
+        model: str | None = None,
     ) -> None:
         self._client = client
         self._last = last
         self._screen = screen
         self._context = context
         self._reasoning = reasoning
+        self._model = model
+        self._answered_by: str | None = None
         self._conversation_id: int | None = None
 
     def resume(self, conversation_id: int) -> None:
@@ -93,6 +61,7 @@ class Chat:
         """
         conversation = self._client.get(f"/conversations/{conversation_id}")
         self._use(conversation_id)
+        self._answered_by = conversation.get("model")
         turns = conversation["turns"]
         self._print(f"Continuing conversation {conversation_id} ({turns} turns).")
         self._print_messages(_RESUME_MESSAGES)
@@ -128,6 +97,10 @@ class Chat:
                 self._print_messages(None)
             case "/retry":
                 self._retry()
+            case "/model":
+                self._print_models()
+            case _ if line.startswith("/model "):
+                self._choose_model(line.removeprefix("/model ").strip())
             case _ if line.startswith("/"):
                 self._print(f"Unknown command {line.split()[0]}; /help lists the commands.")
             case _:
@@ -145,9 +118,21 @@ class Chat:
             body["context"] = self._context
         if self._reasoning is not None:
             body["reasoning"] = self._reasoning
+        if self._model is not None:
+            body["model"] = self._model
         accepted = self._client.submit(body)
         self._use(accepted["id"])
         self._follow(accepted["job"])
+
+    def _print_models(self) -> None:
+        for model in filter(chats, served(self._client)):
+            mark = "*" if model["id"] == (self._model or self._answered_by) else " "
+            self._print(f"{mark} {described(model)}")
+
+    def _choose_model(self, name: str) -> None:
+        check_served(self._client, name)
+        self._model = name
+        self._print(f"{name} answers from the next prompt on.")
 
     def _retry(self) -> None:
         prompts = [message for message in self._messages(10) if message["role"] == "user"]
@@ -198,6 +183,7 @@ class Chat:
             case "resumed":
                 self._print("\n(another worker continues)")
             case "completed":
+                self._print_writer(data.get("model"))
                 dropped = data["window"]["turns_dropped"]
                 self._print(f"\n({dropped} earlier turns no longer fit)" if dropped else "")
             case "failed":
@@ -206,6 +192,13 @@ class Chat:
             case "cancelled":
                 self._print(_STOPPED)
                 self._leave_if_gone()
+
+    def _print_writer(self, model: str | None) -> None:
+        """Which model has answered, if another one was to be expected."""
+        expected = self._model or self._answered_by
+        if model and expected and model != expected:
+            self._print(f"\n(answered by {model})")
+        self._answered_by = model
 
     def _print_messages(self, limit: int | None) -> None:
         for message in self._messages(limit):
@@ -250,6 +243,7 @@ def chat(
     *,
     context: str | None,
     reasoning: str | None,
+    model: str | None,
     new: bool,
 ) -> int:
     """Run until the user leaves; returns the exit status.
@@ -258,19 +252,24 @@ def chat(
         conversation_id: the one to continue; None for the last one, unless `new` or `context`
             asks for a new one.
         reasoning: how much the model is to think; also shows thoughts where there is no terminal.
+        model: which one is to answer.
     """
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401, PLC0415 - gives `input` a history, where it exists
     last = LastConversation(state_file(), client.url)
     screen = Screen(sys.stdout, shows_thoughts=None if reasoning is None else reasoning != "off")
-    chat = Chat(client, last, screen, context=context, reasoning=reasoning)
+    chat = Chat(client, last, screen, context=context, reasoning=reasoning, model=model)
     resumed_id = conversation_id or (None if new or context is not None else last.read())
     try:
         client.get("/healthz")
+        if model is not None:
+            check_served(client, model)
         if resumed_id is not None:
             chat.resume(resumed_id)
     except Unreachable as error:
         return _refuse(f"{error}; start it with `make run`, or give its address with PORT or --url")
+    except NotServed as error:
+        return _refuse(error)
     except ServerError as error:
         # Forget it only if it is gone: without keys, its id is the only way back to it.
         if conversation_id is not None or error.status != 404:

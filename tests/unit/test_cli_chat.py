@@ -1,15 +1,17 @@
 """What `palaver chat` writes of thoughts, calls and results."""
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cli.__main__ import THINKING, parser
-from cli.chat import Chat, LastConversation
-from cli.client import JobEvent, PalaverClient
+from cli.chat import Chat
+from cli.client import JobEvent, PalaverClient, ServerError
+from cli.last_conversation import LastConversation
+from cli.models import NotServed, check_served, list_models
 from cli.reply_writer import Screen, message_lines
 from shared.wire import turn_request
 
@@ -25,10 +27,17 @@ class Terminal(io.StringIO):
 
 
 class ScriptedClient(PalaverClient):
-    """Answers every prompt with the same events."""
+    """Answers every prompt with the same events.
 
-    def __init__(self, events: list[tuple[str, Mapping[str, Any]]]) -> None:
+    Args:
+        models: what the server lists.
+    """
+
+    def __init__(
+        self, events: list[tuple[str, Mapping[str, Any]]], models: Sequence[Mapping[str, Any]] = ()
+    ) -> None:
         super().__init__("http://nowhere")
+        self._models = models
         self.bodies: list[Mapping[str, Any]] = []
         self._events = events
 
@@ -44,7 +53,7 @@ class ScriptedClient(PalaverClient):
             yield JobEvent(str(number), kind, data)
 
     def get(self, path: str) -> Any:
-        return {}
+        return {"data": self._models} if path == "/v1/models" else {}
 
     def delete(self, path: str) -> Any:
         return {}
@@ -148,3 +157,84 @@ def test_stored_calls_and_results_take_a_line_each() -> None:
     assert len(line) < 250
     assert message_lines({"role": "assistant", "content": ""}) == [""]
     assert message_lines({"role": "user", "content": "Hi"}) == ["> Hi"]
+
+
+MODELS = [
+    {"id": "a", "context_length": 3500, "workers": 1, "capabilities": ["chat"]},
+    {"id": "b", "context_length": 32768, "workers": 2, "capabilities": ["chat", "tools"]},
+    {"id": "e\x1b[2J", "context_length": 512, "workers": 1, "capabilities": ["embeddings"]},
+]
+
+
+def chatted(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, *lines: str, model: str | None, answers: str = ""
+) -> tuple[str, list[Mapping[str, Any]]]:
+    """What a chat writes and sends, with a model that answers."""
+    monkeypatch.setattr("sys.stdin", io.StringIO("".join(f"{line}\n" for line in lines)))
+    done = ("completed", {"window": {"turns_dropped": 0}, "model": answers})
+    client, out = ScriptedClient([ANSWER, done], MODELS), io.StringIO()
+    Chat(client, LastConversation(folder / "id", "u"), Screen(out), model=model).run()
+    return out.getvalue(), client.bodies
+
+
+def test_the_model_is_sent_with_every_prompt_once_it_is_chosen(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    lines = ("One.", "/model b", "Two.", "Three.")
+    text, bodies = chatted(monkeypatch, tmp_path, *lines, model=None)
+    assert [body.get("model") for body in bodies] == [None, "b", "b"]
+    assert "b answers from the next prompt on." in text
+    assert parser().parse_args(["chat", "--model", "b"]).model == "b"
+    assert parser().parse_args(["bench", "--model", "b"]).model == "b"
+
+
+def test_a_model_that_is_not_served_is_refused_with_those_that_are(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    text, bodies = chatted(monkeypatch, tmp_path, "/model c", "One.", model="a")
+    assert "Failed: no worker runs the model 'c'; there are a, b" in text
+    assert [body["model"] for body in bodies] == ["a"]
+
+
+def test_the_models_are_listed_with_a_mark_at_the_chosen_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    text, _ = chatted(monkeypatch, tmp_path, "/model", model="b")
+    assert "  a\t3,500 tokens\t1 worker\tchat\n* b\t32,768 tokens\t2 workers\tchat, tools\n" in text
+    assert "embeddings" not in text
+
+
+def test_another_model_than_expected_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    text, _ = chatted(monkeypatch, tmp_path, "One.", "Two.", model=None, answers="a")
+    assert "answered by" not in text
+    text, _ = chatted(monkeypatch, tmp_path, "One.", model="b", answers="a")
+    assert "(answered by a)" in text
+
+
+def test_palaver_models_lists_what_is_served(capsys: pytest.CaptureFixture[str]) -> None:
+    assert list_models(ScriptedClient([], MODELS)) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "a\t3,500 tokens\t1 worker\tchat",
+        "b\t32,768 tokens\t2 workers\tchat, tools",
+        "e[2J\t512 tokens\t1 worker\tembeddings",
+    ]
+    assert list_models(ScriptedClient([])) == 1
+    assert "no worker is running" in capsys.readouterr().err
+
+
+class OldServer(ScriptedClient):
+    """Does not list its models."""
+
+    def get(self, path: str) -> Any:
+        raise ServerError(404, f"nothing at {path}", 0)
+
+
+def test_whether_a_model_is_served() -> None:
+    for client in (ScriptedClient([], MODELS[:1]), ScriptedClient([]), OldServer([])):
+        check_served(client, "anything")
+    check_served(ScriptedClient([], MODELS), "b")
+    for name in ("c", MODELS[2]["id"]):
+        with pytest.raises(NotServed, match=r"there are a, b$"):
+            check_served(ScriptedClient([], MODELS), str(name))

@@ -28,8 +28,8 @@ const client = new Client(store.apiKey, {
   },
 });
 
-const model = new ModelView(client);
 const thread = new Thread(client, byId("messages"), byId("scroller"), { retry, edit });
+const model = new ModelView(client, (hasSeveral) => thread.nameModels(hasSeveral));
 const composer = new Composer({
   send(prompt, from) {
     composer.persona.closest("details").open = false;
@@ -44,7 +44,7 @@ const isFree = () => current.isLoaded && !current.isChecking && !current.isBusy;
 function say(prompt, context, from) {
   showConnection("");
   composer.prompt.focus();
-  guarded(() => current.send(prompt, context, from, model.reasoning));
+  guarded(() => current.send(prompt, context, from, model.wishes));
 }
 
 function retry(prompt, from) {
@@ -73,6 +73,7 @@ const view = {
     composer.edit(written ? `${prompt}\n${written}` : prompt, from === null ? null : { replaceFrom: from });
     if (!wasStopped) showConnection(`Not sent: ${describe(error)}`, "error");
     if (error.status === 401) guarded(askForKey);
+    model.lookAgain();
   },
   unauthorized: () => guarded(askForKey),
   stale: (prompt) => guarded(async () => {
@@ -130,6 +131,7 @@ async function open(id) {
 function draw() {
   const { id, isBusy } = current;
   const name = store.conversations().find((one) => one.id === id)?.name;
+  model.open(id, current.model);
   byId("title").textContent = name ?? "New chat";
   document.title = name ? `${name} · Palaver` : "Palaver";
   byId("receipt").textContent = current.receipt();

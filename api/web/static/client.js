@@ -85,8 +85,8 @@ export class Client {
         if (error instanceof Problem) {
           this.connection.found();
           refusals += 1;
-          const mayGoOn = goesOn ? goesOn(error) : refusals <= PATIENCE;
-          if (!PASSING.has(error.status) || !mayGoOn) throw error;
+          const mayGoOn = () => (goesOn ? goesOn(error) : refusals <= PATIENCE);
+          if (!PASSING.has(error.status) || !mayGoOn()) throw error;
           await pause(Math.max(error.retryAfterMs, growing(refusals)), options.signal);
         } else if (error instanceof Unreachable) {
           this.connection.lost();

@@ -7,6 +7,8 @@ import * as store from "./store.js";
 import { turns } from "./thread.js";
 
 const PAGE = 50;
+/** So often a prompt is sent again while no worker runs the model that was chosen. */
+const MODEL_PATIENCE = 4;
 
 export class Conversation {
   /**
@@ -17,6 +19,7 @@ export class Conversation {
     Object.assign(this, { client, thread, id, view });
     this.context = null;
     this.window = null;
+    this.model = null;
     this.earlier = null;
     this.isLoaded = id === null;
     this.isChecking = false;
@@ -41,6 +44,7 @@ export class Conversation {
     const page = await this.get(`/messages?limit=${PAGE}`);
     this.context = found.context;
     this.window = found.window;
+    this.model = found.model ?? null;
     this.earlier = page.next;
     this.thread.reset(page.messages);
     this.thread.markWindow(this.window);
@@ -111,13 +115,17 @@ export class Conversation {
     }
   }
 
-  /** Say something; instead of what stands from `replaceFrom` on, if that is given. `reasoning` is how much to think. */
-  async send(prompt, persona, replaceFrom = null, reasoning = "auto") {
+  /**
+   * Say something; instead of what stands from `replaceFrom` on, if that is given.
+   * @param wishes which model is to answer (null: the server decides), and how much it is to think
+   */
+  async send(prompt, persona, replaceFrom = null, { model = null, reasoning = "auto" } = {}) {
     if (replaceFrom !== null && !await this.mayReplace(prompt, replaceFrom)) return;
     const body = { prompt };
     if (this.id !== null) body.id = this.id;
     if (persona !== null && persona !== this.context?.trim()) body.context = persona;
     if (replaceFrom !== null) body.replace_from = replaceFrom;
+    if (model !== null) body.model = model;
     if (reasoning !== "auto") body.reasoning = reasoning;
     const turn = { key: randomKey(), body, job: null, conversation: this.id };
     store.keepTurn(turn);
@@ -166,8 +174,12 @@ export class Conversation {
   /** Whether it was accepted, and is shown by this turn alone. */
   async submit(turn, live) {
     this.view.status("Sending …");
+    let tries = 0;
     try {
       const accepted = await this.client.submit(turn.body, turn.key, (problem) => {
+        tries += 1;
+        // There may be another model that would answer at once.
+        if (isOfModel(problem, turn) && tries > MODEL_PATIENCE) return false;
         if (this.isOpen) this.say(live, `${problem.message} Trying again …`);
         // What may have been accepted is not forgotten, but stopped once its job is known.
         return !turn.stopping || problem.code === "outcome_unknown";
@@ -181,6 +193,7 @@ export class Conversation {
     }
     store.keepTurn(turn);
     store.remember(turn.conversation, turn.body.prompt);
+    if (turn.body.model) store.chooseModel(turn.conversation, turn.body.model);
     if (turn.stopping) await this.client.untilAnswered("DELETE", `/jobs/${turn.job}`);
     this.view.changed();
     if (!this.isOpen) return false;
@@ -199,6 +212,7 @@ export class Conversation {
     this.ended(turn);
     this.thread.drop(live);
     this.view.status("");
+    if (isOfModel(error, turn)) error.message = `${error.message.replace(/\.?$/, ".")} Choose another model, or try again later.`;
     this.view.refused(turn.body.prompt, turn.body.replace_from ?? null, error, turn.stopping);
   }
 
@@ -261,6 +275,7 @@ export class Conversation {
     live.complete(reply);
     this.ended(turn);
     this.window = reply.window;
+    this.model = reply.model ?? null;
     if (turn.body.context !== undefined) this.context = turn.body.context;
     this.view.status("");
     announce([`Reply: ${reply.reply}`, ...(reply.tool_calls ?? []).map((one) => `Calls ${callLine(one)}`)].join(" "));
@@ -285,7 +300,7 @@ export class Conversation {
       if (error.name === "AbortError") throw error;
       if (!(error instanceof Problem) || error.status !== 404) return;
       store.forget(this.id);
-      this.id = this.context = this.window = null;
+      this.id = this.context = this.window = this.model = null;
       this.view.gone();
     }
   }
@@ -359,6 +374,11 @@ export async function adopt(client, turn) {
 
 function queued({ position, eta_seconds: eta }) {
   return `Place ${position} in the queue${eta == null ? "" : `, about ${Math.max(1, Math.round(eta))} s`}`;
+}
+
+/** Whether a prompt was refused because of the model that was chosen for it. */
+function isOfModel(problem, turn) {
+  return turn.body.model !== undefined && (problem.code === "no_worker" || problem.code === "model_not_found");
 }
 
 export function describe(error) {

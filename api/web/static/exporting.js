@@ -6,11 +6,13 @@ const WHO = { system: "Instructions", user: "You", assistant: "Bot", tool: "Tool
 export function markdownOf(title, context, messages) {
   const parts = [`# ${title}`];
   if (context) parts.push(quoted(context));
-  for (const message of messages) parts.push(`## ${heading(message)}`, ...partsOf(message));
+  const isOfSeveral = new Set(messages.map((one) => one.model).filter(Boolean)).size > 1;
+  for (const message of messages) parts.push(`## ${heading(message, isOfSeveral)}`, ...partsOf(message));
   return `${parts.join("\n\n")}\n`;
 }
 
-function heading({ role, name }) {
+function heading({ role, name, model }, isOfSeveral) {
+  if (isOfSeveral && model) return `${WHO[role] ?? role} (${model})`;
   return role === "tool" && name ? `${WHO.tool}: ${name}` : WHO[role] ?? role;
 }
 

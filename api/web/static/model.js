@@ -4,12 +4,9 @@ import { byId, element } from "./dom.js";
 import * as store from "./store.js";
 
 const AGAIN_MS = 5000;
+/** The server itself looks no more often. */
+const FRESH_MS = 2000;
 const ABILITIES = { reasoning: "thinks", tools: "calls tools", embeddings: "embeds" };
-
-/** Whether it is the one that is bundled, under its file's name or the name in its file. */
-export function isDemo(name) {
-  return /^smollm2[-_ ]135m/i.test(name);
-}
 
 /** One line: name, window, and what it can do beside chatting. */
 export function described({ id, context_length: window, capabilities }) {
@@ -17,39 +14,116 @@ export function described({ id, context_length: window, capabilities }) {
   return [id, window ? `${window.toLocaleString("en")} tokens` : "", ...able].filter(Boolean).join(" · ");
 }
 
-/** The head's line, the hint about the demo, and the switch for thinking. */
+/** Those that a prompt can be sent to. */
+export function chatting(models) {
+  return models.filter(({ capabilities = [] }) => capabilities.length === 0 || capabilities.includes("chat"));
+}
+
+/**
+ * What there is to choose from: `{value, text}` each; none where there is no choice.
+ * @param {string[]} names of the models that chat
+ * @param {string|null} chosen by the user for this conversation
+ * @param {string|null} current the one that wrote the conversation's last reply
+ */
+export function optionsOf(names, chosen, current) {
+  const gone = [...new Set([chosen, current])].filter((name) => name !== null && !names.includes(name));
+  const isGone = names.length > 0 && gone.includes(chosen);
+  if (names.length < 2 && !isGone) return [];
+  return [
+    ...(current === null ? [{ value: "", text: "Default" }] : []),
+    ...names.map((name) => ({ value: name, text: name })),
+    ...gone.map((name) => ({ value: name, text: `${name} (not served now)` })),
+  ];
+}
+
+/** The head's line, the hint about the demo, and the switches for model and thinking. */
 export class ModelView {
-  constructor(client) {
-    this.client = client;
-    this.choice = byId("reasoning");
-    this.choice.value = store.reasoning();
+  /** @param {(hasSeveral: boolean) => void} changed called when it may be that several models are served, or one again */
+  constructor(client, changed) {
+    Object.assign(this, { client, changed, models: [], conversation: null, current: null, looked: 0 });
+    this.thinking = byId("reasoning");
+    this.thinking.value = store.reasoning();
     // What is stored may be anything.
-    if (this.choice.value === "") this.choice.value = "auto";
-    this.choice.addEventListener("change", () => store.keepReasoning(this.choice.value));
-    this.show([]);
+    if (this.thinking.value === "") this.thinking.value = "auto";
+    this.thinking.addEventListener("change", () => store.keepReasoning(this.thinking.value));
+    this.choice = byId("model-choice");
+    this.choice.addEventListener("change", () => this.choose(this.choice.value || null));
+    this.choice.addEventListener("focus", () => this.lookAgain());
+    document.addEventListener("visibilitychange", () => { if (!document.hidden) this.lookAgain(); });
+    this.show();
   }
 
-  /** How much the next reply is to think. */
-  get reasoning() {
-    return byId("reasoning-box").hidden ? "auto" : this.choice.value;
+  /** What the next prompt is sent with, beside its text. */
+  get wishes() {
+    return { model: this.chosen, reasoning: byId("reasoning-box").hidden ? "auto" : this.thinking.value };
+  }
+
+  /** The model that the user chose for this conversation, or null. */
+  get chosen() {
+    return store.chosenModel(this.conversation);
+  }
+
+  choose(name) {
+    store.chooseModel(this.conversation, name);
+    this.show();
+  }
+
+  /** Another conversation is open, or its last reply is another model's. */
+  open(conversation, current) {
+    if (conversation === this.conversation && current === this.current) return;
+    Object.assign(this, { conversation, current });
+    this.show();
+    const isKnown = current === null || this.models.some((one) => one.id === current);
+    if (!isKnown) this.lookAgain();
   }
 
   /** Find out; again and again until there is a worker. The page works without. */
   async learn() {
+    this.looked = Date.now();
     try {
       const { data } = await this.client.json("GET", "/v1/models");
-      this.show(data);
+      this.models = chatting(data);
+      this.show();
       if (data.length > 0) return;
     } catch (error) {
       if (error.status === 401 || error.status === 404) return;
     }
-    setTimeout(() => this.learn(), AGAIN_MS);
+    this.later(AGAIN_MS);
   }
 
-  show(models) {
-    byId("model").replaceChildren(...models.map((one) => element("span", { textContent: described(one) })));
-    byId("model").hidden = models.length === 0;
-    byId("reasoning-box").hidden = !models.some((one) => one.capabilities?.includes("reasoning"));
-    byId("demo").hidden = !models.some((one) => isDemo(one.id));
+  later(ms) {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.learn(), ms);
+  }
+
+  /** Models come and go. */
+  lookAgain() {
+    if (this.looked > 0) this.later(Math.max(0, this.looked + FRESH_MS - Date.now()));
+  }
+
+  show() {
+    const { models } = this;
+    this.showChoice();
+    const name = this.chosen ?? this.current;
+    const next = models.length === 1 ? models[0] : models.find((one) => one.id === name);
+    const head = next ? described(next) : models.length > 1 ? `${models.length} models` : "";
+    byId("model").replaceChildren(...(head ? [element("span", { textContent: head })] : []));
+    byId("model").hidden = head === "";
+    const possible = next ? [next] : models;
+    byId("reasoning-box").hidden = !possible.some((one) => one.capabilities?.includes("reasoning"));
+    byId("demo").hidden = !possible.some((one) => one.demo);
+    this.changed(models.length > 1);
+  }
+
+  showChoice() {
+    const options = optionsOf(this.models.map((one) => one.id), this.chosen, this.current);
+    const shown = JSON.stringify(options);
+    // A list that is open stays as it is unless something is new.
+    if (shown !== this.shown) {
+      this.shown = shown;
+      this.choice.replaceChildren(...options.map(({ value, text }) => element("option", { value, textContent: text })));
+    }
+    this.choice.value = this.chosen ?? this.current ?? "";
+    byId("model-box").hidden = options.length === 0;
   }
 }

@@ -52,7 +52,10 @@ const CONVERSATIONS = `palaver.conversations${suffix}`;
 const OPEN_TURNS = `palaver.turns${suffix}`;
 const DRAFT = `palaver.draft${suffix}`;
 const REASONING = `palaver.reasoning${suffix}`;
+const MODELS = `palaver.models${suffix}`;
 const TAB = "palaver.tab";
+/** Stands for the id of a conversation that has none yet. */
+const NEW = "new";
 
 const lasting = () => (guarded(() => sessionStorage.getItem(KEY) !== null, false) ? sessionStorage : localStorage);
 
@@ -104,6 +107,7 @@ export function learn(found) {
 export function forget(id) {
   write(CONVERSATIONS, conversations().filter((one) => one.id !== id));
   write(OPEN_TURNS, openTurns().filter((one) => one.conversation !== id));
+  chooseModel(id, null);
 }
 
 /**
@@ -148,6 +152,18 @@ export function reasoning() {
 
 export function keepReasoning(choice) {
   write(REASONING, choice);
+}
+
+/** The model that was chosen for a conversation, or null; without an id: for new ones. */
+export function chosenModel(id) {
+  const name = read(MODELS, {})[id ?? NEW];
+  return typeof name === "string" ? name : null;
+}
+
+export function chooseModel(id, name) {
+  const { [id ?? NEW]: before = null, ...others } = read(MODELS, {});
+  if (name === before) return;
+  write(MODELS, name === null ? others : { ...others, [id ?? NEW]: name });
 }
 
 const handedOn = read(HANDED_ON, "", session);

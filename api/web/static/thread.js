@@ -18,7 +18,7 @@ const ENDS = {
 /** One message. `number` is null as long as it is not stored. */
 class Entry {
   constructor(message) {
-    const { role, content, number = null, job = null, reasoning = "", tool_calls: calls = [] } = message;
+    const { role, content, number = null, job = null, reasoning = "", tool_calls: calls = [], model = null } = message;
     Object.assign(this, { role, content, number, job });
     this.text = element("div", { className: "text", textContent: role === "tool" ? "" : content });
     if (role === "tool") this.text.append(resultBox(message));
@@ -27,8 +27,18 @@ class Entry {
     this.showCalls(calls);
     this.actions = element("div", { className: "actions" });
     const who = element("span", { className: "visually-hidden", textContent: `${WHO[role] ?? role}: ` });
-    const shown = role === "assistant" ? [this.thought.node, this.text, this.calls] : [this.text];
+    this.by = element("p", { className: "by" });
+    this.writtenBy(model);
+    const shown = role === "assistant" ? [this.thought.node, this.text, this.calls, this.by] : [this.text];
     this.node = element("li", { className: `message ${role}` }, who, ...shown, this.actions);
+  }
+
+  /** Which model; shown where there are several. */
+  writtenBy(model) {
+    this.model = model;
+    const label = element("span", { className: "visually-hidden", textContent: "Model: " });
+    this.by.replaceChildren(...(model ? [label, model] : []));
+    this.by.hidden = !model;
   }
 
   showCalls(calls) {
@@ -102,6 +112,7 @@ export class LiveTurn {
     this.bot.content = this.bot.text.textContent = reply.reply;
     this.bot.thought.complete(reply.reasoning ?? "", reply.usage.completion_tokens_details?.reasoning_tokens ?? null);
     this.bot.showCalls(reply.tool_calls);
+    this.bot.writtenBy(reply.model ?? null);
     this.bot.noted?.remove();
     if (ENDS[reply.finish_reason]) this.bot.note(ENDS[reply.finish_reason]);
     this.thread.keepAtEnd(() => renderAll(this.thread.client, [[this.bot.text, reply.reply]]));
@@ -116,10 +127,17 @@ export class LiveTurn {
 export class Thread {
   /** @param {{retry: (prompt: string, from: number) => void, edit: (prompt: string, from: number) => void}} actions */
   constructor(client, list, scroller, actions) {
-    Object.assign(this, { client, list, scroller, actions });
+    Object.assign(this, { client, list, scroller, actions, hasSeveral: false });
     this.isAtEnd = true;
     scroller.addEventListener("scroll", () => { this.isAtEnd = this.isNearEnd(); }, { passive: true });
     this.reset([]);
+  }
+
+  /** Whether several models are served: then it is told which one wrote what; also where several did. */
+  nameModels(hasSeveral) {
+    this.hasSeveral = hasSeveral;
+    const writers = new Set(this.entries.map((one) => one.model).filter(Boolean));
+    this.list.classList.toggle("several", hasSeveral || writers.size > 1);
   }
 
   /** Show these messages and no others. */
@@ -145,6 +163,7 @@ export class Thread {
     this.list.prepend(...earlier.map((one) => one.node));
     this.entries.unshift(...earlier);
     for (const one of earlier) one.offer();
+    this.nameModels(this.hasSeveral);
     this.isAtEnd = false;
     this.scroller.scrollTop = this.scroller.scrollHeight - below;
     this.render(earlier);
@@ -230,6 +249,7 @@ export class Thread {
 
   /** Who may do what with which message. */
   refresh() {
+    this.nameModels(this.hasSeveral);
     for (const one of this.entries) one.offer();
     const prompt = this.entries.findLast((one) => one.role === "user" && one.number !== null);
     const reply = this.entries.at(-1);

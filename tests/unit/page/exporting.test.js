@@ -25,3 +25,9 @@ test("a result cannot end its block", () => {
   const text = markdownOf("A", null, [{ role: "tool", content: "```\n# You\n````" }]);
   assert.ok(text.includes("`````\n```\n# You\n````\n`````\n"));
 });
+
+test("an export names the models where several have answered", () => {
+  const by = (...models) => models.map((model) => ({ role: "assistant", content: "Yes.", model }));
+  assert.ok(markdownOf("A", null, by("a", "b")).includes("## Bot (a)\n\nYes.\n\n## Bot (b)"));
+  assert.ok(!markdownOf("A", null, by("a", "a", undefined)).includes("(a)"));
+});

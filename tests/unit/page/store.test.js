@@ -109,3 +109,24 @@ test("what a key for one tab remembers is gone with the tab", async () => {
   assert.ok([...local.items.keys()].every((name) => !name.startsWith("palaver.conversations")));
   assert.equal((await tabWith({ local })).apiKey(), null);
 });
+
+test("each conversation has the model that was chosen for it", async () => {
+  const local = new Storage();
+  const store = await tabWith({ local });
+  assert.equal(store.chosenModel(1), null);
+  store.chooseModel(1, "a");
+  store.chooseModel(null, "b");
+  const later = await tabWith({ local });
+  assert.deepEqual([later.chosenModel(1), later.chosenModel(2), later.chosenModel(null)], ["a", null, "b"]);
+  later.chooseModel(1, null);
+  assert.equal(later.chosenModel(1), null);
+  later.chooseModel(2, "c");
+  later.forget(2);
+  assert.equal(later.chosenModel(2), null);
+});
+
+test("a choice that cannot be read is none", async () => {
+  const local = new Storage();
+  local.setItem("palaver.models", '{"1": {"a": 1}}');
+  assert.equal((await tabWith({ local })).chosenModel(1), null);
+});
