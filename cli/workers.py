@@ -16,11 +16,17 @@ from shared.ids import host_of
 from shared.store.connection import connect
 from shared.store.keys import Keys
 from shared.store.workers import Workers
+from shared.wire.drain_answer import DrainAnswer
 from shared.wire.worker_report import WorkerReport
 
 _HEAD: Final = ("ID", "HOST", "MODEL", "SLOTS", "RUNNING", "STATE")
 _LOOK_S: Final = 1.0
 """Between two looks whether those that drain have ended."""
+_ANSWERS: Final = {
+    DrainAnswer.OK: "drains",
+    DrainAnswer.GONE: "has ended",
+    DrainAnswer.OLD: "runs an older version",
+}
 
 Reports = Mapping[str, WorkerReport]
 """The live workers by id."""
@@ -32,6 +38,13 @@ class NoSuchWorker(PalaverError):
     def __init__(self, what: str, known: Reports) -> None:
         there_are = f"there are {', '.join(sorted(known))}" if known else "there is none"
         super().__init__(f"no worker{what}; {there_are}")
+
+
+class OlderWorker(PalaverError):
+    """These workers cannot be asked."""
+
+    def __init__(self, worker_ids: Sequence[str]) -> None:
+        super().__init__(f"{', '.join(worker_ids)} cannot be asked to drain: send SIGTERM instead")
 
 
 def list_workers() -> int:
@@ -53,7 +66,7 @@ def _run(command: Callable[[Workers], Awaitable[None]]) -> int:
     except ConfigError as error:
         print(f"palaver: {error}", file=sys.stderr)
         return EX_CONFIG
-    except NoSuchWorker as error:
+    except PalaverError as error:
         print(f"palaver: {error}", file=sys.stderr)
         return 1
     except (RedisError, OSError) as error:
@@ -103,11 +116,9 @@ def table(rows: Sequence[Sequence[str]]) -> list[str]:
 async def _drain(workers: Workers, options: argparse.Namespace) -> None:
     reports = await workers.all()
     chosen = choose(reports, options.workers, host=options.host, model=options.model)
-    for worker_id in chosen:
-        if await workers.ask_to_drain(worker_id):
-            print(f"{worker_id} drains; turns that it runs: {reports[worker_id].running}")
-        else:
-            print(f"{worker_id} has ended")
+    answers = {worker_id: await workers.ask_to_drain(worker_id) for worker_id in chosen}
+    for worker_id, answer in answers.items():
+        print(worker_id, _ANSWERS[answer])
     for model in unserved(reports, chosen):
         print(
             f"No other worker serves {model}: its prompts wait from now on, and new ones are "
@@ -115,7 +126,9 @@ async def _drain(workers: Workers, options: argparse.Namespace) -> None:
             file=sys.stderr,
         )
     if options.wait:
-        await _until_ended(workers, set(chosen))
+        await _until_ended(workers, {w for w in chosen if answers[w] is DrainAnswer.OK})
+    if older := [w for w in chosen if answers[w] is DrainAnswer.OLD]:
+        raise OlderWorker(older)
 
 
 def choose(

@@ -9,6 +9,7 @@ from shared.store.data_format import FORMAT_OF_POOLS
 from shared.store.keys import Keys
 from shared.store.scripts import Scripts, milliseconds
 from shared.wire.cold_homes import NOTHING_COLD, ColdHomes
+from shared.wire.drain_answer import DrainAnswer
 from shared.wire.other_worker import OtherWorker
 from shared.wire.served_model import ServedModel, decode_capabilities, merged
 from shared.wire.worker_report import WorkerReport
@@ -97,13 +98,9 @@ class Workers:
         """A worker takes no more turns."""
         await self._call("drain", worker=worker_id, pool=pool, ttl_ms=milliseconds(ttl_s))
 
-    async def ask_to_drain(self, worker_id: str) -> bool:
-        """Have a worker take no more turns, and end when those that it has have ended.
-
-        Returns:
-            False if there is no such worker.
-        """
-        return bool(await self._call("drain", worker=worker_id) == "OK")
+    async def ask_to_drain(self, worker_id: str) -> DrainAnswer:
+        """Have a worker take no more turns, and end when those that it has have ended."""
+        return DrainAnswer(await self._call("drain", worker=worker_id))
 
     async def leave(self, worker_id: str, pool: str) -> None:
         """A worker stops."""

@@ -3,14 +3,16 @@
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.processes import Palaver, running_palaver, wait_until_gone
-from tests.servers import is_alive, process_tree, running_valkey
+from tests.e2e.processes import ROOT, Palaver, running_palaver, wait_until_gone
+from tests.servers import environment, is_alive, process_tree, running_valkey
 
 
 @pytest.fixture
@@ -117,6 +119,43 @@ def test_the_server_goes_after_its_clients_when_its_supervisor_is_killed(data_di
         assert wait_until_gone(pids) == []
     with running_palaver(data_dir) as palaver:
         assert until_completed(palaver, job)["attempts"] == 1
+
+
+def run_palaver(data_dir: Path, *arguments: str) -> str:
+    """What a command says about the server on this data folder."""
+    return subprocess.run(
+        [sys.executable, "-m", "cli", *arguments],
+        cwd=ROOT,
+        env=environment(PALAVER_DATA_DIR=str(data_dir)),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    ).stdout
+
+
+def busy_worker(data_dir: Path) -> str:
+    """The id of the one that runs a turn, once its report says so."""
+    deadline = time.monotonic() + 30
+    while True:
+        rows = [line.split() for line in run_palaver(data_dir, "workers").splitlines()[1:]]
+        busy = [row[0] for row in rows if row[-2:] == ["1", "serving"]]
+        if busy:
+            return busy[0]
+        assert time.monotonic() < deadline, rows
+
+
+def test_a_drained_worker_hands_over_and_is_not_started_again(data_dir: Path) -> None:
+    with running_palaver(data_dir, workers=2, PALAVER_HEARTBEAT="0.5") as palaver:
+        job = begin_long_reply(palaver)
+        worker = busy_worker(data_dir)
+        assert run_palaver(data_dir, "drain", worker, "--wait") == f"{worker} drains\n"
+        palaver.wait_for("worker has drained, and is not started again")
+        assert until_completed(palaver, job)["attempts"] == 1
+        assert worker not in run_palaver(data_dir, "workers")
+        assert len(children_named(palaver, "-m worker.child")) == 1
+        pids = palaver.processes()
+    assert wait_until_gone(pids) == []
 
 
 def test_a_killed_supervisor_takes_its_child_along(data_dir: Path) -> None:

@@ -295,6 +295,18 @@ async def test_workers_are_listed_and_drained(
         assert await task, "it has ended, and says why"
 
 
+async def test_a_worker_of_an_older_version_is_named_and_not_waited_for(
+    settings: Settings, redis: Any, tmp_path: Path
+) -> None:
+    variables = {"REDIS_URL": str(settings.redis_url), "PALAVER_NAMESPACE": settings.namespace}
+    keys = Keys(settings.namespace)
+    await redis.hset(keys.worker("old:1:ab"), "model", "small")
+    await redis.zadd(keys.workers, {"old:1:ab": 1})
+    async with palaver(tmp_path, "drain", "--host", "old", "--wait", **variables) as command:
+        assert await command.ends() == 1
+    assert "old:1:ab cannot be asked to drain: send SIGTERM instead" in command.text
+
+
 async def until_there(redis: Redis, settings: Settings) -> list[str]:
     """The ids of the workers, once there are any."""
     async with asyncio.timeout(PATIENCE_S):

@@ -14,6 +14,7 @@ from shared.config import Settings
 from shared.store.connection import connect
 from shared.store.keys import Keys
 from shared.store.workers import Workers
+from shared.wire.drain_answer import DrainAnswer
 from shared.wire.worker_report import WorkerReport
 from tests.integration.bench import POOL, Bench
 from tests.scripted import ScriptedEngine
@@ -118,7 +119,7 @@ async def test_it_finishes_what_it_runs_takes_nothing_more_and_ends(
         await gate.is_reached.wait()
         drained = await pair.worker_of(job["job"])
         (other,) = set(pair.tasks) - {drained}
-        assert await pair.workers.ask_to_drain(drained)
+        assert await pair.workers.ask_to_drain(drained) is DrainAnswer.OK
         later = [await pair.job(f"Later {n}.") for n in range(12)]
         assert (await pair.workers.all())[drained].is_draining
         gate.open()
@@ -143,7 +144,7 @@ async def test_what_does_not_end_within_its_grace_goes_on_elsewhere(
         job = await pair.job("Hand me over.")
         await gate.is_reached.wait()
         drained = await pair.worker_of(job["job"])
-        assert await pair.workers.ask_to_drain(drained)
+        assert await pair.workers.ask_to_drain(drained) is DrainAnswer.OK
         assert await ends(pair.tasks[drained])
         gate.open()
         state = await pair.ended(job["job"])
@@ -161,7 +162,7 @@ async def test_it_hears_of_it_at_once(valkey: Valkey, redis: Redis) -> None:
         async with asyncio.timeout(PATIENCE_S):
             while dict(await pair.redis.pubsub_numsub(channel))[channel] == 0:
                 await asyncio.sleep(0.01)
-        assert await pair.workers.ask_to_drain(name)
+        assert await pair.workers.ask_to_drain(name) is DrainAnswer.OK
         assert await ends(task)
 
 
@@ -177,9 +178,9 @@ async def test_asked_again_and_again_it_drains_once(settings: Settings, redis: R
     async with running_pair(settings, redis, lambda _: None) as pair:
         name, task = next(iter(pair.tasks.items()))
         answers = await asyncio.gather(*(pair.workers.ask_to_drain(name) for _ in range(20)))
-        assert any(answers)
+        assert DrainAnswer.OK in answers
         assert await ends(task)
-        assert not await pair.workers.ask_to_drain(name), "it is gone"
+        assert await pair.workers.ask_to_drain(name) is DrainAnswer.GONE
         assert not await pair.redis.exists(pair.keys.worker(name))
 
 
@@ -203,8 +204,15 @@ async def test_a_worker_that_drains_goes_on_draining_when_its_entry_is_lost(benc
 
 
 async def test_nobody_drains_who_is_not_there(bench: Bench) -> None:
-    assert not await bench.workers.ask_to_drain("w7")
+    assert await bench.workers.ask_to_drain("w7") is DrainAnswer.GONE
     assert not await bench.redis.exists(bench.keys.worker("w7"))
+
+
+async def test_a_worker_of_an_older_version_cannot_be_asked(bench: Bench) -> None:
+    """It would go on for ever, as it hears of nothing."""
+    await bench.redis.hset(bench.keys.worker("old"), "model", POOL)
+    assert await bench.workers.ask_to_drain("old") is DrainAnswer.OLD
+    assert await bench.redis.hgetall(bench.keys.worker("old")) == {"model": POOL}
 
 
 async def test_a_worker_can_be_asked_while_memory_is_short() -> None:
@@ -214,7 +222,7 @@ async def test_a_worker_can_be_asked_while_memory_is_short() -> None:
         short = Bench(redis, Keys(settings.namespace), settings)
         await short.serve()
         await redis.config_set("maxmemory", 1)
-        assert await short.workers.ask_to_drain("w1")
+        assert await short.workers.ask_to_drain("w1") is DrainAnswer.OK
         assert (await short.workers.all())["w1"].is_draining
         await redis.aclose(close_connection_pool=True)
 

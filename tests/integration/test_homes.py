@@ -4,6 +4,7 @@ import pytest
 
 from shared import ids
 from shared.wire.cold_homes import ColdHomes
+from shared.wire.drain_answer import DrainAnswer
 from shared.wire.worker_report import WorkerReport
 from tests.integration.bench import POOL, Bench, completion
 
@@ -222,7 +223,7 @@ async def drains(bench: Bench, _conversation: str) -> None:
 
 
 async def is_asked_to_drain(bench: Bench, _conversation: str) -> None:
-    assert await bench.workers.ask_to_drain("w1")
+    assert await bench.workers.ask_to_drain("w1") is DrainAnswer.OK
 
 
 async def has_left(bench: Bench, _conversation: str) -> None:
