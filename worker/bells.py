@@ -9,7 +9,7 @@ from redis.exceptions import ResponseError
 from shared.store.connection import REDIS_UNAVAILABLE
 from shared.store.keys import Keys
 
-_BLOCK_MS: Final = 10_000
+_BLOCK_MS: Final = 15_000
 """A read returns at least this often, which reveals a dead connection."""
 
 

@@ -27,9 +27,11 @@ _KEEP_S: Final = 1.0
 _LEAST_S: Final = 0.01
 _SWEEP_S: Final = 5.0
 _CONVERT_S: Final = 1.0
-_TRY_S: Final = (2.0, 3.0)
-"""Between two looks whether there is a keeper: a thousand workers do nothing else while idle."""
-_LOOK_S: Final = 10.0
+_LOOKS_A_SECOND: Final = 20
+"""Of all workers together, whether there is a keeper: it is missed soon, however many they are."""
+_LOOK_S: Final = (1.0, 10.0)
+"""Between two looks of a worker: the shortest and the longest time, before a random half of it."""
+_COMPARE_S: Final = 20.0
 """Between two comparisons with the server's clock. Even one that is slewed fast drifts by less than
 what is taken for a step."""
 _RANDOM: Final = random.SystemRandom()
@@ -62,18 +64,18 @@ class QueueKeeper:
         self._is_stopping = False
         self._wanted = asyncio.Event()
         self._quiet_until: float | None = None
-        self._next_look = 0.0
+        self._look_s = _LOOK_S[0]
+        self._next_comparison = 0.0
         self._next_sweep = 0.0
         self._next_conversion = 0.0
 
     async def run(self) -> None:
         """Keep it, or be ready to, until stopped."""
         while not self._is_stopping:
-            pause_s = _RANDOM.uniform(*_TRY_S)
+            pause_s = _RANDOM.uniform(self._look_s, 1.5 * self._look_s)
             try:
                 self._wanted.clear()
-                kept = await self._keep()
-                if kept is not None:
+                if await self._may_keep() and (kept := await self._keep()) is not None:
                     pause_s = self._until_more(kept)
                 trouble.over("queue")
             except REDIS_UNAVAILABLE as error:
@@ -93,15 +95,22 @@ class QueueKeeper:
         self._is_stopping = True
         self._wanted.set()
 
+    async def _may_keep(self) -> bool:
+        """Whether no other worker keeps the queue."""
+        now = time.monotonic()
+        if now >= self._next_comparison:
+            await self._claims.clock.look()
+            self._next_comparison = now + _COMPARE_S
+        keeper = await self._claims.keeper()
+        self._look_s = min(max(_LOOK_S[0], keeper.workers / _LOOKS_A_SECOND), _LOOK_S[1])
+        return keeper.worker_id in (None, self._worker_id)
+
     async def _keep(self) -> Kept | None:
         """Keep the queue once; None if another worker does it."""
         now = time.monotonic()
-        if now >= self._next_look:
-            await self._claims.clock.look()
-            self._next_look = now + _LOOK_S
-        if await self._claims.keeper() not in (None, self._worker_id):
-            return None
         is_sweep = now >= self._next_sweep
+        if is_sweep:
+            await self._claims.clock.look()
         kept = await self._claims.keep(
             self._worker_id, may_reclaim=await self._may_reclaim(), sweep=is_sweep
         )

@@ -60,6 +60,19 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Keeper:
+    """Who keeps the queue.
+
+    Args:
+        worker_id: None if nobody does.
+        workers: that could do it, those included that died a moment ago.
+    """
+
+    worker_id: str | None
+    workers: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
     """How a turn left its worker.
 
@@ -178,10 +191,13 @@ class Claims:
         next_s = None if next_ms < 0 else next_ms / 1000
         return Kept(next_s=next_s, late=late, lost=lost, is_swept=bool(is_swept))
 
-    async def keeper(self) -> str | None:
-        """Which worker keeps the queue; costs less than a try to do it."""
-        keeper: str | None = await self._redis.get(self._keys.keeper)
-        return keeper
+    async def keeper(self) -> Keeper:
+        """Who keeps the queue; costs less than a try to do it."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.get(self._keys.keeper)
+            pipe.zcard(self._keys.workers)
+            worker_id, workers = await pipe.execute()
+        return Keeper(worker_id=worker_id, workers=workers)
 
     async def beat(self, claims: Sequence[Claim], worker_id: str) -> list[WriteOutcome]:
         """Renew the leases of these turns."""

@@ -21,11 +21,11 @@ _PATTERNS: Final = {
     "pending": "conv:{}:pending",
     "jobs": "conv:{}:jobs",
     # One pool, all workers of a model: what is known of it; all turns that wait, by tag; those of
-    # an owner that any worker may start, by tag; owners of such turns by virtual time, and those of
-    # other owners; turns that only their home may start, by the moment at which that ends; workers
-    # with a free slot, by how busy they are and when they were woken last; the highest virtual time
-    # served; owners' last tags; how often turns start. And all pools by when one of their workers
-    # was last heard from.
+    # an owner that any worker may start, by tag; owners of such turns by virtual time, and
+    # those of other owners; turns that only their home may start, by the moment at which that ends;
+    # workers with a free slot, by how busy they are and when they were woken last; all workers by
+    # when they were last heard from; the highest virtual time served; owners' last tags; how often
+    # turns start. And all pools by when one of their workers was last heard from.
     "pool": "pool:{}:about",
     "line": "pool:{}:line",
     "ready": "pool:{}:ready",
@@ -33,6 +33,7 @@ _PATTERNS: Final = {
     "owners": "pool:{}:owners",
     "times": "pool:{}:times",
     "free": "pool:{}:free",
+    "peers": "pool:{}:workers",
     "clock": "pool:{}:clock",
     "tags": "pool:{}:tags",
     "pace": "pool:{}:pace",

@@ -1,5 +1,6 @@
 """The Lua scripts as calls with named arguments."""
 
+import functools
 import hashlib
 import re
 from dataclasses import dataclass
@@ -63,6 +64,7 @@ class Scripts:
             return await self._redis.eval(known.text, 1, *flat)
 
 
+@functools.cache
 def script_text(name: str) -> str:
     """A script with what stands before it."""
     return with_library(_source(name), _LEAN.get(name, len(_LIBRARY)))

@@ -14,6 +14,7 @@ from bench.redis_cost.crowd import Crowd, crowd_settings, gather
 from shared.store.connection import connect
 from shared.store.scripts import FOLDER
 from shared.wire.submission import Submission
+from shared.wire.worker_report import WorkerReport
 from tests.integration.bench import POOL, Bench, completion
 from tests.scripted import ScriptedEngine
 from tests.servers import Stack, make_settings, running_stack, running_valkey
@@ -28,6 +29,8 @@ FULL: Final = 200
 MANY: Final = 3_000
 FIRST, SECOND, THIRD = "a", "b", "c"
 """Owners who are served before the others."""
+REPORT: Final = WorkerReport(model_name=POOL, fingerprint="m", slots=8)
+LONG_S: Final = 3_600
 TRIES: Final = 9
 BURST: Final = 20
 IN_SCRIPTS: Final = {
@@ -77,7 +80,9 @@ async def costs_of_a_turn(crowd: Crowd) -> dict[str, Counter[str]]:
                 "take": lambda: bench.take("w2"),
                 "beat": lambda: bench.claims.beat([claim], "w1"),
                 "commit": lambda: bench.claims.commit(claim, completion(claim)),
-                "announce": bench.serve,
+                "announce": lambda: bench.workers.announce("w3", REPORT, LONG_S),
+                "register": lambda: bench.workers.register("new", REPORT, LONG_S),
+                "leave": lambda: bench.workers.leave("new", POOL),
             }.items()
         }
         assert costs["keep"]["xadd"] == 1, "it rings"

@@ -37,7 +37,7 @@ def is_of_worker(name: str) -> bool:
 def is_of_pool(name: str) -> bool:
     """Whether a key tells of a pool, and of no turn that waits in it."""
     return name.startswith("pool:") and name.endswith(
-        (":about", ":free", ":clock", ":tags", ":times", ":pace")
+        (":about", ":free", ":workers", ":clock", ":tags", ":times", ":pace")
     )
 
 

@@ -8,12 +8,12 @@ local pool = arg.pool
 -- For how long a model is known after the last report.
 local KNOWN_MS = 3600000
 if arg.register then
-  -- Of several, the one that counts as alive for longest.
+  -- Of several, the one that counts as alive for longest. All that were let in agree: there is no need to ask them all.
   local found
-  for _, other in ipairs(redis.call('ZRANGE', key.workers, 0, -1)) do
-    local f = redis.call('HMGET', key.worker(other), 'fingerprint', 'model', 'context_length', 'pool')
+  for _, other in ipairs(living_peers(arg.worker, pool)) do
+    local f = redis.call('HMGET', key.worker(other), 'fingerprint', 'model', 'context_length')
     local left = redis.call('PTTL', key.worker(other))
-    if other ~= arg.worker and f[1] and f[4] == pool and not (found and found[5] >= left) then
+    if f[1] and not (found and found[5] >= left) then
       if f[1] ~= arg.fingerprint then
         found = {'OTHER', other, 'model', f[2], left}
       elseif f[3] and f[3] ~= arg.context_length then
@@ -32,6 +32,7 @@ redis.call('HSET', key.worker(arg.worker), 'pool', pool, 'model', arg.model, 'fi
 if draining then redis.call('HSET', key.worker(arg.worker), 'draining', '1') end
 redis.call('PEXPIRE', key.worker(arg.worker), arg.ttl_ms)
 redis.call('ZADD', key.workers, int(now_ms()), arg.worker)
+redis.call('ZADD', key.peers(pool), int(now_ms()), arg.worker)
 redis.call('ZADD', key.pools, int(now_ms()), pool)
 if arg.register or redis.call('EXISTS', key.pool(pool)) == 0 then
   redis.call('HSETNX', key.pool(pool), 'since', int(now_ms()))

@@ -2,8 +2,6 @@
 forget_worker(arg.worker, {arg.pool})
 redis.call('DEL', key.worker(arg.worker))
 redis.call('ZREM', key.workers, arg.worker)
-for _, other in ipairs(redis.call('ZRANGE', key.workers, 0, -1)) do
-  if redis.call('HGET', key.worker(other), 'pool') == arg.pool then return 'OK' end
-end
-redis.call('ZADD', key.pools, 'XX', 0, arg.pool)
+if redis.call('GET', key.keeper) == arg.worker then redis.call('DEL', key.keeper) end
+if not living_peers(arg.worker, arg.pool)[1] then redis.call('ZADD', key.pools, 'XX', 0, arg.pool) end
 return 'OK'

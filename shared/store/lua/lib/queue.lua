@@ -234,9 +234,22 @@ local function set_free(worker, pool)
   for _, job in ipairs(redis.call('ZRANGE', key.own(worker), 0, 99)) do release(job, pool) end
 end
 
+-- The other workers of a pool that live, of those that were heard of last.
+local MOST_PEERS = 10
+local function living_peers(worker, pool)
+  local peers = {}
+  for _, other in ipairs(redis.call('ZREVRANGE', key.peers(pool), 0, MOST_PEERS)) do
+    if other ~= worker and redis.call('EXISTS', key.worker(other)) == 1 then peers[#peers + 1] = other end
+  end
+  return peers
+end
+
 -- A worker is gone.
 local function forget_worker(worker, pools)
-  for _, pool in ipairs(pools) do set_free(worker, pool) end
+  for _, pool in ipairs(pools) do
+    set_free(worker, pool)
+    redis.call('ZREM', key.peers(pool), worker)
+  end
   redis.call('DEL', key.own(worker), key.bells(worker), key.taken(worker))
 end
 
