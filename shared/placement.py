@@ -53,6 +53,8 @@ class Home:
     """Bells that it has not answered yet count as slots, so many turns at once do not all find the
     same one free."""
     is_draining: bool
+    is_silent: bool = False
+    """Whether it has not answered a bell in time, nor taken a turn since."""
 
 
 class Bell(StrEnum):
@@ -113,7 +115,7 @@ def offer(*, pool: str, warm: int, home: Home | None, limits: Limits = DEFAULT_L
         home: None if there is none or it is dead.
         limits: the policy's numbers.
     """
-    if home is None or home.is_draining or home.pool != pool:
+    if home is None or home.is_draining or home.is_silent or home.pool != pool:
         return COLD
     saving = saving_ms(warm=warm, tokens_a_second=home.tokens_a_second)
     if saving < limits.min_saving_ms:

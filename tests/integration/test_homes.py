@@ -162,6 +162,40 @@ async def test_a_worker_that_was_woken_for_its_own_turns_gets_others_last(bench:
     assert await bells(bench) == (before[0], before[1] + 1)
 
 
+async def test_a_home_that_does_not_answer_its_bell_is_not_waited_for_until_it_takes_turns(
+    bench: Bench,
+) -> None:
+    first, second = await warm(bench), await warm(bench)
+    await rest(bench, "w1")
+    job = await follow(bench, first)
+    await end_hold(bench, job)
+    before = await bells(bench)
+    await bench.keep()
+    later = await follow(bench, second)
+    assert await hold_ms(bench, later) is None
+    assert await bells(bench) == (before[0], before[1] + 2)
+    assert await starts(bench, "w2", 2) == [job, later]
+    third = await warm(bench, "w1")
+    assert await hold_ms(bench, await follow(bench, third)) is not None
+
+
+async def test_a_busy_home_has_no_bell_to_answer(bench: Bench) -> None:
+    first, second = await warm(bench), await warm(bench)
+    await occupy(bench, "w1")
+    await end_hold(bench, await follow(bench, first))
+    await bench.keep()
+    assert await hold_ms(bench, await follow(bench, second)) == 4000
+
+
+async def test_a_silent_worker_that_dies_is_forgotten(bench: Bench) -> None:
+    conversation = await warm(bench)
+    await rest(bench, "w1")
+    await end_hold(bench, await follow(bench, conversation))
+    await is_dead(bench, conversation)
+    await bench.keep()
+    assert not await bench.redis.exists(bench.keys.worker("w1"))
+
+
 async def test_when_its_holding_is_over_a_turn_may_start_at_home_all_the_same(bench: Bench) -> None:
     conversation = await warm(bench)
     job = await follow(bench, conversation)

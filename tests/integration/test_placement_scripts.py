@@ -113,6 +113,7 @@ async def test_a_turn_is_offered_where_the_policy_says(bench: Bench) -> None:
                     tokens_a_second=1000,
                     has_free_slot=dice.random() < 0.5,
                     is_draining=dice.random() < 0.2,
+                    is_silent=dice.random() < 0.2,
                 ),
             ]
         )
@@ -135,6 +136,8 @@ async def set_home(bench: Bench, conversation: str, home: Home | None, saves_ms:
             fields: dict[str, Any] = {"pool": home.pool, "patience_ms": LONGEST_WAIT_MS}
             if home.is_draining:
                 fields["draining"] = "1"
+            if home.is_silent:
+                fields["silent"] = "1"
             pipe.hset(keys.worker("w3"), mapping=fields)
         if home is not None and home.has_free_slot:
             pipe.zadd(keys.free(POOL), {"w3": 2})

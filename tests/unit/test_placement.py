@@ -1,5 +1,7 @@
 """What the queue's policy promises, whatever is offered to it."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -37,6 +39,7 @@ HOMES = st.builds(
     tokens_a_second=st.integers(0, 10_000),
     has_free_slot=st.booleans(),
     is_draining=st.booleans(),
+    is_silent=st.booleans(),
 )
 
 
@@ -58,7 +61,13 @@ def test_a_busy_home_is_waited_for_a_few_times_what_it_saves() -> None:
 
 @pytest.mark.parametrize(
     "where",
-    [None, home(free=True, draining=True), home(free=True, pool="large"), home(free=True, rate=0)],
+    [
+        None,
+        home(free=True, draining=True),
+        replace(home(free=True), is_silent=True),
+        home(free=True, pool="large"),
+        home(free=True, rate=0),
+    ],
 )
 def test_a_home_that_cannot_help_is_forgotten(where: Home | None) -> None:
     assert offer(pool=POOL, warm=500, home=where) == Offer(at_home=False, hold_ms=0, bell=Bell.FREE)

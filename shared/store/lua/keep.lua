@@ -37,7 +37,7 @@ end
 local pools = redis.call('ZRANGE', key.pools, 0, 99)
 for _, pool in ipairs(pools) do
   for _, job in ipairs(redis.call('ZRANGEBYSCORE', key.hold(pool), '-inf', int(now), 'LIMIT', 0, HOLDS)) do
-    release(job, pool)
+    end_hold(job, pool)
   end
   local head = redis.call('ZRANGE', key.hold(pool), 0, 0, 'WITHSCORES')[2]
   if head and (not next_end or tonumber(head) < next_end) then next_end = tonumber(head) end

@@ -37,6 +37,7 @@ end
 if #jobs > 0 then
   redis.call('SET', key.taken(arg.worker), arg.nonce .. table.concat(jobs, ' '), 'PX', arg.taken_ms)
 end
+redis.call('HDEL', key.worker(arg.worker), 'silent')
 if left > 0 then
   set_busy(arg.worker, arg.pool, arg.busy + #jobs)
 else

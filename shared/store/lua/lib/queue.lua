@@ -154,8 +154,8 @@ end
 -- How long a turn is held for its home, and how many slots are taken there if one is free; nil if any worker will do.
 local function hold_of(pool, home, saving)
   if not home or saving < MIN_SAVING_MS then return nil end
-  local w = redis.call('HMGET', key.worker(home), 'pool', 'draining', 'patience_ms', 'slots')
-  if w[1] ~= pool or w[2] then return nil end
+  local w = redis.call('HMGET', key.worker(home), 'pool', 'draining', 'patience_ms', 'slots', 'silent')
+  if w[1] ~= pool or w[2] or w[5] then return nil end
   local busy = busy_slots(home, pool)
   if busy and busy < tonumber(w[4] or 1) then return BELL_MS, busy end
   return math.min(WAIT_FACTOR * saving, tonumber(w[3] or 0)), nil
@@ -197,6 +197,16 @@ local function release(job, pool)
   local f = job_fields(job, 'owner', 'tag')
   f.pool = pool
   if f.tag then make_ready(job, f) end
+end
+
+-- The time of a hold is over. A home that had a free slot meanwhile does not answer its bells: no turn waits for it from
+-- now on, until it takes some (take.lua).
+local function end_hold(job, pool)
+  local home = redis.call('HGET', key.job(job), 'home')
+  if home and redis.call('ZREM', key.free(pool), home) == 1 and redis.call('EXISTS', key.worker(home)) == 1 then
+    redis.call('HSET', key.worker(home), 'silent', '1')
+  end
+  release(job, pool)
 end
 
 -- The worker that has what a stateless request begins with; it is known for as long as clients take for an answer.
