@@ -6,7 +6,6 @@ from typing import Any
 import httpx
 import pytest
 
-from shared import ids
 from shared.config import Settings
 from shared.wire.publication import PieceRecord
 from shared.wire.write_outcome import WriteOutcome
@@ -143,7 +142,7 @@ async def test_an_ended_turn_is_not_changed(settings: Settings) -> None:
         assert (await stop(stack.client, cancelled))["status"] in ("cancelled", "completed")
 
 
-@pytest.mark.parametrize("job", [ids.new_job(), "nonsense", "%00"])
+@pytest.mark.parametrize("job", ["0123456789abcdef0123456789abcdef", "nonsense", "%00"])
 async def test_a_job_that_is_unknown_cannot_be_stopped(settings: Settings, job: str) -> None:
     async with running_stack(settings, ScriptedEngine()) as stack:
         assert (await stack.client.post(f"/jobs/{job}/stop")).status_code == 404
