@@ -2,19 +2,34 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
+import falcon.asgi
 import httpx
 import orjson
 import pytest
+from falcon import testing
 from falcon.asgi import SSEvent
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
+from api.live.asking import Asking
+from api.live.feed import EventFeed
+from api.live.headroom import Headroom
 from api.live.stream import ReleasingStream
+from shared import ids
 from shared.config import Settings
+from shared.process.tasks import Background
+from shared.store.connection import connect
+from shared.store.event_log import EventLog
 from shared.store.keys import Keys
+from shared.store.submissions import Submissions
+from shared.wire.sampling import Sampling
+from shared.wire.submission import Accepted, Submission
+from shared.wire.turn_request import TurnRequest
+from shared.wire.write_outcome import WriteOutcome
+from tests.integration.bench import Bench
 from tests.scripted import ScriptedEngine, failing
 from tests.servers import running_stack
 
@@ -93,3 +108,58 @@ async def test_a_stream_gives_back_what_it_holds_however_little_of_it_was_read(r
     await stream.aclose()
     await stream.aclose()
     assert given_back == ["all of it"]
+
+
+class Overturning(Submissions):
+    """After each prompt the other model counts as the one that was there first."""
+
+    def __init__(self, redis: Redis, keys: Keys, settings: Settings) -> None:
+        super().__init__(redis, keys, settings)
+        self._other_redis: Any = redis
+        self._about = keys.pool
+
+    async def submit(self, submission: Submission) -> Accepted | None:
+        accepted = await super().submit(submission)
+        assert accepted is not None
+        await self._other_redis.hset(self._about(accepted.model_name), "since", 1 << 50)
+        return accepted
+
+
+@contextlib.asynccontextmanager
+async def asking_over(settings: Settings, submissions: Submissions) -> AsyncIterator[Asking]:
+    """The service that all dialects share, around other submissions."""
+    keys, background = Keys(settings.namespace), Background()
+    async with connect(settings) as redis:
+        events = EventLog(redis, keys)
+        feed = EventFeed(redis, keys, events)
+        feed.start(background)
+        yield Asking(settings, submissions, events, feed, Headroom(redis, keys))
+        await background.close()
+        await feed.close()
+
+
+def submission(api_id: str) -> Submission:
+    return Submission(
+        job_id=ids.new_job(),
+        conversation_id=ids.new_conversation(),
+        owner_id="default",
+        new=True,
+        instructions="",
+        request=TurnRequest(prompt="Hi", context=None, replace_from=None, sampling=Sampling()),
+        api_id=api_id,
+    )
+
+
+async def test_all_turns_of_a_request_go_to_one_model(settings: Settings, bench: Bench) -> None:
+    await bench.serve("w2", pool="another")
+    submissions = Overturning(bench.redis, bench.keys, settings)
+    async with asking_over(settings, submissions) as asking:
+        turns = [submission(asking.api_id) for _ in range(3)]
+        request, response = testing.create_asgi_req(), falcon.asgi.Response()
+        waiting = asyncio.create_task(asking.wait_together(turns, request, response))
+        for turn in turns:
+            async with asyncio.timeout(10):
+                while await submissions.cancel(turn.job_id, turn.owner_id) is WriteOutcome.GONE:
+                    await asyncio.sleep(0.01)
+        results = await waiting
+    assert len({result.accepted.model_name for result in results}) == 1

@@ -155,6 +155,16 @@ async def test_a_conversation_waits_for_the_model_that_it_has_named_and_for_no_o
     assert await model_of(row, named) == "small"
 
 
+async def test_a_conversation_does_not_go_on_with_a_model_that_only_embeds(row: Bench) -> None:
+    conversation = await begun_with(row, pool="large")
+    for worker, pool in (("l", "large"), ("s", "small")):
+        await gone(row, worker)
+        await forgotten(row, pool)
+    assert await model_of(row, conversation) == "embedder"
+    await row.serve("n", pool="new")
+    assert await model_of(row, conversation) == "new"
+
+
 @pytest.mark.parametrize("in_order", [True, False], ids=["it left", "it died"])
 async def test_a_model_without_workers_is_missed_for_an_hour_and_then_unknown(
     row: Bench, in_order: bool

@@ -273,11 +273,6 @@ async def test_a_model_that_cannot_is_refused_by_name(row: Stack) -> None:
         assert "makes embeddings" in str(chats.json())
 
 
-async def test_all_choices_of_a_request_are_made_by_one_model(row: Stack) -> None:
-    answer = await answer_of(row, "/v1/chat/completions", model="small", n=4)
-    assert {each["message"]["content"] for each in answer["choices"]} == {"small: Hi"}
-
-
 async def test_each_model_has_a_line_of_its_own(settings: Settings) -> None:
     held = asyncio.get_running_loop().create_future()
     busy = [engine(name, slots=1, step=lambda _: held) for name in ("large", "small")]
