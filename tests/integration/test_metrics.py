@@ -102,7 +102,7 @@ async def test_what_waits_and_runs_is_shown(settings: Settings) -> None:
     settings = make_settings(
         str(settings.redis_url),
         PALAVER_NAMESPACE=settings.namespace,
-        PALAVER_LEASE=0.6,
+        PALAVER_HEARTBEAT=0.2,
         PALAVER_SLOTS=2,
     )
     engine = ScriptedEngine(slots=2, step=lambda _: gate)
@@ -128,7 +128,7 @@ async def test_each_model_has_its_own_figures(settings: Settings) -> None:
     settings = make_settings(
         str(settings.redis_url),
         PALAVER_NAMESPACE=settings.namespace,
-        PALAVER_LEASE=0.6,
+        PALAVER_HEARTBEAT=0.2,
         PALAVER_DEFAULT_MODEL="busy",
     )
     busy = ScriptedEngine(slots=2, step=lambda _: gate, name="busy", fingerprint="b")
