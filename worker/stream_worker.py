@@ -112,7 +112,8 @@ class StreamWorker(Worker):
     async def _take_turns(self) -> None:
         """Fill the free slots, or wait for the bell until there is something to fill them with."""
         if not self._may_take:
-            self._may_take = await self._bells.next()
+            # A turn that ended meanwhile may have left one to take: that is why the read was ended.
+            self._may_take = await self._bells.next() or self._may_take
             return
         self._may_take = False
         async with self._claimer.lock:
