@@ -72,6 +72,8 @@ def claim() -> Claim:
         conversation_id="1",
         request=TurnRequest(prompt="Hello", context=None, replace_from=None, sampling=Sampling()),
         suspect=False,
+        is_stopped=False,
+        owner_id="default",
         crashes=0,
         created_ms=0,
         started_ms=0,
