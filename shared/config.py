@@ -303,11 +303,13 @@ class Settings(BaseSettings):
         "`auto`: weights for which llama.cpp has no fast CPU kernels are converted once. `off`: "
         "they are used as they are, however slow.",
     )
-    park_bytes: int = _env(
+    park_bytes: int | None = _env(
         "PALAVER_PARK_BYTES",
-        1 << 30,
-        "Host memory of each worker for the KV caches of idle conversations.",
+        None,
+        "Host memory of each worker for the KV caches of idle conversations, at most. `0`: none.",
         unit="bytes",
+        shown="a quarter of what is free beside the model at the start, divided by workers, and at "
+        "least 128 MiB",
         ge=0,
     )
 

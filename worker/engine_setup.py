@@ -11,6 +11,7 @@ from typing import Final
 from shared.config import Settings
 from shared.errors import ConfigError
 from shared.process.machine import usable_cores, usable_memory
+from shared.process.parking import park_bytes
 from worker.engine.conversion import fast_on_this_machine
 from worker.engine.devices import why_no_gpu
 from worker.engine.embedding_engine import EmbeddingEngine
@@ -120,12 +121,14 @@ def open_engine(settings: Settings) -> LlamaEngine | EmbeddingEngine:
         options = dataclasses.replace(options, path=path)
     if purpose_of_file(options.path) == "embeddings":
         return load_embedder(options, info=info, stuck_after_s=settings.lease)
+    swap_bytes = park_bytes(settings)
+    log.info("idle conversations may take %.2f GiB of host memory", swap_bytes / (1 << 30))
     return load_engine(
         options,
         info=info,
         template_path=settings.chat_template,
         longest_step_s=settings.heartbeat / 4,
         stuck_after_s=settings.lease,
-        swap_bytes=settings.park_bytes,
+        swap_bytes=swap_bytes,
         sampling=sampling_settings(settings),
     )

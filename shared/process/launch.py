@@ -12,6 +12,7 @@ from shared.errors import ConfigError
 from shared.process.embedded import DataLock
 from shared.process.logs import resolved
 from shared.process.machine import usable_cores
+from shared.process.parking import park_bytes
 from shared.process.start import fail_start, settings_or_exit
 
 
@@ -48,6 +49,8 @@ def environment(settings: Settings, workers: int) -> dict[str, str]:
     environ["PALAVER_LOG_FORMAT"] = resolved(settings.log_format)
     if settings.threads is None and workers > 0:
         environ["PALAVER_THREADS"] = str(max(1, usable_cores() // workers))
+    if settings.park_bytes is None and workers > 0:
+        environ["PALAVER_PARK_BYTES"] = str(park_bytes(settings, workers))
     return environ
 
 

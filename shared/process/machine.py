@@ -28,8 +28,27 @@ def usable_cores(root: Path = _FILES) -> int:
 
 def usable_memory(root: Path = _FILES) -> int:
     """Bytes of memory that this process and the others in its control group may use."""
-    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return min([physical, *_limits(root, "memory", _memory)])
+    return min([_physical(), *_limits(root, "memory", _memory)])
+
+
+def free_memory(root: Path = _FILES) -> int:
+    """Bytes of memory that nobody uses, within the limits of our control groups.
+
+    What only caches files counts as free. Outside Linux, half of the machine's memory does.
+    """
+    return max(0, min([_available(root), *_limits(root, "memory", _unused)]))
+
+
+def _available(root: Path) -> int:
+    for line in (_text(root / "proc" / "meminfo") or "").splitlines():
+        name, _, amount = line.partition(":")
+        if name == "MemAvailable":
+            return int(amount.split()[0]) * 1024
+    return _physical() // 2
+
+
+def _physical() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _affinity() -> int:
@@ -80,6 +99,23 @@ def _memory(folder: Path) -> int | None:
     if text is None or not text.isdigit() or int(text) > _UNLIMITED:
         return None
     return int(text)
+
+
+def _unused(folder: Path) -> int | None:
+    """What a control group may still use; its file caches make way."""
+    limit = _memory(folder)
+    used = _text(folder / "memory.current") or _text(folder / "memory.usage_in_bytes")
+    if limit is None or used is None or not used.isdigit():
+        return limit
+    return limit - int(used) + _file_caches(folder)
+
+
+def _file_caches(folder: Path) -> int:
+    """Version 1 of control groups counts those of the groups below under another name."""
+    lines = (_text(folder / "memory.stat") or "").splitlines()
+    figures = dict(line.split(" ", 1) for line in lines if " " in line)
+    amount = figures.get("total_inactive_file") or figures.get("inactive_file", "")
+    return int(amount) if amount.isdigit() else 0
 
 
 def _text(path: Path) -> str | None:
