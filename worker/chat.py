@@ -50,9 +50,9 @@ class Chat:
         return await asyncio.to_thread(finish_reply, self._writer, claim, prompt, generated, budget)
 
     def committed(self, claim: Claim, reply: FinishedReply) -> None:
-        self._homes.committed(claim.conversation_id, reply.completion.prefix)
+        self._homes.committed(claim.session, reply.completion.prefix)
         if reply.next_window is not None:
-            self._writer.engine.warm(claim.conversation_id, reply.next_window.token_ids)
+            self._writer.engine.warm(claim.session, reply.next_window.token_ids)
 
     def _thinks(self, request: TurnRequest) -> bool:
         wanted = request.thinking if request.thinking != "auto" else self._policy.thinking

@@ -110,7 +110,7 @@ class Generator:
             return GeneratedReply(pieces=published.pieces, unpublished=(), end=_NO_WORK)
         num_prompt = len(prompt.token_ids)
         request = GenerationRequest(
-            session=claim.conversation_id,
+            session=claim.session,
             prompt=prompt.token_ids,
             generated=published.token_ids,
             goes_on_in=before.goes_on_in,

@@ -46,6 +46,8 @@ class Claim:
 
     Args:
         owner_id: whose turn it is.
+        session: what the conversation is called in the engine's cache: its id, or that of an
+            earlier stateless turn, which this one goes on from.
         fence: the fencing token, `start:nonce`; every write of the worker carries it.
         suspect: whether a worker died while it ran this turn.
         is_stopped: whether no more of the reply is wanted than what is written.
@@ -59,6 +61,7 @@ class Claim:
 
     job_id: str
     owner_id: str
+    session: str
     fence: str
     conversation_id: str
     request: TurnRequest
@@ -84,7 +87,9 @@ class Claim:
     @classmethod
     def decode(cls, answer: Sequence[Any]) -> "Claim":
         """From an answer of `take`; what cannot be read fails this turn alone."""
-        job_id, fence, conversation_id, request, suspect, stop, *numbers, owner, view = answer
+        job_id, fence, conversation_id, request, suspect, stop, *numbers, owner, session, view = (
+            answer
+        )
         crashes, created, started, deadline, now = map(int, numbers)
         read, history, unreadable = _UNREAD, None, None
         try:
@@ -95,6 +100,7 @@ class Claim:
         return cls(
             job_id=job_id,
             owner_id=owner,
+            session=session,
             fence=fence,
             conversation_id=conversation_id,
             request=read,

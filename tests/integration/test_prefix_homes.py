@@ -7,6 +7,8 @@ import orjson
 import pytest
 
 from shared.config import Settings
+from shared.errors import TurnFailed
+from shared.wire.claim import Claim
 from shared.wire.cold_homes import ColdHomes
 from shared.wire.messages import ChatMessage, Role
 from shared.wire.parts import ToolCall
@@ -39,6 +41,12 @@ async def warm(bench: Bench, worker: str = "w1", *, owner: str = "a", saves_ms: 
     return prefix
 
 
+async def go_on(bench: Bench) -> Claim:
+    """The client's next request, under way."""
+    await bench.submit(messages=NEXT, stateless=True, owner="a")
+    return await bench.claim("w1")
+
+
 async def home(bench: Bench, *, owner: str = "a", messages: Any = NEXT) -> str | None:
     """Where the next request is to start; None if that is all the same."""
     job = (await bench.submit(messages=messages, stateless=True, owner=owner)).job_id
@@ -63,10 +71,31 @@ async def test_the_next_request_starts_where_the_last_one_was_answered(workers: 
     assert [claim.job_id for claim in await workers.take("w2")] == [job]
 
 
+async def test_the_first_that_goes_on_takes_over_what_the_cache_has_and_others_get_copies(
+    workers: Bench,
+) -> None:
+    first = await workers.submit(messages=NEXT[:1], stateless=True, owner="a")
+    claim = await workers.claim("w1")
+    assert claim.session == first.conversation_id
+    prefix = digest_behind("a", first.request, NEXT[1])
+    await workers.claims.commit(claim, completion(claim, saves_ms=1000, prefix=prefix))
+    taking, other = [
+        await workers.submit(messages=NEXT, stateless=True, owner="a") for _ in range(2)
+    ]
+    sessions = {claim.job_id: claim.session for claim in await workers.take("w1", 2)}
+    assert sessions == {
+        taking.job_id: first.conversation_id,
+        other.job_id: other.conversation_id,
+    }
+
+
 async def test_it_is_known_for_ten_minutes_and_nothing_else_is_left(workers: Bench) -> None:
     prefix = await warm(workers)
     name = workers.keys.prefix(POOL, prefix)
     assert TEN_MINUTES_MS - 30_000 < await workers.redis.pttl(name) <= TEN_MINUTES_MS
+    await workers.redis.pexpire(name, 60_000)
+    await workers.claims.fail((await go_on(workers)), TurnFailed("this test says so"))
+    assert 0 < await workers.redis.pttl(name) <= 60_000
     assert [key async for key in workers.redis.scan_iter(f"{workers.keys.namespace}:conv:*")] == []
 
 
@@ -197,7 +226,9 @@ async def test_all_requests_of_a_client_go_to_one_worker(
         sent: list[Any] = [{"role": "user", "content": "How warm is it?"}]
         for _ in range(4):
             sent += await ask(stack, sent, has_tools=has_tools)
-    assert sorted(len(engine.prompts) for engine in engines) == [0, 4]
+    idle, busy = sorted(engines, key=lambda engine: len(engine.prompts))
+    assert (len(idle.prompts), len(busy.prompts)) == (0, 4)
+    assert len({request.session for request in busy.requests}) == 1, "one cache goes on"
 
 
 async def test_requests_that_begin_anew_are_spread_over_the_workers(settings: Settings) -> None:

@@ -33,6 +33,7 @@ def claim(prompt: str, context: str | None = None) -> Claim:
     return Claim(
         job_id="job",
         owner_id="owner",
+        session="50",
         fence="1:nonce",
         conversation_id="50",
         request=request,

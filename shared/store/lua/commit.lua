@@ -22,8 +22,9 @@ added[#added + 1] = arg.assistant
 raise_format()
 redis.call('HSET', key.conversation(conversation), 'next', int(number + #added), 'offset', arg.offset,
   'window', arg.window, 'updated', int(now_ms()), 'home', f.worker, 'saves_ms', arg.saves_ms)
-if arg.prefix and redis.call('HGET', key.job(job), 'stateless') then
-  keep_prefix(f.pool, arg.prefix, f.worker, arg.saves_ms)
+local own = job_fields(job, 'stateless', 'session')
+if arg.prefix and own.stateless then
+  keep_prefix(f.pool, arg.prefix, f.worker, own.session or conversation, arg.saves_ms)
 end
 if arg.model then
   -- Which model wrote the replies from which message on, a line each: most replies have the same one.

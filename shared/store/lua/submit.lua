@@ -93,10 +93,7 @@ if arg.stateless then
   redis.call('HSET', key.job(job), 'stateless', '1')
   redis.call('HSET', key.conversation(conversation), 'stateless', '1')
 end
-if arg.prefix then
-  local saving, home = home_of_prefix(pool, arg.prefix)
-  if home then redis.call('HSET', key.conversation(conversation), 'home', home, 'saves_ms', saving) end
-end
+if arg.prefix then go_home(job, conversation, pool, arg.prefix) end
 if arg.brought then redis.call('HSET', key.job(job), 'brought', arg.brought) end
 if arg.response then redis.call('HSET', key.job(job), 'response', '1') end
 if arg.api then redis.call('HSET', key.job(job), 'api', arg.api) end

@@ -209,22 +209,35 @@ local function end_hold(job, pool)
   release(job, pool)
 end
 
--- The worker that has what a stateless request begins with; it is known for as long as clients take for an answer.
+-- The worker that has what a stateless request begins with, under the name of `session`; it is known for as long as
+-- clients take for an answer.
 local PREFIX_MS = 600000
 local function prefix_of(pool, digest) return key.prefix(pool .. ':' .. digest) end
-local function keep_prefix(pool, digest, worker, saving)
+local function keep_prefix(pool, digest, worker, session, saving)
   if tonumber(saving) < MIN_SAVING_MS then return end
-  redis.call('SET', prefix_of(pool, digest), saving .. ' ' .. worker, 'PX', PREFIX_MS)
+  redis.call('SET', prefix_of(pool, digest), saving .. ' ' .. session .. ' ' .. worker, 'PX', PREFIX_MS)
 end
 
--- That worker, and what its cache saves; nothing if it is not known.
+-- What its cache saves, its name there, and that worker; nothing if it is not known.
 local function home_of_prefix(pool, digest)
-  return string.match(redis.call('GET', prefix_of(pool, digest)) or '', '^(%d+) (.*)$')
+  return string.match(redis.call('GET', prefix_of(pool, digest)) or '', '^(%d+) (%S+) (.*)$')
+end
+
+-- A stateless turn has its home by what it begins with. The first that goes on from there takes over what the cache
+-- has; others get copies.
+local GIVEN_AWAY = '-'
+local function go_home(job, conversation, pool, digest)
+  local saving, session, home = home_of_prefix(pool, digest)
+  if not home then return end
+  redis.call('HSET', key.conversation(conversation), 'home', home, 'saves_ms', saving)
+  if session == GIVEN_AWAY then return end
+  redis.call('HSET', key.job(job), 'session', session)
+  redis.call('SET', prefix_of(pool, digest), saving .. ' ' .. GIVEN_AWAY .. ' ' .. home, 'KEEPTTL')
 end
 
 -- A worker has dropped it.
 local function forget_prefix(pool, digest, worker)
-  local _, home = home_of_prefix(pool, digest)
+  local _, _, home = home_of_prefix(pool, digest)
   if home == worker then redis.call('DEL', prefix_of(pool, digest)) end
 end
 
