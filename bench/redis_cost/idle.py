@@ -23,11 +23,13 @@ from shared.process.tasks import Background
 from shared.store.claims import Claims
 from shared.store.connection import connect
 from shared.store.keys import Keys
+from shared.store.old_queue import OldQueue
 from shared.store.workers import Workers
 from tests.scripted import ScriptedEngine
 from tests.servers import make_settings, running_valkey
 from worker.bells import BellReader
 from worker.heartbeat import Heartbeat
+from worker.homes import Homes
 from worker.notices import Notices
 from worker.queue_keeper import QueueKeeper
 from worker.registration import Registration
@@ -69,13 +71,20 @@ class IdleWorker:
             capabilities=("chat",), patience_ms=10_000,
         )  # fmt: skip
         beat_s = settings.heartbeat
-        registration = Registration(Workers(redis, keys), reporter, worker_id, interval_s=beat_s)
+        homes = Homes(engine.dropped)
+        registration = Registration(
+            Workers(redis, keys), reporter, homes, worker_id,
+            interval_s=beat_s, on_drain=_nothing,
+        )  # fmt: skip
         self._bells = BellReader(redis, keys, worker_id)
-        self._keeper = QueueKeeper(redis, claims, metrics, worker_id, lease_s=settings.lease)
+        old_queue = OldQueue(redis, keys, engine.model.name)
+        self._keeper = QueueKeeper(
+            redis, claims, old_queue, metrics, worker_id, lease_s=settings.lease
+        )
         self._heartbeat = Heartbeat(claims, engine, running, registration, interval_s=beat_s)
         self._notices = Notices(
             redis, keys.notices(worker_id), claims, running,
-            on_followed=lambda _: None, on_held=self._keeper.wake,
+            on_followed=lambda _: None, on_held=self._keeper.wake, on_drain=_nothing,
         )  # fmt: skip
 
     async def run(self, after_s: float) -> None:
@@ -87,6 +96,10 @@ class IdleWorker:
         background.start("notices", self._notices.run)
         while True:
             await self._bells.next()
+
+
+def _nothing() -> None:
+    """These workers are not drained."""
 
 
 async def measure(number: int) -> Idle:

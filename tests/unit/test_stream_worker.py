@@ -74,6 +74,7 @@ def claim() -> Claim:
         suspect=False,
         is_stopped=False,
         owner_id="default",
+        session="1",
         crashes=0,
         created_ms=0,
         started_ms=0,
