@@ -101,6 +101,20 @@ async def deadline(bench: Bench, job: str) -> float:
     return float(int(stored) / 1000 - seconds - micros / 1e6)
 
 
+async def test_a_model_whose_last_worker_has_left_is_not_served_again(
+    bench: Bench, workers: list[Worker]
+) -> None:
+    submission = await bench.submit()
+    assert await workers[0].claim() is not None
+    assert await workers[1].sweep() == 0
+    await step(bench, workers, TWO_HOURS_S)
+    await bench.redis.zadd(bench.keys.pools, {"left": 0})
+    await bench.redis.hset(bench.keys.pool("left"), "since", 1)
+    assert await workers[1].sweep() == 0
+    assert await deadline(bench, submission.job_id) > 0, "the step was noticed"
+    assert await bench.redis.zscore(bench.keys.pools, "left") == 0
+
+
 @pytest.mark.parametrize("by_s", [TWO_HOURS_S, -TWO_HOURS_S, 120, -120])
 async def test_a_running_turn_goes_on_where_it_runs(
     bench: Bench, workers: list[Worker], by_s: int

@@ -83,7 +83,8 @@ for _, pool in ipairs(pools) do
   redis.call('ZREMRANGEBYSCORE', key.times(pool), '-inf', int(clock_of(pool)))
   -- A model that nobody has served for long (announce.lua).
   if redis.call('EXISTS', key.pool(pool), key.line(pool)) == 0 then
-    redis.call('DEL', key.clock(pool), key.tags(pool), key.times(pool), key.pace(pool), key.free(pool))
+    redis.call('DEL', key.clock(pool), key.tags(pool), key.times(pool), key.pace(pool), key.free(pool),
+      key.peers(pool))
     redis.call('ZREM', key.pools, pool)
   end
 end

@@ -39,7 +39,8 @@ for _, worker in ipairs(redis.call('ZRANGE', key.workers, 0, -1)) do
   end
 end
 for _, pool in ipairs(redis.call('ZRANGE', key.pools, 0, -1)) do
-  redis.call('ZADD', key.pools, 'XX', int(now), pool)
+  -- Those whose last worker has left (leave.lua) stay without one.
+  if redis.call('ZSCORE', key.pools, pool) ~= '0' then redis.call('ZADD', key.pools, 'XX', int(now), pool) end
   move(key.pace(pool), 'last')
 end
 return 'OK'
