@@ -233,7 +233,7 @@ def _problem_of(answer: httpx.Response) -> str:
 
 
 def _is_json(answer: httpx.Response) -> bool:
-    return answer.headers.get("content-type", "").endswith("json")
+    return str(answer.headers.get("content-type", "")).endswith("json")
 
 
 @asynccontextmanager
