@@ -11,6 +11,7 @@ everything that is stored. The report goes to `docs/reliability.md`.
 import argparse
 import asyncio
 import datetime
+import logging
 import os
 import shlex
 import sys
@@ -137,6 +138,8 @@ def main() -> int:
     parser.add_argument("--only", action="append", help="this kind of fault (several: again)")
     parser.add_argument("--output", type=Path, help="where the report goes, as Markdown")
     options = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     # Some of the turns are never sent, because their conversation was deleted before.
     plan = Plan(
         seed=options.seed,

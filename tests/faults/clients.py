@@ -216,12 +216,24 @@ class Client:
                 self._ledger.refused(type(error).__name__)
             else:
                 if answer.status_code >= 400:
-                    self._ledger.refused(str(answer.json().get("code", answer.status_code)))
-                yield answer
+                    self._ledger.refused(_problem_of(answer))
+                if answer.status_code < 400 or _is_json(answer):
+                    yield answer
             await asyncio.sleep(PAUSE_S * (0.5 + self._random.random()))
 
     def _any_url(self) -> str:
         return self._random.choice(self._urls)
+
+
+def _problem_of(answer: httpx.Response) -> str:
+    """What a client is told that is refused; a server that stops may have no words for it."""
+    if not _is_json(answer):
+        return f"{answer.status_code} {answer.text[:40]}".strip()
+    return str(answer.json().get("code", answer.status_code))
+
+
+def _is_json(answer: httpx.Response) -> bool:
+    return str(answer.headers.get("content-type", "")).endswith("json")
 
 
 @asynccontextmanager

@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+from redis import Redis
+
 from shared.data_folder import socket_path
 from tests.servers import START_TIMEOUT_S, Valkey, environment, process_tree
 
@@ -33,7 +35,13 @@ class KeptValkey(Valkey):
                 stderr=subprocess.STDOUT,
             )
         self._wait_until_it_listens()
+        self._write_before_answering()
         [_, self._server] = process_tree(self._process.pid)
+
+    def _write_before_answering(self) -> None:
+        """Nothing is lost with the server; by default it may lose a second while disks are busy."""
+        with Redis.from_url(self.url) as redis:
+            redis.config_set("appendfsync", "always")
 
     def stop(self) -> None:
         self.kill()

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import logging
+import time
 from typing import Any, Final
 
 from redis.asyncio import Redis
@@ -12,7 +14,10 @@ from tests.counts import wrong_counts
 from tests.faults.cluster import Cluster
 from tests.faults.ledger import Ledger
 
+log = logging.getLogger(__name__)
+
 _LOOK_S: Final = 0.2
+_WORD_S: Final = 60.0
 _LOOK_WITHIN_S: Final = 5.0
 
 
@@ -22,14 +27,25 @@ class Observer:
     def __init__(self, cluster: Cluster, ledger: Ledger) -> None:
         self._cluster = cluster
         self._ledger = ledger
+        self._next_word = 0.0
 
     async def watch(self) -> None:
         """Until cancelled; while Redis is away there is nothing to see."""
         while True:
+            self._tell()
             with contextlib.suppress(RedisError, OSError, TimeoutError):
                 async with asyncio.timeout(_LOOK_WITHIN_S), self._cluster.redis() as redis:
                     await self._look(redis, self._cluster.keys)
             await asyncio.sleep(_LOOK_S)
+
+    def _tell(self) -> None:
+        """Once a minute how far it is, for whoever waits for the end of it."""
+        if time.monotonic() < self._next_word:
+            return
+        self._next_word = time.monotonic() + _WORD_S
+        prompts, faults = len(self._ledger.turns), sum(self._ledger.faults.values())
+        wrong = len(self._ledger.wrong_counts)
+        log.info("%d prompts, %d faults, %d wrong counts", prompts, faults, wrong)
 
     async def _look(self, redis: Any, keys: Keys) -> None:
         self._ledger.wrong_counts += await wrong_counts(redis, keys)

@@ -20,9 +20,11 @@ to disprove it:
 
 Five workers with scripted engines, three of one model and two of another, and two APIs, each a
 process of its own with its own way to one Valkey with an append-only file, one API and one worker
-by TLS; leases of 2 s, two turns at a time in each worker, so that homes are busy and turns are held
-for them; 100 attempts for each turn, because no turn is to blame for what kills the workers here.
-The models have other token ids, and a reply names the model that wrote it.
+by TLS. The file is written before anything is answered (`appendfsync always`): with `everysec`,
+which the embedded server has, one that is killed while its disk is busy may lose what it accepted
+in the last second or two. Leases are 2 s. Each worker runs two turns at a time, so that homes are
+busy and turns are held for them; 100 attempts for each turn, because no turn is to blame for what
+kills the workers here. The models have other token ids, and a reply names the model that wrote it.
 
 Clients send every prompt under an idempotency key until somebody names its job, to any of the APIs;
 they wait, stream, vanish and resume elsewhere, repeat requests in parallel, change the model of a
