@@ -7,6 +7,7 @@ count.
 
 import math
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -30,6 +31,30 @@ def usable_memory(root: Path = _FILES) -> int:
     """Bytes of memory that this process and the others in its control group may use."""
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return min([physical, *_limits(root, "memory", _memory)])
+
+
+def available_memory(root: Path = _FILES) -> int:
+    """Bytes of memory that this process could have now, without driving others out."""
+    return max(0, min([_unused(root), *_limits(root, "memory", _left)]))
+
+
+def _unused(root: Path) -> int:
+    """What the machine has left; pages of files give way."""
+    text = _text(root / "proc" / "meminfo") or ""
+    line = re.search(r"^MemAvailable: +(\d+) kB", text, re.MULTILINE)
+    return int(line[1]) << 10 if line is not None else usable_memory(root)
+
+
+def _left(folder: Path) -> int | None:
+    """What a control group's limit leaves; pages of files that are not in use give way."""
+    limit = _memory(folder)
+    used = _text(folder / "memory.current") or _text(folder / "memory.usage_in_bytes")
+    if limit is None or used is None or not used.isdigit():
+        return limit
+    files = re.search(
+        r"^(?:total_)?inactive_file (\d+)$", _text(folder / "memory.stat") or "", re.MULTILINE
+    )
+    return max(0, limit - int(used) + (int(files[1]) if files is not None else 0))
 
 
 def _affinity() -> int:

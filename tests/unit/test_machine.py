@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.process.machine import usable_cores, usable_memory
+from shared.process.machine import available_memory, usable_cores, usable_memory
 
 AFFINITY = len(os.sched_getaffinity(0))
 PHYSICAL = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -62,3 +62,22 @@ def test_version_one_has_a_file_for_each_number(tmp_path: Path) -> None:
 def test_a_group_of_another_shape_is_no_limit(tmp_path: Path) -> None:
     root = root_with(tmp_path, "0::/", {"sys/fs/cgroup/cpu.max": "some", "proc/self/x": ""})
     assert usable_cores(root) == AFFINITY
+
+
+def test_what_is_available_leaves_out_what_others_use(tmp_path: Path) -> None:
+    meminfo = {"proc/meminfo": "MemTotal: 9000 kB\nMemAvailable:    4000 kB"}
+    assert available_memory(root_with(tmp_path, "0::/app", meminfo)) == 4000 << 10
+    group = {
+        "sys/fs/cgroup/app/memory.max": "3000000",
+        "sys/fs/cgroup/app/memory.current": "2000000",
+        "sys/fs/cgroup/app/memory.stat": "anon 1500000\ninactive_file 400000\nfile 500000",
+    }
+    root = root_with(tmp_path, "0::/app", group)
+    assert available_memory(root) == 1400000, "pages of files give way"
+    (root / "sys/fs/cgroup/app/memory.current").write_text("9000000\n")
+    assert available_memory(root) == 0
+
+
+def test_where_nothing_says_what_is_available_it_is_what_may_be_used(tmp_path: Path) -> None:
+    root = root_with(tmp_path, "0::/app", {"sys/fs/cgroup/app/memory.max": "3000000"})
+    assert available_memory(root) == 3000000

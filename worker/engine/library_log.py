@@ -6,6 +6,7 @@ Some facts are only in the log: why a file cannot be loaded, and what llama.cpp 
 import contextlib
 import ctypes
 import logging
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -37,6 +38,11 @@ class LibraryMessages:
     def reason(self) -> str | None:
         """The first error, which names the cause; later ones are its effects."""
         return next((text for level, text in self._messages if level == _ERROR), None)
+
+    def matches(self, pattern: re.Pattern[str]) -> list[tuple[str, ...]]:
+        """The groups of a pattern, for each message in which it is found."""
+        matches = (pattern.search(text) for _, text in self._messages)
+        return [match.groups() for match in matches if match is not None]
 
     def contain(self, text: str) -> bool:
         """Whether a message contains a text."""

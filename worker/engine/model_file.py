@@ -15,6 +15,8 @@ from worker.engine.library_log import listening
 from worker.engine.options import Adapter, ModelOptions
 
 _SAMPLE_BYTES: Final = 1 << 20
+_NOT_LOCKED: Final = "failed to mlock"
+"""What llama.cpp logs, and goes on without."""
 _POOLINGS: Final = {"0": "none", "1": "mean", "2": "cls", "3": "last", "4": "rank"}
 """How a text's tokens become one vector, by the numbers in files."""
 
@@ -35,6 +37,12 @@ def load_model(path: Path, params: Any) -> Any:
         model = llama_cpp.llama_model_load_from_file(str(path).encode(), params)
     if not model:
         raise ModelError(f"{path}: llama.cpp cannot load this model: {messages.reason}")
+    if messages.contain(_NOT_LOCKED):
+        llama_cpp.llama_model_free(model)
+        raise ModelError(
+            f"{path}: PALAVER_LOAD_MODE: its weights cannot be locked in memory, for lack of it or "
+            "because of the limit that `ulimit -l` shows"
+        )
     return model
 
 

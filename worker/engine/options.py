@@ -70,6 +70,7 @@ class ModelOptions:
         cpu_moe: in how many of the first layers experts stay with the CPU; -1 is all.
         load_mode: how weights come into host memory.
         adapters: LoRA files.
+        fitted: which of these numbers are smaller than wanted, so that it fits; empty if none is.
     """
 
     path: Path
@@ -89,6 +90,7 @@ class ModelOptions:
     cpu_moe: int = 0
     load_mode: LoadMode = "auto"
     adapters: tuple[Adapter, ...] = ()
+    fitted: str = ""
 
     @property
     def step_tokens(self) -> int:
