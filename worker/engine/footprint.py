@@ -73,19 +73,18 @@ def _laid_out(options: ModelOptions, available: Sequence[Device]) -> LibraryMess
     """What llama.cpp logs of a model and a context without memory; None if it makes none."""
     params = model_params(replace(options, gpu_layers=-1, load_mode="none"), available)
     params.no_alloc = True
-    model = load_model(options.path, params)
-    try:
-        window, _ = window_of(model, options.window)
-        with listening() as messages:
-            context = llama_cpp.llama_init_from_model(
-                model, context_params(replace(options, window=window), available)
-            )
-        if not context:
-            return None  # loading it will say why
-        llama_cpp.llama_free(context)
-        return messages
-    finally:
-        llama_cpp.llama_model_free(model)
+    with listening(quietly=True) as messages:
+        model = load_model(options.path, params)
+        try:
+            window, _ = window_of(model, options.window)
+            options = replace(options, window=window)
+            context = llama_cpp.llama_init_from_model(model, context_params(options, available))
+            if not context:
+                return None  # loading it will say why
+            llama_cpp.llama_free(context)
+        finally:
+            llama_cpp.llama_model_free(model)
+    return messages
 
 
 def _layers(tensors: dict[str, int], options: ModelOptions) -> tuple[Layer, ...]:

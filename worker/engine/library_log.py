@@ -23,9 +23,14 @@ _listeners: list["LibraryMessages"] = []
 
 
 class LibraryMessages:
-    """Messages of llama.cpp, as it wrote them."""
+    """Messages of llama.cpp, as it wrote them.
 
-    def __init__(self) -> None:
+    Args:
+        is_quiet: nobody needs to read them.
+    """
+
+    def __init__(self, *, is_quiet: bool = False) -> None:
+        self.is_quiet = is_quiet
         self._messages: list[tuple[int, str]] = []
 
     def add(self, level: int, text: str) -> None:
@@ -50,9 +55,13 @@ class LibraryMessages:
 
 
 @contextlib.contextmanager
-def listening() -> Iterator[LibraryMessages]:
-    """Collect what the library logs meanwhile."""
-    messages = LibraryMessages()
+def listening(*, quietly: bool = False) -> Iterator[LibraryMessages]:
+    """Collect what the library logs meanwhile.
+
+    Args:
+        quietly: warnings and errors are logged as details: they come again, or are reported.
+    """
+    messages = LibraryMessages(is_quiet=quietly)
     _listeners.append(messages)
     try:
         yield messages
@@ -64,7 +73,9 @@ def listening() -> Iterator[LibraryMessages]:
 def _pass_on(level: int, text: bytes, _user_data: Any) -> None:
     message = text.decode("utf-8", "replace").strip()
     if message.strip("."):
-        log.log(_LEVELS.get(level, logging.DEBUG), "llama.cpp: %s", message)
+        is_quiet = any(messages.is_quiet for messages in _listeners)
+        shown = logging.DEBUG if is_quiet else _LEVELS.get(level, logging.DEBUG)
+        log.log(shown, "llama.cpp: %s", message)
         for messages in _listeners:
             messages.add(level, message)
 
