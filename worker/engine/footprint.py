@@ -61,9 +61,9 @@ def measure(options: ModelOptions, available: Sequence[Device]) -> Footprint | N
         layers=_layers(tensors, options),
         embeddings=sum(size for name, size in tensors.items() if _EMBEDDINGS in name),
         copied=0 if "output.weight" in tensors else tensors.get(f"{_EMBEDDINGS}.weight", 0),
-        kv=caches // options.slots,
+        kv=caches,
         compute=compute[False],
-        host_compute=compute[True] + outputs,
+        host_compute=compute[True] + outputs * options.slots,
         largest=max(tensors.values(), default=0),
         is_mapped=is_mapped,
     )
@@ -77,7 +77,8 @@ def _laid_out(options: ModelOptions, available: Sequence[Device]) -> LibraryMess
         model = load_model(options.path, params)
         try:
             window, _ = window_of(model, options.window)
-            options = replace(options, window=window)
+            # Of one slot: llama.cpp keeps books on each token of a cache, and these take memory.
+            options = replace(options, window=window, slots=1, batch=options.step_tokens)
             context = llama_cpp.llama_init_from_model(model, context_params(options, available))
             if not context:
                 return None  # loading it will say why
