@@ -112,6 +112,9 @@ def model_findings(report: dict[str, Any]) -> Iterator[Finding]:
         yield Finding("bad", "GPU", report["why_no_gpu"])
     elif not report["gpus"]:
         yield Finding("note", "GPU", "none; the model runs on the CPU")
+    if (memory := report["memory"]) is not None:
+        # A worker that runs already has its share of what would be free.
+        yield Finding("note" if memory["is_less"] else "ok", "memory", memory["remark"])
 
 
 def template_findings(report: dict[str, Any]) -> Iterator[Finding]:

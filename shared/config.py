@@ -251,10 +251,19 @@ class Settings(BaseSettings):
         shown="none",
     )
     slots: int = _env(
-        "PALAVER_SLOTS", 8, "Conversations that a worker decodes at the same time.", ge=1, le=256
+        "PALAVER_SLOTS",
+        8,
+        "Conversations that a worker decodes at the same time. Unless it is set, fewer [if 8 do "
+        "not fit](models.md#it-does-not-fit) into memory.",
+        ge=1,
+        le=256,
     )
     gpu_layers: int = _env(
-        "PALAVER_GPU_LAYERS", -1, "Layers on the GPU, if there is one. `-1`: all.", ge=-1
+        "PALAVER_GPU_LAYERS",
+        -1,
+        "Layers on the GPU, if there is one. `-1`: all. Unless it is set, fewer [if all do not "
+        "fit](models.md#it-does-not-fit).",
+        ge=-1,
     )
     split: Literal["none", "layer", "row"] = _env(
         "PALAVER_SPLIT",

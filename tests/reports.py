@@ -31,6 +31,7 @@ STATS: Final = EngineStats(
         layers=33,
         offloaded=20,
         flash_attention=True,
+        fitted="3 of 8 slots",
     ),
 )
 

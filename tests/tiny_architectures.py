@@ -17,6 +17,8 @@ from tests.tiny_model import VOCABULARY_SIZE, add_tokenizer, write_hybrid
 WINDOW: Final = 24
 """Tokens that a sliding window looks at."""
 _WIDTH: Final = 64
+_TRAINED: Final = 4096
+"""Tokens of the longest window."""
 _FEED_FORWARD: Final = 96
 _HEADS: Final = 4
 _KV_HEADS: Final = 2
@@ -43,6 +45,7 @@ class _Model:
         seed: int,
         embedding: float = 2.0,
         head: int = _HEAD,
+        trained: int = _TRAINED,
     ) -> None:
         self.writer = gguf.GGUFWriter(path, architecture)
         self.path = path
@@ -50,7 +53,7 @@ class _Model:
         self.layers = range(layers)
         self._random = np.random.default_rng(seed)
         self.writer.add_block_count(layers)
-        self.writer.add_context_length(4096)
+        self.writer.add_context_length(trained)
         self.writer.add_embedding_length(_WIDTH)
         self.writer.add_feed_forward_length(_FEED_FORWARD)
         self.writer.add_layer_norm_rms_eps(1e-6)
@@ -152,8 +155,8 @@ class _Model:
         return self.path
 
 
-def _llama(path: Path, *, head: int = _HEAD) -> Path:
-    model = _Model(path, "llama", layers=3, seed=11, head=head)
+def _llama(path: Path, *, head: int = _HEAD, trained: int = _TRAINED) -> Path:
+    model = _Model(path, "llama", layers=3, seed=11, head=head, trained=trained)
     model.add_output()
     model.add_heads()
     for i in model.layers:
@@ -286,6 +289,11 @@ def write_with_wide_heads(architecture: str, path: Path) -> Path:
     if architecture == "gemma3":
         return _gemma(path, architecture, window=WINDOW, layers=6, head=_WIDE_HEAD)
     return _llama(path, head=_WIDE_HEAD)
+
+
+def write_with_long_window(path: Path) -> Path:
+    """Write a `llama` that seems to be trained for windows of any length."""
+    return _llama(path, trained=1 << 30)
 
 
 _SLIDING: Final[dict[str, Callable[[Path, int | None], Path]]] = {

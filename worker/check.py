@@ -36,8 +36,8 @@ def check() -> dict[str, Any]:
     """What a worker would load, and onto what.
 
     The model's path, size in bytes and number of weights, a worker's warnings about it, what its
-    file says of window and sampling, what its chat template does, the usable GPUs, and why there
-    is none if one could be expected.
+    file says of window and sampling, what its chat template does, how it fits into memory, the
+    usable GPUs, and why there is none if one could be expected.
 
     Raises:
         ConfigError, EngineError: there is no usable model.
@@ -47,7 +47,12 @@ def check() -> dict[str, Any]:
     from worker.engine.conversion import weights_of  # noqa: PLC0415
     from worker.engine.devices import gpus, why_no_gpu  # noqa: PLC0415
     from worker.engine.loading import remarks  # noqa: PLC0415
-    from worker.engine_setup import DEMO, model_path  # noqa: PLC0415
+    from worker.engine_setup import (  # noqa: PLC0415
+        DEMO,
+        check_options,
+        model_options,
+        model_path,
+    )
 
     settings = load_settings(PORT=DEFAULT_PORT)
     path = model_path(settings)
@@ -57,15 +62,33 @@ def check() -> dict[str, Any]:
         "bytes": path.stat().st_size,
         "weights": num_weights,
         "gpus": [asdict(gpu) for gpu in gpus()] if settings.gpu_layers else [],
-        "remarks": remarks(
-            path, window=settings.context_length, template_path=settings.chat_template
-        ),
+        "remarks": [
+            *remarks(path, window=settings.context_length, template_path=settings.chat_template),
+            *check_options(model_options(settings)),
+        ],
         "demo": DEMO if settings.model_path is None else None,
         **describe(path, settings),
-        "all_layers": settings.gpu_layers < 0,
+        "memory": _memory(path, settings),
+        "all_layers": settings.gpu_layers < 0 and "gpu_layers" in settings.model_fields_set,
         # With PALAVER_GPU_LAYERS=0 nobody expects a GPU.
         "why_no_gpu": why_no_gpu() if settings.gpu_layers else None,
     }
+
+
+def _memory(path: Path, settings: Settings) -> dict[str, Any] | None:
+    """How the model would fit into memory as it is now; None if that is unknown.
+
+    Raises:
+        DoesNotFit: it would not.
+    """
+    from worker.engine.loading import purpose_of_file  # noqa: PLC0415
+    from worker.engine_setup import model_options  # noqa: PLC0415
+    from worker.fitting import fit  # noqa: PLC0415
+
+    if purpose_of_file(path) != "text":
+        return None
+    fitted = fit(settings, model_options(settings))
+    return {"remark": fitted.remark, "is_less": fitted.is_less} if fitted.remark else None
 
 
 def describe(path: Path, settings: Settings) -> dict[str, Any]:

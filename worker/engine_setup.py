@@ -13,13 +13,20 @@ from shared.errors import ConfigError
 from shared.process.machine import usable_cores, usable_memory
 from shared.process.parking import park_bytes
 from worker.engine.conversion import fast_on_this_machine
-from worker.engine.devices import why_no_gpu
+from worker.engine.devices import can_split_rows, gpus, why_no_gpu
 from worker.engine.embedding_engine import EmbeddingEngine
 from worker.engine.engine import LlamaEngine
 from worker.engine.interface import ModelInfo
-from worker.engine.loading import load_embedder, load_engine, purpose_of_file
+from worker.engine.loading import (
+    check_split,
+    load_embedder,
+    load_engine,
+    purpose_of_file,
+    without_effect,
+)
 from worker.engine.model_file import fingerprint
 from worker.engine.options import Adapter, ModelOptions
+from worker.fitting import fit
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +94,17 @@ def model_info(path: Path, name: str | None = None, adapters: Sequence[Adapter] 
     return ModelInfo(name=name or path.stem, fingerprint=fingerprint(path, adapters))
 
 
+def check_options(options: ModelOptions) -> list[str]:
+    """Warnings about how the model is to be loaded on this machine.
+
+    Raises:
+        ModelError: it cannot be.
+    """
+    available = gpus() if options.gpu_layers else []
+    check_split(options, available, rows=can_split_rows())
+    return without_effect(options, available)
+
+
 def sampling_settings(settings: Settings) -> dict[str, float]:
     """The options for drawing that the server sets for requests that do not."""
     options = {
@@ -112,6 +130,8 @@ def open_engine(settings: Settings) -> LlamaEngine | EmbeddingEngine:
     if settings.model_path is None:
         log.info("%s", DEMO)
     options = model_options(settings)
+    for warning in check_options(options):
+        log.warning("%s", warning)
     info = model_info(options.path, settings.model_name, options.adapters)
     if settings.convert == "auto":
         folder = settings.data_dir / "models"
@@ -123,8 +143,11 @@ def open_engine(settings: Settings) -> LlamaEngine | EmbeddingEngine:
         return load_embedder(options, info=info, stuck_after_s=settings.lease)
     swap_bytes = park_bytes(settings)
     log.info("idle conversations may take %.2f GiB of host memory", swap_bytes / (1 << 30))
+    fitted = fit(settings, options)
+    if fitted.remark is not None:
+        log.log(logging.WARNING if fitted.is_less else logging.INFO, "%s", fitted.remark)
     return load_engine(
-        options,
+        fitted.options,
         info=info,
         template_path=settings.chat_template,
         longest_step_s=settings.heartbeat / 4,

@@ -78,5 +78,6 @@ def engine_report(stats: EngineStats) -> EngineReport:
             layers=placement.layers,
             offloaded=placement.offloaded,
             flash_attention=placement.flash_attention,
+            fitted=placement.fitted,
         ),
     )

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from shared.config import Settings
-from shared.environment import RELOAD_VARIABLE
+from shared.environment import RELOAD_VARIABLE, WORKERS_VARIABLE
 from shared.errors import ConfigError
 from shared.process.embedded import DataLock
 from shared.process.logs import resolved
@@ -47,6 +47,7 @@ def environment(settings: Settings, workers: int) -> dict[str, str]:
     environ["PYTHONUNBUFFERED"] = "1"
     # Under honcho, standard output is a pipe: only here is it known whether it is a terminal.
     environ["PALAVER_LOG_FORMAT"] = resolved(settings.log_format)
+    environ[WORKERS_VARIABLE] = str(workers)
     if settings.threads is None and workers > 0:
         environ["PALAVER_THREADS"] = str(max(1, usable_cores() // workers))
     if settings.park_bytes is None and workers > 0:

@@ -27,6 +27,7 @@ class PlacementReport:
         layers: of the model, its output counted as one.
         offloaded: how many of them are on a GPU.
         flash_attention: whether it is used.
+        fitted: what is less than was wanted, so that it fits into memory; empty if nothing is.
     """
 
     device: str = ""
@@ -35,13 +36,15 @@ class PlacementReport:
     layers: int = 0
     offloaded: int = 0
     flash_attention: bool = False
+    fitted: str = ""
 
     def described(self) -> str:
-        """The device, and how much of the model is on it; empty if unknown."""
+        """The device, how much of the model is on it, and what is less; empty if unknown."""
+        reduced = f"; {self.fitted} fit into memory" if self.fitted else ""
         if not self.offloaded:
-            return self.device
+            return f"{self.device}{reduced}"
         flash = ", flash attention" if self.flash_attention else ""
-        return f"{self.device}: {self.offloaded} of {self.layers} layers{flash}"
+        return f"{self.device}: {self.offloaded} of {self.layers} layers{flash}{reduced}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,6 +39,7 @@ def test_a_model_that_thinks_is_recognised(tmp_path: Path) -> None:
     assert report["replies"].startswith("thoughts in <think>")
     assert (report["window"], report["longest_window"]) == (3500, 8192)
     assert "it chats, it does not know" in report["demo"]
+    assert report["memory"]["remark"].startswith("with 8 slots the model takes ")
 
 
 def test_a_template_that_cannot_be_used_is_refused_by_name(tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ def test_gpus_are_listed_with_their_memory(found: dict[str, Any], lines: list[st
         "remarks": [],
         "why_no_gpu": None,
         "all_layers": True,
+        "memory": None,
         **found,
     }
     first, *rest = map(str, model_findings(model))
@@ -58,9 +59,26 @@ def test_a_worker_s_warnings_are_listed_with_the_model() -> None:
         "gpus": [],
         "all_layers": True,
         "why_no_gpu": None,
+        "memory": None,
     }
     lines = [str(finding) for finding in model_findings(found)]
     assert lines[1] == "· model     the window has 2048 tokens"
+
+
+@pytest.mark.parametrize(("is_less", "mark"), [(False, "✓"), (True, "·")])
+def test_what_it_takes_and_what_is_less_is_listed(is_less: bool, mark: str) -> None:
+    found = {
+        "path": "a.gguf",
+        "bytes": GIB,
+        "weights": 1e9,
+        "remarks": [],
+        "gpus": [],
+        "all_layers": True,
+        "why_no_gpu": None,
+        "memory": {"remark": "3 slots take 900 of 1,000 MiB", "is_less": is_less},
+    }
+    *_, memory = map(str, model_findings(found))
+    assert memory == f"{mark} memory    3 slots take 900 of 1,000 MiB"
 
 
 TRAITS: dict[str, Any] = {

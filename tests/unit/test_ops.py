@@ -29,6 +29,10 @@ def test_a_worker_of_another_version_may_tell_less() -> None:
         ({}, ""),
         ({"device": "AMD EPYC", "offloaded": 0, "layers": 31}, "AMD EPYC"),
         (
+            {"device": "AMD EPYC", "fitted": "3 of 8 slots"},
+            "AMD EPYC; 3 of 8 slots fit into memory",
+        ),
+        (
             {"device": "NVIDIA H100", "offloaded": 33, "layers": 33, "flash_attention": True},
             "NVIDIA H100: 33 of 33 layers, flash attention",
         ),
@@ -49,7 +53,7 @@ def test_a_row_shows_what_the_worker_reports() -> None:
         "running": 3,
         "draining": False,
         "tokens_per_s": 0.0,
-        "runs_on": "NVIDIA H100: 20 of 33 layers, flash attention",
+        "runs_on": "NVIDIA H100: 20 of 33 layers, flash attention; 3 of 8 slots fit into memory",
         "batch_fill": 2.5,
         "step_ms": 12.5,
         "lane_tokens": 107,

@@ -16,6 +16,7 @@ PLACEMENT = {
     "layers": 33,
     "offloaded": 20,
     "flash_attention": True,
+    "fitted": "3 of 8 slots",
 }
 ENGINE = {
     "steps": 101,

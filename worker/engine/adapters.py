@@ -36,7 +36,8 @@ def use_adapters(model: Any, context: Any, adapters: Sequence[Adapter]) -> None:
 
 
 def _load(model: Any, adapter: Adapter) -> Any:
-    with listening() as messages:
+    # It warns of every tensor that it does not pack for the CPU.
+    with listening(quietly=True) as messages:
         handle = llama_cpp.llama_adapter_lora_init(model, str(adapter.path).encode())
     if not handle:
         raise AdapterError(f"PALAVER_LORA={adapter.path}: it cannot be used: {messages.reason}")

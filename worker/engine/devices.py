@@ -15,6 +15,9 @@ _INTEGRATED_GPU: Final = 2
 _NO_GPUS: Final = ("CPU", "BLAS", "RPC")
 """Backends of llama.cpp that are not for GPUs."""
 
+_SPLITS: Final = b"ggml_backend_split_buffer_type"
+"""What a backend has that can."""
+
 _TRACES: Final = {
     "cuda": ("/proc/driver/nvidia/version", "/dev/nvidia0", "/dev/nvidiactl"),
     "hip": ("/dev/kfd",),
@@ -90,6 +93,13 @@ def gpu_backends() -> list[str]:
     return [name for name in names if name not in _NO_GPUS]
 
 
+def can_split_rows() -> bool:
+    """Whether llama.cpp's build for a kind of GPU can spread each layer over several."""
+    library = _library()
+    handles = map(library.ggml_backend_reg_get, range(library.ggml_backend_reg_count()))
+    return any(library.ggml_backend_reg_get_proc_address(handle, _SPLITS) for handle in handles)
+
+
 def _described(library: ctypes.CDLL, handle: int) -> Device:
     free, total = ctypes.c_size_t(), ctypes.c_size_t()
     library.ggml_backend_dev_memory(handle, ctypes.byref(free), ctypes.byref(total))
@@ -111,6 +121,8 @@ def _library() -> ctypes.CDLL:
     library.ggml_backend_reg_get.restype = ctypes.c_void_p
     library.ggml_backend_reg_name.argtypes = [ctypes.c_void_p]
     library.ggml_backend_reg_name.restype = ctypes.c_char_p
+    library.ggml_backend_reg_get_proc_address.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
+    library.ggml_backend_reg_get_proc_address.restype = ctypes.c_void_p
     library.ggml_backend_dev_count.restype = ctypes.c_size_t
     library.ggml_backend_dev_get.argtypes = [ctypes.c_size_t]
     library.ggml_backend_dev_get.restype = ctypes.c_void_p

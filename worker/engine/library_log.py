@@ -6,6 +6,7 @@ Some facts are only in the log: why a file cannot be loaded, and what llama.cpp 
 import contextlib
 import ctypes
 import logging
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -22,9 +23,14 @@ _listeners: list["LibraryMessages"] = []
 
 
 class LibraryMessages:
-    """Messages of llama.cpp, as it wrote them."""
+    """Messages of llama.cpp, as it wrote them.
 
-    def __init__(self) -> None:
+    Args:
+        is_quiet: nobody needs to read them.
+    """
+
+    def __init__(self, *, is_quiet: bool = False) -> None:
+        self.is_quiet = is_quiet
         self._messages: list[tuple[int, str]] = []
 
     def add(self, level: int, text: str) -> None:
@@ -38,15 +44,24 @@ class LibraryMessages:
         """The first error, which names the cause; later ones are its effects."""
         return next((text for level, text in self._messages if level == _ERROR), None)
 
+    def matches(self, pattern: re.Pattern[str]) -> list[tuple[str, ...]]:
+        """The groups of a pattern, for each message in which it is found."""
+        matches = (pattern.search(text) for _, text in self._messages)
+        return [match.groups() for match in matches if match is not None]
+
     def contain(self, text: str) -> bool:
         """Whether a message contains a text."""
         return any(text in message for _, message in self._messages)
 
 
 @contextlib.contextmanager
-def listening() -> Iterator[LibraryMessages]:
-    """Collect what the library logs meanwhile."""
-    messages = LibraryMessages()
+def listening(*, quietly: bool = False) -> Iterator[LibraryMessages]:
+    """Collect what the library logs meanwhile.
+
+    Args:
+        quietly: warnings and errors are logged as details: they come again, or are reported.
+    """
+    messages = LibraryMessages(is_quiet=quietly)
     _listeners.append(messages)
     try:
         yield messages
@@ -58,7 +73,9 @@ def listening() -> Iterator[LibraryMessages]:
 def _pass_on(level: int, text: bytes, _user_data: Any) -> None:
     message = text.decode("utf-8", "replace").strip()
     if message.strip("."):
-        log.log(_LEVELS.get(level, logging.DEBUG), "llama.cpp: %s", message)
+        is_quiet = any(messages.is_quiet for messages in _listeners)
+        shown = logging.DEBUG if is_quiet else _LEVELS.get(level, logging.DEBUG)
+        log.log(shown, "llama.cpp: %s", message)
         for messages in _listeners:
             messages.add(level, message)
 

@@ -1,12 +1,13 @@
 """Loads an engine from a model file, and warns about the file beforehand."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from worker.engine.devices import Device
 from worker.engine.embedding_engine import EmbeddingEngine
 from worker.engine.embedding_model import EmbeddingModel
 from worker.engine.engine import LlamaEngine
@@ -15,6 +16,7 @@ from worker.engine.model import LlamaModel
 from worker.engine.model_file import (
     ModelError,
     Purpose,
+    metadata,
     purpose_of,
     window_of,
     without_weights,
@@ -31,6 +33,7 @@ CHATML: Final = (
 )
 """For models without a template."""
 NO_SETTINGS: Final[Mapping[str, float]] = MappingProxyType({})
+_SEVERAL: Final = 2
 _CHATML_TOKENS: Final = ("<|im_start|>", "<|im_end|>")
 
 
@@ -71,6 +74,47 @@ def remarks(path: Path, *, window: int, template_path: Path | None) -> list[str]
         if purpose_of(model, path) == "text":
             warnings.append(template_source(ModelVocabulary(model), path, template_path)[1])
     return [warning for warning in warnings if warning is not None]
+
+
+def check_split(options: ModelOptions, available: Sequence[Device], *, rows: bool) -> None:
+    """Check that these GPUs can share the model as is wished.
+
+    Args:
+        rows: whether llama.cpp can spread each layer over them.
+
+    Raises:
+        ModelError: they cannot.
+    """
+    if options.split == "row" and available and not rows:
+        raise ModelError(
+            "PALAVER_SPLIT=row: llama.cpp's build for these GPUs cannot spread each layer over "
+            "several; allowed are none and layer"
+        )
+
+
+def without_effect(options: ModelOptions, available: Sequence[Device]) -> list[str]:
+    """Warnings about what is set and changes nothing here.
+
+    Raises:
+        ModelError: the model cannot be used.
+    """
+    warnings = []
+    if options.split != "none" and len(available) < _SEVERAL:
+        warnings.append(f"PALAVER_SPLIT={options.split} changes nothing: there are no two GPUs")
+    if options.cpu_moe and not available:
+        warnings.append(f"PALAVER_CPU_MOE={options.cpu_moe} changes nothing: there is no GPU")
+    elif options.cpu_moe and not _has_experts(options.path):
+        warnings.append(
+            f"PALAVER_CPU_MOE={options.cpu_moe} changes nothing: {options.path.name} is no mixture "
+            "of experts"
+        )
+    return warnings
+
+
+def _has_experts(path: Path) -> bool:
+    with without_weights(path) as model:
+        architecture = metadata(model, "general.architecture")
+        return (metadata(model, f"{architecture}.expert_count") or "0") != "0"
 
 
 def purpose_of_file(path: Path) -> Purpose:

@@ -1,6 +1,8 @@
 """Where a model runs: its device, and how much of it lies there."""
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import llama_cpp
@@ -21,14 +23,28 @@ def has_flash_attention(params: Any, messages: LibraryMessages) -> bool:
 
 
 def device_of(options: ModelOptions, available: Sequence[Device]) -> Device:
-    """The device that holds the model, with the memory left there now.
+    """The device that holds the model, with the memory left there now; several as one.
 
     Args:
         available: the GPUs of this machine.
     """
     on_gpu = available and options.gpu_layers != 0
+    if on_gpu and options.split != "none":
+        return _together(gpus())
     usable = gpus() if on_gpu else [device for device in devices() if device.kind == CPU]
     return usable[options.device % len(usable)]
+
+
+def _together(several: Sequence[Device]) -> Device:
+    """GPUs over which a model is split, as if they were one."""
+    kinds = Counter(device.description for device in several)
+    names = (f"{count} × {name}" if count > 1 else name for name, count in kinds.items())
+    return replace(
+        several[0],
+        description=", ".join(names),
+        free_bytes=sum(device.free_bytes for device in several),
+        total_bytes=sum(device.total_bytes for device in several),
+    )
 
 
 def placement_of(
@@ -45,4 +61,5 @@ def placement_of(
         layers=layers,
         offloaded=wanted if available else 0,
         flash_attention=flash_attention,
+        fitted=options.fitted,
     )

@@ -12,9 +12,13 @@ import llama_cpp
 
 from worker.engine.interface import EngineError
 from worker.engine.library_log import listening
-from worker.engine.options import Adapter, ModelOptions
+from worker.engine.options import Adapter, KvType, ModelOptions
 
 _SAMPLE_BYTES: Final = 1 << 20
+_BYTES: Final[dict[KvType, float]] = {"f16": 2, "q8_0": 34 / 32}
+"""Of a number in the KV cache."""
+_NOT_LOCKED: Final = "failed to mlock"
+"""What llama.cpp logs, and goes on without."""
 _POOLINGS: Final = {"0": "none", "1": "mean", "2": "cls", "3": "last", "4": "rank"}
 """How a text's tokens become one vector, by the numbers in files."""
 
@@ -35,6 +39,12 @@ def load_model(path: Path, params: Any) -> Any:
         model = llama_cpp.llama_model_load_from_file(str(path).encode(), params)
     if not model:
         raise ModelError(f"{path}: llama.cpp cannot load this model: {messages.reason}")
+    if messages.contain(_NOT_LOCKED):
+        llama_cpp.llama_model_free(model)
+        raise ModelError(
+            f"{path}: PALAVER_LOAD_MODE: its weights cannot be locked in memory, for lack of it or "
+            "because of the limit that `ulimit -l` shows"
+        )
     return model
 
 
@@ -145,7 +155,7 @@ def _number(model: Any, key: str) -> float:
 
 
 def cache_bytes(model: Any, options: ModelOptions) -> int:
-    """Approximate size of the KV cache: keys and values as half floats, per layer and token.
+    """Approximate size of the KV cache: keys and values, per layer and token.
 
     Exact for dense models; models that keep less (a latent, a sliding window) take less.
     """
@@ -153,7 +163,8 @@ def cache_bytes(model: Any, options: ModelOptions) -> int:
     head_size = int(llama_cpp.llama_model_n_embd(model)) // heads
     row = head_size * int(llama_cpp.llama_model_n_head_kv(model))
     tokens = options.window * options.slots
-    return tokens * int(llama_cpp.llama_model_n_layer(model)) * row * 2 * 2
+    numbers = tokens * int(llama_cpp.llama_model_n_layer(model)) * row * 2
+    return round(numbers * _BYTES[options.kv_type])
 
 
 def fingerprint(path: Path, adapters: Sequence[Adapter] = ()) -> str:

@@ -65,11 +65,13 @@ class ModelOptions:
         drawing_threads: for drawing tokens; None chooses the faster way.
         gpu_threads: for what the CPU evaluates if all layers are on a GPU; None chooses the faster
             way.
-        kv_type: of the numbers in the KV cache; a quantized one needs flash attention.
+        kv_type: of the numbers in the KV cache; a quantized one needs flash attention. Embeddings
+            are made without: nothing of their texts is kept.
         split: whether one GPU holds the model, or all of them some layers, or some rows of each.
         cpu_moe: in how many of the first layers experts stay with the CPU; -1 is all.
         load_mode: how weights come into host memory.
         adapters: LoRA files.
+        fitted: which of these numbers are smaller than wanted, so that it fits; empty if none is.
     """
 
     path: Path
@@ -89,6 +91,7 @@ class ModelOptions:
     cpu_moe: int = 0
     load_mode: LoadMode = "auto"
     adapters: tuple[Adapter, ...] = ()
+    fitted: str = ""
 
     @property
     def step_tokens(self) -> int:
@@ -137,7 +140,6 @@ def embedding_params(options: ModelOptions, available: Sequence[Device], *, spli
     params.embeddings = True
     # For whole texts it is faster on CPUs, too, and needs no matrix of the text's length squared.
     params.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_AUTO
-    params.type_k = params.type_v = _KV_TYPES[options.kv_type]
     if options.flash_attention is not None:
         params.flash_attn_type = _flash_attention(options, available)
     params.n_threads = params.n_threads_batch = _threads(options, available)

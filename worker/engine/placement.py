@@ -15,6 +15,7 @@ class Placement:
         layers: the model's, its output counted as one.
         offloaded: how many of them are on a GPU.
         flash_attention: whether it is used.
+        fitted: what is less than was wanted, so that it fits into memory; empty if nothing is.
     """
 
     device: str = ""
@@ -23,6 +24,7 @@ class Placement:
     layers: int = 0
     offloaded: int = 0
     flash_attention: bool = False
+    fitted: str = ""
 
     def __str__(self) -> str:
         memory = f"{self.free_bytes // _MEBIBYTE:,} of {self.total_bytes // _MEBIBYTE:,} MiB free"
