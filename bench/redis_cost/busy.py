@@ -32,8 +32,14 @@ LOADS: Final[Mapping[str, Calls]] = {
     },
     "all turns are streamed": {**_ALWAYS, "publish, watched": FOLLOWED_A_SECOND},
 }
-BEFORE: Final[Calls] = {**_ALWAYS, "publish, watched": FOLLOWED_A_SECOND, "keep": 0.5}
-"""Every piece was published ten times a second, and each worker looked for lost turns itself."""
+BEFORE: Final[Calls] = {
+    **_ALWAYS,
+    "publish, watched": FOLLOWED_A_SECOND,
+    "keep": 0.5,
+    "beat": SLOTS / HEARTBEAT_S,
+}
+"""Each turn had a beat of its own, every piece was published ten times a second, and each worker
+looked for lost turns itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

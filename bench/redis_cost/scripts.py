@@ -18,15 +18,15 @@ import orjson
 import uvloop
 
 from bench.redis_cost.sides import Before, Now, Side
-from bench.redis_cost.timing import PERCENTILES, Timing, timed
+from bench.redis_cost.timing import PERCENTILES, Timing, quietest, timed
 from shared.store.connection import connect
 from shared.store.keys import Keys
 from tests.integration.bench import Bench
 from tests.servers import make_settings, running_valkey
 
-ROUNDS: Final = 3
-"""The one with the lowest median counts: other processes disturb the rest."""
-TIMES: Final = 150
+ROUNDS: Final = 4
+"""The quietest counts: other processes disturb the rest."""
+TIMES: Final = 100
 SLOTS: Final = 8
 WATCHED: Final = 1_000
 LOOKED_UP: Final = 100
@@ -112,11 +112,7 @@ async def measure(owners: int, *, before: bool) -> Timings:
             await side.prepare()
             measurement = Measurement(redis, keys, side, owners)
             await measurement.fill(max(owners, WATCHED))
-            timings = Timings()
-            for _ in range(ROUNDS):
-                for name, timing in (await measurement.round()).items():
-                    timings[name] = timing.better(timings.get(name))
-            return timings
+            return quietest([await measurement.round() for _ in range(ROUNDS)])
 
 
 def main() -> None:

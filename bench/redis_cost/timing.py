@@ -1,7 +1,7 @@
 """How long Redis works: by its own figures, which do not hold the time of this process."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import asdict, astuple, dataclass
 from typing import Any, Final
 
 PERCENTILES: Final = ("--latency-tracking-info-percentiles", "50", "99", "100")
@@ -24,9 +24,21 @@ class Timing:
     longest: float
     cpu: float
 
-    def better(self, other: "Timing | None") -> "Timing":
-        """The one that was disturbed less."""
-        return self if other is None or self.median < other.median else other
+    def quietest(self, other: "Timing | None") -> "Timing":
+        """The lower of each figure: other processes only add to them."""
+        if other is None:
+            return self
+        lower = map(min, astuple(self), astuple(other))
+        return Timing(**dict(zip(asdict(self), lower, strict=True)))
+
+
+def quietest(rounds: Iterable[Mapping[str, Timing]]) -> dict[str, Timing]:
+    """Of each name, the figures that were disturbed least."""
+    timings = dict[str, Timing]()
+    for measured in rounds:
+        for name, timing in measured.items():
+            timings[name] = timing.quietest(timings.get(name))
+    return timings
 
 
 async def cpu_s(redis: Any) -> float:
