@@ -133,6 +133,7 @@ def open_engine(settings: Settings) -> LlamaEngine | EmbeddingEngine:
     for warning in check_options(options):
         log.warning("%s", warning)
     info = model_info(options.path, settings.model_name, options.adapters)
+    info = dataclasses.replace(info, is_demo=settings.model_path is None)
     if settings.convert == "auto":
         folder = settings.data_dir / "models"
         path = fast_on_this_machine(

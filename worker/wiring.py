@@ -24,6 +24,7 @@ from shared.store.old_queue import OldQueue
 from shared.store.pool import worker_connections
 from shared.store.scripts import milliseconds
 from shared.store.workers import Workers
+from shared.wire.served_model import DEMO
 from worker.bells import BellReader
 from worker.chat import Chat
 from worker.claimer import Claimer
@@ -199,7 +200,8 @@ def _chat(
     )
     generator = Generator(engine, publisher, claims, readers)
     writer = PromptWriter(engine, template, readers.format.closing_of)
-    return Chat(writer, generator, policy, homes), _capabilities(readers.format)
+    demo = (DEMO,) if engine.model.is_demo else ()
+    return Chat(writer, generator, policy, homes), (*_capabilities(readers.format), *demo)
 
 
 def _template(model: ModelInfo, make_renderer: Callable[[str], Renderer]) -> ChatTemplate:

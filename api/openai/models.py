@@ -9,7 +9,7 @@ import falcon.asgi
 from api.http.errors import Problem
 from shared.errors import shortened
 from shared.store.workers import Workers
-from shared.wire.served_model import ServedModel
+from shared.wire.served_model import DEMO, ServedModel
 
 
 class Models:
@@ -78,5 +78,5 @@ def _model_object(model: ServedModel) -> dict[str, Any]:
         "context_length": model.window,
         "max_model_len": model.window,
         "workers": model.workers,
-        "capabilities": list(model.capabilities),
-    }
+        "capabilities": [name for name in model.capabilities if name != DEMO],
+    } | ({"demo": True} if DEMO in model.capabilities else {})

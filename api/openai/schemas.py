@@ -12,7 +12,10 @@ MessageRole = Literal["system", "user", "assistant"]
 
 
 class Model(TypedDict):
-    """A model that workers run. Both lengths are its context window in tokens."""
+    """A model that workers run. Both lengths are its context window in tokens.
+
+    `demo` marks the bundled model, which only shows that everything works.
+    """
 
     id: str
     object: Literal["model"]
@@ -22,6 +25,7 @@ class Model(TypedDict):
     max_model_len: int
     workers: int
     capabilities: list[str]
+    demo: NotRequired[bool]
 
 
 class ModelList(TypedDict):

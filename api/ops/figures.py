@@ -7,7 +7,6 @@ from typing import Any, Final
 from api.ops.models import by_model
 from api.ops.samples import Sample, histogram, interval_of
 from api.ops.totals import STARTS
-from shared.wire.served_model import merged
 from shared.wire.worker_report import WorkerReport
 
 _OUTCOME: Final = "outcomes."
@@ -78,15 +77,11 @@ def model_rows(
     """Each model, with the rate of its workers' tokens over these samples."""
     queue = samples[-1].queue if samples else None
     rates: dict[str, float] = {}
-    capabilities: dict[str, tuple[str, ...]] = {}
     for name, report in reports.items():
         rates[report.pool] = rates.get(report.pool, 0.0) + tokens_per_s(name, samples)
-        known = capabilities.get(report.pool, ())
-        capabilities[report.pool] = merged(known, report.capabilities)
     return [
         {
             "model": model.name,
-            "capabilities": capabilities.get(model.name, ()),
             "workers": model.workers,
             "draining": model.draining,
             "slots": model.slots,

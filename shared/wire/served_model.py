@@ -1,6 +1,10 @@
 """A model as those see it who look for one."""
 
 from dataclasses import dataclass
+from typing import Final
+
+DEMO: Final = "demo"
+"""Stands among the capabilities of the bundled model, which only shows that everything works."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -10,7 +14,8 @@ class ServedModel:
     Args:
         window: tokens of prompt and reply together.
         workers: how many run it.
-        capabilities: what any of them can do with it: `chat`, `tools`, `reasoning`, `embeddings`.
+        capabilities: what any of them can do with it: `chat`, `tools`, `reasoning`, `embeddings`;
+            and `DEMO`.
     """
 
     name: str

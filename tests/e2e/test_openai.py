@@ -37,6 +37,7 @@ def test_the_models_are_those_that_run(client: openai.OpenAI) -> None:
     [model] = client.models.list().data
     assert "SmolLM2" in model.id
     assert client.models.retrieve(model.id) == model
+    assert model.model_dump()["demo"] is True
     with pytest.raises(openai.NotFoundError) as error:
         client.models.retrieve("none-of-ours")
     assert error.value.code == "model_not_found"

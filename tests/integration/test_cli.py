@@ -121,6 +121,34 @@ async def test_a_conversation_is_continued(settings: Settings, tmp_path: Path) -
         assert shown["context"] == "Be brief."
 
 
+async def test_one_of_several_models_is_chosen(settings: Settings, tmp_path: Path) -> None:
+    engines = [ScriptedEngine(name=name, fingerprint=name) for name in ("first", "second")]
+    async with running_stack(settings, *engines) as stack:
+        async with asyncio.timeout(PATIENCE_S):
+            while len((await stack.client.get("/v1/models")).json()["data"]) < len(engines):
+                await asyncio.sleep(0.05)
+        async with palaver(tmp_path, "chat", *server(stack), "--model", "third") as chat:
+            await chat.until("no worker runs the model 'third'; there are .*second")
+            assert await chat.ends() == 1
+        async with palaver(tmp_path, "models", *server(stack)) as models:
+            assert await models.ends() == 0
+        assert re.search(r"^second\t[\d,]+ tokens\t1 worker\tchat", models.text, re.MULTILINE)
+        async with palaver(tmp_path, "chat", *server(stack), "--model", "second") as chat:
+            await chat.send("One.")
+            await chat.until("You said: One.")
+            await chat.send("/model first", "Two.", "/model none", "Three.")
+            assert await chat.ends() == 0
+        assert "Failed: no worker runs the model 'none'" in chat.text
+        async with palaver(tmp_path, "chat", *server(stack)) as chat:
+            await chat.until("Continuing conversation")
+            await chat.send("Four.")
+            assert await chat.ends() == 0
+        [conversation] = re.findall(r"Continuing conversation (\d+)", chat.text)
+        page = (await stack.client.get(f"/conversations/{conversation}/messages")).json()
+    writers = [one["model"] for one in page["messages"] if one["role"] == "assistant"]
+    assert writers == ["second", "first", "first", "first"]
+
+
 def held(at: int) -> tuple[ScriptedEngine, "asyncio.Future[None]"]:
     """An engine that stops in mid-reply until its future is set."""
     gate: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any, Final
 
 import httpx
@@ -344,3 +345,13 @@ async def test_messages_that_the_widest_window_can_show_are_kept_in_view(valkey:
             await stack.client.post(f"/v1/conversations/{made}/items", json={"items": items})
         await answer_of(stack, "/v1/responses", conversation=made)
     assert "<user>0:0" in large.prompts[0]
+
+
+async def test_the_bundled_model_is_marked_as_a_demo(settings: Settings) -> None:
+    demo = engine("bundled")
+    demo.model = replace(demo.model, is_demo=True)
+    async with running_row(settings, demo, engine("other")) as stack:
+        bundled = (await stack.client.get("/v1/models/bundled")).json()
+        other = (await stack.client.get("/v1/models/other")).json()
+    assert (bundled["demo"], bundled["capabilities"]) == (True, other["capabilities"])
+    assert "demo" not in other

@@ -54,6 +54,15 @@ async def test_one_process_reads_the_workers_in_a_period(
         assert len(await one.latest()) == 251
 
 
+async def test_whoever_asks_while_the_first_answer_is_read_waits_for_it(
+    bench: Bench, snapshots: list[Snapshots]
+) -> None:
+    await bench.serve(*(f"w{number}" for number in range(2, 100)))
+    await snapshots[0].refresh()
+    answers = await asyncio.gather(*(snapshots[1].latest() for _ in range(5)))
+    assert [len(reports) for reports in answers] == [99] * 5
+
+
 async def test_what_was_read_lately_is_not_asked_for_again(
     bench: Bench, snapshots: list[Snapshots]
 ) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from playwright.async_api import BrowserContext, Page, Route, expect
@@ -161,21 +162,17 @@ async def test_how_much_to_think_is_asked_only_of_a_model_that_thinks(
     assert [body.get("reasoning") for body in bodies] == [None, "low"]
 
 
-async def test_the_bundled_model_is_announced_as_a_demo(
+async def test_the_bundled_model_is_announced_as_a_demo_whatever_its_name(
     context: BrowserContext, settings: Settings
 ) -> None:
-    def named(models: dict[str, Any]) -> dict[str, Any]:
-        models["data"][0]["id"] = name
-        return models
-
-    async with running_stack(settings, ScriptedEngine()) as stack:
-        name = "SmolLM2-135M-Instruct.Q4_1"
-        async with open_tab(context, str(stack.client.base_url)) as tab:
-            await with_answers(tab.page, "**/v1/models", named)
-            await tab.page.reload()
+    for is_demo in (True, False):
+        engine = ScriptedEngine(name="SmolLM2-135M-Instruct")
+        engine.model = replace(engine.model, is_demo=is_demo)
+        async with (
+            running_stack(settings, engine) as stack,
+            open_tab(context, str(stack.client.base_url)) as tab,
+        ):
+            await expect(tab.page.locator("#model")).to_contain_text("SmolLM2")
             demo = tab.page.get_by_text("it chats, it does not know")
+            await expect(demo).to_be_visible(visible=is_demo)
             await expect(demo).to_contain_text("PALAVER_MODEL_PATH=")
-            name = "Qwen3-8B"
-            await tab.page.reload()
-            await expect(tab.page.locator("#model")).to_contain_text("Qwen3-8B")
-            await expect(demo).to_be_hidden()

@@ -240,6 +240,7 @@ class ModelInfo:
         sampling: how tokens are drawn unless a request says otherwise: the server's settings, then
             what the file recommends, then llama.cpp's defaults.
         context_length: tokens that it was trained for or can be stretched to; None if unknown.
+        is_demo: whether it only shows that everything works.
     """
 
     name: str
@@ -249,6 +250,7 @@ class ModelInfo:
     eos: str = ""
     sampling: SamplingOptions = field(default_factory=SamplingOptions)
     context_length: int | None = None
+    is_demo: bool = False
 
 
 class ModelHost(Protocol):
