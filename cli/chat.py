@@ -19,7 +19,9 @@ _HELP: Final = """\
 Ctrl-C stops a reply. End a line with \\ to continue on the next one."""
 _RESUME_MESSAGES: Final = 6
 """Messages shown when a conversation is continued."""
-_STOPPED: Final = "\n(stopped; this turn is not part of the conversation)"
+_NOTHING_KEPT: Final = "\n(stopped; this turn is not part of the conversation)"
+_KEPT: Final = "\n(stopped; what is written is part of the conversation)"
+_STOPS_WITHIN_S: Final = 10
 _PAGE: Final = 500
 """Messages that the server returns at once, at most."""
 
@@ -149,9 +151,13 @@ class Chat:
                 self._print_event(event.kind, event.data, reply)
         except KeyboardInterrupt:
             reply.end_thought()
-            self._client.delete(f"/jobs/{job_id}")
-            self._print(_STOPPED)
-            self._leave_if_gone()
+            self._client.post(f"/jobs/{job_id}/stop")
+            self._print_stopped(self._client.get(f"/jobs/{job_id}?wait={_STOPS_WITHIN_S}"))
+
+    def _print_stopped(self, job: Mapping[str, Any]) -> None:
+        """What is written of a reply is kept; where nothing is, the turn is cancelled."""
+        self._print(_NOTHING_KEPT if job["status"] == "cancelled" else _KEPT)
+        self._leave_if_gone()
 
     def _leave_if_gone(self) -> None:
         """A new conversation whose first turn fails is deleted: the next prompt starts another."""
@@ -190,7 +196,7 @@ class Chat:
                 self._print(f"\n(failed: {data['error']['detail']})")
                 self._leave_if_gone()
             case "cancelled":
-                self._print(_STOPPED)
+                self._print(_NOTHING_KEPT)
                 self._leave_if_gone()
 
     def _print_writer(self, model: str | None) -> None:

@@ -110,6 +110,10 @@ class PalaverClient:
         """Raises: ServerError, Unreachable."""
         return self._json("GET", path)
 
+    def post(self, path: str) -> Any:
+        """Raises: ServerError, Unreachable."""
+        return self._json("POST", path)
+
     def delete(self, path: str) -> Any:
         """Raises: ServerError, Unreachable."""
         return self._json("DELETE", path)

@@ -31,6 +31,7 @@ from worker.engine.stats import EngineStats
 _FIRST_CONTROL: Final = 0x110000
 _CONTROLS: Final = ("system", "user", "assistant", "end", "tool")
 _CONTROL: Final = re.compile(f"<({'|'.join(_CONTROLS)})>")
+_LOOK_S: Final = 0.02
 
 TEMPLATE: Final = (
     "{% if tools %}<system>[tools{% for tool in tools %} {{ tool.function.name }}{% endfor %}]<end>"
@@ -155,7 +156,7 @@ class ScriptedEngine:
             while True:
                 waiting = self._step(position) if self._step is not None else None
                 if waiting is not None:
-                    await waiting
+                    await _held(waiting, request)
                 await self._until_allowed(request, position)
                 self.steps += 1
                 if request.enough.is_set():
@@ -213,6 +214,18 @@ class ScriptedEngine:
 
     async def close(self) -> None:
         """Nothing to free."""
+
+
+async def _held(waiting: "asyncio.Future[None]", request: GenerationRequest) -> None:
+    """Wait as long as the reply is wanted."""
+    try:
+        while not waiting.done() and not request.enough.is_set():
+            await asyncio.wait({waiting}, timeout=_LOOK_S)
+    except asyncio.CancelledError:
+        waiting.cancel()
+        raise
+    if waiting.done():
+        await waiting
 
 
 def _behind(units: list[_Unit], num_ids: int) -> list[_Unit]:

@@ -75,16 +75,15 @@ async def test_a_reply_is_stopped(context: BrowserContext, palaver: Palaver) -> 
         await chat.until_writing()
         await chat.stop.click()
         await chat.until_idle()
-        await expect(chat.last_reply).to_contain_text(
-            "Stopped. It is not part of the conversation."
-        )
-        assert len(await stored(palaver, chat.conversation)) == 2
-        # What was stopped can be tried again.
-        await chat.last_reply.get_by_role("button", name="Edit").click()
-        await expect(chat.prompt).to_have_value(LONG)
+        await expect(chat.last_reply).to_contain_text("Stopped.")
+        kept = await stored(palaver, chat.conversation)
+        assert [one["content"] for one in kept[::2]] == ["Hello.", LONG]
+        assert kept[3]["finish_reason"] == "stopped"
+        await tab.page.reload()
+        await expect(chat.users).to_have_text(["Hello.", LONG])
+        await expect(chat.last_reply).to_contain_text("Stopped.")
         await chat.answer("Say yes.")
-        assert len(await stored(palaver, chat.conversation)) == 4
-        await expect(chat.users).to_have_text(["Hello.", "Say yes."])
+        assert len(await stored(palaver, chat.conversation)) == 6
 
 
 async def test_a_reload_in_mid_reply_goes_on(context: BrowserContext, palaver: Palaver) -> None:

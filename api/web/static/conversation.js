@@ -194,7 +194,7 @@ export class Conversation {
     store.keepTurn(turn);
     store.remember(turn.conversation, turn.body.prompt);
     if (turn.body.model) store.chooseModel(turn.conversation, turn.body.model);
-    if (turn.stopping) await this.client.untilAnswered("DELETE", `/jobs/${turn.job}`);
+    if (turn.stopping) await this.enough(turn);
     this.view.changed();
     if (!this.isOpen) return false;
     if (this.id === null) this.id = turn.conversation;
@@ -340,8 +340,13 @@ export class Conversation {
     for (const turn of this.running.values()) {
       turn.stopping = true;
       if (turn.key) store.keepTurn(turn);
-      if (turn.job !== null) await this.client.untilAnswered("DELETE", `/jobs/${turn.job}`);
+      if (turn.job !== null) await this.enough(turn);
     }
+  }
+
+  /** What is written of its reply stays; where nothing is, the turn is cancelled. */
+  async enough(turn) {
+    await this.client.untilAnswered("POST", `/jobs/${turn.job}/stop`);
   }
 
   say(live, text) {

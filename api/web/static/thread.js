@@ -12,6 +12,7 @@ export const WHO = { system: "Instructions", user: "You", assistant: "Bot", tool
 /** Ends of a reply that are worth a note. */
 const ENDS = {
   length: "The reply ends here because it reached its longest length.",
+  stopped: "Stopped. What is written here is part of the conversation.",
   tool_calls: "The reply waits for what its calls give; the program that offers these tools sends it.",
 };
 
