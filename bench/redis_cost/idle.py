@@ -23,11 +23,14 @@ from shared.process.tasks import Background
 from shared.store.claims import Claims
 from shared.store.connection import connect
 from shared.store.keys import Keys
+from shared.store.old_queue import OldQueue
+from shared.store.pool import worker_connections
 from shared.store.workers import Workers
 from tests.scripted import ScriptedEngine
 from tests.servers import make_settings, running_valkey
 from worker.bells import BellReader
 from worker.heartbeat import Heartbeat
+from worker.homes import Homes
 from worker.notices import Notices
 from worker.queue_keeper import QueueKeeper
 from worker.registration import Registration
@@ -62,20 +65,27 @@ class IdleWorker:
     def __init__(self, settings: Settings, engine: ScriptedEngine, number: int) -> None:
         keys, worker_id = Keys(settings.namespace), f"idle:{number}"
         running, metrics = RunningTurns(), TurnMetrics()
-        redis = connect(settings)
+        redis = connect(settings, max_connections=worker_connections(engine.slots))
         claims = Claims(redis, keys, settings, pool=engine.model.name)
         reporter = Reporter(
             engine, running, metrics, context_length=0, window=engine.window,
             capabilities=("chat",), patience_ms=10_000,
         )  # fmt: skip
         beat_s = settings.heartbeat
-        registration = Registration(Workers(redis, keys), reporter, worker_id, interval_s=beat_s)
+        registration = Registration(
+            Workers(redis, keys), reporter, Homes(engine.dropped), worker_id,
+            interval_s=beat_s, on_drain=lambda: None,
+        )  # fmt: skip
         self._bells = BellReader(redis, keys, worker_id)
-        self._keeper = QueueKeeper(redis, claims, metrics, worker_id, lease_s=settings.lease)
+        old_queue = OldQueue(redis, keys, engine.model.name)
+        self._keeper = QueueKeeper(
+            redis, claims, old_queue, metrics, worker_id, lease_s=settings.lease
+        )
         self._heartbeat = Heartbeat(claims, engine, running, registration, interval_s=beat_s)
         self._notices = Notices(
             redis, keys.notices(worker_id), claims, running,
             on_followed=lambda _: None, on_held=self._keeper.wake,
+            on_drain=lambda: None,
         )  # fmt: skip
 
     async def run(self, after_s: float) -> None:
