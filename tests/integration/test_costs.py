@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import re
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final
@@ -33,6 +34,8 @@ REPORT: Final = WorkerReport(model_name=POOL, fingerprint="m", slots=8)
 LONG_S: Final = 3_600
 TRIES: Final = 9
 BURST: Final = 20
+OTHERS: Final = BURST // 3
+"""Calls of parts that look after something meanwhile, and the bells of the first and last turn."""
 IN_SCRIPTS: Final = {
     command.lower()
     for script in (*FOLDER.iterdir(), *FOLDER.joinpath("lib").iterdir())
@@ -192,7 +195,7 @@ async def test_a_turn_on_a_busy_worker_is_three_calls() -> None:
         async def burst() -> None:
             await asyncio.gather(*(stack.ask(str(number)) for number in range(BURST)))
 
-        assert await cheapest(redis, burst) <= 3 * BURST + 2
+        assert await cheapest(redis, burst) <= 3 * BURST + OTHERS
 
 
 def slow_engine() -> ScriptedEngine:
@@ -210,13 +213,16 @@ async def script_calls(redis: Redis) -> int:
 
 async def test_a_reply_costs_calls_by_the_second_not_by_the_token() -> None:
     async with measured_stack(slow_engine()) as (stack, redis):
-        before = await script_calls(redis)
+        before, began = await script_calls(redis), time.monotonic()
         await stack.ask("Nobody reads along.")
         unfollowed = await script_calls(redis) - before
+        unfollowed_s = time.monotonic() - began
         form = {"prompt": "Somebody does."}
         async with stack.client.stream("POST", "/", json=form, headers=SSE) as response:
             text = text_of([event async for event in received(response)])
         followed = await script_calls(redis) - before - unfollowed
+        followed_s = time.monotonic() - began - unfollowed_s
     assert text == "x" * TOKENS
-    assert unfollowed <= 25
-    assert unfollowed < followed <= 85
+    # A machine that is slow takes longer for a reply, and each second has its calls.
+    assert unfollowed <= max(25, 6 * unfollowed_s)
+    assert unfollowed < followed <= max(85, 14 * followed_s)
