@@ -116,11 +116,9 @@ class Audit:
         """A conversation holds its completed turns, in the order of their acceptance, once each."""
         for turn in talk.turns:
             self._check_turn(turn)
-        accepted = [turn for turn in talk.turns if turn.job in self._jobs]
-        accepted.sort(key=lambda turn: self._acceptance(str(turn.job)))
-        completed = [t for t in accepted if self._jobs[str(t.job)]["status"] == "completed"]
         messages = await self._messages(talk)
         said = [content for role, content in messages if role == "u"]
+        completed = [turn for turn in self._accepted(talk, said) if self._is_completed(turn)]
         replies = [content for role, content in messages if role == "a"]
         wanted = [turn.prompt for turn in completed]
         if said != wanted:
@@ -133,9 +131,34 @@ class Audit:
                 if seen is not None and seen != reply:
                     self._found.different.append(f"{turn.key}: {name} {seen!r}, stored {reply!r}")
 
-    def _acceptance(self, job: str) -> tuple[int, int]:
-        """When a turn was accepted; tags of one owner tell turns of the same millisecond apart."""
-        return int(self._jobs[job]["created"]), int(self._jobs[job]["tag"])
+    def _accepted(self, talk: Talk, said: list[str]) -> list[Turn]:
+        """A conversation's turns in the order of their acceptance.
+
+        Tags tell turns of the same millisecond apart, but those of two models cannot be compared:
+        then the order in which they are stored is as good as any.
+        """
+        turns = [turn for turn in talk.turns if turn.job in self._jobs]
+        models: dict[int, set[str]] = {}
+        for turn in turns:
+            models.setdefault(self._created(turn), set()).add(self._job(turn)["pool"])
+        stored = {prompt: place for place, prompt in enumerate(said)}
+
+        def acceptance(turn: Turn) -> tuple[int, int]:
+            created = self._created(turn)
+            if len(models[created]) > 1:
+                return created, stored.get(turn.prompt, 0)
+            return created, int(self._job(turn)["tag"])
+
+        return sorted(turns, key=acceptance)
+
+    def _job(self, turn: Turn) -> dict[str, str]:
+        return self._jobs[str(turn.job)]
+
+    def _created(self, turn: Turn) -> int:
+        return int(self._job(turn)["created"])
+
+    def _is_completed(self, turn: Turn) -> bool:
+        return self._job(turn)["status"] == "completed"
 
     def _tell_difference(self, talk: Talk, said: list[str], wanted: list[str]) -> None:
         what = f"{talk.name}: stored {said}, completed {wanted}"

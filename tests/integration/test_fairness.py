@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from shared.placement import OVERTAKE_MS, SLACK
@@ -104,11 +104,12 @@ def steps(*passes_ms: int) -> st.SearchStrategy[list[tuple[str, int, int]]]:
     """Who takes a turn, what its commit saves the next one there, and what time passes then."""
     saves_ms = st.sampled_from([0, 1000, 1000, 1000])
     step = st.tuples(st.sampled_from(WORKERS), saves_ms, st.sampled_from(passes_ms))
-    return st.lists(step, min_size=10, max_size=30)
+    return st.lists(step, min_size=10, max_size=20)
 
 
 a_property = settings(
-    max_examples=12,
+    max_examples=5,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
@@ -181,7 +182,7 @@ async def test_of_two_owners_that_wait_all_the_time_none_gets_ahead_by_more_than
     async with a_bench(valkey) as bench:
         for worker, saves_ms, passes_ms in steps:
             for owner in starts:
-                if not await ready(bench, owner):
+                while len(await ready(bench, owner)) < 2:  # one that has none for a moment idles
                     await bench.submit(owner=owner)
             if started := await take_and_follow(bench, worker, saves_ms, warm):
                 starts[started[0]] += 1
