@@ -1,13 +1,17 @@
 """A client that keeps its conversation itself finds the worker that has it in its cache."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
 import pytest
+from redis.asyncio import Redis
 
 from shared.config import Settings
 from shared.errors import TurnFailed
+from shared.store.keys import Keys
+from shared.store.workers import Workers
 from shared.wire.claim import Claim
 from shared.wire.cold_homes import ColdHomes
 from shared.wire.messages import ChatMessage, Role
@@ -231,11 +235,15 @@ async def test_all_requests_of_a_client_go_to_one_worker(
     assert len({request.session for request in busy.requests}) == 1, "one cache goes on"
 
 
-async def test_requests_that_begin_anew_are_spread_over_the_workers(settings: Settings) -> None:
+async def test_requests_that_begin_anew_are_spread_over_the_workers(
+    settings: Settings, redis: Redis, keys: Keys
+) -> None:
     engines = [ScriptedEngine() for _ in range(2)]
     for engine in engines:
         engine.prompt_speed = 10
     async with running_stack(settings, *engines) as stack:
+        while len(await Workers(redis, keys).all()) < len(engines):
+            await asyncio.sleep(0.01)
         for number in range(4):
             await complete(stack, [{"role": "user", "content": f"{number}"}], has_tools=False)
     assert [len(engine.prompts) for engine in engines] == [2, 2]
