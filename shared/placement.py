@@ -12,6 +12,8 @@ from typing import Final
 
 SLACK: Final = 4
 """Turns by which one owner may get ahead of another that waits, too."""
+LEAD: Final = SLACK + 1
+"""Starts by which one owner gets ahead of another that waits, too, at most."""
 OVERTAKE_MS: Final = 5_000
 """A turn is overtaken only by turns that became ready at most so long after it."""
 MIN_SAVING_MS: Final = 20
@@ -81,24 +83,27 @@ class Offer:
 COLD: Final = Offer(at_home=False, hold_ms=0, bell=Bell.FREE)
 
 
-def next_tag(*, clock: int, last: int) -> int:
+def next_tag(*, clock: int, last: int | None) -> int:
     """The tag of an owner's next turn: its place in the line, if every turn is served in order.
 
     Args:
         clock: the highest virtual time of any owner that was served in the pool.
-        last: the owner's last tag in the pool; 0 if it has none.
+        last: the owner's last tag in the pool; None if it has none.
     """
-    return max(clock, last) + 1
+    return virtual_time(clock=clock, last=last) + 1
 
 
-def virtual_time(*, clock: int, last: int) -> int:
-    """That of an owner who begins to wait: idling earns no credit, nor does coming back.
+def virtual_time(*, clock: int, last: int | None) -> int:
+    """That of an owner who begins to wait: idling earns no credit.
+
+    An owner that others got ahead of within their bounds keeps that, though, while it has nothing
+    to start for a moment.
 
     Args:
         clock: the highest virtual time of any owner that was served in the pool.
-        last: the owner's own when it waited last; 0 if it never did.
+        last: the owner's own when it waited last; None if it never did, or long ago.
     """
-    return max(clock, last)
+    return clock if last is None else max(clock - LEAD, last)
 
 
 def saving_ms(*, warm: int, tokens_a_second: int) -> int:

@@ -54,7 +54,7 @@ class Owners:
 
     def tag(self, owner: int) -> int:
         """Of a turn that it submits."""
-        tag = next_tag(clock=self._clock, last=self._last_tags.get(owner, 0))
+        tag = next_tag(clock=self._clock, last=self._last_tags.get(owner))
         self._last_tags[owner] = tag
         return tag
 
@@ -62,7 +62,7 @@ class Owners:
         """A turn may start, though perhaps on its home alone."""
         owner = turn.dialogue.owner
         if not self._waiting[owner]:
-            last = self._served.get(owner, 0)
+            last = self._served.get(owner)
             self._served[owner] = virtual_time(clock=self._clock, last=last)
         self._waiting[owner] += 1
 

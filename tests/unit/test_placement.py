@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from shared.placement import (
     BELL_MS,
+    LEAD,
     MIN_SAVING_MS,
     OVERTAKE_MS,
     SLACK,
@@ -138,8 +139,12 @@ def test_a_worker_idles_only_where_nothing_may_start(
 
 
 @given(clock=NUMBERS, last=NUMBERS)
-def test_an_owner_gains_nothing_by_idling_and_nothing_by_coming_back(clock: int, last: int) -> None:
-    assert virtual_time(clock=clock, last=last) >= max(clock, last)
+def test_an_owner_that_comes_back_keeps_what_others_may_get_ahead_of_it_and_no_more(
+    clock: int, last: int
+) -> None:
+    assert virtual_time(clock=clock, last=None) == clock
+    assert virtual_time(clock=clock, last=last) >= last
+    assert virtual_time(clock=clock, last=last) >= clock - LEAD
     assert next_tag(clock=clock, last=last) == virtual_time(clock=clock, last=last) + 1
 
 

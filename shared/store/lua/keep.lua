@@ -78,9 +78,9 @@ for _, pool in ipairs(pools) do
     local f = job_fields(job, 'status', 'home')
     if f.status ~= 'queued' then leave_line(job, {pool = pool, owner = owner, home = f.home}) end
   end
-  -- An owner who comes back begins at the clock anyway.
-  redis.call('ZREMRANGEBYSCORE', key.tags(pool), '-inf', int(clock_of(pool)))
-  redis.call('ZREMRANGEBYSCORE', key.times(pool), '-inf', int(clock_of(pool)))
+  -- Owners that have idled for long begin anew.
+  redis.call('ZREMRANGEBYSCORE', key.tags(pool), '-inf', int(clock_of(pool) - LEAD))
+  redis.call('ZREMRANGEBYSCORE', key.times(pool), '-inf', int(clock_of(pool) - LEAD))
   -- A model that nobody has served for long (announce.lua).
   if redis.call('EXISTS', key.pool(pool), key.line(pool)) == 0 then
     redis.call('DEL', key.clock(pool), key.tags(pool), key.times(pool), key.pace(pool), key.free(pool),

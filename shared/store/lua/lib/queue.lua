@@ -3,7 +3,7 @@
 -- A pool is all workers of one model. All its waiting turns stand in `line`, by tag. Those that may start now are in
 -- their owner's `ready`, or in `hold` while only their home may start them; `own` of a worker has those whose home it is.
 
-local SLACK, OVERTAKE_MS, MIN_SAVING_MS, BELL_MS, WAIT_FACTOR = 4, 5000, 20, 500, 4
+local SLACK, LEAD, OVERTAKE_MS, MIN_SAVING_MS, BELL_MS, WAIT_FACTOR = 4, 5, 5000, 20, 500, 4
 -- Entries kept of a worker's bells: it needs one.
 local MOST_BELLS = 8
 
@@ -45,11 +45,15 @@ end
 -- The highest virtual time of any owner that was served.
 local function clock_of(pool) return tonumber(redis.call('GET', key.clock(pool)) or 0) end
 
--- An owner's virtual time: one more for each turn that started, and never behind the pool's clock when it begins to
--- wait, as idling earns no credit.
+-- The virtual time of an owner that begins to wait. Idling earns no credit, but what others got ahead of it is kept.
+local function time_since(pool, last)
+  return last and math.max(clock_of(pool) - LEAD, tonumber(last)) or clock_of(pool)
+end
+
+-- An owner's virtual time: one more for each turn that started.
 local function time_of(pool, owner)
   local time = redis.call('ZSCORE', key.owners(pool), owner)
-  return tonumber(time or math.max(clock_of(pool), tonumber(redis.call('ZSCORE', key.times(pool), owner) or 0)))
+  return tonumber(time or time_since(pool, redis.call('ZSCORE', key.times(pool), owner)))
 end
 
 -- An owner's turn starts: its virtual time goes on, and the pool's clock with it.
@@ -66,8 +70,7 @@ end
 -- Put a turn at the end of its owner's part of the line. Its tag is the owner's virtual time when it starts, if every
 -- turn is served in order.
 local function join_line(job, pool, owner)
-  local last = tonumber(redis.call('ZSCORE', key.tags(pool), owner) or 0)
-  local tag = int(math.max(clock_of(pool), last) + 1)
+  local tag = int(time_since(pool, redis.call('ZSCORE', key.tags(pool), owner)) + 1)
   redis.call('ZADD', key.tags(pool), tag, owner)
   redis.call('ZADD', key.line(pool), tag, in_line(job, owner))
   redis.call('HINCRBY', key.waits, owner, 1)
