@@ -25,7 +25,7 @@ from tests.servers import Stack, Valkey, make_settings, running_stack
 from worker.engine.interface import Part
 
 SECRET = "xyzzy-plugh"
-GENERAL = {"schema", "workers", "pools", "keeper"}
+GENERAL = {"schema", "workers", "pools", "keeper", "snapshot", "snapshot:taken"}
 """Names that are of no conversation and of no turn."""
 
 
