@@ -278,7 +278,8 @@ export class Conversation {
     this.model = reply.model ?? null;
     if (turn.body.context !== undefined) this.context = turn.body.context;
     this.view.status("");
-    announce([`Reply: ${reply.reply}`, ...(reply.tool_calls ?? []).map((one) => `Calls ${callLine(one)}`)].join(" "));
+    const ending = reply.finish_reason === "stopped" ? ["Stopped."] : [];
+    announce([...ending, `Reply: ${reply.reply}`, ...(reply.tool_calls ?? []).map((one) => `Calls ${callLine(one)}`)].join(" "));
     let newest = [];
     try {
       newest = (await this.get("/messages?limit=20")).messages;

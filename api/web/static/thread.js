@@ -19,7 +19,7 @@ const ENDS = {
 /** One message. `number` is null as long as it is not stored. */
 class Entry {
   constructor(message) {
-    const { role, content, number = null, job = null, reasoning = "", tool_calls: calls = [], model = null } = message;
+    const { role, content, number = null, job = null, reasoning = "", tool_calls: calls = [], model = null, finish_reason: end } = message;
     Object.assign(this, { role, content, number, job });
     this.text = element("div", { className: "text", textContent: role === "tool" ? "" : content });
     if (role === "tool") this.text.append(resultBox(message));
@@ -32,6 +32,8 @@ class Entry {
     this.writtenBy(model);
     const shown = role === "assistant" ? [this.thought.node, this.text, this.calls, this.by] : [this.text];
     this.node = element("li", { className: `message ${role}` }, who, ...shown, this.actions);
+    // What calls give has come meanwhile, or a later prompt did without it.
+    if (ENDS[end] && end !== "tool_calls") this.note(ENDS[end]);
   }
 
   /** Which model; shown where there are several. */
