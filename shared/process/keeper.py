@@ -2,10 +2,12 @@
 
 A service manager such as systemd signals all processes at once, and our parent may be killed. The
 API and the workers still have turns to hand over then, so the server ignores SIGTERM: this process
-ends it when its last client has disconnected.
+ends it when its last client has disconnected. Whoever started our parent sees that it has ended
+when its output does; so an orphan closes that, and the clients are told to stop.
 """
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -28,6 +30,7 @@ _LINGER_S: Final = 7.0
 _LOOK_S: Final = 0.02
 _ENDS_WITHIN_S: Final = 15.0
 _AGAIN_S: Final = 0.1
+_PART: Final = 1 << 16
 _REFUSED: Final = 1
 """The server's exit status if it cannot read its files, or fails to start otherwise."""
 
@@ -63,19 +66,24 @@ async def _acquire(lock: DataLock) -> None:
 
 
 async def _run(binary: Path, settings: Settings, lock: DataLock) -> int:
-    stopping = asyncio.Event()
+    parent, stopping = os.getppid(), asyncio.Event()
     stop_on_signals(stopping)
     server = await _start(binary, server_config(settings.data_dir), lock)
+    relay = asyncio.create_task(_relay(server.stdout), name="output")
     ended = asyncio.ensure_future(server.wait())
     stopped = asyncio.ensure_future(stopping.wait())
     await asyncio.wait({ended, stopped}, return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()
     if not ended.done():
+        if os.getppid() != parent:
+            _close_output()
         await _until_left_alone(socket_path(settings.data_dir), settings.grace + _LINGER_S)
         if server.returncode is None:
             server.send_signal(signal.SIGINT)
         await ended
+        await relay
         return 0
+    await relay
     if server.returncode == _REFUSED:
         check_append_only(settings.data_dir)
     return server.returncode or 1
@@ -92,6 +100,8 @@ async def _start(binary: Path, config: str, lock: DataLock) -> asyncio.subproces
         str(binary),
         "-",
         stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
         process_group=0,
         # It holds the lock, too: if we are killed, no other server starts before it has ended.
         pass_fds=(lock.fileno(),),
@@ -101,6 +111,22 @@ async def _start(binary: Path, config: str, lock: DataLock) -> asyncio.subproces
     server.stdin.write(config.encode())
     server.stdin.close()
     return server
+
+
+async def _relay(output: asyncio.StreamReader | None) -> None:
+    """Pass on what the server writes, a part at a time."""
+    assert output is not None
+    while part := await output.read(_PART):
+        with contextlib.suppress(OSError):
+            os.write(sys.stdout.fileno(), part)
+
+
+def _close_output() -> None:
+    """Nobody reads it any more."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(null, stream.fileno())
+    os.close(null)
 
 
 async def _until_left_alone(path: Path, longest_s: float) -> None:

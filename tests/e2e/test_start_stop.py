@@ -86,7 +86,7 @@ def begin_long_reply(palaver: Palaver) -> str:
 
 def until_completed(palaver: Palaver, job: str) -> dict[str, Any]:
     with palaver.client() as client:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while (state := client.get(job).json())["status"] != "completed":
             assert time.monotonic() < deadline, state
             time.sleep(0.05)
