@@ -1,14 +1,17 @@
 """What always holds in the queue, at every moment between two scripts: counted by a script."""
 
+import hashlib
 from pathlib import Path
 from typing import Any, Final
 
 from redis.asyncio import Redis
+from redis.exceptions import NoScriptError
 
 from shared.store.keys import Keys
 from shared.store.scripts import with_library
 
-_COUNT: Final = Path(__file__).with_suffix(".lua").read_text(encoding="utf-8")
+_COUNT: Final = with_library(Path(__file__).with_suffix(".lua").read_text(encoding="utf-8"))
+_SHA: Final = hashlib.sha1(_COUNT.encode(), usedforsecurity=False).hexdigest()
 
 
 async def wrong_counts(redis: Redis, keys: Keys) -> list[str]:
@@ -18,6 +21,10 @@ async def wrong_counts(redis: Redis, keys: Keys) -> list[str]:
     its home's own, each running one has a lease; nothing else is in any of these; workers with a
     free slot take turns; and owners' counts of waiting turns are right.
     """
-    script: Any = redis.eval(with_library(_COUNT), 1, keys.schema, keys.namespace)
-    wrong: list[str] = await script
+    server: Any = redis
+    arguments = 1, keys.schema, keys.namespace
+    try:
+        wrong: list[str] = await server.evalsha(_SHA, *arguments)
+    except NoScriptError:
+        wrong = await server.eval(_COUNT, *arguments)
     return wrong

@@ -32,6 +32,7 @@ class RunningTurn:
         meter: counts the prompt's tokens that were evaluated.
         enough: set when its owner wants no more of the reply.
         progress_at_beat: the engine's progress at the last heartbeat.
+        is_closing: its end is being written, and whether it is still this worker's is told by that.
         has_stopped: nothing more is generated for it, so it is no longer cancelled.
         more_wait: whether another turn may wait for its slot.
     """
@@ -44,6 +45,7 @@ class RunningTurn:
     enough: threading.Event = field(default_factory=threading.Event)
     progress_at_beat: int = -1
     cancel_reason: CancelReason | None = None
+    is_closing: bool = False
     has_stopped: bool = False
     more_wait: bool = True
 
@@ -58,6 +60,8 @@ class RunningTurn:
 
     def cancel(self, reason: CancelReason) -> None:
         """Cancel the turn, or keep it from starting; the first reason counts."""
+        if self.is_closing and reason is CancelReason.FENCED:
+            return  # it may have ended a moment ago, by this worker itself
         if self.cancel_reason is None:
             self.cancel_reason = reason
             self._cancel_task()

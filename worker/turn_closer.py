@@ -29,6 +29,7 @@ class TurnCloser:
     async def commit(self, turn: RunningTurn, reply: FinishedReply) -> None:
         """Add the reply to its conversation and complete the job."""
         claim, result = turn.claim, reply.result
+        turn.is_closing = True
         ended = await retry("commit", lambda: self._claims.commit(claim, reply.completion))
         outcome, turn.more_wait = ended.outcome, ended.more
         self._metrics.ended(outcome, "completed")
@@ -41,6 +42,7 @@ class TurnCloser:
     async def fail(self, turn: RunningTurn, error: TurnFailed) -> None:
         """End the job with an error; its conversation stays as it was."""
         claim = turn.claim
+        turn.is_closing = True
         ended = await retry("fail", lambda: self._claims.fail(claim, error, turn.tokens_used))
         outcome, turn.more_wait = ended.outcome, ended.more
         if outcome is not WriteOutcome.OK:
@@ -51,6 +53,7 @@ class TurnCloser:
     async def give_up(self, turn: RunningTurn) -> None:
         """End the job as cancelled: it was stopped before anything was written."""
         claim = turn.claim
+        turn.is_closing = True
         ended = await retry("give up", lambda: self._claims.give_up(claim, turn.tokens_used))
         outcome, turn.more_wait = ended.outcome, ended.more
         if outcome is not WriteOutcome.OK:

@@ -413,6 +413,7 @@ def timeless(claims: Sequence[Claim]) -> list[Claim]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_anything_in_any_order(valkey: Valkey) -> None:
     class Here(Machine):
         def __init__(self) -> None:

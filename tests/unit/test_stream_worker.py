@@ -13,7 +13,7 @@ from shared.wire.turn_request import TurnRequest
 from worker.bells import BellReader
 from worker.claimer import Claimer
 from worker.reply import Replier
-from worker.running_turn import RunningTurn, RunningTurns
+from worker.running_turn import CancelReason, RunningTurn, RunningTurns
 from worker.stream_worker import StreamWorker
 from worker.turn_closer import TurnCloser
 
@@ -130,3 +130,12 @@ async def test_a_turn_that_ends_and_leaves_none_is_no_reason_to_look(scene: Scen
     await scene.bells.unblock()
     await scene.bells.reading.wait()
     assert scene.line.calls.empty()
+
+
+async def test_a_turn_whose_end_is_being_written_is_cancelled_by_a_stop_alone() -> None:
+    """That it is not this worker's any more may be what this worker has just written."""
+    turn = RunningTurn(claim(), is_closing=True)
+    turn.cancel(CancelReason.FENCED)
+    assert turn.cancel_reason is None
+    turn.cancel(CancelReason.DRAIN)
+    assert turn.cancel_reason is CancelReason.DRAIN
