@@ -129,25 +129,12 @@ def _build(
     slots = _slots(settings, engine)
     worker = StreamWorker(redis, bells, claimer, replier, closer, running=running, slots=slots)
 
-    reporter = Reporter(
-        engine,
-        running,
-        metrics,
-        context_length=settings.context_length,
-        window=window,
-        capabilities=capabilities,
-        patience_ms=milliseconds(settings.affinity_wait),
-    )
-    beat_s = settings.heartbeat
+    reporter = _reporter(settings, engine, running, metrics, window, capabilities)
+    workers, beat_s = Workers(redis, keys), settings.heartbeat
     old_queue = OldQueue(redis, keys, engine.model.name)
     keeper = QueueKeeper(redis, claims, old_queue, metrics, worker_id, lease_s=settings.lease)
     registration = Registration(
-        Workers(redis, keys),
-        reporter,
-        homes,
-        worker_id,
-        interval_s=beat_s,
-        on_drain=drained.set,
+        workers, reporter, homes, worker_id, interval_s=beat_s, on_drain=drained.set
     )
     return Parts(
         worker=worker,
@@ -166,6 +153,26 @@ def _build(
         registration=registration,
         running=running,
         drained=drained,
+    )
+
+
+def _reporter(
+    settings: Settings,
+    engine: Engine | Embedder,
+    running: RunningTurns,
+    metrics: TurnMetrics,
+    window: int,
+    capabilities: tuple[str, ...],
+) -> Reporter:
+    """What tells the others of this worker."""
+    return Reporter(
+        engine,
+        running,
+        metrics,
+        context_length=settings.context_length,
+        window=window,
+        capabilities=capabilities,
+        patience_ms=milliseconds(settings.affinity_wait),
     )
 
 
