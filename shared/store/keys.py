@@ -1,14 +1,12 @@
 """Every key and channel name in Redis; no other file spells one out.
 
-Python uses `Keys`; the Lua scripts get the same patterns as a table `key` (`lua_table`).
+Python uses `Keys`; the Lua scripts name the same patterns as `key.…` (`with_key_names`).
 """
 
-from collections.abc import Iterable
+import re
 from typing import Final
 
-from shared.wire.limits import DEFAULT_OWNER
-
-_PATTERNS: Final = {
+PATTERNS: Final = {
     # Version of the format.
     "schema": "schema",
     # How often the server's clock was stepped (shift.lua).
@@ -85,6 +83,7 @@ _PATTERNS: Final = {
     "inbox": "inbox:{}",
     "notices": "notices:{}",
 }
+_IN_LUA: Final = re.compile(r"\bkey\.(\w+)")
 
 
 class Keys:
@@ -94,7 +93,7 @@ class Keys:
         self.namespace = namespace
 
     def _name(self, pattern: str, *parts: str) -> str:
-        return f"{self.namespace}:{_PATTERNS[pattern].format(*parts)}"
+        return f"{self.namespace}:{PATTERNS[pattern].format(*parts)}"
 
     def conversation(self, conversation_id: str) -> str:
         return self._name("conversation", conversation_id)
@@ -206,20 +205,32 @@ class Keys:
         return self._name("workers")
 
 
-def lua_table(names: Iterable[str] = tuple(_PATTERNS)) -> str:
-    """Patterns as Lua source: `key.messages(id)`, `key.leases`, … under the namespace `ARGV[1]`."""
-    entries = []
-    for name in sorted(set(names)):
-        pattern = _PATTERNS[name]
-        before, hole, after = pattern.partition("{}")
-        value = (
-            f"function(x) return ns .. '{before}' .. x .. '{after}' end"
-            if hole
-            else f"ns .. '{pattern}'"
-        )
-        entries.append(f"  {name} = {value},")
-    body = "\n".join(entries)
-    return (
-        f"local ns = ARGV[1] .. ':'\nlocal key = {{\n{body}\n}}\n"
-        f"local default_owner = '{DEFAULT_OWNER}'\n"
-    )
+def with_key_names(script: str) -> str:
+    """A Lua script with the names behind `key.leases`, `key.messages(id)`, … spelled out.
+
+    They are under the namespace `ARGV[1]`. A table of functions would be built with each call of
+    the script. No string within such an id has a parenthesis.
+
+    Raises:
+        KeyError: there is no such key.
+    """
+    # From the last one on: an id may contain others.
+    for name in reversed(list(_IN_LUA.finditer(script))):
+        before, hole, after = PATTERNS[name[1]].partition("{}")
+        stop = name.end()
+        value = f"ns .. '{before}'"
+        if hole:
+            stop = _closing(script, stop) + 1
+            value += f" .. {script[name.end() : stop]}" + (f" .. '{after}'" if after else "")
+        script = f"{script[: name.start()]}({value}){script[stop:]}"
+    return f"local ns = ARGV[1] .. ':'\n{script}"
+
+
+def _closing(script: str, opening: int) -> int:
+    """Where the parenthesis that opens there is closed."""
+    depth = 0
+    for at in range(opening, len(script)):
+        depth += {"(": 1, ")": -1}.get(script[at], 0)
+        if depth == 0:
+            return at
+    raise ValueError(f"a parenthesis is not closed: {script[opening:][:40]}")

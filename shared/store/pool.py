@@ -3,9 +3,10 @@
 import asyncio
 from typing import Any
 
+import hiredis
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.asyncio.sentinel import SentinelConnectionPool
-from redis.exceptions import ConnectionError
+from redis.exceptions import ConnectionError, DataError
 
 
 def worker_connections(slots: int) -> int:
@@ -23,7 +24,19 @@ class _CutConnection(AbstractConnection):
 
     Closing waits for the other side under TLS, and for data that was not sent yet; a server that
     hangs lets it wait for ever. After a disconnect no answer is wanted anyway.
+
+    Commands are packed by hiredis, which redis-py only does for connections that block: a turn's
+    commands have some hundred arguments.
     """
+
+    def pack_command(self, *args: Any) -> list[bytes]:
+        name, *others = args
+        # Such as CONFIG GET.
+        words = (name.encode() if isinstance(name, str) else name).split()
+        try:
+            return [hiredis.pack_command((*words, *others))]
+        except TypeError as error:
+            raise DataError(str(error)) from None
 
     async def disconnect(self, nowait: bool = False) -> None:  # noqa: ARG002 - never waits
         writer = self._writer

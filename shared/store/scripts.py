@@ -2,7 +2,6 @@
 
 import functools
 import hashlib
-import re
 from dataclasses import dataclass
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -11,17 +10,15 @@ from typing import Any, Final
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
-from shared.store.keys import Keys, lua_table
+from shared.store.keys import Keys, with_key_names
+from shared.store.lua_library import used_part, without_comments
 from shared.wire.job_status import ENDED
+from shared.wire.limits import DEFAULT_OWNER
 from shared.wire.parts import PART_OF_EVENT
 
 FOLDER: Traversable = resources.files("shared.store").joinpath("lua")
 """Where the scripts are read from."""
 _LIBRARY: Final = ("lib/base", "lib/queue", "lib/models", "lib/limits", "lib/history", "lib/turns")
-_KEY: Final = re.compile(r"\bkey\.(\w+)")
-_LEAN: Final = {"clock": 1, "beat": 1, "publish": 1, "places": 2, "announce": 2}
-"""Of the scripts that run all the time, how many files of the library they need. Redis runs all of
-a script's text with each call: the whole library takes as long as ten commands."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,19 +64,24 @@ class Scripts:
 @functools.cache
 def script_text(name: str) -> str:
     """A script with what stands before it."""
-    return with_library(_source(name), _LEAN.get(name, len(_LIBRARY)))
+    return with_library(_source(name))
 
 
-def with_library(source: str, num_files: int = len(_LIBRARY)) -> str:
-    """A script behind constants, the names of the keys, and the first files of the library."""
-    text = "".join(map(_source, _LIBRARY[:num_files])) + source
-    return _constants() + lua_table(_KEY.findall(text)) + text
+def with_library(script: str) -> str:
+    """A script behind the parts of the library that it uses."""
+    script = without_comments(script)
+    return with_key_names(used_part(_library(), script) + script)
+
+
+@functools.cache
+def _library() -> str:
+    return without_comments(_constants() + "".join(map(_source, _LIBRARY)))
 
 
 def _constants() -> str:
-    """Sets of words that scripts and processes share."""
+    """What scripts and processes share."""
     sets = {"ended": ENDED, "parts": PART_OF_EVENT}
-    return "".join(
+    return f"local default_owner = '{DEFAULT_OWNER}'\n" + "".join(
         f"local {name} = {{{', '.join(f'{member} = true' for member in sorted(members))}}}\n"
         for name, members in sets.items()
     )

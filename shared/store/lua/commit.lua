@@ -8,7 +8,7 @@ local job, conversation = arg.job, arg.conversation
 local f = ending(job)
 if not f.status then return {'GONE', 1} end
 if f.status == 'completed' and f.ended_by == arg.fence then return {'DUP', 1} end
-local numbers = redis.call('HMGET', key.conversation(conversation), 'first', 'next', 'turns', 'begun')
+local numbers = redis.call('HMGET', key.conversation(conversation), 'first', 'next', 'turns', 'begun', 'models')
 if not numbers[1] then return {'GONE', 1} end
 if f.token ~= arg.fence then return {'FENCED', 1} end
 local first, next_number, number = tonumber(numbers[1]), tonumber(numbers[2]), tonumber(arg.number)
@@ -20,21 +20,21 @@ added[#added + 1] = arg.user
 added[#added + 1] = arg.assistant
 
 raise_format()
-redis.call('HSET', key.conversation(conversation), 'next', int(number + #added), 'offset', arg.offset,
-  'window', arg.window, 'updated', int(now_ms()), 'home', f.worker, 'saves_ms', arg.saves_ms)
-local own = job_fields(job, 'stateless', 'session')
-if arg.prefix and own.stateless then
-  keep_prefix(f.pool, arg.prefix, f.worker, own.session or conversation, arg.saves_ms)
-end
+local models = numbers[5]
 if arg.model then
   -- Which model wrote the replies from which message on, a line each: most replies have the same one.
   local lines, last = {}, nil
-  for line in string.gmatch(redis.call('HGET', key.conversation(conversation), 'models') or '', '[^\n]+') do
+  for line in string.gmatch(models or '', '[^\n]+') do
     local from, name = string.match(line, '^(%d+) (.*)$')
     if tonumber(from) < number then lines[#lines + 1], last = line, name end
   end
   if last ~= arg.model then lines[#lines + 1] = int(number) .. ' ' .. arg.model end
-  redis.call('HSET', key.conversation(conversation), 'models', table.concat(lines, '\n'))
+  models = table.concat(lines, '\n')
+end
+redis.call('HSET', key.conversation(conversation), 'next', int(number + #added), 'offset', arg.offset,
+  'window', arg.window, 'updated', int(now_ms()), 'home', f.worker, 'saves_ms', arg.saves_ms, 'models', models or '')
+if arg.prefix and f.stateless then
+  keep_prefix(f.pool, arg.prefix, f.worker, f.session or conversation, arg.saves_ms)
 end
 if arg.context then
   if f.response then

@@ -55,7 +55,7 @@ if arg.after then
 end
 
 local now = now_ms()
-local known = redis.call('HMGET', key.conversation(conversation), 'owner', 'next', 'stateless')
+local known = redis.call('HMGET', key.conversation(conversation), 'owner', 'next', 'stateless', 'model', 'pool')
 if arg.new == '1' or source then
   if known[1] then return {'TAKEN'} end
 elseif known[1] ~= arg.owner or (known[3] and not arg.stateless) then
@@ -76,7 +76,9 @@ local pool, refusal
 if arg.model then
   pool, refusal = named_model(arg.model)
 else
-  pool, refusal = usual_model(source and source[1] or conversation, arg.needs)
+  local named, last = known[4], known[5]
+  if source then named, last = unpack(redis.call('HMGET', key.conversation(source[1]), 'model', 'pool')) end
+  pool, refusal = usual_model(named, last, arg.needs)
 end
 if not pool then return refusal end
 if arg.needs == 'embeddings' and not can(pool, 'embeddings') then return {'NO_EMBEDDINGS', pool} end
@@ -86,22 +88,20 @@ local limit, until_ms = limit_reached(arg.owner, pool)
 if limit then return {'LIMIT', unpack(limit)} end
 
 raise_format()
-redis.call('HSET', key.job(job), 'conversation', conversation, 'owner', arg.owner,
-  'request', arg.request, 'status', 'queued', 'pool', pool, 'created', int(now),
-  'deadline', int(now + arg.timeout_ms), 'starts', '0', 'crashes', '0', 'progress', '0')
-if arg.stateless then
-  redis.call('HSET', key.job(job), 'stateless', '1')
-  redis.call('HSET', key.conversation(conversation), 'stateless', '1')
+local tag = join_line(job, pool, arg.owner)
+local fields = {'conversation', conversation, 'owner', arg.owner, 'request', arg.request, 'status', 'queued',
+  'pool', pool, 'tag', tag, 'created', int(now), 'deadline', int(now + arg.timeout_ms), 'starts', '0', 'crashes', '0',
+  'progress', '0'}
+for _, name in ipairs({'stateless', 'brought', 'response', 'api', 'replace_from'}) do
+  if arg[name] then fields[#fields + 1], fields[#fields + 2] = name, arg[name] end
 end
+redis.call('HSET', key.job(job), unpack(fields))
+if arg.stateless then redis.call('HSET', key.conversation(conversation), 'stateless', '1') end
 if arg.prefix then go_home(job, conversation, pool, arg.prefix) end
-if arg.brought then redis.call('HSET', key.job(job), 'brought', arg.brought) end
-if arg.response then redis.call('HSET', key.job(job), 'response', '1') end
-if arg.api then redis.call('HSET', key.job(job), 'api', arg.api) end
-if arg.replace_from then redis.call('HSET', key.job(job), 'replace_from', arg.replace_from) end
 if arg.new == '1' then
   redis.call('HSET', key.conversation(conversation), 'owner', arg.owner, 'context', arg.context,
     'created', int(now), 'updated', int(now), 'first', '1', 'next', '1', 'begun', '1', 'offset', '1',
-    'turns', '0', 'tokens', '0')
+    'turns', '0', 'tokens', '0', 'pool', pool)
 elseif source then
   local from, first, stop = source[1], source[2], source[3]
   local f = redis.call('HMGET', key.conversation(from), 'context', 'offset', 'metadata', 'turns', 'family', 'models',
@@ -142,12 +142,10 @@ redis.call('ZADD', key.open_jobs, int(now + arg.timeout_ms), job)
 redis.call('SADD', key.open(arg.owner), job)
 redis.call('ZADD', key.jobs(conversation), int(now), job)
 redis.call('RPUSH', key.pending(conversation), job)
-local tag = join_line(job, pool, arg.owner)
-redis.call('HSET', key.job(job), 'tag', tag)
 -- Versions before data format 3, where one ends the turn before, let it start by its sequence.
 if pending > 0 then redis.call('HSET', key.job(job), 'sequence', tag) end
 if not arg.stateless then
-  redis.call('HSET', key.conversation(conversation), 'pool', pool)
+  if arg.new ~= '1' then redis.call('HSET', key.conversation(conversation), 'pool', pool) end
   if arg.model == pool then redis.call('HSET', key.conversation(conversation), 'model', pool) end
 end
 if arg.idempotency then
@@ -160,7 +158,10 @@ end
 local position, eta_ms = place(job, pool, arg.owner)
 publish(job, 'queued', string.format('{"job":"%s","id":%s,"position":%d,"eta_seconds":%.1f}',
   job, conversation, position, eta_ms / 1000))
-if pending == 0 then offer(job, {pool = pool, owner = arg.owner, tag = tag, conversation = conversation}) end
+if pending == 0 then
+  local is_cold = arg.new == '1' and not arg.prefix
+  offer(job, {pool = pool, owner = arg.owner, tag = tag, conversation = conversation}, is_cold)
+end
 if arg.new ~= '1' then
   redis.call('PERSIST', key.conversation(conversation))
   redis.call('PERSIST', key.messages(conversation))

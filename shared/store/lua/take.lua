@@ -13,17 +13,17 @@ if taken and string.sub(taken, 1, #arg.nonce) == arg.nonce then
   return answer
 end
 
-if redis.call('HEXISTS', key.worker(arg.worker), 'draining') == 1 then return answer end
+local w = redis.call('HMGET', key.worker(arg.worker), 'draining', 'silent')
+if w[1] then return answer end
 
 local jobs, left = {}, tonumber(arg.n)
 while left > 0 do
-  local turn = choose(arg.worker, arg.pool)
-  if not turn then break end
-  local job = turn.job
-  local f = job_fields(job, 'status', 'conversation', 'owner', 'deadline', 'pool', 'tag', 'home')
+  local f = choose(arg.worker, arg.pool)
+  if not f then break end
+  local job = f.job
   if f.status ~= 'queued' then
     -- It does not wait: data were lost, or a worker of an older version has it.
-    leave_line(job, {pool = arg.pool, home = arg.worker, owner = turn.owner})
+    leave_line(job, {pool = arg.pool, home = arg.worker, owner = f.owner})
   elseif tonumber(f.deadline) <= now_ms() then
     finish(job, ending(job), 'failed', 'error', arg.deadline_error, arg.deadline_error)
   else
@@ -37,7 +37,7 @@ end
 if #jobs > 0 then
   redis.call('SET', key.taken(arg.worker), arg.nonce .. table.concat(jobs, ' '), 'PX', arg.taken_ms)
 end
-redis.call('HDEL', key.worker(arg.worker), 'silent')
+if w[2] then redis.call('HDEL', key.worker(arg.worker), 'silent') end
 if left > 0 then
   set_busy(arg.worker, arg.pool, arg.busy + #jobs)
 else

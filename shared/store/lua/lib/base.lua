@@ -1,5 +1,6 @@
--- What all scripts share. Python puts constants before it (`script_text` in shared/store/scripts.py): the key names as
--- `key`, and `ns`, `default_owner`, `ended`, `parts`; behind it come the other files of this folder, as far as needed.
+-- What all scripts share. Python (shared/store/scripts.py) puts the constants `ns`, `default_owner`, `ended` and `parts`
+-- before it and the other files of this folder behind it, takes away what a script does not use, and spells out the
+-- names of keys, `key.…`.
 --
 -- Every script is called with the namespace in ARGV[1], followed by named arguments. It starts with everything that can
 -- refuse. Then come writes that Redis may deny when memory is short, the first of them before anything else has

@@ -21,11 +21,9 @@ end
 
 -- All models that are served, the one that was there first in front.
 local function served_models()
-  local models, since = {}, {}
-  for _, model in ipairs(redis.call('ZRANGEBYSCORE', key.pools, int(now_ms() - arg.silence_ms), '+inf')) do
-    models[#models + 1] = model
-    since[model] = tonumber(redis.call('HGET', key.pool(model), 'since') or 0)
-  end
+  local models, since = redis.call('ZRANGEBYSCORE', key.pools, int(now_ms() - arg.silence_ms), '+inf'), {}
+  if #models < 2 then return models end
+  for _, model in ipairs(models) do since[model] = tonumber(redis.call('HGET', key.pool(model), 'since') or 0) end
   table.sort(models, function(a, b) return since[a] < since[b] or (since[a] == since[b] and a < b) end)
   return models
 end
@@ -41,18 +39,17 @@ local function named_model(name)
 end
 
 -- The model for a prompt that names none, or nil and what refuses it: the one that an earlier prompt of its conversation
--- has named; else the default one; else the conversation's last; else the one that was there first. The last three are
--- passed over if they cannot do what the turn needs, unless none can: then a worker refuses it.
-local function usual_model(conversation, needs)
-  local c = redis.call('HMGET', key.conversation(conversation), 'model', 'pool')
-  if c[1] and is_served(c[1]) then return c[1] end
-  if c[1] and is_missed(c[1]) then return nil, {'NO_WORKER', c[1]} end
+-- has `named`; else the default one; else the conversation's `last`; else the one that was there first. The last three
+-- are passed over if they cannot do what the turn needs, unless none can: then a worker refuses it.
+local function usual_model(named, last, needs)
+  if named and is_served(named) then return named end
+  if named and is_missed(named) then return nil, {'NO_WORKER', named} end
   local default = arg.default_model
   if default and can(default, needs) then
     if is_served(default) then return default end
     if is_missed(default) then return nil, {'NO_WORKER', default} end
   end
-  if c[2] and is_served(c[2]) and can(c[2], needs) then return c[2] end
+  if last and is_served(last) and can(last, needs) then return last end
   local served = served_models()
   for _, model in ipairs(served) do
     if can(model, needs) then return model end

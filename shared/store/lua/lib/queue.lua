@@ -43,24 +43,31 @@ local function place(job, pool, owner)
 end
 
 -- The highest virtual time of any owner that was served.
-local function clock_of(pool) return tonumber(redis.call('GET', key.clock(pool)) or 0) end
+local known_clock = {}
+local function clock_of(pool)
+  known_clock[pool] = known_clock[pool] or tonumber(redis.call('GET', key.clock(pool)) or 0)
+  return known_clock[pool]
+end
 
 -- The virtual time of an owner that begins to wait. Idling earns no credit, but what others got ahead of it is kept.
 local function time_since(pool, last)
   return last and math.max(clock_of(pool) - LEAD, tonumber(last)) or clock_of(pool)
 end
 
--- An owner's virtual time: one more for each turn that started.
+-- An owner's virtual time: one more for each turn that started. Also whether it has turns that any worker may start.
 local function time_of(pool, owner)
   local time = redis.call('ZSCORE', key.owners(pool), owner)
-  return tonumber(time or time_since(pool, redis.call('ZSCORE', key.times(pool), owner)))
+  return tonumber(time or time_since(pool, redis.call('ZSCORE', key.times(pool), owner))), time
 end
 
 -- An owner's turn starts: its virtual time goes on, and the pool's clock with it.
 local function serve(pool, owner)
-  local time = time_of(pool, owner)
-  if time > clock_of(pool) then redis.call('SET', key.clock(pool), int(time)) end
-  if redis.call('ZSCORE', key.owners(pool), owner) then
+  local time, is_ready = time_of(pool, owner)
+  if time > clock_of(pool) then
+    redis.call('SET', key.clock(pool), int(time))
+    known_clock[pool] = time
+  end
+  if is_ready then
     redis.call('ZINCRBY', key.owners(pool), 1, owner)
   else
     redis.call('ZADD', key.times(pool), int(time + 1), owner)
@@ -140,10 +147,11 @@ end
 -- Wake the least busy worker.
 local function ring_free(pool)
   for _ = 1, 3 do
-    local worker = redis.call('ZRANGE', key.free(pool), 0, 0)[1]
+    local first = redis.call('ZRANGE', key.free(pool), 0, 0, 'WITHSCORES')
+    local worker = first[1]
     if not worker then return end
     if redis.call('EXISTS', key.worker(worker)) == 1 then
-      return ring_for_turn(worker, pool, busy_slots(worker, pool))
+      return ring_for_turn(worker, pool, math.floor(first[2] / SLOT))
     end
     redis.call('ZREM', key.free(pool), worker)
   end
@@ -181,9 +189,9 @@ end
 -- Let a turn start: at its home if it is worth it, else anywhere. `f` has its pool, owner, tag and conversation.
 local function offer(job, f, is_cold)
   redis.call('HSET', key.job(job), 'readied', int(now_ms()))
+  if is_cold then return make_ready(job, f) end
   local c = redis.call('HMGET', key.conversation(f.conversation), 'home', 'saves_ms')
-  local hold_ms, busy
-  if not is_cold then hold_ms, busy = hold_of(f.pool, c[1], tonumber(c[2] or 0)) end
+  local hold_ms, busy = hold_of(f.pool, c[1], tonumber(c[2] or 0))
   if hold_ms then
     redis.call('HSET', key.job(job), 'home', c[1])
     redis.call('ZADD', key.own(c[1]), f.tag, job)
@@ -279,25 +287,25 @@ local function forget_worker(worker, pools)
   redis.call('DEL', key.own(worker), key.bells(worker), key.taken(worker))
 end
 
--- A turn that may start: whose it is, that owner's virtual time, and when it became ready; nil if there is none.
-local function candidate(job, pool, owner)
+-- A turn that may start: its `job`, what `take` needs of that, and when it became ready; nil if there is none.
+local function candidate(job, owner)
   if not job then return nil end
-  local f = job_fields(job, 'owner', 'readied')
-  owner = owner or f.owner or ''
-  return {job = job, owner = owner, served = time_of(pool, owner), readied = tonumber(f.readied or 0)}
+  local f = job_fields(job, 'status', 'conversation', 'owner', 'deadline', 'pool', 'tag', 'home', 'crashes', 'readied')
+  f.job, f.owner, f.readied = job, owner or f.owner or '', tonumber(f.readied or 0)
+  return f
 end
 
 -- Of the turns that any worker may start, the first one of the owner with the lowest virtual time.
 local function next_ready(pool)
   local owner = redis.call('ZRANGE', key.owners(pool), 0, 0)[1]
-  return owner and candidate(redis.call('ZRANGE', ready_of(pool, owner), 0, 0)[1], pool, owner)
+  return owner and candidate(redis.call('ZRANGE', ready_of(pool, owner), 0, 0)[1], owner)
 end
 
 -- The turn that a worker with a free slot is to start (`candidate`); nil if there is none.
 local function choose(worker, pool)
-  local own = candidate(redis.call('ZRANGE', key.own(worker), 0, 0)[1], pool)
+  local own = candidate(redis.call('ZRANGE', key.own(worker), 0, 0)[1])
   local ready = next_ready(pool)
   if not own or not ready then return own or ready end
-  if own.readied - ready.readied <= OVERTAKE_MS and own.served - ready.served <= SLACK then return own end
-  return ready
+  if own.readied - ready.readied > OVERTAKE_MS then return ready end
+  return time_of(pool, own.owner) - time_of(pool, ready.owner) <= SLACK and own or ready
 end

@@ -3,7 +3,7 @@
 -- What `finish` needs of a job.
 local function ending(job)
   return job_fields(job, 'status', 'owner', 'conversation', 'token', 'worker', 'pool', 'tag', 'home', 'ended_by',
-    'response', 'sequence')
+    'stateless', 'session', 'response', 'sequence', 'evaluated', 'progress')
 end
 
 -- Let the first of a conversation's turns start. One that a version before data format 3 accepted goes where that keeps
@@ -30,21 +30,22 @@ local function finish(job, f, status, field, value, published)
   local conversation = f.conversation
   redis.call('HSET', key.job(job), 'status', status, 'finished', int(now_ms()),
     'ended_by', f.token or '', field, value)
-  local own = job_fields(job, 'stateless', 'response', 'evaluated', 'progress', 'request', 'hidden')
+  -- Its text may have been hidden or deleted just now.
+  local own = job_fields(job, 'request', 'hidden')
   if own.hidden then
-    -- Unless its text was deleted just now.
     if own.request ~= '' then
       redis.call('HSET', key.job(job), 'request', plain_request .. string.sub(own.request, #hidden_request + 1))
     end
     redis.call('HDEL', key.job(job), 'hidden')
   end
-  if own.stateless or (status ~= 'completed' and not own.response and own.request ~= '') then
+  if f.stateless or (status ~= 'completed' and not f.response and own.request ~= '') then
     redis.call('HSET', key.job(job), 'request', no_request)
   end
   publish(job, status, '', published)
-  local was_head = redis.call('LINDEX', key.pending(conversation), 0) == job
+  local first = redis.call('LRANGE', key.pending(conversation), 0, 1)
+  local was_head = first[1] == job
+  local head = first[was_head and 2 or 1]
   redis.call('LREM', key.pending(conversation), 1, job)
-  local head = redis.call('LINDEX', key.pending(conversation), 0)
   if head and was_head then promote(head) end
   redis.call('PEXPIRE', key.job(job), arg.job_ttl_ms)
   redis.call('PEXPIRE', key.events(job), arg.events_ttl_ms)
@@ -64,7 +65,7 @@ local function finish(job, f, status, field, value, published)
   end
   -- What was generated is charged: a reply cut short just before its end was delivered almost whole.
   if status ~= 'completed' then
-    settle(job, f.owner, math.max(arg.spent or 0, (own.evaluated or 0) + (own.progress or 0)))
+    settle(job, f.owner, math.max(arg.spent or 0, (f.evaluated or 0) + (f.progress or 0)))
   end
   redis.call('ZREM', key.open_jobs, job)
   redis.call('SREM', key.open(f.owner), job)
@@ -76,7 +77,7 @@ local function finish(job, f, status, field, value, published)
   end
   -- Of no use to anybody from now on, and it is kept for long.
   redis.call('HDEL', key.job(job), 'token', 'worker', 'shielded', 'suspect', 'stop', 'readied', 'sequence')
-  if own.stateless then
+  if f.stateless then
     -- It cannot be fetched later.
     drop(conversation, f.owner)
     redis.call('PEXPIRE', key.job(job), arg.events_ttl_ms)
@@ -125,7 +126,7 @@ local function start(job, f)
   redis.call('SET', key.lease(job), arg.worker, 'PX', arg.lease_ms)
   redis.call('ZADD', key.leases, int(now_ms() + arg.lease_ms), job)
   serve(f.pool, f.owner)
-  local attempt = int(redis.call('HGET', key.job(job), 'crashes') + 1)
+  local attempt = int(f.crashes + 1)
   local data = '{"attempt":' .. attempt .. '}'
   publish(job, starts == 1 and 'started' or 'resumed', data, data, 'm', arg.model or '')
 end
