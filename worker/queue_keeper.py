@@ -18,6 +18,7 @@ from shared.errors import DeadlineExceeded, WorkerLost
 from shared.store.claims import Claims, Kept
 from shared.store.connection import REDIS_UNAVAILABLE, trouble
 from shared.store.old_queue import OldQueue
+from shared.wire.announced import Keeper
 from worker.turn_metrics import TurnMetrics
 
 log = logging.getLogger(__name__)
@@ -29,11 +30,11 @@ _SWEEP_S: Final = 5.0
 _CONVERT_S: Final = 1.0
 _LOOKS_A_SECOND: Final = 20
 """Of all workers together, whether there is a keeper: it is missed soon, however many they are."""
-_LOOK_S: Final = (1.0, 10.0)
+_LOOK_S: Final = (1.0, 60.0)
 """Between two looks of a worker: the shortest and the longest time, before a random half of it."""
-_COMPARE_S: Final = 20.0
-"""Between two comparisons with the server's clock. Even one that is slewed fast drifts by less than
-what is taken for a step."""
+_COMPARE_S: Final = 60.0
+"""The longest time between two comparisons with the server's clock, which is told with each
+heartbeat. Even one that is slewed fast drifts by less than what is taken for a step."""
 _RANDOM: Final = random.SystemRandom()
 """Keeps its hands off the shared generator, which others seed."""
 
@@ -43,6 +44,10 @@ class QueueKeeper:
 
     Reclaims nothing for one lease after an outage or a restart of Redis: any lease may have expired
     meanwhile, and its holder gets the time to renew it.
+
+    Args:
+        lease_s: for how long a turn is a worker's without a sign of life.
+        beat_s: between two heartbeats of a worker.
     """
 
     def __init__(
@@ -54,6 +59,7 @@ class QueueKeeper:
         worker_id: str,
         *,
         lease_s: float,
+        beat_s: float,
     ) -> None:
         self._redis = redis
         self._claims = claims
@@ -61,11 +67,11 @@ class QueueKeeper:
         self._metrics = metrics
         self._worker_id = worker_id
         self._lease_s = lease_s
+        self._beat_s = beat_s
         self._is_stopping = False
         self._wanted = asyncio.Event()
         self._quiet_until: float | None = None
         self._look_s = _LOOK_S[0]
-        self._next_comparison = 0.0
         self._next_sweep = 0.0
         self._next_conversion = 0.0
 
@@ -86,6 +92,11 @@ class QueueKeeper:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wanted.wait(), max(_LEAST_S, pause_s))
 
+    def heard(self, keeper: Keeper) -> None:
+        """A heartbeat was answered with who keeps the queue."""
+        if keeper.worker_id is None:
+            self._wanted.set()
+
     def wake(self) -> None:
         """A hold ends sooner than was known."""
         self._wanted.set()
@@ -97,12 +108,10 @@ class QueueKeeper:
 
     async def _may_keep(self) -> bool:
         """Whether no other worker keeps the queue."""
-        now = time.monotonic()
-        if now >= self._next_comparison:
+        if self._claims.clock.compared_s >= _COMPARE_S:
             await self._claims.clock.look()
-            self._next_comparison = now + _COMPARE_S
         keeper = await self._claims.keeper()
-        self._look_s = min(max(_LOOK_S[0], keeper.workers / _LOOKS_A_SECOND), _LOOK_S[1])
+        self._look_s = _pause_between_looks(keeper.workers, self._beat_s)
         return keeper.worker_id in (None, self._worker_id)
 
     async def _keep(self) -> Kept | None:
@@ -148,3 +157,10 @@ class QueueKeeper:
             up_s = float(info["uptime_in_seconds"])
             self._quiet_until = time.monotonic() + max(0.0, self._lease_s - up_s)
         return time.monotonic() >= self._quiet_until
+
+
+def _pause_between_looks(workers: int, beat_s: float) -> float:
+    """Seconds between two looks of one of so many workers; their heartbeats look, too."""
+    looks_a_second = _LOOKS_A_SECOND / max(1, workers) - 1 / beat_s
+    shortest, longest = _LOOK_S
+    return 1 / min(max(1 / longest, looks_a_second), 1 / shortest)

@@ -4,7 +4,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
+from shared.store.server_clock import ServerClock
 from shared.store.workers import Workers
+from shared.wire.announced import Keeper
 from shared.wire.other_worker import OtherWorker
 from shared.wire.worker_report import WorkerReport
 from worker.homes import Homes
@@ -20,27 +22,33 @@ class Registration:
     """Registers this worker, keeps its entry alive and removes it.
 
     Args:
+        clock: the server's; reports are answered with its time.
         homes: what the engine has dropped.
         interval_s: between two heartbeats.
         on_drain: called when somebody wants this worker to drain.
+        on_keeper: called with who keeps the queue.
     """
 
     def __init__(
         self,
         workers: Workers,
+        clock: ServerClock,
         reporter: Reporter,
         homes: Homes,
         worker_id: str,
         *,
         interval_s: float,
         on_drain: Callable[[], None],
+        on_keeper: Callable[[Keeper], None],
     ) -> None:
         self.worker_id = worker_id
         self._homes = homes
         self._workers = workers
+        self._clock = clock
         self._reporter = reporter
         self._ttl_s = interval_s * _MISSED_BEATS
         self._on_drain = on_drain
+        self._on_keeper = on_keeper
         self._is_draining = False
 
     async def register(self) -> OtherWorker | None:
@@ -52,10 +60,16 @@ class Registration:
 
         What could not be reported is reported with the next heartbeat.
         """
-        cold = self._homes.cold(_MOST_COLD)
-        if await self._workers.announce(self.worker_id, self._report(), self._ttl_s, cold):
+        report, cold = self._report(), self._homes.cold(_MOST_COLD)
+        sent_s = self._clock.steady_s()
+        answer = await self._workers.announce(self.worker_id, report, self._ttl_s)
+        if answer.is_draining:
             self._on_drain()
-        self._homes.reported(cold)
+        self._on_keeper(answer.keeper)
+        await self._clock.compare(sent_s, answer.server_ms, answer.steps)
+        if cold.conversations or cold.prefixes:
+            await self._workers.cool(self.worker_id, report.pool, cold)
+            self._homes.reported(cold)
 
     async def drain(self) -> None:
         """Take no more turns; those that wait for this worker may start elsewhere."""

@@ -132,9 +132,18 @@ def _build(
     reporter = _reporter(settings, engine, running, metrics, window, capabilities)
     workers, beat_s = Workers(redis, keys), settings.heartbeat
     old_queue = OldQueue(redis, keys, engine.model.name)
-    keeper = QueueKeeper(redis, claims, old_queue, metrics, worker_id, lease_s=settings.lease)
+    keeper = QueueKeeper(
+        redis, claims, old_queue, metrics, worker_id, lease_s=settings.lease, beat_s=beat_s
+    )
     registration = Registration(
-        workers, reporter, homes, worker_id, interval_s=beat_s, on_drain=drained.set
+        workers,
+        claims.clock,
+        reporter,
+        homes,
+        worker_id,
+        interval_s=beat_s,
+        on_drain=drained.set,
+        on_keeper=keeper.heard,
     )
     return Parts(
         worker=worker,

@@ -75,15 +75,15 @@ class IdleWorker:
             capabilities=("chat",), patience_ms=10_000,
         )  # fmt: skip
         beat_s = settings.heartbeat
-        registration = Registration(
-            Workers(redis, keys), reporter, Homes(DroppedSessions()), worker_id,
-            interval_s=beat_s, on_drain=lambda: None,
-        )  # fmt: skip
         old_queue = OldQueue(redis, keys, engine.model.name)
         self._bells = BellReader(redis, keys, worker_id)
         self._keeper = QueueKeeper(
-            redis, claims, old_queue, metrics, worker_id, lease_s=settings.lease
+            redis, claims, old_queue, metrics, worker_id, lease_s=settings.lease, beat_s=beat_s
         )
+        registration = Registration(
+            Workers(redis, keys), claims.clock, reporter, Homes(DroppedSessions()), worker_id,
+            interval_s=beat_s, on_drain=lambda: None, on_keeper=self._keeper.heard,
+        )  # fmt: skip
         self._heartbeat = Heartbeat(claims, engine, running, registration, interval_s=beat_s)
         self._notices = Notices(
             redis, keys.notices(worker_id), claims, running,

@@ -20,6 +20,7 @@ from shared.store.expiry import expiries
 from shared.store.keys import Keys
 from shared.store.scripts import Scripts, milliseconds
 from shared.store.server_clock import ServerClock
+from shared.wire.announced import Keeper
 from shared.wire.claim import Claim
 from shared.wire.completion import Completion
 from shared.wire.models import one_line
@@ -57,19 +58,6 @@ class Kept:
     late: int
     lost: int
     is_swept: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Keeper:
-    """Who keeps the queue.
-
-    Args:
-        worker_id: None if nobody does.
-        workers: that could do it, those included that died a moment ago.
-    """
-
-    worker_id: str | None
-    workers: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,15 @@ from shared.wire.parts import PART_OF_EVENT
 
 FOLDER: Traversable = resources.files("shared.store").joinpath("lua")
 """Where the scripts are read from."""
-_LIBRARY: Final = ("lib/base", "lib/queue", "lib/models", "lib/limits", "lib/history", "lib/turns")
+_LIBRARY: Final = (
+    "lib/base",
+    "lib/queue",
+    "lib/models",
+    "lib/limits",
+    "lib/history",
+    "lib/turns",
+    "lib/workers",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -49,10 +49,15 @@ class ServerClock:
     ) -> None:
         self._call = Scripts(redis, keys, "clock", "shift").call
         self._lease_ms = milliseconds(lease_s)
-        self._steady = steady
+        self.steady_s = steady
         self._offset_ms: float | None = None
         self._steps = "0"
         self._looked_at_s = 0.0
+
+    @property
+    def compared_s(self) -> float:
+        """Seconds since the clocks were compared."""
+        return time.monotonic() - self._looked_at_s
 
     async def call(self, script: Callable[..., Any], *names: str, **arguments: Any) -> Any:
         """Call a script that compares times, once the server's clock is as expected.
@@ -72,7 +77,7 @@ class ServerClock:
 
     def _expected(self, slack_ms: int) -> dict[str, int]:
         assert self._offset_ms is not None
-        now = round(self._offset_ms + self._steady() * 1000)
+        now = round(self._offset_ms + self.steady_s() * 1000)
         return {"earliest": now - _TOLERANCE_MS, "latest": now + slack_ms}
 
     async def look(self) -> None:
@@ -81,30 +86,41 @@ class ServerClock:
         Raises:
             RedisError: Redis does not answer.
         """
-        sent_s, received_s, now, steps = await self._read()
-        offset_ms = int(now) - (sent_s + received_s) / 2 * 1000
+        while True:
+            sent_s = self.steady_s()
+            now, steps = await self._call("clock")
+            if await self.compare(sent_s, int(now), steps):
+                return
+
+    async def compare(self, sent_s: float, server_ms: int, steps: str) -> bool:
+        """What `look` does, with an answer of the server that came just now.
+
+        Args:
+            sent_s: when the question was sent (`steady_s`).
+            server_ms: the server's time.
+            steps: how often its clock was stepped.
+
+        Returns:
+            False if it came too late to tell when the server gave it.
+
+        Raises:
+            RedisError: Redis does not answer.
+        """
+        received_s = self.steady_s()
+        if (received_s - sent_s) * 1000 > _PROMPT_MS:
+            return False
+        offset_ms = server_ms - (sent_s + received_s) / 2 * 1000
         if self._offset_ms is not None:
             earliest = self._offset_ms + sent_s * 1000 - _TOLERANCE_MS
             latest = self._offset_ms + received_s * 1000 + _TOLERANCE_MS
-            if not earliest <= int(now) <= latest:
+            if not earliest <= server_ms <= latest:
                 await self._shift(round(offset_ms - self._offset_ms))
                 self._offset_ms = None
                 await self.look()
-                return
+                return True
         self._offset_ms, self._steps = offset_ms, steps
         self._looked_at_s = time.monotonic()
-
-    async def _read(self) -> tuple[float, float, str, str]:
-        """When the question was sent and answered, the server's time, and how often it was stepped.
-
-        Slow answers are dropped: they do not tell when the server gave them.
-        """
-        while True:
-            sent_s = self._steady()
-            now, steps = await self._call("clock")
-            received_s = self._steady()
-            if (received_s - sent_s) * 1000 <= _PROMPT_MS:
-                return sent_s, received_s, now, steps
+        return True
 
     async def _shift(self, by_ms: int) -> None:
         log.warning("the clock of Redis was stepped by %.1f s", by_ms / 1000)
@@ -112,6 +128,6 @@ class ServerClock:
             "shift",
             by=by_ms,
             steps=self._steps,
-            since=milliseconds(time.monotonic() - self._looked_at_s),
+            since=milliseconds(self.compared_s),
             lease_ms=self._lease_ms,
         )

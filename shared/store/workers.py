@@ -8,7 +8,8 @@ from redis.asyncio import Redis
 from shared.store.data_format import FORMAT_OF_POOLS
 from shared.store.keys import Keys
 from shared.store.scripts import Scripts, milliseconds
-from shared.wire.cold_homes import NOTHING_COLD, ColdHomes
+from shared.wire.announced import Announced, Keeper
+from shared.wire.cold_homes import ColdHomes
 from shared.wire.drain_answer import DrainAnswer
 from shared.wire.other_worker import OtherWorker
 from shared.wire.served_model import ServedModel, decode_capabilities, merged
@@ -26,22 +27,23 @@ class Workers:
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis = redis
         self._keys = keys
-        self._call = Scripts(redis, keys, "announce", "drain", "leave", "silence").call
+        self._call = Scripts(
+            redis, keys, "announce", "cool", "drain", "leave", "register", "silence"
+        ).call
 
     async def register(
         self, worker_id: str, report: WorkerReport, ttl_s: float
     ) -> OtherWorker | None:
         """A worker starts; returns the worker that prevents it, having another model or window."""
         answer = await self._call(
-            "announce",
-            register=1,
+            "register",
             format=FORMAT_OF_POOLS,
             worker=worker_id,
             ttl_ms=milliseconds(ttl_s),
             silence_ms=milliseconds(WORKER_SILENCE_S),
             **report.encode(),
         )
-        if isinstance(answer, str):
+        if answer == ["OK"]:
             return None
         _, other, differs, value, left_ms = answer
         return OtherWorker(
@@ -72,27 +74,31 @@ class Workers:
         ]
         return max(others, key=lambda other: other.known_for_s, default=None)
 
-    async def announce(
-        self, worker_id: str, report: WorkerReport, ttl_s: float, cold: ColdHomes = NOTHING_COLD
-    ) -> bool:
-        """Store a worker's report; it is forgotten after `ttl_s` without another.
-
-        Args:
-            cold: what its cache has dropped: nothing waits for that any more.
-
-        Returns:
-            Whether the worker is to drain.
-        """
-        answer = await self._call(
+    async def announce(self, worker_id: str, report: WorkerReport, ttl_s: float) -> Announced:
+        """Store a worker's report; it is forgotten after `ttl_s` without another."""
+        state, keeper, workers, now, steps = await self._call(
             "announce",
             worker=worker_id,
             ttl_ms=milliseconds(ttl_s),
             silence_ms=milliseconds(WORKER_SILENCE_S),
-            cold=" ".join(cold.conversations) or None,
-            cold_prefixes=" ".join(cold.prefixes) or None,
             **report.encode(),
         )
-        return bool(answer == "DRAINING")
+        return Announced(
+            is_draining=state == "DRAINING",
+            keeper=Keeper(worker_id=keeper or None, workers=workers),
+            server_ms=int(now),
+            steps=steps,
+        )
+
+    async def cool(self, worker_id: str, pool: str, cold: ColdHomes) -> None:
+        """A worker's cache has dropped these: nothing waits for that worker any more."""
+        await self._call(
+            "cool",
+            worker=worker_id,
+            pool=pool,
+            conversations=" ".join(cold.conversations),
+            prefixes=" ".join(cold.prefixes),
+        )
 
     async def drain(self, worker_id: str, pool: str, ttl_s: float) -> None:
         """A worker takes no more turns."""

@@ -1,7 +1,6 @@
 """What a worker's cache has dropped, as it reports it: it is not the home of these any more."""
 
 from dataclasses import dataclass
-from typing import Final
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,6 +14,3 @@ class ColdHomes:
 
     conversations: tuple[str, ...] = ()
     prefixes: tuple[str, ...] = ()
-
-
-NOTHING_COLD: Final = ColdHomes()

@@ -4,8 +4,7 @@ import pytest
 from redis.exceptions import RedisError
 
 from shared.store.workers import Workers
-from shared.wire.cold_homes import NOTHING_COLD, ColdHomes
-from shared.wire.worker_report import WorkerReport
+from shared.wire.cold_homes import ColdHomes
 from tests.integration.bench import POOL, Bench, completion
 from tests.scripted import ScriptedEngine
 from worker.homes import Homes
@@ -18,17 +17,15 @@ A_BEAT = 100
 
 
 class Unreachable(Workers):
-    """A server that refuses the first report."""
+    """A server that refuses the first call."""
 
     has_refused = False
 
-    async def announce(
-        self, worker_id: str, report: WorkerReport, ttl_s: float, cold: ColdHomes = NOTHING_COLD
-    ) -> bool:
+    async def cool(self, worker_id: str, pool: str, cold: ColdHomes) -> None:
         if not self.has_refused:
             self.has_refused = True
             raise RedisError
-        return await super().announce(worker_id, report, ttl_s, cold)
+        await super().cool(worker_id, pool, cold)
 
 
 @pytest.fixture
@@ -38,10 +35,12 @@ def engine() -> ScriptedEngine:
 
 @pytest.fixture
 def registration(bench: Bench, engine: ScriptedEngine) -> Registration:
-    return registered(bench.workers, Homes(engine.dropped), engine)
+    return registered(bench, bench.workers, Homes(engine.dropped), engine)
 
 
-def registered(workers: Workers, homes: Homes, engine: ScriptedEngine) -> Registration:
+def registered(
+    bench: Bench, workers: Workers, homes: Homes, engine: ScriptedEngine
+) -> Registration:
     reporter = Reporter(
         engine,
         {},
@@ -51,7 +50,16 @@ def registered(workers: Workers, homes: Homes, engine: ScriptedEngine) -> Regist
         capabilities=("chat",),
         patience_ms=10_000,
     )
-    return Registration(workers, reporter, homes, "w1", interval_s=60, on_drain=_never)
+    return Registration(
+        workers,
+        bench.claims.clock,
+        reporter,
+        homes,
+        "w1",
+        interval_s=60,
+        on_drain=_never,
+        on_keeper=lambda _: None,
+    )
 
 
 def _never() -> None:
@@ -98,7 +106,9 @@ async def test_what_could_not_be_told_is_told_with_the_next_heartbeat(
 ) -> None:
     await bench.serve("w1")
     conversation = await warm(bench)
-    registration = registered(Unreachable(bench.redis, bench.keys), Homes(engine.dropped), engine)
+    registration = registered(
+        bench, Unreachable(bench.redis, bench.keys), Homes(engine.dropped), engine
+    )
     engine.dropped.add(conversation)
     with pytest.raises(RedisError):
         await registration.renew()
@@ -130,7 +140,7 @@ async def test_a_stateless_turn_is_told_by_what_the_next_one_begins_with(
 ) -> None:
     await bench.serve("w1")
     homes = Homes(engine.dropped)
-    registration = registered(bench.workers, homes, engine)
+    registration = registered(bench, bench.workers, homes, engine)
     await bench.submit(stateless=True)
     claim = await bench.claim("w1")
     await bench.claims.commit(claim, completion(claim, saves_ms=1000, prefix="ab"))

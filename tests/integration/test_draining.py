@@ -197,7 +197,8 @@ async def test_a_worker_that_drains_goes_on_draining_when_its_entry_is_lost(benc
     report = WorkerReport(model_name=POOL, fingerprint="m", slots=8, window=3500)
     await bench.workers.drain("w1", POOL, ttl_s=60)
     await bench.redis.delete(bench.keys.worker("w1"))
-    assert await bench.workers.announce("w1", replace(report, is_draining=True), ttl_s=60)
+    answer = await bench.workers.announce("w1", replace(report, is_draining=True), ttl_s=60)
+    assert answer.is_draining
     await bench.submit()
     assert await bench.take("w1") == []
     assert await bench.redis.zscore(bench.keys.free(POOL), "w1") is None

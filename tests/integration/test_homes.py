@@ -271,9 +271,8 @@ async def runs_another_model(bench: Bench, _conversation: str) -> None:
 async def report_cold(bench: Bench, worker: str, *conversations: str) -> None:
     """A worker whose slots are all taken has dropped their tokens."""
     report = WorkerReport(model_name=POOL, fingerprint="m", slots=8, running=8)
-    await bench.workers.announce(
-        worker, report, ttl_s=60, cold=ColdHomes(conversations=conversations)
-    )
+    await bench.workers.announce(worker, report, ttl_s=60)
+    await bench.workers.cool(worker, POOL, ColdHomes(conversations=conversations))
 
 
 async def has_dropped_its_tokens(bench: Bench, conversation: str) -> None:

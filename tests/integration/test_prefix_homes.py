@@ -133,7 +133,8 @@ async def test_a_turn_of_a_stored_conversation_keeps_no_prefix(workers: Bench) -
 
 async def report_cold(bench: Bench, worker: str, *prefixes: str) -> None:
     report = WorkerReport(model_name=POOL, fingerprint="m", slots=8, patience_ms=10_000)
-    await bench.workers.announce(worker, report, ttl_s=60, cold=ColdHomes(prefixes=prefixes))
+    await bench.workers.announce(worker, report, ttl_s=60)
+    await bench.workers.cool(worker, POOL, ColdHomes(prefixes=prefixes))
 
 
 async def test_what_its_cache_has_dropped_starts_anywhere(workers: Bench) -> None:

@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 
 from shared.config import Settings
 from shared.store.keys import Keys
+from shared.wire.announced import Keeper
 from tests.integration.bench import Bench
 from tests.integration.test_conversion import OldVersion
 from tests.servers import Valkey, make_settings
@@ -35,7 +36,7 @@ async def bench(redis: Redis, keys: Keys, settings: Settings) -> Bench:
 
 
 @asynccontextmanager
-async def keeping(bench: Bench) -> AsyncIterator[None]:
+async def keeping(bench: Bench, beat_s: float = 0.1) -> AsyncIterator[QueueKeeper]:
     keeper = QueueKeeper(
         bench.redis,
         bench.claims,
@@ -43,9 +44,10 @@ async def keeping(bench: Bench) -> AsyncIterator[None]:
         TurnMetrics(),
         "w9",
         lease_s=bench.settings.lease,
+        beat_s=beat_s,
     )
     task = asyncio.create_task(keeper.run())
-    yield
+    yield keeper
     keeper.stop()
     await task
 
@@ -81,3 +83,17 @@ async def test_a_long_old_queue_is_taken_along_soon(bench: Bench) -> None:
 
     async with keeping(bench):
         await until(all_stand_in_line)
+
+
+async def test_a_heartbeat_that_hears_of_no_keeper_makes_its_worker_look(bench: Bench) -> None:
+    """Where workers are many, their heartbeats are often enough, and they hardly look besides."""
+    await bench.redis.set(bench.keys.keeper, "w1")
+
+    async def is_keeper() -> bool:
+        return bool(await bench.redis.get(bench.keys.keeper) == "w9")
+
+    async with keeping(bench, beat_s=0.01) as keeper:
+        keeper.heard(Keeper(worker_id="w1", workers=2))
+        await bench.redis.delete(bench.keys.keeper)
+        keeper.heard(Keeper(worker_id=None, workers=2))
+        await until(is_keeper)

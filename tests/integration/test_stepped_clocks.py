@@ -19,6 +19,7 @@ from shared.store.keys import Keys
 from shared.store.server_clock import ServerClock, steady_s
 from shared.wire.claim import Claim
 from shared.wire.limits import Limits
+from shared.wire.worker_report import WorkerReport
 from shared.wire.write_outcome import WriteOutcome
 from tests.integration.bench import POOL, Bench, completion
 from tests.servers import make_settings, running_valkey
@@ -230,6 +231,28 @@ async def test_a_slow_answer_is_no_step(bench: Bench) -> None:
     arguments = {"worker": "w1", "pool": POOL, "nonce": "n", "n": 0, "taken_ms": 1}
     assert await worker.claims.clock.call(late, "take", **arguments) == ["TAKEN"]
     assert calls == 2
+    assert not await bench.redis.exists(f"{bench.keys.namespace}:steps")
+
+
+async def test_a_heartbeat_tells_of_a_step(bench: Bench, workers: list[Worker]) -> None:
+    clock = workers[0].claims.clock
+    await clock.look()
+    submission = await bench.submit()
+    before = await deadline(bench, submission.job_id)
+    await step(bench, workers, TWO_HOURS_S)
+    sent_s = clock.steady_s()
+    answer = await bench.workers.announce("w1", WorkerReport(model_name=POOL), ttl_s=60)
+    assert await clock.compare(sent_s, answer.server_ms, answer.steps)
+    assert await bench.redis.get(f"{bench.keys.namespace}:steps") == "1"
+    assert abs(await deadline(bench, submission.job_id) - before) < 5
+
+
+async def test_an_answer_that_came_late_tells_nothing(bench: Bench) -> None:
+    clock = bench.claims.clock
+    await clock.look()
+    answer = await bench.workers.announce("w1", WorkerReport(model_name=POOL), ttl_s=60)
+    late_s = clock.steady_s() - 10
+    assert not await clock.compare(late_s, answer.server_ms - 10_000, answer.steps)
     assert not await bench.redis.exists(f"{bench.keys.namespace}:steps")
 
 
