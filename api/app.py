@@ -50,6 +50,7 @@ from shared.store.conversations import Conversations
 from shared.store.event_log import EventLog
 from shared.store.jobs import Jobs
 from shared.store.keys import Keys
+from shared.store.list_upkeep import ListUpkeep
 from shared.store.queue import Queue
 from shared.store.snapshots import Snapshots
 from shared.store.submissions import Submissions
@@ -94,6 +95,7 @@ class Tasks:
     places: Places
     headroom: Headroom
     history: SampleHistory
+    list_upkeep: ListUpkeep
 
     def start(self) -> None:
         """Run all of them."""
@@ -101,6 +103,7 @@ class Tasks:
         self.background.start("places", self.places.run)
         self.background.start("headroom", self.headroom.run)
         self.background.start("history", self.history.run)
+        self.background.start("list upkeep", self.list_upkeep.run)
 
 
 @contextlib.asynccontextmanager
@@ -127,6 +130,7 @@ async def create_api(settings: Settings, redis: Redis) -> AsyncIterator[Api]:
         places=Places(submissions),
         headroom=Headroom(redis, keys),
         history=SampleHistory(store.snapshots, store.queue),
+        list_upkeep=ListUpkeep(redis, keys),
     )
     readiness = Readiness(store.workers, tasks.feed, tasks.headroom)
     ring = open_keys(settings)
@@ -167,6 +171,7 @@ def create_app(
     models = Models(store.workers)
     responses = StoredResponses(jobs, store.events, store.submissions)
     create_response = ResponsesResource(settings, asking, responses)
+    is_listed = settings.open_list or not access.is_open
     chat = ChatResource(settings, asking, streams, jobs)
     resources: dict[str, object] = {
         **page_resources(settings, chat, access, tasks.history),
@@ -174,8 +179,10 @@ def create_app(
         "/jobs/{job}": JobResource(jobs, store.submissions, asking),
         "/jobs/{job}/stop": JobStopResource(jobs, store.submissions),
         "/jobs/{job}/events": JobEventsResource(streams),
-        "/conversations": ConversationsResource(conversations, is_open=access.is_open),
-        "/conversations/{conversation}": ConversationResource(conversations),
+        "/conversations": ConversationsResource(conversations, is_listed=is_listed),
+        "/conversations/{conversation}": ConversationResource(
+            conversations, tasks.headroom, settings.max_body_bytes
+        ),
         "/conversations/{conversation}/messages": MessagesResource(conversations),
         **openai.completion_resources(settings, asking, models),
         "/v1/messages": AnthropicMessagesResource(settings, asking),

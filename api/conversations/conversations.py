@@ -1,12 +1,15 @@
-"""`/conversations/{id}` and its messages."""
+"""`/conversations`, `/conversations/{id}` and its messages."""
 
 import re
 from typing import Final
 
 import falcon.asgi
 
+from api.conversations.bodies import ConversationChanges
 from api.http.access import caller_of
 from api.http.errors import Problem, field_problem
+from api.http.incoming import parse, read_json_object
+from api.live.headroom import Headroom
 from shared.store.conversations import Conversations
 
 _ID: Final = re.compile(r"[1-9][0-9]{0,15}")
@@ -17,15 +20,18 @@ _LARGEST_NUMBER: Final = 2**53
 
 
 class ConversationsResource:
-    """Lists the caller's own conversations, on servers with API keys only."""
+    """Lists the caller's own conversations.
 
-    def __init__(self, conversations: Conversations, *, is_open: bool) -> None:
+    Args:
+        is_listed: whether the caller may see them: without API keys all are everybody's.
+    """
+
+    def __init__(self, conversations: Conversations, *, is_listed: bool) -> None:
         self._conversations = conversations
-        self._is_open = is_open
+        self._is_listed = is_listed
 
     async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
-        if self._is_open:
-            raise Problem(404, "not_found", "without API keys conversations are not listed")
+        check_listed(is_listed=self._is_listed)
         limit = _number(req, "limit", 1, _LARGEST_LIMIT) or _DEFAULT_LIMIT
         before = req.get_param("before")
         if before is not None and not _CURSOR.fullmatch(before):
@@ -33,17 +39,44 @@ class ConversationsResource:
         resp.media = await self._conversations.list(caller_of(req).owner_id, limit, before)
 
 
-class ConversationResource:
-    """Shows and deletes a conversation."""
+def check_listed(*, is_listed: bool) -> None:
+    """Check that conversations are listed.
 
-    def __init__(self, conversations: Conversations) -> None:
+    Raises:
+        Problem: 404, nobody may see them all.
+    """
+    if not is_listed:
+        detail = "without API keys this server does not list conversations (PALAVER_OPEN_LIST)"
+        raise Problem(404, "not_found", detail)
+
+
+class ConversationResource:
+    """Shows, changes and deletes a conversation."""
+
+    def __init__(
+        self, conversations: Conversations, headroom: Headroom, max_body_bytes: int
+    ) -> None:
         self._conversations = conversations
+        self._headroom = headroom
+        self._max_body_bytes = max_body_bytes
 
     async def on_get(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, conversation: str
     ) -> None:
         owner_id = caller_of(req).owner_id
         state = await self._conversations.show(_checked(conversation), owner_id)
+        if state is None:
+            raise _not_found()
+        resp.media = state
+
+    async def on_patch(
+        self, req: falcon.asgi.Request, resp: falcon.asgi.Response, conversation: str
+    ) -> None:
+        body = await read_json_object(req, self._max_body_bytes)
+        edit = parse(ConversationChanges, body).edit()
+        self._headroom.check()
+        owner_id = caller_of(req).owner_id
+        state = await self._conversations.edit(_checked(conversation), owner_id, edit)
         if state is None:
             raise _not_found()
         resp.media = state

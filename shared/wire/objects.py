@@ -86,11 +86,13 @@ class MessagePage(TypedDict):
 class ConversationObject(TypedDict):
     """A conversation: number of completed turns, all tokens used, last window, pending jobs.
 
+    `title` is what was set, else the beginning of the first prompt; null while there is neither.
     `model` is the one that a prompt has named last, else that of the last reply; missing while
     there is neither.
     """
 
     id: int
+    title: str | None
     context: str
     created_at: str
     updated_at: str
@@ -98,11 +100,13 @@ class ConversationObject(TypedDict):
     tokens: int
     window: WindowReceipt | None
     pending: list[str]
+    pinned: bool
+    metadata: dict[str, str]
     model: NotRequired[str]
 
 
 class ConversationList(TypedDict):
-    """Conversations, newest first; `next` is the `before` of the next page, or null.
+    """Conversations, last used first; `next` is the `before` of the next page, or null.
 
     It stays valid when conversations are deleted.
     """

@@ -15,9 +15,7 @@ raise_format()
 redis.call('HSET', name, 'owner', arg.owner, 'context', '', 'created', int(now_ms()),
   'updated', int(now_ms()), 'first', '1', 'next', '1', 'offset', '1', 'turns', '0', 'tokens', '0',
   'metadata', arg.metadata, 'batch', arg.batch)
-if arg.owner ~= default_owner then
-  redis.call('ZADD', key.owned(arg.owner), int(now_ms()), arg.conversation)
-end
+enlist(arg.conversation, arg.owner)
 local bytes = add_messages(arg.conversation)
 use_tokens(arg.owner, int(math.ceil((#arg.metadata + bytes) / 4)))
 if tonumber(arg.conversation_ttl_ms) > 0 then

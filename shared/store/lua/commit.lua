@@ -21,8 +21,9 @@ added[#added + 1] = arg.assistant
 
 raise_format()
 redis.call('HSET', key.conversation(conversation), 'next', int(number + #added), 'offset', arg.offset,
-  'window', arg.window, 'updated', int(now_ms()), 'home', f.worker, 'saves_ms', arg.saves_ms)
+  'window', arg.window, 'home', f.worker, 'saves_ms', arg.saves_ms)
 local own = job_fields(job, 'stateless', 'session')
+if not own.stateless then use(conversation, f.owner) end
 if arg.prefix and own.stateless then
   keep_prefix(f.pool, arg.prefix, f.worker, own.session or conversation, arg.saves_ms)
 end
@@ -48,6 +49,8 @@ end
 if number < next_number then
   -- `replace_from`: messages from this number on are removed, and their replies no longer count.
   turns = turns - replies_from(conversation, number - first)
+  -- Maybe the first prompt is among them.
+  if number < first + HEADED then redis.call('HDEL', key.conversation(conversation), 'heading') end
   if number <= first then
     redis.call('DEL', key.messages(conversation))
   else
