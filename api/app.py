@@ -18,6 +18,7 @@ from api.conversations.conversations import (
     MessagesResource,
 )
 from api.conversations.jobs import JobEventsResource, JobResource, JobStopResource
+from api.conversations.list_events import ListEventsResource
 from api.dialects import DIALECTS
 from api.http.access import Access, Misses
 from api.http.errors import install_error_handlers
@@ -50,6 +51,7 @@ from shared.store.conversations import Conversations
 from shared.store.event_log import EventLog
 from shared.store.jobs import Jobs
 from shared.store.keys import Keys
+from shared.store.list_log import ListLog
 from shared.store.list_upkeep import ListUpkeep
 from shared.store.queue import Queue
 from shared.store.snapshots import Snapshots
@@ -81,6 +83,7 @@ class Store:
     jobs: Jobs
     events: EventLog
     conversations: Conversations
+    list_log: ListLog
     workers: Workers
     queue: Queue
     snapshots: Snapshots
@@ -120,6 +123,7 @@ async def create_api(settings: Settings, redis: Redis) -> AsyncIterator[Api]:
         jobs=Jobs(redis, keys, submissions),
         events=EventLog(redis, keys),
         conversations=Conversations(redis, keys, settings),
+        list_log=ListLog(redis, keys),
         workers=workers,
         queue=Queue(redis, keys),
         snapshots=Snapshots(redis, keys, workers, period_s=period_s(settings.heartbeat)),
@@ -137,7 +141,7 @@ async def create_api(settings: Settings, redis: Redis) -> AsyncIterator[Api]:
     app = create_app(settings, store, tasks, readiness, ring)
     tasks.start()
     if ring is not None:
-        tasks.background.start("revocations", Revocations(ring, submissions).run)
+        tasks.background.start("revocations", Revocations(ring, submissions, tasks.feed).run)
     try:
         yield Api(app=app, readiness=readiness, feed=tasks.feed, background=tasks.background)
     finally:
@@ -180,6 +184,9 @@ def create_app(
         "/jobs/{job}/stop": JobStopResource(jobs, store.submissions),
         "/jobs/{job}/events": JobEventsResource(streams),
         "/conversations": ConversationsResource(conversations, is_listed=is_listed),
+        "/conversations/events": ListEventsResource(
+            tasks.feed, store.list_log, is_listed=is_listed
+        ),
         "/conversations/{conversation}": ConversationResource(
             conversations, tasks.headroom, settings.max_body_bytes
         ),

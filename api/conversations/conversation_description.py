@@ -3,6 +3,7 @@
 from typing import Final
 
 from api.conversations.bodies import ConversationChanges
+from api.conversations.list_events import LIST_EVENTS
 from api.description.problems import READING_BODY, USING_REDIS
 from api.description.route import Answer, Body, Operation, Parameter, Route
 from shared.wire.objects import ConversationList, ConversationObject, MessagePage
@@ -63,6 +64,13 @@ _LIMIT: Final = Parameter(
     description="Length of the page; 50 if it is left out.",
     schema={"type": "integer", "minimum": 1, "maximum": 500},
 )
+_EVENT_ID: Final = {"type": "string", "pattern": r"^[0-9]{1,19}-[0-9]{1,19}$"}
+_CHANGES: Final = (
+    "id: 1795370298900-0\nevent: created\n"
+    f'data: {{"id": {_CONVERSATION_ID}, "updated_at": "2026-11-22T17:58:18.900Z"}}\n\n'
+    "id: 1795370299350-0\nevent: changed\n"
+    f'data: {{"id": {_CONVERSATION_ID}, "updated_at": "2026-11-22T17:58:19.350Z"}}\n\n'
+)
 _LOOKING_UP: Final = (*USING_REDIS, "not_found")
 
 ROUTES: Final = (
@@ -96,6 +104,47 @@ ROUTES: Final = (
                         description="A page.",
                         kind=ConversationList,
                         example={"conversations": [_CONVERSATION], "next": None},
+                    ),
+                ),
+                problems=(*_LOOKING_UP, "invalid_request"),
+            ),
+        ),
+    ),
+    Route(
+        path="/conversations/events",
+        operations=(
+            Operation(
+                method="GET",
+                id="streamConversationChanges",
+                tag=CONVERSATIONS,
+                summary="Follow the list of conversations",
+                description=(
+                    "Server-sent events from now on, or from the one after `Last-Event-ID` (else "
+                    "`after`), if that was within the last five minutes. Otherwise the first one "
+                    "is `reset`: load the list again. The stream never ends by itself; a comment "
+                    "at its beginning and every 15 seconds keeps the connection open.\n\n"
+                    "Connect first, and load the list then: nothing that happens is missed. Who "
+                    "may follow is as for the list."
+                ),
+                parameters=(
+                    Parameter(
+                        name="after",
+                        place="query",
+                        description="Id of the last event that was received.",
+                        schema=_EVENT_ID,
+                    ),
+                    Parameter(
+                        name="Last-Event-ID",
+                        place="header",
+                        description="Id of the last event that was received.",
+                        schema=_EVENT_ID,
+                    ),
+                ),
+                answers=(
+                    Answer(
+                        description="The changes.",
+                        events=LIST_EVENTS,
+                        stream_example=_CHANGES,
                     ),
                 ),
                 problems=(*_LOOKING_UP, "invalid_request"),
