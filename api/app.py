@@ -183,7 +183,9 @@ def create_app(
         "/jobs/{job}": JobResource(jobs, store.submissions, asking),
         "/jobs/{job}/stop": JobStopResource(jobs, store.submissions),
         "/jobs/{job}/events": JobEventsResource(streams),
-        "/conversations": ConversationsResource(conversations, is_listed=is_listed),
+        "/conversations": ConversationsResource(
+            settings, conversations, tasks.headroom, is_listed=is_listed
+        ),
         "/conversations/events": ListEventsResource(
             tasks.feed, store.list_log, is_listed=is_listed
         ),

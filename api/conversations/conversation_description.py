@@ -3,8 +3,9 @@
 from typing import Final
 
 from api.conversations.bodies import ConversationChanges
+from api.conversations.imports import ConversationStart
 from api.conversations.list_events import LIST_EVENTS
-from api.description.problems import READING_BODY, USING_REDIS
+from api.description.problems import READING_BODY, STORING, USING_REDIS
 from api.description.route import Answer, Body, Operation, Parameter, Route
 from shared.wire.objects import ConversationList, ConversationObject, MessagePage
 
@@ -107,6 +108,41 @@ ROUTES: Final = (
                     ),
                 ),
                 problems=(*_LOOKING_UP, "invalid_request"),
+            ),
+            Operation(
+                method="POST",
+                id="createConversation",
+                tag=CONVERSATIONS,
+                summary="Begin a conversation without a prompt, or import one",
+                description=(
+                    "With `messages` it is an imported one: what `GET /conversations/{id}` and "
+                    "its messages give is accepted as it is. It gets an id of its own, its "
+                    "messages new numbers, and their tokens are counted when a prompt follows. "
+                    "It counts as a prompt, and its text at four bytes a token."
+                ),
+                body=Body(
+                    kind=ConversationStart,
+                    examples={
+                        "Empty": {"context": "Answer in one short sentence.", "title": "Cinema"},
+                        "Imported": {
+                            "title": "Famous people",
+                            "messages": [
+                                {"role": "user", "content": "Name a famous person."},
+                                {"role": "assistant", "content": "Akira Kurosawa."},
+                            ],
+                        },
+                    },
+                ),
+                answers=(
+                    Answer(
+                        status=201,
+                        description="The conversation.",
+                        kind=ConversationObject,
+                        example=_CONVERSATION,
+                        headers={"Location": "Address of the conversation."},
+                    ),
+                ),
+                problems=(*STORING, "queue_full", "model_not_found", "no_worker"),
             ),
         ),
     ),

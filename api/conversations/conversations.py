@@ -6,10 +6,15 @@ from typing import Final
 import falcon.asgi
 
 from api.conversations.bodies import ConversationChanges
+from api.conversations.imports import ConversationStart
 from api.http.access import caller_of
 from api.http.errors import Problem, field_problem
 from api.http.incoming import parse, read_json_object
+from api.live.asking import write_allowance
+from api.live.beginning import begun_with
 from api.live.headroom import Headroom
+from shared import ids
+from shared.config import Settings
 from shared.store.conversations import Conversations
 
 _ID: Final = re.compile(r"[1-9][0-9]{0,15}")
@@ -20,14 +25,24 @@ _LARGEST_NUMBER: Final = 2**53
 
 
 class ConversationsResource:
-    """Lists the caller's own conversations.
+    """Lists the caller's own conversations, and begins one without a turn.
 
     Args:
         is_listed: whether the caller may see them: without API keys all are everybody's.
     """
 
-    def __init__(self, conversations: Conversations, *, is_listed: bool) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        conversations: Conversations,
+        headroom: Headroom,
+        *,
+        is_listed: bool,
+    ) -> None:
+        self._max_body_bytes = settings.max_body_bytes
+        self._default_context = settings.default_context
         self._conversations = conversations
+        self._headroom = headroom
         self._is_listed = is_listed
 
     async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
@@ -37,6 +52,18 @@ class ConversationsResource:
         if before is not None and not _CURSOR.fullmatch(before):
             raise field_problem("before", "is not the `next` of a page")
         resp.media = await self._conversations.list(caller_of(req).owner_id, limit, before)
+
+    async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
+        body = await read_json_object(req, self._max_body_bytes)
+        start = parse(ConversationStart, body)
+        self._headroom.check()
+        caller = caller_of(req)
+        beginning = start.beginning(ids.new_job(), self._default_context)
+        begun = await begun_with(self._conversations, caller, beginning)
+        write_allowance(resp, begun.allowance)
+        resp.status = 201
+        resp.set_header("Location", f"/conversations/{begun.conversation_id}")
+        resp.media = await self._conversations.show(begun.conversation_id, caller.owner_id)
 
 
 def check_listed(*, is_listed: bool) -> None:

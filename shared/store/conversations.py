@@ -14,7 +14,9 @@ from shared.store.expiry import expiries
 from shared.store.headings import Headings
 from shared.store.keys import Keys
 from shared.store.refusals import allowance_of, refusal
-from shared.store.scripts import Scripts
+from shared.store.scripts import Scripts, milliseconds
+from shared.store.workers import WORKER_SILENCE_S
+from shared.wire.beginning import Beginning
 from shared.wire.conversation import Conversation
 from shared.wire.conversation_edit import ConversationEdit
 from shared.wire.limits import Allowance, Caller
@@ -89,28 +91,28 @@ class Conversations:
         return bool(answer[0] == "OK")
 
     async def begin(
-        self,
-        conversation_id: str,
-        caller: Caller,
-        metadata: str,
-        batch: str,
-        messages: Sequence[StoredMessage] = (),
+        self, conversation_id: str, caller: Caller, beginning: Beginning
     ) -> Begun | None:
         """Create a conversation without a turn; None if the id is taken. It counts as a prompt.
 
-        Repeating the call with the same `batch`, an id like a job's, is safe.
+        Repeating the call with the same batch is safe.
 
         Raises:
-            LimitReached, QueueFull: nothing was stored.
+            LimitReached, QueueFull, NoSuchModel, NoWorker: nothing was stored.
         """
         answer = await self._call(
             "begin",
             conversation=conversation_id,
             owner=caller.owner_id,
-            metadata=metadata,
+            batch=beginning.batch_id,
+            metadata=beginning.metadata,
+            context=beginning.context,
+            title=beginning.title or None,
+            pinned=1 if beginning.is_pinned else None,
+            model=beginning.model_name or None,
             queue_limit=self._queue_limit,
-            batch=batch,
-            **_added(messages),
+            silence_ms=milliseconds(WORKER_SILENCE_S),
+            **_added(beginning.messages),
             **self._view,
             **caller.limits.arguments(),
             **self._expiries,
