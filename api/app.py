@@ -54,6 +54,7 @@ from shared.store.keys import Keys
 from shared.store.list_log import ListLog
 from shared.store.list_upkeep import ListUpkeep
 from shared.store.queue import Queue
+from shared.store.search import Search
 from shared.store.snapshots import Snapshots
 from shared.store.submissions import Submissions
 from shared.store.workers import Workers
@@ -84,6 +85,7 @@ class Store:
     events: EventLog
     conversations: Conversations
     list_log: ListLog
+    search: Search
     workers: Workers
     queue: Queue
     snapshots: Snapshots
@@ -124,6 +126,7 @@ async def create_api(settings: Settings, redis: Redis) -> AsyncIterator[Api]:
         events=EventLog(redis, keys),
         conversations=Conversations(redis, keys, settings),
         list_log=ListLog(redis, keys),
+        search=Search(redis, keys),
         workers=workers,
         queue=Queue(redis, keys),
         snapshots=Snapshots(redis, keys, workers, period_s=period_s(settings.heartbeat)),
@@ -184,7 +187,7 @@ def create_app(
         "/jobs/{job}/stop": JobStopResource(jobs, store.submissions),
         "/jobs/{job}/events": JobEventsResource(streams),
         "/conversations": ConversationsResource(
-            settings, conversations, tasks.headroom, is_listed=is_listed
+            settings, conversations, store.search, tasks.headroom, is_listed=is_listed
         ),
         "/conversations/events": ListEventsResource(
             tasks.feed, store.list_log, is_listed=is_listed

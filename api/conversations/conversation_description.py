@@ -86,7 +86,11 @@ ROUTES: Final = (
                 description=(
                     "The one that was used last comes first. With API keys these are the key's "
                     "own. Without keys they are all conversations, and this is 404 where others "
-                    "may use the server: `PALAVER_OPEN_LIST` says which."
+                    "may use the server: `PALAVER_OPEN_LIST` says which.\n\n"
+                    "With `query`, those whose title, or one of whose messages, has all words; "
+                    "case, accents and widths do not matter, and the end of a word may be left "
+                    "out. So much is read for one page: it may be short, or empty, while there "
+                    "is a `next`."
                 ),
                 parameters=(
                     _LIMIT,
@@ -96,8 +100,14 @@ ROUTES: Final = (
                         description="The `next` of the page before.",
                         schema={
                             "type": "string",
-                            "pattern": r"^([0-9]{1,15}-)?[1-9][0-9]{0,15}$",
+                            "pattern": r"^([0-9]{1,15}-)?[1-9][0-9]{0,15}(-[1-9][0-9]{0,15})?$",
                         },
+                    ),
+                    Parameter(
+                        name="query",
+                        place="query",
+                        description="Words to search for, at most 16.",
+                        schema={"type": "string", "minLength": 1, "maxLength": 200},
                     ),
                 ),
                 answers=(

@@ -16,9 +16,13 @@ from api.live.headroom import Headroom
 from shared import ids
 from shared.config import Settings
 from shared.store.conversations import Conversations
+from shared.store.search import Search, SearchCursor
+from shared.wire.search_query import MOST_WORDS, SearchQuery
 
 _ID: Final = re.compile(r"[1-9][0-9]{0,15}")
 _CURSOR: Final = re.compile(r"([0-9]{1,15}-)?[1-9][0-9]{0,15}")
+_SEARCH_CURSOR: Final = re.compile(r"[0-9]{1,15}-[1-9][0-9]{0,15}(-[1-9][0-9]{0,15})?")
+_LONGEST_QUERY: Final = 200
 _DEFAULT_LIMIT: Final = 50
 _LARGEST_LIMIT: Final = 500
 _LARGEST_NUMBER: Final = 2**53
@@ -35,6 +39,7 @@ class ConversationsResource:
         self,
         settings: Settings,
         conversations: Conversations,
+        search: Search,
         headroom: Headroom,
         *,
         is_listed: bool,
@@ -42,16 +47,21 @@ class ConversationsResource:
         self._max_body_bytes = settings.max_body_bytes
         self._default_context = settings.default_context
         self._conversations = conversations
+        self._search = search
         self._headroom = headroom
         self._is_listed = is_listed
 
     async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         check_listed(is_listed=self._is_listed)
         limit = _number(req, "limit", 1, _LARGEST_LIMIT) or _DEFAULT_LIMIT
-        before = req.get_param("before")
-        if before is not None and not _CURSOR.fullmatch(before):
-            raise field_problem("before", "is not the `next` of a page")
-        resp.media = await self._conversations.list(caller_of(req).owner_id, limit, before)
+        owner_id, query = caller_of(req).owner_id, req.get_param("query")
+        if query is not None:
+            before = _cursor(req, _SEARCH_CURSOR)
+            after = None if before is None else SearchCursor.decode(before)
+            resp.media = await self._search.page(owner_id, _parsed(query), limit, after)
+        else:
+            before = _cursor(req, _CURSOR)
+            resp.media = await self._conversations.list(owner_id, limit, before)
 
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         body = await read_json_object(req, self._max_body_bytes)
@@ -64,6 +74,21 @@ class ConversationsResource:
         resp.status = 201
         resp.set_header("Location", f"/conversations/{begun.conversation_id}")
         resp.media = await self._conversations.show(begun.conversation_id, caller.owner_id)
+
+
+def _cursor(req: falcon.asgi.Request, form: re.Pattern[str]) -> str | None:
+    before = req.get_param("before")
+    if before is not None and not form.fullmatch(before):
+        raise field_problem("before", "is not the `next` of a page")
+    return before
+
+
+def _parsed(text: str) -> SearchQuery:
+    query = SearchQuery.parse(text) if len(text) <= _LONGEST_QUERY else None
+    if query is None:
+        detail = f"must be 1 to {MOST_WORDS} words of {_LONGEST_QUERY} characters together"
+        raise field_problem("query", detail)
+    return query
 
 
 def check_listed(*, is_listed: bool) -> None:

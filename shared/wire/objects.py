@@ -105,13 +105,23 @@ class ConversationObject(TypedDict):
     model: NotRequired[str]
 
 
+class ListedConversation(ConversationObject):
+    """A conversation in a list; the last two are there if it was searched for.
+
+    `number` is that of the newest message that has all words, null if the title has them.
+    """
+
+    number: NotRequired[int | None]
+    snippet: NotRequired[str]
+
+
 class ConversationList(TypedDict):
     """Conversations, last used first; `next` is the `before` of the next page, or null.
 
     It stays valid when conversations are deleted.
     """
 
-    conversations: list[ConversationObject]
+    conversations: list[ListedConversation]
     next: str | None
 
 

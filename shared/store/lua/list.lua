@@ -5,21 +5,12 @@
 local VISITS = 2000
 local owned, rows = key.owned(arg.owner), {}
 
--- How many conversations are at that position, or in front of it.
-local function number_above(used, conversation)
-  local count = redis.call('ZCOUNT', owned, '(' .. used, '+inf')
-  for _, twin in ipairs(redis.call('ZRANGEBYSCORE', owned, used, used)) do
-    if twin >= conversation then count = count + 1 end
-  end
-  return count
-end
-
 local at, visits, position = 0, 0, ''
 if arg.before then
   local used = arg.used or redis.call('ZSCORE', owned, arg.before)
   -- An id alone has no position once its conversation is gone.
   if not used then return {rows, ''} end
-  at = number_above(used, arg.before)
+  at = place_in_list(owned, used, arg.before)
 end
 while #rows < tonumber(arg.limit) and visits < VISITS do
   local block = redis.call('ZREVRANGE', owned, at, at + 99, 'WITHSCORES')

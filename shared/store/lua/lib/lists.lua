@@ -37,3 +37,12 @@ local function shown(conversation, owner)
   return {conversation, f[2], f[3], f[4], f[5], f[6], f[7] or '',
     redis.call('LRANGE', key.pending(conversation), 0, -1), f[8] or '', f[9] or '', f[10], f[11], f[12], f[13] or '{}'}
 end
+
+-- How many conversations of a list are at a position, or in front of it: when one was used, and its id.
+local function place_in_list(owned, used, conversation)
+  local count = redis.call('ZCOUNT', owned, '(' .. used, '+inf')
+  for _, twin in ipairs(redis.call('ZRANGEBYSCORE', owned, used, used)) do
+    if twin >= conversation then count = count + 1 end
+  end
+  return count
+end
