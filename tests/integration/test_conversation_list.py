@@ -9,6 +9,7 @@ from shared.store.connection import connect
 from shared.store.conversations import Conversations
 from shared.store.keys import Keys
 from shared.store.list_upkeep import ListUpkeep
+from shared.store.scripts import Scripts
 from tests.integration.bench import Bench, completion
 from tests.scripted import ScriptedEngine
 from tests.servers import Stack, Valkey, make_settings, running_stack
@@ -217,3 +218,28 @@ async def test_expired_conversations_leave_the_list(valkey: Valkey) -> None:
             await expire(redis, keys, conversation_id)
         assert await ids_of(stack, limit=1) == [made[3], made[1]]
         assert await redis.zcard(keys.owned("default")) == 2
+
+
+async def test_conversations_of_one_moment_are_shown_once_each(valkey: Valkey) -> None:
+    settings = make_settings(valkey.url)
+    keys = Keys(settings.namespace)
+    async with running_stack(settings, ScriptedEngine()) as stack, connect(settings) as redis:
+        made = [await asked(stack, f"Number {n}.") for n in range(4)]
+        await redis.zadd(keys.owned("default"), dict.fromkeys(map(str, made), 1_700_000_000_000))
+        for limit in (1, 2, 3):
+            shown = await ids_of(stack, limit=limit)
+            assert len(shown) == 4
+            assert set(shown) == set(made)
+
+
+async def test_a_heading_that_comes_too_late_is_not_kept(bench: Bench) -> None:
+    """Its prompt was replaced between the reading of the prompt and the writing of the heading."""
+    conversation_id = await answer_one(bench, owner="alice", prompt="Old.")
+    scripts = Scripts(bench.redis, bench.keys, "prompts", "head")
+    asked_for = {"conversations": conversation_id, "owner": "alice"}
+    [[_, place, _, used]] = await scripts.call("prompts", **asked_for)
+    await bench.redis.hset(bench.keys.conversation(conversation_id), "updated", int(used) + 1)
+    late = {"conversation1": conversation_id, "heading1": "Old.", "used1": used}
+    await scripts.call("head", headings=1, owner="alice", **late)
+    heading = await bench.redis.hget(bench.keys.conversation(conversation_id), "heading")
+    assert (place, heading) == ("message", None)

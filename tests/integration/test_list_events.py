@@ -117,6 +117,19 @@ async def test_a_first_turn_that_fails_is_created_and_deleted(valkey: Valkey) ->
     assert [event.kind for event in heard] == [CREATED, DELETED]
 
 
+async def test_a_response_that_is_taken_out_of_a_conversation_changes_it(valkey: Valkey) -> None:
+    async with running_stack(make_settings(valkey.url), ScriptedEngine()) as stack:
+        client = stack.client
+        first = (await client.post("/v1/responses", json={"input": "One."})).json()
+        more = {"input": "Two.", "previous_response_id": first["id"]}
+        second = (await client.post("/v1/responses", json=more)).json()
+        async with following(client) as events:
+            await client.delete(f"/v1/responses/{second['id']}")
+            await client.delete(f"/v1/responses/{first['id']}")
+            heard = await take(events, 2)
+    assert [event.kind for event in heard] == [CHANGED, DELETED]
+
+
 async def kinds_after(bench: Bench, after: str) -> list[str]:
     changes = await ListLog(bench.redis, bench.keys).follow("alice", after)
     return [event.kind for event in changes]
