@@ -100,13 +100,13 @@ ROUTES: Final = (
                         description="The `next` of the page before.",
                         schema={
                             "type": "string",
-                            "pattern": r"^([0-9]{1,15}-)?[1-9][0-9]{0,15}(-[1-9][0-9]{0,15})?$",
+                            "pattern": r"^([0-9]{1,15}-)?[1-9][0-9]{0,15}(\.[1-9][0-9]{0,15})?$",
                         },
                     ),
                     Parameter(
                         name="query",
                         place="query",
-                        description="Words to search for, at most 16.",
+                        description="Words to search for.",
                         schema={"type": "string", "minLength": 1, "maxLength": 200},
                     ),
                 ),

@@ -17,11 +17,10 @@ from shared import ids
 from shared.config import Settings
 from shared.store.conversations import Conversations
 from shared.store.search import Search, SearchCursor
-from shared.wire.search_query import MOST_WORDS, SearchQuery
+from shared.wire.search_query import SearchQuery
 
 _ID: Final = re.compile(r"[1-9][0-9]{0,15}")
-_CURSOR: Final = re.compile(r"([0-9]{1,15}-)?[1-9][0-9]{0,15}")
-_SEARCH_CURSOR: Final = re.compile(r"[0-9]{1,15}-[1-9][0-9]{0,15}(-[1-9][0-9]{0,15})?")
+_CURSOR: Final = re.compile(r"([0-9]{1,15}-)?[1-9][0-9]{0,15}(\.[1-9][0-9]{0,15})?")
 _LONGEST_QUERY: Final = 200
 _DEFAULT_LIMIT: Final = 50
 _LARGEST_LIMIT: Final = 500
@@ -54,13 +53,11 @@ class ConversationsResource:
     async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         check_listed(is_listed=self._is_listed)
         limit = _number(req, "limit", 1, _LARGEST_LIMIT) or _DEFAULT_LIMIT
-        owner_id, query = caller_of(req).owner_id, req.get_param("query")
+        owner_id, query, before = caller_of(req).owner_id, req.get_param("query"), _cursor(req)
         if query is not None:
-            before = _cursor(req, _SEARCH_CURSOR)
             after = None if before is None else SearchCursor.decode(before)
             resp.media = await self._search.page(owner_id, _parsed(query), limit, after)
         else:
-            before = _cursor(req, _CURSOR)
             resp.media = await self._conversations.list(owner_id, limit, before)
 
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
@@ -76,19 +73,17 @@ class ConversationsResource:
         resp.media = await self._conversations.show(begun.conversation_id, caller.owner_id)
 
 
-def _cursor(req: falcon.asgi.Request, form: re.Pattern[str]) -> str | None:
+def _cursor(req: falcon.asgi.Request) -> str | None:
     before = req.get_param("before")
-    if before is not None and not form.fullmatch(before):
+    if before is not None and not _CURSOR.fullmatch(before):
         raise field_problem("before", "is not the `next` of a page")
     return before
 
 
 def _parsed(text: str) -> SearchQuery:
-    query = SearchQuery.parse(text) if len(text) <= _LONGEST_QUERY else None
-    if query is None:
-        detail = f"must be 1 to {MOST_WORDS} words of {_LONGEST_QUERY} characters together"
-        raise field_problem("query", detail)
-    return query
+    if len(text) > _LONGEST_QUERY:
+        raise field_problem("query", f"must have at most {_LONGEST_QUERY} characters")
+    return SearchQuery.parse(text)
 
 
 def check_listed(*, is_listed: bool) -> None:

@@ -166,7 +166,8 @@ class Conversations:
         conversation. An id alone is one only while the conversation exists; later nothing follows.
         A page may be shorter, or empty, while another one follows.
         """
-        used, _, conversation = (before or "").rpartition("-")
+        # What stands behind a full stop is of use to a search alone.
+        used, _, conversation = (before or "").partition(".")[0].rpartition("-")
         rows, more = await self._call(
             "list", owner=owner_id, limit=limit, before=conversation or None, used=used or None
         )

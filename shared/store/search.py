@@ -21,24 +21,25 @@ class SearchCursor:
     """Where a search goes on: behind a conversation, or within it.
 
     Args:
-        used: when the conversation was used last, in ms.
+        used: when the conversation was used last, in ms; None: as it is now.
         below: on with its messages of smaller numbers; None for the conversations behind it.
     """
 
-    used: str
+    used: str | None
     conversation_id: str
     below: str | None = None
 
     @classmethod
     def decode(cls, text: str) -> Self:
         """Read what `encode` wrote."""
-        used, conversation_id, *below = text.split("-")
-        return cls(used=used, conversation_id=conversation_id, below=below[0] if below else None)
+        position, _, below = text.partition(".")
+        used, _, conversation_id = position.rpartition("-")
+        return cls(used=used or None, conversation_id=conversation_id, below=below or None)
 
     def encode(self) -> str:
         """As clients get it."""
-        parts = (self.used, self.conversation_id, self.below)
-        return "-".join(part for part in parts if part is not None)
+        position = f"{self.used}-{self.conversation_id}"
+        return position if self.below is None else f"{position}.{self.below}"
 
     def arguments(self) -> dict[str, str | None]:
         """As the script takes it."""

@@ -6,7 +6,6 @@ from typing import Final, Self
 
 from shared.wire.folding import fold, place_in_original
 
-MOST_WORDS: Final = 16
 _BEFORE: Final = 40
 _SNIPPET: Final = 160
 """Characters of a snippet, and how many of them stand before the first word that was found."""
@@ -29,11 +28,9 @@ class SearchQuery:
     patterns: tuple[re.Pattern[str], ...]
 
     @classmethod
-    def parse(cls, text: str) -> Self | None:
-        """What a user has typed; None if there is no word, or too many."""
+    def parse(cls, text: str) -> Self:
+        """What a user has typed; without a word it finds nothing."""
         words = fold(text).split()
-        if not 1 <= len(words) <= MOST_WORDS:
-            return None
         return cls(
             runs=tuple(max(_ESCAPED.split(word), key=len) for word in words),
             patterns=tuple(map(_pattern, words)),
@@ -49,7 +46,7 @@ class SearchQuery:
         folded = fold(text)
         places = [pattern.search(folded) for pattern in self.patterns]
         found = [place.start() for place in places if place is not None]
-        if len(found) < len(places):
+        if not found or len(found) < len(places):
             return None
         return _around(text, place_in_original(text, min(found)))
 

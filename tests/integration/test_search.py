@@ -80,8 +80,7 @@ async def test_pages_of_hits_go_on_behind_those_that_are_gone(valkey: Valkey) ->
     ("params", "field"),
     [
         ({"query": "x" * 201}, "query"),
-        ({"query": "x " * 17}, "query"),
-        ({"query": "x", "before": "4711"}, "before"),
+        ({"query": "x", "before": "4711.x"}, "before"),
         ({"query": "x", "limit": "0"}, "limit"),
     ],
 )
@@ -118,7 +117,6 @@ def message(role: Role, content: str) -> StoredMessage:
 async def all_hits(search_in: Search, query: str, limit: int) -> list[tuple[int, int | None]]:
     """Hits of all pages, as their ids and numbers."""
     parsed = SearchQuery.parse(query)
-    assert parsed is not None
     hits, after = [], None
     while True:
         page = await search_in.page("alice", parsed, limit, after)

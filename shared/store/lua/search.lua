@@ -2,7 +2,7 @@
 -- position `used`, `before` as in list.lua. With `below` it goes on in that conversation, with the messages of smaller
 -- numbers. Each is {position, id, title, number of its first message here, messages as JSON, a line each}.
 -- A call reads so many bytes, and ten messages more at most: the second value is where to go on, {used}-{before} or
--- {used}-{before}-{below}; empty if all was read.
+-- {used}-{before}.{below}; empty if all was read.
 local BYTES, VISITS, BLOCK = 500000, 200, 10
 local owned, read, bytes = key.owned(arg.owner), {}, 0
 
@@ -18,8 +18,13 @@ local function messages_below(conversation, first, from)
   return table.concat(blocks, '\n'), from, from > first
 end
 
-local at = arg.before and place_in_list(owned, arg.used, arg.before) or 0
-local is_within = arg.below and redis.call('ZSCORE', owned, arg.before) == arg.used
+local at, is_within = 0, false
+if arg.before then
+  local present = redis.call('ZSCORE', owned, arg.before)
+  local used = arg.used or present
+  if not used then return {read, ''} end
+  at, is_within = place_in_list(owned, used, arg.before), arg.below and present == used
+end
 if is_within then at = at - 1 end
 local block = redis.call('ZREVRANGE', owned, at, at + VISITS - 1, 'WITHSCORES')
 for i = 1, #block, 2 do
@@ -30,7 +35,7 @@ for i = 1, #block, 2 do
     if is_within and i == 1 then from = math.min(from, tonumber(arg.below)) end
     local text, start, has_more = messages_below(conversation, tonumber(f[3]), from)
     read[#read + 1] = {position, conversation, f[2] or '', int(start), text}
-    if bytes >= BYTES then return {read, position .. (has_more and '-' .. int(start) or '')} end
+    if bytes >= BYTES then return {read, position .. (has_more and '.' .. int(start) or '')} end
   end
 end
 return {read, #block == 2 * VISITS and block[#block] .. '-' .. block[#block - 1] or ''}
