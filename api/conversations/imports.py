@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
@@ -28,6 +29,8 @@ _FOLLOWS: Final = {
     "tool": ("calls", "tool"),
 }
 """What a message of a role may stand behind; `calls` is a reply that calls tools."""
+_YEARS: Final = range(1971, 9998)
+"""Of times that can be told in any time zone, in milliseconds since 1970."""
 _IGNORED: Final = "Of an export; ignored."
 
 Ignored = Annotated[Any, Field(description=_IGNORED)]
@@ -37,6 +40,14 @@ def _text(value: object) -> object:
     if not isinstance(value, str):
         raise PydanticCustomError("time", "must be a time as RFC 3339 writes it")
     return value
+
+
+def _plausible(moment: datetime) -> datetime:
+    if moment.year not in _YEARS:
+        raise PydanticCustomError(
+            "time", f"must be of a year from {_YEARS.start} to {_YEARS.stop - 1}"
+        )
+    return moment
 
 
 class ImportedCall(BaseModel):
@@ -60,6 +71,7 @@ class ImportedMessage(BaseModel):
     content: Annotated[StrictStr, Field(description="Its text.")]
     timestamp: Annotated[
         AwareDatetime | None,
+        AfterValidator(_plausible),
         BeforeValidator(_text),
         Field(description="When it was written; now if it is left out."),
     ] = None
@@ -82,7 +94,7 @@ class ImportedMessage(BaseModel):
 
     def stored(self, batch_id: str, place: int, now_ms: int) -> StoredMessage:
         """As conversations store it; its tokens are counted by a worker."""
-        at = now_ms if self.timestamp is None else int(self.timestamp.timestamp() * 1000)
+        at = now_ms if self.timestamp is None else round(self.timestamp.timestamp() * 1000)
         return StoredMessage(
             number=0,
             role=self.role,

@@ -59,13 +59,18 @@ def try_every_operation(
             if "Idempotency-Key" in (case.headers or {}):
                 # The same one with another body is refused, and a description cannot say that.
                 case.headers["Idempotency-Key"] = uuid.uuid4().hex
-            # OpenAI's bodies have rules across fields, which no schema of theirs tells either.
-            is_strict = not case.path.startswith("/v1/")
+            # OpenAI's bodies have rules across fields, which no schema of theirs tells either, and
+            # no schema tells that messages alternate.
+            is_strict = not case.path.startswith("/v1/") and not _is_import(case)
             excluded: list[CheckFunction] = [] if is_strict else [positive_data_acceptance]
             case.call_and_validate(timeout=20, excluded_checks=excluded, headers=headers)
 
         conforms()
     return len(operations)
+
+
+def _is_import(case: schemathesis.Case[Any]) -> bool:
+    return (case.method.upper(), case.path) == ("POST", "/conversations")
 
 
 @pytest.mark.slow
