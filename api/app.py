@@ -18,6 +18,7 @@ from api.conversations.conversations import (
     MessagesResource,
 )
 from api.conversations.jobs import JobEventsResource, JobResource, JobStopResource
+from api.conversations.list_events import ListEventsResource
 from api.dialects import DIALECTS
 from api.http.access import Access, Misses
 from api.http.errors import install_error_handlers
@@ -50,7 +51,10 @@ from shared.store.conversations import Conversations
 from shared.store.event_log import EventLog
 from shared.store.jobs import Jobs
 from shared.store.keys import Keys
+from shared.store.list_log import ListLog
+from shared.store.list_upkeep import ListUpkeep
 from shared.store.queue import Queue
+from shared.store.search import Search
 from shared.store.snapshots import Snapshots
 from shared.store.submissions import Submissions
 from shared.store.workers import Workers
@@ -80,6 +84,8 @@ class Store:
     jobs: Jobs
     events: EventLog
     conversations: Conversations
+    list_log: ListLog
+    search: Search
     workers: Workers
     queue: Queue
     snapshots: Snapshots
@@ -94,6 +100,7 @@ class Tasks:
     places: Places
     headroom: Headroom
     history: SampleHistory
+    list_upkeep: ListUpkeep
 
     def start(self) -> None:
         """Run all of them."""
@@ -101,6 +108,7 @@ class Tasks:
         self.background.start("places", self.places.run)
         self.background.start("headroom", self.headroom.run)
         self.background.start("history", self.history.run)
+        self.background.start("list upkeep", self.list_upkeep.run)
 
 
 @contextlib.asynccontextmanager
@@ -117,6 +125,8 @@ async def create_api(settings: Settings, redis: Redis) -> AsyncIterator[Api]:
         jobs=Jobs(redis, keys, submissions),
         events=EventLog(redis, keys),
         conversations=Conversations(redis, keys, settings),
+        list_log=ListLog(redis, keys),
+        search=Search(redis, keys),
         workers=workers,
         queue=Queue(redis, keys),
         snapshots=Snapshots(redis, keys, workers, period_s=period_s(settings.heartbeat)),
@@ -127,13 +137,14 @@ async def create_api(settings: Settings, redis: Redis) -> AsyncIterator[Api]:
         places=Places(submissions),
         headroom=Headroom(redis, keys),
         history=SampleHistory(store.snapshots, store.queue),
+        list_upkeep=ListUpkeep(redis, keys),
     )
     readiness = Readiness(store.workers, tasks.feed, tasks.headroom)
     ring = open_keys(settings)
     app = create_app(settings, store, tasks, readiness, ring)
     tasks.start()
     if ring is not None:
-        tasks.background.start("revocations", Revocations(ring, submissions).run)
+        tasks.background.start("revocations", Revocations(ring, submissions, tasks.feed).run)
     try:
         yield Api(app=app, readiness=readiness, feed=tasks.feed, background=tasks.background)
     finally:
@@ -167,6 +178,7 @@ def create_app(
     models = Models(store.workers)
     responses = StoredResponses(jobs, store.events, store.submissions)
     create_response = ResponsesResource(settings, asking, responses)
+    is_listed = settings.open_list or not access.is_open
     chat = ChatResource(settings, asking, streams, jobs)
     resources: dict[str, object] = {
         **page_resources(settings, chat, access, tasks.history),
@@ -174,8 +186,15 @@ def create_app(
         "/jobs/{job}": JobResource(jobs, store.submissions, asking),
         "/jobs/{job}/stop": JobStopResource(jobs, store.submissions),
         "/jobs/{job}/events": JobEventsResource(streams),
-        "/conversations": ConversationsResource(conversations, is_open=access.is_open),
-        "/conversations/{conversation}": ConversationResource(conversations),
+        "/conversations": ConversationsResource(
+            settings, conversations, store.search, tasks.headroom, is_listed=is_listed
+        ),
+        "/conversations/events": ListEventsResource(
+            tasks.feed, store.list_log, is_listed=is_listed
+        ),
+        "/conversations/{conversation}": ConversationResource(
+            conversations, tasks.headroom, settings.max_body_bytes
+        ),
         "/conversations/{conversation}/messages": MessagesResource(conversations),
         **openai.completion_resources(settings, asking, models),
         "/v1/messages": AnthropicMessagesResource(settings, asking),

@@ -11,7 +11,8 @@ from typing import Any, Final
 import falcon.asgi
 
 from api.anthropic import description as anthropic
-from api.conversations import description as conversations
+from api.conversations import conversation_description as conversations
+from api.conversations import description as prompts
 from api.description.route import Route, Security
 from api.http.paths import Paths
 from api.openai import description as openai
@@ -20,6 +21,7 @@ from api.web import description as web
 from api.web.pages import FILES
 
 ROUTES: Final[tuple[Route, ...]] = (
+    *prompts.ROUTES,
     *conversations.ROUTES,
     *openai.ROUTES,
     *anthropic.ROUTES,

@@ -397,6 +397,13 @@ class Settings(BaseSettings):
         "`1`: without API keys, serve everybody, on any address and behind a proxy.",
         shown="`0`",
     )
+    open_list_setting: bool | None = _env(
+        "PALAVER_OPEN_LIST",
+        None,
+        "Without API keys, whether `GET /conversations` lists all conversations (`1`), or none "
+        "(`0`).",
+        shown="`1` if `HOST` is loopback and `PALAVER_ALLOW_OPEN` is not set",
+    )
     allowed_hosts: HostNames = _env(
         "PALAVER_ALLOWED_HOSTS",
         (),
@@ -424,6 +431,13 @@ class Settings(BaseSettings):
     def heartbeat(self) -> float:
         """Seconds between a worker's heartbeats; a third of the lease unless set."""
         return self.heartbeat_setting or self.lease / 3
+
+    @property
+    def open_list(self) -> bool:
+        """Whether everybody may list all conversations where there are no API keys."""
+        if self.open_list_setting is not None:
+            return self.open_list_setting
+        return is_loopback(self.host) and not self.allow_open
 
     @property
     def window(self) -> int:

@@ -1,49 +1,129 @@
-"""`/conversations/{id}` and its messages."""
+"""`/conversations`, `/conversations/{id}` and its messages."""
 
 import re
 from typing import Final
 
 import falcon.asgi
 
+from api.conversations.bodies import ConversationChanges
+from api.conversations.imports import ConversationStart
 from api.http.access import caller_of
 from api.http.errors import Problem, field_problem
+from api.http.incoming import parse, read_json_object
+from api.live.asking import write_allowance
+from api.live.beginning import begun_with
+from api.live.headroom import Headroom
+from shared import ids
+from shared.config import Settings
 from shared.store.conversations import Conversations
+from shared.store.search import Search, SearchCursor
+from shared.wire.search_query import SearchQuery
 
 _ID: Final = re.compile(r"[1-9][0-9]{0,15}")
-_CURSOR: Final = re.compile(r"([0-9]{1,15}-)?[1-9][0-9]{0,15}")
+_CURSOR: Final = re.compile(r"([0-9]{1,15}-)?[1-9][0-9]{0,15}(\.[1-9][0-9]{0,15})?")
+_LONGEST_QUERY: Final = 200
 _DEFAULT_LIMIT: Final = 50
 _LARGEST_LIMIT: Final = 500
 _LARGEST_NUMBER: Final = 2**53
 
 
 class ConversationsResource:
-    """Lists the caller's own conversations, on servers with API keys only."""
+    """Lists the caller's own conversations, and begins one without a turn.
 
-    def __init__(self, conversations: Conversations, *, is_open: bool) -> None:
+    Args:
+        is_listed: whether the caller may see them: without API keys all are everybody's.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        conversations: Conversations,
+        search: Search,
+        headroom: Headroom,
+        *,
+        is_listed: bool,
+    ) -> None:
+        self._max_body_bytes = settings.max_body_bytes
+        self._default_context = settings.default_context
         self._conversations = conversations
-        self._is_open = is_open
+        self._search = search
+        self._headroom = headroom
+        self._is_listed = is_listed
 
     async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
-        if self._is_open:
-            raise Problem(404, "not_found", "without API keys conversations are not listed")
+        check_listed(is_listed=self._is_listed)
         limit = _number(req, "limit", 1, _LARGEST_LIMIT) or _DEFAULT_LIMIT
-        before = req.get_param("before")
-        if before is not None and not _CURSOR.fullmatch(before):
-            raise field_problem("before", "is not the `next` of a page")
-        resp.media = await self._conversations.list(caller_of(req).owner_id, limit, before)
+        owner_id, query, before = caller_of(req).owner_id, req.get_param("query"), _cursor(req)
+        if query is not None:
+            after = None if before is None else SearchCursor.decode(before)
+            resp.media = await self._search.page(owner_id, _parsed(query), limit, after)
+        else:
+            resp.media = await self._conversations.list(owner_id, limit, before)
+
+    async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
+        body = await read_json_object(req, self._max_body_bytes)
+        start = parse(ConversationStart, body)
+        self._headroom.check()
+        caller = caller_of(req)
+        beginning = start.beginning(ids.new_job(), self._default_context)
+        begun = await begun_with(self._conversations, caller, beginning)
+        write_allowance(resp, begun.allowance)
+        resp.status = 201
+        resp.set_header("Location", f"/conversations/{begun.conversation_id}")
+        resp.media = await self._conversations.show(begun.conversation_id, caller.owner_id)
+
+
+def _cursor(req: falcon.asgi.Request) -> str | None:
+    before = req.get_param("before")
+    if before is not None and not _CURSOR.fullmatch(before):
+        raise field_problem("before", "is not the `next` of a page")
+    return before
+
+
+def _parsed(text: str) -> SearchQuery:
+    if len(text) > _LONGEST_QUERY:
+        raise field_problem("query", f"must have at most {_LONGEST_QUERY} characters")
+    return SearchQuery.parse(text)
+
+
+def check_listed(*, is_listed: bool) -> None:
+    """Check that conversations are listed.
+
+    Raises:
+        Problem: 404, nobody may see them all.
+    """
+    if not is_listed:
+        detail = "without API keys this server does not list conversations (PALAVER_OPEN_LIST)"
+        raise Problem(404, "not_found", detail)
 
 
 class ConversationResource:
-    """Shows and deletes a conversation."""
+    """Shows, changes and deletes a conversation."""
 
-    def __init__(self, conversations: Conversations) -> None:
+    def __init__(
+        self, conversations: Conversations, headroom: Headroom, max_body_bytes: int
+    ) -> None:
         self._conversations = conversations
+        self._headroom = headroom
+        self._max_body_bytes = max_body_bytes
 
     async def on_get(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, conversation: str
     ) -> None:
         owner_id = caller_of(req).owner_id
         state = await self._conversations.show(_checked(conversation), owner_id)
+        if state is None:
+            raise _not_found()
+        resp.media = state
+
+    async def on_patch(
+        self, req: falcon.asgi.Request, resp: falcon.asgi.Response, conversation: str
+    ) -> None:
+        body = await read_json_object(req, self._max_body_bytes)
+        edit = parse(ConversationChanges, body).edit()
+        self._headroom.check()
+        owner_id = caller_of(req).owner_id
+        state = await self._conversations.edit(_checked(conversation), owner_id, edit)
         if state is None:
             raise _not_found()
         resp.media = state

@@ -1,4 +1,4 @@
-"""The routes for prompts, jobs and conversations."""
+"""The routes for prompts and jobs."""
 
 from typing import Any, Final
 
@@ -7,13 +7,12 @@ from typing_extensions import TypedDict
 from api.conversations.events import JOB_EVENTS
 from api.description.problems import ENDING_WITHOUT_REPLY, SUBMITTING, USING_REDIS
 from api.description.route import Answer, Body, Operation, Parameter, Route, Security
-from shared.wire.objects import ConversationList, ConversationObject, JobObject, MessagePage
+from shared.wire.objects import JobObject
 from shared.wire.reply import ReplyObject
 from shared.wire.requests import ChatRequest
 
 PROMPTS: Final = "Prompts"
 JOBS: Final = "Jobs"
-CONVERSATIONS: Final = "Conversations"
 
 _JOB_ID: Final = "01a20468ad556c9e281ab26b9b22bda1"
 _CONVERSATION_ID: Final = 8543490280686788
@@ -46,40 +45,6 @@ _QUEUED_JOB: Final[dict[str, Any]] = {
     "created_at": "2026-11-22T17:58:18.900Z",
     "queue": {"position": 3, "eta_seconds": 4.2},
     "links": _LINKS,
-}
-_CONVERSATION: Final = {
-    "id": _CONVERSATION_ID,
-    "context": "Answer in one short sentence.",
-    "created_at": "2026-11-22T17:58:18.900Z",
-    "updated_at": "2026-11-22T17:58:19.350Z",
-    "turns": 1,
-    "tokens": 124,
-    "window": _WINDOW,
-    "pending": [],
-    "model": "SmolLM2-135M-Instruct",
-}
-_MESSAGES: Final = {
-    "messages": [
-        {
-            "number": 1,
-            "role": "user",
-            "content": "Name a famous person.",
-            "timestamp": "2026-11-22T17:58:19.350Z",
-            "tokens": 5,
-            "job": _JOB_ID,
-        },
-        {
-            "number": 2,
-            "role": "assistant",
-            "content": "Akira Kurosawa.",
-            "timestamp": "2026-11-22T17:58:19.350Z",
-            "tokens": 48,
-            "job": _JOB_ID,
-            "finish_reason": "stop",
-            "model": "SmolLM2-135M-Instruct",
-        },
-    ],
-    "next": None,
 }
 _STREAM: Final = (
     "id: 1795370299350-0\nevent: queued\n"
@@ -156,20 +121,6 @@ _JOB: Final = Parameter(
     is_id=True,
 )
 _EVENT_ID: Final = {"type": "string", "pattern": r"^[0-9]{1,19}-[0-9]{1,19}$"}
-_CONVERSATION_PARAMETER: Final = Parameter(
-    name="conversation",
-    place="path",
-    description="Id of the conversation.",
-    schema={"type": "string", "pattern": r"^[1-9][0-9]{0,15}$"},
-    example=str(_CONVERSATION_ID),
-    is_id=True,
-)
-_LIMIT: Final = Parameter(
-    name="limit",
-    place="query",
-    description="Length of the page; 50 if it is left out.",
-    schema={"type": "integer", "minimum": 1, "maximum": 500},
-)
 _LOOKING_UP: Final = (*USING_REDIS, "not_found")
 
 
@@ -376,93 +327,6 @@ ROUTES: Final = (
                     Answer(description="The events.", events=JOB_EVENTS, stream_example=_STREAM),
                     Answer(status=204, description="There are no more events."),
                 ),
-                problems=(*_LOOKING_UP, "invalid_request"),
-            ),
-        ),
-    ),
-    Route(
-        path="/conversations",
-        operations=(
-            Operation(
-                method="GET",
-                id="listConversations",
-                tag=CONVERSATIONS,
-                summary="List the conversations of an API key",
-                description="The newest come first. Without API keys this is always 404.",
-                parameters=(
-                    _LIMIT,
-                    Parameter(
-                        name="before",
-                        place="query",
-                        description="The `next` of the page before.",
-                        schema={
-                            "type": "string",
-                            "pattern": r"^([0-9]{1,15}-)?[1-9][0-9]{0,15}$",
-                        },
-                    ),
-                ),
-                answers=(
-                    Answer(
-                        description="A page.",
-                        kind=ConversationList,
-                        example={"conversations": [_CONVERSATION], "next": None},
-                    ),
-                ),
-                problems=(*_LOOKING_UP, "invalid_request"),
-            ),
-        ),
-    ),
-    Route(
-        path="/conversations/{conversation}",
-        parameters=(_CONVERSATION_PARAMETER,),
-        operations=(
-            Operation(
-                method="GET",
-                id="getConversation",
-                tag=CONVERSATIONS,
-                summary="Look up a conversation",
-                answers=(
-                    Answer(
-                        description="The conversation.",
-                        kind=ConversationObject,
-                        example=_CONVERSATION,
-                    ),
-                ),
-                problems=_LOOKING_UP,
-            ),
-            Operation(
-                method="DELETE",
-                id="deleteConversation",
-                tag=CONVERSATIONS,
-                summary="Delete a conversation",
-                description="Its messages and jobs are removed at once; pending turns are "
-                "cancelled.",
-                answers=(Answer(status=204, description="The conversation is gone."),),
-                problems=_LOOKING_UP,
-            ),
-        ),
-    ),
-    Route(
-        path="/conversations/{conversation}/messages",
-        parameters=(_CONVERSATION_PARAMETER,),
-        operations=(
-            Operation(
-                method="GET",
-                id="listMessages",
-                tag=CONVERSATIONS,
-                summary="List a conversation's messages",
-                description="A page holds the newest messages numbered below `before`, oldest "
-                "first.",
-                parameters=(
-                    _LIMIT,
-                    Parameter(
-                        name="before",
-                        place="query",
-                        description="The `next` of the page before.",
-                        schema={"type": "integer", "minimum": 1, "maximum": 2**53},
-                    ),
-                ),
-                answers=(Answer(description="A page.", kind=MessagePage, example=_MESSAGES),),
                 problems=(*_LOOKING_UP, "invalid_request"),
             ),
         ),

@@ -3,7 +3,8 @@
 from typing import Final
 
 from api.anthropic.description import MESSAGES
-from api.conversations.description import CONVERSATIONS, JOBS, PROMPTS
+from api.conversations.conversation_description import CONVERSATIONS
+from api.conversations.description import JOBS, PROMPTS
 from api.openai.description import completions, conversations, models, responses, texts
 from api.ops.description import SERVICE
 

@@ -19,7 +19,7 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import ConnectionError, RedisError
 
-from api.live.watch import Watch
+from api.live.watch import Log, Watch
 from shared.process.tasks import Background
 from shared.store.connection import REDIS_UNAVAILABLE, trouble
 from shared.store.event_log import EventLog
@@ -105,9 +105,29 @@ class EventFeed:
         Raises:
             redis.exceptions.ConnectionError: Redis is unavailable.
         """
-        await self._until_connected()
-        channel = self._keys.doorbell(job_id)
         new = Watch(job_id, self._events, after, replay=True, queued=queued)
+        async with self._subscribed(new, self._keys.doorbell(job_id)) as watch:
+            yield watch
+
+    @asynccontextmanager
+    async def watch_list(self, owner_id: str, changes: Log, after: str) -> AsyncIterator[Watch]:
+        """Watch the changes of an owner's list of conversations after a log id.
+
+        Raises:
+            redis.exceptions.ConnectionError: Redis is unavailable.
+        """
+        new = Watch(owner_id, changes, after, replay=True, of_job=False)
+        async with self._subscribed(new, self._keys.list_doorbell(owner_id)) as watch:
+            yield watch
+
+    def lock_out(self, owner_id: str) -> None:
+        """End the streams of lists of an owner whose key was revoked."""
+        for watch in self._watches.get(self._keys.list_doorbell(owner_id), ()):
+            watch.lock_out()
+
+    @asynccontextmanager
+    async def _subscribed(self, new: Watch, channel: str) -> AsyncIterator[Watch]:
+        await self._until_connected()
         try:
             with self._registered(new, channel) as watch:
                 await self._subscribe(channel, watch)
@@ -181,7 +201,7 @@ class EventFeed:
             await asyncio.sleep(self._check_s)
             try:
                 # Not the newest watches: their jobs may not have been accepted yet.
-                now = set(self._all_watches())
+                now = {watch for watch in self._all_watches() if watch.of_job}
                 await self._drop_vanished(list(now & earlier))
                 earlier = now
             except REDIS_UNAVAILABLE as error:

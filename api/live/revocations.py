@@ -1,4 +1,4 @@
-"""When a key is revoked its turns are cancelled, and its streams end with them."""
+"""When a key is revoked its turns are cancelled, and its streams end."""
 
 import asyncio
 import logging
@@ -8,6 +8,7 @@ from typing import Final
 from redis.exceptions import RedisError
 
 from api.http.keys import KeyRing
+from api.live.feed import EventFeed
 from shared.store.connection import REDIS_UNAVAILABLE, trouble
 from shared.store.submissions import Submissions
 
@@ -26,9 +27,15 @@ class Revocations:
     """
 
     def __init__(
-        self, keys: KeyRing, submissions: Submissions, *, every_s: float = _EVERY_S
+        self,
+        keys: KeyRing,
+        submissions: Submissions,
+        feed: EventFeed,
+        *,
+        every_s: float = _EVERY_S,
     ) -> None:
         self._keys = keys
+        self._feed = feed
         self._submissions = submissions
         self._every_s = every_s
         self._until: dict[str, float | None] = {}
@@ -53,6 +60,7 @@ class Revocations:
         for owner, until in self._until.items():
             if until is None:
                 continue
+            self._feed.lock_out(owner)
             if count := await self._submissions.cancel_all(owner):
                 log.info("a key was revoked: %d turns were cancelled", count)
             if now > until:

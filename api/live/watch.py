@@ -1,11 +1,10 @@
-"""One reader of one job's events: what it has read, and what it has not read yet."""
+"""One reader of a log: what it has read, and what it has not read yet."""
 
 import asyncio
-from typing import Final
+from typing import Final, Protocol
 
 from shared.errors import PalaverError
 from shared.store.connection import REDIS_UNAVAILABLE
-from shared.store.event_log import EventLog
 from shared.wire.event import Event, order
 from shared.wire.place import Place
 
@@ -18,25 +17,37 @@ class FeedLost(PalaverError):
     """No more events come although the job has not ended: resume after the last that arrived."""
 
 
+class Log(Protocol):
+    """Logs by name: those of jobs, or of owners' lists of conversations."""
+
+    async def follow(self, name: str, after: str, /) -> list[Event]:
+        """The events of a log after an id."""
+        ...
+
+
 class Watch:
-    """One reader's view of one job.
+    """One reader's view of one log.
 
     Args:
+        job_id: whose log it is; an owner's id for a list of conversations.
         after: the log id after which to read.
         replay: whether the log may contain events already.
         queued: the `queued` event of a turn that waits.
+        of_job: whether the log is lost when there is no such job.
     """
 
     def __init__(
         self,
         job_id: str,
-        events: EventLog,
+        events: Log,
         after: str | None,
         *,
         replay: bool,
         queued: Event | None = None,
+        of_job: bool = True,
     ) -> None:
         self.job = job_id
+        self.of_job = of_job
         self._events = events
         self._last = order(after) if after is not None else (0, 0)
         self._must_read_log = replay
@@ -70,6 +81,10 @@ class Watch:
     def vanish(self) -> None:
         """The job no longer exists, and no event reports its end."""
         self._drop("the job is gone")
+
+    def lock_out(self) -> None:
+        """The reader's key was revoked."""
+        self._drop("the key was revoked")
 
     def _drop(self, reason: str) -> None:
         self._lost = reason

@@ -1,6 +1,5 @@
 """`/v1/conversations`: the same conversations as under `/conversations`."""
 
-from functools import partial
 from typing import Any, Final
 
 import falcon.asgi
@@ -8,12 +7,14 @@ import orjson
 
 from api.http.access import caller_of
 from api.http.incoming import parse, read_json_object
-from api.live.asking import retried, write_allowance
+from api.live.asking import write_allowance
+from api.live.beginning import begun_with
 from api.live.headroom import Headroom
 from api.openai.conversation_requests import ConversationUpdate, NewConversation, stored_messages
 from api.openai.ids import CONVERSATION, conversation_id_in_path, no_such_conversation
 from shared import ids
 from shared.store.conversations import Conversations
+from shared.wire.beginning import Beginning
 
 _NO_METADATA: Final = "{}"
 
@@ -33,13 +34,13 @@ class NewConversationResource:
         request = parse(NewConversation, body)
         self._headroom.check()
         caller = caller_of(req)
-        metadata = orjson.dumps(request.metadata or {}).decode()
         batch_id = ids.new_job()
-        messages = stored_messages(batch_id, request.items or ())
-        begun = None
-        while begun is None:
-            begin = partial(self._conversations.begin, ids.new_conversation(), caller)
-            begun = await retried(partial(begin, metadata, batch_id, messages))
+        beginning = Beginning(
+            batch_id=batch_id,
+            metadata=orjson.dumps(request.metadata or {}).decode(),
+            messages=stored_messages(batch_id, request.items or ()),
+        )
+        begun = await begun_with(self._conversations, caller, beginning)
         write_allowance(resp, begun.allowance)
         resp.media = await conversation_object(
             self._conversations, begun.conversation_id, caller.owner_id

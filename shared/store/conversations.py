@@ -5,16 +5,20 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any, Final, cast
 
-import orjson
 from redis.asyncio import Redis
 
 from shared.config import Settings
 from shared.errors import StillInUse
 from shared.store.data_format import FORMAT_OF_PARTS
 from shared.store.expiry import expiries
+from shared.store.headings import Headings
 from shared.store.keys import Keys
 from shared.store.refusals import allowance_of, refusal
-from shared.store.scripts import Scripts
+from shared.store.scripts import Scripts, milliseconds
+from shared.store.workers import WORKER_SILENCE_S
+from shared.wire.beginning import Beginning
+from shared.wire.conversation import Conversation
+from shared.wire.conversation_edit import ConversationEdit
 from shared.wire.limits import Allowance, Caller
 from shared.wire.messages import StoredMessage, decode_messages
 from shared.wire.models import ReplyModels
@@ -22,6 +26,7 @@ from shared.wire.objects import MessageObject
 from shared.wire.reply import tool_call_object
 from shared.wire.timestamps import rfc3339
 
+_OWN: Final = ("show", "page", "delete", "list", "edit")
 _FOR_RESPONSES: Final = ("forget", "begin", "append", "label")
 
 
@@ -48,15 +53,31 @@ class Conversations:
     """Every method answers None or False for a conversation that is not this owner's."""
 
     def __init__(self, redis: Redis, keys: Keys, settings: Settings) -> None:
-        self._call = Scripts(redis, keys, "show", "page", "delete", "list", *_FOR_RESPONSES).call
+        self._call = Scripts(redis, keys, *_OWN, *_FOR_RESPONSES).call
+        self._headings = Headings(redis, keys)
         self._expiries = expiries(settings)
         self._queue_limit = settings.queue_limit
         self._view = {"window": settings.window, "history_limit": settings.history_limit}
 
     async def show(self, conversation_id: str, owner_id: str) -> dict[str, Any] | None:
         """The conversation object."""
-        fields = await self._call("show", conversation=conversation_id, owner=owner_id)
-        return _conversation(conversation_id, *fields) if fields is not None else None
+        row = await self._call("show", conversation=conversation_id, owner=owner_id)
+        return await self._shown(row, owner_id)
+
+    async def edit(
+        self, conversation_id: str, owner_id: str, edit: ConversationEdit
+    ) -> dict[str, Any] | None:
+        """Change title, pin or metadata; returns the conversation object."""
+        row = await self._call(
+            "edit", conversation=conversation_id, owner=owner_id, **edit.arguments()
+        )
+        return await self._shown(row, owner_id)
+
+    async def _shown(self, row: Sequence[Any] | None, owner_id: str) -> dict[str, Any] | None:
+        if row is None:
+            return None
+        [conversation] = await self._headings.completed([Conversation.decode(row)], owner_id)
+        return conversation.to_wire()
 
     async def forget_response(self, job_id: str, owner_id: str) -> bool:
         """Delete a response: its job, its turn, and its conversation if the response began it.
@@ -70,28 +91,28 @@ class Conversations:
         return bool(answer[0] == "OK")
 
     async def begin(
-        self,
-        conversation_id: str,
-        caller: Caller,
-        metadata: str,
-        batch: str,
-        messages: Sequence[StoredMessage] = (),
+        self, conversation_id: str, caller: Caller, beginning: Beginning
     ) -> Begun | None:
         """Create a conversation without a turn; None if the id is taken. It counts as a prompt.
 
-        Repeating the call with the same `batch`, an id like a job's, is safe.
+        Repeating the call with the same batch is safe.
 
         Raises:
-            LimitReached, QueueFull: nothing was stored.
+            LimitReached, QueueFull, NoSuchModel, NoWorker: nothing was stored.
         """
         answer = await self._call(
             "begin",
             conversation=conversation_id,
             owner=caller.owner_id,
-            metadata=metadata,
+            batch=beginning.batch_id,
+            metadata=beginning.metadata,
+            context=beginning.context,
+            title=beginning.title or None,
+            pinned=1 if beginning.is_pinned else None,
+            model=beginning.model_name or None,
             queue_limit=self._queue_limit,
-            batch=batch,
-            **_added(messages),
+            silence_ms=milliseconds(WORKER_SILENCE_S),
+            **_added(beginning.messages),
             **self._view,
             **caller.limits.arguments(),
             **self._expiries,
@@ -139,20 +160,24 @@ class Conversations:
         return None if fields is None else (int(fields[0]), fields[1])
 
     async def list(self, owner_id: str, limit: int, before: str | None) -> dict[str, Any]:
-        """The newest `limit` conversations of an owner after the position `before`.
+        """`limit` conversations of an owner after the position `before`, last used first.
 
-        A position is a conversation's creation time and id, joined by a hyphen, and outlives the
+        A position is when a conversation was used and its id, joined by a hyphen, and outlives the
         conversation. An id alone is one only while the conversation exists; later nothing follows.
+        A page may be shorter, or empty, while another one follows.
         """
-        created, _, conversation = (before or "").rpartition("-")
+        # What stands behind a full stop is of use to a search alone.
+        used, _, conversation = (before or "").partition(".")[0].rpartition("-")
         rows, more = await self._call(
-            "list",
-            owner=owner_id,
-            limit=limit,
-            before=conversation or None,
-            created=created or None,
+            "list", owner=owner_id, limit=limit, before=conversation or None, used=used or None
         )
-        return {"conversations": [_conversation(*row) for row in rows], "next": more or None}
+        conversations = await self._headings.completed(
+            [Conversation.decode(row) for row in rows], owner_id
+        )
+        return {
+            "conversations": [conversation.to_wire() for conversation in conversations],
+            "next": more or None,
+        }
 
     async def page(
         self, conversation_id: str, owner_id: str, limit: int, before: int
@@ -192,23 +217,6 @@ def _added(messages: Sequence[StoredMessage]) -> dict[str, Any]:
         "instructions": text,
         "format": FORMAT_OF_PARTS if needs_parts else None,
     }
-
-
-def _conversation(conversation_id: str, *fields: Any) -> dict[str, Any]:
-    """The conversation object from what `show` and `list` return."""
-    context, created, updated, turns, tokens, window, pending, models, named = fields
-    model = named or ReplyModels.decode(models).last
-    conversation: dict[str, Any] = {
-        "id": int(conversation_id),
-        "context": context,
-        "created_at": rfc3339(int(created)),
-        "updated_at": rfc3339(int(updated)),
-        "turns": int(turns),
-        "tokens": int(tokens),
-        "window": orjson.Fragment(window) if window else None,
-        "pending": pending,
-    }
-    return conversation | ({"model": model} if model else {})
 
 
 def _message(message: StoredMessage) -> MessageObject:

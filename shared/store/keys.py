@@ -38,12 +38,15 @@ PATTERNS: Final = {
     "pools": "pools",
     # How many turns of each owner wait.
     "waits": "waits",
-    # What an owner uses: turns that have not ended, its request rate, tokens of a day; and its
-    # conversations by age, for lists.
+    # What an owner uses: turns that have not ended, its request rate, tokens of a day.
     "open": "open:{}",
     "rate": "rate:{}",
     "usage": "usage:{}",
+    # An owner's conversations by last use; what has changed in that list lately; and whether
+    # conversations of older versions were looked for a while ago.
     "owned": "owned:{}",
+    "changes": "changes:{}",
+    "listed": "listed",
     # The job of an idempotency key.
     "idempotency": "idempotency:{}",
     # Conversations that were copied from one another.
@@ -77,9 +80,10 @@ PATTERNS: Final = {
     "old_permits": "permits",
     "old_claims": "claims",
     "old_pace": "pace",
-    # Pub/sub channels: events of one job; terminal events of the jobs of one API process; what
-    # a worker should know of the jobs that it runs.
+    # Pub/sub channels: events of one job; changes of one owner's list; terminal events of the jobs
+    # of one API process; what a worker should know of the jobs that it runs.
     "doorbell": "doorbell:{}",
+    "list_doorbell": "list:{}",
     "inbox": "inbox:{}",
     "notices": "notices:{}",
 }
@@ -163,6 +167,19 @@ class Keys:
 
     def inbox(self, api_id: str) -> str:
         return self._name("inbox", api_id)
+
+    def owned(self, owner_id: str) -> str:
+        return self._name("owned", owner_id)
+
+    def changes(self, owner_id: str) -> str:
+        return self._name("changes", owner_id)
+
+    def list_doorbell(self, owner_id: str) -> str:
+        return self._name("list_doorbell", owner_id)
+
+    @property
+    def listed(self) -> str:
+        return self._name("listed")
 
     @property
     def schema(self) -> str:

@@ -23,6 +23,7 @@ _LIBRARY: Final = (
     "lib/queue",
     "lib/models",
     "lib/limits",
+    "lib/lists",
     "lib/history",
     "lib/turns",
     "lib/workers",

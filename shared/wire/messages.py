@@ -161,6 +161,12 @@ class StoredMessage:
         return orjson.dumps(fields)
 
 
+def content_of(text: str) -> str:
+    """The content alone of a message as `encode` wrote it."""
+    fields = orjson.loads(text)
+    return str(fields[_CONTENT_WITH_CALLS if "o" in fields else "c"])
+
+
 def decode_messages(texts: Iterable[str | bytes], number: int) -> tuple[StoredMessage, ...]:
     """Consecutive messages of a conversation, the first of which has this number.
 

@@ -86,11 +86,13 @@ class MessagePage(TypedDict):
 class ConversationObject(TypedDict):
     """A conversation: number of completed turns, all tokens used, last window, pending jobs.
 
+    `title` is what was set, else the beginning of the first prompt; null while there is neither.
     `model` is the one that a prompt has named last, else that of the last reply; missing while
     there is neither.
     """
 
     id: int
+    title: str | None
     context: str
     created_at: str
     updated_at: str
@@ -98,16 +100,28 @@ class ConversationObject(TypedDict):
     tokens: int
     window: WindowReceipt | None
     pending: list[str]
+    pinned: bool
+    metadata: dict[str, str]
     model: NotRequired[str]
 
 
+class ListedConversation(ConversationObject):
+    """A conversation in a list; the last two are there if it was searched for.
+
+    `number` is that of the newest message that has all words, null if the title has them.
+    """
+
+    number: NotRequired[int | None]
+    snippet: NotRequired[str]
+
+
 class ConversationList(TypedDict):
-    """Conversations, newest first; `next` is the `before` of the next page, or null.
+    """Conversations, last used first; `next` is the `before` of the next page, or null.
 
     It stays valid when conversations are deleted.
     """
 
-    conversations: list[ConversationObject]
+    conversations: list[ListedConversation]
     next: str | None
 
 

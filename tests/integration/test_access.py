@@ -210,12 +210,6 @@ async def test_conversations_of_one_moment_are_listed_once_each(
     assert sorted(seen) == sorted(made)
 
 
-async def test_without_keys_conversations_are_not_listed(valkey: Valkey) -> None:
-    async with running_stack(make_settings(valkey.url), ScriptedEngine()) as stack:
-        await stack.ask("Hello.")
-        assert (await stack.client.get("/conversations")).status_code == 404
-
-
 async def test_prompts_a_minute(valkey: Valkey, tmp_path: Path) -> None:
     async with running_guarded(valkey, tmp_path) as guarded:
         headers, other = guarded.headers("a", Limits(requests_per_minute=3)), guarded.headers("b")
@@ -293,7 +287,8 @@ async def test_guessing_ids_comes_to_an_end(valkey: Valkey) -> None:
     ],
 )
 async def test_what_is_no_guess_of_an_id_does_not_count(valkey: Valkey, path: str) -> None:
-    async with running_stack(make_settings(valkey.url), ScriptedEngine()) as stack:
+    settings = make_settings(valkey.url, PALAVER_OPEN_LIST=0)
+    async with running_stack(settings, ScriptedEngine()) as stack:
         answers = [await stack.client.get(path) for _ in range(130)]
         guess = await stack.client.get(f"/jobs/{'0' * 32}")
     assert {answer.status_code for answer in answers} == {404}

@@ -9,11 +9,13 @@ import httpx
 import pytest
 
 from api.live.feed import EventFeed
-from api.live.watch import Watch
+from api.live.watch import FeedLost, Watch
+from shared import ids
 from shared.config import Settings
 from shared.process.tasks import Background
 from shared.store.connection import connect
 from shared.store.keys import Keys
+from shared.store.list_log import ListLog
 from shared.wire.publication import PieceRecord
 from shared.wire.write_outcome import WriteOutcome
 from tests.integration.bench import Bench, completion
@@ -81,6 +83,20 @@ async def test_who_leaves_while_redis_is_away_is_not_listened_for_afterwards() -
     assert channels == [bench.keys.inbox(feed.api_id)]
 
 
+async def test_readers_of_lost_jobs_are_dropped_and_those_of_lists_stay(bench: Bench) -> None:
+    changes = ListLog(bench.redis, bench.keys)
+    after = await changes.position("alice")
+    async with (
+        running_feed(bench, check_s=0.01) as feed,
+        feed.watch_list("alice", changes, after) as of_list,
+        feed.watch(ids.new_job()) as of_job,
+    ):
+        with pytest.raises(FeedLost, match="the job is gone"):
+            await heard(of_job)
+        await bench.submit(owner="alice")
+        assert await heard(of_list) == ["created"]
+
+
 @contextlib.asynccontextmanager
 async def a_bench_of_its_own() -> AsyncIterator[tuple[Bench, Valkey]]:
     """A server that is nobody else's, and the scripts on it."""
@@ -93,8 +109,8 @@ async def a_bench_of_its_own() -> AsyncIterator[tuple[Bench, Valkey]]:
 
 
 @contextlib.asynccontextmanager
-async def running_feed(bench: Bench) -> AsyncIterator[EventFeed]:
-    feed = EventFeed(bench.redis, bench.keys, bench.events)
+async def running_feed(bench: Bench, check_s: float = 5.0) -> AsyncIterator[EventFeed]:
+    feed = EventFeed(bench.redis, bench.keys, bench.events, check_s=check_s)
     background = Background()
     feed.start(background)
     yield feed

@@ -10,6 +10,7 @@ from shared.config import Settings
 from shared.store.connection import connect
 from shared.store.conversations import Conversations
 from shared.store.keys import Keys
+from shared.wire.beginning import Beginning
 from shared.wire.limits import Caller
 from shared.wire.messages import StoredMessage
 from tests.integration.responding import SENT_BACK, item, respond
@@ -144,9 +145,10 @@ async def test_a_batch_whose_answer_was_lost_is_not_added_twice(settings: Settin
                 number=0, role="user", content="Hi", timestamp_ms=1, tokens=0, job_id=batch, place=0
             )
         ]
+        beginning = Beginning(batch_id=batch, messages=tuple(messages))
         for _ in range(2):
-            assert await conversations.begin("7", caller, "{}", batch, messages)
-        assert await conversations.begin("7", caller, "{}", ids.new_job()) is None
+            assert await conversations.begin("7", caller, beginning)
+        assert await conversations.begin("7", caller, Beginning(batch_id=ids.new_job())) is None
         more = [
             StoredMessage(
                 number=0,

@@ -25,13 +25,18 @@ from tests.servers import Stack, Valkey, make_settings, running_stack
 from worker.engine.interface import Part
 
 SECRET = "xyzzy-plugh"
-GENERAL = {"schema", "workers", "pools", "keeper", "snapshot", "snapshot:taken"}
+GENERAL = {"schema", "workers", "pools", "keeper", "snapshot", "snapshot:taken", "listed"}
 """Names that are of no conversation and of no turn."""
 
 
 def is_of_worker(name: str) -> bool:
     """Whether a key tells of a worker, and of no turn that waits for it."""
     return name.startswith("worker:") and not name.endswith(":own")
+
+
+def is_of_changes(name: str) -> bool:
+    """Whether a key tells for five minutes which conversations have come and gone: ids alone."""
+    return name.startswith("changes:")
 
 
 def is_of_pool(name: str) -> bool:
@@ -53,11 +58,15 @@ class Space:
         prefix = f"{self.namespace}:"
         found = {name.removeprefix(prefix) async for name in self.redis.scan_iter(f"{prefix}*")}
         names = found - GENERAL
-        return {name for name in names if not is_of_worker(name) and not is_of_pool(name)}
+        for name in filter(is_of_changes, names):
+            assert 0 < await self.redis.pttl(prefix + name) <= 300_000
+        tells_of_all = (is_of_worker, is_of_pool, is_of_changes)
+        return {name for name in names if not any(tells(name) for tells in tells_of_all)}
 
     async def said(self) -> set[str]:
         """Names of the keys that hold the secret, be it where only Redis sees it."""
-        names = await self.names()
+        prefix = f"{self.namespace}:"
+        names = {name.removeprefix(prefix) async for name in self.redis.scan_iter(f"{prefix}*")}
         whole = {name: await self.raw.dump(f"{self.namespace}:{name}") for name in names}
         return {name for name, value in whole.items() if SECRET.encode() in (value or b"")}
 

@@ -33,6 +33,8 @@ EXAMPLES = 30
 EXAMPLES_WITH_KEY = 4
 """Besides its own requests, each of these is tried again without the key and with a wrong one."""
 FAILING = "Fail, please."
+ENDLESS = "/conversations/events"
+"""A stream that no request is answered by in full; test_list_events.py reads it."""
 
 
 def try_every_operation(
@@ -42,6 +44,8 @@ def try_every_operation(
     schema = schemathesis.openapi.from_url(f"{address}/openapi.json")
     operations = [result.ok() for result in schema.get_all_operations() if isinstance(result, Ok)]
     for operation in operations:
+        if operation.path == ENDLESS:
+            continue
 
         @given(case=operation.as_strategy())
         @hypothesis_settings(
@@ -55,8 +59,9 @@ def try_every_operation(
             if "Idempotency-Key" in (case.headers or {}):
                 # The same one with another body is refused, and a description cannot say that.
                 case.headers["Idempotency-Key"] = uuid.uuid4().hex
-            # OpenAI's bodies have rules across fields, which no schema of theirs tells either.
-            is_strict = not case.path.startswith("/v1/")
+            # OpenAI's bodies have rules across fields, which no schema of theirs tells either, and
+            # no schema tells that messages alternate.
+            is_strict = not case.path.startswith("/v1/") and not _is_import(case)
             excluded: list[CheckFunction] = [] if is_strict else [positive_data_acceptance]
             case.call_and_validate(timeout=20, excluded_checks=excluded, headers=headers)
 
@@ -64,12 +69,16 @@ def try_every_operation(
     return len(operations)
 
 
+def _is_import(case: schemathesis.Case[Any]) -> bool:
+    return (case.method.upper(), case.path) == ("POST", "/conversations")
+
+
 @pytest.mark.slow
 async def test_every_operation_answers_as_described(settings: Settings) -> None:
     async with running_stack(settings, ScriptedEngine(lambda _: "ok")) as stack:
         address = str(stack.client.base_url).rstrip("/")
         # All but the document's own address, which schemathesis leaves out.
-        assert await asyncio.to_thread(try_every_operation, address) == 38
+        assert await asyncio.to_thread(try_every_operation, address) == 41
 
 
 @pytest.mark.slow
@@ -82,7 +91,7 @@ async def test_every_operation_asks_for_a_key_as_described(
     async with running_stack(settings, ScriptedEngine(lambda _: "ok")) as stack:
         address = str(stack.client.base_url).rstrip("/")
         count = await asyncio.to_thread(try_every_operation, address, EXAMPLES_WITH_KEY, headers)
-        assert count == 38
+        assert count == 41
 
 
 async def events_of(

@@ -23,6 +23,7 @@ from shared.wire.submission import Submission
 from shared.wire.turn_request import TurnRequest
 from shared.wire.write_outcome import WriteOutcome
 from tests.integration.bench import POOL, completion
+from tests.integration.list_model import ListModel
 from tests.integration.model import (
     MAX_ATTEMPTS,
     OWNERS,
@@ -30,7 +31,6 @@ from tests.integration.model import (
     Conversation,
     Held,
     Job,
-    Model,
     Queue,
     picks,
     workers,
@@ -38,7 +38,7 @@ from tests.integration.model import (
 from tests.servers import Valkey
 
 
-class Machine(Model):
+class Machine(ListModel):
     """Every step that workers, clients and accidents can take."""
 
     @rule(

@@ -9,6 +9,7 @@ from shared.config import Settings
 from shared.errors import StillInUse
 from shared.store.boot import check_server
 from shared.store.conversations import Conversations
+from shared.wire.beginning import Beginning
 from shared.wire.completion import Completion
 from shared.wire.limits import Caller
 from shared.wire.messages import Role, StoredMessage
@@ -201,7 +202,11 @@ async def test_the_format_is_raised_by_requests_and_by_items(bench: Bench) -> No
     item = StoredMessage(
         number=0, role="tool", content="9", timestamp_ms=1, tokens=1, job_id="j", call_id="c"
     )
-    await store(bench).begin("7", Caller(), "{}", ids.new_job(), [replace(item, role="user")])
+    await store(bench).begin(
+        "7",
+        Caller(),
+        Beginning(batch_id=ids.new_job(), messages=(replace(item, role="user"),)),
+    )
     assert await bench.redis.get(bench.keys.schema) is None
     await store(bench).add("7", Caller(), ids.new_job(), [item])
     assert await bench.redis.get(bench.keys.schema) == "2"

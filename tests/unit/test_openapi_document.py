@@ -163,7 +163,9 @@ def test_every_stream_names_its_events(document: dict[str, Any]) -> None:
     assert "response.output_text.delta" in streams["/v1/responses", "post"]
     assert streams["/v1/chat/completions", "post"] == {"message"}
     assert "content_block_delta" in streams["/v1/messages", "post"]
-    assert len(streams) == 7
+    changes = {"created", "changed", "deleted", "reset"}
+    assert streams["/conversations/events", "get"] == changes
+    assert len(streams) == 8
 
 
 def problems_in_sources() -> Iterator[tuple[int, str, str | None]]:

@@ -12,7 +12,7 @@ local limit, until_ms = limit_reached(arg.owner)
 if limit then return {'LIMIT', unpack(limit)} end
 raise_format()
 use_tokens(arg.owner, int(math.ceil(add_messages(conversation) / 4)))
-redis.call('HSET', key.conversation(conversation), 'updated', int(now_ms()))
+use(conversation, arg.owner)
 if tonumber(arg.conversation_ttl_ms) > 0 then
   redis.call('PEXPIRE', key.conversation(conversation), arg.conversation_ttl_ms)
   redis.call('PEXPIRE', key.messages(conversation), arg.conversation_ttl_ms)

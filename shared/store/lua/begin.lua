@@ -1,6 +1,7 @@
 -- Create a conversation without a turn, possibly with messages. It counts as a prompt; the stored text is charged at
 -- four bytes a token.
--- Answers {OK, …} (lib.lua, charge_minute) · {TAKEN} · {FULL, …} · {LIMIT, …} (as in submit.lua)
+-- Answers {OK, …} (lib.lua, charge_minute) · {TAKEN} · {FULL, …} · {NO_MODEL, …} · {NO_WORKER, …} · {LIMIT, …} (as in
+-- submit.lua)
 local name = key.conversation(arg.conversation)
 local known = redis.call('HMGET', name, 'owner', 'batch')
 -- A repetition: the answer was lost.
@@ -9,17 +10,24 @@ if known[1] then return {'TAKEN'} end
 if redis.call('ZCARD', key.open_jobs) >= tonumber(arg.queue_limit) then
   return {'FULL', 1000}
 end
+local pool, refusal
+if arg.model then
+  pool, refusal = named_model(arg.model)
+  -- What is imported may come from a server with other models.
+  if not pool and arg.messages == '0' then return refusal end
+end
 local limit, until_ms = limit_reached(arg.owner)
 if limit then return {'LIMIT', unpack(limit)} end
 raise_format()
-redis.call('HSET', name, 'owner', arg.owner, 'context', '', 'created', int(now_ms()),
+redis.call('HSET', name, 'owner', arg.owner, 'context', arg.context, 'created', int(now_ms()),
   'updated', int(now_ms()), 'first', '1', 'next', '1', 'offset', '1', 'turns', '0', 'tokens', '0',
   'metadata', arg.metadata, 'batch', arg.batch)
-if arg.owner ~= default_owner then
-  redis.call('ZADD', key.owned(arg.owner), int(now_ms()), arg.conversation)
-end
-local bytes = add_messages(arg.conversation)
-use_tokens(arg.owner, int(math.ceil((#arg.metadata + bytes) / 4)))
+if arg.title then redis.call('HSET', name, 'title', arg.title) end
+if arg.pinned then redis.call('HSET', name, 'pinned', arg.pinned) end
+if pool and pool == arg.model then redis.call('HSET', name, 'model', pool) end
+enlist(arg.conversation, arg.owner)
+local bytes = #arg.metadata + #arg.context + #(arg.title or '') + add_messages(arg.conversation)
+use_tokens(arg.owner, int(math.ceil(bytes / 4)))
 if tonumber(arg.conversation_ttl_ms) > 0 then
   redis.call('PEXPIRE', name, arg.conversation_ttl_ms)
   redis.call('PEXPIRE', key.messages(arg.conversation), arg.conversation_ttl_ms)

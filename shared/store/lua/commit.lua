@@ -32,7 +32,8 @@ if arg.model then
   models = table.concat(lines, '\n')
 end
 redis.call('HSET', key.conversation(conversation), 'next', int(number + #added), 'offset', arg.offset,
-  'window', arg.window, 'updated', int(now_ms()), 'home', f.worker, 'saves_ms', arg.saves_ms, 'models', models or '')
+  'window', arg.window, 'home', f.worker, 'saves_ms', arg.saves_ms, 'models', models or '')
+if not f.stateless then use(conversation, f.owner) end
 if arg.prefix and f.stateless then
   keep_prefix(f.pool, arg.prefix, f.worker, f.session or conversation, arg.saves_ms)
 end
@@ -48,6 +49,8 @@ end
 if number < next_number then
   -- `replace_from`: messages from this number on are removed, and their replies no longer count.
   turns = turns - replies_from(conversation, number - first)
+  -- Maybe the first prompt is among them.
+  if number < first + HEADED then redis.call('HDEL', key.conversation(conversation), 'heading') end
   if number <= first then
     redis.call('DEL', key.messages(conversation))
   else

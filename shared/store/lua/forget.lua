@@ -38,6 +38,8 @@ else
   redis.call('LTRIM', key.messages(conversation), 0, index - 1)
 end
 redis.call('HSET', key.conversation(conversation), 'next', begin, 'turns', int(turns), 'window', '',
-  'offset', int(math.min(c[4], begin)), 'updated', int(now_ms()))
+  'offset', int(math.min(c[4], begin)))
+use(conversation, arg.owner)
+if index < HEADED then redis.call('HDEL', key.conversation(conversation), 'heading') end
 if f.context then redis.call('HSET', key.conversation(conversation), 'context', f.context) end
 return {'OK'}

@@ -1,39 +1,30 @@
--- An owner's conversations, newest first: `limit` of them after the position `before` (the creation time and id of the
--- last one seen, which may have been deleted). Each is {id, context, created, updated, turns, tokens, window, pending,
--- models, the model that was named last}; the second value is the `before` of the next page, or ''. Expired ones are removed from the index on the way.
-local owned, found = key.owned(arg.owner), {}
+-- An owner's conversations, the one that was used last in front: `limit` of them after the position `before` (when the
+-- last one seen was used, and its id; it may have been deleted). Each is as its owner sees it (lib/lists.lua); the second
+-- value is the `before` of the next page, or ''. Expired ones are removed on the way; of many a call looks at some only,
+-- and its page is shorter.
+local VISITS = 2000
+local owned, rows = key.owned(arg.owner), {}
 
--- How many conversations are at that position, or newer.
-local function number_above(created, conversation)
-  local count = redis.call('ZCOUNT', owned, '(' .. created, '+inf')
-  for _, twin in ipairs(redis.call('ZRANGEBYSCORE', owned, created, created)) do
-    if twin >= conversation then count = count + 1 end
-  end
-  return count
-end
-
-local at = 0
+local at, visits, position = 0, 0, ''
 if arg.before then
-  local created = arg.created or redis.call('ZSCORE', owned, arg.before)
+  local used = arg.used or redis.call('ZSCORE', owned, arg.before)
   -- An id alone has no position once its conversation is gone.
-  if not created then return {found, ''} end
-  at = number_above(created, arg.before)
+  if not used then return {rows, ''} end
+  at = place_in_list(owned, used, arg.before)
 end
-while #found < tonumber(arg.limit) do
-  local some = redis.call('ZREVRANGE', owned, at, at + 99)
-  if #some == 0 then return {found, ''} end
-  for _, conversation in ipairs(some) do
-    local f = redis.call('HMGET', key.conversation(conversation),
-      'owner', 'context', 'created', 'updated', 'turns', 'tokens', 'window', 'models', 'model')
-    if f[1] ~= arg.owner then
+while #rows < tonumber(arg.limit) and visits < VISITS do
+  local block = redis.call('ZREVRANGE', owned, at, at + 99, 'WITHSCORES')
+  if #block == 0 then return {rows, ''} end
+  for i = 1, #block, 2 do
+    if #rows == tonumber(arg.limit) then break end
+    local conversation = block[i]
+    local row = shown(conversation, arg.owner)
+    visits, position = visits + 1, block[i + 1] .. '-' .. conversation
+    if row then
+      rows[#rows + 1], at = row, at + 1
+    else
       redis.call('ZREM', owned, conversation)
-    elseif #found < tonumber(arg.limit) then
-      found[#found + 1] = {conversation, f[2], f[3], f[4], f[5], f[6], f[7] or '',
-        redis.call('LRANGE', key.pending(conversation), 0, -1), f[8] or '', f[9] or ''}
-      at = at + 1
     end
   end
 end
-local last = found[#found][1]
-local more = redis.call('ZREVRANK', owned, last) + 1 < redis.call('ZCARD', owned)
-return {found, more and redis.call('ZSCORE', owned, last) .. '-' .. last or ''}
+return {rows, at < redis.call('ZCARD', owned) and position or ''}

@@ -129,15 +129,7 @@ elseif source then
     redis.call('SADD', key.family(family), from, conversation)
   end
 end
-if (arg.new == '1' or source) and arg.owner ~= default_owner and not arg.stateless then
-  -- The oldest ones may have expired.
-  for _, oldest in ipairs(redis.call('ZRANGE', key.owned(arg.owner), 0, 2)) do
-    if redis.call('EXISTS', key.conversation(oldest)) == 0 then
-      redis.call('ZREM', key.owned(arg.owner), oldest)
-    end
-  end
-  redis.call('ZADD', key.owned(arg.owner), int(now), conversation)
-end
+if (arg.new == '1' or source) and not arg.stateless then enlist(conversation, arg.owner) end
 redis.call('ZADD', key.open_jobs, int(now + arg.timeout_ms), job)
 redis.call('SADD', key.open(arg.owner), job)
 redis.call('ZADD', key.jobs(conversation), int(now), job)

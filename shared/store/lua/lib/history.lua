@@ -8,6 +8,10 @@ local function has_prompt(conversation, number, job)
   return prompt and string.find(prompt, '"j":"' .. job .. '"', 1, true) ~= nil
 end
 
+-- Among how many of the first messages the prompt is that a conversation's heading is made from.
+local HEADED = 20
+local function is_prompt(message) return string.find(message, '"r":"u"', 1, true) == 2 end
+
 local function is_reply(message) return string.find(message, '"r":"a"', 1, true) ~= nil end
 
 -- Whether a message belongs to the turn of the reply before it: that reply's own calls were answered with it.
@@ -93,10 +97,12 @@ end
 
 -- Delete a conversation. A `family` of copies that has one member left is deleted, too.
 local function drop(conversation, owner)
-  local family = redis.call('HGET', key.conversation(conversation), 'family')
+  local f = redis.call('HMGET', key.conversation(conversation), 'family', 'updated', 'stateless')
+  local family = f[1]
   redis.call('DEL', key.conversation(conversation), key.messages(conversation),
     key.pending(conversation), key.jobs(conversation))
   redis.call('ZREM', key.owned(owner), conversation)
+  if f[2] and not f[3] then tell_list(owner, 'deleted', conversation, f[2]) end
   if not family then return end
   redis.call('SREM', key.family(family), conversation)
   if redis.call('SCARD', key.family(family)) > 1 then return end
