@@ -11,6 +11,7 @@ import falcon.routing
 from redis.asyncio import Redis
 
 from api.anthropic.messages import AnthropicMessagesResource, CountTokensResource
+from api.conversations.alternatives import AlternativeResource, AlternativesResource
 from api.conversations.chat import ChatResource
 from api.conversations.conversations import (
     ConversationResource,
@@ -46,6 +47,7 @@ from api.web.markdown import MarkdownResource
 from api.web.pages import FILES, STATIC, HtmlPage, PageHeaders, PageResource
 from shared.config import Settings
 from shared.process.tasks import Background
+from shared.store.alternatives import Alternatives
 from shared.store.conversations import Conversations
 from shared.store.event_log import EventLog
 from shared.store.jobs import Jobs
@@ -80,6 +82,7 @@ class Store:
     jobs: Jobs
     events: EventLog
     conversations: Conversations
+    alternatives: Alternatives
     workers: Workers
     queue: Queue
     snapshots: Snapshots
@@ -117,6 +120,7 @@ async def create_api(settings: Settings, redis: Redis) -> AsyncIterator[Api]:
         jobs=Jobs(redis, keys, submissions),
         events=EventLog(redis, keys),
         conversations=Conversations(redis, keys, settings),
+        alternatives=Alternatives(redis, keys, settings),
         workers=workers,
         queue=Queue(redis, keys),
         snapshots=Snapshots(redis, keys, workers, period_s=period_s(settings.heartbeat)),
@@ -177,6 +181,10 @@ def create_app(
         "/conversations": ConversationsResource(conversations, is_open=access.is_open),
         "/conversations/{conversation}": ConversationResource(conversations),
         "/conversations/{conversation}/messages": MessagesResource(conversations),
+        "/conversations/{conversation}/alternatives": AlternativesResource(store.alternatives),
+        "/conversations/{conversation}/alternatives/{alternative}": AlternativeResource(
+            store.alternatives, conversations
+        ),
         **openai.completion_resources(settings, asking, models),
         "/v1/messages": AnthropicMessagesResource(settings, asking),
         "/v1/messages/count_tokens": CountTokensResource(settings, asking),

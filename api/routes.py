@@ -11,6 +11,7 @@ from typing import Any, Final
 import falcon.asgi
 
 from api.anthropic import description as anthropic
+from api.conversations import alternatives_description as alternatives
 from api.conversations import description as conversations
 from api.description.route import Route, Security
 from api.http.paths import Paths
@@ -21,6 +22,7 @@ from api.web.pages import FILES
 
 ROUTES: Final[tuple[Route, ...]] = (
     *conversations.ROUTES,
+    *alternatives.ROUTES,
     *openai.ROUTES,
     *anthropic.ROUTES,
     *ops.ROUTES,

@@ -15,7 +15,7 @@ PROMPTS: Final = "Prompts"
 JOBS: Final = "Jobs"
 CONVERSATIONS: Final = "Conversations"
 
-_JOB_ID: Final = "01a20468ad556c9e281ab26b9b22bda1"
+JOB_ID: Final = "01a20468ad556c9e281ab26b9b22bda1"
 _CONVERSATION_ID: Final = 8543490280686788
 _WINDOW: Final = {"budget": 3500, "used": 124, "turns_kept": 1, "turns_dropped": 0}
 _REPLY: Final = {
@@ -34,12 +34,12 @@ _REPLY: Final = {
     },
     "window": _WINDOW,
     "timings": {"queued_ms": 1.2, "prompt_ms": 80.1, "generation_ms": 310.5},
-    "job": _JOB_ID,
+    "job": JOB_ID,
     "model": "SmolLM2-135M-Instruct",
 }
-_LINKS: Final = {"self": f"/jobs/{_JOB_ID}", "events": f"/jobs/{_JOB_ID}/events"}
+_LINKS: Final = {"self": f"/jobs/{JOB_ID}", "events": f"/jobs/{JOB_ID}/events"}
 _QUEUED_JOB: Final[dict[str, Any]] = {
-    "job": _JOB_ID,
+    "job": JOB_ID,
     "status": "queued",
     "id": _CONVERSATION_ID,
     "attempts": 0,
@@ -47,7 +47,7 @@ _QUEUED_JOB: Final[dict[str, Any]] = {
     "queue": {"position": 3, "eta_seconds": 4.2},
     "links": _LINKS,
 }
-_CONVERSATION: Final = {
+CONVERSATION_EXAMPLE: Final = {
     "id": _CONVERSATION_ID,
     "context": "Answer in one short sentence.",
     "created_at": "2026-11-22T17:58:18.900Z",
@@ -58,7 +58,7 @@ _CONVERSATION: Final = {
     "pending": [],
     "model": "SmolLM2-135M-Instruct",
 }
-_MESSAGES: Final = {
+MESSAGES_EXAMPLE: Final = {
     "messages": [
         {
             "number": 1,
@@ -66,7 +66,12 @@ _MESSAGES: Final = {
             "content": "Name a famous person.",
             "timestamp": "2026-11-22T17:58:19.350Z",
             "tokens": 5,
-            "job": _JOB_ID,
+            "job": JOB_ID,
+            "alternatives": {
+                "count": 2,
+                "shown": 2,
+                "ids": ["1-01a20468a6e81f0a5cbbf96bd0b3a0c7", f"1-{JOB_ID}"],
+            },
         },
         {
             "number": 2,
@@ -74,7 +79,7 @@ _MESSAGES: Final = {
             "content": "Akira Kurosawa.",
             "timestamp": "2026-11-22T17:58:19.350Z",
             "tokens": 48,
-            "job": _JOB_ID,
+            "job": JOB_ID,
             "finish_reason": "stop",
             "model": "SmolLM2-135M-Instruct",
         },
@@ -83,7 +88,7 @@ _MESSAGES: Final = {
 }
 _STREAM: Final = (
     "id: 1795370299350-0\nevent: queued\n"
-    f'data: {{"job": "{_JOB_ID}", "id": {_CONVERSATION_ID}, "position": 1, "eta_seconds": 0.4}}\n\n'
+    f'data: {{"job": "{JOB_ID}", "id": {_CONVERSATION_ID}, "position": 1, "eta_seconds": 0.4}}\n\n'
     'id: 1795370299360-0\nevent: started\ndata: {"attempt": 1}\n\n'
     'id: 1795370299420-0\nevent: token\ndata: {"text": "Akira"}\n\n'
     'id: 1795370299440-0\nevent: token\ndata: {"text": " Kurosawa."}\n\n'
@@ -152,11 +157,11 @@ _JOB: Final = Parameter(
     place="path",
     description="Id of the job.",
     schema={"type": "string", "pattern": "^[0-9a-f]{32}$"},
-    example=_JOB_ID,
+    example=JOB_ID,
     is_id=True,
 )
 _EVENT_ID: Final = {"type": "string", "pattern": r"^[0-9]{1,19}-[0-9]{1,19}$"}
-_CONVERSATION_PARAMETER: Final = Parameter(
+CONVERSATION_PARAMETER: Final = Parameter(
     name="conversation",
     place="path",
     description="Id of the conversation.",
@@ -170,7 +175,7 @@ _LIMIT: Final = Parameter(
     description="Length of the page; 50 if it is left out.",
     schema={"type": "integer", "minimum": 1, "maximum": 500},
 )
-_LOOKING_UP: Final = (*USING_REDIS, "not_found")
+LOOKING_UP: Final = (*USING_REDIS, "not_found")
 
 
 class HomeLinks(TypedDict):
@@ -291,7 +296,7 @@ ROUTES: Final = (
                     ),
                 ),
                 answers=(Answer(description="The job.", kind=JobObject, example=_QUEUED_JOB),),
-                problems=(*_LOOKING_UP, "invalid_request"),
+                problems=(*LOOKING_UP, "invalid_request"),
             ),
             Operation(
                 method="DELETE",
@@ -307,7 +312,7 @@ ROUTES: Final = (
                         description="The job.",
                         kind=JobObject,
                         example={
-                            "job": _JOB_ID,
+                            "job": JOB_ID,
                             "status": "cancelled",
                             "id": _CONVERSATION_ID,
                             "attempts": 1,
@@ -317,7 +322,7 @@ ROUTES: Final = (
                         },
                     ),
                 ),
-                problems=_LOOKING_UP,
+                problems=LOOKING_UP,
             ),
         ),
     ),
@@ -337,7 +342,7 @@ ROUTES: Final = (
                     "nothing is written yet is cancelled; one that has ended stays as it is."
                 ),
                 answers=(Answer(description="The job.", kind=JobObject, example=_QUEUED_JOB),),
-                problems=_LOOKING_UP,
+                problems=LOOKING_UP,
             ),
         ),
     ),
@@ -376,7 +381,7 @@ ROUTES: Final = (
                     Answer(description="The events.", events=JOB_EVENTS, stream_example=_STREAM),
                     Answer(status=204, description="There are no more events."),
                 ),
-                problems=(*_LOOKING_UP, "invalid_request"),
+                problems=(*LOOKING_UP, "invalid_request"),
             ),
         ),
     ),
@@ -405,16 +410,16 @@ ROUTES: Final = (
                     Answer(
                         description="A page.",
                         kind=ConversationList,
-                        example={"conversations": [_CONVERSATION], "next": None},
+                        example={"conversations": [CONVERSATION_EXAMPLE], "next": None},
                     ),
                 ),
-                problems=(*_LOOKING_UP, "invalid_request"),
+                problems=(*LOOKING_UP, "invalid_request"),
             ),
         ),
     ),
     Route(
         path="/conversations/{conversation}",
-        parameters=(_CONVERSATION_PARAMETER,),
+        parameters=(CONVERSATION_PARAMETER,),
         operations=(
             Operation(
                 method="GET",
@@ -425,26 +430,26 @@ ROUTES: Final = (
                     Answer(
                         description="The conversation.",
                         kind=ConversationObject,
-                        example=_CONVERSATION,
+                        example=CONVERSATION_EXAMPLE,
                     ),
                 ),
-                problems=_LOOKING_UP,
+                problems=LOOKING_UP,
             ),
             Operation(
                 method="DELETE",
                 id="deleteConversation",
                 tag=CONVERSATIONS,
                 summary="Delete a conversation",
-                description="Its messages and jobs are removed at once; pending turns are "
-                "cancelled.",
+                description="Its messages, alternatives and jobs are removed at once; pending "
+                "turns are cancelled.",
                 answers=(Answer(status=204, description="The conversation is gone."),),
-                problems=_LOOKING_UP,
+                problems=LOOKING_UP,
             ),
         ),
     ),
     Route(
         path="/conversations/{conversation}/messages",
-        parameters=(_CONVERSATION_PARAMETER,),
+        parameters=(CONVERSATION_PARAMETER,),
         operations=(
             Operation(
                 method="GET",
@@ -452,7 +457,8 @@ ROUTES: Final = (
                 tag=CONVERSATIONS,
                 summary="List a conversation's messages",
                 description="A page holds the newest messages numbered below `before`, oldest "
-                "first.",
+                "first. Where edits or retries have left others that may stand from a message on, "
+                "`alternatives` says how many there are and which one this is.",
                 parameters=(
                     _LIMIT,
                     Parameter(
@@ -462,8 +468,10 @@ ROUTES: Final = (
                         schema={"type": "integer", "minimum": 1, "maximum": 2**53},
                     ),
                 ),
-                answers=(Answer(description="A page.", kind=MessagePage, example=_MESSAGES),),
-                problems=(*_LOOKING_UP, "invalid_request"),
+                answers=(
+                    Answer(description="A page.", kind=MessagePage, example=MESSAGES_EXAMPLE),
+                ),
+                problems=(*LOOKING_UP, "invalid_request"),
             ),
         ),
     ),

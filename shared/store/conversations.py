@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import orjson
 from redis.asyncio import Redis
 
 from shared.config import Settings
 from shared.errors import StillInUse
+from shared.store.alternatives import alternatives_of
 from shared.store.data_format import FORMAT_OF_PARTS
 from shared.store.expiry import expiries
 from shared.store.keys import Keys
@@ -18,8 +19,7 @@ from shared.store.scripts import Scripts
 from shared.wire.limits import Allowance, Caller
 from shared.wire.messages import StoredMessage, decode_messages
 from shared.wire.models import ReplyModels
-from shared.wire.objects import MessageObject
-from shared.wire.reply import tool_call_object
+from shared.wire.objects import MessageObject, message_object
 from shared.wire.timestamps import rfc3339
 
 _FOR_RESPONSES: Final = ("forget", "begin", "append", "label")
@@ -27,13 +27,23 @@ _FOR_RESPONSES: Final = ("forget", "begin", "append", "label")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """Messages, oldest first, and the `before` of the page before them, or None."""
+    """Messages, oldest first, and the `before` of the page before them, or None.
+
+    `alternatives` has the ids of all tails that could stand in place of one that begins here.
+    """
 
     messages: tuple[StoredMessage, ...]
     next: int | None
+    alternatives: tuple[str, ...] = ()
 
     def to_wire(self) -> dict[str, Any]:
-        return {"messages": [_message(message) for message in self.messages], "next": self.next}
+        return {"messages": [*map(self._message, self.messages)], "next": self.next}
+
+    def _message(self, message: StoredMessage) -> MessageObject:
+        shown = message_object(message)
+        if (alternatives := alternatives_of(message, self.alternatives)) is not None:
+            shown["alternatives"] = alternatives
+        return shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,12 +173,13 @@ class Conversations:
         )
         if answer is None:
             return None
-        next_before, number, messages, models = answer
+        next_before, number, messages, models, alternatives = answer
         decoded = decode_messages(messages, int(number))[-limit:]
         # The message before them was read, too.
         return Page(
             messages=tuple(map(ReplyModels.decode(models).named, decoded)),
             next=int(next_before) or None,
+            alternatives=tuple(alternatives),
         )
 
     async def delete(self, conversation_id: str, owner_id: str) -> bool:
@@ -209,24 +220,3 @@ def _conversation(conversation_id: str, *fields: Any) -> dict[str, Any]:
         "pending": pending,
     }
     return conversation | ({"model": model} if model else {})
-
-
-def _message(message: StoredMessage) -> MessageObject:
-    shown: MessageObject = {
-        "number": message.number,
-        "role": message.role,
-        "content": message.content,
-        "timestamp": rfc3339(message.timestamp_ms),
-        "tokens": message.tokens,
-        "job": message.job_id,
-    }
-    parts = {
-        "finish_reason": message.finish_reason,
-        "model": message.model_name,
-        "reasoning": message.reasoning,
-        "tool_calls": [tool_call_object(call) for call in message.tool_calls],
-        "call_id": message.call_id,
-        "name": message.name,
-    }
-    present = {name: value for name, value in parts.items() if value}
-    return cast("MessageObject", {**shown, **present})

@@ -17,7 +17,15 @@ from shared.wire.parts import PART_OF_EVENT
 
 FOLDER: Traversable = resources.files("shared.store").joinpath("lua")
 """Where the scripts are read from."""
-_LIBRARY: Final = ("lib/base", "lib/queue", "lib/models", "lib/limits", "lib/history", "lib/turns")
+_LIBRARY: Final = (
+    "lib/base",
+    "lib/queue",
+    "lib/models",
+    "lib/limits",
+    "lib/alternatives",
+    "lib/history",
+    "lib/turns",
+)
 _KEY: Final = re.compile(r"\bkey\.(\w+)")
 _LEAN: Final = {"clock": 1, "beat": 1, "publish": 1, "places": 2, "announce": 2}
 """Of the scripts that run all the time, how many files of the library they need. Redis runs all of

@@ -1,5 +1,6 @@
 -- The turn completed: prompt and reply enter the conversation, after the `earlier` messages that the request brought
--- along, with everything else the turn changes. `number` is the number of the first of these messages.
+-- along, with everything else the turn changes. `number` is the number of the first of these messages; what stands from
+-- there on becomes an alternative.
 -- The worker becomes the conversation's home: its cache saves a turn `saves_ms` there. A stateless turn's conversation
 -- goes with it; so it becomes the home of whatever begins with `prefix`.
 -- Answers {OK · DUP (this commit was done before) · FENCED · GONE (the conversation was deleted), whether the worker
@@ -20,9 +21,11 @@ added[#added + 1] = arg.user
 added[#added + 1] = arg.assistant
 
 raise_format()
+local own = job_fields(job, 'stateless', 'session')
+local keeps = tonumber(arg.alternatives or 0) > 0 and not own.stateless
+if number < next_number and keeps then put_aside(conversation, number) end
 redis.call('HSET', key.conversation(conversation), 'next', int(number + #added), 'offset', arg.offset,
   'window', arg.window, 'updated', int(now_ms()), 'home', f.worker, 'saves_ms', arg.saves_ms)
-local own = job_fields(job, 'stateless', 'session')
 if arg.prefix and own.stateless then
   keep_prefix(f.pool, arg.prefix, f.worker, own.session or conversation, arg.saves_ms)
 end
@@ -48,11 +51,7 @@ end
 if number < next_number then
   -- `replace_from`: messages from this number on are removed, and their replies no longer count.
   turns = turns - replies_from(conversation, number - first)
-  if number <= first then
-    redis.call('DEL', key.messages(conversation))
-  else
-    redis.call('LTRIM', key.messages(conversation), 0, number - first - 1)
-  end
+  cut_messages(conversation, number)
 end
 for i = 1, #added, 100 do
   redis.call('RPUSH', key.messages(conversation), unpack(added, i, math.min(i + 99, #added)))
@@ -61,6 +60,7 @@ for _, message in ipairs(added) do
   if is_reply(message) then turns = turns + 1 end
 end
 redis.call('HSET', key.conversation(conversation), 'turns', int(turns))
+if number < next_number then limit_alternatives(conversation) end
 keep_limit(conversation, first, tonumber(arg.offset))
 redis.call('HINCRBY', key.conversation(conversation), 'tokens', arg.tokens)
 -- What a response brought along is deleted with it (forget.lua).

@@ -5,7 +5,7 @@ local function has_prompt(conversation, number, job)
   local first = redis.call('HGET', key.conversation(conversation), 'first')
   if not first or tonumber(number) < tonumber(first) then return false end
   local prompt = redis.call('LINDEX', key.messages(conversation), number - first)
-  return prompt and string.find(prompt, '"j":"' .. job .. '"', 1, true) ~= nil
+  return prompt and is_of(prompt, job)
 end
 
 local function is_reply(message) return string.find(message, '"r":"a"', 1, true) ~= nil end
@@ -13,15 +13,27 @@ local function is_reply(message) return string.find(message, '"r":"a"', 1, true)
 -- Whether a message belongs to the turn of the reply before it: that reply's own calls were answered with it.
 local function answers_call(message) return string.find(message, '"r":"t"', 1, true) ~= nil end
 
--- How many replies a conversation's list has from an index on. Read in blocks, to save memory.
-local function replies_from(conversation, index)
+-- How many replies a list has from an index on. Read in blocks, to save memory.
+local function replies_in(list, index)
   local count = 0
-  for from = index, redis.call('LLEN', key.messages(conversation)) - 1, 100 do
-    for _, message in ipairs(redis.call('LRANGE', key.messages(conversation), from, from + 99)) do
+  for from = index, redis.call('LLEN', list) - 1, 100 do
+    for _, message in ipairs(redis.call('LRANGE', list, from, from + 99)) do
       if is_reply(message) then count = count + 1 end
     end
   end
   return count
+end
+
+local function replies_from(conversation, index) return replies_in(key.messages(conversation), index) end
+
+-- Remove an alternative's messages from a number on, with the replies among them; `context`: the instructions before.
+local function cut_alternative(conversation, alternative, number, context)
+  local name, list = alternative_key(conversation, alternative.id), tail_key(conversation, alternative.id)
+  local f, index = redis.call('HMGET', name, 'turns', 'offset'), number - alternative.number
+  redis.call('HSET', name, 'next', int(number), 'turns', int(f[1] - replies_in(list, index)), 'window', '',
+    'offset', int(math.min(f[2], number)))
+  if context then redis.call('HSET', name, 'context', context) end
+  redis.call('LTRIM', list, 0, index - 1)
 end
 
 -- Whether the message at an index of a conversation's list is the first of a turn: not a reply nor a call's result, and
@@ -44,6 +56,7 @@ local function keep_limit(conversation, first, offset)
   local cut = redis.call('LLEN', key.messages(conversation)) - arg.history_limit
   if tonumber(arg.history_limit) <= 0 or cut <= 0 or offset <= first then return end
   cut = math.min(turn_from(conversation, first, first + cut), offset) - first
+  prune_before(conversation, first + cut)
   redis.call('LTRIM', key.messages(conversation), cut, -1)
   redis.call('HSET', key.conversation(conversation), 'first', int(first + cut))
 end
@@ -94,6 +107,7 @@ end
 -- Delete a conversation. A `family` of copies that has one member left is deleted, too.
 local function drop(conversation, owner)
   local family = redis.call('HGET', key.conversation(conversation), 'family')
+  delete_alternatives(conversation)
   redis.call('DEL', key.conversation(conversation), key.messages(conversation),
     key.pending(conversation), key.jobs(conversation))
   redis.call('ZREM', key.owned(owner), conversation)
