@@ -295,9 +295,10 @@ class Machine(RuleBasedStateMachine):
         assert {name for name in names if name.endswith(":alternatives")} == (
             {listed} if one.asides else set()
         )
-        mortal = {name for name in names if name.startswith(f"{prefix}:conv:")} | about | tails
-        for name in mortal:
-            assert await self.redis.pttl(name) > 0, name
+        if one.exists:
+            together = {self.keys.conversation(one.id), *about, *tails} | ({listed} & names)
+            assert len({await self.redis.pexpiretime(name) for name in together}) == 1
+            assert await self.redis.pttl(self.keys.conversation(one.id)) > 0
 
     async def check_conversation(self) -> None:
         one = self.expected
@@ -355,7 +356,7 @@ def test_alternatives_in_any_order(valkey: Valkey, history_limit: int) -> None:
     run_state_machine_as_test(
         Here,
         settings=settings(
-            max_examples=30,
+            max_examples=20,
             phases=[Phase.explicit, Phase.reuse, Phase.generate],
             stateful_step_count=30,
             deadline=None,

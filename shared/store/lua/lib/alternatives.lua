@@ -105,14 +105,13 @@ local function prune_before(conversation, first)
   end
 end
 
--- Keep the newest `alternatives` of a conversation.
+-- Keep the newest `alternatives` of a conversation. What continues another one was put aside before that, and goes first.
 local function limit_alternatives(conversation)
   local surplus = redis.call('LLEN', key.alternatives(conversation)) - tonumber(arg.alternatives or 0)
   if surplus <= 0 then return end
   for _, id in ipairs(redis.call('LRANGE', key.alternatives(conversation), 0, surplus - 1)) do
     delete_alternative(conversation, id)
   end
-  prune(conversation, 0)
 end
 
 -- Copy a list's messages from an index on to the end of another. In blocks, to save memory.
