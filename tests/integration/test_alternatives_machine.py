@@ -23,7 +23,7 @@ from shared.store.connection import connect
 from shared.store.conversations import Conversations
 from shared.store.keys import Keys
 from shared.wire.limits import Caller, Limits
-from shared.wire.messages import StoredMessage
+from shared.wire.messages import Role, StoredMessage
 from shared.wire.write_outcome import WriteOutcome
 from tests.integration.bench import Bench, completion
 from tests.servers import Valkey, make_settings
@@ -191,6 +191,7 @@ class Machine(RuleBasedStateMachine):
     def add(self) -> None:
         one, batch = self.expected, ids.new_job()
         number = len(one.state.history) + 1
+        roles: tuple[Role, ...] = ("user", "assistant")
         added = [
             StoredMessage(
                 number=number + place,
@@ -201,7 +202,7 @@ class Machine(RuleBasedStateMachine):
                 job_id=batch,
                 place=place,
             )
-            for place, role in enumerate(("user", "assistant"))
+            for place, role in enumerate(roles)
         ]
         caller = Caller(owner_id=OWNER, limits=Limits())
         self.run(self.conversations.add(one.id, caller, batch, added))
