@@ -191,7 +191,7 @@ class Conversations:
 
 
 def _added(messages: Sequence[StoredMessage]) -> dict[str, Any]:
-    """Messages as the scripts take them (lib.lua, add_messages)."""
+    """Messages as the scripts take them (lua/lib/edits.lua, add_messages)."""
     opening = list(takewhile(lambda message: message.role == "system", messages))
     encoded = {f"message{at}": message.encode() for at, message in enumerate(messages, start=1)}
     text = "\n\n".join(message.content for message in opening)

@@ -18,18 +18,14 @@ from shared.wire.parts import PART_OF_EVENT
 FOLDER: Traversable = resources.files("shared.store").joinpath("lua")
 """Where the scripts are read from."""
 _LIBRARY: Final = (
-    "lib/base",
-    "lib/queue",
-    "lib/models",
-    "lib/limits",
-    "lib/alternatives",
-    "lib/history",
-    "lib/turns",
-)
+    "lib/base", "lib/queue", "lib/models", "lib/limits", "lib/history", "lib/turns", "lib/edits",
+)  # fmt: skip
 _KEY: Final = re.compile(r"\bkey\.(\w+)")
 _LEAN: Final = {"clock": 1, "beat": 1, "publish": 1, "places": 2, "announce": 2}
 """Of the scripts that run all the time, how many files of the library they need. Redis runs all of
 a script's text with each call: the whole library takes as long as ten commands."""
+_EDITING: Final = {"commit", "switch", "forget", "page", "alternatives", "append", "begin"}
+"""Scripts that need the last file, too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +71,8 @@ class Scripts:
 @functools.cache
 def script_text(name: str) -> str:
     """A script with what stands before it."""
-    return with_library(_source(name), _LEAN.get(name, len(_LIBRARY)))
+    usual = len(_LIBRARY) - (name not in _EDITING)
+    return with_library(_source(name), _LEAN.get(name, usual))
 
 
 def with_library(source: str, num_files: int = len(_LIBRARY)) -> str:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from shared.config import Settings
 from tests.integration.test_jobs import Gate, submit
@@ -180,6 +181,22 @@ async def test_nothing_is_put_back_while_turns_are_pending(settings: Settings) -
         gate.open()
     assert (refused.status_code, refused.json()["code"]) == (409, "conversation_busy")
     assert int(refused.headers["Retry-After"]) >= 1
+
+
+async def test_what_clients_get_is_as_described(settings: Settings) -> None:
+    async with running_stack(settings, ScriptedEngine()) as stack:
+        conversation = await converse(stack, "one")
+        await stack.ask("ONE", id=conversation, replace_from=1)
+        document = (await stack.client.get("/openapi.json")).json()
+        for what in ("messages", "alternatives"):
+            path = f"/conversations/{{conversation}}/{what}"
+            described = document["paths"][path]["get"]["responses"]["200"]["content"]
+            schema = {**described["application/json"]["schema"]}
+            answer = await stack.client.get(path.format(conversation=conversation))
+            Draft202012Validator(schema | {"components": document["components"]}).validate(
+                answer.json()
+            )
+            assert "01" in str(answer.json()), "with an id"
 
 
 @pytest.mark.parametrize("alternative", [NOBODYS, "1", "x", f"0-{'0' * 32}", f"1-{'0' * 31}"])

@@ -216,6 +216,8 @@ class Machine(RuleBasedStateMachine):
         offered = [aside.id for aside in one.asides if aside.continues(one.state)]
         among = offered if near and offered else self.known
         wanted = among[pick % len(among)]
+        with pytest.raises(NoSuchConversation):
+            self.run(self.alternatives.switch(one.id, "eve", wanted))
         call = self.alternatives.switch(one.id, OWNER, wanted)
         there = [
             message
@@ -309,6 +311,8 @@ class Machine(RuleBasedStateMachine):
         turns = len([message for message in history if message.role == "assistant"])
         offset = str(one.state.offset) if history[one.first - 1 :] else stored[2]
         assert stored == [str(len(history) + 1), str(turns), offset, one.state.context]
+        with pytest.raises(NoSuchConversation):
+            await self.alternatives.list(one.id, "eve")
         page = await self.conversations.page(one.id, OWNER, 500, 0)
         assert page is not None
         assert page.messages == history[one.first - 1 :]

@@ -1,5 +1,8 @@
 -- Conversations: their messages, and what of them a turn sees.
 
+-- Whether a message names this job.
+local function is_of(message, job) return string.find(message, '"j":"' .. job .. '"', 1, true) ~= nil end
+
 -- Whether the message with this number is the prompt of this job.
 local function has_prompt(conversation, number, job)
   local first = redis.call('HGET', key.conversation(conversation), 'first')
@@ -26,16 +29,6 @@ end
 
 local function replies_from(conversation, index) return replies_in(key.messages(conversation), index) end
 
--- Remove an alternative's messages from a number on, with the replies among them; `context`: the instructions before.
-local function cut_alternative(conversation, alternative, number, context)
-  local name, list = alternative_key(conversation, alternative.id), tail_key(conversation, alternative.id)
-  local f, index = redis.call('HMGET', name, 'turns', 'offset'), number - alternative.number
-  redis.call('HSET', name, 'next', int(number), 'turns', int(f[1] - replies_in(list, index)), 'window', '',
-    'offset', int(math.min(f[2], number)))
-  if context then redis.call('HSET', name, 'context', context) end
-  redis.call('LTRIM', list, 0, index - 1)
-end
-
 -- Whether the message at an index of a conversation's list is the first of a turn: not a reply nor a call's result, and
 -- the first message or preceded by a reply. An edit can leave several prompts in a row.
 local function begins_turn(conversation, index)
@@ -48,17 +41,6 @@ end
 local function turn_from(conversation, first, number)
   while not begins_turn(conversation, number - first) do number = number + 1 end
   return number
-end
-
--- Apply `history_limit` to a conversation that starts at `first`. Whole turns are removed, and none from `offset` on,
--- which the window may show.
-local function keep_limit(conversation, first, offset)
-  local cut = redis.call('LLEN', key.messages(conversation)) - arg.history_limit
-  if tonumber(arg.history_limit) <= 0 or cut <= 0 or offset <= first then return end
-  cut = math.min(turn_from(conversation, first, first + cut), offset) - first
-  prune_before(conversation, first + cut)
-  redis.call('LTRIM', key.messages(conversation), cut, -1)
-  redis.call('HSET', key.conversation(conversation), 'first', int(first + cut))
 end
 
 -- The widest window of all models; nil if none is known.
@@ -78,30 +60,33 @@ local function reach(pool)
   return math.floor(tonumber(window) / 4)
 end
 
--- Add messages without a turn: `messages` of them, message1, message2, … The first `opening` ones are instructions; in
--- an empty conversation they become its context (`instructions`). Returns the number of bytes.
-local function add_messages(conversation)
-  local name, list = key.conversation(conversation), key.messages(conversation)
-  local c = redis.call('HMGET', name, 'next', 'context', 'turns', 'first', 'offset')
-  local number, turns, bytes, begin = tonumber(c[1]), tonumber(c[3]), 0, 1
-  if number == 1 and tonumber(arg.opening) > 0 then
-    begin = arg.opening + 1
-    redis.call('HSET', name, 'context', c[2] == '' and arg.instructions or c[2] .. '\n\n' .. arg.instructions)
-    bytes = #arg.instructions
+-- Alternatives of a conversation (lib/edits.lua): where they are kept, and how long.
+local function alternative_key(conversation, id) return key.alternative(conversation .. ':' .. id) end
+local function tail_key(conversation, id) return key.tail(conversation .. ':' .. id) end
+
+local function has_alternatives(conversation) return redis.call('EXISTS', key.alternatives(conversation)) == 1 end
+
+local function delete_alternative(conversation, id)
+  redis.call('LREM', key.alternatives(conversation), 1, id)
+  redis.call('DEL', alternative_key(conversation, id), tail_key(conversation, id))
+end
+
+local function delete_alternatives(conversation)
+  for _, id in ipairs(redis.call('LRANGE', key.alternatives(conversation), 0, -1)) do
+    delete_alternative(conversation, id)
   end
-  for i = begin, tonumber(arg.messages) do
-    local message = arg['message' .. i]
-    redis.call('RPUSH', list, message)
-    if is_reply(message) then turns = turns + 1 end
-    number, bytes = number + 1, bytes + #message
+end
+
+-- Let a conversation's alternatives expire with it, or (`ttl_ms` nil) not yet.
+local function expire_alternatives(conversation, ttl_ms)
+  local names = {key.alternatives(conversation)}
+  for _, id in ipairs(redis.call('LRANGE', names[1], 0, -1)) do
+    names[#names + 1] = alternative_key(conversation, id)
+    names[#names + 1] = tail_key(conversation, id)
   end
-  -- Otherwise only a commit moves the window's offset: skip what could be in no model's window.
-  local first, offset = tonumber(c[4]), tonumber(c[5])
-  local reached = number - reach()
-  if reached > offset then offset = turn_from(conversation, first, math.max(first, reached)) end
-  redis.call('HSET', name, 'next', int(number), 'turns', int(turns), 'offset', int(offset))
-  keep_limit(conversation, first, offset)
-  return bytes
+  for _, name in ipairs(names) do
+    if ttl_ms then redis.call('PEXPIRE', name, ttl_ms) else redis.call('PERSIST', name) end
+  end
 end
 
 -- Delete a conversation. A `family` of copies that has one member left is deleted, too.
