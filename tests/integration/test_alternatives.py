@@ -134,7 +134,7 @@ async def test_a_turn_after_going_back_continues_what_stands(settings: Settings)
         assert "TWO" not in engine.prompts[-1]
         assert await prompts(stack, conversation) == ["one", "two", "three"]
         assert [
-            one["messages"][0]["content"] for one in await alternatives(stack, conversation)
+            each["messages"][0]["content"] for each in await alternatives(stack, conversation)
         ] == ["TWO"]
 
 

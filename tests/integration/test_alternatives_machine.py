@@ -136,20 +136,20 @@ class Machine(RuleBasedStateMachine):
         return self.runner.run(awaitable)
 
     def submit(self, replace_from: int | None, **fields: Any) -> Any:
-        one = self.expected
+        expected = self.expected
         return self.run(
-            self.bench.submit(one.id or None, owner=OWNER, replace_from=replace_from, **fields)
+            self.bench.submit(expected.id or None, owner=OWNER, replace_from=replace_from, **fields)
         )
 
     @rule(pick=picks, edits=st.booleans(), context=st.sampled_from([None, None, "New."]))
     def turn(self, pick: int, edits: bool, context: str | None) -> None:
-        one = self.expected
-        wanted = pick % (len(one.state.history) + 1) + 1 if edits and one.exists else None
+        expected = self.expected
+        wanted = pick % (len(expected.state.history) + 1) + 1 if edits and expected.exists else None
         submission = self.submit(wanted, context=context)
-        if not one.exists:
-            self.expected = one = Expected(id=submission.conversation_id)
-        number = max(one.first, wanted or len(one.state.history) + 1)
-        offset = turns_until(one, number)[-1 - pick % 2 :][0]
+        if not expected.exists:
+            self.expected = expected = Expected(id=submission.conversation_id)
+        number = max(expected.first, wanted or len(expected.state.history) + 1)
+        offset = turns_until(expected, number)[-1 - pick % 2 :][0]
         claim = self.run(self.bench.claim())
         assert claim.history.next_number == number
         done = completion(claim, number, offset=offset)
@@ -157,22 +157,24 @@ class Machine(RuleBasedStateMachine):
         ended = self.run(self.bench.claims.commit(claim, replace(done, assistant=named)))
         assert ended.outcome is WriteOutcome.OK
         assert self.run(self.bench.claims.commit(claim, done)).outcome is WriteOutcome.DUP
-        one.put_aside(number)
-        one.state = State(
-            history=(*one.state.history[: number - 1], done.user, named),
+        expected.put_aside(number)
+        expected.state = State(
+            history=(*expected.state.history[: number - 1], done.user, named),
             offset=offset,
-            context=context or one.state.context,
+            context=context or expected.state.context,
         )
         self.turns[claim.job_id] = number
         self.known.append(f"{number}-{claim.job_id}")
-        one.limit()
+        expected.limit()
         self.trim()
 
     def trim(self) -> None:
         """The history limit is tested elsewhere: how far it goes is taken as it is."""
-        one = self.expected
-        one.first = int(self.run(self.redis.hget(self.keys.conversation(one.id), "first")))
-        one.prune()
+        expected = self.expected
+        expected.first = int(
+            self.run(self.redis.hget(self.keys.conversation(expected.id), "first"))
+        )
+        expected.prune()
 
     @precondition(lambda self: self.expected.exists)
     @rule(replace_from=st.none() | st.just(1))
@@ -189,8 +191,8 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.expected.exists)
     @rule()
     def add(self) -> None:
-        one, batch = self.expected, ids.new_job()
-        number = len(one.state.history) + 1
+        expected, batch = self.expected, ids.new_job()
+        number = len(expected.state.history) + 1
         roles: tuple[Role, ...] = ("user", "assistant")
         added = [
             StoredMessage(
@@ -205,23 +207,23 @@ class Machine(RuleBasedStateMachine):
             for place, role in enumerate(roles)
         ]
         caller = Caller(owner_id=OWNER, limits=Limits())
-        self.run(self.conversations.add(one.id, caller, batch, added))
-        one.state = replace(one.state, history=(*one.state.history, *added))
+        self.run(self.conversations.add(expected.id, caller, batch, added))
+        expected.state = replace(expected.state, history=(*expected.state.history, *added))
         self.trim()
 
     @precondition(lambda self: self.expected.exists)
     @rule(pick=picks, near=st.booleans())
     def switch(self, pick: int, near: bool) -> None:
-        one = self.expected
-        offered = [aside.id for aside in one.asides if aside.continues(one.state)]
+        expected = self.expected
+        offered = [aside.id for aside in expected.asides if aside.continues(expected.state)]
         among = offered if near and offered else self.known
         wanted = among[pick % len(among)]
         with pytest.raises(NoSuchConversation):
-            self.run(self.alternatives.switch(one.id, "eve", wanted))
-        call = self.alternatives.switch(one.id, OWNER, wanted)
+            self.run(self.alternatives.switch(expected.id, "eve", wanted))
+        call = self.alternatives.switch(expected.id, OWNER, wanted)
         there = [
             message
-            for message in one.state.history[one.first - 1 :]
+            for message in expected.state.history[expected.first - 1 :]
             if f"{message.number}-{message.job_id}" == wanted
         ]
         if there:
@@ -231,26 +233,28 @@ class Machine(RuleBasedStateMachine):
                 self.run(call)
         else:
             self.run(call)
-            (aside,) = [aside for aside in one.asides if aside.id == wanted]
-            one.put_aside(aside.number)
-            one.asides.remove(aside)
-            one.state = aside.state
-            one.limit()
+            (aside,) = [aside for aside in expected.asides if aside.id == wanted]
+            expected.put_aside(aside.number)
+            expected.asides.remove(aside)
+            expected.state = aside.state
+            expected.limit()
 
     @precondition(lambda self: self.expected.exists and self.turns)
     @rule(pick=picks)
     def forget(self, pick: int) -> None:
         job = list(self.turns)[pick % len(self.turns)]
-        number, one = self.turns[job], self.expected
+        number, expected = self.turns[job], self.expected
         call = self.conversations.forget_response(job, OWNER)
-        holder = next((s for s in (one.state, *(a.state for a in one.asides)) if has(s, job)), None)
-        if holder is None or number < one.first:
+        holder = next(
+            (s for s in (expected.state, *(a.state for a in expected.asides)) if has(s, job)), None
+        )
+        if holder is None or number < expected.first:
             assert self.run(call) is True
             del self.turns[job]
             return
         continued = any(
-            aside.before and aside.before[-1].job_id == job and aside.number > one.first
-            for aside in one.asides
+            aside.before and aside.before[-1].job_id == job and aside.number > expected.first
+            for aside in expected.asides
         )
         if continued or len(holder.history) != number + 1:
             with pytest.raises(StillInUse):
@@ -261,15 +265,15 @@ class Machine(RuleBasedStateMachine):
         left = replace(
             holder, history=holder.history[: number - 1], offset=min(holder.offset, number)
         )
-        if holder is one.state:
-            one.state = left
+        if holder is expected.state:
+            expected.state = left
         else:
-            one.asides = [
+            expected.asides = [
                 replace(aside, state=left) if aside.state is holder else aside
-                for aside in one.asides
+                for aside in expected.asides
                 if aside.state is not holder or aside.number < number
             ]
-        one.forget_if_empty()
+        expected.forget_if_empty()
 
     @precondition(lambda self: self.expected.exists)
     @rule(sure=st.sampled_from([False, False, True]))
@@ -289,42 +293,42 @@ class Machine(RuleBasedStateMachine):
             self.run(self.check_conversation())
 
     async def check_keys(self) -> None:
-        prefix, one = self.keys.namespace, self.expected
+        prefix, expected = self.keys.namespace, self.expected
         names = {name async for name in self.redis.scan_iter(f"{prefix}:*")}
-        about = {f"{prefix}:alternative:{one.id}:{aside.id}" for aside in one.asides}
+        about = {f"{prefix}:alternative:{expected.id}:{aside.id}" for aside in expected.asides}
         tails = {f"{name}:messages" for name in about}
         assert {name for name in names if ":alternative:" in name} == about | tails
-        listed = f"{prefix}:conv:{one.id}:alternatives"
+        listed = f"{prefix}:conv:{expected.id}:alternatives"
         assert {name for name in names if name.endswith(":alternatives")} == (
-            {listed} if one.asides else set()
+            {listed} if expected.asides else set()
         )
-        if one.exists:
-            together = {self.keys.conversation(one.id), *about, *tails} | ({listed} & names)
+        if expected.exists:
+            together = {self.keys.conversation(expected.id), *about, *tails} | ({listed} & names)
             assert len({await self.redis.pexpiretime(name) for name in together}) == 1
-            assert await self.redis.pttl(self.keys.conversation(one.id)) > 0
+            assert await self.redis.pttl(self.keys.conversation(expected.id)) > 0
 
     async def check_conversation(self) -> None:
-        one = self.expected
-        name = self.keys.conversation(one.id)
+        expected = self.expected
+        name = self.keys.conversation(expected.id)
         stored = await self.redis.hmget(name, "next", "turns", "offset", "context")
-        history = one.state.history
+        history = expected.state.history
         turns = len([message for message in history if message.role == "assistant"])
-        offset = str(one.state.offset) if history[one.first - 1 :] else stored[2]
-        assert stored == [str(len(history) + 1), str(turns), offset, one.state.context]
+        offset = str(expected.state.offset) if history[expected.first - 1 :] else stored[2]
+        assert stored == [str(len(history) + 1), str(turns), offset, expected.state.context]
         with pytest.raises(NoSuchConversation):
-            await self.alternatives.list(one.id, "eve")
-        page = await self.conversations.page(one.id, OWNER, 500, 0)
+            await self.alternatives.list(expected.id, "eve")
+        page = await self.conversations.page(expected.id, OWNER, 500, 0)
         assert page is not None
-        assert page.messages == history[one.first - 1 :]
+        assert page.messages == history[expected.first - 1 :]
         for message in page.messages:
-            others = [aside.id for aside in one.switchable(message.number)]
+            others = [aside.id for aside in expected.switchable(message.number)]
             ids_of = sorted([*others, f"{message.number}-{message.job_id}"])
             shown = alternatives_of(message, page.alternatives)
             assert (shown["ids"] if shown else ids_of) == ids_of
             assert bool(shown) == bool(others)
         for number in range(1, len(history) + 2):
-            kept = await self.alternatives.list(one.id, OWNER, number)
-            wanted = one.switchable(number)
+            kept = await self.alternatives.list(expected.id, OWNER, number)
+            wanted = expected.switchable(number)
             assert [each.alternative_id for each in kept] == [aside.id for aside in wanted]
             assert [each.messages for each in kept] == [aside.tail for aside in wanted]
 
@@ -340,11 +344,13 @@ class Machine(RuleBasedStateMachine):
             self.runner.close()
 
 
-def turns_until(one: Expected, number: int) -> list[int]:
+def turns_until(expected: Expected, number: int) -> list[int]:
     """Numbers at which a turn begins: the window may begin there."""
-    history = one.state.history
-    behind = [m.number + 1 for m in history[one.first - 1 : number - 1] if m.role == "assistant"]
-    return [one.first, *behind]
+    history = expected.state.history
+    behind = [
+        m.number + 1 for m in history[expected.first - 1 : number - 1] if m.role == "assistant"
+    ]
+    return [expected.first, *behind]
 
 
 def has(state: State, job: str) -> bool:
