@@ -21,11 +21,10 @@ added[#added + 1] = arg.user
 added[#added + 1] = arg.assistant
 
 raise_format()
-local own = job_fields(job, 'stateless', 'session')
-local keeps = tonumber(arg.alternatives or 0) > 0 and not own.stateless
-if number < next_number and keeps then put_aside(conversation, number) end
+if number < next_number and tonumber(arg.alternatives or 0) > 0 then put_aside(conversation, number) end
 redis.call('HSET', key.conversation(conversation), 'next', int(number + #added), 'offset', arg.offset,
   'window', arg.window, 'updated', int(now_ms()), 'home', f.worker, 'saves_ms', arg.saves_ms)
+local own = job_fields(job, 'stateless', 'session')
 if arg.prefix and own.stateless then
   keep_prefix(f.pool, arg.prefix, f.worker, own.session or conversation, arg.saves_ms)
 end
