@@ -11,6 +11,7 @@ import falcon.routing
 from redis.asyncio import Redis
 
 from api.anthropic.messages import AnthropicMessagesResource, CountTokensResource
+from api.conversations.alternatives import AlternativeResource, AlternativesResource
 from api.conversations.chat import ChatResource
 from api.conversations.conversations import (
     ConversationResource,
@@ -47,6 +48,7 @@ from api.web.markdown import MarkdownResource
 from api.web.pages import FILES, STATIC, HtmlPage, PageHeaders, PageResource
 from shared.config import Settings
 from shared.process.tasks import Background
+from shared.store.alternatives import Alternatives
 from shared.store.conversations import Conversations
 from shared.store.event_log import EventLog
 from shared.store.jobs import Jobs
@@ -86,6 +88,7 @@ class Store:
     conversations: Conversations
     list_log: ListLog
     search: Search
+    alternatives: Alternatives
     workers: Workers
     queue: Queue
     snapshots: Snapshots
@@ -127,6 +130,7 @@ async def create_api(settings: Settings, redis: Redis) -> AsyncIterator[Api]:
         conversations=Conversations(redis, keys, settings),
         list_log=ListLog(redis, keys),
         search=Search(redis, keys),
+        alternatives=Alternatives(redis, keys, settings),
         workers=workers,
         queue=Queue(redis, keys),
         snapshots=Snapshots(redis, keys, workers, period_s=period_s(settings.heartbeat)),
@@ -196,6 +200,10 @@ def create_app(
             conversations, tasks.headroom, settings.max_body_bytes
         ),
         "/conversations/{conversation}/messages": MessagesResource(conversations),
+        "/conversations/{conversation}/alternatives": AlternativesResource(store.alternatives),
+        "/conversations/{conversation}/alternatives/{alternative}": AlternativeResource(
+            store.alternatives, conversations
+        ),
         **openai.completion_resources(settings, asking, models),
         "/v1/messages": AnthropicMessagesResource(settings, asking),
         "/v1/messages/count_tokens": CountTokensResource(settings, asking),

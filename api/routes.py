@@ -11,6 +11,7 @@ from typing import Any, Final
 import falcon.asgi
 
 from api.anthropic import description as anthropic
+from api.conversations import alternatives_description as alternatives
 from api.conversations import conversation_description as conversations
 from api.conversations import description as prompts
 from api.description.route import Route, Security
@@ -23,6 +24,7 @@ from api.web.pages import FILES
 ROUTES: Final[tuple[Route, ...]] = (
     *prompts.ROUTES,
     *conversations.ROUTES,
+    *alternatives.ROUTES,
     *openai.ROUTES,
     *anthropic.ROUTES,
     *ops.ROUTES,

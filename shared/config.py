@@ -360,6 +360,14 @@ class Settings(BaseSettings):
         "Messages kept per conversation, and always those in the window. `0`: no limit.",
         ge=0,
     )
+    alternatives: int = _env(
+        "PALAVER_ALTERNATIVES",
+        8,
+        "Tails of a conversation that are kept when `replace_from` replaces them; the oldest "
+        "are dropped. `0`: none.",
+        ge=0,
+        le=100,
+    )
     lease: Seconds = _seconds(
         "PALAVER_LEASE",
         30.0,

@@ -4,6 +4,7 @@ PalaverError
 ├── ConfigError             a setting is wrong: the process does not start
 ├── Refused                 a prompt was not accepted; nothing was stored
 │   ├── NoSuchConversation
+│   ├── NoSuchAlternative
 │   ├── NoSuchTurn
 │   ├── TurnInProgress
 │   ├── TurnWithoutReply
@@ -66,6 +67,10 @@ class NoSuchConversation(Refused):
     """There is no such conversation, or it is not the caller's."""
 
 
+class NoSuchAlternative(Refused):
+    """The conversation has no such alternative, or none that continues what stands now."""
+
+
 class NoSuchTurn(Refused):
     """There is no such turn to continue after, or it is not the caller's."""
 
@@ -85,7 +90,7 @@ class TurnWithoutReply(Refused):
 
 
 class ConversationBusy(Refused):
-    """The conversation has as many unfinished turns as it may have."""
+    """The conversation has as many unfinished turns as it may have for what is asked."""
 
 
 class InvalidReplaceFrom(Refused):

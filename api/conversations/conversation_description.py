@@ -11,10 +11,10 @@ from shared.wire.objects import ConversationList, ConversationObject, MessagePag
 
 CONVERSATIONS: Final = "Conversations"
 
-_JOB_ID: Final = "01a20468ad556c9e281ab26b9b22bda1"
+JOB_ID: Final = "01a20468ad556c9e281ab26b9b22bda1"
 _CONVERSATION_ID: Final = 8543490280686788
 _WINDOW: Final = {"budget": 3500, "used": 124, "turns_kept": 1, "turns_dropped": 0}
-_CONVERSATION: Final = {
+CONVERSATION_EXAMPLE: Final = {
     "id": _CONVERSATION_ID,
     "title": "Name a famous person.",
     "context": "Answer in one short sentence.",
@@ -28,7 +28,7 @@ _CONVERSATION: Final = {
     "metadata": {},
     "model": "SmolLM2-135M-Instruct",
 }
-_MESSAGES: Final = {
+MESSAGES_EXAMPLE: Final = {
     "messages": [
         {
             "number": 1,
@@ -36,7 +36,12 @@ _MESSAGES: Final = {
             "content": "Name a famous person.",
             "timestamp": "2026-11-22T17:58:19.350Z",
             "tokens": 5,
-            "job": _JOB_ID,
+            "job": JOB_ID,
+            "alternatives": {
+                "count": 2,
+                "shown": 2,
+                "ids": ["1-01a20468a6e81f0a5cbbf96bd0b3a0c7", f"1-{JOB_ID}"],
+            },
         },
         {
             "number": 2,
@@ -44,14 +49,14 @@ _MESSAGES: Final = {
             "content": "Akira Kurosawa.",
             "timestamp": "2026-11-22T17:58:19.350Z",
             "tokens": 48,
-            "job": _JOB_ID,
+            "job": JOB_ID,
             "finish_reason": "stop",
             "model": "SmolLM2-135M-Instruct",
         },
     ],
     "next": None,
 }
-_CONVERSATION_PARAMETER: Final = Parameter(
+CONVERSATION_PARAMETER: Final = Parameter(
     name="conversation",
     place="path",
     description="Id of the conversation.",
@@ -72,7 +77,7 @@ _CHANGES: Final = (
     "id: 1795370299350-0\nevent: changed\n"
     f'data: {{"id": {_CONVERSATION_ID}, "updated_at": "2026-11-22T17:58:19.350Z"}}\n\n'
 )
-_LOOKING_UP: Final = (*USING_REDIS, "not_found")
+LOOKING_UP: Final = (*USING_REDIS, "not_found")
 
 ROUTES: Final = (
     Route(
@@ -114,10 +119,10 @@ ROUTES: Final = (
                     Answer(
                         description="A page.",
                         kind=ConversationList,
-                        example={"conversations": [_CONVERSATION], "next": None},
+                        example={"conversations": [CONVERSATION_EXAMPLE], "next": None},
                     ),
                 ),
-                problems=(*_LOOKING_UP, "invalid_request"),
+                problems=(*LOOKING_UP, "invalid_request"),
             ),
             Operation(
                 method="POST",
@@ -148,7 +153,7 @@ ROUTES: Final = (
                         status=201,
                         description="The conversation.",
                         kind=ConversationObject,
-                        example=_CONVERSATION,
+                        example=CONVERSATION_EXAMPLE,
                         headers={"Location": "Address of the conversation."},
                     ),
                 ),
@@ -193,13 +198,13 @@ ROUTES: Final = (
                         stream_example=_CHANGES,
                     ),
                 ),
-                problems=(*_LOOKING_UP, "invalid_request"),
+                problems=(*LOOKING_UP, "invalid_request"),
             ),
         ),
     ),
     Route(
         path="/conversations/{conversation}",
-        parameters=(_CONVERSATION_PARAMETER,),
+        parameters=(CONVERSATION_PARAMETER,),
         operations=(
             Operation(
                 method="GET",
@@ -210,10 +215,10 @@ ROUTES: Final = (
                     Answer(
                         description="The conversation.",
                         kind=ConversationObject,
-                        example=_CONVERSATION,
+                        example=CONVERSATION_EXAMPLE,
                     ),
                 ),
-                problems=_LOOKING_UP,
+                problems=LOOKING_UP,
             ),
             Operation(
                 method="PATCH",
@@ -232,26 +237,26 @@ ROUTES: Final = (
                     Answer(
                         description="The conversation.",
                         kind=ConversationObject,
-                        example=_CONVERSATION | {"title": "Famous people"},
+                        example=CONVERSATION_EXAMPLE | {"title": "Famous people"},
                     ),
                 ),
-                problems=(*_LOOKING_UP, *READING_BODY),
+                problems=(*LOOKING_UP, *READING_BODY),
             ),
             Operation(
                 method="DELETE",
                 id="deleteConversation",
                 tag=CONVERSATIONS,
                 summary="Delete a conversation",
-                description="Its messages and jobs are removed at once; pending turns are "
-                "cancelled.",
+                description="Its messages, alternatives and jobs are removed at once; pending "
+                "turns are cancelled.",
                 answers=(Answer(status=204, description="The conversation is gone."),),
-                problems=_LOOKING_UP,
+                problems=LOOKING_UP,
             ),
         ),
     ),
     Route(
         path="/conversations/{conversation}/messages",
-        parameters=(_CONVERSATION_PARAMETER,),
+        parameters=(CONVERSATION_PARAMETER,),
         operations=(
             Operation(
                 method="GET",
@@ -259,7 +264,8 @@ ROUTES: Final = (
                 tag=CONVERSATIONS,
                 summary="List a conversation's messages",
                 description="A page holds the newest messages numbered below `before`, oldest "
-                "first.",
+                "first. Where edits or retries have left others that may stand from a message on, "
+                "`alternatives` says how many there are and which one this is.",
                 parameters=(
                     _LIMIT,
                     Parameter(
@@ -269,8 +275,10 @@ ROUTES: Final = (
                         schema={"type": "integer", "minimum": 1, "maximum": 2**53},
                     ),
                 ),
-                answers=(Answer(description="A page.", kind=MessagePage, example=_MESSAGES),),
-                problems=(*_LOOKING_UP, "invalid_request"),
+                answers=(
+                    Answer(description="A page.", kind=MessagePage, example=MESSAGES_EXAMPLE),
+                ),
+                problems=(*LOOKING_UP, "invalid_request"),
             ),
         ),
     ),

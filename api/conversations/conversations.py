@@ -24,7 +24,7 @@ _CURSOR: Final = re.compile(r"([0-9]{1,15}-)?[1-9][0-9]{0,15}(\.[1-9][0-9]{0,15}
 _LONGEST_QUERY: Final = 200
 _DEFAULT_LIMIT: Final = 50
 _LARGEST_LIMIT: Final = 500
-_LARGEST_NUMBER: Final = 2**53
+LARGEST_NUMBER: Final = 2**53
 
 
 class ConversationsResource:
@@ -52,7 +52,7 @@ class ConversationsResource:
 
     async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         check_listed(is_listed=self._is_listed)
-        limit = _number(req, "limit", 1, _LARGEST_LIMIT) or _DEFAULT_LIMIT
+        limit = number_in(req, "limit", 1, _LARGEST_LIMIT) or _DEFAULT_LIMIT
         owner_id, query, before = caller_of(req).owner_id, req.get_param("query"), _cursor(req)
         if query is not None:
             after = None if before is None else SearchCursor.decode(before)
@@ -111,9 +111,9 @@ class ConversationResource:
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, conversation: str
     ) -> None:
         owner_id = caller_of(req).owner_id
-        state = await self._conversations.show(_checked(conversation), owner_id)
+        state = await self._conversations.show(checked(conversation), owner_id)
         if state is None:
-            raise _not_found()
+            raise not_found()
         resp.media = state
 
     async def on_patch(
@@ -123,16 +123,16 @@ class ConversationResource:
         edit = parse(ConversationChanges, body).edit()
         self._headroom.check()
         owner_id = caller_of(req).owner_id
-        state = await self._conversations.edit(_checked(conversation), owner_id, edit)
+        state = await self._conversations.edit(checked(conversation), owner_id, edit)
         if state is None:
-            raise _not_found()
+            raise not_found()
         resp.media = state
 
     async def on_delete(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, conversation: str
     ) -> None:
-        if not await self._conversations.delete(_checked(conversation), caller_of(req).owner_id):
-            raise _not_found()
+        if not await self._conversations.delete(checked(conversation), caller_of(req).owner_id):
+            raise not_found()
         resp.status = 204
 
 
@@ -145,26 +145,26 @@ class MessagesResource:
     async def on_get(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, conversation: str
     ) -> None:
-        limit = _number(req, "limit", 1, _LARGEST_LIMIT) or _DEFAULT_LIMIT
-        before = _number(req, "before", 1, _LARGEST_NUMBER) or 0
+        limit = number_in(req, "limit", 1, _LARGEST_LIMIT) or _DEFAULT_LIMIT
+        before = number_in(req, "before", 1, LARGEST_NUMBER) or 0
         owner_id = caller_of(req).owner_id
-        page = await self._conversations.page(_checked(conversation), owner_id, limit, before)
+        page = await self._conversations.page(checked(conversation), owner_id, limit, before)
         if page is None:
-            raise _not_found()
+            raise not_found()
         resp.media = page.to_wire()
 
 
-def _checked(conversation_id: str) -> str:
+def checked(conversation_id: str) -> str:
     if not _ID.fullmatch(conversation_id):
-        raise _not_found()
+        raise not_found()
     return conversation_id
 
 
-def _not_found() -> Problem:
+def not_found() -> Problem:
     return Problem(404, "not_found", "there is no such conversation")
 
 
-def _number(req: falcon.asgi.Request, name: str, lowest: int, highest: int) -> int | None:
+def number_in(req: falcon.asgi.Request, name: str, lowest: int, highest: int) -> int | None:
     value = req.get_param(name)
     if value is None:
         return None

@@ -20,6 +20,7 @@ from shared.errors import (
     LimitReached,
     MemoryShort,
     NoEmbeddings,
+    NoSuchAlternative,
     NoSuchConversation,
     NoSuchModel,
     NoSuchTurn,
@@ -134,7 +135,7 @@ def to_problem(error: PalaverError) -> Problem:
     """The response to one of our errors."""
     detail = str(error)
     match error:
-        case NoSuchConversation():
+        case NoSuchConversation() | NoSuchAlternative():
             return Problem(404, "not_found", detail)
         case NoSuchTurn():
             return Problem(404, "previous_response_not_found", detail)

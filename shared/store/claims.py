@@ -283,6 +283,7 @@ class Claims:
             format=FORMAT_OF_PARTS if completion.needs_parts else None,
             context=completion.context,
             history_limit=self._settings.history_limit,
+            alternatives=self._settings.alternatives,
             offset=completion.offset,
             tokens=completion.tokens,
             saves_ms=completion.saves_ms,

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from redis.asyncio import Redis
 
 from shared.config import Settings
 from shared.errors import StillInUse
+from shared.store.alternatives import alternatives_of
 from shared.store.data_format import FORMAT_OF_PARTS
 from shared.store.expiry import expiries
 from shared.store.headings import Headings
@@ -22,9 +23,7 @@ from shared.wire.conversation_edit import ConversationEdit
 from shared.wire.limits import Allowance, Caller
 from shared.wire.messages import StoredMessage, decode_messages
 from shared.wire.models import ReplyModels
-from shared.wire.objects import MessageObject
-from shared.wire.reply import tool_call_object
-from shared.wire.timestamps import rfc3339
+from shared.wire.objects import MessageObject, message_object
 
 _OWN: Final = ("show", "page", "delete", "list", "edit")
 _FOR_RESPONSES: Final = ("forget", "begin", "append", "label")
@@ -32,13 +31,23 @@ _FOR_RESPONSES: Final = ("forget", "begin", "append", "label")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """Messages, oldest first, and the `before` of the page before them, or None."""
+    """Messages, oldest first, and the `before` of the page before them, or None.
+
+    `alternatives` has the ids of all tails that could stand in place of one that begins here.
+    """
 
     messages: tuple[StoredMessage, ...]
     next: int | None
+    alternatives: tuple[str, ...] = ()
 
     def to_wire(self) -> dict[str, Any]:
-        return {"messages": [_message(message) for message in self.messages], "next": self.next}
+        return {"messages": [*map(self._message, self.messages)], "next": self.next}
+
+    def _message(self, message: StoredMessage) -> MessageObject:
+        shown = message_object(message)
+        if (alternatives := alternatives_of(message, self.alternatives)) is not None:
+            shown["alternatives"] = alternatives
+        return shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,12 +197,13 @@ class Conversations:
         )
         if answer is None:
             return None
-        next_before, number, messages, models = answer
+        next_before, number, messages, models, alternatives = answer
         decoded = decode_messages(messages, int(number))[-limit:]
         # The message before them was read, too.
         return Page(
             messages=tuple(map(ReplyModels.decode(models).named, decoded)),
             next=int(next_before) or None,
+            alternatives=tuple(alternatives),
         )
 
     async def delete(self, conversation_id: str, owner_id: str) -> bool:
@@ -205,7 +215,7 @@ class Conversations:
 
 
 def _added(messages: Sequence[StoredMessage]) -> dict[str, Any]:
-    """Messages as the scripts take them (lib.lua, add_messages)."""
+    """Messages as the scripts take them (lua/lib/edits.lua, add_messages)."""
     opening = list(takewhile(lambda message: message.role == "system", messages))
     encoded = {f"message{at}": message.encode() for at, message in enumerate(messages, start=1)}
     text = "\n\n".join(message.content for message in opening)
@@ -217,24 +227,3 @@ def _added(messages: Sequence[StoredMessage]) -> dict[str, Any]:
         "instructions": text,
         "format": FORMAT_OF_PARTS if needs_parts else None,
     }
-
-
-def _message(message: StoredMessage) -> MessageObject:
-    shown: MessageObject = {
-        "number": message.number,
-        "role": message.role,
-        "content": message.content,
-        "timestamp": rfc3339(message.timestamp_ms),
-        "tokens": message.tokens,
-        "job": message.job_id,
-    }
-    parts = {
-        "finish_reason": message.finish_reason,
-        "model": message.model_name,
-        "reasoning": message.reasoning,
-        "tool_calls": [tool_call_object(call) for call in message.tool_calls],
-        "call_id": message.call_id,
-        "name": message.name,
-    }
-    present = {name: value for name, value in parts.items() if value}
-    return cast("MessageObject", {**shown, **present})

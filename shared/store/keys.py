@@ -18,6 +18,10 @@ PATTERNS: Final = {
     "messages": "conv:{}:messages",
     "pending": "conv:{}:pending",
     "jobs": "conv:{}:jobs",
+    # Its alternatives, oldest first; one of them, by conversation and id; the messages of that one.
+    "alternatives": "conv:{}:alternatives",
+    "alternative": "alternative:{}",
+    "tail": "alternative:{}:messages",
     # One pool, all workers of a model: what is known of it; all turns that wait, by tag; those of
     # an owner that any worker may start, by tag; owners of such turns by virtual time, and
     # those of other owners; turns that only their home may start, by the moment at which that ends;

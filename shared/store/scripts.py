@@ -26,6 +26,7 @@ _LIBRARY: Final = (
     "lib/lists",
     "lib/history",
     "lib/turns",
+    "lib/edits",
     "lib/workers",
 )
 

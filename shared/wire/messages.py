@@ -167,13 +167,15 @@ def content_of(text: str) -> str:
     return str(fields[_CONTENT_WITH_CALLS if "o" in fields else "c"])
 
 
-def decode_messages(texts: Iterable[str | bytes], number: int) -> tuple[StoredMessage, ...]:
+def decode_messages(
+    texts: Iterable[str | bytes], number: int, job_id: str = ""
+) -> tuple[StoredMessage, ...]:
     """Consecutive messages of a conversation, the first of which has this number.
 
-    A reply belongs to the job of the prompt before it; older replies name their job themselves.
+    A reply belongs to the job of the prompt before it, the first one to `job_id`; older replies
+    name their job themselves.
     """
     messages: list[StoredMessage] = []
-    job_id = ""
     for fields in map(orjson.loads, texts):
         job_id = fields.get("j", job_id)
         messages.append(

@@ -1,12 +1,19 @@
 """The JSON objects that clients get, except the reply (`reply.py`)."""
 
-from typing import NotRequired
+from typing import NotRequired, cast
 
 from typing_extensions import TypedDict
 
 from shared.wire.job_status import JobStatus
-from shared.wire.messages import Role
-from shared.wire.reply import FinishReason, ReplyObject, ToolCallObject, WindowReceipt
+from shared.wire.messages import Role, StoredMessage
+from shared.wire.reply import (
+    FinishReason,
+    ReplyObject,
+    ToolCallObject,
+    WindowReceipt,
+    tool_call_object,
+)
+from shared.wire.timestamps import rfc3339
 
 
 class JobError(TypedDict):
@@ -46,10 +53,21 @@ class JobObject(TypedDict):
     links: JobLinks
 
 
+class AlternativesOfMessage(TypedDict):
+    """Which tails may stand from a message on: how many, which one does, counted from 1.
+
+    `ids` has all of them in the order in which they were sent.
+    """
+
+    count: int
+    shown: int
+    ids: list[str]
+
+
 class MessageParts(TypedDict, total=False):
     """What a message has besides its content.
 
-    Only replies have the first four, only tools' results the last two. Replies that were stored
+    Only replies have the first four, only tools' results the next two. Replies that were stored
     before Palaver knew parts, or brought along by a client, may have neither a `finish_reason`
     nor a `model`.
     """
@@ -60,6 +78,7 @@ class MessageParts(TypedDict, total=False):
     tool_calls: list[ToolCallObject]
     call_id: str
     name: str
+    alternatives: AlternativesOfMessage
 
 
 class MessageObject(MessageParts):
@@ -81,6 +100,22 @@ class MessagePage(TypedDict):
 
     messages: list[MessageObject]
     next: int | None
+
+
+class AlternativeObject(TypedDict):
+    """A tail of a conversation that was replaced: `length` messages, the first 50 of them shown."""
+
+    id: str
+    number: int
+    replaced_at: str
+    length: int
+    messages: list[MessageObject]
+
+
+class AlternativeList(TypedDict):
+    """Tails that can be put back now, in the order in which they were sent."""
+
+    alternatives: list[AlternativeObject]
 
 
 class ConversationObject(TypedDict):
@@ -145,3 +180,25 @@ class ProblemObject(TypedDict):
     id: NotRequired[int]
     prompt_tokens: NotRequired[int]
     budget: NotRequired[int]
+
+
+def message_object(message: StoredMessage) -> MessageObject:
+    """A stored message as clients get it."""
+    shown: MessageObject = {
+        "number": message.number,
+        "role": message.role,
+        "content": message.content,
+        "timestamp": rfc3339(message.timestamp_ms),
+        "tokens": message.tokens,
+        "job": message.job_id,
+    }
+    parts = {
+        "finish_reason": message.finish_reason,
+        "model": message.model_name,
+        "reasoning": message.reasoning,
+        "tool_calls": [tool_call_object(call) for call in message.tool_calls],
+        "call_id": message.call_id,
+        "name": message.name,
+    }
+    present = {name: value for name, value in parts.items() if value}
+    return cast("MessageObject", {**shown, **present})

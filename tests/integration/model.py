@@ -84,7 +84,10 @@ class Model(RuleBasedStateMachine):
     def __init__(self, url: str) -> None:
         super().__init__()
         configured = make_settings(
-            url, PALAVER_MAX_ATTEMPTS=MAX_ATTEMPTS, PALAVER_PENDING_TURNS=PENDING_TURNS
+            url,
+            PALAVER_MAX_ATTEMPTS=MAX_ATTEMPTS,
+            PALAVER_PENDING_TURNS=PENDING_TURNS,
+            PALAVER_ALTERNATIVES=0,  # test_alternatives_machine.py has them
         )
         self.runner = asyncio.Runner()
         self.keys = Keys(configured.namespace)

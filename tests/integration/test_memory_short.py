@@ -1,5 +1,6 @@
 """At `maxmemory` writes are denied whole, never half."""
 
+from collections.abc import Coroutine
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from redis.exceptions import OutOfMemoryError
 from shared.errors import (
     TurnFailed,
 )
+from shared.store.alternatives import Alternatives
 from shared.store.connection import connect
 from shared.store.keys import Keys
 from shared.wire.publication import PieceRecord
@@ -42,6 +44,34 @@ async def test_when_memory_is_short_nothing_is_half_written() -> None:
         second = await bench.claim("w2")
         assert (claim.job_id, second.job_id) == (running.job_id, waiting.job_id)
         await redis.aclose(close_connection_pool=True)
+
+
+async def test_when_memory_is_short_edits_and_switches_change_nothing() -> None:
+    with running_valkey() as server:
+        settings = make_settings(server.url)
+        redis: Any = connect(settings)
+        bench = Bench(redis, Keys(settings.namespace), settings)
+        alternatives = Alternatives(redis, Keys(settings.namespace), settings)
+        await bench.serve()
+        conversation = (await bench.submit()).conversation_id
+        await bench.claims.commit(claim := await bench.claim(), completion(claim))
+        await bench.submit(conversation, replace_from=1)
+        claim = await bench.claim()
+        await is_denied(redis, bench.claims.commit(claim, completion(claim)))
+        assert (await bench.claims.commit(claim, completion(claim))).outcome is WriteOutcome.OK
+        (kept,) = await alternatives.list(conversation, "default")
+        await is_denied(redis, alternatives.switch(conversation, "default", kept.alternative_id))
+        await redis.aclose(close_connection_pool=True)
+
+
+async def is_denied(redis: Any, write: Coroutine[Any, Any, Any]) -> None:
+    """While memory is short, a write changes nothing."""
+    before = await contents(redis)
+    await redis.config_set("maxmemory", 1)
+    with pytest.raises(OutOfMemoryError):
+        await write
+    assert await contents(redis) == before
+    await redis.config_set("maxmemory", 0)
 
 
 async def contents(redis: Any) -> dict[str, Any]:

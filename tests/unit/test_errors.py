@@ -30,6 +30,7 @@ from shared.errors import (
     LimitReached,
     MemoryShort,
     NoEmbeddings,
+    NoSuchAlternative,
     NoSuchConversation,
     NoSuchModel,
     NoSuchTurn,
@@ -52,6 +53,7 @@ from shared.wire.requests import ChatRequest
 JOB = "0190a0b0c0d0e0f0a1b2c3d4e5f60718"
 
 REFUSALS: Mapping[type[PalaverError], tuple[PalaverError, int, str]] = {
+    NoSuchAlternative: (NoSuchAlternative("x"), 404, "not_found"),
     NoSuchConversation: (NoSuchConversation("no such conversation"), 404, "not_found"),
     NoSuchTurn: (NoSuchTurn("no such response"), 404, "previous_response_not_found"),
     ConversationBusy: (ConversationBusy("too many turns"), 409, "conversation_busy"),

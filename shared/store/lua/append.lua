@@ -16,5 +16,6 @@ use(conversation, arg.owner)
 if tonumber(arg.conversation_ttl_ms) > 0 then
   redis.call('PEXPIRE', key.conversation(conversation), arg.conversation_ttl_ms)
   redis.call('PEXPIRE', key.messages(conversation), arg.conversation_ttl_ms)
+  expire_alternatives(conversation, arg.conversation_ttl_ms)
 end
 return charge_minute(arg.owner, until_ms, conversation)

@@ -1,5 +1,6 @@
 -- The turn completed: prompt and reply enter the conversation, after the `earlier` messages that the request brought
--- along, with everything else the turn changes. `number` is the number of the first of these messages.
+-- along, with everything else the turn changes. `number` is the number of the first of these messages; what stands from
+-- there on becomes an alternative.
 -- The worker becomes the conversation's home: its cache saves a turn `saves_ms` there. A stateless turn's conversation
 -- goes with it; so it becomes the home of whatever begins with `prefix`.
 -- Answers {OK · DUP (this commit was done before) · FENCED · GONE (the conversation was deleted), whether the worker
@@ -20,6 +21,7 @@ added[#added + 1] = arg.user
 added[#added + 1] = arg.assistant
 
 raise_format()
+if number < next_number and tonumber(arg.alternatives or 0) > 0 then put_aside(conversation, number) end
 local models = numbers[5]
 if arg.model then
   -- Which model wrote the replies from which message on, a line each: most replies have the same one.
@@ -51,11 +53,7 @@ if number < next_number then
   turns = turns - replies_from(conversation, number - first)
   -- Maybe the first prompt is among them.
   if number < first + HEADED then redis.call('HDEL', key.conversation(conversation), 'heading') end
-  if number <= first then
-    redis.call('DEL', key.messages(conversation))
-  else
-    redis.call('LTRIM', key.messages(conversation), 0, number - first - 1)
-  end
+  cut_messages(conversation, number)
 end
 for i = 1, #added, 100 do
   redis.call('RPUSH', key.messages(conversation), unpack(added, i, math.min(i + 99, #added)))
@@ -64,6 +62,7 @@ for _, message in ipairs(added) do
   if is_reply(message) then turns = turns + 1 end
 end
 redis.call('HSET', key.conversation(conversation), 'turns', int(turns))
+if number < next_number then limit_alternatives(conversation) end
 keep_limit(conversation, first, tonumber(arg.offset))
 redis.call('HINCRBY', key.conversation(conversation), 'tokens', arg.tokens)
 -- What a response brought along is deleted with it (forget.lua).

@@ -1,5 +1,5 @@
--- Delete a response with its text. Its turn leaves the conversation, provided that it is the last one there and no
--- copy of the conversation has it. A response that has not ended is cancelled.
+-- Delete a response with its text. Its turn leaves the conversation, provided that it is the last one there, or in an
+-- alternative, and no copy of the conversation has it. A response that has not ended is cancelled.
 -- Answers {OK} · {GONE} · {IN_USE, the conversation in which something builds on it}
 local job = arg.job
 local f = job_fields(job, 'status', 'owner', 'conversation', 'number', 'request', 'brought', 'context')
@@ -13,30 +13,43 @@ end
 
 local c = redis.call('HMGET', key.conversation(conversation), 'first', 'next', 'begun', 'offset', 'turns', 'family')
 local has_turn = number and has_prompt(conversation, number, job)
-if has_turn and (tonumber(c[2]) ~= number + 2 or redis.call('LLEN', key.pending(conversation)) > 0) then
-  return {'IN_USE', conversation}
+local replaced = number and not has_turn and alternative_with(conversation, number, job)
+local tail = replaced and tail_key(conversation, replaced.id)
+local in_use = (has_turn or replaced) and is_continued(conversation, job)
+if has_turn then
+  in_use = in_use or tonumber(c[2]) ~= number + 2 or redis.call('LLEN', key.pending(conversation)) > 0
+elseif replaced then
+  in_use = in_use or replaced.number + redis.call('LLEN', tail) ~= number + 2
 end
+if in_use then return {'IN_USE', conversation} end
 for _, copy in ipairs(number and c[6] and redis.call('SMEMBERS', key.family(c[6])) or {}) do
-  if copy ~= conversation and has_prompt(copy, number, job) then return {'IN_USE', copy} end
+  if copy ~= conversation and (has_prompt(copy, number, job) or alternative_with(copy, number, job)) then
+    return {'IN_USE', copy}
+  end
 end
 
 redis.call('DEL', key.job(job), key.events(job))
 redis.call('ZREM', key.jobs(conversation), job)
-if not has_turn then return {'OK'} end
+if not has_turn and not replaced then return {'OK'} end
 -- What its request brought along precedes its prompt, as far as the history limit has left it.
 local begin = int(math.max(number - (f.brought or 0), c[1]))
-if c[3] and tonumber(begin) <= tonumber(c[3]) then
+if replaced then
+  if tonumber(begin) > replaced.number then
+    cut_alternative(conversation, replaced, begin, f.context)
+    return {'OK'}
+  end
+  delete_alternative(conversation, replaced.id)
+  begin = c[2]
+end
+local is_empty = c[3] and tonumber(begin) <= tonumber(c[3]) and not has_alternatives(conversation)
+if is_empty and redis.call('LLEN', key.pending(conversation)) == 0 then
   -- It was the first turn of a conversation that it started.
   drop(conversation, arg.owner)
   return {'OK'}
 end
-local index = math.max(0, begin - c[1])
-local turns = c[5] - replies_from(conversation, index)
-if index == 0 then
-  redis.call('DEL', key.messages(conversation))
-else
-  redis.call('LTRIM', key.messages(conversation), 0, index - 1)
-end
+if replaced then return {'OK'} end
+local turns = c[5] - replies_from(conversation, begin - c[1])
+cut_messages(conversation, tonumber(begin))
 redis.call('HSET', key.conversation(conversation), 'next', begin, 'turns', int(turns), 'window', '',
   'offset', int(math.min(c[4], begin)))
 use(conversation, arg.owner)

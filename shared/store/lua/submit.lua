@@ -157,6 +157,7 @@ end
 if arg.new ~= '1' then
   redis.call('PERSIST', key.conversation(conversation))
   redis.call('PERSIST', key.messages(conversation))
+  expire_alternatives(conversation)
   redis.call('PERSIST', key.jobs(conversation))
   redis.call('ZREMRANGEBYSCORE', key.jobs(conversation), '-inf',
     int(now - arg.timeout_ms - arg.jobs_ttl_ms))

@@ -1,11 +1,14 @@
 -- Conversations: their messages, and what of them a turn sees.
 
+-- Whether a message names this job.
+local function is_of(message, job) return string.find(message, '"j":"' .. job .. '"', 1, true) ~= nil end
+
 -- Whether the message with this number is the prompt of this job.
 local function has_prompt(conversation, number, job)
   local first = redis.call('HGET', key.conversation(conversation), 'first')
   if not first or tonumber(number) < tonumber(first) then return false end
   local prompt = redis.call('LINDEX', key.messages(conversation), number - first)
-  return prompt and string.find(prompt, '"j":"' .. job .. '"', 1, true) ~= nil
+  return prompt and is_of(prompt, job)
 end
 
 -- Among how many of the first messages the prompt is that a conversation's heading is made from.
@@ -17,16 +20,18 @@ local function is_reply(message) return string.find(message, '"r":"a"', 1, true)
 -- Whether a message belongs to the turn of the reply before it: that reply's own calls were answered with it.
 local function answers_call(message) return string.find(message, '"r":"t"', 1, true) ~= nil end
 
--- How many replies a conversation's list has from an index on. Read in blocks, to save memory.
-local function replies_from(conversation, index)
+-- How many replies a list has from an index on. Read in blocks, to save memory.
+local function replies_in(list, index)
   local count = 0
-  for from = index, redis.call('LLEN', key.messages(conversation)) - 1, 100 do
-    for _, message in ipairs(redis.call('LRANGE', key.messages(conversation), from, from + 99)) do
+  for from = index, redis.call('LLEN', list) - 1, 100 do
+    for _, message in ipairs(redis.call('LRANGE', list, from, from + 99)) do
       if is_reply(message) then count = count + 1 end
     end
   end
   return count
 end
+
+local function replies_from(conversation, index) return replies_in(key.messages(conversation), index) end
 
 -- Whether the message at an index of a conversation's list is the first of a turn: not a reply nor a call's result, and
 -- the first message or preceded by a reply. An edit can leave several prompts in a row.
@@ -40,16 +45,6 @@ end
 local function turn_from(conversation, first, number)
   while not begins_turn(conversation, number - first) do number = number + 1 end
   return number
-end
-
--- Apply `history_limit` to a conversation that starts at `first`. Whole turns are removed, and none from `offset` on,
--- which the window may show.
-local function keep_limit(conversation, first, offset)
-  local cut = redis.call('LLEN', key.messages(conversation)) - arg.history_limit
-  if tonumber(arg.history_limit) <= 0 or cut <= 0 or offset <= first then return end
-  cut = math.min(turn_from(conversation, first, first + cut), offset) - first
-  redis.call('LTRIM', key.messages(conversation), cut, -1)
-  redis.call('HSET', key.conversation(conversation), 'first', int(first + cut))
 end
 
 -- The widest window of all models; nil if none is known.
@@ -69,36 +64,40 @@ local function reach(pool)
   return math.floor(tonumber(window) / 4)
 end
 
--- Add messages without a turn: `messages` of them, message1, message2, … The first `opening` ones are instructions; in
--- an empty conversation they become its context (`instructions`). Returns the number of bytes.
-local function add_messages(conversation)
-  local name, list = key.conversation(conversation), key.messages(conversation)
-  local c = redis.call('HMGET', name, 'next', 'context', 'turns', 'first', 'offset')
-  local number, turns, bytes, begin = tonumber(c[1]), tonumber(c[3]), 0, 1
-  if number == 1 and tonumber(arg.opening) > 0 then
-    begin = arg.opening + 1
-    redis.call('HSET', name, 'context', c[2] == '' and arg.instructions or c[2] .. '\n\n' .. arg.instructions)
-    bytes = #arg.instructions
+-- Alternatives of a conversation (lib/edits.lua): where they are kept, and how long.
+local function alternative_key(conversation, id) return key.alternative(conversation .. ':' .. id) end
+local function tail_key(conversation, id) return key.tail(conversation .. ':' .. id) end
+
+local function has_alternatives(conversation) return redis.call('EXISTS', key.alternatives(conversation)) == 1 end
+
+local function delete_alternative(conversation, id)
+  redis.call('LREM', key.alternatives(conversation), 1, id)
+  redis.call('DEL', alternative_key(conversation, id), tail_key(conversation, id))
+end
+
+local function delete_alternatives(conversation)
+  for _, id in ipairs(redis.call('LRANGE', key.alternatives(conversation), 0, -1)) do
+    delete_alternative(conversation, id)
   end
-  for i = begin, tonumber(arg.messages) do
-    local message = arg['message' .. i]
-    redis.call('RPUSH', list, message)
-    if is_reply(message) then turns = turns + 1 end
-    number, bytes = number + 1, bytes + #message
+end
+
+-- Let a conversation's alternatives expire with it, or (`ttl_ms` nil) not yet.
+local function expire_alternatives(conversation, ttl_ms)
+  local names = {key.alternatives(conversation)}
+  for _, id in ipairs(redis.call('LRANGE', names[1], 0, -1)) do
+    names[#names + 1] = alternative_key(conversation, id)
+    names[#names + 1] = tail_key(conversation, id)
   end
-  -- Otherwise only a commit moves the window's offset: skip what could be in no model's window.
-  local first, offset = tonumber(c[4]), tonumber(c[5])
-  local reached = number - reach()
-  if reached > offset then offset = turn_from(conversation, first, math.max(first, reached)) end
-  redis.call('HSET', name, 'next', int(number), 'turns', int(turns), 'offset', int(offset))
-  keep_limit(conversation, first, offset)
-  return bytes
+  for _, name in ipairs(names) do
+    if ttl_ms then redis.call('PEXPIRE', name, ttl_ms) else redis.call('PERSIST', name) end
+  end
 end
 
 -- Delete a conversation. A `family` of copies that has one member left is deleted, too.
 local function drop(conversation, owner)
   local f = redis.call('HMGET', key.conversation(conversation), 'family', 'updated', 'stateless')
   local family = f[1]
+  delete_alternatives(conversation)
   redis.call('DEL', key.conversation(conversation), key.messages(conversation),
     key.pending(conversation), key.jobs(conversation))
   redis.call('ZREM', key.owned(owner), conversation)

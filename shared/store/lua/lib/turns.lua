@@ -54,6 +54,7 @@ local function finish(job, f, status, field, value, published)
   if not head and tonumber(arg.conversation_ttl_ms) > 0 then
     redis.call('PEXPIRE', key.conversation(conversation), arg.conversation_ttl_ms)
     redis.call('PEXPIRE', key.messages(conversation), arg.conversation_ttl_ms)
+    expire_alternatives(conversation, arg.conversation_ttl_ms)
     if tonumber(arg.conversation_ttl_ms) < tonumber(arg.jobs_ttl_ms) then
       redis.call('PEXPIRE', key.jobs(conversation), arg.conversation_ttl_ms)
     end
@@ -84,7 +85,7 @@ local function finish(job, f, status, field, value, published)
     if status ~= 'completed' then forget_text(job) end
   elseif not head and status ~= 'completed' then
     local c = redis.call('HMGET', key.conversation(conversation), 'begun', 'next')
-    if c[1] and tonumber(c[2]) <= tonumber(c[1]) then
+    if c[1] and tonumber(c[2]) <= tonumber(c[1]) and not has_alternatives(conversation) then
       -- None of its own turns has ever completed.
       for _, name in ipairs(redis.call('ZRANGE', key.jobs(conversation), 0, -1)) do
         if not redis.call('HGET', key.job(name), 'response') then forget_text(name) end
