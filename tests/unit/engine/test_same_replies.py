@@ -206,6 +206,7 @@ def test_drafts_leave_nothing_behind_in_a_model(architecture: str, tmp_path: Pat
     for at in range(8, 60, 2):
         wrong = [int(token) for token in random.integers(1, 256, 4)]
         model.evaluate([Evaluated(0, at, [*token_ids[at : at + 2], *wrong], True, 5)])
+        assert len(model.logits()) == 6
         for number, row in enumerate(model.logits()[:2]):
             assert abs(row - plain[at - 8 + number]).max() < ROUNDING
         assert model.truncate(0, at + 2)

@@ -73,6 +73,12 @@ def test_no_text_gets_slower_by_more_than_was_earned(
     assert slower <= 1 + EARNED + (MOST_CREDIT + 4) / 2000
 
 
+def test_the_credit_is_not_overdrawn() -> None:
+    tokens = 50
+    slower = slowdown(Speculation(), lambda size: 0, cost=0.3, tokens=tokens)
+    assert (slower - 1) * tokens <= MOST_CREDIT + EARNED * tokens
+
+
 @pytest.mark.parametrize("replies", [1, 2])
 @pytest.mark.parametrize(("cost", "faster"), [(0.02, 5.0), (0.15, 2.5), (0.3, 1.8)])
 def test_drafts_that_are_nearly_always_right_make_text_faster(
