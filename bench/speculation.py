@@ -23,12 +23,13 @@ from typing import Final
 from bench.tables import print_table, spread
 from tests.servers import make_settings
 from worker.engine.batcher import Batcher
-from worker.engine.drafter import Drafter, LookupDrafter
+from worker.engine.drafter import DecodedStep, Drafter, LookupDrafter
 from worker.engine.interface import GenerationRequest, SamplingOptions
 from worker.engine.model import LlamaModel
 from worker.engine.options import ModelOptions
 from worker.engine.pacer import PrefillPacer
 from worker.engine.sampler import Sampler
+from worker.engine.sequence import Sequence as Generation
 from worker.engine.speculation import Speculation
 from worker.engine_setup import model_path
 
@@ -72,6 +73,7 @@ TALK: Final = (
     "looked like logic turned out to be courtesy. The new program is smaller and nobody loves it, "
     "but orders arrive, and the wall is white again.",
 )
+SAMPLING: Final = SamplingOptions(seed=7, ignore_eos=True)
 QUESTION: Final = "Tell me about something that happened to you or to somebody you know."
 
 
@@ -139,25 +141,55 @@ def chat(model: LlamaModel, *messages: str) -> tuple[int, ...]:
     return encoded(model, "".join(turns) + "<|im_start|>assistant\n", special=True)
 
 
-def tokens_per_s(
-    model: Given, texts: Sequence[Text], drafter: Drafter | None, tokens: int
-) -> float:
-    """Of each reply, from the first tokens to the last, while all of them are written together."""
-    model.wipe()
-    batcher = Batcher(model, PrefillPacer(model.batch_size, 1.0), swap_bytes=0, drafter=drafter)
-    sampling = SamplingOptions(seed=7, ignore_eos=True)
-    for number, text in enumerate(texts):
-        model.reply = text.reply
-        length = len(text.reply) or tokens
-        request = GenerationRequest(str(number), text.prompt, length, sampling=sampling)
-        batcher.submit(request, lambda _: None)
-    while batcher.stats().generated < len(texts):
-        batcher.step()
-    generated, began = batcher.stats().generated, time.perf_counter()
-    while batcher.has_work:
-        batcher.step()
-    written = batcher.stats().generated - generated
-    return written / (time.perf_counter() - began) / len(texts)
+class Switch:
+    """A drafter that can be turned off, so that both ways find the same prompts in the cache."""
+
+    def __init__(self, drafter: Drafter) -> None:
+        self._drafter = drafter
+        self.is_on = False
+
+    def drafts_for(self, replies: Sequence[Generation], most: int) -> list[tuple[int, ...]]:
+        return self._drafter.drafts_for(replies, most) if self.is_on else [()] * len(replies)
+
+    def record(self, step: DecodedStep) -> None:
+        if self.is_on:
+            self._drafter.record(step)
+
+
+class Bench:
+    """One batcher for all rounds of a kind of text.
+
+    Args:
+        tokens: of a reply that is the model's own.
+    """
+
+    def __init__(self, model: Given, tokens: int) -> None:
+        model.wipe()
+        self._model = model
+        self._tokens = tokens
+        self.drafts = Switch(LookupDrafter(model.is_end, Speculation()))
+        self._batcher = Batcher(
+            model, PrefillPacer(model.batch_size, 1.0), swap_bytes=1 << 31, drafter=self.drafts
+        )
+
+    def tokens_per_s(self, texts: Sequence[Text]) -> float:
+        """Of each reply, from the first tokens to the last, while all are written together."""
+        for text in texts:
+            self._model.reply = text.reply
+            length = len(text.reply) or self._tokens
+            request = GenerationRequest(str(text.prompt), text.prompt, length, sampling=SAMPLING)
+            self._batcher.submit(request, lambda _: None)
+        generated = self._generated
+        while self._generated < generated + len(texts):
+            self._batcher.step()
+        generated, began = self._generated, time.perf_counter()
+        while self._batcher.has_work:
+            self._batcher.step()
+        return (self._generated - generated) / (time.perf_counter() - began) / len(texts)
+
+    @property
+    def _generated(self) -> int:
+        return self._batcher.stats().generated
 
 
 def main() -> None:
@@ -175,7 +207,9 @@ def main() -> None:
     for kind in options.kinds:
         texts = list(KINDS[kind](model, options.tokens))[: options.texts]
         for together in options.together:
-            rows.append(row_of(model, kind, texts, together, options))
+            name = kind if together == 1 else f"{kind}, {together} replies"
+            bench = Bench(model, options.tokens)
+            rows.append(row_of(bench, name, groups(texts, together), options.rounds))
     print_table(["text", "plain, tok/s", "with drafts, tok/s", "ratio"], rows)
     model.close()
 
@@ -185,25 +219,16 @@ def groups(texts: Sequence[Text], size: int) -> list[list[Text]]:
     return [[texts[(n + k) % len(texts)] for k in range(size)] for n in range(len(texts))]
 
 
-def row_of(
-    model: Given,
-    kind: str,
-    texts: Sequence[Text],
-    together: int,
-    options: argparse.Namespace,
-) -> list[str]:
+def row_of(bench: Bench, name: str, texts: Sequence[Sequence[Text]], rounds: int) -> list[str]:
     """Rounds in which both ways take turns; the drafter learns, as it does in a server."""
-    drafter = LookupDrafter(model.is_end, Speculation())
+    for each in texts:
+        bench.tokens_per_s(each)
     speeds: defaultdict[bool, list[float]] = defaultdict(list)
-    for number in range(options.rounds):
-        for drafts in (False, True) if number % 2 else (True, False):
-            rates = [
-                tokens_per_s(model, each, drafter if drafts else None, options.tokens)
-                for each in groups(texts, together)
-            ]
-            speeds[drafts].append(statistics.harmonic_mean(rates))
+    for number in range(rounds):
+        for is_on in (False, True) if number % 2 else (True, False):
+            bench.drafts.is_on = is_on
+            speeds[is_on].append(statistics.harmonic_mean(map(bench.tokens_per_s, texts)))
     ratios = [fast / slow for slow, fast in zip(speeds[False], speeds[True], strict=True)]
-    name = kind if together == 1 else f"{kind}, {together} replies"
     return [name, spread(speeds[False]), spread(speeds[True]), spread(ratios, 2)]
 
 
