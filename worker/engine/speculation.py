@@ -55,7 +55,8 @@ class Speculation:
         best = self._best([self._acceptance[matched] for matched in matches], most, cost)
         if best > 0:
             return min(best, int(self.credit / cost))
-        tried = min(most, _TRIED)
+        # What a full credit pays for, however expensive drafts have been.
+        tried = min(most, _TRIED, int((MOST_CREDIT - _RESERVE) / cost))
         return tried if self.credit >= _RESERVE + tried * cost else 0
 
     def record_plain(self, num_replies: int, seconds: float) -> None:
@@ -71,7 +72,9 @@ class Speculation:
     ) -> None:
         """Learn from a step in which so many drafts of each reply were accepted."""
         count = len(matches)
-        added_s = max(0.0, seconds - self._step_s[count]) / (size * count)
+        step_s = self._step_s[count]
+        # More than a step for each says more about the machine than about drafts.
+        added_s = min(max(0.0, seconds - step_s) / size, step_s) / count
         before = added_s if self._draft_s is None else self._draft_s
         self._draft_s = before + _COST_WEIGHT * (added_s - before)
         for matched, number in zip(matches, accepted, strict=True):
@@ -91,7 +94,7 @@ class Speculation:
             return _FIRST_COST
         if step_s == 0:
             return _LEAST_COST
-        return min(max(_LEAST_COST, self._draft_s * num_replies / step_s), _MOST_COST)
+        return max(_LEAST_COST, min(self._draft_s * num_replies / step_s, _MOST_COST))
 
     def _best(self, acceptances: Sequence[float], most: int, cost: float) -> int:
         """The number of drafts that gives the most tokens in the time of a step; 0 if none pays."""
