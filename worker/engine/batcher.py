@@ -142,7 +142,7 @@ class Batcher:
         self._admit()
         self._close_gaps()
         for chunks in self._scheduler.schedule(self._budget()).passes:
-            self._run([chunk for chunk in chunks if chunk.sequence.slot is not None])
+            self._run(chunks)
         self._counters.step_s += time.monotonic() - began
         self._counters.native_s += self._backend.native_s - native
 
@@ -260,6 +260,8 @@ class Batcher:
 
     def _run(self, chunks: list[Chunk]) -> None:
         """One pass over the weights, then a token for each sequence that is fully evaluated."""
+        # One that ran before may have taken a slot from these.
+        chunks = [chunk for chunk in chunks if chunk.sequence.slot is not None]
         if not chunks:
             return
         parts = [chunk.part() for chunk in chunks]
