@@ -316,8 +316,9 @@ class Batcher:
                 self._counters.generated += 1
                 self._append(draw.sequence, token)
         for draw in drawing:
-            if draw.num_rejected:
-                self._cache.resync(draw.slot)
+            if draw.num_rejected and not self._cache.resync(draw.slot):
+                log.warning("slots cannot be cut back: nothing more is drafted")
+                self._scheduler.stop_drafting()
         if poisoned:
             self._retry_clean(poisoned)
 

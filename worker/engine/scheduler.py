@@ -124,6 +124,10 @@ class Scheduler:
         self.waiting.appendleft(sequence)
         self.is_full = True
 
+    def stop_drafting(self) -> None:
+        """Evaluate nothing any more that is only likely."""
+        self._drafter = None
+
     def schedule(self, budget: int) -> Schedule:
         """The next step, with at most `budget` tokens of prompts."""
         decodes, prompts = [], []

@@ -130,6 +130,23 @@ def test_the_end_of_a_window_is_reached_with_as_many_as_fit() -> None:
     assert [len(step[0].token_ids) for step in backend.steps] == [30, 13, 6]
 
 
+class Unforgetful(ScriptedBackend):
+    """Claims that its slots can be cut back."""
+
+    def truncate(self, slot_id: int, length: int) -> bool:
+        return length >= len(self.content[slot_id])
+
+
+def test_a_slot_that_cannot_be_cut_back_is_the_last_with_drafts() -> None:
+    backend = Unforgetful()
+    guesser = Guesser(right=0.0)
+    batcher = speculating(backend, guesser)
+    received = ask(batcher, next(talkative(30, 20)), max_tokens=20)
+    drain(batcher)
+    assert received.token_ids == reply_to(received.request)
+    assert sum(1 for step in backend.steps if step[0].num_drafted) == 1
+
+
 class Looping(ScriptedBackend):
     """Writes the same tokens again and again."""
 
