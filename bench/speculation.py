@@ -6,7 +6,8 @@ The replies are given, and written by the model token by token: a small model wo
 large one does, and speed depends on nothing else. Both ways take turns, each text in each round:
 
 - a retry with an edit: a passage of prose stands in the prompt, the reply changes every 30th word;
-- code completion: the prompt is the beginning of a source file, the reply what follows there;
+- code completion: the prompt is the beginning of a module, a test or a page's script, the reply
+  what follows there;
 - free talk: a conversation in which the reply repeats nothing on purpose;
 - the model's own words: free talk as the model writes it, with a seed.
 """
@@ -39,7 +40,11 @@ WINDOW: Final = 4096
 PROMPT: Final = 1200
 """Tokens of the prompts of code completion."""
 EDITED: Final = 30
-SOURCES: Final = ("worker/engine/kv_cache.py", "shared/config.py", "api/ops/families.py")
+SOURCES: Final = (
+    "worker/engine/kv_cache.py",
+    "tests/unit/engine/test_batcher.py",
+    "api/web/static/chat.js",
+)
 PROSE: Final = ("docs/security.md", "docs/scaling.md", "docs/architecture.md")
 TALK: Final = (
     "My sister keeps bees behind the old station, and last week she asked me to help her. I had "

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-MATCHES: Final = (12, 6, 3)
+MATCHES: Final = (16, 8, 5, 3, 2)
 """Lengths of the n-grams that are looked up, longest first."""
 
 

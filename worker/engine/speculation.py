@@ -5,18 +5,22 @@ have `n` drafts each takes `1 + n * cost` of it, and gives each one token and th
 
 Text in which nothing recurs must not get slower. Hence drafts are paid from a credit that plain
 steps fill by a hundredth each and accepted tokens by what they save: whatever the text is, all
-drafts together have never cost more than that.
+drafts together have never cost more than that and what an engine begins with.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from worker.engine.lookup import MATCHES
 
 EARNED: Final = 0.01
 """Credit that a plain step gives, in steps."""
-MOST_CREDIT: Final = 4.0
-"""Steps that can be lost at most when the text changes its nature."""
+MOST_EARNED: Final = 4.0
+"""Credit up to which plain steps give some, and that an engine begins with."""
+_MOST_SAVED: Final = 16.0
+"""Credit up to which accepted drafts add to it: what is lost when the text changes its nature."""
+_RISKED: Final = 0.5
+"""Share of the credit that the drafts of a step may lose."""
 _RESERVE: Final = 2.0
 """Credit that is kept for drafts that are likely to pay."""
 _TRIED: Final = 4
@@ -25,17 +29,20 @@ _FIRST_COST: Final = 0.3
 """Of a draft, in steps, as long as it is not known."""
 _LEAST_COST, _MOST_COST = 0.005, 1.0
 _COST_WEIGHT: Final = 0.2
-_ACCEPTANCE_WEIGHT: Final = 0.1
+_ACCEPTANCE_WEIGHT: Final = 0.05
 """Weights of the newest value in the moving averages."""
-_FIRST_ACCEPTANCE: Final = dict(zip(MATCHES, (0.9, 0.8, 0.6), strict=True))
-"""How often a draft is accepted, as long as it is not known, by the length of the match."""
+_FIRST_ACCEPTANCE: Final = dict(zip(MATCHES, (0.95, 0.9, 0.8, 0.6, 0.4), strict=True))
+"""How often a draft is accepted, as long as it is not known, by the length of the match.
+
+Each draft that is accepted makes the match a token longer for the next.
+"""
 
 
 class Speculation:
     """Learns from the steps of an engine."""
 
     def __init__(self) -> None:
-        self.credit = MOST_CREDIT
+        self.credit = MOST_EARNED
         self._acceptance = dict(_FIRST_ACCEPTANCE)
         self._step_s: dict[int, float] = {}
         """Duration of a plain step, by the number of replies."""
@@ -52,16 +59,16 @@ class Speculation:
         if len(matches) not in self._step_s:
             return 0
         cost = self._cost(len(matches))
-        best = self._best([self._acceptance[matched] for matched in matches], most, cost)
+        best = self._best(matches, most, cost)
         if best > 0:
-            return min(best, int(self.credit / cost))
+            return min(best, int(_RISKED * self.credit / cost))
         # What a full credit pays for, however expensive drafts have been.
-        tried = min(most, _TRIED, int((MOST_CREDIT - _RESERVE) / cost))
+        tried = min(most, _TRIED, int((MOST_EARNED - _RESERVE) / cost))
         return tried if self.credit >= _RESERVE + tried * cost else 0
 
     def record_plain(self, num_replies: int, seconds: float) -> None:
         """Learn from a step without drafts."""
-        self.credit = min(MOST_CREDIT, self.credit + EARNED)
+        self.credit = max(self.credit, min(MOST_EARNED, self.credit + EARNED))
         before = self._step_s.get(num_replies, seconds)
         # Twice as long as usual says more about the machine than about the step.
         seconds = min(seconds, 2 * before)
@@ -80,12 +87,13 @@ class Speculation:
         for matched, number in zip(matches, accepted, strict=True):
             self._learn(matched, number, size)
         gained = sum(accepted) / count - size * self._cost(count)
-        self.credit = min(MOST_CREDIT, self.credit + gained)
+        self.credit = min(_MOST_SAVED, self.credit + gained)
 
     def _learn(self, matched: int, accepted: int, size: int) -> None:
         outcomes = [1.0] * accepted + [0.0] * (accepted < size)
-        for outcome in outcomes:
-            self._acceptance[matched] += _ACCEPTANCE_WEIGHT * (outcome - self._acceptance[matched])
+        for place, outcome in enumerate(outcomes):
+            level = _level(matched + place)
+            self._acceptance[level] += _ACCEPTANCE_WEIGHT * (outcome - self._acceptance[level])
 
     def _cost(self, num_replies: int) -> float:
         """What one draft for each reply adds to a step, in plain steps."""
@@ -96,18 +104,26 @@ class Speculation:
             return _LEAST_COST
         return max(_LEAST_COST, min(self._draft_s * num_replies / step_s, _MOST_COST))
 
-    def _best(self, acceptances: Sequence[float], most: int, cost: float) -> int:
+    def _best(self, matches: Sequence[int], most: int, cost: float) -> int:
         """The number of drafts that gives the most tokens in the time of a step; 0 if none pays."""
         speeds = (
-            tokens / (1 + size * cost) for size, tokens in enumerate(_expected(acceptances, most))
+            tokens / (1 + size * cost) for size, tokens in enumerate(self._expected(matches, most))
         )
         return max(enumerate(speeds), key=lambda pair: (pair[1], -pair[0]))[0]
 
-
-def _expected(acceptances: Sequence[float], most: int) -> Iterable[float]:
-    """Tokens that a reply gets from a step with 0, 1, … `most` drafts, on average."""
-    tokens, likely = 1.0, list(acceptances)
-    for _ in range(most + 1):
+    def _expected(self, matches: Sequence[int], most: int) -> Iterator[float]:
+        """Tokens that a reply gets from a step with 0, 1, … `most` drafts, on average."""
+        tokens, likely = 1.0, [1.0] * len(matches)
         yield tokens
-        tokens += sum(likely) / len(likely)
-        likely = [a * b for a, b in zip(likely, acceptances, strict=True)]
+        for place in range(most):
+            likely = [
+                likelihood * self._acceptance[_level(matched + place)]
+                for likelihood, matched in zip(likely, matches, strict=True)
+            ]
+            tokens += sum(likely) / len(likely)
+            yield tokens
+
+
+def _level(matched: int) -> int:
+    """The longest n-gram that is looked up and fits into a match."""
+    return next(length for length in MATCHES if length <= matched)
