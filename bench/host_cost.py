@@ -81,12 +81,14 @@ class ReadModel(LlamaModel):
     reads_first = False
     read_ms = 0.0
 
-    def draw(self, samplers: Sequence[TokenSampler]) -> list[int | EngineError]:
+    def draw(
+        self, samplers: Sequence[TokenSampler], outputs: Sequence[int] | None = None
+    ) -> list[int | EngineError]:
         if self.reads_first:
             began = time.perf_counter()
             np.maximum.reduce(self.logits(), axis=1)
             self.read_ms = (time.perf_counter() - began) * 1000
-        return super().draw(samplers)
+        return super().draw(samplers, outputs)
 
 
 def main() -> None:

@@ -291,6 +291,13 @@ class Settings(BaseSettings):
         "`auto`: where a GPU supports it, and wherever `PALAVER_KV_TYPE` needs it; otherwise it is "
         "off on CPUs, where it is slower.",
     )
+    speculation: Literal["auto", "off"] = _env(
+        "PALAVER_SPECULATION",
+        "auto",
+        "`auto`: while one or two replies are written, what followed when their newest words last "
+        "appeared in the conversation is evaluated with them, where that pays. It changes no "
+        "reply's probabilities.",
+    )
     load_mode: Literal["auto", "none", "mmap", "mlock", "mmap+mlock"] = _env(
         "PALAVER_LOAD_MODE",
         "auto",

@@ -155,4 +155,5 @@ def open_engine(settings: Settings) -> LlamaEngine | EmbeddingEngine:
         stuck_after_s=settings.lease,
         swap_bytes=swap_bytes,
         sampling=sampling_settings(settings),
+        speculation=settings.speculation == "auto",
     )

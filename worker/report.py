@@ -63,6 +63,8 @@ def engine_report(stats: EngineStats) -> EngineReport:
         evaluated=stats.evaluated,
         cached=stats.cached,
         generated=stats.generated,
+        drafted=stats.drafted,
+        accepted=stats.accepted,
         lane_tokens=stats.kv_tokens,
         lane_capacity=stats.kv_capacity,
         parked=stats.swapped_out,

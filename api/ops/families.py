@@ -77,6 +77,16 @@ _COUNTERS: Final = (
     ),
     Figure("engine_generated_tokens", "Reply tokens.", lambda w: w.engine.generated),
     Figure(
+        "engine_drafted_tokens",
+        "Tokens that were evaluated because they were likely to come next.",
+        lambda w: w.engine.drafted,
+    ),
+    Figure(
+        "engine_accepted_tokens",
+        "Those of them that became part of a reply.",
+        lambda w: w.engine.accepted,
+    ),
+    Figure(
         "engine_preemptions",
         "Replies that had to wait for room in the KV cache.",
         lambda w: w.engine.preemptions,

@@ -56,6 +56,7 @@ class EngineReport:
         running, waiting: replies being generated, and those that wait for a slot.
         evaluated, cached: tokens of prompts that were evaluated, and that were in a cache.
         generated: tokens of replies.
+        drafted, accepted: tokens that speculation evaluated, and how many of these were drawn.
         lane_tokens, lane_capacity: tokens in the KV cache, and how many fit into it.
         parked, parked_bytes: conversations and prefixes offloaded to host memory, and their size.
         preemptions: replies that had to give up their slot for a while.
@@ -70,6 +71,8 @@ class EngineReport:
     evaluated: int = 0
     cached: int = 0
     generated: int = 0
+    drafted: int = 0
+    accepted: int = 0
     lane_tokens: int = 0
     lane_capacity: int = 0
     parked: int = 0

@@ -51,6 +51,7 @@ def test_the_defaults_are_the_documented_ones() -> None:
     assert (settings.kv_type, settings.flash_attention) == ("f16", "auto")
     assert (settings.split, settings.cpu_moe) == ("none", 0)
     assert (settings.load_mode, settings.loras) == ("auto", ())
+    assert settings.speculation == "auto"
     assert settings.data_dir == Path("data")
     assert settings.max_tokens_limit == 3500
 
@@ -67,6 +68,7 @@ def test_the_defaults_are_the_documented_ones() -> None:
         ("PALAVER_SPLIT", "tensor", "'none', 'layer' or 'row'"),
         ("PALAVER_CPU_MOE", "-2", "greater than or equal to -1"),
         ("PALAVER_LOAD_MODE", "dio", "'mmap', 'mlock'"),
+        ("PALAVER_SPECULATION", "on", "'auto' or 'off'"),
         ("PALAVER_LORA", "there.gguf:high", "a file, a colon and its scale"),
         ("PALAVER_LORA", "there.gguf:nan", "a file, a colon and its scale"),
         ("PALAVER_LORA", ":0.5", "a file, a colon and its scale"),

@@ -34,12 +34,20 @@ class Part:
         start: how many tokens the slot holds already.
         token_ids: at least one; evaluated after them.
         sampled: whether a token is drawn after the last one.
+        num_drafted: how many of the last tokens are only drafts: a token is drawn before each of
+            them, too.
     """
 
     slot_id: int
     start: int
     token_ids: Sequence[int]
     sampled: bool
+    num_drafted: int = 0
+
+    @property
+    def num_outputs(self) -> int:
+        """Tokens behind which one may be drawn."""
+        return 1 + self.num_drafted if self.sampled else 0
 
 
 class TokenSampler(Protocol):
@@ -137,6 +145,7 @@ class Backend(Vocabulary, SlotStore, Protocol):
     `packed`: a step is one pass over the weights only if its slots are neighbours.
     `copies_fast`: copying a slot takes less than such a pass.
     `window`: tokens that a sliding window attends to, its own included; 0 if all layers see all.
+    `can_truncate`: slots can forget their last tokens, which states of recurrent models cannot.
     """
 
     @property
@@ -162,6 +171,9 @@ class Backend(Vocabulary, SlotStore, Protocol):
     def window(self) -> int: ...
 
     @property
+    def can_truncate(self) -> bool: ...
+
+    @property
     def native_s(self) -> float:
         """Seconds spent inside the library so far."""
         ...
@@ -175,11 +187,17 @@ class Backend(Vocabulary, SlotStore, Protocol):
         """
         ...
 
-    def draw(self, samplers: Sequence[TokenSampler]) -> list[int | EngineError]:
-        """A token for each sampled part of the last step, in order, or the reason for none.
+    def draw(
+        self, samplers: Sequence[TokenSampler], outputs: Sequence[int] | None = None
+    ) -> list[int | EngineError]:
+        """A token for each of these outputs of the last step, or the reason for none.
 
         `NotFinite` means NaN in the slot; any other error means that this reply cannot continue.
-        Must be called once per step.
+        Each output must be drawn from once at most.
+
+        Args:
+            samplers: one for each output.
+            outputs: their numbers, counted over all parts of the step; None is the first ones.
         """
         ...
 

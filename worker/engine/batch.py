@@ -73,9 +73,8 @@ class Batch:
             self._position[begin:end] = np.arange(part.start, part.start + end - begin)
             self._slot[begin:end] = part.slot_id
             self._is_output[begin:end] = 0
-            if part.sampled:
-                self._is_output[end - 1] = 1
-                self.outputs.append(end - 1)
+            self._is_output[end - part.num_outputs : end] = 1
+            self.outputs += range(end - part.num_outputs, end)
         self.struct.n_tokens = end
 
 

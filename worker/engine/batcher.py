@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from worker.engine.backend import Backend, EvaluationFailed, NoRoom, NotFinite, Part, TokenSampler
+from worker.engine.backend import Backend, EvaluationFailed, NoRoom, NotFinite, Part
+from worker.engine.drafter import DecodedStep, Drafter
+from worker.engine.draws import PendingDraw, drawn_in_rounds
 from worker.engine.dropped_sessions import DroppedSessions
 from worker.engine.interface import EngineError, GenerationRequest
 from worker.engine.kv_cache import MIN_SHARED, KvCache, Slot
@@ -43,6 +45,7 @@ class Batcher:
         swap_bytes: host memory for idle conversations.
         grid: if set, chunks and shared prefixes end at multiples of it (for comparing runs).
         watchdog: times each step.
+        drafter: drafts tokens of replies, if slots can forget those that are not drawn.
     """
 
     def __init__(
@@ -53,13 +56,21 @@ class Batcher:
         swap_bytes: int,
         grid: int | None = None,
         watchdog: Watchdog | None = None,
+        drafter: Drafter | None = None,
     ) -> None:
         self._counters = Counters()
         self._watchdog = watchdog or Watchdog(_NEVER_STUCK_S)
         self._backend = backend
         self._pacer = pacer
         self._grid = grid
-        self._scheduler = Scheduler(packed=backend.packed, grid=grid)
+        self._drafter = drafter if backend.can_truncate else None
+        self._scheduler = Scheduler(
+            packed=backend.packed,
+            grid=grid,
+            drafter=self._drafter,
+            slot_size=backend.slot_size,
+            batch_size=backend.batch_size,
+        )
         self._cache = KvCache(
             backend,
             num_slots=backend.num_slots,
@@ -131,7 +142,7 @@ class Batcher:
         self._admit()
         self._close_gaps()
         for chunks in self._scheduler.schedule(self._budget()).passes:
-            self._run([chunk for chunk in chunks if chunk.sequence.slot is not None])
+            self._run(chunks)
         self._counters.step_s += time.monotonic() - began
         self._counters.native_s += self._backend.native_s - native
 
@@ -155,6 +166,8 @@ class Batcher:
             evaluated=counters.evaluated,
             cached=counters.cached,
             generated=counters.generated,
+            drafted=counters.drafted,
+            accepted=counters.accepted,
             kv_tokens=self._cache.num_tokens,
             kv_capacity=self._backend.num_slots * self._backend.slot_size,
             swapped_out=len(self._cache.swap_space),
@@ -247,55 +260,76 @@ class Batcher:
 
     def _run(self, chunks: list[Chunk]) -> None:
         """One pass over the weights, then a token for each sequence that is fully evaluated."""
+        # One that ran before may have taken a slot from these.
+        chunks = [chunk for chunk in chunks if chunk.sequence.slot is not None]
         if not chunks:
-            return None
+            return
         parts = [chunk.part() for chunk in chunks]
         try:
             with self._watched_step(parts):
                 began = time.monotonic()
                 self._backend.evaluate(parts)
         except NoRoom:
-            return self._make_room(chunks)
+            self._make_room(chunks)
         except EvaluationFailed as error:
-            return self._isolate(chunks, error)
-        took_s = time.monotonic() - began
-        if len(chunks) == 1 and len(parts[0].token_ids) > 1:
-            self._pacer.record(len(parts[0].token_ids), took_s)
-        elif len(parts[0].token_ids) == 1:
-            self._pacer.record_decodes(took_s)
-        return self._postprocess(chunks, parts)
+            self._isolate(chunks, error)
+        else:
+            self._finish_pass(chunks, parts, time.monotonic() - began)
 
-    def _postprocess(self, chunks: list[Chunk], parts: list[Part]) -> None:
-        drawing: list[tuple[Sequence, TokenSampler]] = []
+    def _finish_pass(self, chunks: list[Chunk], parts: list[Part], took_s: float) -> None:
+        if chunks[0].is_decode:
+            self._pacer.record_decodes(took_s)
+        elif len(chunks) == 1:
+            self._pacer.record(len(parts[0].token_ids), took_s)
+        drawing = self._postprocess(chunks, parts)
+        if drawing:
+            self._draw(drawing)
+            is_pure = chunks[0].is_decode and len(drawing) == len(chunks)
+            self._record_draws(drawing, took_s if is_pure else None)
+
+    def _postprocess(self, chunks: list[Chunk], parts: list[Part]) -> list[PendingDraw]:
+        """Record what was evaluated; returns the replies that get a token now."""
+        drawing: list[PendingDraw] = []
+        output = 0
         for chunk, part in zip(chunks, parts, strict=True):
-            sequence, slot = chunk.sequence, chunk.sequence.slot
-            assert slot is not None
-            if sequence.num_generated == 0 or len(part.token_ids) > 1:
-                self._counters.evaluated += len(part.token_ids)
-            sequence.advance(slot, part.token_ids)
+            sequence, slot = chunk.sequence, _slot_of(chunk.sequence)
+            token_ids = part.token_ids[: len(part.token_ids) - part.num_drafted]
+            if sequence.num_generated == 0 or len(token_ids) > 1:
+                self._counters.evaluated += len(token_ids)
+            sequence.advance(slot, token_ids)
             if part.sampled and sequence.sampler is not None:
-                drawing.append((sequence, sequence.sampler))
+                drawing.append(PendingDraw(chunk, slot, sequence.sampler, output))
             elif sequence.num_remaining == 0:
                 self._release(sequence)
-        if drawing:
-            self._counters.decoding_passes += 1
-            self._counters.decoded += len(drawing)
-            self._draw(drawing)
+            output += part.num_outputs
+        return drawing
 
-    def _draw(self, drawing: list[tuple[Sequence, TokenSampler]]) -> None:
-        """Draw the next token of each reply; where there is none, only that reply fails."""
-        drawn = self._backend.draw([sampler for _, sampler in drawing])
+    def _draw(self, drawing: list[PendingDraw]) -> None:
+        """Draw tokens of each reply; where there is none, only that reply fails."""
         poisoned: list[tuple[Sequence, NotFinite]] = []
-        for (sequence, _), token in zip(drawing, drawn, strict=True):
+        for draw, token in drawn_in_rounds(self._backend, drawing):
             if isinstance(token, NotFinite):
-                poisoned.append((sequence, token))
+                poisoned.append((draw.sequence, token))
             elif isinstance(token, EngineError):
-                self._fail(sequence, token)
+                self._fail(draw.sequence, token)
             else:
                 self._counters.generated += 1
-                self._append(sequence, token)
+                self._append(draw.sequence, token)
+        for draw in drawing:
+            if draw.num_rejected and not self._cache.resync(draw.slot):
+                log.warning("slots cannot be cut back: nothing more is drafted")
+                self._scheduler.stop_drafting()
         if poisoned:
             self._retry_clean(poisoned)
+
+    def _record_draws(self, drawing: list[PendingDraw], took_s: float | None) -> None:
+        """Count draws, and learn from a step of nothing but replies."""
+        accepted = tuple(draw.num_accepted for draw in drawing)
+        num_drafted = drawing[0].num_drafted
+        self._counters.count_draws(num_drafted, accepted)
+        if self._drafter is not None and took_s is not None:
+            step = DecodedStep(num_drafted=num_drafted, accepted=accepted, seconds=took_s)
+            self._drafter.record(step)
 
     def _append(self, sequence: Sequence, token: int) -> None:
         try:
@@ -335,7 +369,13 @@ class Batcher:
     # When a step fails.
 
     def _make_room(self, chunks: list[Chunk]) -> None:
-        """Swap out idle conversations, else shrink the chunks, else preempt the youngest reply."""
+        """Leave out drafts, swap out idle conversations, shrink chunks, or preempt a reply.
+
+        Only the first of these that is possible; the youngest reply is preempted.
+        """
+        if chunks[0].drafts:
+            self._run([chunk.without_drafts() for chunk in chunks])
+            return
         if self._cache.swap_out_idle():
             return
         if all(len(chunk.part().token_ids) > 1 for chunk in chunks) and self._pacer.shrink():
@@ -359,12 +399,12 @@ class Batcher:
         """Run each sequence of a failed step alone; only those that fail again are given up."""
         for chunk in chunks:
             self._cache.resync(_slot_of(chunk.sequence))
-        if len(chunks) == 1:
+        if len(chunks) == 1 and not chunks[0].drafts:
             self._fail(chunks[0].sequence, error)
             return
         log.warning("a step of %d sequences failed (%s); trying each alone", len(chunks), error)
         for chunk in chunks:
-            self._run([chunk])
+            self._run([chunk.without_drafts()])
 
     def _retry_clean(self, poisoned: list[tuple[Sequence, NotFinite]]) -> None:
         """Evaluate replies again in clean slots: NaN left there before may have poisoned them.

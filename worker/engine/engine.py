@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import replace
 
 from worker.engine.batcher import Batcher
+from worker.engine.drafter import LookupDrafter
 from worker.engine.dropped_sessions import DroppedSessions
 from worker.engine.encoding import Encoder
 from worker.engine.interface import (
@@ -22,6 +23,7 @@ from worker.engine.interface import (
 from worker.engine.model import LlamaModel
 from worker.engine.pacer import PrefillPacer
 from worker.engine.sequence import Sequence as Generation
+from worker.engine.speculation import Speculation
 from worker.engine.stats import EngineStats
 from worker.engine.watchdog import Watchdog, thread_clock
 
@@ -56,6 +58,7 @@ class LlamaEngine:
         stuck_after_s: a step is never called stuck before this.
         swap_bytes: host memory for idle conversations.
         grid: if set, chunks of prompts end at multiples of it (for comparing runs).
+        speculation: drafts of few replies are evaluated where that pays.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class LlamaEngine:
         stuck_after_s: float,
         swap_bytes: int,
         grid: int | None = None,
+        speculation: bool = False,
     ) -> None:
         self.model = info
         self.slots = model.num_slots
@@ -76,7 +80,12 @@ class LlamaEngine:
         self._watchdog = Watchdog(stuck_after_s)
         self._pacer = PrefillPacer(model.batch_size, longest_step_s)
         self._batcher = Batcher(
-            model, self._pacer, swap_bytes=swap_bytes, grid=grid, watchdog=self._watchdog
+            model,
+            self._pacer,
+            swap_bytes=swap_bytes,
+            grid=grid,
+            watchdog=self._watchdog,
+            drafter=LookupDrafter(model.is_end, Speculation()) if speculation else None,
         )
         self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._outbox: defaultdict[asyncio.AbstractEventLoop, list[tuple[_Stream, _Item]]]

@@ -160,6 +160,7 @@ def load_engine(
     swap_bytes: int,
     info: ModelInfo,
     sampling: Mapping[str, float] = NO_SETTINGS,
+    speculation: bool = False,
 ) -> LlamaEngine:
     """Load a model and start its engine.
 
@@ -167,6 +168,7 @@ def load_engine(
         options: the file to load; the model's name and fingerprint are `info`'s.
         template_path: a Jinja file that replaces the model's own chat template.
         sampling: the server's settings of `SamplingOptions`, by name.
+        speculation: drafts of few replies are evaluated where that pays.
 
     Raises:
         ModelError: the model cannot be used.
@@ -191,4 +193,5 @@ def load_engine(
         longest_step_s=longest_step_s,
         stuck_after_s=stuck_after_s,
         swap_bytes=swap_bytes,
+        speculation=speculation,
     )

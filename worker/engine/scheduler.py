@@ -1,14 +1,18 @@
 """Decides what the next step evaluates: decodes, then prompts, shortest first, with ageing."""
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from worker.engine.backend import Part
+from worker.engine.drafter import Drafter
 from worker.engine.sequence import Sequence
 
 AGEING: Final = 16
 """Tokens by which a prompt counts as shorter for each step that it has waited."""
+
+MOST_SPECULATING: Final = 2
+"""Running sequences up to which drafts are evaluated; more of them use a pass well without."""
 
 _MIN_CHUNK: Final = 16
 """Tokens below which a chunk is not worth a pass of its own after other chunks."""
@@ -16,10 +20,11 @@ _MIN_CHUNK: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """The next `num_tokens` tokens of a running sequence."""
+    """The next `num_tokens` tokens of a running sequence, and `drafts` of what follows them."""
 
     sequence: Sequence
     num_tokens: int
+    drafts: tuple[int, ...] = ()
 
     def part(self) -> Part:
         """What the sequence's slot does in a step."""
@@ -30,7 +35,20 @@ class Chunk:
             size = min(size, sequence.num_until_border)
         token_ids = sequence.token_ids[start : start + size]
         is_last = start + size == len(sequence.token_ids)
-        return Part(sequence.slot.index, start, token_ids, is_last and not sequence.is_background)
+        is_sampled = is_last and not sequence.is_background
+        if not self.drafts:
+            return Part(sequence.slot.index, start, token_ids, is_sampled)
+        drafts = self.drafts
+        return Part(sequence.slot.index, start, [*token_ids, *drafts], is_sampled, len(drafts))
+
+    @property
+    def is_decode(self) -> bool:
+        """Whether it is a single token, apart from drafts."""
+        return self.num_tokens == 1
+
+    def without_drafts(self) -> "Chunk":
+        """The same without what is only likely."""
+        return replace(self, drafts=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +71,28 @@ class Scheduler:
     Args:
         packed: only neighbouring slots are evaluated in one pass, so gaps should be filled.
         grid: if set, chunks end at multiples of it in all cases.
+        drafter: drafts what follows the last tokens of a few replies.
+        slot_size: tokens that a slot can hold.
+        batch_size: the most tokens of one step.
     """
 
-    def __init__(self, *, packed: bool, grid: int | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        packed: bool,
+        grid: int | None = None,
+        drafter: Drafter | None = None,
+        slot_size: int = 0,
+        batch_size: int = 0,
+    ) -> None:
         self.waiting: deque[Sequence] = deque()
         self.running: list[Sequence] = []
         self.is_full = False
         """Whether a reply was preempted: until another one ends, no sequence gets a slot."""
         self._packed = packed
         self._grid = grid
+        self._drafter = drafter
+        self._slot_size, self._batch_size = slot_size, batch_size
 
     @property
     def alone(self) -> Sequence | None:
@@ -93,6 +124,10 @@ class Scheduler:
         self.waiting.appendleft(sequence)
         self.is_full = True
 
+    def stop_drafting(self) -> None:
+        """Evaluate nothing any more that is only likely."""
+        self._drafter = None
+
     def schedule(self, budget: int) -> Schedule:
         """The next step, with at most `budget` tokens of prompts."""
         decodes, prompts = [], []
@@ -105,8 +140,29 @@ class Scheduler:
         prefills = self._prefills(prompts, budget)
         if prompts and self._packed and self._grid is None:
             decodes += self._between(decodes, prompts)
+        if self._drafter is not None and decodes and len(self.active) <= MOST_SPECULATING:
+            decodes = self._drafted(decodes, self._drafter)
         # Only neighbouring slots are evaluated in one pass.
         return Schedule(sorted(decodes, key=_slot_index), prefills)
+
+    def _drafted(self, decodes: list[Chunk], drafter: Drafter) -> list[Chunk]:
+        """Decodes with equally many drafts each: unequal ones take llama.cpp several passes."""
+        most = min(self._most_drafted(chunk.sequence) for chunk in decodes)
+        most = min(most, self._batch_size // len(decodes) - 1)
+        if most <= 0:
+            return decodes
+        drafts = drafter.drafts_for([chunk.sequence for chunk in decodes], most)
+        size = min(most, *map(len, drafts))
+        return [
+            replace(chunk, drafts=tuple(draft[:size]))
+            for chunk, draft in zip(decodes, drafts, strict=True)
+        ]
+
+    def _most_drafted(self, sequence: Sequence) -> int:
+        """Drafts that could all become part of a reply: a token more is drawn behind the last."""
+        if sequence.is_background:
+            return 0
+        return min(sequence.num_wanted, self._slot_size - len(sequence.token_ids)) - 1
 
     def _prefills(self, prompts: list[Sequence], budget: int) -> list[Chunk]:
         chosen: list[Chunk] = []

@@ -17,6 +17,7 @@ from worker.engine.interface import (
     Piece,
 )
 from worker.engine.kv_cache import Slot
+from worker.engine.lookup import Lookup
 from worker.engine.reply_text import Output, PlainText, ReadParts, ReplyText
 
 Sink = Callable[[Piece | EngineError], None]
@@ -51,6 +52,7 @@ class Sequence:
         """Steps since it was last scheduled."""
         self.cancelled = threading.Event()
         self.sampler = sampler
+        self.lookup = Lookup()
         self._vocabulary = vocabulary
         self._sink = sink
         self._reader = request.reader() if request.reader is not None else None
@@ -99,6 +101,11 @@ class Sequence:
     def num_generated(self) -> int:
         """Length of the reply so far, in tokens."""
         return len(self.token_ids) - len(self.request.prompt)
+
+    @property
+    def num_wanted(self) -> int:
+        """Tokens that the reply may still get."""
+        return self.request.max_tokens - self.num_generated
 
     def start(self, slot: Slot, num_cached: int) -> None:
         """Run in a slot that holds `num_cached` of its tokens."""

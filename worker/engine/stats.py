@@ -1,5 +1,6 @@
 """Figures of an engine."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from worker.engine.placement import Placement
@@ -12,6 +13,7 @@ class Counters:
     Args:
         evaluated, cached: prompt tokens evaluated, and those found in the cache.
         generated: reply tokens.
+        drafted, accepted: tokens that speculation evaluated, and how many of these were drawn.
         decoding_passes, decoded: passes that drew tokens, and how many they drew.
         step_s, native_s: time in steps, and how much of it was spent in the library.
     """
@@ -20,11 +22,25 @@ class Counters:
     evaluated: int = 0
     cached: int = 0
     generated: int = 0
+    drafted: int = 0
+    accepted: int = 0
     preemptions: int = 0
     decoding_passes: int = 0
     decoded: int = 0
     step_s: float = 0.0
     native_s: float = 0.0
+
+    def count_draws(self, num_drafted: int, accepted: Sequence[int]) -> None:
+        """Count a pass that drew tokens.
+
+        Args:
+            num_drafted: drafts of each reply.
+            accepted: for each reply, how many of these were drawn.
+        """
+        self.decoding_passes += 1
+        self.decoded += len(accepted)
+        self.drafted += num_drafted * len(accepted)
+        self.accepted += sum(accepted)
 
     @property
     def batch_fill(self) -> float:
@@ -46,6 +62,7 @@ class EngineStats:
         running, waiting: replies being generated, and those that wait for a slot.
         evaluated, cached: prompt tokens evaluated, and those found in the cache.
         generated: reply tokens.
+        drafted, accepted: tokens that speculation evaluated, and how many of these were drawn.
         kv_tokens, kv_capacity: tokens in the KV cache, and how many fit into it.
         swapped_out, swapped_bytes: conversations and prefixes in host memory, and their size.
         preemptions: replies that had to give up their slot for a while.
@@ -61,6 +78,8 @@ class EngineStats:
     evaluated: int = 0
     cached: int = 0
     generated: int = 0
+    drafted: int = 0
+    accepted: int = 0
     kv_tokens: int = 0
     kv_capacity: int = 0
     swapped_out: int = 0

@@ -95,8 +95,9 @@ class ScriptedBackend:
         self.num_saved = self.num_loaded = self.num_copied = 0
         self.fault: Fault = lambda _: None
         self._cells = num_slots * slot_size if cells is None else cells
-        self._can_truncate = can_truncate
-        self._outputs: list[int] = []
+        self.can_truncate = can_truncate
+        self._outputs: list[tuple[int, int]] = []
+        """Slot of each, and the length behind which a token is drawn."""
 
     def piece_of(self, token: int) -> bytes:
         return bytes([65 + token % 26])
@@ -138,20 +139,30 @@ class ScriptedBackend:
             self.content[part.slot_id] += part.token_ids
             self._spoil(part.slot_id)
         self.steps.append(list(parts))
-        self._outputs = [part.slot_id for part in parts if part.sampled]
+        self._outputs = [
+            (part.slot_id, len(self.content[part.slot_id]) - behind)
+            for part in parts
+            for behind in reversed(range(part.num_outputs))
+        ]
 
-    def draw(self, samplers: Sequence[TokenSampler]) -> list[int | EngineError]:
-        assert len(samplers) == len(self._outputs)
-        return [self._drawn(*pair) for pair in zip(self._outputs, samplers, strict=True)]
+    def draw(
+        self, samplers: Sequence[TokenSampler], outputs: Sequence[int] | None = None
+    ) -> list[int | EngineError]:
+        if outputs is None:
+            outputs = range(len(self._outputs))
+        return [
+            self._drawn(*self._outputs[output], sampler)
+            for output, sampler in zip(outputs, samplers, strict=True)
+        ]
 
-    def _drawn(self, slot_id: int, sampler: TokenSampler) -> int | EngineError:
+    def _drawn(self, slot_id: int, length: int, sampler: TokenSampler) -> int | EngineError:
         assert isinstance(sampler, Silent)
         assert not sampler.is_closed
         if slot_id in self.spoilt:
             return NotFinite("no number")
         if sampler.forced:
             return sampler.forced.pop(0)
-        return next_token(self.content[slot_id])
+        return next_token(self.content[slot_id][:length])
 
     def save(self, slot_id: int) -> State:
         self.num_saved += 1
@@ -187,7 +198,7 @@ class ScriptedBackend:
         return True
 
     def truncate(self, slot_id: int, length: int) -> bool:
-        if not self._can_truncate and length < len(self.content[slot_id]):
+        if not self.can_truncate and length < len(self.content[slot_id]):
             return False
         del self.content[slot_id][length:]
         return True

@@ -61,6 +61,20 @@ def test_a_step_that_fails_once_is_made_up_for() -> None:
     assert [one.token_ids for one in received] == [reply_to(one.request) for one in received]
 
 
+def test_a_reply_that_is_preempted_after_a_failed_step_goes_on_later() -> None:
+    backend = ScriptedBackend()
+    batcher = batcher_on(backend)
+    prompts = islice(talkative(20, 20), 2)
+    received = [ask(batcher, prompt, f"{n}", 20) for n, prompt in enumerate(prompts)]
+    for _ in range(6):
+        batcher.step()
+    faults = iter([EvaluationFailed("together"), NoRoom("alone")])
+    backend.fault = lambda parts: next(faults, None)
+    drain(batcher)
+    assert [one.token_ids for one in received] == [reply_to(one.request) for one in received]
+    assert batcher.stats().preemptions == 1
+
+
 def test_idle_conversations_make_room_for_busy_ones() -> None:
     backend = ScriptedBackend(cells=150, packed=False)
     batcher = batcher_on(backend)

@@ -8,6 +8,7 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from tests.unit.engine.drafters import Guesser
 from tests.unit.engine.scripted_backend import POISON, Received, ScriptedBackend, reply_to
 from worker.engine.backend import EvaluationFailed, NoRoom, NotFinite, Part
 from worker.engine.batcher import Batcher
@@ -29,9 +30,16 @@ class BatcherMachine(RuleBasedStateMachine):
         can_truncate=st.booleans(),
         copies_fast=st.booleans(),
         window=st.sampled_from([0, 0, 24, 60]),
+        right=st.sampled_from([None, 0.2, 0.7, 1.0]),
     )
     def start(
-        self, packed: bool, cells: int, can_truncate: bool, copies_fast: bool, window: int
+        self,
+        packed: bool,
+        cells: int,
+        can_truncate: bool,
+        copies_fast: bool,
+        window: int,
+        right: float | None,
     ) -> None:
         self.backend = ScriptedBackend(
             num_slots=3,
@@ -42,7 +50,12 @@ class BatcherMachine(RuleBasedStateMachine):
             copies_fast=copies_fast,
             window=window,
         )
-        self.batcher = Batcher(self.backend, PrefillPacer(64, 10.0), swap_bytes=SWAP_BYTES)
+        self.batcher = Batcher(
+            self.backend,
+            PrefillPacer(64, 10.0),
+            swap_bytes=SWAP_BYTES,
+            drafter=Guesser(right=right) if right is not None else None,
+        )
         self.history: dict[str, tuple[int, ...]] = {}
         self.running: dict[str, tuple[Received, Generation]] = {}
 

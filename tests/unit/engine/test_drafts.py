@@ -1,0 +1,196 @@
+"""When drafts are evaluated, and what becomes of them when a step does not succeed."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import islice
+
+import pytest
+
+from tests.unit.engine.batching import ask, drain, talkative, text
+from tests.unit.engine.drafters import Guesser
+from tests.unit.engine.scripted_backend import END, ScriptedBackend, next_token, reply_to
+from worker.engine.backend import EvaluationFailed, NoRoom, Part
+from worker.engine.batcher import Batcher
+from worker.engine.drafter import DecodedStep, LookupDrafter
+from worker.engine.interface import EngineError, GenerationRequest
+from worker.engine.pacer import PrefillPacer
+from worker.engine.sequence import Sequence as Generation
+from worker.engine.speculation import Speculation
+
+
+class Exact(Guesser):
+    """Drafts what will be drawn, always equally much."""
+
+    def __init__(self, size: int = 5) -> None:
+        super().__init__(right=1.0)
+        self._length = size
+
+    def drafts_for(self, replies: Sequence[Generation], most: int) -> list[tuple[int, ...]]:
+        return [self._foreseen(list(reply.token_ids)) for reply in replies]
+
+    def _foreseen(self, content: list[int]) -> tuple[int, ...]:
+        for _ in range(self._length):
+            content.append(next_token(content))
+        return tuple(content[-self._length :])
+
+
+def speculating(backend: ScriptedBackend, drafter: Guesser) -> Batcher:
+    return Batcher(backend, PrefillPacer(64, 10.0), swap_bytes=1 << 20, drafter=drafter)
+
+
+def test_right_drafts_give_many_tokens_in_a_step() -> None:
+    backend = ScriptedBackend()
+    batcher = speculating(backend, Exact(size=5))
+    prompt = next(talkative(30, 31))
+    received = ask(batcher, prompt, max_tokens=31)
+    drain(batcher)
+    assert received.token_ids == reply_to(received.request)
+    decodes = [step for step in backend.steps if step[0].num_drafted]
+    assert [len(step[0].token_ids) for step in decodes] == [6] * 5
+    stats = batcher.stats()
+    assert (stats.generated, stats.drafted, stats.accepted) == (31, 25, 25)
+    assert stats.evaluated == 30, "drafts are no prompt"
+
+
+def test_wrong_drafts_are_cut_off() -> None:
+    backend = ScriptedBackend()
+    batcher = speculating(backend, Guesser(right=0.0))
+    prompt = next(talkative(30, 20))
+    received = ask(batcher, prompt, max_tokens=20)
+    drain(batcher)
+    assert received.token_ids == reply_to(received.request)
+    assert batcher.stats().drafted > 10
+    assert backend.content[0] == [*prompt, *received.token_ids][:-1]
+
+
+@pytest.mark.parametrize("running", [1, 2, 3])
+def test_a_full_batch_does_without(running: int) -> None:
+    backend = ScriptedBackend()
+    batcher = speculating(backend, Exact())
+    prompts = islice(talkative(30, 20), running)
+    received = [ask(batcher, prompt, f"{n}", 20) for n, prompt in enumerate(prompts)]
+    drain(batcher)
+    assert [one.token_ids for one in received] == [reply_to(one.request) for one in received]
+    together = [step for step in backend.steps if len(step) == running]
+    assert any(part.num_drafted for step in together for part in step) == (running < 3)
+
+
+def test_the_replies_of_a_step_get_equally_many() -> None:
+    backend = ScriptedBackend()
+    batcher = speculating(backend, Guesser(right=0.9))
+    for n, prompt in enumerate(islice(talkative(30, 40), 2)):
+        ask(batcher, prompt, f"{n}", 40)
+    drain(batcher)
+    sizes = [{part.num_drafted for part in step} for step in backend.steps if len(step) == 2]
+    assert {len(each) for each in sizes} == {1}
+    assert max(map(max, sizes)) > 0
+
+
+def test_a_reply_ends_where_it_would_whatever_is_drafted_behind_it() -> None:
+    prompt = next(p for n in range(999) if END in _drawn(p := text(n, 30), 20)[2:10])
+    backend = ScriptedBackend()
+    batcher = speculating(backend, Exact(size=12))
+    received = ask(batcher, prompt, max_tokens=20)
+    drain(batcher)
+    assert received.token_ids == reply_to(received.request)
+    assert received.reason == "stop"
+    assert backend.content[0] == [*prompt, *received.token_ids]
+
+
+def _drawn(prompt: tuple[int, ...], count: int) -> list[int]:
+    content = list(prompt)
+    for _ in range(count):
+        content.append(next_token(content))
+    return content[len(prompt) :]
+
+
+@pytest.mark.parametrize("error", [NoRoom, EvaluationFailed])
+@pytest.mark.parametrize("running", [1, 2])
+def test_a_step_that_fails_is_tried_without_drafts(error: type[EngineError], running: int) -> None:
+    backend = ScriptedBackend()
+    batcher = speculating(backend, Exact())
+    prompts = islice(talkative(30, 20), running)
+
+    def fault(parts: Sequence[Part]) -> EngineError | None:
+        return error("drafts") if any(part.num_drafted for part in parts) else None
+
+    backend.fault = fault
+    received = [ask(batcher, prompt, f"{n}", 20) for n, prompt in enumerate(prompts)]
+    drain(batcher)
+    assert [one.token_ids for one in received] == [reply_to(one.request) for one in received]
+    assert batcher.stats().preemptions == 0
+
+
+def test_the_end_of_a_window_is_reached_with_as_many_as_fit() -> None:
+    backend = ScriptedBackend(num_slots=1, slot_size=50)
+    batcher = speculating(backend, Exact(size=12))
+    received = ask(batcher, next(talkative(30, 20)), max_tokens=90)
+    drain(batcher)
+    assert received.token_ids == reply_to(received.request)[:20]
+    assert [len(step[0].token_ids) for step in backend.steps] == [30, 13, 6]
+
+
+class Unforgetful(ScriptedBackend):
+    """Claims that its slots can be cut back."""
+
+    def truncate(self, slot_id: int, length: int) -> bool:
+        return length >= len(self.content[slot_id])
+
+
+def test_a_slot_that_cannot_be_cut_back_is_the_last_with_drafts() -> None:
+    backend = Unforgetful()
+    guesser = Guesser(right=0.0)
+    batcher = speculating(backend, guesser)
+    received = ask(batcher, next(talkative(30, 20)), max_tokens=20)
+    drain(batcher)
+    assert received.token_ids == reply_to(received.request)
+    assert sum(1 for step in backend.steps if step[0].num_drafted) == 1
+
+
+class Looping(ScriptedBackend):
+    """Writes the same tokens again and again."""
+
+    def _drawn(self, slot_id: int, length: int, sampler: object) -> int | EngineError:
+        del sampler
+        return 1 + length % 8
+
+
+class Timed(LookupDrafter):
+    """A draft takes a tenth of a step, on every machine."""
+
+    def record(self, step: DecodedStep) -> None:
+        super().record(replace(step, seconds=0.01 + 0.001 * step.num_drafted))
+
+
+def test_what_a_reply_repeats_is_drafted() -> None:
+    backend = Looping()
+    drafter = Timed(backend.is_end, Speculation())
+    batcher = Batcher(backend, PrefillPacer(64, 10.0), swap_bytes=0, drafter=drafter)
+    received = ask(batcher, text(1, 30), max_tokens=300)
+    drain(batcher)
+    assert received.token_ids == [1 + n % 8 for n in range(30, 330)]
+    stats = batcher.stats()
+    assert stats.accepted > 200
+    assert stats.accepted == stats.drafted
+
+
+def test_nothing_is_drafted_behind_the_end_of_a_message() -> None:
+    drafter = LookupDrafter(lambda token: token == END, Speculation())
+    drafter.record(DecodedStep(num_drafted=0, accepted=(0,), seconds=0.01))
+    reply = Generation(
+        GenerationRequest("a", (5, 6, 7, 8, END, 9, 5, 6, 7), 50),
+        ScriptedBackend(),
+        None,
+        lambda item: None,
+    )
+    assert drafter.drafts_for([reply], 16) == [(8,)]
+
+
+def test_replies_are_drafted_together_or_not_at_all() -> None:
+    drafter = LookupDrafter(lambda token: False, Speculation())
+    drafter.record(DecodedStep(num_drafted=0, accepted=(0, 0), seconds=0.01))
+    replies = [
+        Generation(GenerationRequest("a", prompt, 50), ScriptedBackend(), None, lambda item: None)
+        for prompt in ((5, 6, 7, 8, 5, 6, 7), (1, 2, 3, 4))
+    ]
+    assert drafter.drafts_for(replies, 16) == [(), ()]

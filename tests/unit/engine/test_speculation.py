@@ -1,0 +1,142 @@
+"""How many tokens are drafted: as many as pay, and text in which none pay gets no slower."""
+
+import random
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.engine.lookup import MATCHES
+from worker.engine.speculation import EARNED, MOST_EARNED, Speculation
+
+STEP_S = 0.01
+LONG, SHORT = MATCHES[0], MATCHES[-1]
+
+
+def slowdown(
+    speculation: Speculation,
+    accept: Callable[[int], int],
+    *,
+    cost: float,
+    tokens: int = 2000,
+    replies: int = 1,
+    match: Callable[[], int | None] = lambda: LONG,
+) -> float:
+    """Time for so many tokens of each reply, beside that of plain steps.
+
+    Args:
+        accept: how many of so many drafts are right.
+        cost: what a draft for each reply adds to a step.
+        match: length of the n-gram that is found next, if one is.
+    """
+    written, spent = 0, 0.0
+    while written < tokens:
+        matched = match()
+        matches = [] if matched is None else [matched] * replies
+        size = speculation.size(matches, 16) if matches else 0
+        if size:
+            accepted, seconds = accept(size), STEP_S * (1 + size * cost)
+            speculation.record_drafts(matches, size, [accepted] * replies, seconds)
+        else:
+            accepted, seconds = 0, STEP_S
+            speculation.record_plain(replies, seconds)
+        written += 1 + accepted
+        spent += seconds / STEP_S
+    return spent / written
+
+
+@pytest.mark.parametrize("cost", [0.0, 0.02, 0.3, 1.0])
+@pytest.mark.parametrize("matched", MATCHES)
+def test_drafts_that_are_never_right_cost_next_to_nothing(cost: float, matched: int) -> None:
+    slower = slowdown(Speculation(), lambda size: 0, cost=cost, match=lambda: matched)
+    # The first step of an unknown cost may be more expensive than any other.
+    assert slower <= 1 + EARNED + (MOST_EARNED + 4 * cost) / 2000
+
+
+@given(
+    st.integers(0, 2**32),
+    st.floats(0, 0.99),
+    st.floats(0.01, 1.0),
+    st.integers(1, 2),
+    st.sampled_from(MATCHES),
+)
+def test_no_text_gets_slower_by_more_than_was_earned(
+    seed: int, right: float, cost: float, replies: int, matched: int
+) -> None:
+    chance = random.Random(seed)
+
+    def accept(size: int) -> int:
+        return next((n for n in range(size) if chance.random() > right), size)
+
+    slower = slowdown(Speculation(), accept, cost=cost, replies=replies, match=lambda: matched)
+    assert slower <= 1 + EARNED + (MOST_EARNED + 4) / 2000
+
+
+def test_the_credit_is_not_overdrawn() -> None:
+    tokens = 50
+    slower = slowdown(Speculation(), lambda size: 0, cost=0.3, tokens=tokens)
+    assert (slower - 1) * tokens <= MOST_EARNED + EARNED * tokens
+
+
+@pytest.mark.parametrize("replies", [1, 2])
+@pytest.mark.parametrize(("cost", "faster"), [(0.02, 5.0), (0.15, 2.5), (0.3, 1.8)])
+def test_drafts_that_are_nearly_always_right_make_text_faster(
+    cost: float, faster: float, replies: int
+) -> None:
+    chance = random.Random(1)
+
+    def accept(size: int) -> int:
+        return next((n for n in range(size) if chance.random() > 0.95), size)
+
+    assert slowdown(Speculation(), accept, cost=cost, replies=replies) < 1 / faster
+
+
+@pytest.mark.parametrize("same", [40, 50, 60])
+def test_words_that_differ_now_and_then_do_not_stop_drafts(same: int) -> None:
+    """Two wrong drafts in a row, and then again some tokens that are as they were."""
+    left = same
+
+    def accept(size: int) -> int:
+        nonlocal left
+        accepted = max(0, min(size, left))
+        left -= max(1, accepted)
+        left = same if left < -1 else left
+        return accepted
+
+    assert slowdown(Speculation(), accept, cost=0.35) < 1 / 1.4
+
+
+def test_text_that_begins_to_repeat_itself_is_noticed() -> None:
+    speculation = Speculation()
+    slowdown(speculation, lambda size: 0, cost=0.15, match=lambda: SHORT)
+    assert slowdown(speculation, lambda size: size, cost=0.15, match=lambda: SHORT) < 1 / 2
+
+
+@pytest.mark.parametrize("matched", [LONG, SHORT])
+def test_steps_in_which_the_machine_was_busy_are_forgotten(matched: int) -> None:
+    speculation = Speculation()
+    slowdown(speculation, lambda size: size, cost=100.0, match=lambda: matched)
+    slower = slowdown(speculation, lambda size: size, cost=0.15, match=lambda: matched)
+    assert slower < 1 / 1.5
+
+
+def test_long_matches_are_used_where_short_ones_do_not_pay() -> None:
+    speculation = Speculation()
+    slowdown(speculation, lambda size: 0, cost=0.3, match=lambda: SHORT)
+    assert speculation.size([SHORT], 16) == 0
+    assert speculation.size([LONG], 16) > 0
+
+
+def test_nothing_is_drafted_before_the_length_of_a_step_is_known() -> None:
+    speculation = Speculation()
+    assert speculation.size([LONG], 16) == 0
+    speculation.record_plain(1, STEP_S)
+    assert speculation.size([LONG], 16) > 0
+    assert speculation.size([LONG, LONG], 16) == 0
+
+
+def test_never_more_than_allowed() -> None:
+    speculation = Speculation()
+    speculation.record_plain(1, STEP_S)
+    assert [speculation.size([LONG], most) for most in range(3)] == [0, 1, 2]
