@@ -53,6 +53,6 @@ cut_messages(conversation, tonumber(begin))
 redis.call('HSET', key.conversation(conversation), 'next', begin, 'turns', int(turns), 'window', '',
   'offset', int(math.min(c[4], begin)))
 use(conversation, arg.owner)
-if index < HEADED then redis.call('HDEL', key.conversation(conversation), 'heading') end
+if begin - c[1] < HEADED then redis.call('HDEL', key.conversation(conversation), 'heading') end
 if f.context then redis.call('HSET', key.conversation(conversation), 'context', f.context) end
 return {'OK'}
