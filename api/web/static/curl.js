@@ -24,10 +24,9 @@ export function curlCommands(operation, origin) {
   const { method, requestBody, responses, security = [] } = operation;
   const start = ["curl", streams(responses).only ? "-sN" : "-s", addressOf(operation, origin)];
   if (security.length > 0) start.push(KEY_HEADER);
-  if (!requestBody) {
-    const how = method === "get" ? [] : ["-X", method.toUpperCase()];
-    return [{ title: "curl", command: [...start, ...how].join(" ") }];
-  }
+  // What curl does by itself: it reads, and sends a body by POST.
+  if (method !== (requestBody ? "post" : "get")) start.push("-X", method.toUpperCase());
+  if (!requestBody) return [{ title: "curl", command: start.join(" ") }];
   const examples = Object.values(requestBody.content["application/json"].examples);
   const commands = examples.map(({ summary, value }) => ({
     title: summary, command: [...start, "-d", quoted(JSON.stringify(value))].join(" "),
