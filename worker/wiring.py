@@ -21,7 +21,7 @@ from shared.store.claims import Claims
 from shared.store.connection import connect
 from shared.store.keys import Keys
 from shared.store.old_queue import OldQueue
-from shared.store.pool import worker_connections
+from shared.store.pool import worker_pool
 from shared.store.scripts import milliseconds
 from shared.store.workers import Workers
 from shared.wire.served_model import DEMO
@@ -81,7 +81,7 @@ async def run_worker(
         ConfigError: this worker cannot start on this server, or alongside the other workers.
         TaskEnded: a part has died.
     """
-    redis = connect(settings, max_connections=worker_connections(_slots(settings, engine)))
+    redis = connect(settings, max_connections=worker_pool(_slots(settings, engine)))
     template: ChatTemplate | None = None
     try:
         keys = Keys(settings.namespace)
@@ -124,7 +124,7 @@ def _build(
         maker, capabilities = _chat(settings, engine, template, claims, publisher, homes, window)
     replier = Replier(maker, quarantine, closer, metrics)
 
-    bells = BellReader(redis, keys, worker_id)
+    bells = BellReader(settings, redis, keys, worker_id)
     claimer = Claimer(claims, quarantine, worker_id, engine.model.fingerprint)
     slots = _slots(settings, engine)
     worker = StreamWorker(redis, bells, claimer, replier, closer, running=running, slots=slots)

@@ -76,7 +76,7 @@ class IdleWorker:
         )  # fmt: skip
         beat_s = settings.heartbeat
         old_queue = OldQueue(redis, keys, engine.model.name)
-        self._bells = BellReader(redis, keys, worker_id)
+        self._bells = BellReader(settings, redis, keys, worker_id)
         self._keeper = QueueKeeper(
             redis, claims, old_queue, metrics, worker_id, lease_s=settings.lease, beat_s=beat_s
         )

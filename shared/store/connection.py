@@ -4,6 +4,7 @@ import asyncio
 import builtins
 import contextlib
 import logging
+import socket
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -47,8 +48,14 @@ _FIRST_PAUSE_S = 0.02
 _LONGEST_PAUSE_S = 1.0
 _CONNECT_TIMEOUT_S = 5.0
 _REPLY_TIMEOUT_S = 20.0
-"""Longer than the longest blocking read: only a dead connection runs into it."""
+"""Longer than any answer takes: only a dead connection runs into it. Reads that block have more."""
 _POOL_WAIT_S = 5.0
+_KEEPALIVE = {
+    getattr(socket, name): value
+    for name, value in {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}.items()
+    if hasattr(socket, name)
+}
+"""A peer is taken for gone after half a minute without a sign of life, in seconds and tries."""
 
 
 def will_pass(error: Exception) -> bool:
@@ -121,7 +128,7 @@ def connect(settings: Settings, *, max_connections: int | None = None, **options
         pools = BoundedPool, BoundedSentinelPool
     url = redis_url(settings)
     if urlsplit(url).scheme != "unix":
-        options["socket_keepalive"] = True
+        options |= {"socket_keepalive": True, "socket_keepalive_options": _KEEPALIVE}
     try:
         if urlsplit(url).scheme.startswith("sentinel"):
             return _from_sentinel(url, pools[1], options)

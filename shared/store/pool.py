@@ -12,11 +12,19 @@ from redis.exceptions import ConnectionError, DataError
 def worker_connections(slots: int) -> int:
     """The most connections that a worker with so many slots opens.
 
-    Two are kept: the read of its bells, which blocks, and its notices. Four are for its parts
-    (heartbeat, keeper, publisher, turns), and one for each four slots for the ends of turns: each
-    call takes about a millisecond, and waits for its turn if all are taken.
+    One is the read of its bells, which blocks; the others are its pool.
     """
-    return 2 + 4 + slots // 4
+    return 1 + worker_pool(slots)
+
+
+def worker_pool(slots: int) -> int:
+    """How many connections the pool of a worker with so many slots has.
+
+    One is kept for its notices. Four are for its parts (heartbeat, keeper, publisher, turns), and
+    one for each four slots for the ends of turns: each call takes about a millisecond, and waits
+    for its turn if all are taken.
+    """
+    return 1 + 4 + slots // 4
 
 
 class _CutConnection(AbstractConnection):
