@@ -32,6 +32,8 @@ _LOOKS_A_SECOND: Final = 20
 """Of all workers together, whether there is a keeper: it is missed soon, however many they are."""
 _LOOK_S: Final = (1.0, 60.0)
 """Between two looks of a worker: the shortest and the longest time, before a random half of it."""
+_MISSED_BEATS: Final = 2
+"""Heartbeats without an answer after which leases may have expired though their holders live."""
 _COMPARE_S: Final = 60.0
 """The longest time between two comparisons with the server's clock, which is told with each
 heartbeat. Even one that is slewed fast drifts by less than what is taken for a step."""
@@ -43,7 +45,8 @@ class QueueKeeper:
     """Keeps the queue while no other worker does.
 
     Reclaims nothing for one lease after an outage or a restart of Redis: any lease may have expired
-    meanwhile, and its holder gets the time to renew it.
+    meanwhile, and its holder gets the time to renew it. That Redis was away shows in calls that
+    failed, and in heartbeats that are missing.
 
     Args:
         lease_s: for how long a turn is a worker's without a sign of life.
@@ -71,6 +74,7 @@ class QueueKeeper:
         self._is_stopping = False
         self._wanted = asyncio.Event()
         self._quiet_until: float | None = None
+        self._in_touch_at: float | None = None
         self._look_s = _LOOK_S[0]
         self._next_sweep = 0.0
         self._next_conversion = 0.0
@@ -94,6 +98,10 @@ class QueueKeeper:
 
     def heard(self, keeper: Keeper) -> None:
         """A heartbeat was answered with who keeps the queue."""
+        now = time.monotonic()
+        if self._in_touch_at is not None and now - self._in_touch_at > _MISSED_BEATS * self._beat_s:
+            self._quiet_until = now + self._lease_s
+        self._in_touch_at = now
         if keeper.worker_id is None:
             self._wanted.set()
 

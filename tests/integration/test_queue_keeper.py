@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from shared.config import Settings
 from shared.store.keys import Keys
 from shared.wire.announced import Keeper
+from shared.wire.write_outcome import WriteOutcome
 from tests.integration.bench import Bench
 from tests.integration.test_conversion import OldVersion
 from tests.servers import Valkey, make_settings
@@ -89,11 +90,29 @@ async def test_a_heartbeat_that_hears_of_no_keeper_makes_its_worker_look(bench: 
     """Where workers are many, their heartbeats are often enough, and they hardly look besides."""
     await bench.redis.set(bench.keys.keeper, "w1")
 
-    async def is_keeper() -> bool:
-        return bool(await bench.redis.get(bench.keys.keeper) == "w9")
-
     async with keeping(bench, beat_s=0.01) as keeper:
         keeper.heard(Keeper(worker_id="w1", workers=2))
         await bench.redis.delete(bench.keys.keeper)
         keeper.heard(Keeper(worker_id=None, workers=2))
-        await until(is_keeper)
+        await until(lambda: is_kept_by(bench, "w9"))
+
+
+async def test_after_missing_heartbeats_nothing_is_reclaimed_for_a_lease(bench: Bench) -> None:
+    """Redis was away, and no call of the keeper failed: where workers are many it makes few."""
+    others = Keeper(worker_id="w1", workers=2)
+    await bench.submit()
+    [claim] = await bench.take("w1", 1)
+    await bench.redis.set(bench.keys.keeper, "w1")
+    async with keeping(bench, beat_s=0.01) as keeper:
+        keeper.heard(others)
+        await asyncio.sleep(0.05)  # what is missing is what is looked at
+        await bench.crash(claim)
+        await bench.redis.delete(bench.keys.keeper)
+        keeper.heard(Keeper(worker_id=None, workers=2))
+        await until(lambda: is_kept_by(bench, "w9"))
+        assert await bench.claims.beat([claim], "w1") == [WriteOutcome.OK]
+        assert await bench.redis.hget(bench.keys.job(claim.job_id), "crashes") == "0"
+
+
+async def is_kept_by(bench: Bench, worker: str) -> bool:
+    return bool(await bench.redis.get(bench.keys.keeper) == worker)
