@@ -75,6 +75,7 @@ class QueueKeeper:
         self._wanted = asyncio.Event()
         self._quiet_until: float | None = None
         self._in_touch_at: float | None = None
+        self._was_away = False
         self._look_s = _LOOK_S[0]
         self._next_sweep = 0.0
         self._next_conversion = 0.0
@@ -90,7 +91,7 @@ class QueueKeeper:
                 trouble.over("queue")
             except REDIS_UNAVAILABLE as error:
                 trouble.met(error, "queue")
-                self._quiet_until = time.monotonic() + self._lease_s
+                self._was_away = True
             except RedisError as error:
                 trouble.met(error, "queue")
             with contextlib.suppress(TimeoutError):
@@ -100,7 +101,7 @@ class QueueKeeper:
         """A heartbeat was answered with who keeps the queue."""
         now = time.monotonic()
         if self._in_touch_at is not None and now - self._in_touch_at > _MISSED_BEATS * self._beat_s:
-            self._quiet_until = now + self._lease_s
+            self._was_away = True
         self._in_touch_at = now
         if keeper.worker_id is None:
             self._wanted.set()
@@ -160,6 +161,9 @@ class QueueKeeper:
 
     async def _may_reclaim(self) -> bool:
         """Whether every living worker has had the time to renew its leases."""
+        if self._was_away:
+            # From now on: before it was back nobody could renew anything.
+            self._was_away, self._quiet_until = False, time.monotonic() + self._lease_s
         if self._quiet_until is None:
             info = await self._redis.info("server")
             up_s = float(info["uptime_in_seconds"])
