@@ -71,6 +71,21 @@ _LIMIT: Final = Parameter(
     schema={"type": "integer", "minimum": 1, "maximum": 500},
 )
 _EVENT_ID: Final = {"type": "string", "pattern": r"^[0-9]{1,19}-[0-9]{1,19}$"}
+RESUMING: Final = (
+    Parameter(
+        name="after",
+        place="query",
+        description="Id of the last event that was received.",
+        schema=_EVENT_ID,
+    ),
+    Parameter(
+        name="Last-Event-ID",
+        place="header",
+        description="Id of the last event that was received.",
+        schema=_EVENT_ID,
+    ),
+)
+"""Where a stream goes on."""
 _CHANGES: Final = (
     "id: 1795370298900-0\nevent: created\n"
     f'data: {{"id": {_CONVERSATION_ID}, "updated_at": "2026-11-22T17:58:18.900Z"}}\n\n'
@@ -177,20 +192,7 @@ ROUTES: Final = (
                     "Connect first, and load the list then: nothing that happens is missed. Who "
                     "may follow is as for the list."
                 ),
-                parameters=(
-                    Parameter(
-                        name="after",
-                        place="query",
-                        description="Id of the last event that was received.",
-                        schema=_EVENT_ID,
-                    ),
-                    Parameter(
-                        name="Last-Event-ID",
-                        place="header",
-                        description="Id of the last event that was received.",
-                        schema=_EVENT_ID,
-                    ),
-                ),
+                parameters=RESUMING,
                 answers=(
                     Answer(
                         description="The changes.",

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from typing_extensions import TypedDict
 
+from api.conversations.conversation_description import RESUMING
 from api.conversations.events import JOB_EVENTS
 from api.description.problems import ENDING_WITHOUT_REPLY, SUBMITTING, USING_REDIS
 from api.description.route import Answer, Body, Operation, Parameter, Route, Security
@@ -120,7 +121,6 @@ _JOB: Final = Parameter(
     example=_JOB_ID,
     is_id=True,
 )
-_EVENT_ID: Final = {"type": "string", "pattern": r"^[0-9]{1,19}-[0-9]{1,19}$"}
 _LOOKING_UP: Final = (*USING_REDIS, "not_found")
 
 
@@ -309,20 +309,7 @@ ROUTES: Final = (
                     "What a model thinks comes as `reasoning`, its answer as `token`, and each of "
                     "its calls of a tool as one `call`."
                 ),
-                parameters=(
-                    Parameter(
-                        name="after",
-                        place="query",
-                        description="Id of the last event that was received.",
-                        schema=_EVENT_ID,
-                    ),
-                    Parameter(
-                        name="Last-Event-ID",
-                        place="header",
-                        description="Id of the last event that was received.",
-                        schema=_EVENT_ID,
-                    ),
-                ),
+                parameters=RESUMING,
                 answers=(
                     Answer(description="The events.", events=JOB_EVENTS, stream_example=_STREAM),
                     Answer(status=204, description="There are no more events."),
