@@ -33,6 +33,7 @@ class AimedFaults:
             "home of a held turn killed": (self._home_killed, 6),
             "home of a held turn stopped": (self._home_stopped, 4),
             "home of a held turn paused": (self._home_paused, 4),
+            "worker woken when its turn was taken over": (self._woken_at_take_over, 4),
             "keeper of the queue killed": (self._keeper_killed, 3),
             "keeper of the queue paused": (self._keeper_paused, 2),
             "Redis killed while turns are held": (self._redis_killed, 2),
@@ -54,6 +55,18 @@ class AimedFaults:
 
     async def _home_paused(self) -> None:
         await self._freeze(await self._home())
+
+    async def _woken_at_take_over(self) -> None:
+        """It stands still until another worker generates its turn, and goes on at once."""
+        worker = await self._found(self._generating)
+        worker.send(signal.SIGSTOP)
+        try:
+            async with self._cluster.loaded_redis() as redis:
+                await asyncio.wait_for(self._taken_over(redis, worker), 4 * self._lease_s)
+        except TimeoutError:
+            raise Missed from None
+        finally:
+            worker.send(signal.SIGCONT)
 
     async def _keeper_killed(self) -> None:
         keeper = await self._keeper()
@@ -136,6 +149,26 @@ class AimedFaults:
             for job in await redis.zrange(keys.hold(pool), 0, -1):
                 homes.append(await redis.hget(keys.job(job), "home"))
         return [home for home in homes if home is not None]
+
+    async def _generating(self, redis: Any) -> list[str]:
+        return list((await self._holders(redis)).values())
+
+    async def _taken_over(self, redis: Any, worker: Process) -> None:
+        """Return once another worker generates a turn of this one; at once if it has none."""
+        before = await self._holders(redis)
+        held = {j: name for j, name in before.items() if self._cluster.known_worker(name) is worker}
+        now = held
+        while held and all(now.get(job, name) == name for job, name in held.items()):
+            await asyncio.sleep(_LOOK_S)
+            now = await self._holders(redis)
+
+    async def _holders(self, redis: Any) -> dict[str, str]:
+        """The running turns, each with its worker."""
+        keys, holders = self._cluster.keys, {}
+        for job in await redis.zrange(keys.leases, 0, -1):
+            if (worker := await redis.hget(keys.job(job), "worker")) is not None:
+                holders[job] = worker
+        return holders
 
     async def _keepers(self, redis: Any) -> list[str]:
         keeper = await redis.get(self._cluster.keys.keeper)

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from shared.store.keys import Keys
 from tests.counts import wrong_counts
 from tests.faults.ledger import Ledger, Talk, Turn
-from tests.faults.script import reply_to
+from tests.faults.script import in_one_hand, reply_to
 
 TERMINAL: Final = ("completed", "failed", "cancelled")
 NOTHING_LEFT: Final = re.compile(
@@ -125,7 +125,8 @@ class Audit:
             self._tell_difference(talk, said, wanted)
             return
         for number, (turn, reply) in enumerate(zip(completed, replies, strict=True), start=1):
-            if reply != reply_to(number, turn.prompt, self._jobs[str(turn.job)]["pool"]):
+            by_one = reply_to(number, turn.prompt, self._jobs[str(turn.job)]["pool"])
+            if in_one_hand(reply) != by_one:
                 self._found.different.append(f"{turn.key}: {reply!r} is stored as turn {number}")
             for name, seen in (("reply", turn.reply), ("stream", turn.streamed)):
                 if seen is not None and seen != reply:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import string
 import subprocess
 import sys
 import time
@@ -209,7 +210,8 @@ def _of_model(models: Sequence[str], number: int) -> dict[str, str]:
         return {}
     name = models[number % len(models)]
     fingerprint = "scripted" if name == models[0] else "shifted"
-    return {"PALAVER_MODEL_NAME": name, "FAULTS_MODEL": fingerprint}
+    hand = string.ascii_lowercase[number % 26]
+    return {"PALAVER_MODEL_NAME": name, "FAULTS_MODEL": fingerprint, "FAULTS_HAND": hand}
 
 
 @asynccontextmanager
@@ -228,7 +230,7 @@ async def running_cluster(
 
     `like_a_service`: the server is kept as the embedded one is, and the last API and the last
     worker come to it by TLS. `models`: what the workers serve, in turn; all but the first have
-    token ids of their own.
+    token ids of their own. Then each worker also writes in a hand of its own.
     """
     valkey = KeptValkey() if like_a_service else Valkey(*valkey_options)
     valkey.start()

@@ -25,13 +25,13 @@ async def test_stops_of_everything_forgotten_scripts_and_hanging_tls_do_no_harm(
     assert outcome.ledger.faults.keys() == only
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 async def test_without_the_fence_storms_find_corruption() -> None:
-    """So that the one above can fail. A small storm alone finds some two times out of three."""
-    only = frozenset({"worker paused"})
+    """So that the one above can fail: a worker writes to turns that another one generates."""
+    only = frozenset({"worker woken when its turn was taken over"})
     corrupted: set[str] = set()
-    for seed in range(1, 6):
-        plan = Plan(seed=seed, jobs=200, faults=10, only=only, unfenced=True, piece_s=0.05)
+    for seed in range(1, 4):
+        plan = Plan(seed=seed, jobs=100, faults=10, only=only, unfenced=True, piece_s=0.05)
         outcome = await storm(plan)
         found = outcome.findings.complaints.keys()
         corrupted = found & {"lost", "doubled", "different", "disordered"}

@@ -4,7 +4,8 @@
 
 Settings as for a worker; besides, `FAULTS_PIECE_S` is the time between two pieces of a reply, and
 `FAULTS_UNFENCED=1` takes the fence away, to see that the tests find out. `FAULTS_MODEL` is the
-model's fingerprint; with `shifted` its token ids are others, too.
+model's fingerprint; with `shifted` its token ids are others, too. `FAULTS_HAND` is the letter in
+which it writes the ends of replies.
 """
 
 import asyncio
@@ -27,7 +28,7 @@ from shared.process.supervisor import stop_on_signals
 from shared.store import scripts
 from shared.store.claims import Claims, Wishes
 from shared.wire.claim import Claim
-from tests.faults.script import BREAK, HANG, MODEL, deadly, die, script_of
+from tests.faults.script import BREAK, HAND, HANG, MODEL, deadly, die, script_of
 from tests.scripted import ScriptedEngine, control, last_prompt
 from worker.engine.interface import GenerationRequest, Piece
 from worker.wiring import run_worker
@@ -115,7 +116,7 @@ async def work() -> bool:
     model = settings.model_name or MODEL
     kind = ShiftedEngine if fingerprint == "shifted" else HangingEngine
     engine = kind(
-        deadly(script_of(model), die),
+        deadly(script_of(model, os.environ.get("FAULTS_HAND", HAND)), die),
         slots=settings.slots,
         piece_length=PIECE_LENGTH,
         step=lambda _: asyncio.ensure_future(asyncio.sleep(piece_s)),
