@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Final, Protocol
 
+from worker.engine.draft_costs import SIZES
 from worker.engine.lookup import Draft
 from worker.engine.sequence import Sequence as Generation
 from worker.engine.speculation import Speculation
 
-MOST_DRAFTED: Final = 16
+MOST_DRAFTED: Final = SIZES[-1]
 """Tokens of a reply in one step."""
 
 

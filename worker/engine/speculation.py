@@ -1,16 +1,18 @@
 """How many tokens to draft: as many as pay, by what they cost and how often they are accepted.
 
 The unit of cost is a plain step, which gives one token to each running reply. A step whose replies
-have `n` drafts each takes `1 + n * cost` of it, and gives each one token and those accepted.
+have `n` drafts each takes `1 + cost(n)` of it, and gives each one token and those accepted.
 
 Text in which nothing recurs must not get slower. Hence drafts are paid from a credit that plain
 steps fill by a hundredth each and accepted tokens by what they save: whatever the text is, all
 drafts together have never cost more than that and what an engine begins with.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from worker.engine.draft_costs import SIZES, DraftCosts
 from worker.engine.lookup import MATCHES
 
 EARNED: Final = 0.01
@@ -19,18 +21,14 @@ MOST_EARNED: Final = 4.0
 """Credit up to which plain steps give some, and that an engine begins with."""
 _MOST_SAVED: Final = 16.0
 """Credit up to which accepted drafts add to it: what is lost when the text changes its nature."""
-_RISKED: Final = 0.5
+_RISKED: Final = 0.75
 """Share of the credit that the drafts of a step may lose."""
 _RESERVE: Final = 2.0
 """Credit that is kept for drafts that are likely to pay."""
 _TRIED: Final = 4
 """Drafts of a step that only finds out whether they pay."""
-_FIRST_COST: Final = 0.3
-"""Of a draft, in steps, as long as it is not known."""
-_LEAST_COST, _MOST_COST = 0.005, 1.0
-_COST_WEIGHT: Final = 0.2
-_ACCEPTANCE_WEIGHT: Final = 0.05
-"""Weights of the newest value in the moving averages."""
+_WEIGHT: Final = 0.05
+"""Of the newest value in the moving averages."""
 _FIRST_ACCEPTANCE: Final = dict(zip(MATCHES, (0.95, 0.9, 0.8, 0.6, 0.4), strict=True))
 """How often a draft is accepted, as long as it is not known, by the length of the match.
 
@@ -44,10 +42,8 @@ class Speculation:
     def __init__(self) -> None:
         self.credit = MOST_EARNED
         self._acceptance = dict(_FIRST_ACCEPTANCE)
-        self._step_s: dict[int, float] = {}
-        """Duration of a plain step, by the number of replies."""
-        self._draft_s: float | None = None
-        """What a draft adds to it."""
+        self._costs: defaultdict[int, DraftCosts] = defaultdict(DraftCosts)
+        """By the number of replies."""
 
     def size(self, matches: Sequence[int], most: int) -> int:
         """Tokens to draft for each reply.
@@ -56,60 +52,47 @@ class Speculation:
             matches: for each reply, the length of the n-gram that was found.
             most: is never exceeded.
         """
-        if len(matches) not in self._step_s:
+        costs = self._costs[len(matches)]
+        if not costs.are_known:
             return 0
-        cost = self._cost(len(matches))
-        best = self._best(matches, most, cost)
-        if best > 0:
-            return min(best, int(_RISKED * self.credit / cost))
-        # What a full credit pays for, however expensive drafts have been.
-        tried = min(most, _TRIED, int((MOST_EARNED - _RESERVE) / cost))
-        return tried if self.credit >= _RESERVE + tried * cost else 0
+        speeds = self._speeds(matches, most, costs)
+        paying = [size for size, speed in speeds.items() if speed > 1]
+        risked = [size for size in paying if costs.of(size) <= _RISKED * self.credit]
+        if paying:
+            return max(risked, key=lambda size: speeds[size], default=0)
+        return max((size for size in speeds if self._may_try(size, costs)), default=0)
 
     def record_plain(self, num_replies: int, seconds: float) -> None:
         """Learn from a step without drafts."""
         self.credit = max(self.credit, min(MOST_EARNED, self.credit + EARNED))
-        before = self._step_s.get(num_replies, seconds)
-        # Twice as long as usual says more about the machine than about the step.
-        seconds = min(seconds, 2 * before)
-        self._step_s[num_replies] = before + _COST_WEIGHT * (seconds - before)
+        self._costs[num_replies].record_plain(seconds)
 
     def record_drafts(
         self, matches: Sequence[int], size: int, accepted: Sequence[int], seconds: float
     ) -> None:
         """Learn from a step in which so many drafts of each reply were accepted."""
-        count = len(matches)
-        step_s = self._step_s[count]
-        # More than a step for each says more about the machine than about drafts.
-        added_s = min(max(0.0, seconds - step_s) / size, step_s) / count
-        before = added_s if self._draft_s is None else self._draft_s
-        self._draft_s = before + _COST_WEIGHT * (added_s - before)
+        costs = self._costs[len(matches)]
+        costs.record(size, seconds)
         for matched, number in zip(matches, accepted, strict=True):
             self._learn(matched, number, size)
-        gained = sum(accepted) / count - size * self._cost(count)
+        gained = sum(accepted) / len(matches) - costs.of(size)
         self.credit = min(_MOST_SAVED, self.credit + gained)
 
     def _learn(self, matched: int, accepted: int, size: int) -> None:
         outcomes = [1.0] * accepted + [0.0] * (accepted < size)
         for place, outcome in enumerate(outcomes):
             level = _level(matched + place)
-            self._acceptance[level] += _ACCEPTANCE_WEIGHT * (outcome - self._acceptance[level])
+            self._acceptance[level] += _WEIGHT * (outcome - self._acceptance[level])
 
-    def _cost(self, num_replies: int) -> float:
-        """What one draft for each reply adds to a step, in plain steps."""
-        step_s = self._step_s[num_replies]
-        if self._draft_s is None:
-            return _FIRST_COST
-        if step_s == 0:
-            return _LEAST_COST
-        return max(_LEAST_COST, min(self._draft_s * num_replies / step_s, _MOST_COST))
+    def _may_try(self, size: int, costs: DraftCosts) -> bool:
+        """Whether to find out again if drafts pay. A full credit is enough, whatever they cost."""
+        needed = min(MOST_EARNED, _RESERVE + costs.of(size))
+        return size <= _TRIED and self.credit >= needed
 
-    def _best(self, matches: Sequence[int], most: int, cost: float) -> int:
-        """The number of drafts that gives the most tokens in the time of a step; 0 if none pays."""
-        speeds = (
-            tokens / (1 + size * cost) for size, tokens in enumerate(self._expected(matches, most))
-        )
-        return max(enumerate(speeds), key=lambda pair: (pair[1], -pair[0]))[0]
+    def _speeds(self, matches: Sequence[int], most: int, costs: DraftCosts) -> dict[int, float]:
+        """Tokens in the time of a plain step, by the number of drafts."""
+        expected = list(self._expected(matches, most))
+        return {size: expected[size] / (1 + costs.of(size)) for size in SIZES if size <= most}
 
     def _expected(self, matches: Sequence[int], most: int) -> Iterator[float]:
         """Tokens that a reply gets from a step with 0, 1, … `most` drafts, on average."""

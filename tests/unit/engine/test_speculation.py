@@ -19,6 +19,7 @@ def slowdown(
     accept: Callable[[int], int],
     *,
     cost: float,
+    first: float = 0.0,
     tokens: int = 2000,
     replies: int = 1,
     match: Callable[[], int | None] = lambda: LONG,
@@ -28,6 +29,7 @@ def slowdown(
     Args:
         accept: how many of so many drafts are right.
         cost: what a draft for each reply adds to a step.
+        first: what the first one adds besides.
         match: length of the n-gram that is found next, if one is.
     """
     written, spent = 0, 0.0
@@ -36,7 +38,7 @@ def slowdown(
         matches = [] if matched is None else [matched] * replies
         size = speculation.size(matches, 16) if matches else 0
         if size:
-            accepted, seconds = accept(size), STEP_S * (1 + size * cost)
+            accepted, seconds = accept(size), STEP_S * (1 + first + size * cost)
             speculation.record_drafts(matches, size, [accepted] * replies, seconds)
         else:
             accepted, seconds = 0, STEP_S
@@ -58,18 +60,21 @@ def test_drafts_that_are_never_right_cost_next_to_nothing(cost: float, matched: 
     st.integers(0, 2**32),
     st.floats(0, 0.99),
     st.floats(0.01, 1.0),
+    st.floats(0, 2.0),
     st.integers(1, 2),
     st.sampled_from(MATCHES),
 )
 def test_no_text_gets_slower_by_more_than_was_earned(
-    seed: int, right: float, cost: float, replies: int, matched: int
+    seed: int, right: float, cost: float, first: float, replies: int, matched: int
 ) -> None:
     chance = random.Random(seed)
 
     def accept(size: int) -> int:
         return next((n for n in range(size) if chance.random() > right), size)
 
-    slower = slowdown(Speculation(), accept, cost=cost, replies=replies, match=lambda: matched)
+    slower = slowdown(
+        Speculation(), accept, cost=cost, first=first, replies=replies, match=lambda: matched
+    )
     assert slower <= 1 + EARNED + (MOST_EARNED + 4) / 2000
 
 
@@ -90,6 +95,21 @@ def test_drafts_that_are_nearly_always_right_make_text_faster(
         return next((n for n in range(size) if chance.random() > 0.95), size)
 
     assert slowdown(Speculation(), accept, cost=cost, replies=replies) < 1 / faster
+
+
+@pytest.mark.parametrize("replies", [1, 2])
+@pytest.mark.parametrize(("first", "cost", "faster"), [(0.8, 0.02, 3.5), (1.5, 0.05, 2.5)])
+def test_steps_that_cost_much_as_soon_as_there_is_a_draft_get_many(
+    first: float, cost: float, faster: float, replies: int
+) -> None:
+    """As on CPUs."""
+    chance = random.Random(1)
+
+    def accept(size: int) -> int:
+        return next((n for n in range(size) if chance.random() > 0.97), size)
+
+    slower = slowdown(Speculation(), accept, first=first, cost=cost, replies=replies)
+    assert slower < 1 / faster
 
 
 @pytest.mark.parametrize("same", [40, 50, 60])
