@@ -42,6 +42,7 @@ from api.ops.health import HealthResource, Readiness, ReadyResource, StaticJson
 from api.ops.history import SampleHistory, period_s
 from api.ops.metrics import HttpMetrics, MetricsResource
 from api.ops.resource import OpsData, OpsPage
+from api.personas.personas import PersonaResource, PersonasResource
 from api.routes import PATHS, add_routes
 from api.web.home import HomeResource
 from api.web.markdown import MarkdownResource
@@ -55,6 +56,7 @@ from shared.store.jobs import Jobs
 from shared.store.keys import Keys
 from shared.store.list_log import ListLog
 from shared.store.list_upkeep import ListUpkeep
+from shared.store.personas import Personas
 from shared.store.queue import Queue
 from shared.store.search import Search
 from shared.store.snapshots import Snapshots
@@ -89,6 +91,7 @@ class Store:
     list_log: ListLog
     search: Search
     alternatives: Alternatives
+    personas: Personas
     workers: Workers
     queue: Queue
     snapshots: Snapshots
@@ -131,6 +134,7 @@ async def create_api(settings: Settings, redis: Redis) -> AsyncIterator[Api]:
         list_log=ListLog(redis, keys),
         search=Search(redis, keys),
         alternatives=Alternatives(redis, keys, settings),
+        personas=Personas(redis, keys),
         workers=workers,
         queue=Queue(redis, keys),
         snapshots=Snapshots(redis, keys, workers, period_s=period_s(settings.heartbeat)),
@@ -203,6 +207,10 @@ def create_app(
         "/conversations/{conversation}/alternatives": AlternativesResource(store.alternatives),
         "/conversations/{conversation}/alternatives/{alternative}": AlternativeResource(
             store.alternatives, conversations
+        ),
+        "/personas": PersonasResource(store.personas, is_listed=is_listed),
+        "/personas/{persona}": PersonaResource(
+            store.personas, tasks.headroom, settings.max_body_bytes, is_listed=is_listed
         ),
         **openai.completion_resources(settings, asking, models),
         "/v1/messages": AnthropicMessagesResource(settings, asking),

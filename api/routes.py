@@ -18,6 +18,7 @@ from api.description.route import Route, Security
 from api.http.paths import Paths
 from api.openai import description as openai
 from api.ops import description as ops
+from api.personas import description as personas
 from api.web import description as web
 from api.web.pages import FILES
 
@@ -25,6 +26,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *prompts.ROUTES,
     *conversations.ROUTES,
     *alternatives.ROUTES,
+    *personas.ROUTES,
     *openai.ROUTES,
     *anthropic.ROUTES,
     *ops.ROUTES,

@@ -18,6 +18,7 @@ PalaverError
 │   ├── LimitReached
 │   ├── NoSuchModel
 │   ├── NoEmbeddings
+│   ├── TooManyPersonas
 │   └── NoWorker
 ├── StillInUse              a response is not deleted: others build on it
 ├── OutcomeUnknown          Redis was lost while a prompt was being accepted
@@ -163,6 +164,13 @@ class NoEmbeddings(Refused):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"the model {shortened(name)} does not embed texts")
+
+
+class TooManyPersonas(Refused):
+    """The owner has as many personas as are kept."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"there are {most} personas already: delete one first")
 
 
 class NoWorker(Refused):

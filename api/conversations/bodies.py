@@ -11,7 +11,8 @@ from shared.wire.conversation_edit import ConversationEdit
 _LONGEST_TITLE: Final = 200
 
 
-def _not_blank(text: str) -> str:
+def not_blank(text: str) -> str:
+    """A text of more than white space."""
     if not text.strip():
         raise PydanticCustomError("blank", "must not be blank")
     return text
@@ -19,7 +20,7 @@ def _not_blank(text: str) -> str:
 
 Title = Annotated[
     StrictStr,
-    AfterValidator(_not_blank),
+    AfterValidator(not_blank),
     Field(min_length=1, max_length=_LONGEST_TITLE, json_schema_extra={"pattern": r"\S"}),
 ]
 Metadata = Annotated[

@@ -115,6 +115,11 @@ PROBLEMS: Final[dict[str, Described]] = {
         "later turns or copies build on this response: delete those first, or the conversation",
         conversation="conv_8543490280686788",
     ),
+    "too_many_personas": _problem(
+        409,
+        "The caller has as many personas as are kept.",
+        "there are 100 personas already: delete one first",
+    ),
     "idempotency_key_spent": _problem(
         410,
         "The prompt sent under this idempotency key has run, and its job is no longer kept.",

@@ -89,7 +89,7 @@ class Operation:
         problems: codes of errors besides those that every operation can have.
     """
 
-    method: Literal["GET", "POST", "PATCH", "DELETE"]
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
     id: str
     tag: str
     summary: str

@@ -30,6 +30,7 @@ from shared.errors import (
     QueueFull,
     ReadOnlyRedis,
     StillInUse,
+    TooManyPersonas,
     TurnInProgress,
     TurnWithoutReply,
 )
@@ -147,6 +148,8 @@ def to_problem(error: PalaverError) -> Problem:
             return _in_use(error)
         case ConversationBusy():
             return Problem(409, "conversation_busy", detail, retry_after_s=_RETRY_AFTER_S)
+        case TooManyPersonas():
+            return Problem(409, "too_many_personas", detail)
         case InvalidReplaceFrom():
             return field_problem("replace_from", detail)
         case QueueFull():

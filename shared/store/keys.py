@@ -51,6 +51,8 @@ PATTERNS: Final = {
     "owned": "owned:{}",
     "changes": "changes:{}",
     "listed": "listed",
+    # An owner's personas, by id.
+    "personas": "personas:{}",
     # The job of an idempotency key.
     "idempotency": "idempotency:{}",
     # Conversations that were copied from one another.
@@ -111,6 +113,9 @@ class Keys:
 
     def pending(self, conversation_id: str) -> str:
         return self._name("pending", conversation_id)
+
+    def personas(self, owner_id: str) -> str:
+        return self._name("personas", owner_id)
 
     def pool(self, pool: str) -> str:
         return self._name("pool", pool)
