@@ -7,6 +7,7 @@ from api.conversations.conversation_description import CONVERSATIONS
 from api.conversations.description import JOBS, PROMPTS
 from api.openai.description import completions, conversations, models, responses, texts
 from api.ops.description import SERVICE
+from api.personas.description import PERSONAS
 
 INTRODUCTION: Final = """\
 Palaver is a chat backend that remembers: send a prompt, and it keeps the conversation, generates \
@@ -34,6 +35,7 @@ TAGS: Final = {
     PROMPTS: "Send a prompt, get the reply.",
     JOBS: "Follow the work on a prompt: wait for it, stream it, cancel it.",
     CONVERSATIONS: "Read and delete what the server remembers.",
+    PERSONAS: "Instructions that are kept, to begin conversations with.",
     models.MODELS: "What the workers run, for OpenAI's clients.",
     completions.COMPLETIONS: "Stateless completions, for OpenAI's clients.",
     texts.TEXTS: "Plain text: continuations and vectors, for OpenAI's clients.",

@@ -7,7 +7,7 @@ from api.description.route import Answer, Body, Operation, Parameter, Route
 from api.personas.personas import PERSONA_ID, PersonaBody
 from shared.wire.persona import PersonaList, PersonaObject
 
-_PERSONAS: Final = "Personas"
+PERSONAS: Final = "Personas"
 _BODY: Final = {
     "name": "Latin teacher",
     "context": "You teach Latin. Correct mistakes, and give one example.",
@@ -25,7 +25,7 @@ ROUTES: Final = (
             Operation(
                 method="GET",
                 id="listPersonas",
-                tag=_PERSONAS,
+                tag=PERSONAS,
                 summary="List personas",
                 description=f"Instructions kept under a name, to begin conversations with. {_WHO}",
                 answers=(
@@ -54,7 +54,7 @@ ROUTES: Final = (
             Operation(
                 method="PUT",
                 id="keepPersona",
-                tag=_PERSONAS,
+                tag=PERSONAS,
                 summary="Keep a persona",
                 description=(
                     "Makes it, or replaces the one with this id; conversations that were begun "
@@ -72,7 +72,7 @@ ROUTES: Final = (
             Operation(
                 method="DELETE",
                 id="deletePersona",
-                tag=_PERSONAS,
+                tag=PERSONAS,
                 summary="Delete a persona",
                 description="Conversations that were begun with it stay as they are.",
                 answers=(Answer(status=204, description="It is gone."),),

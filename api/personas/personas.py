@@ -28,7 +28,12 @@ class PersonaBody(BaseModel):
     name: Annotated[
         StrictStr,
         AfterValidator(not_blank),
-        Field(min_length=1, max_length=_LONGEST_NAME, json_schema_extra={"pattern": r"\S"}),
+        Field(
+            min_length=1,
+            max_length=_LONGEST_NAME,
+            description="What people call it.",
+            json_schema_extra={"pattern": r"\S"},
+        ),
     ]
     context: Annotated[
         StrictStr, Field(max_length=_LONGEST_CONTEXT, description="The bot's instructions.")
