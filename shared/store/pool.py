@@ -1,6 +1,7 @@
 """Bounded connection pools, and connections that are cut instead of closed."""
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 import hiredis
@@ -45,6 +46,15 @@ class _CutConnection(AbstractConnection):
             return [hiredis.pack_command((*words, *others))]
         except TypeError as error:
             raise DataError(str(error)) from None
+
+    async def send_packed_command(
+        self, command: bytes | str | Iterable[bytes], check_health: bool = True
+    ) -> None:
+        try:
+            await super().send_packed_command(command, check_health)
+        except RuntimeError as error:
+            # uvloop's, where the loop has closed the transport and nobody has read that yet.
+            raise ConnectionError(str(error)) from error
 
     async def disconnect(self, nowait: bool = False) -> None:  # noqa: ARG002 - never waits
         writer = self._writer

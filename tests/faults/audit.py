@@ -15,6 +15,7 @@ from tests.counts import wrong_counts
 from tests.faults.ledger import Ledger, Talk, Turn
 from tests.faults.script import in_one_hand, reply_to
 
+INTERNAL_ERROR: Final = "internal_error"
 TERMINAL: Final = ("completed", "failed", "cancelled")
 NOTHING_LEFT: Final = re.compile(
     r"lease:.*|leases|jobs:open|waits|conv:.*:pending|worker:.*:own|pool:.*:(line|ready|hold|owners)"
@@ -42,6 +43,8 @@ class Findings:
     """Moments at which the queue did not add up."""
     idle: list[str] = field(default_factory=list)
     """Workers that would not have been woken for a turn."""
+    unforeseen: list[str] = field(default_factory=list)
+    """Answers to errors that nobody expects."""
 
     @property
     def complaints(self) -> dict[str, list[str]]:
@@ -101,6 +104,8 @@ class Audit:
         await self._check_workers()
         await self._check_nothing_left()
         self._found.kept = self._ledger.kept
+        internal = self._ledger.refusals.get(INTERNAL_ERROR, 0)
+        self._found.unforeseen = [INTERNAL_ERROR] * internal
         self._found.miscounted = self._ledger.wrong_counts
         self._found.miscounted += await wrong_counts(self._redis, self._keys)
         return self._found

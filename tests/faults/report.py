@@ -95,6 +95,7 @@ def wrong_of(findings: Findings) -> dict[str, list[str]]:
         "in line for another model than named": findings.strange,
         "moments at which the queue did not add up": findings.miscounted,
         "workers that would not have been woken": findings.idle,
+        "internal errors": findings.unforeseen,
     }
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError
 
@@ -199,3 +200,25 @@ def test_every_kind_of_url_is_bounded(url: str) -> None:
     unbounded: Any = connect(make_settings(url)).connection_pool
     assert not isinstance(unbounded, BoundedPool)
     assert unbounded.connection_class is pool.connection_class
+
+
+def test_writing_to_a_transport_that_is_closed_already_is_a_lost_connection(
+    settings: Settings,
+) -> None:
+    """uvloop refuses it by an error of its own, which nobody would try again after."""
+
+    async def write() -> None:
+        async with connect(settings) as redis:
+            connection = await redis.connection_pool.get_connection()
+            transport = connection._writer.transport
+            transport.abort()
+            await asyncio.sleep(0)
+            try:
+                with pytest.raises(ConnectionError):
+                    await connection.send_command("PING", check_health=False)
+                assert not connection.is_connected
+            finally:
+                await redis.connection_pool.release(connection)
+            assert await redis.ping()
+
+    uvloop.run(write())
