@@ -44,6 +44,7 @@ from api.ops.metrics import HttpMetrics, MetricsResource
 from api.ops.resource import OpsData, OpsPage
 from api.personas.personas import PersonaResource, PersonasResource
 from api.routes import PATHS, add_routes
+from api.sharing.sharing import SharedResource, ShareResource
 from api.web.home import HomeResource
 from api.web.markdown import MarkdownResource
 from api.web.pages import FILES, STATIC, HtmlPage, PageHeaders, PageResource
@@ -59,6 +60,7 @@ from shared.store.list_upkeep import ListUpkeep
 from shared.store.personas import Personas
 from shared.store.queue import Queue
 from shared.store.search import Search
+from shared.store.shares import Shares
 from shared.store.snapshots import Snapshots
 from shared.store.submissions import Submissions
 from shared.store.workers import Workers
@@ -92,6 +94,7 @@ class Store:
     search: Search
     alternatives: Alternatives
     personas: Personas
+    shares: Shares
     workers: Workers
     queue: Queue
     snapshots: Snapshots
@@ -135,6 +138,7 @@ async def create_api(settings: Settings, redis: Redis) -> AsyncIterator[Api]:
         search=Search(redis, keys),
         alternatives=Alternatives(redis, keys, settings),
         personas=Personas(redis, keys),
+        shares=Shares(redis, keys, settings),
         workers=workers,
         queue=Queue(redis, keys),
         snapshots=Snapshots(redis, keys, workers, period_s=period_s(settings.heartbeat)),
@@ -208,6 +212,10 @@ def create_app(
         "/conversations/{conversation}/alternatives/{alternative}": AlternativeResource(
             store.alternatives, conversations
         ),
+        "/conversations/{conversation}/share": ShareResource(
+            store.shares, conversations, tasks.headroom, is_on=settings.sharing
+        ),
+        "/shared/{share}": SharedResource(store.shares, is_on=settings.sharing),
         "/personas": PersonasResource(store.personas, is_listed=is_listed),
         "/personas/{persona}": PersonaResource(
             store.personas, tasks.headroom, settings.max_body_bytes, is_listed=is_listed

@@ -19,6 +19,7 @@ from api.http.paths import Paths
 from api.openai import description as openai
 from api.ops import description as ops
 from api.personas import description as personas
+from api.sharing import description as sharing
 from api.web import description as web
 from api.web.pages import FILES
 
@@ -27,6 +28,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *conversations.ROUTES,
     *alternatives.ROUTES,
     *personas.ROUTES,
+    *sharing.ROUTES,
     *openai.ROUTES,
     *anthropic.ROUTES,
     *ops.ROUTES,
@@ -50,6 +52,11 @@ def _id_patterns() -> dict[str, re.Pattern[str]]:
 PATHS: Final = Paths(
     probes=_paths_where(lambda route: route.takes_any_host),
     public=_paths_where(lambda route: route.security is Security.OPEN),
+    shared=tuple(
+        route.path.partition("{")[0]
+        for route in ROUTES
+        if route.security is Security.OPEN and route.parameters
+    ),
     pages=_paths_where(lambda route: route.security.is_page),
     files=FILES,
     routine=_paths_where(lambda route: route.is_routine),

@@ -419,6 +419,12 @@ class Settings(BaseSettings):
         "(`0`).",
         shown="`1` if `HOST` is loopback and `PALAVER_ALLOW_OPEN` is not set",
     )
+    sharing: bool = _env(
+        "PALAVER_SHARING",
+        False,
+        "`1`: owners can make links under which everybody can read a conversation.",
+        shown="`0`",
+    )
     allowed_hosts: HostNames = _env(
         "PALAVER_ALLOWED_HOSTS",
         (),

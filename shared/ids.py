@@ -25,6 +25,11 @@ def new_job() -> str:
     return f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}"
 
 
+def new_share() -> str:
+    """An id of a link to a conversation: 32 hex digits, all random."""
+    return secrets.token_hex(16)
+
+
 def is_job(text: str) -> bool:
     """Whether `text` has the form of a job id."""
     return _JOB.fullmatch(text) is not None

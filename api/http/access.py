@@ -85,7 +85,7 @@ class Access:
         paths = self._paths
         if req.path in paths.public or req.method == "OPTIONS":
             return True
-        is_shown = req.path in paths.pages or req.path.startswith(paths.files)
+        is_shown = req.path in paths.pages or req.path.startswith((paths.files, *paths.shared))
         return is_shown and req.method in ("GET", "HEAD")
 
     async def process_resource(

@@ -13,6 +13,7 @@ class Paths:
     Args:
         probes: for load balancers: they need no key and accept any `Host`.
         public: they need no key.
+        shared: prefixes of paths that are read without a key: the id behind one is secret enough.
         pages: a browser opens them; GET needs no key, a page that shows data asks for one itself.
         files: the prefix of the pages' scripts, styles and pictures; they need no key.
         routine: requested so often that they are logged at level debug only.
@@ -21,6 +22,7 @@ class Paths:
 
     probes: frozenset[str] = frozenset()
     public: frozenset[str] = frozenset()
+    shared: tuple[str, ...] = ()
     pages: frozenset[str] = frozenset()
     files: str = "/web/"
     routine: frozenset[str] = frozenset()

@@ -22,6 +22,9 @@ PATTERNS: Final = {
     "alternatives": "conv:{}:alternatives",
     "alternative": "alternative:{}",
     "tail": "alternative:{}:messages",
+    # What was copied of a conversation for whoever has the link: about it, and its messages.
+    "share": "share:{}",
+    "shared_messages": "share:{}:messages",
     # One pool, all workers of a model: what is known of it; all turns that wait, by tag; those of
     # an owner that any worker may start, by tag; owners of such turns by virtual time, and
     # those of other owners; turns that only their home may start, by the moment at which that ends;
@@ -113,6 +116,12 @@ class Keys:
 
     def pending(self, conversation_id: str) -> str:
         return self._name("pending", conversation_id)
+
+    def share(self, share_id: str) -> str:
+        return self._name("share", share_id)
+
+    def shared_messages(self, share_id: str) -> str:
+        return self._name("shared_messages", share_id)
 
     def personas(self, owner_id: str) -> str:
         return self._name("personas", owner_id)

@@ -133,7 +133,11 @@ def test_with_keys_all_but_the_open_routes_ask_for_one(keyed: dict[str, Any]) ->
         if operation["security"] == []
     }
     assert is_open == {
-        ("get", path) for path in ("/", "/docs", "/healthz", "/health", "/readyz", "/openapi.json")
+        ("get", path)
+        for path in (
+            *("/", "/docs", "/healthz", "/health", "/readyz", "/openapi.json"),
+            "/shared/{share}",
+        )
     }
     for path, method, operation in operations(keyed):
         assert ("401" in operation["responses"]) is ((method, path) not in is_open)

@@ -93,10 +93,16 @@ local function expire_alternatives(conversation, ttl_ms)
   end
 end
 
+-- Delete what was copied for those who have a link; `share` may be nil.
+local function delete_share(share)
+  if share then redis.call('DEL', key.share(share), key.shared_messages(share)) end
+end
+
 -- Delete a conversation. A `family` of copies that has one member left is deleted, too.
 local function drop(conversation, owner)
-  local f = redis.call('HMGET', key.conversation(conversation), 'family', 'updated', 'stateless')
+  local f = redis.call('HMGET', key.conversation(conversation), 'family', 'updated', 'stateless', 'share')
   local family = f[1]
+  delete_share(f[4])
   delete_alternatives(conversation)
   redis.call('DEL', key.conversation(conversation), key.messages(conversation),
     key.pending(conversation), key.jobs(conversation))

@@ -1,0 +1,93 @@
+"""`/conversations/{id}/share`, and `/shared/{share}` for whoever has the link."""
+
+import re
+from typing import Final
+
+import falcon.asgi
+
+from api.conversations.conversations import checked, not_found
+from api.http.access import caller_of
+from api.http.errors import Problem
+from api.live.headroom import Headroom
+from shared import ids
+from shared.store.conversations import Conversations
+from shared.store.shares import Shares
+
+SHARE_ID: Final = "^[0-9a-f]{32}$"
+
+
+class ShareResource:
+    """Makes a link to a conversation, shows it, and takes it back.
+
+    Args:
+        is_on: whether this server has such links.
+    """
+
+    def __init__(
+        self, shares: Shares, conversations: Conversations, headroom: Headroom, *, is_on: bool
+    ) -> None:
+        self._shares = shares
+        self._conversations = conversations
+        self._headroom = headroom
+        self._is_on = is_on
+
+    async def on_get(
+        self, req: falcon.asgi.Request, resp: falcon.asgi.Response, conversation: str
+    ) -> None:
+        _check_on(is_on=self._is_on)
+        share = await self._shares.of(checked(conversation), caller_of(req).owner_id)
+        if share is None:
+            raise Problem(404, "not_found", "there is no link to this conversation")
+        resp.media = share
+
+    async def on_put(
+        self, req: falcon.asgi.Request, resp: falcon.asgi.Response, conversation: str
+    ) -> None:
+        _check_on(is_on=self._is_on)
+        self._headroom.check()
+        owner_id = caller_of(req).owner_id
+        state = await self._conversations.show(checked(conversation), owner_id)
+        if state is None:
+            raise not_found()
+        share = await self._shares.share(
+            conversation, owner_id, share_id=ids.new_share(), title=state["title"] or ""
+        )
+        if share is None:
+            raise not_found()
+        resp.media = share
+
+    async def on_delete(
+        self, req: falcon.asgi.Request, resp: falcon.asgi.Response, conversation: str
+    ) -> None:
+        _check_on(is_on=self._is_on)
+        if not await self._shares.unshare(checked(conversation), caller_of(req).owner_id):
+            raise not_found()
+        resp.status = 204
+
+
+class SharedResource:
+    """Shows a shared conversation to everybody who knows its link.
+
+    Args:
+        is_on: whether this server has such links.
+    """
+
+    def __init__(self, shares: Shares, *, is_on: bool) -> None:
+        self._shares = shares
+        self._is_on = is_on
+
+    async def on_get(
+        self, _req: falcon.asgi.Request, resp: falcon.asgi.Response, share: str
+    ) -> None:
+        _check_on(is_on=self._is_on)
+        shared = await self._shares.read(share) if re.fullmatch(SHARE_ID, share) else None
+        if shared is None:
+            raise Problem(404, "not_found", "there is no such link")
+        resp.set_header("X-Robots-Tag", "noindex")
+        resp.set_header("Cache-Control", "no-store")
+        resp.media = shared
+
+
+def _check_on(*, is_on: bool) -> None:
+    if not is_on:
+        raise Problem(404, "not_found", "this server shares no conversations (PALAVER_SHARING)")
