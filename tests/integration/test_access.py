@@ -266,14 +266,16 @@ async def test_tokens_a_day(valkey: Valkey, tmp_path: Path) -> None:
 async def test_guessing_ids_comes_to_an_end(valkey: Valkey) -> None:
     async with running_stack(make_settings(valkey.url), ScriptedEngine()) as stack:
         mine = await stack.ask("Hello.")
-        answers = [await stack.client.get(f"/conversations/{n}") for n in range(1, 140)]
+        # Together: some guesses are free again with every second.
+        guesses = (stack.client.get(f"/conversations/{n}") for n in range(1, 200))
+        answers = await asyncio.gather(*guesses)
         codes = [answer.status_code for answer in answers]
         guess = await stack.client.post("/", json={"prompt": "?", "id": 7})
         known = await stack.client.get(f"/conversations/{mine['id']}")
         new = await stack.client.post("/", json={"prompt": "A new one is no guess."})
-    assert codes[:100] == [404] * 100
-    assert codes[-1] == 429
-    assert "Retry-After" in answers[-1].headers
+    assert codes.count(404) >= 120
+    assert codes.count(429) == len(codes) - codes.count(404) > 0
+    assert all("Retry-After" in each.headers for each in answers if each.status_code == 429)
     assert (guess.status_code, known.status_code) == (429, 200)
     assert new.status_code == 200
 
