@@ -6,7 +6,7 @@ import { adopt, Conversation, describe } from "./conversation.js";
 import { announce, byId, confirmed, save } from "./dom.js";
 import { markdownOf } from "./exporting.js";
 import { ModelView } from "./model.js";
-import { drawSidebar, firstPrompt, learnFromServer } from "./sidebar.js";
+import { Sidebar } from "./sidebar.js";
 import * as store from "./store.js";
 import { Thread } from "./thread.js";
 
@@ -36,6 +36,19 @@ const composer = new Composer({
     say(prompt, composer.context, from);
   },
   stop: () => guarded(() => current.stop()),
+});
+const sidebar = new Sidebar(client, {
+  changed: () => draw(),
+  open: (id) => { location.hash = id; },
+  left: () => openNew(),
+  gone(id) {
+    // What was being written in it has its own end.
+    if (id !== current.id || current.isBusy || !current.isLoaded) return;
+    openNew();
+    showConnection("That conversation does not exist any more.", "gone");
+  },
+  guarded: (action) => guarded(action),
+  failed: (error) => failed(error),
 });
 
 /** Nothing is said while something runs, or before it is known what was said already. */
@@ -90,6 +103,10 @@ function begin(id) {
   composer.show(null);
   view.status("");
   showConnection("");
+  closeSidebar();
+}
+
+function closeSidebar() {
   byId("sidebar").classList.remove("open");
   byId("toggle-sidebar").setAttribute("aria-expanded", "false");
 }
@@ -111,7 +128,7 @@ async function open(id) {
     const found = await opened.load();
     composer.show(opened.context);
     if (store.conversations().some((one) => one.id === id)) return;
-    store.learn([{ id, name: await firstPrompt(client, found) }]);
+    store.learn([{ id, name: found.title ?? "A conversation without messages" }]);
     draw();
   } catch (error) {
     if (error.name === "AbortError" || opened !== current) return;
@@ -130,7 +147,7 @@ async function open(id) {
 
 function draw() {
   const { id, isBusy } = current;
-  const name = store.conversations().find((one) => one.id === id)?.name;
+  const name = id === null ? null : sidebar.titleOf(id);
   model.open(id, current.model);
   byId("title").textContent = name ?? "New chat";
   document.title = name ? `${name} · Palaver` : "Palaver";
@@ -142,7 +159,7 @@ function draw() {
   composer.busy(!isFree(), isBusy);
   const isWritten = composer.context !== null || document.activeElement === composer.persona;
   if (!isWritten && current.context !== null) composer.show(current.context);
-  drawSidebar(id, open);
+  sidebar.draw(id);
 }
 
 function showConnection(text, kind = "lost") {
@@ -186,6 +203,10 @@ async function exportAs(type) {
 
 async function remove() {
   const { id } = current;
+  if (sidebar.isServers) {
+    sidebar.remove(id, false);
+    return;
+  }
   if (!await confirmed(byId("delete-dialog"))) return;
   await client.untilAnswered("DELETE", `/conversations/${id}`).catch((error) => {
     if (error.status !== 404) throw error;
@@ -195,9 +216,21 @@ async function remove() {
   announce("The conversation is deleted.");
 }
 
+/** The conversation in the address, or null. */
+function addressed() {
+  return /^#[1-9]\d{0,15}$/.test(location.hash) ? Number(location.hash.slice(1)) : null;
+}
+
+/** A link in the list, Back, Forward: what the address says is opened. */
+async function visit() {
+  const id = addressed();
+  if (id === null) openNew();
+  else await open(id);
+}
+
 /** Begin where the address says, or with what was sent last and never heard of. */
 async function start() {
-  const id = /^#[1-9]\d{0,15}$/.test(location.hash) ? Number(location.hash.slice(1)) : null;
+  const id = addressed();
   const orphans = store.orphans();
   if (id === null) {
     openNew();
@@ -206,12 +239,17 @@ async function start() {
     await open(id);
   }
   for (const orphan of orphans) await adopt(client, orphan);
-  if (HAS_KEYS) await learnFromServer(client);
   draw();
 }
 
 byId("change-key").hidden = !HAS_KEYS;
-byId("new-chat").addEventListener("click", openNew);
+byId("new-chat").addEventListener("click", () => {
+  // Back leads to what is open now.
+  if (current.id !== null) history.pushState(null, "", location.pathname);
+  openNew();
+});
+// The open one is a link, too.
+byId("conversations").addEventListener("click", (event) => { if (event.target.closest(".name")) closeSidebar(); });
 byId("change-key").addEventListener("click", () => guarded(askForKey));
 byId("earlier").addEventListener("click", () => guarded(() => current.showEarlier()));
 byId("export-json").addEventListener("click", () => guarded(() => exportAs("json")));
@@ -221,13 +259,14 @@ byId("toggle-sidebar").addEventListener("click", () => {
   const isOpen = byId("sidebar").classList.toggle("open");
   byId("toggle-sidebar").setAttribute("aria-expanded", String(isOpen));
 });
-addEventListener("hashchange", () => guarded(start));
+addEventListener("hashchange", () => guarded(visit));
 addEventListener("offline", () => client.connection.lost());
 addEventListener("online", () => client.connection.found());
 store.onChange(() => {
-  drawSidebar(current.id, open);
+  sidebar.drawOwn();
   current.join();
 });
 
 guarded(start);
+guarded(() => sidebar.follow());
 model.learn();
