@@ -28,7 +28,7 @@ const client = new Client(store.apiKey, {
   },
 });
 
-const thread = new Thread(client, byId("messages"), byId("scroller"), { retry, edit });
+const thread = new Thread(client, byId("messages"), byId("scroller"), { retry, edit, putBack });
 const model = new ModelView(client, (hasSeveral) => thread.nameModels(hasSeveral));
 const composer = new Composer({
   send(prompt, from) {
@@ -66,6 +66,23 @@ function retry(prompt, from) {
 
 function edit(prompt, from) {
   if (isFree()) composer.edit(prompt, { replaceFrom: from });
+}
+
+function putBack(alternative, number, step) {
+  if (!isFree()) return;
+  const { id } = current;
+  guarded(async () => {
+    try {
+      await current.putBack(alternative);
+      composer.show(current.context);
+      thread.focusAlternatives(number, step);
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      // It is not what it was here: something else was sent or put back elsewhere.
+      await open(id);
+      showConnection(describe(error), "stale");
+    }
+  });
 }
 
 const view = {

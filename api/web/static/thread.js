@@ -1,5 +1,6 @@
 // The messages of one conversation, as they are shown.
 
+import { alternativesBox } from "./alternatives.js";
 import { callBox, resultBox } from "./calls.js";
 import { button, copyButton, element } from "./dom.js";
 import { Growing, renderAll } from "./markdown.js";
@@ -19,8 +20,8 @@ const ENDS = {
 /** One message. `number` is null as long as it is not stored. */
 class Entry {
   constructor(message) {
-    const { role, content, number = null, job = null, reasoning = "", tool_calls: calls = [], model = null, finish_reason: end } = message;
-    Object.assign(this, { role, content, number, job });
+    const { role, content, number = null, job = null, alternatives = null, reasoning = "", tool_calls: calls = [], model = null, finish_reason: end } = message;
+    Object.assign(this, { role, content, number, job, alternatives });
     this.text = element("div", { className: "text", textContent: role === "tool" ? "" : content });
     if (role === "tool") this.text.append(resultBox(message));
     this.thought = new Thought(reasoning ?? "");
@@ -48,8 +49,9 @@ class Entry {
     this.calls.replaceChildren(...(calls ?? []).map(callBox));
   }
 
-  offer(...buttons) {
-    this.actions.replaceChildren(copyButton(() => this.content), ...buttons);
+  /** What can be done with it, beside copying. */
+  offer(...controls) {
+    this.actions.replaceChildren(copyButton(() => this.content), ...controls);
   }
 
   note(text, bad = false) {
@@ -128,7 +130,10 @@ export class LiveTurn {
 }
 
 export class Thread {
-  /** @param {{retry: (prompt: string, from: number) => void, edit: (prompt: string, from: number) => void}} actions */
+  /**
+   * @param {{retry: (prompt: string, from: number) => void, edit: (prompt: string, from: number) => void,
+   *   putBack: (id: string, number: number, step: number) => void}} actions
+   */
   constructor(client, list, scroller, actions) {
     Object.assign(this, { client, list, scroller, actions, hasSeveral: false });
     this.isAtEnd = true;
@@ -165,7 +170,7 @@ export class Thread {
     const below = this.scroller.scrollHeight - this.scroller.scrollTop;
     this.list.prepend(...earlier.map((one) => one.node));
     this.entries.unshift(...earlier);
-    for (const one of earlier) one.offer();
+    for (const one of earlier) this.offer(one);
     this.nameModels(this.hasSeveral);
     this.isAtEnd = false;
     this.scroller.scrollTop = this.scroller.scrollHeight - below;
@@ -202,7 +207,7 @@ export class Thread {
     this.entries = this.entries.filter((one) => !replaced.includes(one));
     for (const entry of [turn.user, turn.bot]) {
       const stored = messages.find((one) => one.job === turn.job && one.role === entry.role);
-      Object.assign(entry, { number: stored?.number ?? null, job: turn.job });
+      Object.assign(entry, { number: stored?.number ?? null, job: turn.job, alternatives: stored?.alternatives ?? null });
     }
     this.entries.push(...this.prompting(turn, messages), turn.bot);
     this.live = this.live.filter((one) => one !== turn);
@@ -253,13 +258,28 @@ export class Thread {
   /** Who may do what with which message. */
   refresh() {
     this.nameModels(this.hasSeveral);
-    for (const one of this.entries) one.offer();
+    for (const one of this.entries) this.offer(one);
     const prompt = this.entries.findLast((one) => one.role === "user" && one.number !== null);
     const reply = this.entries.at(-1);
     if (this.live.length > 0 || !prompt) return;
-    prompt.offer(button("Edit", () => this.actions.edit(prompt.content, prompt.number)));
+    this.offer(prompt, button("Edit", () => this.actions.edit(prompt.content, prompt.number)));
     // Behind a tool's result the prompt alone would not bring the same question about.
-    if (reply.role === "assistant" && this.entries.at(-2)?.role !== "tool") reply.offer(button("Retry", () => this.actions.retry(prompt.content, prompt.number)));
+    if (reply.role === "assistant" && this.entries.at(-2)?.role !== "tool") this.offer(reply, button("Retry", () => this.actions.retry(prompt.content, prompt.number)));
+  }
+
+  /** What can be done with a message; where it has alternatives, also to choose another one. */
+  offer(entry, ...buttons) {
+    const { alternatives, number } = entry;
+    if (alternatives === null) return entry.offer(...buttons);
+    const isBusy = this.live.some((turn) => !turn.isGivenUp);
+    return entry.offer(...buttons, alternativesBox(alternatives, isBusy, (id, step) => this.actions.putBack(id, number, step)));
+  }
+
+  /** Go on with the keyboard where one has chosen an alternative. */
+  focusAlternatives(number, step) {
+    const arrows = this.entries.find((one) => one.number === number)?.actions.querySelectorAll(".alternatives button:not(:disabled)");
+    const [first, last] = arrows ?? [];
+    (step > 0 ? last ?? first : first)?.focus();
   }
 
   /** Change something; who was at the end, and has not scrolled away meanwhile, stays there. */
