@@ -38,7 +38,7 @@ const composer = new Composer({
   stop: () => guarded(() => current.stop()),
 });
 const sidebar = new Sidebar(client, {
-  changed: () => draw(),
+  changed: () => drawTitle(),
   open: (id) => { location.hash = id; },
   left: () => openNew(),
   gone(id) {
@@ -162,12 +162,16 @@ async function open(id) {
   }
 }
 
-function draw() {
-  const { id, isBusy } = current;
-  const name = id === null ? null : sidebar.titleOf(id);
-  model.open(id, current.model);
+function drawTitle() {
+  const name = current.id === null ? null : sidebar.titleOf(current.id);
   byId("title").textContent = name ?? "New chat";
   document.title = name ? `${name} · Palaver` : "Palaver";
+}
+
+function draw() {
+  const { id, isBusy } = current;
+  model.open(id, current.model);
+  drawTitle();
   byId("receipt").textContent = current.receipt();
   byId("receipt").hidden = current.receipt() === "";
   byId("earlier").hidden = current.earlier === null;
@@ -275,6 +279,7 @@ byId("delete").addEventListener("click", () => guarded(remove));
 byId("toggle-sidebar").addEventListener("click", () => {
   const isOpen = byId("sidebar").classList.toggle("open");
   byId("toggle-sidebar").setAttribute("aria-expanded", String(isOpen));
+  if (isOpen) sidebar.reveal();
 });
 addEventListener("hashchange", () => guarded(visit));
 addEventListener("offline", () => client.connection.lost());

@@ -13,7 +13,10 @@ export class ListRow {
     this.more = button("⋯", () => this.expand(this.group.hidden));
     this.more.className = "more";
     this.more.setAttribute("aria-expanded", "false");
-    this.pin = button("Pin", () => actions.pin(id, !this.pinned));
+    this.pin = button("Pin", () => {
+      this.close();
+      actions.pin(id, !this.pinned);
+    });
     const remove = button("Delete", (event) => actions.remove(id, event.detail === 0));
     this.group = element("div", { className: "row-actions", hidden: true }, button("Rename", () => this.edit()), this.pin, remove);
     this.group.setAttribute("role", "group");
@@ -25,10 +28,6 @@ export class ListRow {
 
   get isEdited() {
     return this.form !== undefined;
-  }
-
-  get hasFocus() {
-    return this.item.contains(document.activeElement);
   }
 
   show({ title, pinned, snippet = null }, isOpen) {
@@ -50,7 +49,10 @@ export class ListRow {
   }
 
   pressed(event) {
-    if (event.key !== "Escape" || this.group.hidden || this.isEdited) return;
+    if (event.key === "Escape" && !this.group.hidden) this.close();
+  }
+
+  close() {
     this.expand(false);
     this.more.focus();
   }

@@ -67,9 +67,9 @@ export class ListView {
   }
 
   /** The open one, once: who scrolls away from it is let. */
-  bringIntoView() {
+  bringIntoView(isAgain = false) {
     const { open } = this.list;
-    if (open === this.inView || (open !== null && !this.rows.has(open))) return;
+    if ((open === this.inView && !isAgain) || (open !== null && !this.rows.has(open))) return;
     this.inView = open;
     this.rows.get(open)?.item.scrollIntoView({ block: "nearest" });
   }

@@ -1,6 +1,7 @@
 // The list of conversations: the server's, or where that lists none this browser's own.
 
-import { announce, byId, element } from "./dom.js";
+import { BrowserList } from "./browser_list.js";
+import { announce, byId } from "./dom.js";
 import { ConversationList } from "./list.js";
 import { followList } from "./list_events.js";
 import { ListSearch } from "./list_search.js";
@@ -14,7 +15,7 @@ export class Sidebar {
    *   `left`: the open conversation is being deleted; `gone`: one was deleted elsewhere
    */
   constructor(client, page) {
-    Object.assign(this, { client, page, open: null, drawn: "" });
+    Object.assign(this, { client, page, open: null });
     /** Null until it is known. */
     this.isServers = null;
     const view = { changed: () => this.changed(), gone: (id) => this.gone(id), failed: page.failed };
@@ -26,6 +27,7 @@ export class Sidebar {
       remove: (id, isByKeyboard) => this.remove(id, isByKeyboard),
       more: () => page.guarded(() => (this.search.isOn ? this.search : this.list).more()),
     });
+    this.own = new BrowserList();
     this.undo = new UndoNotice();
     byId("search").addEventListener("input", () => this.search.type(byId("search").value));
   }
@@ -66,31 +68,24 @@ export class Sidebar {
     this.page.gone(id);
   }
 
+  /** This browser's own list may have changed. */
+  drawOwn() {
+    if (this.isServers === false) this.own.draw(this.open);
+  }
+
   /** Another conversation may be open. */
   draw(open) {
     const isSame = open === this.open;
     this.open = open;
-    if (this.isServers === false) this.drawOwn();
+    this.drawOwn();
     if (isSame) return;
     this.list.choose(open);
     if (this.list.isLoaded) this.view.draw();
   }
 
-  /** What this browser remembers. */
-  drawOwn() {
-    if (this.isServers !== false) return;
-    const own = store.conversations();
-    const wanted = JSON.stringify([this.open, own]);
-    // Who is in the list with the keyboard stays there.
-    if (wanted === this.drawn) return;
-    this.drawn = wanted;
-    const items = own.map(({ id, name }) => {
-      const link = element("a", { className: "name", href: `#${id}`, textContent: name, title: name });
-      if (id === this.open) link.setAttribute("aria-current", "page");
-      return element("li", {}, link);
-    });
-    byId("conversations").replaceChildren(element("ul", {}, ...items));
-    byId("no-conversations").hidden = items.length > 0;
+  /** It was out of sight. */
+  reveal() {
+    this.view.bringIntoView(true);
   }
 
   /** What a conversation is called, or null where nothing is known of it. */
@@ -117,7 +112,8 @@ export class Sidebar {
     const done = () => this.page.guarded(() => this.delete(id));
     const undone = () => {
       this.list.hide(id, false);
-      if (wasOpen) this.page.open(id);
+      // Unless another one was opened meanwhile.
+      if (wasOpen && this.open === null) this.page.open(id);
       this.view.rows.get(id)?.link.focus();
     };
     this.undo.show({ text, done, undone }, takesFocus);
