@@ -31,6 +31,10 @@ export class ListRow {
   }
 
   show({ title, pinned, snippet = null }, isOpen) {
+    const shown = JSON.stringify([title, pinned, snippet, isOpen]);
+    // Of a thousand rows few change at a time.
+    if (shown === this.shown) return;
+    this.shown = shown;
     Object.assign(this, { title, pinned });
     const name = title ?? UNTITLED;
     this.link.textContent = this.link.title = name;
