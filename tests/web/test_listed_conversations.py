@@ -131,6 +131,20 @@ async def test_pinned_conversations_come_first(context: BrowserContext, settings
         await expect(chat.conversations.last).to_have_text("Number 0")
 
 
+async def test_an_old_pinned_conversation_is_not_lost_behind_the_first_page(
+    context: BrowserContext, settings: Settings
+) -> None:
+    async with opened(context, settings, 1) as (tab, stack, _):
+        chat = ChatPage(tab.page)
+        await act(tab.page, "Number 0", "Pin")
+        await expect(tab.page.locator("#conversations h2")).to_have_text(["Pinned"])
+        for number in range(PAGE):
+            await begun(stack, f"Later {number}")
+        await tab.page.reload()
+        await expect(chat.conversations).to_have_count(PAGE + 1)
+        await expect(chat.conversations.first).to_have_text("Number 0")
+
+
 async def test_what_was_deleted_can_be_had_back_while_the_notice_is_shown(
     context: BrowserContext, settings: Settings
 ) -> None:

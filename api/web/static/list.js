@@ -1,10 +1,13 @@
 // The server's list of conversations, as far as it was loaded.
 
 import { Pages } from "./list_pages.js";
+import * as store from "./store.js";
 
 /** So many changes at a time are not looked at one by one. */
 const MANY = 10;
 const GATHER_MS = 100;
+/** So many pinned ones that no page had yet are asked for one by one. */
+const MOST_PINS = 20;
 
 export class ConversationList {
   /** @param {{changed: () => void, gone: (id: number) => void, failed: (error: Error) => void}} view */
@@ -29,6 +32,13 @@ export class ConversationList {
     this.isLoaded = true;
     this.take(rows);
     if (this.open !== null && !this.known.has(this.open)) this.look(this.open);
+    await this.loadPins();
+  }
+
+  /** Pinned ones come first, however old they are: those that this browser knows of. */
+  async loadPins() {
+    const missing = store.pins().filter((id) => !this.known.has(id)).slice(0, MOST_PINS);
+    for (const id of missing) await this.refresh(id);
   }
 
   async more() {
@@ -49,6 +59,7 @@ export class ConversationList {
 
   put({ id, title, pinned, updated_at }) {
     this.known.set(id, { id, title, pinned, updated_at });
+    store.pin(id, pinned);
   }
 
   /** Those to be shown, the last used one first; beyond what was loaded only pinned ones and the open one. */
@@ -87,6 +98,7 @@ export class ConversationList {
 
   drop(id) {
     this.known.delete(id);
+    store.pin(id, false);
     this.hidden.delete(id);
     this.view.gone(id);
     this.view.changed();
