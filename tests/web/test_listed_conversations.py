@@ -80,7 +80,7 @@ async def test_the_list_is_loaded_page_by_page_as_one_scrolls(
     context: BrowserContext, settings: Settings
 ) -> None:
     requests: list[Request] = []
-    context.on("request", requests.append)
+    context.on("request", lambda request: requests.append(request))
     async with opened(context, settings, 120) as (tab, _, _ids):
         chat = ChatPage(tab.page)
         assert pages_of(requests) == [None]
