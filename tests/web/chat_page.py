@@ -27,7 +27,7 @@ class ChatPage:
         self.messages = page.locator("#messages")
         self.users = page.locator(".message.user:visible .text")
         self.replies = page.locator(".message.assistant:visible .text")
-        self.conversations = page.locator("#conversations button")
+        self.conversations = page.locator("#conversations .name")
         self.connection = page.locator("#connection")
 
     async def ask(self, prompt: str) -> None:

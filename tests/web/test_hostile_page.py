@@ -81,6 +81,8 @@ async def test_a_policy_stops_what_should_get_through(
             )
             assert seen == "TypeError", attempt
         assert any("Content Security Policy" in text for text in refused)
+        # It follows the list: the server would wait for it.
+        await page.close()
 
 
 async def test_a_key_is_asked_for(context: BrowserContext, valkey: Valkey, tmp_path: Path) -> None:

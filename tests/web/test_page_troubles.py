@@ -229,6 +229,7 @@ async def test_a_conversation_that_is_left_while_it_loads_stays_away(
             await gate
             await route.continue_()
 
+        await expect(chat.conversations).to_have_text(["Second.", "First."])
         await chat.page.route(f"**/conversations/{slow_id}/messages?*", slow)
         await chat.conversations.last.click()
         await chat.conversations.first.click()

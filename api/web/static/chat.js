@@ -6,7 +6,7 @@ import { adopt, Conversation, describe } from "./conversation.js";
 import { announce, byId, confirmed, save } from "./dom.js";
 import { markdownOf } from "./exporting.js";
 import { ModelView } from "./model.js";
-import { drawSidebar, firstPrompt, learnFromServer } from "./sidebar.js";
+import { Sidebar } from "./sidebar.js";
 import * as store from "./store.js";
 import { Thread } from "./thread.js";
 
@@ -28,7 +28,7 @@ const client = new Client(store.apiKey, {
   },
 });
 
-const thread = new Thread(client, byId("messages"), byId("scroller"), { retry, edit });
+const thread = new Thread(client, byId("messages"), byId("scroller"), { retry, edit, putBack });
 const model = new ModelView(client, (hasSeveral) => thread.nameModels(hasSeveral));
 const composer = new Composer({
   send(prompt, from) {
@@ -36,6 +36,19 @@ const composer = new Composer({
     say(prompt, composer.context, from);
   },
   stop: () => guarded(() => current.stop()),
+});
+const sidebar = new Sidebar(client, {
+  changed: () => drawTitle(),
+  open: (id) => { location.hash = id; },
+  left: () => openNew(),
+  gone(id) {
+    // What was being written in it has its own end.
+    if (id !== current.id || current.isBusy || !current.isLoaded) return;
+    openNew();
+    showConnection("That conversation does not exist any more.", "gone");
+  },
+  guarded: (action) => guarded(action),
+  failed: (error) => failed(error),
 });
 
 /** Nothing is said while something runs, or before it is known what was said already. */
@@ -53,6 +66,23 @@ function retry(prompt, from) {
 
 function edit(prompt, from) {
   if (isFree()) composer.edit(prompt, { replaceFrom: from });
+}
+
+function putBack(alternative, number, step) {
+  if (!isFree()) return;
+  const { id } = current;
+  guarded(async () => {
+    try {
+      await current.putBack(alternative);
+      composer.show(current.context);
+      thread.focusAlternatives(number, step);
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      // It is not what it was here: something else was sent or put back elsewhere.
+      await open(id);
+      showConnection(describe(error), "stale");
+    }
+  });
 }
 
 const view = {
@@ -90,6 +120,10 @@ function begin(id) {
   composer.show(null);
   view.status("");
   showConnection("");
+  closeSidebar();
+}
+
+function closeSidebar() {
   byId("sidebar").classList.remove("open");
   byId("toggle-sidebar").setAttribute("aria-expanded", "false");
 }
@@ -111,7 +145,7 @@ async function open(id) {
     const found = await opened.load();
     composer.show(opened.context);
     if (store.conversations().some((one) => one.id === id)) return;
-    store.learn([{ id, name: await firstPrompt(client, found) }]);
+    store.learn([{ id, name: found.title ?? "A conversation without messages" }]);
     draw();
   } catch (error) {
     if (error.name === "AbortError" || opened !== current) return;
@@ -128,12 +162,16 @@ async function open(id) {
   }
 }
 
-function draw() {
-  const { id, isBusy } = current;
-  const name = store.conversations().find((one) => one.id === id)?.name;
-  model.open(id, current.model);
+function drawTitle() {
+  const name = current.id === null ? null : sidebar.titleOf(current.id);
   byId("title").textContent = name ?? "New chat";
   document.title = name ? `${name} · Palaver` : "Palaver";
+}
+
+function draw() {
+  const { id, isBusy } = current;
+  model.open(id, current.model);
+  drawTitle();
   byId("receipt").textContent = current.receipt();
   byId("receipt").hidden = current.receipt() === "";
   byId("earlier").hidden = current.earlier === null;
@@ -142,7 +180,7 @@ function draw() {
   composer.busy(!isFree(), isBusy);
   const isWritten = composer.context !== null || document.activeElement === composer.persona;
   if (!isWritten && current.context !== null) composer.show(current.context);
-  drawSidebar(id, open);
+  sidebar.draw(id);
 }
 
 function showConnection(text, kind = "lost") {
@@ -186,6 +224,10 @@ async function exportAs(type) {
 
 async function remove() {
   const { id } = current;
+  if (sidebar.isServers) {
+    sidebar.remove(id, false);
+    return;
+  }
   if (!await confirmed(byId("delete-dialog"))) return;
   await client.untilAnswered("DELETE", `/conversations/${id}`).catch((error) => {
     if (error.status !== 404) throw error;
@@ -195,9 +237,21 @@ async function remove() {
   announce("The conversation is deleted.");
 }
 
+/** The conversation in the address, or null. */
+function addressed() {
+  return /^#[1-9]\d{0,15}$/.test(location.hash) ? Number(location.hash.slice(1)) : null;
+}
+
+/** A link in the list, Back, Forward: what the address says is opened. */
+async function visit() {
+  const id = addressed();
+  if (id === null) openNew();
+  else await open(id);
+}
+
 /** Begin where the address says, or with what was sent last and never heard of. */
 async function start() {
-  const id = /^#[1-9]\d{0,15}$/.test(location.hash) ? Number(location.hash.slice(1)) : null;
+  const id = addressed();
   const orphans = store.orphans();
   if (id === null) {
     openNew();
@@ -206,12 +260,17 @@ async function start() {
     await open(id);
   }
   for (const orphan of orphans) await adopt(client, orphan);
-  if (HAS_KEYS) await learnFromServer(client);
   draw();
 }
 
 byId("change-key").hidden = !HAS_KEYS;
-byId("new-chat").addEventListener("click", openNew);
+byId("new-chat").addEventListener("click", () => {
+  // Back leads to what is open now.
+  if (current.id !== null) history.pushState(null, "", location.pathname);
+  openNew();
+});
+// The open one is a link, too.
+byId("conversations").addEventListener("click", (event) => { if (event.target.closest(".name")) closeSidebar(); });
 byId("change-key").addEventListener("click", () => guarded(askForKey));
 byId("earlier").addEventListener("click", () => guarded(() => current.showEarlier()));
 byId("export-json").addEventListener("click", () => guarded(() => exportAs("json")));
@@ -220,14 +279,16 @@ byId("delete").addEventListener("click", () => guarded(remove));
 byId("toggle-sidebar").addEventListener("click", () => {
   const isOpen = byId("sidebar").classList.toggle("open");
   byId("toggle-sidebar").setAttribute("aria-expanded", String(isOpen));
+  if (isOpen) sidebar.reveal();
 });
-addEventListener("hashchange", () => guarded(start));
+addEventListener("hashchange", () => guarded(visit));
 addEventListener("offline", () => client.connection.lost());
 addEventListener("online", () => client.connection.found());
 store.onChange(() => {
-  drawSidebar(current.id, open);
+  sidebar.drawOwn();
   current.join();
 });
 
 guarded(start);
+guarded(() => sidebar.follow());
 model.learn();

@@ -41,13 +41,7 @@ export class Conversation {
     // First, so that what the server tells has them.
     for (const turn of this.ours()) if (turn.job === null) await this.hear(turn);
     const found = await this.get("");
-    const page = await this.get(`/messages?limit=${PAGE}`);
-    this.context = found.context;
-    this.window = found.window;
-    this.model = found.model ?? null;
-    this.earlier = page.next;
-    this.thread.reset(page.messages);
-    this.thread.markWindow(this.window);
+    await this.show(found);
     this.isLoaded = true;
     const known = new Set(this.ours().map((one) => one.job));
     const others = found.pending.filter((job) => !known.has(job));
@@ -55,6 +49,30 @@ export class Conversation {
     this.join();
     this.view.changed();
     return found;
+  }
+
+  /** The newest messages of what the server has. */
+  async show(found) {
+    const page = await this.get(`/messages?limit=${PAGE}`);
+    this.context = found.context;
+    this.window = found.window;
+    this.model = found.model ?? null;
+    this.earlier = page.next;
+    this.thread.reset(page.messages);
+    this.thread.markWindow(this.window);
+  }
+
+  /** Let an alternative change places with what stands there now; nothing is sent meanwhile. */
+  async putBack(alternative) {
+    const { signal } = this.leaving;
+    this.isChecking = true;
+    this.view.changed();
+    try {
+      await this.show(await this.client.untilAnswered("POST", `/conversations/${this.id}/alternatives/${alternative}`, { signal }));
+    } finally {
+      this.isChecking = false;
+      if (this.isOpen) this.view.changed();
+    }
   }
 
   /** A resource of this conversation; an AbortError once it is left. */
