@@ -84,7 +84,7 @@ async def test_what_replies_hold_can_be_reached_and_read(
         await reply.locator(".code").get_by_role("button", name="Copy").click()
         assert await tab.page.evaluate("window.copied") == CODE
         for scheme in ("light", "dark"):
-            await tab.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            await tab.page.emulate_media(color_scheme=scheme)
             assert await tab.serious() == []
         await tab.page.emulate_media(media="print")
         await expect(reply).to_be_visible()
