@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.web.rendering.render import to_html
@@ -65,6 +65,7 @@ def test_any_text_is_harmless(text: str) -> None:
     Page(to_html(text))
 
 
+@settings(max_examples=400)
 @given(st.lists(st.sampled_from(PIECES), max_size=25).map("".join))
 def test_no_letter_is_lost(text: str) -> None:
     page = Page(to_html(text))
@@ -156,6 +157,11 @@ def test_an_open_fence_is_a_box_from_its_first_character(text: str) -> None:
     html = to_html(text)
     assert html.startswith('<div class="code" data-fence="```">')
     assert "<p " not in html
+
+
+def test_an_open_fence_holds_all_that_has_come() -> None:
+    page = Page(to_html("Look:\n\n~~~\n  def f():\n    pass\n    "))
+    assert page.text.strip("\n") == "Look:\n  def f():\n    pass"
 
 
 @pytest.mark.parametrize("text", ["```py\nx\n```", "> ```\n> x\n> ```", "- ~~~\n  x\n  ~~~~"])
