@@ -248,4 +248,4 @@ async def test_markdown_is_rendered_for_the_page(
         answer = await stack.client.post("/web/markdown", json=body)
         assert answer.status_code == status
         if status == 200:
-            assert answer.json() == {"html": ["<p><em>a</em></p>\n"]}
+            assert answer.json() == {"html": ['<p dir="auto"><em>a</em></p>\n']}

@@ -60,8 +60,9 @@ export class LiveTurn {
   complete(reply) {
     this.over();
     this.user.content = this.user.text.textContent = this.prompt ?? reply.prompt;
+    this.bot.content = reply.reply;
     // Whole at once: what was streamed may be only its beginning.
-    this.bot.content = this.bot.text.textContent = reply.reply;
+    if (this.growing.text !== reply.reply) this.bot.text.textContent = reply.reply;
     this.bot.thought.complete(reply.reasoning ?? "", reply.usage.completion_tokens_details?.reasoning_tokens ?? null);
     this.bot.showCalls(reply.tool_calls);
     this.bot.writtenBy(reply.model ?? null);
