@@ -4,11 +4,14 @@ import { Client, Problem } from "./client.js";
 import { Composer } from "./composer.js";
 import { adopt, Conversation, describe } from "./conversation.js";
 import { announce, byId, confirmed, save } from "./dom.js";
+import { Drawer } from "./drawer.js";
 import { markdownOf } from "./exporting.js";
+import { wireMenu } from "./menu.js";
 import { ModelView } from "./model.js";
 import { drawSidebar, firstPrompt, learnFromServer } from "./sidebar.js";
 import * as store from "./store.js";
 import { Thread } from "./thread.js";
+import { keepAboveKeyboard } from "./viewport.js";
 
 const DELAY_MS = 400;
 const HAS_KEYS = document.documentElement.dataset.keys === "on";
@@ -30,6 +33,7 @@ const client = new Client(store.apiKey, {
 
 const thread = new Thread(client, byId("messages"), byId("scroller"), { retry, edit });
 const model = new ModelView(client, (hasSeveral) => thread.nameModels(hasSeveral));
+const drawer = new Drawer();
 const composer = new Composer({
   send(prompt, from) {
     composer.persona.closest("details").open = false;
@@ -43,7 +47,7 @@ const isFree = () => current.isLoaded && !current.isChecking && !current.isBusy;
 
 function say(prompt, context, from) {
   showConnection("");
-  composer.prompt.focus();
+  composer.rest();
   guarded(() => current.send(prompt, context, from, model.wishes));
 }
 
@@ -84,14 +88,13 @@ const view = {
 };
 
 function begin(id) {
+  drawer.close();
   current?.leave();
   current = new Conversation(client, thread, id, view);
   composer.toDraft();
   composer.show(null);
   view.status("");
   showConnection("");
-  byId("sidebar").classList.remove("open");
-  byId("toggle-sidebar").setAttribute("aria-expanded", "false");
 }
 
 function openNew() {
@@ -211,16 +214,21 @@ async function start() {
 }
 
 byId("change-key").hidden = !HAS_KEYS;
+document.querySelector(".skip").addEventListener("click", (event) => {
+  // Its address would be that of no conversation, and the open one would be left.
+  event.preventDefault();
+  composer.prompt.focus();
+});
 byId("new-chat").addEventListener("click", openNew);
 byId("change-key").addEventListener("click", () => guarded(askForKey));
 byId("earlier").addEventListener("click", () => guarded(() => current.showEarlier()));
 byId("export-json").addEventListener("click", () => guarded(() => exportAs("json")));
 byId("export-markdown").addEventListener("click", () => guarded(() => exportAs("markdown")));
 byId("delete").addEventListener("click", () => guarded(remove));
-byId("toggle-sidebar").addEventListener("click", () => {
-  const isOpen = byId("sidebar").classList.toggle("open");
-  byId("toggle-sidebar").setAttribute("aria-expanded", String(isOpen));
-});
+wireMenu(byId("toggle-tools"), byId("tools"));
+keepAboveKeyboard();
+// Whoever reads the newest words goes on reading them when a keyboard takes half of the page.
+new ResizeObserver(() => thread.keepAtEnd(() => {})).observe(byId("scroller"));
 addEventListener("hashchange", () => guarded(start));
 addEventListener("offline", () => client.connection.lost());
 addEventListener("online", () => client.connection.found());

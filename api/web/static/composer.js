@@ -3,6 +3,9 @@
 import { byId } from "./dom.js";
 import * as store from "./store.js";
 
+/** Their Enter has no Shift to begin a line with, and their keyboard hides half the page. */
+const TOUCH = matchMedia("(pointer: coarse)");
+
 export class Composer {
   /** @param {{send: (prompt: string, replaceFrom: number|null) => void, stop: () => void}} actions */
   constructor(actions) {
@@ -20,7 +23,15 @@ export class Composer {
     });
     byId("stop").addEventListener("click", () => this.actions.stop());
     byId("cancel-edit").addEventListener("click", () => this.toDraft());
+    TOUCH.addEventListener("change", () => this.explainKeys());
+    this.explainKeys();
     this.typed();
+  }
+
+  /** What Enter does, in words and for the label of an on-screen keyboard's key. */
+  explainKeys() {
+    this.prompt.enterKeyHint = TOUCH.matches ? "enter" : "send";
+    this.prompt.placeholder = TOUCH.matches ? "Write a prompt" : "Write a prompt; Enter sends, Shift+Enter begins a line";
   }
 
   /** What the persona says, or null where the server's own is wanted. */
@@ -42,7 +53,7 @@ export class Composer {
   }
 
   pressed(event) {
-    if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+    if (sends(event) && !event.isComposing) {
       event.preventDefault();
       this.send();
     } else if (event.key === "Escape" && this.isBusy) {
@@ -72,8 +83,13 @@ export class Composer {
     byId("editing").hidden = !editing?.replaceFrom;
     this.prompt.value = text;
     this.typed();
-    // On a touch screen a keyboard would cover half of what there is to read.
-    if (editing !== null || matchMedia("(hover: hover)").matches) this.prompt.focus();
+    if (editing !== null || !TOUCH.matches) this.prompt.focus();
+  }
+
+  /** Something is under way: on a touch screen the keyboard goes, so that the reply can be read. */
+  rest() {
+    if (TOUCH.matches) this.prompt.blur();
+    else this.prompt.focus();
   }
 
   /** Whether something may be sent, and whether there is something to stop. */
@@ -84,4 +100,10 @@ export class Composer {
     byId("stop").hidden = !canStop;
     if (hadFocus && !canStop) this.prompt.focus();
   }
+}
+
+/** With Ctrl or Command Enter sends on every keyboard. */
+function sends({ key, shiftKey, ctrlKey, metaKey }) {
+  if (key !== "Enter") return false;
+  return ctrlKey || metaKey || !(shiftKey || TOUCH.matches);
 }

@@ -1,0 +1,50 @@
+// On narrow screens the sidebar is a drawer in front of the page.
+//
+// While it is open it is an entry of the browser's history, and Back closes it.
+
+import { byId } from "./dom.js";
+
+/** Where the style makes a drawer of it. */
+const NARROW = matchMedia("(max-width: 45rem)");
+
+const isDrawer = (state) => state?.drawer === true;
+
+export class Drawer {
+  constructor() {
+    this.isOpen = false;
+    this.toggle = byId("toggle-sidebar");
+    this.toggle.addEventListener("click", () => this.open());
+    for (const id of ["scrim", "close-sidebar"]) byId(id).addEventListener("click", () => this.close());
+    document.addEventListener("keydown", (event) => {
+      if (event.key === "Escape" && this.isOpen) this.close();
+    });
+    addEventListener("popstate", (event) => this.show(isDrawer(event.state) && NARROW.matches));
+    NARROW.addEventListener("change", () => this.close());
+    // A reload keeps the entry, but not the open drawer.
+    if (isDrawer(history.state)) history.replaceState(null, "", location.href);
+  }
+
+  open() {
+    if (this.isOpen) return;
+    history.pushState({ drawer: true }, "", location.href);
+    this.show(true);
+  }
+
+  /** A conversation that was chosen in it has taken the place of its entry: nothing to go back from. */
+  close() {
+    if (!this.isOpen) return;
+    this.show(false);
+    if (isDrawer(history.state)) history.back();
+  }
+
+  show(isOpen) {
+    if (isOpen === this.isOpen) return;
+    this.isOpen = isOpen;
+    byId("sidebar").classList.toggle("open", isOpen);
+    byId("scrim").hidden = !isOpen;
+    this.toggle.setAttribute("aria-expanded", String(isOpen));
+    // Neither keys nor taps reach what is behind.
+    for (const behind of document.querySelectorAll("main, .skip")) behind.inert = isOpen;
+    (isOpen ? byId("close-sidebar") : this.toggle).focus();
+  }
+}
