@@ -207,3 +207,15 @@ async def test_skipping_to_the_prompt_leaves_the_conversation_open(
         await tab.page.keyboard.press("Enter")
         await expect(chat.prompt).to_be_focused()
         await expect(chat.users).to_have_text(["Hello."])
+
+
+async def test_a_browser_can_install_it(browser: Browser, settings: Settings) -> None:
+    async with opened(browser, settings, PHONE) as (tab, _):
+        session = await tab.page.context.new_cdp_session(tab.page)
+        manifest = await session.send("Page.getAppManifest")
+        assert manifest["url"].endswith("/web/manifest.webmanifest")
+        assert manifest["errors"] == []
+        found = await session.send("Page.getInstallabilityErrors")
+        errors = {one["errorId"] for one in found["installabilityErrors"]}
+        # A test's profile keeps nothing, and nothing is installed into such a one.
+        assert errors <= {"in-incognito"}
