@@ -3,7 +3,7 @@
 import { Client, Problem } from "./client.js";
 import { Composer } from "./composer.js";
 import { adopt, Conversation, describe } from "./conversation.js";
-import { announce, byId, confirmed, save } from "./dom.js";
+import { announce, byId, confirmed, save, withCode } from "./dom.js";
 import { Drawer } from "./drawer.js";
 import { markdownOf } from "./exporting.js";
 import { wireMenu } from "./menu.js";
@@ -12,8 +12,11 @@ import { drawSidebar, firstPrompt, learnFromServer } from "./sidebar.js";
 import * as store from "./store.js";
 import { Thread } from "./thread.js";
 import { keepAboveKeyboard } from "./viewport.js";
+import { Welcome } from "./welcome.js";
 
 const DELAY_MS = 400;
+/** So often it is looked whether somebody is there while a prompt waits. */
+const WORKERS_MS = 5000;
 const HAS_KEYS = document.documentElement.dataset.keys === "on";
 
 let current;
@@ -32,7 +35,15 @@ const client = new Client(store.apiKey, {
 });
 
 const thread = new Thread(client, byId("messages"), byId("scroller"), { retry, edit });
-const model = new ModelView(client, (hasSeveral) => thread.nameModels(hasSeveral));
+const welcome = new Welcome({
+  ask: (prompt) => { if (isFree()) say(prompt, composer.context, null); },
+  become: (persona) => composer.show(persona),
+});
+const model = new ModelView(client, (hasSeveral, possible) => {
+  thread.nameModels(hasSeveral);
+  welcome.answeredBy(possible);
+  current?.mannedIs(possible?.length !== 0);
+});
 const drawer = new Drawer();
 const composer = new Composer({
   send(prompt, from) {
@@ -40,6 +51,7 @@ const composer = new Composer({
     say(prompt, composer.context, from);
   },
   stop: () => guarded(() => current.stop()),
+  persona: (context) => welcome.talksTo(context),
 });
 
 /** Nothing is said while something runs, or before it is known what was said already. */
@@ -72,10 +84,10 @@ const view = {
   status: (text) => { byId("status").textContent = text; },
   edit,
   again: (prompt, context, from) => { if (isFree()) say(prompt, context, from); },
-  refused(prompt, from, error, wasStopped) {
+  refused(prompt, from, error, { text = describe(error), wasStopped = false } = {}) {
     const written = composer.prompt.value.trim();
     composer.edit(written ? `${prompt}\n${written}` : prompt, from === null ? null : { replaceFrom: from });
-    if (!wasStopped) showConnection(`Not sent: ${describe(error)}`, "error");
+    if (!wasStopped) showConnection(`Not sent: ${text}`, "error");
     if (error.status === 401) guarded(askForKey);
     model.lookAgain();
   },
@@ -91,6 +103,7 @@ function begin(id) {
   drawer.close();
   current?.leave();
   current = new Conversation(client, thread, id, view);
+  current.mannedIs(model.isManned);
   composer.toDraft();
   composer.show(null);
   view.status("");
@@ -140,7 +153,9 @@ function draw() {
   byId("receipt").textContent = current.receipt();
   byId("receipt").hidden = current.receipt() === "";
   byId("earlier").hidden = current.earlier === null;
-  byId("welcome").hidden = id !== null || isBusy || thread.live.length > 0;
+  const isEmpty = id === null && !isBusy && thread.live.length === 0;
+  byId("welcome").hidden = !isEmpty;
+  byId("scroller").hidden = isEmpty;
   for (const tool of ["export-markdown", "export-json", "delete"]) byId(tool).disabled = id === null;
   composer.busy(!isFree(), isBusy);
   const isWritten = composer.context !== null || document.activeElement === composer.persona;
@@ -149,7 +164,7 @@ function draw() {
 }
 
 function showConnection(text, kind = "lost") {
-  byId("connection").textContent = text;
+  byId("connection").replaceChildren(...withCode(text));
   byId("connection").dataset.kind = kind;
   byId("connection").hidden = text === "";
 }
@@ -225,6 +240,7 @@ byId("earlier").addEventListener("click", () => guarded(() => current.showEarlie
 byId("export-json").addEventListener("click", () => guarded(() => exportAs("json")));
 byId("export-markdown").addEventListener("click", () => guarded(() => exportAs("markdown")));
 byId("delete").addEventListener("click", () => guarded(remove));
+setInterval(() => { if (current?.isWaiting) model.lookAgain(); }, WORKERS_MS);
 wireMenu(byId("toggle-tools"), byId("tools"));
 keepAboveKeyboard();
 // Whoever reads the newest words goes on reading them when a keyboard takes half of the page.

@@ -7,7 +7,10 @@ import * as store from "./store.js";
 const TOUCH = matchMedia("(pointer: coarse)");
 
 export class Composer {
-  /** @param {{send: (prompt: string, replaceFrom: number|null) => void, stop: () => void}} actions */
+  /**
+   * @param {{send: (prompt: string, replaceFrom: number|null) => void, stop: () => void,
+   *   persona: (context: string|null) => void}} actions
+   */
   constructor(actions) {
     this.actions = actions;
     this.prompt = byId("prompt");
@@ -16,6 +19,7 @@ export class Composer {
     this.isBusy = false;
     this.prompt.value = store.draft();
     this.prompt.addEventListener("input", () => this.typed());
+    this.persona.addEventListener("input", () => this.actions.persona(this.context));
     this.prompt.addEventListener("keydown", (event) => this.pressed(event));
     byId("composer").addEventListener("submit", (event) => {
       event.preventDefault();
@@ -41,6 +45,7 @@ export class Composer {
 
   show(context) {
     this.persona.value = context ?? "";
+    this.actions.persona(this.context);
   }
 
   typed() {

@@ -1,7 +1,7 @@
 // The messages of one conversation, as they are shown.
 
 import { callBox, resultBox } from "./calls.js";
-import { button, copyButton, element } from "./dom.js";
+import { button, copyButton, element, withCode } from "./dom.js";
 import { Growing, renderAll } from "./markdown.js";
 import { Thought } from "./thought.js";
 
@@ -54,7 +54,7 @@ class Entry {
 
   note(text, bad = false) {
     this.noted?.remove();
-    this.noted = element("p", { className: bad ? "note bad" : "note", textContent: text });
+    this.noted = element("p", { className: bad ? "note bad" : "note" }, ...withCode(text));
     this.actions.before(this.noted);
   }
 }
@@ -66,6 +66,8 @@ export class LiveTurn {
     this.replaceFrom = replaceFrom;
     this.job = job;
     this.prompt = prompt;
+    /** Its place in the queue, in words, while it waits. */
+    this.place = null;
     this.user = new Entry({ role: "user", content: prompt ?? "A prompt that was sent from elsewhere" });
     this.bot = new Entry({ role: "assistant", content: "" });
     this.bot.node.classList.add("writing");
