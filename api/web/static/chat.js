@@ -15,21 +15,27 @@ import { keepAboveKeyboard } from "./viewport.js";
 import { Welcome } from "./welcome.js";
 
 const DELAY_MS = 400;
+/** A server that restarts is back sooner. */
+const LONG_MS = 15_000;
 /** So often it is looked whether somebody is there while a prompt waits. */
 const WORKERS_MS = 5000;
 const HAS_KEYS = document.documentElement.dataset.keys === "on";
 
 let current;
-let lostTimer;
+let lostTimers = [];
 
 const client = new Client(store.apiKey, {
   lost() {
     // Not for every hiccup: a stream that another process takes over is back at once.
-    lostTimer ??= setTimeout(() => showConnection("The connection is lost. Trying again …"), DELAY_MS);
+    if (lostTimers.length > 0) return;
+    lostTimers = [
+      setTimeout(() => showConnection("The connection is lost. Trying again …"), DELAY_MS),
+      setTimeout(() => showConnection(stillLost()), LONG_MS),
+    ];
   },
   found() {
-    clearTimeout(lostTimer);
-    lostTimer = undefined;
+    lostTimers.forEach(clearTimeout);
+    lostTimers = [];
     if (!byId("connection").hidden && byId("connection").dataset.kind === "lost") showConnection("");
   },
 });
@@ -167,6 +173,11 @@ function showConnection(text, kind = "lost") {
   byId("connection").replaceChildren(...withCode(text));
   byId("connection").dataset.kind = kind;
   byId("connection").hidden = text === "";
+}
+
+function stillLost() {
+  if (!navigator.onLine) return "This device is offline. What you sent is tried again once it is back.";
+  return "The server has not answered for a while. Still trying … If it was stopped, on the server: `make run`";
 }
 
 async function guarded(action) {
