@@ -3,7 +3,7 @@
 import { callLine } from "./calls.js";
 import { Problem, Unreachable } from "./client.js";
 import { announce } from "./dom.js";
-import { aboutSeconds, causeOf, inPlainWords } from "./plain.js";
+import { causeOf, inPlainWords, queuePlace } from "./plain.js";
 import * as store from "./store.js";
 import { turns } from "./thread.js";
 
@@ -230,7 +230,7 @@ export class Conversation {
     live.see(event);
     switch (kind) {
       case "queued":
-        live.place = queued(data);
+        live.place = queuePlace(data);
         this.say(live, this.waitingFor(live));
         return false;
       case "started":
@@ -397,11 +397,6 @@ export async function adopt(client, turn) {
     if (!(error instanceof Problem)) throw error;
     store.dropTurn(turn.key);
   }
-}
-
-function queued({ position, eta_seconds: eta }) {
-  const place = position === 1 ? "Next in the queue" : `Place ${position} in the queue`;
-  return eta == null ? place : `${place}; your turn comes in ${aboutSeconds(eta)}`;
 }
 
 /** Whether a prompt was refused because of the model that was chosen for it. */

@@ -12,13 +12,18 @@ const isDrawer = (state) => state?.drawer === true;
 export class Drawer {
   constructor() {
     this.isOpen = false;
+    /** Whether the browser is on its way back from the drawer's entry. */
+    this.isLeaving = false;
     this.toggle = byId("toggle-sidebar");
     this.toggle.addEventListener("click", () => this.open());
     for (const id of ["scrim", "close-sidebar"]) byId(id).addEventListener("click", () => this.close());
     document.addEventListener("keydown", (event) => {
       if (event.key === "Escape" && this.isOpen) this.close();
     });
-    addEventListener("popstate", (event) => this.show(isDrawer(event.state) && NARROW.matches));
+    addEventListener("popstate", (event) => {
+      this.isLeaving = false;
+      this.show(isDrawer(event.state) && NARROW.matches);
+    });
     NARROW.addEventListener("change", () => this.close());
     // A reload keeps the entry, but not the open drawer.
     if (isDrawer(history.state)) history.replaceState(null, "", location.href);
@@ -26,6 +31,10 @@ export class Drawer {
 
   open() {
     if (this.isOpen) return;
+    if (this.isLeaving) {
+      addEventListener("popstate", () => this.open(), { once: true });
+      return;
+    }
     history.pushState({ drawer: true }, "", location.href);
     this.show(true);
   }
@@ -34,7 +43,9 @@ export class Drawer {
   close() {
     if (!this.isOpen) return;
     this.show(false);
-    if (isDrawer(history.state)) history.back();
+    if (!isDrawer(history.state)) return;
+    this.isLeaving = true;
+    history.back();
   }
 
   show(isOpen) {

@@ -1,4 +1,4 @@
-// What went wrong, in plain words: the cause, and what whoever reads it can do.
+// Waits and errors in plain words: the cause, and what whoever reads it can do.
 //
 // The server's own details are for programs; they are shown where nothing better is known.
 
@@ -39,8 +39,13 @@ export function inPlainWords(error, model = null) {
   return `${causeOf(error, model)} ${remedy}`.trim();
 }
 
-/** A time to wait, in seconds, as people say it. */
-export function aboutSeconds(seconds) {
+/** A place in the queue, as a `queued` event tells it. */
+export function queuePlace({ position, eta_seconds: eta }) {
+  const place = position === 1 ? "Next in the queue" : `Place ${position} in the queue`;
+  return eta == null ? place : `${place}; your turn comes in ${aboutSeconds(eta)}`;
+}
+
+function aboutSeconds(seconds) {
   if (seconds < 60) return `about ${Math.max(1, Math.round(seconds))} s`;
   return `about ${Math.round(seconds / 60)} min`;
 }
