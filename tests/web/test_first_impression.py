@@ -70,7 +70,7 @@ async def test_it_names_the_model_and_calls_a_demo_one(
         open_tab(context, str(stack.client.base_url)) as tab,
     ):
         answers = tab.page.locator("#answers")
-        await expect(answers).to_have_text("The demo model SmolLM2-135M-Instruct answers.")
+        await expect(answers).to_have_text("SmolLM2-135M-Instruct answers: a demo model.")
         for_demo = await beginnings(tab.page).all_inner_texts()
         async with running_worker(settings, ScriptedEngine(name="B", fingerprint="B")):
             await until_text(tab, "2 models can answer. Choose one below.")

@@ -30,7 +30,7 @@ export function answering(models) {
   if (models.length === 0) return "No worker is running. On the server: `make run`";
   if (models.length > 1) return `${models.length} models can answer. Choose one below.`;
   const [{ id, demo }] = models;
-  return demo ? `The demo model ${id} answers.` : `${id} answers.`;
+  return demo ? `${id} answers: a demo model.` : `${id} answers.`;
 }
 
 export class Welcome {
