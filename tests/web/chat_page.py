@@ -33,7 +33,10 @@ class ChatPage:
     async def ask(self, prompt: str) -> None:
         """Send; returns when the prompt is shown."""
         await self.prompt.fill(prompt)
-        await self.prompt.press("Enter")
+        if await self.page.evaluate("matchMedia('(pointer: coarse)').matches"):
+            await self.send.tap()
+        else:
+            await self.prompt.press("Enter")
         await expect(self.users.last).to_have_text(prompt)
 
     async def ask_for_a_long_reply(self) -> None:

@@ -122,7 +122,7 @@ async def test_a_refused_prompt_is_its_writers_again(
         await chat.page.route("**/jobs", lambda route: route.fulfill(status=409, body=body))
         await chat.prompt.fill("A long thought.")
         await chat.prompt.press("Enter")
-        await expect(chat.connection).to_have_text("Not sent: Too many turns wait.")
+        await expect(chat.connection).to_contain_text("Not sent: Too many prompts are waiting")
         await expect(chat.prompt).to_have_value("A long thought.")
         await expect(chat.users).to_have_text(["Hello."])
         await chat.page.unroute("**/jobs")

@@ -3,39 +3,61 @@
 import { Client, Problem } from "./client.js";
 import { Composer } from "./composer.js";
 import { adopt, Conversation, describe } from "./conversation.js";
-import { announce, byId, confirmed, save } from "./dom.js";
+import { announce, byId, confirmed, save, withCode } from "./dom.js";
+import { Drawer } from "./drawer.js";
 import { markdownOf } from "./exporting.js";
+import { wireMenu } from "./menu.js";
 import { ModelView } from "./model.js";
 import { Sidebar } from "./sidebar.js";
 import * as store from "./store.js";
 import { Thread } from "./thread.js";
+import { keepAboveKeyboard } from "./viewport.js";
+import { Welcome } from "./welcome.js";
 
 const DELAY_MS = 400;
+/** A server that restarts is back sooner. */
+const LONG_MS = 15_000;
+/** So often it is looked whether somebody is there while a prompt waits. */
+const WORKERS_MS = 5000;
 const HAS_KEYS = document.documentElement.dataset.keys === "on";
 
 let current;
-let lostTimer;
+let lostTimers = [];
 
 const client = new Client(store.apiKey, {
   lost() {
     // Not for every hiccup: a stream that another process takes over is back at once.
-    lostTimer ??= setTimeout(() => showConnection("The connection is lost. Trying again …"), DELAY_MS);
+    if (lostTimers.length > 0) return;
+    lostTimers = [
+      setTimeout(() => showConnection("The connection is lost. Trying again …"), DELAY_MS),
+      setTimeout(() => showConnection(stillLost()), LONG_MS),
+    ];
   },
   found() {
-    clearTimeout(lostTimer);
-    lostTimer = undefined;
+    lostTimers.forEach(clearTimeout);
+    lostTimers = [];
     if (!byId("connection").hidden && byId("connection").dataset.kind === "lost") showConnection("");
   },
 });
 
 const thread = new Thread(client, byId("messages"), byId("scroller"), { retry, edit, putBack });
-const model = new ModelView(client, (hasSeveral) => thread.nameModels(hasSeveral));
+const welcome = new Welcome({
+  ask: (prompt) => { if (isFree()) say(prompt, composer.context, null); },
+  become: (persona) => composer.show(persona),
+});
+const model = new ModelView(client, (hasSeveral, possible) => {
+  thread.nameModels(hasSeveral);
+  welcome.answeredBy(possible);
+  current?.mannedIs(possible?.length !== 0);
+});
+const drawer = new Drawer({ opened: () => sidebar.reveal() });
 const composer = new Composer({
   send(prompt, from) {
     composer.persona.closest("details").open = false;
     say(prompt, composer.context, from);
   },
   stop: () => guarded(() => current.stop()),
+  persona: (context) => welcome.talksTo(context),
 });
 const sidebar = new Sidebar(client, {
   changed: () => drawTitle(),
@@ -56,7 +78,7 @@ const isFree = () => current.isLoaded && !current.isChecking && !current.isBusy;
 
 function say(prompt, context, from) {
   showConnection("");
-  composer.prompt.focus();
+  composer.rest();
   guarded(() => current.send(prompt, context, from, model.wishes));
 }
 
@@ -98,10 +120,10 @@ const view = {
   status: (text) => { byId("status").textContent = text; },
   edit,
   again: (prompt, context, from) => { if (isFree()) say(prompt, context, from); },
-  refused(prompt, from, error, wasStopped) {
+  refused(prompt, from, error, { text = describe(error), wasStopped = false } = {}) {
     const written = composer.prompt.value.trim();
     composer.edit(written ? `${prompt}\n${written}` : prompt, from === null ? null : { replaceFrom: from });
-    if (!wasStopped) showConnection(`Not sent: ${describe(error)}`, "error");
+    if (!wasStopped) showConnection(`Not sent: ${text}`, "error");
     if (error.status === 401) guarded(askForKey);
     model.lookAgain();
   },
@@ -114,18 +136,14 @@ const view = {
 };
 
 function begin(id) {
+  drawer.close();
   current?.leave();
   current = new Conversation(client, thread, id, view);
+  current.mannedIs(model.isManned);
   composer.toDraft();
   composer.show(null);
   view.status("");
   showConnection("");
-  closeSidebar();
-}
-
-function closeSidebar() {
-  byId("sidebar").classList.remove("open");
-  byId("toggle-sidebar").setAttribute("aria-expanded", "false");
 }
 
 function openNew() {
@@ -175,7 +193,9 @@ function draw() {
   byId("receipt").textContent = current.receipt();
   byId("receipt").hidden = current.receipt() === "";
   byId("earlier").hidden = current.earlier === null;
-  byId("welcome").hidden = id !== null || isBusy || thread.live.length > 0;
+  const isEmpty = id === null && !isBusy && thread.live.length === 0;
+  byId("welcome").hidden = !isEmpty;
+  byId("scroller").hidden = isEmpty;
   for (const tool of ["export-markdown", "export-json", "delete"]) byId(tool).disabled = id === null;
   composer.busy(!isFree(), isBusy);
   const isWritten = composer.context !== null || document.activeElement === composer.persona;
@@ -184,9 +204,14 @@ function draw() {
 }
 
 function showConnection(text, kind = "lost") {
-  byId("connection").textContent = text;
+  byId("connection").replaceChildren(...withCode(text));
   byId("connection").dataset.kind = kind;
   byId("connection").hidden = text === "";
+}
+
+function stillLost() {
+  if (!navigator.onLine) return "This device is offline. What you sent is tried again once it is back.";
+  return "The server has not answered for a while. Still trying … If it was stopped, on the server: `make run`";
 }
 
 async function guarded(action) {
@@ -264,23 +289,26 @@ async function start() {
 }
 
 byId("change-key").hidden = !HAS_KEYS;
+document.querySelector(".skip").addEventListener("click", (event) => {
+  // Its address would be that of no conversation, and the open one would be left.
+  event.preventDefault();
+  composer.prompt.focus();
+});
 byId("new-chat").addEventListener("click", () => {
-  // Back leads to what is open now.
-  if (current.id !== null) history.pushState(null, "", location.pathname);
+  // Back leads to what is open now; the drawer's own entry is taken over.
+  if (current.id !== null && !drawer.isOpen) history.pushState(null, "", location.pathname);
   openNew();
 });
-// The open one is a link, too.
-byId("conversations").addEventListener("click", (event) => { if (event.target.closest(".name")) closeSidebar(); });
 byId("change-key").addEventListener("click", () => guarded(askForKey));
 byId("earlier").addEventListener("click", () => guarded(() => current.showEarlier()));
 byId("export-json").addEventListener("click", () => guarded(() => exportAs("json")));
 byId("export-markdown").addEventListener("click", () => guarded(() => exportAs("markdown")));
 byId("delete").addEventListener("click", () => guarded(remove));
-byId("toggle-sidebar").addEventListener("click", () => {
-  const isOpen = byId("sidebar").classList.toggle("open");
-  byId("toggle-sidebar").setAttribute("aria-expanded", String(isOpen));
-  if (isOpen) sidebar.reveal();
-});
+setInterval(() => { if (current?.isWaiting) model.lookAgain(); }, WORKERS_MS);
+wireMenu(byId("toggle-tools"), byId("tools"));
+keepAboveKeyboard();
+// Whoever reads the newest words goes on reading them when a keyboard takes half of the page.
+new ResizeObserver(() => thread.keepAtEnd(() => {})).observe(byId("scroller"));
 addEventListener("hashchange", () => guarded(visit));
 addEventListener("offline", () => client.connection.lost());
 addEventListener("online", () => client.connection.found());

@@ -3,9 +3,10 @@
 /** The server answered, but not with what was asked for. */
 export class Problem extends Error {
   constructor(status, body, retryAfterMs) {
-    super(body.detail ?? `The server answered ${status}.`);
+    super(body.detail ?? "The server is not ready.");
     this.status = status;
     this.code = body.code ?? "";
+    this.body = { ...body, code: this.code, detail: this.message };
     this.retryAfterMs = retryAfterMs;
   }
 }
@@ -13,7 +14,7 @@ export class Problem extends Error {
 /** The server could not be reached, or went away in mid-answer. */
 export class Unreachable extends Error {
   constructor() {
-    super("The server does not answer.");
+    super("The server does not answer. Is it running? On the server: `make run`");
   }
 }
 

@@ -3,6 +3,7 @@
 import { callLine } from "./calls.js";
 import { Problem, Unreachable } from "./client.js";
 import { announce } from "./dom.js";
+import { causeOf, inPlainWords, queuePlace } from "./plain.js";
 import * as store from "./store.js";
 import { turns } from "./thread.js";
 
@@ -23,6 +24,7 @@ export class Conversation {
     this.earlier = null;
     this.isLoaded = id === null;
     this.isChecking = false;
+    this.isManned = true;
     this.leaving = new AbortController();
     this.running = new Map();
     this.before = Promise.resolve();
@@ -160,7 +162,7 @@ export class Conversation {
       this.view.stale(prompt);
     } catch (error) {
       if (error.name === "AbortError") throw error;
-      this.view.refused(prompt, replaceFrom, error, false);
+      this.view.refused(prompt, replaceFrom, error);
     } finally {
       this.isChecking = false;
       if (this.isOpen) this.view.changed();
@@ -198,7 +200,7 @@ export class Conversation {
         tries += 1;
         // There may be another model that would answer at once.
         if (isOfModel(problem, turn) && tries > MODEL_PATIENCE) return false;
-        if (this.isOpen) this.say(live, `${problem.message} Trying again …`);
+        if (this.isOpen) this.say(live, `${causeOf(problem.body, turn.body.model)} Trying again …`);
         // What may have been accepted is not forgotten, but stopped once its job is known.
         return !turn.stopping || problem.code === "outcome_unknown";
       });
@@ -230,8 +232,8 @@ export class Conversation {
     this.ended(turn);
     this.thread.drop(live);
     this.view.status("");
-    if (isOfModel(error, turn)) error.message = `${error.message.replace(/\.?$/, ".")} Choose another model, or try again later.`;
-    this.view.refused(turn.body.prompt, turn.body.replace_from ?? null, error, turn.stopping);
+    const text = inPlainWords(error.body, isOfModel(error, turn) ? turn.body.model : null);
+    this.view.refused(turn.body.prompt, turn.body.replace_from ?? null, error, { text, wasStopped: turn.stopping });
   }
 
   async follow(turn, live) {
@@ -246,9 +248,11 @@ export class Conversation {
     live.see(event);
     switch (kind) {
       case "queued":
-        this.say(live, queued(data));
+        live.place = queuePlace(data);
+        this.say(live, this.waitingFor(live));
         return false;
       case "started":
+        live.place = null;
         this.say(live, "Reading …");
         return false;
       case "resumed":
@@ -272,7 +276,7 @@ export class Conversation {
         return true;
       case "failed":
         await this.lookWhetherGone();
-        this.giveUp(turn, live, `This did not work: ${data.error.detail}`, true);
+        this.giveUp(turn, live, `This did not work. ${inPlainWords(data.error)}`, true);
         return true;
       case "cancelled":
         await this.lookWhetherGone();
@@ -282,6 +286,22 @@ export class Conversation {
         // Of a newer server.
         return false;
     }
+  }
+
+  /** Whether a turn waits for a worker. */
+  get isWaiting() {
+    return [...this.running.keys()].some((live) => live.place);
+  }
+
+  /** Whether there is any worker to wait for. */
+  mannedIs(isManned) {
+    if (isManned === this.isManned) return;
+    this.isManned = isManned;
+    for (const live of this.running.keys()) if (live.place) this.say(live, this.waitingFor(live));
+  }
+
+  waitingFor(live) {
+    return this.isManned ? live.place : `${causeOf({ code: "no_worker" })} Your prompt waits for one.`;
   }
 
   writes(live, status) {
@@ -336,7 +356,7 @@ export class Conversation {
   giveUp(turn, live, text, bad) {
     this.ended(turn);
     this.view.status("");
-    announce(text);
+    announce(text.replaceAll("`", ""));
     const { prompt, replace_from: from = null, context = null } = turn.body;
     // It is stored nowhere else: a reload must not take it away.
     if (bad && prompt !== null && store.draft() === "") store.keepDraft(prompt);
@@ -368,10 +388,11 @@ export class Conversation {
     await this.client.untilAnswered("POST", `/jobs/${turn.job}/stop`);
   }
 
+  /** Where the reply will stand, and nowhere else. */
   say(live, text) {
     live.tell(text);
-    this.view.status(text);
-    announce(text);
+    this.view.status("");
+    announce(text.replaceAll("`", ""));
   }
 
   /** Follow nothing any more; on the server everything goes on. */
@@ -396,18 +417,15 @@ export async function adopt(client, turn) {
   }
 }
 
-function queued({ position, eta_seconds: eta }) {
-  return `Place ${position} in the queue${eta == null ? "" : `, about ${Math.max(1, Math.round(eta))} s`}`;
-}
-
 /** Whether a prompt was refused because of the model that was chosen for it. */
 function isOfModel(problem, turn) {
   return turn.body.model !== undefined && (problem.code === "no_worker" || problem.code === "model_not_found");
 }
 
 export function describe(error) {
-  const isKnown = error instanceof Problem || error instanceof Unreachable;
-  return isKnown ? error.message : `Something went wrong in this page: ${error.message}`;
+  if (error instanceof Problem) return inPlainWords(error.body);
+  if (error instanceof Unreachable) return error.message;
+  return `Something went wrong in this page: ${error.message}. Load it again.`;
 }
 
 function randomKey() {

@@ -1,7 +1,7 @@
 // One message, as it is shown.
 
 import { callBox, resultBox } from "./calls.js";
-import { copyButton, element } from "./dom.js";
+import { copyButton, element, withCode } from "./dom.js";
 import { Thought } from "./thought.js";
 
 const WHO = { system: "Instructions", user: "You", assistant: "Bot", tool: "Tool" };
@@ -52,7 +52,7 @@ export class Entry {
 
   note(text, bad = false) {
     this.noted?.remove();
-    this.noted = element("p", { className: bad ? "note bad" : "note", textContent: text });
+    this.noted = element("p", { className: bad ? "note bad" : "note" }, ...withCode(text));
     this.actions.before(this.noted);
   }
 }

@@ -53,7 +53,10 @@ export class ListRow {
   }
 
   pressed(event) {
-    if (event.key === "Escape" && !this.group.hidden) this.close();
+    if (event.key !== "Escape" || this.group.hidden) return;
+    // The list itself may be closed by Escape, too.
+    event.stopPropagation();
+    this.close();
   }
 
   close() {
@@ -71,7 +74,11 @@ export class ListRow {
       event.preventDefault();
       this.endEdit(input.value, true);
     });
-    input.addEventListener("keydown", (event) => { if (event.key === "Escape") this.endEdit(null, true); });
+    input.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape") return;
+      event.stopPropagation();
+      this.endEdit(null, true);
+    });
     input.addEventListener("blur", () => this.endEdit(input.value, false));
     this.line.replaceWith(this.form);
     input.focus();
