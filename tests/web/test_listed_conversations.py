@@ -67,13 +67,10 @@ async def act(page: Page, title: str, action: str) -> None:
 
 
 def pages_of(requests: list[Request]) -> list[str | None]:
-    """The `before` of each page of the list that was loaded."""
+    """The `before` of each page of the list that was loaded; not of the pinned ones alone."""
     listings = [urlsplit(request.url) for request in requests]
-    return [
-        parse_qs(url.query).get("before", [None])[0]
-        for url in listings
-        if url.path == "/conversations"
-    ]
+    wanted = [parse_qs(url.query) for url in listings if url.path == "/conversations"]
+    return [query.get("before", [None])[0] for query in wanted if "pinned" not in query]
 
 
 async def test_the_list_is_loaded_page_by_page_as_one_scrolls(

@@ -1,13 +1,10 @@
 // The server's list of conversations, as far as it was loaded.
 
 import { Pages } from "./list_pages.js";
-import * as store from "./store.js";
 
 /** So many changes at a time are not looked at one by one. */
 const MANY = 10;
 const GATHER_MS = 100;
-/** So many pinned ones that no page had yet are asked for one by one. */
-const MOST_PINS = 20;
 
 export class ConversationList {
   /** @param {{changed: () => void, gone: (id: number) => void, failed: (error: Error) => void}} view */
@@ -35,10 +32,10 @@ export class ConversationList {
     await this.loadPins();
   }
 
-  /** Pinned ones come first, however old they are: those that this browser knows of. */
+  /** Pinned ones come first, however old they are. */
   async loadPins() {
-    const missing = store.pins().filter((id) => !this.known.has(id)).slice(0, MOST_PINS);
-    for (const id of missing) await this.refresh(id);
+    for (const row of await this.pages.pinned()) if (!this.known.has(row.id)) this.put(row);
+    this.catchUp();
   }
 
   async more() {
@@ -53,13 +50,16 @@ export class ConversationList {
     for (const row of rows) this.put(row);
     // Behind the last page nothing is missing.
     this.horizon = this.hasMore ? rows.at(-1)?.updated_at ?? this.horizon : "";
+    this.catchUp();
+  }
+
+  catchUp() {
     for (const event of this.waiting.splice(0)) this.apply(event);
     this.view.changed();
   }
 
   put({ id, title, pinned, updated_at }) {
     this.known.set(id, { id, title, pinned, updated_at });
-    store.pin(id, pinned);
   }
 
   /** Those to be shown, the last used one first; beyond what was loaded only pinned ones and the open one. */
@@ -98,7 +98,6 @@ export class ConversationList {
 
   drop(id) {
     this.known.delete(id);
-    store.pin(id, false);
     this.hidden.delete(id);
     this.view.gone(id);
     this.view.changed();

@@ -1,6 +1,8 @@
 // Pages of `GET /conversations`, one request each.
 
 const PAGE = 50;
+/** As many as the server gives at once. */
+const LARGEST = 500;
 
 export class Pages {
   constructor(client) {
@@ -20,22 +22,37 @@ export class Pages {
     return this.isLoading || this.next === null ? [] : this.load(this.next);
   }
 
+  /** All pinned ones, in as few requests as the server allows. */
+  async pinned() {
+    const found = [];
+    for (let before = null; ;) {
+      const page = await this.get({ pinned: true, limit: LARGEST, before });
+      found.push(...page.conversations);
+      if (page.next === null) return found;
+      before = page.next;
+    }
+  }
+
   stop() {
     this.leaving.abort(new DOMException("the list is loaded again", "AbortError"));
     Object.assign(this, { next: null, isLoading: false });
   }
 
   async load(before) {
+    const page = await this.get({ limit: PAGE, query: this.query, before });
+    this.next = page.next;
+    return page.conversations;
+  }
+
+  /** A page; parameters that are null are left out. */
+  async get(wanted) {
     const { signal } = this.leaving;
-    const wanted = new URLSearchParams({ limit: PAGE });
-    if (this.query !== null) wanted.set("query", this.query);
-    if (before !== null) wanted.set("before", before);
+    const parameters = new URLSearchParams(Object.entries(wanted).filter(([, value]) => value !== null));
     this.isLoading = true;
     try {
-      const page = await this.client.untilAnswered("GET", `/conversations?${wanted}`, { signal });
+      const page = await this.client.untilAnswered("GET", `/conversations?${parameters}`, { signal });
       signal.throwIfAborted();
-      this.next = page.next;
-      return page.conversations;
+      return page;
     } finally {
       if (!signal.aborted) this.isLoading = false;
     }

@@ -53,7 +53,6 @@ const OPEN_TURNS = `palaver.turns${suffix}`;
 const DRAFT = `palaver.draft${suffix}`;
 const REASONING = `palaver.reasoning${suffix}`;
 const MODELS = `palaver.models${suffix}`;
-const PINS = `palaver.pins${suffix}`;
 const TAB = "palaver.tab";
 /** Stands for the id of a conversation that has none yet. */
 const NEW = "new";
@@ -144,17 +143,6 @@ export function draft() {
 
 export function keepDraft(text) {
   write(DRAFT, text, session);
-}
-
-/** Ids of conversations that were pinned when this browser saw them last. */
-export function pins() {
-  return read(PINS, []);
-}
-
-export function pin(id, isPinned) {
-  const known = pins();
-  if (known.includes(id) === isPinned) return;
-  write(PINS, isPinned ? [...known, id] : known.filter((one) => one !== id));
 }
 
 /** How much models are to think, as chosen in this browser. */
