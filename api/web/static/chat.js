@@ -3,43 +3,26 @@
 import { Client, Problem } from "./client.js";
 import { Composer } from "./composer.js";
 import { adopt, Conversation, describe } from "./conversation.js";
-import { announce, byId, confirmed, save, withCode } from "./dom.js";
+import { announce, byId, confirmed, save } from "./dom.js";
 import { Drawer } from "./drawer.js";
 import { markdownOf } from "./exporting.js";
 import { wireMenu } from "./menu.js";
 import { ModelView } from "./model.js";
+import { Notice } from "./notice.js";
 import { Sidebar } from "./sidebar.js";
 import * as store from "./store.js";
 import { Thread } from "./thread.js";
 import { keepAboveKeyboard } from "./viewport.js";
 import { Welcome } from "./welcome.js";
 
-const DELAY_MS = 400;
-/** A server that restarts is back sooner. */
-const LONG_MS = 15_000;
 /** So often it is looked whether somebody is there while a prompt waits. */
 const WORKERS_MS = 5000;
 const HAS_KEYS = document.documentElement.dataset.keys === "on";
 
 let current;
-let lostTimers = [];
 
-const client = new Client(store.apiKey, {
-  lost() {
-    // Not for every hiccup: a stream that another process takes over is back at once.
-    if (lostTimers.length > 0) return;
-    lostTimers = [
-      setTimeout(() => showConnection("The connection is lost. Trying again …"), DELAY_MS),
-      setTimeout(() => showConnection(stillLost()), LONG_MS),
-    ];
-  },
-  found() {
-    lostTimers.forEach(clearTimeout);
-    lostTimers = [];
-    if (!byId("connection").hidden && byId("connection").dataset.kind === "lost") showConnection("");
-  },
-});
-
+const notice = new Notice();
+const client = new Client(store.apiKey, notice);
 const thread = new Thread(client, byId("messages"), byId("scroller"), { retry, edit, putBack });
 const welcome = new Welcome({
   ask: (prompt) => { if (isFree()) say(prompt, composer.context, null); },
@@ -67,7 +50,7 @@ const sidebar = new Sidebar(client, {
     // What was being written in it has its own end.
     if (id !== current.id || current.isBusy || !current.isLoaded) return;
     openNew();
-    showConnection("That conversation does not exist any more.", "gone");
+    notice.show("That conversation does not exist any more.", "gone");
   },
   guarded: (action) => guarded(action),
   failed: (error) => failed(error),
@@ -77,7 +60,7 @@ const sidebar = new Sidebar(client, {
 const isFree = () => current.isLoaded && !current.isChecking && !current.isBusy;
 
 function say(prompt, context, from) {
-  showConnection("");
+  notice.clear();
   composer.rest();
   guarded(() => current.send(prompt, context, from, model.wishes));
 }
@@ -102,7 +85,7 @@ function putBack(alternative, number, step) {
       if (!(error instanceof Problem)) throw error;
       // It is not what it was here: something else was sent or put back elsewhere.
       await open(id);
-      showConnection(describe(error), "stale");
+      notice.show(describe(error), "stale");
     }
   });
 }
@@ -123,7 +106,7 @@ const view = {
   refused(prompt, from, error, { text = describe(error), wasStopped = false } = {}) {
     const written = composer.prompt.value.trim();
     composer.edit(written ? `${prompt}\n${written}` : prompt, from === null ? null : { replaceFrom: from });
-    if (!wasStopped) showConnection(`Not sent: ${text}`, "error");
+    if (!wasStopped) notice.show(`Not sent: ${text}`, "error");
     if (error.status === 401) guarded(askForKey);
     model.lookAgain();
   },
@@ -131,7 +114,7 @@ const view = {
   stale: (prompt) => guarded(async () => {
     composer.edit(prompt, null);
     await open(current.id);
-    showConnection("This conversation went on elsewhere in the meantime. Look at it, then send again.", "stale");
+    notice.show("This conversation went on elsewhere in the meantime. Look at it, then send again.", "stale");
   }),
 };
 
@@ -143,7 +126,7 @@ function begin(id) {
   composer.toDraft();
   composer.show(null);
   view.status("");
-  showConnection("");
+  notice.clear();
 }
 
 function openNew() {
@@ -153,7 +136,7 @@ function openNew() {
   draw();
 }
 
-async function open(id) {
+async function open(id, number = null) {
   history.replaceState(null, "", `#${id}`);
   begin(id);
   thread.reset([]);
@@ -162,6 +145,7 @@ async function open(id) {
   try {
     const found = await opened.load();
     composer.show(opened.context);
+    if (number !== null) await opened.showMessage(number);
     if (store.conversations().some((one) => one.id === id)) return;
     store.learn([{ id, name: found.title ?? "A conversation without messages" }]);
     draw();
@@ -173,7 +157,7 @@ async function open(id) {
       if (unsaid?.body.prompt && store.draft() === "") store.keepDraft(unsaid.body.prompt);
       store.forget(id);
       openNew();
-      showConnection("That conversation does not exist any more.", "gone");
+      notice.show("That conversation does not exist any more.", "gone");
     } else {
       failed(error);
     }
@@ -203,17 +187,6 @@ function draw() {
   sidebar.draw(id);
 }
 
-function showConnection(text, kind = "lost") {
-  byId("connection").replaceChildren(...withCode(text));
-  byId("connection").dataset.kind = kind;
-  byId("connection").hidden = text === "";
-}
-
-function stillLost() {
-  if (!navigator.onLine) return "This device is offline. What you sent is tried again once it is back.";
-  return "The server has not answered for a while. Still trying … If it was stopped, on the server: `make run`";
-}
-
 async function guarded(action) {
   try {
     await action();
@@ -224,7 +197,7 @@ async function guarded(action) {
 
 function failed(error) {
   if (error instanceof Problem && error.status === 401) guarded(askForKey);
-  else showConnection(describe(error), "error");
+  else notice.show(describe(error), "error");
 }
 
 async function askForKey() {
@@ -262,27 +235,35 @@ async function remove() {
   announce("The conversation is deleted.");
 }
 
-/** The conversation in the address, or null. */
+/** The conversation in the address, and a message of it: `#12`, `#12/3`; null where none is named. */
 function addressed() {
-  return /^#[1-9]\d{0,15}$/.test(location.hash) ? Number(location.hash.slice(1)) : null;
+  const [, id, number] = /^#([1-9]\d{0,15})(?:\/([1-9]\d{0,15}))?$/.exec(location.hash) ?? [];
+  return { id: id ? Number(id) : null, number: number ? Number(number) : null };
 }
 
 /** A link in the list, Back, Forward: what the address says is opened. */
 async function visit() {
-  const id = addressed();
+  const { id, number } = addressed();
   if (id === null) openNew();
-  else await open(id);
+  else if (id === current.id && current.isLoaded && number !== null) await lookAt(number);
+  else await open(id, number);
+}
+
+/** Bring a message of what is open into view. */
+async function lookAt(number) {
+  history.replaceState(null, "", `#${current.id}`);
+  await current.showMessage(number);
 }
 
 /** Begin where the address says, or with what was sent last and never heard of. */
 async function start() {
-  const id = addressed();
+  const { id, number } = addressed();
   const orphans = store.orphans();
   if (id === null) {
     openNew();
     if (orphans.length > 0) current.run(orphans.shift());
   } else {
-    await open(id);
+    await open(id, number);
   }
   for (const orphan of orphans) await adopt(client, orphan);
   draw();
@@ -310,8 +291,8 @@ keepAboveKeyboard();
 // Whoever reads the newest words goes on reading them when a keyboard takes half of the page.
 new ResizeObserver(() => thread.keepAtEnd(() => {})).observe(byId("scroller"));
 addEventListener("hashchange", () => guarded(visit));
-addEventListener("offline", () => client.connection.lost());
-addEventListener("online", () => client.connection.found());
+addEventListener("offline", () => notice.lost());
+addEventListener("online", () => notice.found());
 store.onChange(() => {
   sidebar.drawOwn();
   current.join();

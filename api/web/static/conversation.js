@@ -8,6 +8,8 @@ import * as store from "./store.js";
 import { turns } from "./thread.js";
 
 const PAGE = 50;
+/** As many as the server gives at once. */
+const LARGEST_PAGE = 500;
 /** So often a prompt is sent again while no worker runs the model that was chosen. */
 const MODEL_PATIENCE = 4;
 
@@ -114,9 +116,9 @@ export class Conversation {
     return [...this.running.values()].some((one) => one.key === turn.key || (one.job !== null && one.job === turn.job));
   }
 
-  async showEarlier() {
+  async showEarlier(limit = PAGE) {
     const before = this.earlier;
-    const page = await this.get(`/messages?limit=${PAGE}&before=${before}`);
+    const page = await this.get(`/messages?limit=${limit}&before=${before}`);
     if (this.earlier !== before) return;
     this.earlier = page.next;
     this.thread.prepend(page.messages);
@@ -124,11 +126,17 @@ export class Conversation {
     this.view.changed();
   }
 
+  /** Load as far back as a message, and bring it into view. */
+  async showMessage(number) {
+    while (this.earlier !== null && number < this.earlier) await this.showEarlier(LARGEST_PAGE);
+    this.thread.lookAt(number);
+  }
+
   /** All messages, oldest first. */
   async everything() {
     const pages = [];
     for (let before = null; ;) {
-      const page = await this.get(`/messages?limit=500${before ? `&before=${before}` : ""}`);
+      const page = await this.get(`/messages?limit=${LARGEST_PAGE}${before ? `&before=${before}` : ""}`);
       pages.unshift(page.messages);
       if (page.next === null) return pages.flat();
       before = page.next;

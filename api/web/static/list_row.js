@@ -9,7 +9,7 @@ export class ListRow {
   /** @param actions `{rename(id, title), pin(id, isPinned), remove(id, isByKeyboard), edited()}` */
   constructor(id, actions) {
     Object.assign(this, { id, actions, title: null, pinned: false });
-    this.link = element("a", { className: "name", href: `#${id}` });
+    this.link = element("a", { className: "name" });
     this.more = button("⋯", () => this.expand(this.group.hidden));
     this.more.className = "more";
     this.more.setAttribute("aria-expanded", "false");
@@ -30,14 +30,16 @@ export class ListRow {
     return this.form !== undefined;
   }
 
-  show({ title, pinned, snippet = null }, isOpen) {
-    const shown = JSON.stringify([title, pinned, snippet, isOpen]);
+  /** @param row `number` and `snippet` are those of a hit: its link leads to that message */
+  show({ title, pinned, number = null, snippet = null }, isOpen) {
+    const shown = JSON.stringify([title, pinned, number, snippet, isOpen]);
     // Of a thousand rows few change at a time.
     if (shown === this.shown) return;
     this.shown = shown;
     Object.assign(this, { title, pinned });
     const name = title ?? UNTITLED;
     this.link.textContent = this.link.title = name;
+    this.link.href = number === null ? `#${this.id}` : `#${this.id}/${number}`;
     if (isOpen) this.link.setAttribute("aria-current", "page");
     else this.link.removeAttribute("aria-current");
     this.more.setAttribute("aria-label", `Actions for ${name}`);

@@ -232,6 +232,16 @@ export class Thread {
     (step > 0 ? last ?? first : first)?.focus();
   }
 
+  /** Bring a stored message into view, with the focus on it; nothing happens where it is gone. */
+  lookAt(number) {
+    const entry = this.entries.find((one) => one.number === number);
+    if (!entry) return;
+    this.isAtEnd = false;
+    entry.node.tabIndex = -1;
+    entry.node.focus({ preventScroll: true });
+    entry.node.scrollIntoView({ block: "start" });
+  }
+
   /** Change something; who was at the end, and has not scrolled away meanwhile, stays there. */
   async keepAtEnd(change) {
     await change();
