@@ -22,6 +22,11 @@ async def find(page: Page, text: str) -> None:
     await page.get_by_role("searchbox", name="Search conversations").fill(text)
 
 
+def hit(page: Page, number: int) -> Locator:
+    """The hit that leads to a message of this number."""
+    return page.locator(f'#conversations .name[href$="/{number}"]')
+
+
 def message(page: Page, number: int) -> Locator:
     return page.locator(".message", has_text=f"Message {number}.")
 
@@ -42,12 +47,12 @@ async def test_a_hit_opens_its_conversation_at_the_message(
         long = await begun(stack, "A long talk", *talk(200))
         await begun(stack, "A dragon", "Hello.", "Hi.")
         await find(tab.page, "dragon")
-        await row(tab.page, "A long talk").locator(".name").click()
+        await hit(tab.page, SOUGHT).click()
         await expect_shown(tab.page, SOUGHT)
         assert chat.conversation == long
         # The open one is not loaded again: what is shown stays.
         await find(tab.page, "message 181")
-        await row(tab.page, "A long talk").locator(".name").click()
+        await hit(tab.page, 181).click()
         await expect_shown(tab.page, 181)
         assert chat.conversation == long
         # Where the title has it, no message does.
@@ -60,13 +65,14 @@ async def test_a_hit_opens_its_conversation_at_the_message(
 
 async def test_an_address_may_name_a_message(context: BrowserContext, settings: Settings) -> None:
     async with opened(context, settings, 0) as (tab, stack, _):
+        address = str(stack.client.base_url).rstrip("/")
         long = await begun(stack, "A long talk", *talk(80))
         for number in (SOUGHT, 79):
-            await tab.page.goto(f"{stack.client.base_url}/#{long}/{number}")
+            await tab.page.goto(f"{address}/#{long}/{number}")
             await expect_shown(tab.page, number)
             await tab.page.goto("about:blank")
         # One that is gone, or never was.
-        await tab.page.goto(f"{stack.client.base_url}/#{long}/900")
+        await tab.page.goto(f"{address}/#{long}/900")
         await expect(message(tab.page, 80)).to_be_in_viewport()
 
 
@@ -79,7 +85,7 @@ async def test_on_a_phone_a_hit_takes_the_place_of_the_drawer(
         drawer = tab.page.get_by_role("navigation", name="Conversations")
         await tab.page.get_by_role("button", name="Chats").tap()
         await find(tab.page, "dragon")
-        await row(tab.page, "A long talk").locator(".name").tap()
+        await hit(tab.page, SOUGHT).tap()
         await expect(drawer).to_be_hidden()
         await expect_shown(tab.page, SOUGHT)
         await tab.page.go_back()

@@ -212,12 +212,8 @@ async function askForKey() {
 async function exportAs(type) {
   const { id, context } = current;
   const messages = await current.everything();
-  const name = `palaver-${id}`;
-  if (type === "json") {
-    save(`${name}.json`, "application/json", JSON.stringify({ id, context, messages }, null, 2));
-    return;
-  }
-  save(`${name}.md`, "text/markdown", markdownOf(byId("title").textContent, context, messages));
+  if (type === "json") save(`palaver-${id}.json`, "application/json", JSON.stringify({ id, context, messages }, null, 2));
+  else save(`palaver-${id}.md`, "text/markdown", markdownOf(byId("title").textContent, context, messages));
 }
 
 async function remove() {
@@ -288,8 +284,6 @@ byId("delete").addEventListener("click", () => guarded(remove));
 setInterval(() => { if (current?.isWaiting) model.lookAgain(); }, WORKERS_MS);
 wireMenu(byId("toggle-tools"), byId("tools"));
 keepAboveKeyboard();
-// Whoever reads the newest words goes on reading them when a keyboard takes half of the page.
-new ResizeObserver(() => thread.keepAtEnd(() => {})).observe(byId("scroller"));
 addEventListener("hashchange", () => guarded(visit));
 addEventListener("offline", () => notice.lost());
 addEventListener("online", () => notice.found());

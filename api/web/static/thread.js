@@ -87,7 +87,12 @@ export class Thread {
   constructor(client, list, scroller, actions) {
     Object.assign(this, { client, list, scroller, actions, hasSeveral: false });
     this.isAtEnd = true;
-    scroller.addEventListener("scroll", () => { this.isAtEnd = this.isNearEnd(); }, { passive: true });
+    this.top = 0;
+    scroller.addEventListener("scroll", () => this.scrolled(), { passive: true });
+    // Whoever reads the newest words goes on reading them when a keyboard takes half of the page, and
+    // when messages turn out to be higher than they were taken for.
+    const observer = new ResizeObserver(() => this.keepAtEnd(() => {}));
+    for (const one of [scroller, list]) observer.observe(one);
     this.reset([]);
   }
 
@@ -246,6 +251,14 @@ export class Thread {
   async keepAtEnd(change) {
     await change();
     if (this.isAtEnd) this.toEnd();
+  }
+
+  /** Only who scrolls up has left the end: what grows below has not moved anybody. */
+  scrolled() {
+    const { scrollTop } = this.scroller;
+    if (this.isNearEnd()) this.isAtEnd = true;
+    else if (scrollTop < this.top) this.isAtEnd = false;
+    this.top = scrollTop;
   }
 
   isNearEnd() {
