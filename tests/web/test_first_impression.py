@@ -127,7 +127,7 @@ async def test_a_persona_can_be_taken_back(context: BrowserContext, settings: Se
         await expect(tab.page.locator("#persona")).to_have_value("")
         await tab.page.get_by_text("Persona", exact=True).click()
         await tab.page.get_by_label("Who the bot is").fill("You are me.")
-        await expect(tab.page.get_by_text("Persona: your own")).to_be_visible()
+        await expect(tab.page.get_by_text("Persona: You are me.")).to_be_visible()
 
 
 async def test_without_a_worker_it_says_once_what_to_do_and_goes_on_by_itself(

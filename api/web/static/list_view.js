@@ -10,7 +10,7 @@ const AHEAD = "400px";
 export class ListView {
   /** @param actions as those of `ListRow`, and `more()` */
   constructor(list, search, actions) {
-    Object.assign(this, { list, search, rows: new Map(), order: "", inView: null });
+    Object.assign(this, { list, search, rows: new Map(), order: "", query: "", inView: null });
     this.actions = { ...actions, edited: () => this.draw() };
     this.box = byId("conversations");
     this.end = element("p", { className: "hint", textContent: "Loading …" });
@@ -52,7 +52,9 @@ export class ListView {
     if (order === this.order) return;
     this.order = order;
     const focused = this.box.contains(document.activeElement) ? document.activeElement : null;
-    const { scrollTop } = this.box;
+    // Another search begins at its first hit.
+    const scrollTop = this.search.query === this.query ? this.box.scrollTop : 0;
+    this.query = this.search.query;
     this.box.replaceChildren(...groups.map((group) => this.section(group)), this.end);
     this.box.scrollTop = scrollTop;
     // Who is in the list with the keyboard stays there.

@@ -6,7 +6,7 @@ export const PERSONAS = [
   { name: "Storyteller", text: "You are a storyteller. Answer with a short and vivid story." },
 ];
 
-/** Which of them a text is; null where it is somebody's own. */
+/** What to call a persona: its name, or where it is none of these the beginning of its text. */
 export function personaName(text) {
-  return PERSONAS.find((persona) => persona.text === text)?.name ?? null;
+  return PERSONAS.find((persona) => persona.text === text)?.name ?? text.split("\n", 1)[0];
 }

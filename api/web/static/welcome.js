@@ -65,7 +65,6 @@ export class Welcome {
   talksTo(context) {
     this.context = context;
     for (const [index, { text }] of PERSONAS.entries()) this.buttons[index].ariaPressed = String(text === context);
-    const name = context === null ? null : personaName(context) ?? "your own";
-    byId("persona-name").textContent = name === null ? "" : `: ${name}`;
+    byId("persona-name").textContent = context === null ? "" : `: ${personaName(context)}`;
   }
 }
