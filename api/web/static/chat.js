@@ -2,13 +2,14 @@
 
 import { Client, Problem } from "./client.js";
 import { Composer } from "./composer.js";
-import { adopt, Conversation, describe } from "./conversation.js";
+import { adopt, Conversation } from "./conversation.js";
 import { announce, byId, confirmed, save } from "./dom.js";
 import { Drawer } from "./drawer.js";
 import { markdownOf } from "./exporting.js";
 import { wireMenu } from "./menu.js";
 import { ModelView } from "./model.js";
 import { Notice } from "./notice.js";
+import { describe } from "./plain.js";
 import { Sidebar } from "./sidebar.js";
 import * as store from "./store.js";
 import { Thread } from "./thread.js";

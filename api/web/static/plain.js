@@ -2,6 +2,8 @@
 //
 // The server's own details are for programs; they are shown where nothing better is known.
 
+import { Problem, Unreachable } from "./client.js";
+
 const SEND_LATER = "Send it again in a moment.";
 const LOOK_INTO_LOG = "Try again. If it happens once more, the server's log says why.";
 
@@ -37,6 +39,13 @@ export function causeOf(error, model = null) {
 export function inPlainWords(error, model = null) {
   const remedy = model === null ? wordsFor(error).remedy ?? "" : "Choose another model, or try again later.";
   return `${causeOf(error, model)} ${remedy}`.trim();
+}
+
+/** What to say about whatever was thrown. */
+export function describe(error) {
+  if (error instanceof Problem) return inPlainWords(error.body);
+  if (error instanceof Unreachable) return error.message;
+  return `Something went wrong in this page: ${error.message}. Load it again.`;
 }
 
 /** A place in the queue, as a `queued` event tells it. */

@@ -15,8 +15,6 @@ export class LiveTurn {
     this.replaceFrom = replaceFrom;
     this.job = job;
     this.prompt = prompt;
-    /** Its place in the queue, in words, while it waits. */
-    this.place = null;
     this.user = new Entry({ role: "user", content: prompt ?? "A prompt that was sent from elsewhere" });
     this.bot = new Entry({ role: "assistant", content: "" });
     this.bot.node.classList.add("writing");
