@@ -1,5 +1,6 @@
 """The chat page under fingers: drawer, keyboard, sizes, and how it is installed."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -23,11 +24,14 @@ LONG_NAME = "A-Model-With-A-Very-Long-Name-That-Does-Not-Fit-On-Any-Phone-Q4_K_M
 
 @asynccontextmanager
 async def opened(
-    browser: Browser, settings: Settings, device: dict[str, Any], name: str = "scripted"
+    browser: Browser,
+    settings: Settings,
+    device: dict[str, Any],
+    name: str = "scripted",
+    engine: ScriptedEngine | None = None,
 ) -> AsyncIterator[tuple[Tab, Stack]]:
     context = await browser.new_context(**device)
-    engine = ScriptedEngine(name=name)
-    async with running_stack(settings, engine) as stack:
+    async with running_stack(settings, engine or ScriptedEngine(name=name)) as stack:
         async with open_tab(context, str(stack.client.base_url)) as tab:
             await expect(tab.page.locator("#model")).to_contain_text(name)
             yield tab, stack
@@ -148,6 +152,20 @@ async def test_enter_begins_a_line_under_fingers_and_sends_elsewhere(
         await chat.prompt.press("Enter")
         await expect(chat.users).to_have_text(["One."])
         await expect(chat.prompt).to_be_focused()
+
+
+async def test_stopping_a_reply_brings_no_keyboard_up(browser: Browser, settings: Settings) -> None:
+    held: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    engine = ScriptedEngine(piece_length=4, step=lambda given: held if given else None)
+    async with opened(browser, settings, PHONE, engine=engine) as (tab, _):
+        chat = ChatPage(tab.page)
+        await chat.ask("Hello.")
+        await expect(chat.replies.last).not_to_have_text("")
+        await chat.stop.tap()
+        await chat.until_idle()
+        await expect(chat.last_reply).to_contain_text("Stopped.")
+        await expect(chat.prompt).not_to_be_focused()
+        held.set_result(None)
 
 
 @pytest.mark.parametrize("device", [SMALLEST, PHONE], ids=["320", "390"])

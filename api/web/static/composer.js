@@ -91,7 +91,7 @@ export class Composer {
     if (editing !== null || !TOUCH.matches) this.prompt.focus();
   }
 
-  /** Something is under way: on a touch screen the keyboard goes, so that the reply can be read. */
+  /** There is something to read: on a touch screen the keyboard goes, or stays away. */
   rest() {
     if (TOUCH.matches) this.prompt.blur();
     else this.prompt.focus();
@@ -103,7 +103,7 @@ export class Composer {
     const hadFocus = byId("stop").contains(document.activeElement);
     byId("send").hidden = canStop;
     byId("stop").hidden = !canStop;
-    if (hadFocus && !canStop) this.prompt.focus();
+    if (hadFocus && !canStop) this.rest();
   }
 }
 
