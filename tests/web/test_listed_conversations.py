@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, Locator, Page, Request, expect
+from playwright.async_api import Browser, BrowserContext, Locator, Page, Request, Route, expect
 
 from shared.config import Settings
 from tests.scripted import ScriptedEngine
@@ -227,6 +227,25 @@ async def test_another_device_follows_live(browser: Browser, settings: Settings)
             await expect(chat.connection).to_have_text("That conversation does not exist any more.")
     for context in (there, here):
         await context.close()
+
+
+async def test_what_is_deleted_while_it_is_being_opened_is_not_shown(
+    context: BrowserContext, settings: Settings
+) -> None:
+    async with opened(context, settings, 2) as (tab, stack, ids):
+        chat = ChatPage(tab.page)
+
+        async def delete_first(route: Route) -> None:
+            messages = await route.fetch()
+            await stack.client.delete(f"/conversations/{ids[1]}")
+            await expect(chat.conversations).to_have_text(["Number 0"])
+            await route.fulfill(response=messages)
+
+        await tab.page.route("**/messages?*", delete_first)
+        await chat.conversations.first.click()
+        await expect(chat.connection).to_have_text("That conversation does not exist any more.")
+        await expect(tab.page.locator("#title")).to_have_text("New chat")
+        await tab.page.unroute_all(behavior="wait")
 
 
 async def test_a_tab_that_was_hidden_catches_up(

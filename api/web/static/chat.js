@@ -49,9 +49,9 @@ const sidebar = new Sidebar(client, {
   left: () => openNew(),
   gone(id) {
     // What was being written in it has its own end.
-    if (id !== current.id || current.isBusy || !current.isLoaded) return;
-    openNew();
-    notice.show("That conversation does not exist any more.", "gone");
+    if (id !== current.id || current.isBusy) return;
+    current.isGone = true;
+    if (current.isLoaded) leaveGone(current);
   },
   guarded: (action) => guarded(action),
   failed: (error) => failed(error),
@@ -145,6 +145,7 @@ async function open(id, number = null) {
   const opened = current;
   try {
     const found = await opened.load();
+    if (opened.isGone) return leaveGone(opened);
     composer.show(opened.context);
     if (number !== null) await opened.showMessage(number);
     if (store.conversations().some((one) => one.id === id)) return;
@@ -152,17 +153,18 @@ async function open(id, number = null) {
     draw();
   } catch (error) {
     if (error.name === "AbortError" || opened !== current) return;
-    if (error instanceof Problem && error.status === 404) {
-      // A prompt that came to nothing is stored nowhere else.
-      const [unsaid] = opened.ours();
-      if (unsaid?.body.prompt && store.draft() === "") store.keepDraft(unsaid.body.prompt);
-      store.forget(id);
-      openNew();
-      notice.show("That conversation does not exist any more.", "gone");
-    } else {
-      failed(error);
-    }
+    if (error instanceof Problem && error.status === 404) leaveGone(opened);
+    else failed(error);
   }
+}
+
+function leaveGone(conversation) {
+  // A prompt that came to nothing is stored nowhere else.
+  const [unsaid] = conversation.ours();
+  if (unsaid?.body.prompt && store.draft() === "") store.keepDraft(unsaid.body.prompt);
+  store.forget(conversation.id);
+  openNew();
+  notice.show("That conversation does not exist any more.", "gone");
 }
 
 function drawTitle() {

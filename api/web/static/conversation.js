@@ -22,6 +22,8 @@ export class Conversation {
     this.earlier = null;
     this.isLoaded = id === null;
     this.isChecking = false;
+    /** Whether it was deleted elsewhere, even while it is being loaded. */
+    this.isGone = false;
     this.isManned = true;
     this.leaving = new AbortController();
     this.running = new Set();
