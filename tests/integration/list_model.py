@@ -62,7 +62,7 @@ class ListModel(Model):
         assert used == sorted(used, reverse=True)
         # Those that are given a title are pinned, too.
         pinned = self.run(self.pages(owner, limit, only_pinned=True))
-        assert pinned == [row for row in rows if row["pinned"]]
+        assert [row["id"] for row in pinned] == [row["id"] for row in rows if row["pinned"]]
 
     async def pages(
         self, owner: str, limit: int, *, only_pinned: bool = False
