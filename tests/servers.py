@@ -207,6 +207,8 @@ async def running_server(
                 ) as client:
                     yield api, client
             finally:
+                # As a process does that is told to stop.
+                api.feed.stop_readers()
                 server.stopping.set()
                 await serving
 

@@ -129,6 +129,12 @@ ROUTES: Final = (
                         description="Words to search for.",
                         schema={"type": "string", "minLength": 1, "maxLength": 200},
                     ),
+                    Parameter(
+                        name="pinned",
+                        place="query",
+                        description="`true`: only those that are pinned.",
+                        schema={"type": "string", "enum": ["true"]},
+                    ),
                 ),
                 answers=(
                     Answer(

@@ -54,11 +54,16 @@ class ConversationsResource:
         check_listed(is_listed=self._is_listed)
         limit = number_in(req, "limit", 1, _LARGEST_LIMIT) or _DEFAULT_LIMIT
         owner_id, query, before = caller_of(req).owner_id, req.get_param("query"), _cursor(req)
+        only_pinned = _only_pinned(req)
         if query is not None:
             after = None if before is None else SearchCursor.decode(before)
-            resp.media = await self._search.page(owner_id, _parsed(query), limit, after)
+            resp.media = await self._search.page(
+                owner_id, _parsed(query), limit, after, only_pinned=only_pinned
+            )
         else:
-            resp.media = await self._conversations.list(owner_id, limit, before)
+            resp.media = await self._conversations.list(
+                owner_id, limit, before, only_pinned=only_pinned
+            )
 
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         body = await read_json_object(req, self._max_body_bytes)
@@ -78,6 +83,13 @@ def _cursor(req: falcon.asgi.Request) -> str | None:
     if before is not None and not _CURSOR.fullmatch(before):
         raise field_problem("before", "is not the `next` of a page")
     return before
+
+
+def _only_pinned(req: falcon.asgi.Request) -> bool:
+    value = req.get_param("pinned")
+    if value not in (None, "true"):
+        raise field_problem("pinned", "must be `true`, or left out")
+    return value is not None
 
 
 def _parsed(text: str) -> SearchQuery:

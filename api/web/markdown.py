@@ -1,22 +1,16 @@
-"""Replies as HTML: Markdown is rendered here, because a model's output is hostile input.
-
-markdown-it-py with HTML off: tags stay text, links are http, https or mailto. Pictures are off as
-well, because loading one would tell somebody else what was said.
-"""
+"""The route that renders Markdown for the chat page: a model's output is hostile input."""
 
 import asyncio
-from typing import Any, Final
-from urllib.parse import urlsplit
+from typing import Final
 
 import falcon
 import falcon.asgi
 import orjson
-from markdown_it import MarkdownIt
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from api.http.incoming import parse, read_json_object
+from api.web.rendering.render import to_html
 
-_SCHEMES: Final = ("http", "https", "mailto")
 _MOST_TEXTS: Final = 20
 _LONGEST: Final = 100_000
 """Characters of all texts together."""
@@ -35,45 +29,6 @@ class Texts(BaseModel):
         if sum(map(len, texts)) > _LONGEST:
             raise ValueError(f"must have at most {_LONGEST} characters together")
         return texts
-
-
-class _Markdown(MarkdownIt):
-    def validateLink(self, url: str) -> bool:
-        """Only links that lead to another page: everything else stays text."""
-        try:
-            return urlsplit(url).scheme.lower() in _SCHEMES
-        except ValueError:
-            return False
-
-
-def _make() -> MarkdownIt:
-    markdown = _Markdown("commonmark", {"html": False, "breaks": True, "maxNesting": 20})
-    markdown.enable(["table", "strikethrough"]).disable("image")
-    markdown.add_render_rule("link_open", _link_open)
-    markdown.add_render_rule("th_open", _cell_open)
-    markdown.add_render_rule("td_open", _cell_open)
-    return markdown
-
-
-def _link_open(renderer: Any, tokens: Any, index: int, options: Any, env: Any) -> str:
-    tokens[index].attrSet("rel", "noopener noreferrer nofollow")
-    tokens[index].attrSet("target", "_blank")
-    return str(renderer.renderToken(tokens, index, options, env))
-
-
-def _cell_open(renderer: Any, tokens: Any, index: int, options: Any, env: Any) -> str:
-    """The page's policy allows no styles in a tag: a column's alignment becomes a class."""
-    if (style := tokens[index].attrs.pop("style", None)) is not None:
-        tokens[index].attrSet("class", str(style).replace("text-align:", "to-the-"))
-    return str(renderer.renderToken(tokens, index, options, env))
-
-
-_MARKDOWN: Final = _make()
-
-
-def to_html(text: str) -> str:
-    """A text's Markdown as HTML without scripts, pictures, or links that run something."""
-    return str(_MARKDOWN.render(text))
 
 
 class MarkdownResource:

@@ -168,7 +168,9 @@ class Conversations:
         )
         return None if fields is None else (int(fields[0]), fields[1])
 
-    async def list(self, owner_id: str, limit: int, before: str | None) -> dict[str, Any]:
+    async def list(
+        self, owner_id: str, limit: int, before: str | None, *, only_pinned: bool = False
+    ) -> dict[str, Any]:
         """`limit` conversations of an owner after the position `before`, last used first.
 
         A position is when a conversation was used and its id, joined by a hyphen, and outlives the
@@ -178,7 +180,12 @@ class Conversations:
         # What stands behind a full stop is of use to a search alone.
         used, _, conversation = (before or "").partition(".")[0].rpartition("-")
         rows, more = await self._call(
-            "list", owner=owner_id, limit=limit, before=conversation or None, used=used or None
+            "list",
+            owner=owner_id,
+            limit=limit,
+            before=conversation or None,
+            used=used or None,
+            pinned=1 if only_pinned else None,
         )
         conversations = await self._headings.completed(
             [Conversation.decode(row) for row in rows], owner_id

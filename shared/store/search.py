@@ -80,10 +80,17 @@ class Search:
         self._headings = Headings(redis, keys)
 
     async def page(
-        self, owner_id: str, query: SearchQuery, limit: int, after: SearchCursor | None
+        self,
+        owner_id: str,
+        query: SearchQuery,
+        limit: int,
+        after: SearchCursor | None,
+        *,
+        only_pinned: bool = False,
     ) -> dict[str, Any]:
         """`limit` hits after a cursor, as clients get them; fewer if much had to be read."""
-        found = await self._found(owner_id, query, limit, after)
+        scope = {"owner": owner_id, "pinned": 1 if only_pinned else None}
+        found = await self._found(scope, query, limit, after)
         hits = {hit.conversation_id: hit for hit in found.hits}
         rows = await self._call("rows", conversations=" ".join(hits), owner=owner_id)
         shown = await self._headings.completed([Conversation.decode(row) for row in rows], owner_id)
@@ -93,13 +100,13 @@ class Search:
         }
 
     async def _found(
-        self, owner_id: str, query: SearchQuery, limit: int, after: SearchCursor | None
+        self, scope: dict[str, Any], query: SearchQuery, limit: int, after: SearchCursor | None
     ) -> Found:
         hits: list[Hit] = []
         num_bytes = 0
         while num_bytes < self._most_bytes:
             place = after.arguments() if after else {}
-            pieces, more = await self._call("search", owner=owner_id, **place)
+            pieces, more = await self._call("search", **scope, **place)
             for piece in pieces:
                 num_bytes += len(piece[_TEXT])
                 if hit := _hit_in(piece, query):

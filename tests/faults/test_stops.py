@@ -82,14 +82,18 @@ async def test_an_api_that_stops_answers_who_waits_and_breaks_streams_off() -> N
         waiting = asyncio.create_task(one.post("/", json={"prompt": "I wait."}))
         streamed = (await post_job(other, "I stream."))["job"]
         events: list[Received] = []
-        broken = asyncio.create_task(read(one, streamed, events))
+        broken = asyncio.create_task(read(one, f"/jobs/{streamed}/events", events))
+        changes: list[Received] = []
+        deaf = asyncio.create_task(read(one, "/conversations/events", changes))
         async with asyncio.timeout(20):
-            while len(events) < 4:
+            while len(events) < 4 or not changes:
+                await other.post("/conversations", json={})
                 await asyncio.sleep(0.01)
         assert await cluster.apis[0].stop() == 0
         answer = await waiting
-        with pytest.raises(httpx.TransportError):
-            await broken
+        for stream in (broken, deaf):
+            with pytest.raises(httpx.TransportError):
+                await stream
         assert answer.status_code == 202
         assert_completed(await ended(other, answer.json()["job"]), "I wait.")
         headers = {"Last-Event-ID": events[-1].id}
@@ -99,8 +103,8 @@ async def test_an_api_that_stops_answers_who_waits_and_breaks_streams_off() -> N
     assert text_of(events + rest) == state["result"]["reply"]
 
 
-async def read(client: httpx.AsyncClient, job: str, events: list[Received]) -> None:
-    async with client.stream("GET", f"/jobs/{job}/events") as response:
+async def read(client: httpx.AsyncClient, path: str, events: list[Received]) -> None:
+    async with client.stream("GET", path) as response:
         async for event in received(response):
             events.append(event)
 

@@ -60,12 +60,17 @@ class ListModel(Model):
         }
         used = [row["updated_at"] for row in rows]
         assert used == sorted(used, reverse=True)
+        # Those that are given a title are pinned, too.
+        pinned = self.run(self.pages(owner, limit, only_pinned=True))
+        assert [row["id"] for row in pinned] == [row["id"] for row in rows if row["pinned"]]
 
-    async def pages(self, owner: str, limit: int) -> list[dict[str, Any]]:
+    async def pages(
+        self, owner: str, limit: int, *, only_pinned: bool = False
+    ) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
         before = None
         while True:
-            page = await self.resources.list(owner, limit, before)
+            page = await self.resources.list(owner, limit, before, only_pinned=only_pinned)
             rows += page["conversations"]
             before = page["next"]
             if before is None:

@@ -73,6 +73,30 @@ async def test_a_page_goes_on_behind_a_conversation_that_is_gone(valkey: Valkey)
     assert second["next"] is None
 
 
+async def test_pinned_conversations_can_be_had_alone(valkey: Valkey) -> None:
+    async with running_stack(make_settings(valkey.url), ScriptedEngine()) as stack:
+        made = [await asked(stack, f"Number {n}.") for n in range(7)]
+        pinned = [made[5], made[3], made[0]]
+        for conversation_id in pinned:
+            await stack.client.patch(f"/conversations/{conversation_id}", json={"pinned": True})
+        assert await ids_of(stack, pinned="true") == pinned
+        assert await ids_of(stack, pinned="true", limit=1) == pinned
+        await stack.client.patch(f"/conversations/{made[3]}", json={"pinned": False})
+        await stack.client.delete(f"/conversations/{made[0]}")
+        rows = await listed(stack, pinned="true")
+        assert await ids_of(stack, pinned="true", query="number") == [made[5]]
+        assert await ids_of(stack, pinned="true", query="again") == []
+    assert [(row["id"], row["pinned"]) for row in rows] == [(made[5], True)]
+
+
+@pytest.mark.parametrize("value", ["false", "1"])
+async def test_what_pinned_cannot_be_is_refused(valkey: Valkey, value: str) -> None:
+    async with running_stack(make_settings(valkey.url)) as stack:
+        answer = await stack.client.get("/conversations", params={"pinned": value})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"] == "pinned"
+
+
 @pytest.mark.parametrize(
     ("more", "status"),
     [

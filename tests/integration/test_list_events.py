@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from shared.store.connection import connect
 from shared.store.keys import Keys
@@ -14,7 +15,7 @@ from shared.store.list_log import ListLog
 from tests.integration.bench import Bench, completion
 from tests.integration.test_access import running_guarded
 from tests.scripted import ScriptedEngine, failing
-from tests.servers import Stack, Valkey, make_settings, running_stack
+from tests.servers import Stack, Valkey, make_settings, running_server, running_stack
 from tests.sse import Received, received
 
 PATH = "/conversations/events"
@@ -101,6 +102,28 @@ async def test_each_owner_hears_of_its_own_and_a_revoked_key_of_nothing(
             guarded.keys.revoke("b")
             with contextlib.suppress(httpx.RemoteProtocolError):
                 assert [event.kind async for event in events] == [CHANGED]
+
+
+async def test_a_stopping_server_breaks_streams_off(valkey: Valkey) -> None:
+    settings = make_settings(valkey.url)
+    async with (
+        running_stack(settings, ScriptedEngine()) as stack,
+        running_server(settings) as (api, client),
+    ):
+        made = [await asked(stack, "One.")]
+        async with following(client) as events:
+            made.append(await asked(stack, "Two."))
+            [*_, last] = await take(events, 2)
+            api.feed.stop_readers()
+            with pytest.raises(httpx.RemoteProtocolError):
+                await anext(events)
+        # A page that comes back before the door is shut is sent away, too.
+        with pytest.raises(httpx.RemoteProtocolError):
+            async with following(client, headers={"Last-Event-ID": last.id}) as events:
+                await anext(events)
+        made.append(await asked(stack, "Three."))
+        async with following(stack.client, headers={"Last-Event-ID": last.id}) as events:
+            assert seen(await take(events, 1)) == [(CREATED, made[2])]
 
 
 async def test_a_list_that_is_not_shown_is_not_followed(valkey: Valkey) -> None:

@@ -69,7 +69,9 @@ async def open_tab(context: BrowserContext, url: str) -> AsyncIterator[Tab]:
     """A page that must not complain."""
     tab = Tab(await context.new_page())
     tab.page.set_default_timeout(PATIENCE_MS)
-    await tab.page.goto(url)
-    yield tab
-    assert tab.complaints == []
-    await tab.page.close()
+    try:
+        await tab.page.goto(url)
+        yield tab
+        assert tab.complaints == []
+    finally:
+        await tab.page.close()

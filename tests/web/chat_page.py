@@ -27,13 +27,16 @@ class ChatPage:
         self.messages = page.locator("#messages")
         self.users = page.locator(".message.user:visible .text")
         self.replies = page.locator(".message.assistant:visible .text")
-        self.conversations = page.locator("#conversations button")
+        self.conversations = page.locator("#conversations .name")
         self.connection = page.locator("#connection")
 
     async def ask(self, prompt: str) -> None:
         """Send; returns when the prompt is shown."""
         await self.prompt.fill(prompt)
-        await self.prompt.press("Enter")
+        if await self.page.evaluate("matchMedia('(pointer: coarse)').matches"):
+            await self.send.tap()
+        else:
+            await self.prompt.press("Enter")
         await expect(self.users.last).to_have_text(prompt)
 
     async def ask_for_a_long_reply(self) -> None:

@@ -46,5 +46,7 @@ def palaver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Palaver]:
         PALAVER_CONTEXT_LENGTH="800",
         PALAVER_LEASE="2",
         PALAVER_MAX_TOKENS="300",
+        # Each browser profile has a list of its own.
+        PALAVER_OPEN_LIST="0",
     ) as palaver:
         yield palaver

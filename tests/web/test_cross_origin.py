@@ -95,3 +95,4 @@ async def test_a_link_on_another_site_opens_the_chat_page(
             await page.locator("#link").click()
             await expect(page).to_have_url(f"{target}/")
             await expect(page.get_by_role("textbox").first).to_be_visible()
+            await page.close()

@@ -66,10 +66,10 @@ async def test_an_acceptance_that_was_not_heard_is_shown_once(
         lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
         async def lose(route: Route) -> None:
-            answer = await route.fetch()
-            if not lost.done():
-                lost.set_result((await answer.json())["job"])
+            job = (await (await route.fetch()).json())["job"]
             await route.abort()
+            if not lost.done():
+                lost.set_result(job)
 
         await chat.page.route("**/jobs", lose)
         await chat.ask("Did you hear?")
@@ -77,7 +77,8 @@ async def test_an_acceptance_that_was_not_heard_is_shown_once(
         if has_ended:
             gate.open()
             await stack.client.get(f"/jobs/{job}?wait=30")
-        await chat.page.unroute("**/jobs")
+        # The page is sending it again by now, perhaps.
+        await chat.page.unroute_all(behavior="wait")
         await chat.page.reload()
         await expect(chat.users).to_have_text(["Hello.", "Did you hear?"])
         if not has_ended:
@@ -122,7 +123,7 @@ async def test_a_refused_prompt_is_its_writers_again(
         await chat.page.route("**/jobs", lambda route: route.fulfill(status=409, body=body))
         await chat.prompt.fill("A long thought.")
         await chat.prompt.press("Enter")
-        await expect(chat.connection).to_have_text("Not sent: Too many turns wait.")
+        await expect(chat.connection).to_contain_text("Not sent: Too many prompts are waiting")
         await expect(chat.prompt).to_have_value("A long thought.")
         await expect(chat.users).to_have_text(["Hello."])
         await chat.page.unroute("**/jobs")
@@ -229,6 +230,7 @@ async def test_a_conversation_that_is_left_while_it_loads_stays_away(
             await gate
             await route.continue_()
 
+        await expect(chat.conversations).to_have_text(["Second.", "First."])
         await chat.page.route(f"**/conversations/{slow_id}/messages?*", slow)
         await chat.conversations.last.click()
         await chat.conversations.first.click()

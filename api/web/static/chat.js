@@ -2,48 +2,67 @@
 
 import { Client, Problem } from "./client.js";
 import { Composer } from "./composer.js";
-import { adopt, Conversation, describe } from "./conversation.js";
+import { adopt, Conversation } from "./conversation.js";
 import { announce, byId, confirmed, save } from "./dom.js";
+import { Drawer } from "./drawer.js";
 import { markdownOf } from "./exporting.js";
+import { wireMenu } from "./menu.js";
 import { ModelView } from "./model.js";
-import { drawSidebar, firstPrompt, learnFromServer } from "./sidebar.js";
+import { Notice } from "./notice.js";
+import { describe } from "./plain.js";
+import { Sidebar } from "./sidebar.js";
 import * as store from "./store.js";
 import { Thread } from "./thread.js";
+import { keepAboveKeyboard } from "./viewport.js";
+import { Welcome } from "./welcome.js";
 
-const DELAY_MS = 400;
+/** So often it is looked whether somebody is there while a prompt waits. */
+const WORKERS_MS = 5000;
 const HAS_KEYS = document.documentElement.dataset.keys === "on";
 
 let current;
-let lostTimer;
 
-const client = new Client(store.apiKey, {
-  lost() {
-    // Not for every hiccup: a stream that another process takes over is back at once.
-    lostTimer ??= setTimeout(() => showConnection("The connection is lost. Trying again …"), DELAY_MS);
-  },
-  found() {
-    clearTimeout(lostTimer);
-    lostTimer = undefined;
-    if (!byId("connection").hidden && byId("connection").dataset.kind === "lost") showConnection("");
-  },
+const notice = new Notice();
+const client = new Client(store.apiKey, notice);
+const thread = new Thread(client, byId("messages"), byId("scroller"), { retry, edit, putBack });
+const welcome = new Welcome({
+  ask: (prompt) => { if (isFree()) say(prompt, composer.context, null); },
+  become: (persona) => composer.show(persona),
 });
-
-const thread = new Thread(client, byId("messages"), byId("scroller"), { retry, edit });
-const model = new ModelView(client, (hasSeveral) => thread.nameModels(hasSeveral));
+const model = new ModelView(client, (hasSeveral, possible) => {
+  thread.nameModels(hasSeveral);
+  welcome.answeredBy(possible);
+  current?.mannedIs(possible?.length !== 0);
+});
+const drawer = new Drawer({ opened: () => sidebar.reveal() });
 const composer = new Composer({
   send(prompt, from) {
     composer.persona.closest("details").open = false;
     say(prompt, composer.context, from);
   },
   stop: () => guarded(() => current.stop()),
+  persona: (context) => welcome.talksTo(context),
+});
+const sidebar = new Sidebar(client, {
+  changed: () => drawTitle(),
+  open: (id) => { location.hash = id; },
+  left: () => openNew(),
+  gone(id) {
+    // What was being written in it has its own end.
+    if (id !== current.id || current.isBusy) return;
+    current.isGone = true;
+    if (current.isLoaded) leaveGone(current);
+  },
+  guarded: (action) => guarded(action),
+  failed: (error) => failed(error),
 });
 
 /** Nothing is said while something runs, or before it is known what was said already. */
 const isFree = () => current.isLoaded && !current.isChecking && !current.isBusy;
 
 function say(prompt, context, from) {
-  showConnection("");
-  composer.prompt.focus();
+  notice.clear();
+  composer.rest();
   guarded(() => current.send(prompt, context, from, model.wishes));
 }
 
@@ -53,6 +72,23 @@ function retry(prompt, from) {
 
 function edit(prompt, from) {
   if (isFree()) composer.edit(prompt, { replaceFrom: from });
+}
+
+function putBack(alternative, number, step) {
+  if (!isFree()) return;
+  const { id } = current;
+  guarded(async () => {
+    try {
+      await current.putBack(alternative);
+      composer.show(current.context);
+      thread.focusAlternatives(number, step);
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      // It is not what it was here: something else was sent or put back elsewhere.
+      await open(id);
+      notice.show(describe(error), "stale");
+    }
+  });
 }
 
 const view = {
@@ -68,10 +104,10 @@ const view = {
   status: (text) => { byId("status").textContent = text; },
   edit,
   again: (prompt, context, from) => { if (isFree()) say(prompt, context, from); },
-  refused(prompt, from, error, wasStopped) {
+  refused(prompt, from, error, { text = describe(error), wasStopped = false } = {}) {
     const written = composer.prompt.value.trim();
     composer.edit(written ? `${prompt}\n${written}` : prompt, from === null ? null : { replaceFrom: from });
-    if (!wasStopped) showConnection(`Not sent: ${describe(error)}`, "error");
+    if (!wasStopped) notice.show(`Not sent: ${text}`, "error");
     if (error.status === 401) guarded(askForKey);
     model.lookAgain();
   },
@@ -79,19 +115,19 @@ const view = {
   stale: (prompt) => guarded(async () => {
     composer.edit(prompt, null);
     await open(current.id);
-    showConnection("This conversation went on elsewhere in the meantime. Look at it, then send again.", "stale");
+    notice.show("This conversation went on elsewhere in the meantime. Look at it, then send again.", "stale");
   }),
 };
 
 function begin(id) {
+  drawer.close();
   current?.leave();
   current = new Conversation(client, thread, id, view);
+  current.mannedIs(model.isManned);
   composer.toDraft();
   composer.show(null);
   view.status("");
-  showConnection("");
-  byId("sidebar").classList.remove("open");
-  byId("toggle-sidebar").setAttribute("aria-expanded", "false");
+  notice.clear();
 }
 
 function openNew() {
@@ -101,7 +137,7 @@ function openNew() {
   draw();
 }
 
-async function open(id) {
+async function open(id, number = null) {
   history.replaceState(null, "", `#${id}`);
   begin(id);
   thread.reset([]);
@@ -109,46 +145,49 @@ async function open(id) {
   const opened = current;
   try {
     const found = await opened.load();
+    if (opened.isGone) return leaveGone(opened);
     composer.show(opened.context);
+    if (number !== null) await opened.showMessage(number);
     if (store.conversations().some((one) => one.id === id)) return;
-    store.learn([{ id, name: await firstPrompt(client, found) }]);
+    store.learn([{ id, name: found.title ?? "A conversation without messages" }]);
     draw();
   } catch (error) {
     if (error.name === "AbortError" || opened !== current) return;
-    if (error instanceof Problem && error.status === 404) {
-      // A prompt that came to nothing is stored nowhere else.
-      const [unsaid] = opened.ours();
-      if (unsaid?.body.prompt && store.draft() === "") store.keepDraft(unsaid.body.prompt);
-      store.forget(id);
-      openNew();
-      showConnection("That conversation does not exist any more.", "gone");
-    } else {
-      failed(error);
-    }
+    if (error instanceof Problem && error.status === 404) leaveGone(opened);
+    else failed(error);
   }
+}
+
+function leaveGone(conversation) {
+  // A prompt that came to nothing is stored nowhere else.
+  const [unsaid] = conversation.ours();
+  if (unsaid?.body.prompt && store.draft() === "") store.keepDraft(unsaid.body.prompt);
+  store.forget(conversation.id);
+  openNew();
+  notice.show("That conversation does not exist any more.", "gone");
+}
+
+function drawTitle() {
+  const name = current.id === null ? null : sidebar.titleOf(current.id);
+  byId("title").textContent = name ?? "New chat";
+  document.title = name ? `${name} · Palaver` : "Palaver";
 }
 
 function draw() {
   const { id, isBusy } = current;
-  const name = store.conversations().find((one) => one.id === id)?.name;
   model.open(id, current.model);
-  byId("title").textContent = name ?? "New chat";
-  document.title = name ? `${name} · Palaver` : "Palaver";
+  drawTitle();
   byId("receipt").textContent = current.receipt();
   byId("receipt").hidden = current.receipt() === "";
   byId("earlier").hidden = current.earlier === null;
-  byId("welcome").hidden = id !== null || isBusy || thread.live.length > 0;
+  const isEmpty = id === null && !isBusy && thread.live.length === 0;
+  byId("welcome").hidden = !isEmpty;
+  byId("scroller").hidden = isEmpty;
   for (const tool of ["export-markdown", "export-json", "delete"]) byId(tool).disabled = id === null;
   composer.busy(!isFree(), isBusy);
   const isWritten = composer.context !== null || document.activeElement === composer.persona;
   if (!isWritten && current.context !== null) composer.show(current.context);
-  drawSidebar(id, open);
-}
-
-function showConnection(text, kind = "lost") {
-  byId("connection").textContent = text;
-  byId("connection").dataset.kind = kind;
-  byId("connection").hidden = text === "";
+  sidebar.draw(id);
 }
 
 async function guarded(action) {
@@ -161,7 +200,7 @@ async function guarded(action) {
 
 function failed(error) {
   if (error instanceof Problem && error.status === 401) guarded(askForKey);
-  else showConnection(describe(error), "error");
+  else notice.show(describe(error), "error");
 }
 
 async function askForKey() {
@@ -176,16 +215,16 @@ async function askForKey() {
 async function exportAs(type) {
   const { id, context } = current;
   const messages = await current.everything();
-  const name = `palaver-${id}`;
-  if (type === "json") {
-    save(`${name}.json`, "application/json", JSON.stringify({ id, context, messages }, null, 2));
-    return;
-  }
-  save(`${name}.md`, "text/markdown", markdownOf(byId("title").textContent, context, messages));
+  if (type === "json") save(`palaver-${id}.json`, "application/json", JSON.stringify({ id, context, messages }, null, 2));
+  else save(`palaver-${id}.md`, "text/markdown", markdownOf(byId("title").textContent, context, messages));
 }
 
 async function remove() {
   const { id } = current;
+  if (sidebar.isServers) {
+    sidebar.remove(id, false);
+    return;
+  }
   if (!await confirmed(byId("delete-dialog"))) return;
   await client.untilAnswered("DELETE", `/conversations/${id}`).catch((error) => {
     if (error.status !== 404) throw error;
@@ -195,39 +234,67 @@ async function remove() {
   announce("The conversation is deleted.");
 }
 
+/** The conversation in the address, and a message of it: `#12`, `#12/3`; null where none is named. */
+function addressed() {
+  const [, id, number] = /^#([1-9]\d{0,15})(?:\/([1-9]\d{0,15}))?$/.exec(location.hash) ?? [];
+  return { id: id ? Number(id) : null, number: number ? Number(number) : null };
+}
+
+/** A link in the list, Back, Forward: what the address says is opened. */
+async function visit() {
+  const { id, number } = addressed();
+  if (id === null) openNew();
+  else if (id === current.id && current.isLoaded && number !== null) await lookAt(number);
+  else await open(id, number);
+}
+
+/** Bring a message of what is open into view. */
+async function lookAt(number) {
+  history.replaceState(null, "", `#${current.id}`);
+  await current.showMessage(number);
+}
+
 /** Begin where the address says, or with what was sent last and never heard of. */
 async function start() {
-  const id = /^#[1-9]\d{0,15}$/.test(location.hash) ? Number(location.hash.slice(1)) : null;
+  const { id, number } = addressed();
   const orphans = store.orphans();
   if (id === null) {
     openNew();
     if (orphans.length > 0) current.run(orphans.shift());
   } else {
-    await open(id);
+    await open(id, number);
   }
   for (const orphan of orphans) await adopt(client, orphan);
-  if (HAS_KEYS) await learnFromServer(client);
   draw();
 }
 
 byId("change-key").hidden = !HAS_KEYS;
-byId("new-chat").addEventListener("click", openNew);
+document.querySelector(".skip").addEventListener("click", (event) => {
+  // Its address would be that of no conversation, and the open one would be left.
+  event.preventDefault();
+  composer.prompt.focus();
+});
+byId("new-chat").addEventListener("click", () => {
+  // Back leads to what is open now; the drawer's own entry is taken over.
+  if (current.id !== null && !drawer.isOpen) history.pushState(null, "", location.pathname);
+  openNew();
+});
 byId("change-key").addEventListener("click", () => guarded(askForKey));
 byId("earlier").addEventListener("click", () => guarded(() => current.showEarlier()));
 byId("export-json").addEventListener("click", () => guarded(() => exportAs("json")));
 byId("export-markdown").addEventListener("click", () => guarded(() => exportAs("markdown")));
 byId("delete").addEventListener("click", () => guarded(remove));
-byId("toggle-sidebar").addEventListener("click", () => {
-  const isOpen = byId("sidebar").classList.toggle("open");
-  byId("toggle-sidebar").setAttribute("aria-expanded", String(isOpen));
-});
-addEventListener("hashchange", () => guarded(start));
-addEventListener("offline", () => client.connection.lost());
-addEventListener("online", () => client.connection.found());
+setInterval(() => { if (current?.isWaiting) model.lookAgain(); }, WORKERS_MS);
+wireMenu(byId("toggle-tools"), byId("tools"));
+keepAboveKeyboard();
+addEventListener("hashchange", () => guarded(visit));
+addEventListener("offline", () => notice.lost());
+addEventListener("online", () => notice.found());
 store.onChange(() => {
-  drawSidebar(current.id, open);
+  sidebar.drawOwn();
   current.join();
 });
 
 guarded(start);
+guarded(() => sidebar.follow());
 model.learn();

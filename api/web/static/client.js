@@ -3,9 +3,10 @@
 /** The server answered, but not with what was asked for. */
 export class Problem extends Error {
   constructor(status, body, retryAfterMs) {
-    super(body.detail ?? `The server answered ${status}.`);
+    super(body.detail ?? "The server is not ready.");
     this.status = status;
     this.code = body.code ?? "";
+    this.body = { ...body, code: this.code, detail: this.message };
     this.retryAfterMs = retryAfterMs;
   }
 }
@@ -13,7 +14,7 @@ export class Problem extends Error {
 /** The server could not be reached, or went away in mid-answer. */
 export class Unreachable extends Error {
   constructor() {
-    super("The server does not answer.");
+    super("The server does not answer. Is it running? On the server: `make run`");
   }
 }
 
@@ -38,7 +39,7 @@ export class Client {
   }
 
   /** A response with a good status. Throws Problem, Unreachable; AbortError if `signal` says so. */
-  async open(method, path, { body, headers = {}, signal, limitMs } = {}) {
+  async open(method, path, { body, headers = {}, signal, limitMs, keepalive = false } = {}) {
     const key = this.readKey();
     const sent = { ...headers };
     if (key) sent.Authorization = `Bearer ${key}`;
@@ -47,7 +48,7 @@ export class Client {
     let response;
     try {
       response = await fetch(path, {
-        method, headers: sent, signal: AbortSignal.any(signals), cache: "no-store",
+        method, headers: sent, signal: AbortSignal.any(signals), cache: "no-store", keepalive,
         body: body === undefined ? undefined : JSON.stringify(body),
       });
     } catch (error) {
@@ -105,24 +106,33 @@ export class Client {
     });
   }
 
+  /** A job's events up to its end. Throws a Problem only if there is no such job, or the key is not valid (any more). */
+  events(job, signal) {
+    return this.follow(`/jobs/${job}/events`, { signal, isLast: (event) => TERMINAL.has(event.kind) });
+  }
+
   /**
-   * A job's events up to its end; goes on behind the last one when the connection breaks.
-   * Throws a Problem only if there is no such job, or the key is not valid (any more).
+   * The events of a stream; resumes behind the last one when the connection breaks.
+   * Throws a Problem only for 401 and 404; AbortError if `signal` says so.
+   * @param {{after?: string|null, isLast?: (event) => boolean, connected?: () => void}} options
+   *   `after`: the id of the event to resume behind; `connected`: called for each connection that
+   *   resumes behind no event, so that what happened before it is not in it
    */
-  async * events(job, signal) {
-    let last = null;
+  async * follow(path, { signal, after = null, isLast = () => false, connected = () => {} }) {
+    let last = after;
     for (let attempt = 0; ; attempt += 1) {
       let waitMs = 0;
       try {
         const headers = last === null ? {} : { "Last-Event-ID": last };
-        const response = await this.open("GET", `/jobs/${job}/events`, { headers, signal });
+        const response = await this.open("GET", path, { headers, signal });
         this.connection.found();
         if (response.status === 204) return;
+        if (last === null) connected();
         for await (const event of parsed(response.body)) {
           last = event.id;
           attempt = 0;
           yield event;
-          if (TERMINAL.has(event.kind)) return;
+          if (isLast(event)) return;
         }
       } catch (error) {
         const isFinal = error instanceof Problem && (error.status === 401 || error.status === 404);

@@ -3,8 +3,14 @@
 import { byId } from "./dom.js";
 import * as store from "./store.js";
 
+/** Their Enter has no Shift to begin a line with, and their keyboard hides half the page. */
+const TOUCH = matchMedia("(pointer: coarse)");
+
 export class Composer {
-  /** @param {{send: (prompt: string, replaceFrom: number|null) => void, stop: () => void}} actions */
+  /**
+   * @param {{send: (prompt: string, replaceFrom: number|null) => void, stop: () => void,
+   *   persona: (context: string|null) => void}} actions
+   */
   constructor(actions) {
     this.actions = actions;
     this.prompt = byId("prompt");
@@ -13,6 +19,7 @@ export class Composer {
     this.isBusy = false;
     this.prompt.value = store.draft();
     this.prompt.addEventListener("input", () => this.typed());
+    this.persona.addEventListener("input", () => this.actions.persona(this.context));
     this.prompt.addEventListener("keydown", (event) => this.pressed(event));
     byId("composer").addEventListener("submit", (event) => {
       event.preventDefault();
@@ -20,7 +27,15 @@ export class Composer {
     });
     byId("stop").addEventListener("click", () => this.actions.stop());
     byId("cancel-edit").addEventListener("click", () => this.toDraft());
+    TOUCH.addEventListener("change", () => this.explainKeys());
+    this.explainKeys();
     this.typed();
+  }
+
+  /** What Enter does, in words and for the label of an on-screen keyboard's key. */
+  explainKeys() {
+    this.prompt.enterKeyHint = TOUCH.matches ? "enter" : "send";
+    this.prompt.placeholder = TOUCH.matches ? "Write a prompt" : "Write a prompt; Enter sends, Shift+Enter begins a line";
   }
 
   /** What the persona says, or null where the server's own is wanted. */
@@ -30,6 +45,7 @@ export class Composer {
 
   show(context) {
     this.persona.value = context ?? "";
+    this.actions.persona(this.context);
   }
 
   typed() {
@@ -42,7 +58,7 @@ export class Composer {
   }
 
   pressed(event) {
-    if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+    if (sends(event) && !event.isComposing) {
       event.preventDefault();
       this.send();
     } else if (event.key === "Escape" && this.isBusy) {
@@ -72,8 +88,13 @@ export class Composer {
     byId("editing").hidden = !editing?.replaceFrom;
     this.prompt.value = text;
     this.typed();
-    // On a touch screen a keyboard would cover half of what there is to read.
-    if (editing !== null || matchMedia("(hover: hover)").matches) this.prompt.focus();
+    if (editing !== null || !TOUCH.matches) this.prompt.focus();
+  }
+
+  /** There is something to read: on a touch screen the keyboard goes, or stays away. */
+  rest() {
+    if (TOUCH.matches) this.prompt.blur();
+    else this.prompt.focus();
   }
 
   /** Whether something may be sent, and whether there is something to stop. */
@@ -82,6 +103,12 @@ export class Composer {
     const hadFocus = byId("stop").contains(document.activeElement);
     byId("send").hidden = canStop;
     byId("stop").hidden = !canStop;
-    if (hadFocus && !canStop) this.prompt.focus();
+    if (hadFocus && !canStop) this.rest();
   }
+}
+
+/** With Ctrl or Command Enter sends on every keyboard. */
+function sends({ key, shiftKey, ctrlKey, metaKey }) {
+  if (key !== "Enter") return false;
+  return ctrlKey || metaKey || !(shiftKey || TOUCH.matches);
 }

@@ -1,14 +1,13 @@
-// One conversation that is open: what is said in it, and what becomes of each prompt.
+// One conversation that is open: what is said in it, and the turns that run.
 
-import { callLine } from "./calls.js";
-import { Problem, Unreachable } from "./client.js";
-import { announce } from "./dom.js";
+import { Problem } from "./client.js";
+import { RunningTurn } from "./running_turn.js";
 import * as store from "./store.js";
 import { turns } from "./thread.js";
 
 const PAGE = 50;
-/** So often a prompt is sent again while no worker runs the model that was chosen. */
-const MODEL_PATIENCE = 4;
+/** As many as the server gives at once. */
+const LARGEST_PAGE = 500;
 
 export class Conversation {
   /**
@@ -23,8 +22,11 @@ export class Conversation {
     this.earlier = null;
     this.isLoaded = id === null;
     this.isChecking = false;
+    /** Whether it was deleted elsewhere, even while it is being loaded. */
+    this.isGone = false;
+    this.isManned = true;
     this.leaving = new AbortController();
-    this.running = new Map();
+    this.running = new Set();
     this.before = Promise.resolve();
   }
 
@@ -41,13 +43,7 @@ export class Conversation {
     // First, so that what the server tells has them.
     for (const turn of this.ours()) if (turn.job === null) await this.hear(turn);
     const found = await this.get("");
-    const page = await this.get(`/messages?limit=${PAGE}`);
-    this.context = found.context;
-    this.window = found.window;
-    this.model = found.model ?? null;
-    this.earlier = page.next;
-    this.thread.reset(page.messages);
-    this.thread.markWindow(this.window);
+    await this.show(found);
     this.isLoaded = true;
     const known = new Set(this.ours().map((one) => one.job));
     const others = found.pending.filter((job) => !known.has(job));
@@ -55,6 +51,30 @@ export class Conversation {
     this.join();
     this.view.changed();
     return found;
+  }
+
+  /** The newest messages of what the server has. */
+  async show(found) {
+    const page = await this.get(`/messages?limit=${PAGE}`);
+    this.context = found.context;
+    this.window = found.window;
+    this.model = found.model ?? null;
+    this.earlier = page.next;
+    this.thread.reset(page.messages);
+    this.thread.markWindow(this.window);
+  }
+
+  /** Let an alternative change places with what stands there now; nothing is sent meanwhile. */
+  async putBack(alternative) {
+    const { signal } = this.leaving;
+    this.isChecking = true;
+    this.view.changed();
+    try {
+      await this.show(await this.client.untilAnswered("POST", `/conversations/${this.id}/alternatives/${alternative}`, { signal }));
+    } finally {
+      this.isChecking = false;
+      if (this.isOpen) this.view.changed();
+    }
   }
 
   /** A resource of this conversation; an AbortError once it is left. */
@@ -91,12 +111,12 @@ export class Conversation {
   }
 
   isRunning(turn) {
-    return [...this.running.values()].some((one) => one.key === turn.key || (one.job !== null && one.job === turn.job));
+    return [...this.running].some(({ turn: one }) => one.key === turn.key || (one.job !== null && one.job === turn.job));
   }
 
-  async showEarlier() {
+  async showEarlier(limit = PAGE) {
     const before = this.earlier;
-    const page = await this.get(`/messages?limit=${PAGE}&before=${before}`);
+    const page = await this.get(`/messages?limit=${limit}&before=${before}`);
     if (this.earlier !== before) return;
     this.earlier = page.next;
     this.thread.prepend(page.messages);
@@ -104,11 +124,17 @@ export class Conversation {
     this.view.changed();
   }
 
+  /** Load as far back as a message, and bring it into view. */
+  async showMessage(number) {
+    while (this.earlier !== null && number < this.earlier) await this.showEarlier(LARGEST_PAGE);
+    this.thread.lookAt(number);
+  }
+
   /** All messages, oldest first. */
   async everything() {
     const pages = [];
     for (let before = null; ;) {
-      const page = await this.get(`/messages?limit=500${before ? `&before=${before}` : ""}`);
+      const page = await this.get(`/messages?limit=${LARGEST_PAGE}${before ? `&before=${before}` : ""}`);
       pages.unshift(page.messages);
       if (page.next === null) return pages.flat();
       before = page.next;
@@ -142,7 +168,7 @@ export class Conversation {
       this.view.stale(prompt);
     } catch (error) {
       if (error.name === "AbortError") throw error;
-      this.view.refused(prompt, replaceFrom, error, false);
+      this.view.refused(prompt, replaceFrom, error);
     } finally {
       this.isChecking = false;
       if (this.isOpen) this.view.changed();
@@ -150,146 +176,56 @@ export class Conversation {
     return false;
   }
 
-  /** See a turn through to its end. Those of one conversation are followed one after the other. */
+  /** See a turn through to its end. */
   async run(turn) {
-    const { prompt, replace_from: from = null } = turn.body;
-    const live = this.thread.begin(prompt, from, turn.job);
-    this.running.set(live, turn);
+    const running = new RunningTurn(this, turn);
+    this.running.add(running);
     this.view.changed();
     try {
-      if (turn.job === null && !await this.submit(turn, live)) return;
-      const { before } = this;
-      const following = before.then(() => this.follow(turn, live));
-      this.before = following.catch(() => {});
-      await following;
-    } catch (error) {
-      if (error.name === "AbortError") return;
-      this.failed(error, turn, live);
+      await running.toEnd();
     } finally {
-      this.running.delete(live);
+      this.running.delete(running);
       if (this.isOpen) this.view.changed();
     }
   }
 
-  /** Whether it was accepted, and is shown by this turn alone. */
-  async submit(turn, live) {
-    this.view.status("Sending …");
-    let tries = 0;
-    try {
-      const accepted = await this.client.submit(turn.body, turn.key, (problem) => {
-        tries += 1;
-        // There may be another model that would answer at once.
-        if (isOfModel(problem, turn) && tries > MODEL_PATIENCE) return false;
-        if (this.isOpen) this.say(live, `${problem.message} Trying again …`);
-        // What may have been accepted is not forgotten, but stopped once its job is known.
-        return !turn.stopping || problem.code === "outcome_unknown";
-      });
-      turn.job = live.job = accepted.job;
-      turn.conversation = accepted.id;
-    } catch (error) {
-      if (!(error instanceof Problem)) throw error;
-      this.refused(error, turn, live);
-      return false;
-    }
-    store.keepTurn(turn);
-    store.remember(turn.conversation, turn.body.prompt);
-    if (turn.body.model) store.chooseModel(turn.conversation, turn.body.model);
-    if (turn.stopping) await this.enough(turn);
-    this.view.changed();
-    if (!this.isOpen) return false;
-    if (this.id === null) this.id = turn.conversation;
-    this.view.accepted();
-    if (!this.thread.has(turn.job, live)) return true;
-    this.thread.drop(live);
-    this.ended(turn);
-    return false;
+  /** Those of one conversation are followed one after the other. */
+  async follow(running) {
+    const following = this.before.then(() => running.follow());
+    this.before = following.catch(() => {});
+    await following;
   }
 
-  /** It was not accepted: the prompt is its writer's again. */
-  refused(error, turn, live) {
-    // In another conversation by now: it is tried again when this one is opened.
-    if (!this.isOpen) return;
-    this.ended(turn);
-    this.thread.drop(live);
-    this.view.status("");
-    if (isOfModel(error, turn)) error.message = `${error.message.replace(/\.?$/, ".")} Choose another model, or try again later.`;
-    this.view.refused(turn.body.prompt, turn.body.replace_from ?? null, error, turn.stopping);
+  /** Whether a turn waits for a worker. */
+  get isWaiting() {
+    return [...this.running].some((one) => one.place !== null);
   }
 
-  async follow(turn, live) {
-    for await (const event of this.client.events(turn.job, this.leaving.signal)) {
-      if (await this.seen(event, turn, live)) return;
-    }
+  /** Whether there is any worker to wait for. */
+  mannedIs(isManned) {
+    if (isManned === this.isManned) return;
+    this.isManned = isManned;
+    for (const one of this.running) one.tellPlace();
   }
 
-  /** Whether that was the end. */
-  async seen(event, turn, live) {
-    const { kind, data } = event;
-    live.see(event);
-    switch (kind) {
-      case "queued":
-        this.say(live, queued(data));
-        return false;
-      case "started":
-        this.say(live, "Reading …");
-        return false;
-      case "resumed":
-        this.say(live, "Another worker goes on …");
-        return false;
-      case "reasoning":
-        if (!live.bot.thought.isRunning) announce("Thinking …");
-        live.reasoning(data.text);
-        this.writes(live, "Thinking …");
-        return false;
-      case "token":
-        live.piece(data.text);
-        this.writes(live, "Writing …");
-        return false;
-      case "call":
-        live.call(data);
-        this.writes(live, "Writing …");
-        return false;
-      case "completed":
-        await this.complete(data, turn, live);
-        return true;
-      case "failed":
-        await this.lookWhetherGone();
-        this.giveUp(turn, live, `This did not work: ${data.error.detail}`, true);
-        return true;
-      case "cancelled":
-        await this.lookWhetherGone();
-        this.giveUp(turn, live, "Stopped. It is not part of the conversation.", false);
-        return true;
-      default:
-        // Of a newer server.
-        return false;
-    }
-  }
-
-  writes(live, status) {
-    live.bot.noted?.remove();
-    this.view.status(status);
-  }
-
-  async complete(reply, turn, live) {
-    live.complete(reply);
-    this.ended(turn);
+  /** A reply is there, and `context`, if it was sent with its prompt, holds from now on. */
+  learn(reply, context = this.context) {
     this.window = reply.window;
     this.model = reply.model ?? null;
-    if (turn.body.context !== undefined) this.context = turn.body.context;
-    this.view.status("");
-    const ending = reply.finish_reason === "stopped" ? ["Stopped."] : [];
-    announce([...ending, `Reply: ${reply.reply}`, ...(reply.tool_calls ?? []).map((one) => `Calls ${callLine(one)}`)].join(" "));
-    let newest = [];
+    this.context = context;
+  }
+
+  /** The newest messages; none where they cannot be had now. */
+  async newest() {
+    let messages = [];
     try {
-      newest = (await this.get("/messages?limit=20")).messages;
+      ({ messages } = await this.get("/messages?limit=20"));
       if (this.context === null) this.context = (await this.get("")).context;
     } catch (error) {
-      // The reply is there all the same; it can be edited once the page is loaded anew.
+      // What is shown can be edited once the page is loaded anew.
       if (error.name === "AbortError") throw error;
     }
-    this.thread.settle(live, newest);
-    this.thread.markWindow(this.window);
+    return messages;
   }
 
   /** A conversation whose first turn came to nothing is gone: what is said next begins another. */
@@ -306,31 +242,7 @@ export class Conversation {
     }
   }
 
-  /** It was accepted, and now nobody tells what becomes of it. */
-  failed(error, turn, live) {
-    if (error instanceof Problem && error.status === 401) {
-      this.view.unauthorized();
-      return;
-    }
-    this.giveUp(turn, live, describe(error), true);
-  }
-
-  giveUp(turn, live, text, bad) {
-    this.ended(turn);
-    this.view.status("");
-    announce(text);
-    const { prompt, replace_from: from = null, context = null } = turn.body;
-    // It is stored nowhere else: a reload must not take it away.
-    if (bad && prompt !== null && store.draft() === "") store.keepDraft(prompt);
-    live.giveUp(text, bad, {
-      retry: () => {
-        if (store.draft() === prompt) store.keepDraft("");
-        this.view.again(prompt, context, from);
-      },
-      edit: () => this.view.edit(prompt, from),
-    });
-  }
-
+  /** It needs not be remembered any more. */
   ended(turn) {
     if (turn.key) store.dropTurn(turn.key);
   }
@@ -338,22 +250,7 @@ export class Conversation {
   /** Stop what is being written. */
   async stop() {
     this.view.status("Stopping …");
-    for (const turn of this.running.values()) {
-      turn.stopping = true;
-      if (turn.key) store.keepTurn(turn);
-      if (turn.job !== null) await this.enough(turn);
-    }
-  }
-
-  /** What is written of its reply stays; where nothing is, the turn is cancelled. */
-  async enough(turn) {
-    await this.client.untilAnswered("POST", `/jobs/${turn.job}/stop`);
-  }
-
-  say(live, text) {
-    live.tell(text);
-    this.view.status(text);
-    announce(text);
+    for (const one of this.running) await one.stop();
   }
 
   /** Follow nothing any more; on the server everything goes on. */
@@ -376,20 +273,6 @@ export async function adopt(client, turn) {
     if (!(error instanceof Problem)) throw error;
     store.dropTurn(turn.key);
   }
-}
-
-function queued({ position, eta_seconds: eta }) {
-  return `Place ${position} in the queue${eta == null ? "" : `, about ${Math.max(1, Math.round(eta))} s`}`;
-}
-
-/** Whether a prompt was refused because of the model that was chosen for it. */
-function isOfModel(problem, turn) {
-  return turn.body.model !== undefined && (problem.code === "no_worker" || problem.code === "model_not_found");
-}
-
-export function describe(error) {
-  const isKnown = error instanceof Problem || error instanceof Unreachable;
-  return isKnown ? error.message : `Something went wrong in this page: ${error.message}`;
 }
 
 function randomKey() {

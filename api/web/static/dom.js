@@ -16,6 +16,11 @@ export function button(label, onClick) {
   return made;
 }
 
+/** A text whose parts between backticks are code. */
+export function withCode(text) {
+  return text.split("`").map((piece, index) => (index % 2 ? element("code", { textContent: piece }) : piece));
+}
+
 /** Say something to who listens instead of looking. */
 export function announce(text) {
   byId("announcer").textContent = text;

@@ -1,6 +1,7 @@
 // Markdown becomes HTML on the server; here it is put into the page, in one place.
 
 import { copyButton, element } from "./dom.js";
+import { pieces, settled } from "./fences.js";
 
 const AT_ONCE = 20;
 /** Characters that the server renders together. */
@@ -39,15 +40,56 @@ async function htmlOf(client, texts) {
   }
 }
 
+/** What each element was filled with, node by node. */
+const filled = new WeakMap();
+
+/** Put HTML into an element; what stays the same at its beginning stays, with focus and selection. */
 function fill(target, html) {
   const template = document.createElement("template");
   template.innerHTML = policy ? policy.createHTML(html) : html;
-  for (const block of template.content.querySelectorAll("pre")) {
-    const code = block.textContent;
-    block.tabIndex = 0;
-    block.append(copyButton(() => code));
+  const nodes = [...template.content.childNodes];
+  const sources = nodes.map((node) => node.outerHTML ?? node.data);
+  const before = filled.get(target) ?? [];
+  let same = 0;
+  while (same < before.length && before[same] === sources[same]) same += 1;
+  for (const node of [...target.childNodes].slice(same)) node.remove();
+  const fresh = nodes.slice(same);
+  for (const node of fresh) if (node.nodeType === Node.ELEMENT_NODE) equip(node, target);
+  target.append(...fresh);
+  filled.set(target, sources);
+}
+
+const within = (node, selector) => [...(node.matches(selector) ? [node] : []), ...node.querySelectorAll(selector)];
+
+/** What works only by script: copying, scrolling by keyboard, going to a footnote. */
+function equip(node, target) {
+  for (const box of within(node, ".code")) {
+    const code = box.querySelector("code");
+    box.querySelector(".code-head").append(copyButton(() => code.textContent));
   }
-  target.replaceChildren(template.content);
+  for (const wide of within(node, ".code > pre, .table, .formula")) wide.tabIndex = 0;
+  for (const link of within(node, ".note-link")) link.addEventListener("click", () => show(target, link.dataset.note));
+}
+
+function show(target, label) {
+  const note = [...target.querySelectorAll(".footnote")].find((one) => one.dataset.note === label);
+  if (!note) return;
+  note.tabIndex = -1;
+  note.focus();
+  note.scrollIntoView({ block: "nearest" });
+}
+
+/** The box at the end of a node whose fence is still open, if there is one. */
+function openBox(node) {
+  while (node && !node.matches(".code")) node = node.lastElementChild;
+  return node?.dataset.fence ? node : null;
+}
+
+/** A box as the server makes them, for code that it has not seen yet. */
+function codeBox({ info, text }) {
+  const head = element("div", { className: "code-head" }, element("span", { className: "language", textContent: info }));
+  const pre = element("pre", { dir: "ltr", tabIndex: 0 }, element("code", { textContent: text }));
+  return element("div", { className: "code" }, head, pre);
 }
 
 /** Where a text goes on: in the last paragraph, or item of a list; else behind everything. */
@@ -62,33 +104,48 @@ export class Growing {
     this.client = client;
     this.rendered = element("div");
     this.tail = element("span", { className: "tail" });
+    this.rest = element("div", { className: "tail" });
     this.text = "";
     this.shown = 0;
     this.busy = false;
     this.rendered.append(this.tail);
-    target.replaceChildren(this.rendered);
+    target.replaceChildren(this.rendered, this.rest);
   }
 
   add(piece) {
     this.text += piece;
-    this.tail.textContent = this.text.slice(this.shown);
+    this.showTail();
     if (!this.busy) this.render();
+  }
+
+  /** The first piece goes on where the server's HTML ends, further ones stand below. */
+  showTail() {
+    const box = openBox(this.rendered);
+    const [first, ...more] = pieces(this.text.slice(this.shown), box?.dataset.fence ?? "", this.shown === 0);
+    const isEmpty = box?.querySelector("code").firstChild === this.tail;
+    this.tail.textContent = isEmpty ? first.text.replace(/^\n/, "") : first.text;
+    this.rest.replaceChildren(...more.map((piece) => (piece.code ? codeBox(piece) : piece.text)));
   }
 
   async render() {
     this.busy = true;
-    const text = this.text;
+    const text = settled(this.text);
     if (text.length <= LARGEST) {
       const html = await htmlOf(this.client, [text]);
-      if (html) {
-        fill(this.rendered, html[0]);
-        this.shown = text.trimEnd().length;
-        this.tail.textContent = this.text.slice(this.shown);
-        lastBlock(this.rendered).append(this.tail);
-      }
+      if (html) this.put(html[0], text);
     }
     await new Promise((resolve) => setTimeout(resolve, BETWEEN_MS));
     this.busy = false;
-    if (this.text.length > text.length) this.render();
+    if (settled(this.text).length > text.length) this.render();
+  }
+
+  put(html, text) {
+    this.tail.remove();
+    this.tail.textContent = "";
+    fill(this.rendered, html);
+    this.shown = text.trimEnd().length;
+    const box = openBox(this.rendered);
+    (box ? box.querySelector("code") : lastBlock(this.rendered)).append(this.tail);
+    this.showTail();
   }
 }

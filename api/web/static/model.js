@@ -36,11 +36,14 @@ export function optionsOf(names, chosen, current) {
   ];
 }
 
-/** The head's line, the hint about the demo, and the switches for model and thinking. */
+/** The head's line, and the switches for model and thinking. */
 export class ModelView {
-  /** @param {(hasSeveral: boolean) => void} changed called when it may be that several models are served, or one again */
+  /**
+   * @param {(hasSeveral: boolean, possible: object[]|null) => void} changed called with whether several
+   *   models are served, and those that may answer next; null while that is not known
+   */
   constructor(client, changed) {
-    Object.assign(this, { client, changed, models: [], conversation: null, current: null, looked: 0 });
+    Object.assign(this, { client, changed, models: [], conversation: null, current: null, looked: 0, isKnown: false });
     this.thinking = byId("reasoning");
     this.thinking.value = store.reasoning();
     // What is stored may be anything.
@@ -56,6 +59,11 @@ export class ModelView {
   /** What the next prompt is sent with, beside its text. */
   get wishes() {
     return { model: this.chosen, reasoning: byId("reasoning-box").hidden ? "auto" : this.thinking.value };
+  }
+
+  /** Whether a worker is there, as far as is known. */
+  get isManned() {
+    return !this.isKnown || this.models.length > 0;
   }
 
   /** The model that the user chose for this conversation, or null. */
@@ -83,6 +91,7 @@ export class ModelView {
     try {
       const { data } = await this.client.json("GET", "/v1/models");
       this.models = chatting(data);
+      this.isKnown = true;
       this.show();
       if (data.length > 0) return;
     } catch (error) {
@@ -111,8 +120,7 @@ export class ModelView {
     byId("model").hidden = head === "";
     const possible = next ? [next] : models;
     byId("reasoning-box").hidden = !possible.some((one) => one.capabilities?.includes("reasoning"));
-    byId("demo").hidden = !possible.some((one) => one.demo);
-    this.changed(models.length > 1);
+    this.changed(models.length > 1, this.isKnown ? possible : null);
   }
 
   showChoice() {

@@ -1,63 +1,12 @@
 // The messages of one conversation, as they are shown.
 
-import { callBox, resultBox } from "./calls.js";
-import { button, copyButton, element } from "./dom.js";
+import { alternativesBox } from "./alternatives.js";
+import { callBox } from "./calls.js";
+import { button, element } from "./dom.js";
+import { ENDS, Entry } from "./entry.js";
 import { Growing, renderAll } from "./markdown.js";
-import { Thought } from "./thought.js";
 
 const NEAR_THE_END = 120;
-
-export const WHO = { system: "Instructions", user: "You", assistant: "Bot", tool: "Tool" };
-
-/** Ends of a reply that are worth a note. */
-const ENDS = {
-  length: "The reply ends here because it reached its longest length.",
-  stopped: "Stopped. What is written here is part of the conversation.",
-  tool_calls: "The reply waits for what its calls give; the program that offers these tools sends it.",
-};
-
-/** One message. `number` is null as long as it is not stored. */
-class Entry {
-  constructor(message) {
-    const { role, content, number = null, job = null, reasoning = "", tool_calls: calls = [], model = null, finish_reason: end } = message;
-    Object.assign(this, { role, content, number, job });
-    this.text = element("div", { className: "text", textContent: role === "tool" ? "" : content });
-    if (role === "tool") this.text.append(resultBox(message));
-    this.thought = new Thought(reasoning ?? "");
-    this.calls = element("div", { className: "calls" });
-    this.showCalls(calls);
-    this.actions = element("div", { className: "actions" });
-    const who = element("span", { className: "visually-hidden", textContent: `${WHO[role] ?? role}: ` });
-    this.by = element("p", { className: "by" });
-    this.writtenBy(model);
-    const shown = role === "assistant" ? [this.thought.node, this.text, this.calls, this.by] : [this.text];
-    this.node = element("li", { className: `message ${role}` }, who, ...shown, this.actions);
-    // What calls give has come meanwhile, or a later prompt did without it.
-    if (ENDS[end] && end !== "tool_calls") this.note(ENDS[end]);
-  }
-
-  /** Which model; shown where there are several. */
-  writtenBy(model) {
-    this.model = model;
-    const label = element("span", { className: "visually-hidden", textContent: "Model: " });
-    this.by.replaceChildren(...(model ? [label, model] : []));
-    this.by.hidden = !model;
-  }
-
-  showCalls(calls) {
-    this.calls.replaceChildren(...(calls ?? []).map(callBox));
-  }
-
-  offer(...buttons) {
-    this.actions.replaceChildren(copyButton(() => this.content), ...buttons);
-  }
-
-  note(text, bad = false) {
-    this.noted?.remove();
-    this.noted = element("p", { className: bad ? "note bad" : "note", textContent: text });
-    this.actions.before(this.noted);
-  }
-}
 
 /** A turn that has not ended: its prompt, and its reply as it comes. */
 export class LiveTurn {
@@ -111,8 +60,9 @@ export class LiveTurn {
   complete(reply) {
     this.over();
     this.user.content = this.user.text.textContent = this.prompt ?? reply.prompt;
+    this.bot.content = reply.reply;
     // Whole at once: what was streamed may be only its beginning.
-    this.bot.content = this.bot.text.textContent = reply.reply;
+    if (this.growing.text !== reply.reply) this.bot.text.textContent = reply.reply;
     this.bot.thought.complete(reply.reasoning ?? "", reply.usage.completion_tokens_details?.reasoning_tokens ?? null);
     this.bot.showCalls(reply.tool_calls);
     this.bot.writtenBy(reply.model ?? null);
@@ -128,11 +78,19 @@ export class LiveTurn {
 }
 
 export class Thread {
-  /** @param {{retry: (prompt: string, from: number) => void, edit: (prompt: string, from: number) => void}} actions */
+  /**
+   * @param {{retry: (prompt: string, from: number) => void, edit: (prompt: string, from: number) => void,
+   *   putBack: (id: string, number: number, step: number) => void}} actions
+   */
   constructor(client, list, scroller, actions) {
     Object.assign(this, { client, list, scroller, actions, hasSeveral: false });
     this.isAtEnd = true;
-    scroller.addEventListener("scroll", () => { this.isAtEnd = this.isNearEnd(); }, { passive: true });
+    this.top = 0;
+    scroller.addEventListener("scroll", () => this.scrolled(), { passive: true });
+    // Whoever reads the newest words goes on reading them when a keyboard takes half of the page, and
+    // when messages turn out to be higher than they were taken for.
+    const observer = new ResizeObserver(() => this.keepAtEnd(() => {}));
+    for (const one of [scroller, list]) observer.observe(one);
     this.reset([]);
   }
 
@@ -165,7 +123,7 @@ export class Thread {
     const below = this.scroller.scrollHeight - this.scroller.scrollTop;
     this.list.prepend(...earlier.map((one) => one.node));
     this.entries.unshift(...earlier);
-    for (const one of earlier) one.offer();
+    for (const one of earlier) this.offer(one);
     this.nameModels(this.hasSeveral);
     this.isAtEnd = false;
     this.scroller.scrollTop = this.scroller.scrollHeight - below;
@@ -202,7 +160,7 @@ export class Thread {
     this.entries = this.entries.filter((one) => !replaced.includes(one));
     for (const entry of [turn.user, turn.bot]) {
       const stored = messages.find((one) => one.job === turn.job && one.role === entry.role);
-      Object.assign(entry, { number: stored?.number ?? null, job: turn.job });
+      Object.assign(entry, { number: stored?.number ?? null, job: turn.job, alternatives: stored?.alternatives ?? null });
     }
     this.entries.push(...this.prompting(turn, messages), turn.bot);
     this.live = this.live.filter((one) => one !== turn);
@@ -253,19 +211,52 @@ export class Thread {
   /** Who may do what with which message. */
   refresh() {
     this.nameModels(this.hasSeveral);
-    for (const one of this.entries) one.offer();
+    for (const one of this.entries) this.offer(one);
     const prompt = this.entries.findLast((one) => one.role === "user" && one.number !== null);
     const reply = this.entries.at(-1);
     if (this.live.length > 0 || !prompt) return;
-    prompt.offer(button("Edit", () => this.actions.edit(prompt.content, prompt.number)));
+    this.offer(prompt, button("Edit", () => this.actions.edit(prompt.content, prompt.number)));
     // Behind a tool's result the prompt alone would not bring the same question about.
-    if (reply.role === "assistant" && this.entries.at(-2)?.role !== "tool") reply.offer(button("Retry", () => this.actions.retry(prompt.content, prompt.number)));
+    if (reply.role === "assistant" && this.entries.at(-2)?.role !== "tool") this.offer(reply, button("Retry", () => this.actions.retry(prompt.content, prompt.number)));
+  }
+
+  /** What can be done with a message; where it has alternatives, also to choose another one. */
+  offer(entry, ...buttons) {
+    const { alternatives, number } = entry;
+    if (alternatives === null) return entry.offer(...buttons);
+    const isBusy = this.live.some((turn) => !turn.isGivenUp);
+    return entry.offer(...buttons, alternativesBox(alternatives, isBusy, (id, step) => this.actions.putBack(id, number, step)));
+  }
+
+  /** Go on with the keyboard where one has chosen an alternative. */
+  focusAlternatives(number, step) {
+    const arrows = this.entries.find((one) => one.number === number)?.actions.querySelectorAll(".alternatives button:not(:disabled)");
+    const [first, last] = arrows ?? [];
+    (step > 0 ? last ?? first : first)?.focus();
+  }
+
+  /** Bring a stored message into view, with the focus on it; nothing happens where it is gone. */
+  lookAt(number) {
+    const entry = this.entries.find((one) => one.number === number);
+    if (!entry) return;
+    this.isAtEnd = false;
+    entry.node.tabIndex = -1;
+    entry.node.focus({ preventScroll: true });
+    entry.node.scrollIntoView({ block: "start" });
   }
 
   /** Change something; who was at the end, and has not scrolled away meanwhile, stays there. */
   async keepAtEnd(change) {
     await change();
     if (this.isAtEnd) this.toEnd();
+  }
+
+  /** Only who scrolls up has left the end: what grows below has not moved anybody. */
+  scrolled() {
+    const { scrollTop } = this.scroller;
+    if (this.isNearEnd()) this.isAtEnd = true;
+    else if (scrollTop < this.top) this.isAtEnd = false;
+    this.top = scrollTop;
   }
 
   isNearEnd() {

@@ -1,7 +1,7 @@
 -- An owner's conversations, the one that was used last in front: `limit` of them after the position `before` (when the
 -- last one seen was used, and its id; it may have been deleted). Each is as its owner sees it (lib/lists.lua); the second
 -- value is the `before` of the next page, or ''. Expired ones are removed on the way; of many a call looks at some only,
--- and its page is shorter.
+-- and its page is shorter. With `pinned` only those that are.
 local VISITS = 2000
 local owned, rows = key.owned(arg.owner), {}
 
@@ -18,12 +18,16 @@ while #rows < tonumber(arg.limit) and visits < VISITS do
   for i = 1, #block, 2 do
     if #rows == tonumber(arg.limit) then break end
     local conversation = block[i]
-    local row = shown(conversation, arg.owner)
     visits, position = visits + 1, block[i + 1] .. '-' .. conversation
-    if row then
-      rows[#rows + 1], at = row, at + 1
+    if arg.pinned and redis.call('HGET', key.conversation(conversation), 'pinned') ~= '1' then
+      at = at + 1
     else
-      redis.call('ZREM', owned, conversation)
+      local row = shown(conversation, arg.owner)
+      if row then
+        rows[#rows + 1], at = row, at + 1
+      else
+        redis.call('ZREM', owned, conversation)
+      end
     end
   end
 end

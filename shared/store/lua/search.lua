@@ -1,6 +1,6 @@
 -- What a search reads: an owner's conversations with their messages, the one that was used last in front, behind the
 -- position `used`, `before` as in list.lua. With `below` it goes on in that conversation, with the messages of smaller
--- numbers. Each is {position, id, title, number of its first message here, messages as JSON, a line each}.
+-- numbers. With `pinned` only conversations that are. Each is {position, id, title, number of its first message here, messages as JSON, a line each}.
 -- A call reads so many bytes, and ten messages more at most: the second value is where to go on, {used}-{before} or
 -- {used}-{before}.{below}; empty if all was read.
 local BYTES, VISITS, BLOCK = 500000, 200, 10
@@ -29,8 +29,8 @@ if is_within then at = at - 1 end
 local block = redis.call('ZREVRANGE', owned, at, at + VISITS - 1, 'WITHSCORES')
 for i = 1, #block, 2 do
   local conversation, position = block[i], block[i + 1] .. '-' .. block[i]
-  local f = redis.call('HMGET', key.conversation(conversation), 'owner', 'title', 'first', 'next')
-  if f[1] == arg.owner then
+  local f = redis.call('HMGET', key.conversation(conversation), 'owner', 'title', 'first', 'next', 'pinned')
+  if f[1] == arg.owner and (f[5] == '1' or not arg.pinned) then
     local from = tonumber(f[4])
     if is_within and i == 1 then from = math.min(from, tonumber(arg.below)) end
     local text, start, has_more = messages_below(conversation, tonumber(f[3]), from)

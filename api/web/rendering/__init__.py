@@ -1,0 +1,1 @@
+"""Replies as HTML: Markdown, boxes of code, formulas. What a model writes is hostile input."""

@@ -1,0 +1,47 @@
+"""How much work a text may cause, whatever stands in it."""
+
+from collections.abc import MutableMapping
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any, Final
+
+_NAME: Final = "budget"
+_CODE: Final = 40_000
+_FORMULAS: Final = 20_000
+_SECONDS: Final = 0.3
+
+
+@dataclass(kw_only=True)
+class Budget:
+    """Characters that are left for the slow parts; what comes later is shown plain.
+
+    Args:
+        code: to be highlighted.
+        formulas: to become MathML.
+        deadline: by `monotonic`, after which nothing is highlighted any more.
+    """
+
+    code: int = _CODE
+    formulas: int = _FORMULAS
+    deadline: float = field(default_factory=lambda: monotonic() + _SECONDS)
+
+    def take_code(self, length: int) -> bool:
+        """Whether so many characters may still be highlighted."""
+        self.code -= length
+        return self.code >= 0
+
+    def take_formula(self, length: int) -> bool:
+        """Whether a formula of this length may still be converted."""
+        self.formulas -= length
+        return self.formulas >= 0
+
+
+def new_environment() -> dict[str, Any]:
+    """What markdown-it hands to every rule of one rendering."""
+    return {_NAME: Budget()}
+
+
+def budget_of(env: MutableMapping[str, Any]) -> Budget:
+    budget = env.setdefault(_NAME, Budget())
+    assert isinstance(budget, Budget)
+    return budget

@@ -1,0 +1,58 @@
+// One message, as it is shown.
+
+import { callBox, resultBox } from "./calls.js";
+import { copyButton, element, withCode } from "./dom.js";
+import { Thought } from "./thought.js";
+
+const WHO = { system: "Instructions", user: "You", assistant: "Bot", tool: "Tool" };
+
+/** Ends of a reply that are worth a note. */
+export const ENDS = {
+  length: "The reply ends here because it reached its longest length.",
+  stopped: "Stopped. What is written here is part of the conversation.",
+  tool_calls: "The reply waits for what its calls give; the program that offers these tools sends it.",
+};
+
+/** One message. `number` is null as long as it is not stored. */
+export class Entry {
+  constructor(message) {
+    const { role, content, number = null, job = null, alternatives = null, reasoning = "", tool_calls: calls = [], model = null, finish_reason: end } = message;
+    Object.assign(this, { role, content, number, job, alternatives });
+    this.text = element("div", { className: "text", textContent: role === "tool" ? "" : content });
+    if (role === "tool") this.text.append(resultBox(message));
+    this.thought = new Thought(reasoning ?? "");
+    this.calls = element("div", { className: "calls" });
+    this.showCalls(calls);
+    this.actions = element("div", { className: "actions" });
+    const who = element("span", { className: "visually-hidden", textContent: `${WHO[role] ?? role}: ` });
+    this.by = element("p", { className: "by" });
+    this.writtenBy(model);
+    const shown = role === "assistant" ? [this.thought.node, this.text, this.calls, this.by] : [this.text];
+    this.node = element("li", { className: `message ${role}` }, who, ...shown, this.actions);
+    // What calls give has come meanwhile, or a later prompt did without it.
+    if (ENDS[end] && end !== "tool_calls") this.note(ENDS[end]);
+  }
+
+  /** Which model; shown where there are several. */
+  writtenBy(model) {
+    this.model = model;
+    const label = element("span", { className: "visually-hidden", textContent: "Model: " });
+    this.by.replaceChildren(...(model ? [label, model] : []));
+    this.by.hidden = !model;
+  }
+
+  showCalls(calls) {
+    this.calls.replaceChildren(...(calls ?? []).map(callBox));
+  }
+
+  /** What can be done with it, beside copying. */
+  offer(...controls) {
+    this.actions.replaceChildren(copyButton(() => this.content), ...controls);
+  }
+
+  note(text, bad = false) {
+    this.noted?.remove();
+    this.noted = element("p", { className: bad ? "note bad" : "note" }, ...withCode(text));
+    this.actions.before(this.noted);
+  }
+}

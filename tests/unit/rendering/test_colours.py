@@ -1,0 +1,35 @@
+"""Code can be read in both colour schemes."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+STATIC = Path(__file__).parents[3] / "api" / "web" / "static"
+READABLE = 4.5
+"""The contrast that WCAG 2 asks for (AA)."""
+
+
+def schemes(sheet: str) -> tuple[dict[str, str], dict[str, str]]:
+    """The colours of the light and of the dark scheme, by name."""
+    light, dark = (STATIC / sheet).read_text(encoding="utf-8").split("prefers-color-scheme: dark")
+    one, other = (dict(re.findall(r"--([\w-]+): (#\w{6});", part)) for part in (light, dark))
+    return one, one | other
+
+
+def luminance(colour: str) -> float:
+    parts = (int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5))
+    red, green, blue = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+def test_highlighted_code_stands_out_from_its_box(scheme: int) -> None:
+    box = luminance(schemes("base.css")[scheme]["code"])
+    colours = {
+        name: c for name, c in schemes("reply.css")[scheme].items() if name.startswith("hl-")
+    }
+    assert len(colours) == 8
+    for name, colour in colours.items():
+        lower, higher = sorted((box, luminance(colour)))
+        assert (higher + 0.05) / (lower + 0.05) >= READABLE, name
