@@ -78,7 +78,7 @@ ROUTES: Final = (
                 id="getSharedConversation",
                 tag=CONVERSATIONS,
                 summary="Read a shared conversation",
-                description=_ONLY_IF,
+                description=f"Browsers get a page. {_ONLY_IF}",
                 answers=(
                     Answer(
                         description="What was said.",

@@ -3,12 +3,15 @@
 import re
 from typing import Final
 
+import falcon
 import falcon.asgi
 
 from api.conversations.conversations import checked, not_found
 from api.http.access import caller_of
 from api.http.errors import Problem
+from api.http.preferences import wants_html
 from api.live.headroom import Headroom
+from api.sharing.page import SharedPage
 from shared import ids
 from shared.store.conversations import Conversations
 from shared.store.shares import Shares
@@ -74,10 +77,11 @@ class SharedResource:
 
     def __init__(self, shares: Shares, *, is_on: bool) -> None:
         self._shares = shares
+        self._page = SharedPage()
         self._is_on = is_on
 
     async def on_get(
-        self, _req: falcon.asgi.Request, resp: falcon.asgi.Response, share: str
+        self, req: falcon.asgi.Request, resp: falcon.asgi.Response, share: str
     ) -> None:
         _check_on(is_on=self._is_on)
         shared = await self._shares.read(share) if re.fullmatch(SHARE_ID, share) else None
@@ -85,7 +89,11 @@ class SharedResource:
             raise Problem(404, "not_found", "there is no such link")
         resp.set_header("X-Robots-Tag", "noindex")
         resp.set_header("Cache-Control", "no-store")
-        resp.media = shared
+        resp.append_header("Vary", "Accept")
+        if wants_html(req):
+            resp.content_type, resp.text = falcon.MEDIA_HTML, await self._page.of(shared)
+        else:
+            resp.media = shared
 
 
 def _check_on(*, is_on: bool) -> None:

@@ -141,3 +141,13 @@ async def test_sharing_is_off_unless_it_is_wanted(valkey: Valkey) -> None:
             await stack.client.delete(f"/conversations/{conversation_id}/share"),
         ]
     assert [answer.status_code for answer in answers] == [404, 404, 404]
+
+
+async def test_a_browser_gets_a_page_that_runs_nothing(valkey: Valkey) -> None:
+    async with running_stack(sharing(valkey), ScriptedEngine()) as stack:
+        link = await shared(stack, await asked(stack, "One."))
+        page = await stack.client.get(link["path"], headers={"Accept": "text/html"})
+    assert page.headers["Content-Type"].startswith("text/html")
+    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+    assert "You said: One." in page.text
+    assert "<script" not in page.text
