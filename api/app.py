@@ -161,7 +161,7 @@ def create_app(
     settings: Settings, store: Store, tasks: Tasks, readiness: Readiness, ring: KeyRing | None
 ) -> Application:
     """Middleware, error handlers, and a resource for every route."""
-    access = Access(ring, Misses(), PATHS)
+    access = Access(ring, Misses(), PATHS, is_local=settings.is_local)
     metrics = HttpMetrics()
     app = Application(
         middleware=[

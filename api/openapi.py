@@ -149,6 +149,8 @@ def _error_codes(route: Route, operation: Operation, has_keys: bool) -> Iterator
     asks_for_key = has_keys and route.needs_key(operation)
     if asks_for_key:
         yield "unauthorized"
+    if has_keys and route.security.needs_operator:
+        yield "operator_required"
     if asks_for_key or "not_found" in operation.problems:
         yield "too_many_misses"
 

@@ -452,6 +452,11 @@ class Settings(BaseSettings):
         """Whether everybody may list all conversations where there are no API keys."""
         if self.open_list_setting is not None:
             return self.open_list_setting
+        return self.is_local
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine's users reach the server."""
         return is_loopback(self.host) and not self.allow_open
 
     @property

@@ -58,6 +58,11 @@ PROBLEMS: Final[dict[str, Described]] = {
         "The request came through a proxy, and the server has no API keys.",
         "VIA: a proxy in front needs API keys, or PALAVER_ALLOW_OPEN=1",
     ),
+    "operator_required": _problem(
+        403,
+        "The API key is not an operator's.",
+        "this needs an operator's key: palaver keys role NAME operator",
+    ),
     "not_found": _problem(
         404,
         "It does not exist, has expired, or belongs to another key.",

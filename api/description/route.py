@@ -22,10 +22,19 @@ class Security(enum.Enum):
     """GET and HEAD, because a browser cannot send a key when it opens an address."""
     KEYED_PAGE = "keyed page"
     """None, but its resource checks: the page that asks for a key is the body of the 401."""
+    FIGURES = "figures"
+    """None; of the keys only operators', as it tells of everybody's use."""
+    OPERATOR = "operator"
+    """The same; a server without keys answers only those who sit at its machine."""
 
     @property
     def is_page(self) -> bool:
         return self in (Security.PAGE, Security.KEYED_PAGE)
+
+    @property
+    def needs_operator(self) -> bool:
+        """Whether a key has to be an operator's."""
+        return self in (Security.KEYED_PAGE, Security.FIGURES, Security.OPERATOR)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

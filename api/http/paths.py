@@ -14,6 +14,8 @@ class Paths:
         probes: for load balancers: they need no key and accept any `Host`.
         public: they need no key.
         pages: a browser opens them; GET needs no key, a page that shows data asks for one itself.
+        figures: where there are keys, for operators only.
+        operated: for operators only; without keys those at the server's own machine.
         files: the prefix of the pages' scripts, styles and pictures; they need no key.
         routine: requested so often that they are logged at level debug only.
         ids: what the parameters that are ids look like.
@@ -22,6 +24,8 @@ class Paths:
     probes: frozenset[str] = frozenset()
     public: frozenset[str] = frozenset()
     pages: frozenset[str] = frozenset()
+    figures: frozenset[str] = frozenset()
+    operated: frozenset[str] = frozenset()
     files: str = "/web/"
     routine: frozenset[str] = frozenset()
     ids: Mapping[str, re.Pattern[str]] = field(default_factory=dict)

@@ -84,6 +84,7 @@ ROUTES: Final = (
     ),
     Route(
         path="/metrics",
+        security=Security.FIGURES,
         is_routine=True,
         operations=(
             Operation(
@@ -111,6 +112,7 @@ ROUTES: Final = (
     ),
     Route(
         path="/ops/data",
+        security=Security.FIGURES,
         is_routine=True,
         operations=(
             Operation(

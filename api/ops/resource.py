@@ -21,7 +21,7 @@ class OpsPage:
 
     async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         try:
-            self._access.identify(req)
+            self._access.check_operator(self._access.identify(req))
         except Problem as problem:
             if problem.status != 401 or not wants_html(req):
                 raise

@@ -83,7 +83,8 @@ async def test_a_known_trace_is_counted_exactly(
 
 async def test_a_key_is_asked_for(context: BrowserContext, valkey: Valkey, tmp_path: Path) -> None:
     keys = KeyFile(tmp_path / "keys.json")
-    key = keys.create("ann", NO_LIMITS)
+    key = keys.create("ann", NO_LIMITS, "operator")
+    plain = keys.create("bob", NO_LIMITS)
     settings = make_settings(valkey.url, PALAVER_API_KEYS_FILE=tmp_path / "keys.json")
     async with running_stack(settings) as stack:
         html = {"Accept": "text/html"}
@@ -92,6 +93,10 @@ async def test_a_key_is_asked_for(context: BrowserContext, valkey: Valkey, tmp_p
         allowed = {"Authorization": f"Bearer {key}"}
         for path in ("/ops", "/ops/data", "/metrics"):
             assert (await stack.client.get(path, headers=allowed)).status_code == 200
+        refused = {"Authorization": f"Bearer {plain}"}
+        for path in ("/ops", "/ops/data", "/metrics"):
+            answer = await stack.client.get(path, headers=refused)
+            assert (answer.status_code, answer.json()["code"]) == (403, "operator_required")
         async with open_tab(context, f"{stack.client.base_url}/ops") as tab:
             field = tab.page.get_by_label("This server asks for an API key")
             await field.fill("wrong")
@@ -99,6 +104,9 @@ async def test_a_key_is_asked_for(context: BrowserContext, valkey: Valkey, tmp_p
             await expect(tab.page.locator("#key-refused")).to_have_text(
                 "The server does not know this key."
             )
+            await field.fill(plain)
+            await field.press("Enter")
+            await expect(tab.page.locator("#key-refused")).to_contain_text("not an operator's")
             await field.fill(key)
             await field.press("Enter")
             await expect(field).to_be_hidden()

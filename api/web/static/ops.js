@@ -133,15 +133,20 @@ function change(id, text) {
   if (byId(id).textContent !== text) byId(id).textContent = text;
 }
 
+function refusalOf(problem) {
+  if (problem.status === 403) return `This key is not an operator's. On the server: palaver keys role NAME operator`;
+  return store.apiKey() === null ? "" : "The server does not know this key.";
+}
+
 async function look() {
   try {
     draw(await client.json("GET", "/ops/data"));
     byId("key-form").hidden = true;
   } catch (error) {
-    if (error instanceof Problem && error.status === 401) {
+    if (error instanceof Problem && (error.status === 401 || error.status === 403)) {
       byId("key-form").hidden = false;
-      change("key-refused", store.apiKey() === null ? "" : "The server does not know this key.");
-      say("A key is needed", true);
+      change("key-refused", refusalOf(error));
+      say("An operator's key is needed", true);
     } else {
       say(error instanceof Problem ? error.message : "The server does not answer", true);
     }
