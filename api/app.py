@@ -38,10 +38,18 @@ from api.openai.models import Models
 from api.openai.responses import ResponsesResource
 from api.openai.stored import StoredResponses
 from api.openapi import openapi_document
+from api.ops.drain import DrainResource
 from api.ops.health import HealthResource, Readiness, ReadyResource, StaticJson
 from api.ops.history import SampleHistory, period_s
 from api.ops.metrics import HttpMetrics, MetricsResource
 from api.ops.resource import OpsData, OpsPage
+from api.ops.turns import (
+    CancelTurnResource,
+    LookUpResource,
+    OwnerNames,
+    RequeueTurnResource,
+    TurnsResource,
+)
 from api.routes import PATHS, add_routes
 from api.web.home import HomeResource
 from api.web.markdown import MarkdownResource
@@ -55,6 +63,7 @@ from shared.store.jobs import Jobs
 from shared.store.keys import Keys
 from shared.store.list_log import ListLog
 from shared.store.list_upkeep import ListUpkeep
+from shared.store.operated_turns import OperatedTurns
 from shared.store.queue import Queue
 from shared.store.search import Search
 from shared.store.snapshots import Snapshots
@@ -92,6 +101,7 @@ class Store:
     workers: Workers
     queue: Queue
     snapshots: Snapshots
+    operated_turns: OperatedTurns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +144,7 @@ async def create_api(settings: Settings, redis: Redis) -> AsyncIterator[Api]:
         workers=workers,
         queue=Queue(redis, keys),
         snapshots=Snapshots(redis, keys, workers, period_s=period_s(settings.heartbeat)),
+        operated_turns=OperatedTurns(redis, keys, submissions),
     )
     tasks = Tasks(
         background=Background(),
@@ -186,6 +197,7 @@ def create_app(
     chat = ChatResource(settings, asking, streams, jobs)
     resources: dict[str, object] = {
         **page_resources(settings, chat, access, tasks.history),
+        **operator_resources(store, OwnerNames(ring)),
         "/jobs": ChatResource(settings, asking, streams, jobs, always_async=True),
         "/jobs/{job}": JobResource(jobs, store.submissions, asking),
         "/jobs/{job}/stop": JobStopResource(jobs, store.submissions),
@@ -238,6 +250,18 @@ def page_resources(
         "/ops": OpsPage(HtmlPage("ops.html", asks_for_key=asks_for_key), access),
         "/ops/data": OpsData(history),
         "/web/markdown": MarkdownResource(settings.max_body_bytes),
+    }
+
+
+def operator_resources(store: Store, names: OwnerNames) -> dict[str, object]:
+    """Everybody's turns, and the workers."""
+    turns = store.operated_turns
+    return {
+        "/ops/turns": TurnsResource(turns, names),
+        "/ops/lookup": LookUpResource(turns, names),
+        "/ops/turns/{job}/cancel": CancelTurnResource(turns, names),
+        "/ops/turns/{job}/requeue": RequeueTurnResource(turns, names),
+        "/ops/workers/{worker}/drain": DrainResource(store.workers),
     }
 
 

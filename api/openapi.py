@@ -86,7 +86,7 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
         "description": parameter.description,
         "schema": dict(parameter.schema),
     }
-    if parameter.place == "path":
+    if parameter.place == "path" or parameter.is_required:
         described["required"] = True
     if parameter.example is not None:
         described["example"] = parameter.example

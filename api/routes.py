@@ -18,6 +18,7 @@ from api.description.route import Route, Security
 from api.http.paths import Paths
 from api.openai import description as openai
 from api.ops import description as ops
+from api.ops import operators_description as operators
 from api.web import description as web
 from api.web.pages import FILES
 
@@ -28,6 +29,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *openai.ROUTES,
     *anthropic.ROUTES,
     *ops.ROUTES,
+    *operators.ROUTES,
     *web.ROUTES,
 )
 

@@ -120,6 +120,17 @@ PROBLEMS: Final[dict[str, Described]] = {
         "later turns or copies build on this response: delete those first, or the conversation",
         conversation="conv_8543490280686788",
     ),
+    "turn_ended": _problem(
+        409,
+        "A turn that has ended is not given back to the line.",
+        "the turn has failed, and its client knows it: to run the prompt again, its owner sends it "
+        "again",
+    ),
+    "cannot_drain": _problem(
+        409,
+        "The worker runs a version that cannot be asked to drain.",
+        "this worker runs an older version and cannot be asked: send it SIGTERM",
+    ),
     "idempotency_key_spent": _problem(
         410,
         "The prompt sent under this idempotency key has run, and its job is no longer kept.",

@@ -44,6 +44,7 @@ class Parameter:
     Args:
         is_id: it names something that belongs to somebody: looking one up that does not exist
             counts as a guess, and the log shows it. Its schema has a `pattern`.
+        is_required: of a query or a header; parts of a path always are.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Parameter:
     schema: Schema
     example: Any = None
     is_id: bool = False
+    is_required: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

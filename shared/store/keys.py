@@ -64,6 +64,9 @@ PATTERNS: Final = {
     "lease": "lease:{}",
     "open_jobs": "jobs:open",
     "leases": "leases",
+    # The turns that failed last, by when; what operators see of each.
+    "failures": "failures",
+    "failure_rows": "failures:rows",
     # Workers: each one's report; turns that should start there, by tag; a stream that wakes it; the
     # turns that it took last. When each was last heard from; which of them keeps the queue.
     "worker": "worker:{}",

@@ -25,6 +25,7 @@ _LIBRARY: Final = (
     "lib/limits",
     "lib/lists",
     "lib/history",
+    "lib/overview",
     "lib/turns",
     "lib/edits",
     "lib/workers",

@@ -51,6 +51,7 @@ class Bench:
             stateless=fields.pop("stateless", False),
             model_name=fields.pop("model", ""),
             idempotency_key=fields.pop("key", None),
+            request_id=fields.pop("request", None),
             instructions="Persona.",
             request=TurnRequest(
                 prompt=fields.pop("prompt", "" if "messages" in fields else "Hello"),
