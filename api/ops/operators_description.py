@@ -127,6 +127,7 @@ ROUTES: Final = (
     Route(
         path="/ops/lookup",
         security=Security.OPERATOR,
+        is_routine=True,
         operations=(
             Operation(
                 method="GET",

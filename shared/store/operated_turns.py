@@ -1,5 +1,6 @@
 """Everybody's turns, for operators: what becomes of them, and how to end it. None of their text."""
 
+from dataclasses import replace
 from typing import Any
 
 from redis.asyncio import Redis
@@ -27,6 +28,7 @@ class OperatedTurns:
             Turns(count=count, rows=[TurnRow.decode(row) for row in rows])
             for count, rows in zip(counts, (running, waiting, failed), strict=True)
         ]
+        turns[0] = replace(turns[0], rows=sorted(turns[0].rows, key=_began_ms))
         return Overview(running=turns[0], waiting=turns[1], failed=turns[2])
 
     async def of_job(self, job_id: str) -> TurnRow | None:
@@ -65,3 +67,7 @@ class OperatedTurns:
     async def give_back(self, job_id: str, fence: str) -> WriteOutcome:
         """Requeue the start that has this fence; repeating the call moves no other start."""
         return WriteOutcome(await self._call("requeue", job=job_id, fence=fence))
+
+
+def _began_ms(row: TurnRow) -> int:
+    return row.started_ms or row.created_ms

@@ -13,6 +13,7 @@ from playwright.async_api import BrowserContext, Page, expect
 
 from api.http.keys import KeyFile
 from shared.config import Settings
+from shared.errors import TurnFailed
 from shared.wire.limits import NO_LIMITS
 from tests.e2e.processes import Palaver
 from tests.integration.bench import Bench
@@ -21,6 +22,8 @@ from tests.servers import Valkey, make_settings, running_api, running_stack
 from tests.web.browser import open_tab
 from tests.web.chat_page import LONG, until_running
 from worker.engine.interface import EngineError
+
+SECRET = "xyzzy-plugh"
 
 
 async def figure(page: Page, list_id: str, term: str, value: str | re.Pattern[str]) -> None:
@@ -138,6 +141,115 @@ async def test_models_and_draining_workers_are_told_apart(
         states = tab.page.locator("#workers td:nth-child(2)")
         await expect(states).to_have_text(["idle", "idle", "draining"])
         assert await tab.serious() == []
+
+
+async def cells(page: Page, table: str) -> list[str]:
+    """The texts of a table's only row."""
+    row = page.locator(f"#{table} tr")
+    await expect(row).to_have_count(1)
+    return await row.locator("th, td").all_inner_texts()
+
+
+async def test_turns_are_shown_and_found(context: BrowserContext, bench: Bench) -> None:
+    failed = await bench.submit(prompt=SECRET, request="req_1")
+    await bench.claims.fail(await bench.claim(), TurnFailed(SECRET))
+    running = await bench.submit(prompt=SECRET)
+    await bench.claim()
+    waiting = await bench.submit(running.conversation_id, prompt=SECRET)
+    async with (
+        running_api(bench.settings) as client,
+        open_tab(context, f"{client.base_url}/ops") as tab,
+    ):
+        page = tab.page
+        shown = await cells(page, "running")
+        job, conversation = running.job_id, running.conversation_id
+        assert shown[:4] == [job, conversation, "–", "scripted"]
+        assert shown[5:8] == ["1", "w1", "runs"]
+        shown = await cells(page, "waiting")
+        assert shown[7] == f"for the turn before it, {running.job_id}"
+        shown = await cells(page, "failed")
+        assert (shown[0], shown[7]) == (failed.job_id, "generation failed")
+        assert await tab.serious() == []
+        for sought, found in (
+            ("req_1", [failed.job_id]),
+            (waiting.job_id, [waiting.job_id]),
+            ("none", []),
+            (running.conversation_id, [waiting.job_id, running.job_id]),
+        ):
+            await page.get_by_label("Find a turn").fill(sought)
+            await page.get_by_role("button", name="Find").click()
+            await expect(page.locator("#found th")).to_have_text(found)
+        await expect(page.locator("#found-count")).to_have_text("2.")
+        assert await tab.serious() == []
+        assert SECRET not in await page.content()
+
+
+async def test_turns_are_requeued_and_cancelled(context: BrowserContext, bench: Bench) -> None:
+    running = await bench.submit()
+    await bench.claim()
+    waiting = await bench.submit(running.conversation_id)
+    async with (
+        running_api(bench.settings) as client,
+        open_tab(context, f"{client.base_url}/ops") as tab,
+    ):
+        page = tab.page
+        await page.get_by_role("button", name=f"Requeue {running.job_id}").click()
+        await expect(page.locator("#done")).to_contain_text("in the line again")
+        await expect(page.locator("#waiting th")).to_have_text([running.job_id, waiting.job_id])
+        await expect(page.locator("#running-count")).to_have_text("None.")
+        cancel = page.get_by_role("button", name=f"Cancel {running.job_id}")
+        await cancel.click()
+        await page.get_by_role("button", name="Back").click()
+        await expect(page.locator("#waiting th")).to_have_count(2)
+        await cancel.click()
+        assert await tab.serious() == []
+        await page.get_by_role("button", name="Cancel the turn").click()
+        await expect(page.locator("#waiting th")).to_have_text([waiting.job_id])
+        await expect(page.locator("#waiting td").nth(6)).to_contain_text("for a free slot: place 1")
+
+
+async def test_a_worker_is_drained_after_it_was_confirmed(
+    context: BrowserContext, bench: Bench
+) -> None:
+    async with (
+        running_api(bench.settings) as client,
+        open_tab(context, f"{client.base_url}/ops") as tab,
+    ):
+        await tab.page.get_by_role("button", name="Drain w1").click()
+        await expect(tab.page.locator("#confirm-title")).to_have_text("Drain worker w1?")
+        await tab.page.get_by_role("button", name="Drain the worker").click()
+        await expect(tab.page.locator("#done")).to_have_text("The worker drains.")
+        await expect(tab.page.locator("#workers td").first).to_have_text("draining")
+        await expect(tab.page.get_by_role("button", name="Drain w1")).to_have_count(0)
+
+
+async def test_a_button_in_focus_keeps_it_while_figures_change(
+    context: BrowserContext, bench: Bench
+) -> None:
+    first = await bench.submit()
+    second = await bench.submit()
+    async with (
+        running_api(bench.settings) as client,
+        open_tab(context, f"{client.base_url}/ops") as tab,
+    ):
+        button = tab.page.get_by_role("button", name=f"Cancel {second.job_id}")
+        await button.focus()
+        await bench.submissions.cancel(first.job_id, "default")
+        await expect(tab.page.locator("#waiting th")).to_have_text([second.job_id])
+        await expect(button).to_be_focused()
+
+
+async def test_strangers_see_figures_and_no_turns(context: BrowserContext, bench: Bench) -> None:
+    settings = bench.settings.model_copy(update={"allow_open": True})
+    await bench.submit()
+    async with (
+        running_api(settings) as client,
+        open_tab(context, f"{client.base_url}/ops") as tab,
+    ):
+        await figure(tab.page, "now", "Waiting turns", "1")
+        await expect(tab.page.locator("#workers tr")).to_have_count(1)
+        await expect(tab.page.locator("#turns")).to_be_hidden()
+        await expect(tab.page.get_by_role("button", name="Drain")).to_have_count(0)
 
 
 @pytest.mark.timeout(180)

@@ -3,6 +3,9 @@
 import { lineChart } from "./charts.js";
 import { Client, Problem, pause } from "./client.js";
 import { byId, element } from "./dom.js";
+import { Actions } from "./ops_actions.js";
+import { drawRows } from "./ops_table.js";
+import { TurnTables } from "./ops_turns.js";
 import * as store from "./store.js";
 
 const EVERY_MS = 3000;
@@ -25,6 +28,9 @@ const CHARTS = [
   ["Failures in half a minute", ["failed"], whole, ["failed"]],
   ["Workers", ["heard of"], whole, ["workers"]],
 ].map(([title, names, format, fields]) => ({ ...lineChart(title, names, format), fields }));
+
+const actions = new Actions(client, () => look());
+const turns = new TurnTables(client, actions);
 
 byId("charts").append(...CHARTS.map((chart) => chart.figure));
 
@@ -78,41 +84,41 @@ function drawSums(minutes) {
   ]);
 }
 
+const figure = (text, isBad = false) => ({ text, className: isBad ? "number bad" : "number" });
+
 function drawModels(models) {
-  byId("models").replaceChildren(...models.map((one) => row(one.model, [], [
-    [one.draining ? `${whole(one.workers)}, ${whole(one.draining)} draining` : whole(one.workers), one.workers === 0],
-    [`${whole(one.running)} / ${whole(one.slots)}`],
-    [whole(one.free)],
-    [whole(one.waiting), one.waiting > 0 && one.workers === 0],
-    [whole(one.held)],
-    [unknown(one.pace_s, seconds)],
-    [tenth(one.tokens_per_s)],
-  ])));
+  const workers = ({ workers: all, draining }) => (draining ? `${whole(all)}, ${whole(draining)} draining` : whole(all));
+  drawRows(byId("models"), models, {
+    keyOf: (model) => model.model,
+    cellsOf: (model) => [
+      model.model,
+      figure(workers(model), model.workers === 0),
+      figure(`${whole(model.running)} / ${whole(model.slots)}`),
+      figure(whole(model.free)),
+      figure(whole(model.waiting), model.waiting > 0 && model.workers === 0),
+      figure(whole(model.held)),
+      figure(unknown(model.pace_s, seconds)),
+      figure(tenth(model.tokens_per_s)),
+    ],
+  });
 }
 
 function drawWorkers(workers) {
   byId("no-workers").hidden = workers.length > 0;
-  byId("workers").replaceChildren(...workers.map((one) => {
-    const state = one.draining ? "draining" : one.running > 0 ? "works" : "idle";
-    return row(one.worker, [state, one.model, one.runs_on], [
-      `${one.running} / ${one.slots}`,
-      tenth(one.batch_fill),
-      tenth(one.tokens_per_s),
-      `${tenth(one.step_ms)} ms`,
-      one.lane_capacity ? `${whole((100 * one.lane_tokens) / one.lane_capacity)} %` : "–",
-      `${one.parked} (${bytes(one.parked_bytes)})`,
-    ].map((text) => [text]));
-  }));
-}
-
-/** A row of a table; each figure is `[text, isBad]`. */
-function row(name, texts, figures) {
-  return element(
-    "tr", {},
-    element("th", { scope: "row", textContent: name }),
-    ...texts.map((textContent) => element("td", { textContent })),
-    ...figures.map(([textContent, isBad]) => element("td", { className: isBad ? "number bad" : "number", textContent })),
-  );
+  const stateOf = ({ draining, running }) => (draining ? "draining" : running > 0 ? "works" : "idle");
+  drawRows(byId("workers"), workers, {
+    keyOf: (worker) => worker.worker,
+    cellsOf: (worker) => [
+      worker.worker, stateOf(worker), worker.model, worker.runs_on,
+      figure(`${worker.running} / ${worker.slots}`),
+      figure(tenth(worker.batch_fill)),
+      figure(tenth(worker.tokens_per_s)),
+      figure(`${tenth(worker.step_ms)} ms`),
+      figure(worker.lane_capacity ? `${whole((100 * worker.lane_tokens) / worker.lane_capacity)} %` : "–"),
+      figure(`${worker.parked} (${bytes(worker.parked_bytes)})`),
+    ],
+    actionsOf: (worker) => (turns.isShown ? actions.ofWorker(worker) : []),
+  });
 }
 
 function list(id, rows) {
@@ -140,8 +146,10 @@ function refusalOf(problem) {
 
 async function look() {
   try {
-    draw(await client.json("GET", "/ops/data"));
+    const data = await client.json("GET", "/ops/data");
     byId("key-form").hidden = true;
+    await turns.look();
+    draw(data);
   } catch (error) {
     if (error instanceof Problem && (error.status === 401 || error.status === 403)) {
       byId("key-form").hidden = false;
