@@ -196,7 +196,7 @@ def create_app(
     is_listed = settings.open_list or not access.is_open
     chat = ChatResource(settings, asking, streams, jobs)
     resources: dict[str, object] = {
-        **page_resources(settings, chat, access, tasks.history),
+        **page_resources(settings, chat, access, tasks),
         **operator_resources(store, OwnerNames(ring)),
         "/jobs": ChatResource(settings, asking, streams, jobs, always_async=True),
         "/jobs/{job}": JobResource(jobs, store.submissions, asking),
@@ -233,7 +233,7 @@ def create_app(
 
 
 def page_resources(
-    settings: Settings, chat: ChatResource, access: Access, history: SampleHistory
+    settings: Settings, chat: ChatResource, access: Access, tasks: Tasks
 ) -> dict[str, object]:
     """What browsers open, and what the scripts of those pages load."""
     asks_for_key = not access.is_open
@@ -248,7 +248,7 @@ def page_resources(
         "/": HomeResource(chat_page, description, chat),
         "/docs": PageResource(HtmlPage("docs.html", asks_for_key=False)),
         "/ops": OpsPage(HtmlPage("ops.html", asks_for_key=asks_for_key), access),
-        "/ops/data": OpsData(history),
+        "/ops/data": OpsData(tasks.history, tasks.headroom, settings.first_token_alert),
         "/web/markdown": MarkdownResource(settings.max_body_bytes),
     }
 

@@ -337,6 +337,11 @@ class Settings(BaseSettings):
     job_timeout: Seconds = _seconds(
         "PALAVER_JOB_TIMEOUT", 600.0, "Longest time from acceptance to reply."
     )
+    first_token_alert: Seconds = _seconds(
+        "PALAVER_FIRST_TOKEN_ALERT",
+        10.0,
+        "`/ops` reports it if 5 % of first tokens take longer.",
+    )
     queue_limit: int = _env("PALAVER_QUEUE_LIMIT", 1000, "Unfinished turns in total.", ge=1)
     pending_turns: int = _env(
         "PALAVER_PENDING_TURNS", 8, "Unfinished turns per conversation.", ge=1, le=1000

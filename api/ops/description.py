@@ -30,6 +30,7 @@ class OpsObject(TypedDict):
     minutes: dict[str, Any] | None
     models: list[dict[str, Any]]
     workers: list[dict[str, Any]]
+    notices: list[dict[str, Any]]
 
 
 class OpenApiObject(TypedDict):

@@ -113,7 +113,7 @@ async def test_a_key_is_asked_for(context: BrowserContext, valkey: Valkey, tmp_p
             await field.fill(key)
             await field.press("Enter")
             await expect(field).to_be_hidden()
-            await expect(tab.page.locator("#state")).to_have_text("No worker is there")
+            await expect(tab.page.locator("#state")).to_have_text("No worker is running.")
 
 
 async def test_models_and_draining_workers_are_told_apart(
@@ -138,6 +138,12 @@ async def test_models_and_draining_workers_are_told_apart(
         for number, texts in enumerate(cells):
             await expect(rows.nth(number).locator("td")).to_have_text(texts)
         await expect(rows.first.locator("td.bad")).to_have_text(["0", "1"])
+        await expect(tab.page.locator("#state")).to_have_text(
+            "1 turn waits for gone, and no worker runs it."
+        )
+        await expect(tab.page.locator("#notices li")).to_have_count(2)
+        await expect(tab.page.locator("#notices li.bad")).to_contain_text("Start a worker")
+        await expect(tab.page.locator("#notices li").last).to_contain_text("w3 drains.")
         states = tab.page.locator("#workers td:nth-child(2)")
         await expect(states).to_have_text(["idle", "idle", "draining"])
         assert await tab.serious() == []
@@ -179,7 +185,7 @@ async def test_turns_are_shown_and_found(context: BrowserContext, bench: Bench) 
             await page.get_by_label("Find a turn").fill(sought)
             await page.get_by_role("button", name="Find").click()
             await expect(page.locator("#found th")).to_have_text(found)
-        await expect(page.locator("#found-count")).to_have_text("2.")
+        await expect(page.locator("#found-count")).to_have_text("2 turns.")
         assert await tab.serious() == []
         assert SECRET not in await page.content()
 

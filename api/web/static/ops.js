@@ -44,9 +44,23 @@ function draw(data) {
   drawModels(data.models ?? []);
   drawWorkers(data.workers);
   drawSums(data.minutes);
-  const isWell = last.redis && last.workers > 0;
-  say(isWell ? "All is well" : last.redis ? "No worker is there" : "Redis does not answer", !isWell);
+  drawNotices(data.notices);
   byId("updated").textContent = `as of ${new Date(last.at * 1000).toLocaleTimeString()}`;
+}
+
+function drawNotices(notices) {
+  const [first] = notices;
+  const bad = notices.filter((notice) => notice.is_bad).length;
+  const more = bad > 1 ? ` And ${bad - 1} more.` : "";
+  say(first ? first.text + more : "All is well", bad > 0);
+  byId("notices").hidden = notices.length === 0;
+  const shown = JSON.stringify(notices);
+  if (byId("notices").dataset.shown === shown) return;
+  byId("notices").dataset.shown = shown;
+  byId("notices").replaceChildren(...notices.map(({ text, advice, is_bad: isBad }) => element(
+    "li", { className: isBad ? "bad" : "" },
+    element("strong", { textContent: text }), ` ${advice}`,
+  )));
 }
 
 function drawNow(last, { workers, minutes }) {

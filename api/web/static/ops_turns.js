@@ -9,12 +9,15 @@ const MINUTE_S = 60;
 const HOUR_S = 3600;
 
 const WAITS = {
-  slot: ({ queue }) => (queue ? `for a free slot: place ${queue.position}, in about ${age(queue.eta_seconds)}` : "for a free slot"),
+  slot: ({ queue }) => (queue ? `for a free slot: place ${queue.position}${eta(queue)}` : "for a free slot"),
   home: ({ home, queue }) => `for ${home}, which has its conversation${queue ? `: place ${queue.position}` : ""}`,
   earlier_turn: ({ behind }) => `for the turn before it, ${behind}`,
   no_worker: () => "no worker of its model runs: start one",
   workers_drain: () => "all workers of its model drain: start another",
 };
+
+/** Nothing until starts have been measured. */
+const eta = ({ eta_seconds: seconds }) => (seconds > 0 ? `, in about ${age(seconds)}` : "");
 
 /** Seconds as people say them. */
 export function age(seconds) {
@@ -95,7 +98,7 @@ export class TurnTables {
       since(time),
       { text: String(turn.attempts), className: turn.attempts > 1 ? "number bad" : "number" },
       turn.worker ?? "–",
-      { text: reasonOf(turn), className: isBad(turn) ? "bad" : "" },
+      { text: reasonOf(turn), className: isBad(turn) ? "reason bad" : "reason" },
     ];
   }
 
@@ -132,7 +135,7 @@ export class TurnTables {
 
 function countText(count, shown) {
   if (count === 0) return "None.";
-  const number = count.toLocaleString("en");
+  const number = count === 1 ? "1 turn" : `${count.toLocaleString("en")} turns`;
   return shown < count ? `${number}; ${shown} are shown.` : `${number}.`;
 }
 
