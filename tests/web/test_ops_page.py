@@ -5,11 +5,11 @@ import os
 import re
 import signal
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import pytest
-from playwright.async_api import BrowserContext, Page, expect
+from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from api.http.keys import KeyFile
 from shared.config import Settings
@@ -40,6 +40,13 @@ async def until(client: httpx.AsyncClient, **wanted: Any) -> dict[str, Any]:
             minutes = data["minutes"] or {}
             if all(minutes.get(name) == value for name, value in wanted.items()):
                 return data
+            await asyncio.sleep(0.05)
+
+
+async def until_waiting(client: httpx.AsyncClient, count: int) -> None:
+    """Return when the last point of the charts has so many waiting turns."""
+    async with asyncio.timeout(20):
+        while (await client.get("/ops/data")).json()["points"][-1]["waiting"] != count:
             await asyncio.sleep(0.05)
 
 
@@ -172,9 +179,9 @@ async def test_turns_are_shown_and_found(context: BrowserContext, bench: Bench) 
         assert shown[:4] == [job, conversation, "–", "scripted"]
         assert shown[5:8] == ["1", "w1", "runs"]
         shown = await cells(page, "waiting")
-        assert shown[7] == f"for the turn before it, {running.job_id}"
+        assert shown[6] == f"for the turn before it, {running.job_id}"
         shown = await cells(page, "failed")
-        assert (shown[0], shown[7]) == (failed.job_id, "generation failed")
+        assert (shown[0], shown[6]) == (failed.job_id, "generation failed")
         assert await tab.serious() == []
         for sought, found in (
             ("req_1", [failed.job_id]),
@@ -211,7 +218,7 @@ async def test_turns_are_requeued_and_cancelled(context: BrowserContext, bench: 
         assert await tab.serious() == []
         await page.get_by_role("button", name="Cancel the turn").click()
         await expect(page.locator("#waiting th")).to_have_text([waiting.job_id])
-        await expect(page.locator("#waiting td").nth(6)).to_contain_text("for a free slot: place 1")
+        await expect(page.locator("#waiting td").nth(5)).to_contain_text("for a free slot: place 1")
 
 
 async def test_a_worker_is_drained_after_it_was_confirmed(
@@ -256,6 +263,45 @@ async def test_strangers_see_figures_and_no_turns(context: BrowserContext, bench
         await expect(tab.page.locator("#workers tr")).to_have_count(1)
         await expect(tab.page.locator("#turns")).to_be_hidden()
         await expect(tab.page.get_by_role("button", name="Drain")).to_have_count(0)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_the_charts_values_are_read_with_pointer_and_keyboard(
+    browser: Browser, bench: Bench, scheme: Literal["light", "dark"]
+) -> None:
+    settings = bench.settings.model_copy(update={"heartbeat": 1.0})
+    context = await browser.new_context(color_scheme=scheme)
+    async with running_api(settings) as client:
+        async with asyncio.timeout(20):
+            while len((await client.get("/ops/data")).json()["points"]) < 2:
+                await asyncio.sleep(0.05)
+        await bench.submit()
+        await until_waiting(client, 1)
+        async with open_tab(context, f"{client.base_url}/ops") as tab:
+            queue = tab.page.get_by_role("slider", name="Queue", exact=True)
+            values = tab.page.locator("figcaption strong").first
+            await expect(values).to_have_text("1 · 1")
+            await queue.focus()
+            await queue.press("Home")
+            at = r"\d\d:\d\d:\d\d"
+            await expect(queue).to_have_attribute(
+                "aria-valuetext", re.compile(f"^{at}: waiting 0, open 0$")
+            )
+            await expect(values).to_have_text(re.compile(f"^{at}: 0 · 0$"))
+            await queue.press("End")
+            await expect(values).to_have_text(re.compile(f"^{at}: 1 · 1$"))
+            assert await tab.serious() == []
+            await queue.blur()
+            await expect(values).to_have_text("1 · 1")
+            await tab.page.get_by_role("slider", name="Workers", exact=True).hover(
+                position={"x": 0, "y": 9}
+            )
+            workers = tab.page.locator("figcaption strong").last
+            await expect(workers).to_have_text(re.compile(f"^{at}: 1$"))
+            labels = tab.page.locator("figure").first.locator(".times span")
+            await expect(labels.first).to_have_text(re.compile(f"^{at}$"))
+            assert await tab.serious() == []
+    await context.close()
 
 
 @pytest.mark.timeout(180)

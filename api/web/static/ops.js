@@ -1,6 +1,6 @@
 // The operations page: asks every few seconds, and draws.
 
-import { lineChart } from "./charts.js";
+import { LineChart } from "./charts.js";
 import { Client, Problem, pause } from "./client.js";
 import { byId, element } from "./dom.js";
 import { Actions } from "./ops_actions.js";
@@ -27,18 +27,19 @@ const CHARTS = [
   ["Wait in the queue", ["median", "95th percentile"], seconds, ["queue_wait_p50_s", "queue_wait_p95_s"]],
   ["Failures in half a minute", ["failed"], whole, ["failed"]],
   ["Workers", ["heard of"], whole, ["workers"]],
-].map(([title, names, format, fields]) => ({ ...lineChart(title, names, format), fields }));
+].map(([title, names, format, fields]) => ({ chart: new LineChart(title, names, format), fields }));
 
 const actions = new Actions(client, () => look());
 const turns = new TurnTables(client, actions);
 
-byId("charts").append(...CHARTS.map((chart) => chart.figure));
+byId("charts").append(...CHARTS.map(({ chart }) => chart.figure));
 
 function draw(data) {
   const last = data.points.at(-1);
   if (!last) return;
-  for (const { update, fields } of CHARTS) {
-    update(fields.map((field) => data.points.map((point) => point[field])));
+  const times = data.points.map((point) => point.at);
+  for (const { chart, fields } of CHARTS) {
+    chart.update(times, fields.map((field) => data.points.map((point) => point[field])));
   }
   drawNow(last, data);
   drawModels(data.models ?? []);

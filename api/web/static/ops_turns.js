@@ -83,13 +83,13 @@ export class TurnTables {
       byId(`${state}-table`).hidden = turns.length === 0;
       drawRows(byId(state), turns, {
         keyOf: (turn) => turn.job,
-        cellsOf: (turn) => this.cells(turn, SINCE[state](turn)),
+        cellsOf: (turn) => this.cells(turn, SINCE[state](turn), state === "running"),
         actionsOf: (turn) => this.actions.ofTurn(turn),
       });
     }
   }
 
-  cells(turn, time) {
+  cells(turn, time, hasWorker) {
     return [
       { text: turn.job, className: "id" },
       { text: String(turn.id), className: "id" },
@@ -97,7 +97,7 @@ export class TurnTables {
       turn.model ?? "–",
       since(time),
       { text: String(turn.attempts), className: turn.attempts > 1 ? "number bad" : "number" },
-      turn.worker ?? "–",
+      ...(hasWorker ? [turn.worker ?? "–"] : []),
       { text: reasonOf(turn), className: isBad(turn) ? "reason bad" : "reason" },
     ];
   }
@@ -120,7 +120,7 @@ export class TurnTables {
     byId("found-table").hidden = turns.length === 0;
     drawRows(byId("found"), turns, {
       keyOf: (turn) => turn.job,
-      cellsOf: (turn) => this.cells(turn, turn.finished_at ?? turn.started_at ?? turn.created_at),
+      cellsOf: (turn) => this.cells(turn, turn.finished_at ?? turn.started_at ?? turn.created_at, true),
       actionsOf: (turn) => this.actions.ofTurn(turn),
     });
   }
