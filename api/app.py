@@ -50,6 +50,7 @@ from api.ops.turns import (
     RequeueTurnResource,
     TurnsResource,
 )
+from api.ops.usage import UsageResource
 from api.routes import PATHS, add_routes
 from api.web.home import HomeResource
 from api.web.markdown import MarkdownResource
@@ -68,6 +69,7 @@ from shared.store.queue import Queue
 from shared.store.search import Search
 from shared.store.snapshots import Snapshots
 from shared.store.submissions import Submissions
+from shared.store.usage import Usage
 from shared.store.workers import Workers
 
 
@@ -102,6 +104,7 @@ class Store:
     queue: Queue
     snapshots: Snapshots
     operated_turns: OperatedTurns
+    usage: Usage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +148,7 @@ async def create_api(settings: Settings, redis: Redis) -> AsyncIterator[Api]:
         queue=Queue(redis, keys),
         snapshots=Snapshots(redis, keys, workers, period_s=period_s(settings.heartbeat)),
         operated_turns=OperatedTurns(redis, keys, submissions),
+        usage=Usage(redis, keys),
     )
     tasks = Tasks(
         background=Background(),
@@ -261,6 +265,7 @@ def operator_resources(store: Store, names: OwnerNames) -> dict[str, object]:
         "/ops/lookup": LookUpResource(turns, names),
         "/ops/turns/{job}/cancel": CancelTurnResource(turns, names),
         "/ops/turns/{job}/requeue": RequeueTurnResource(turns, names),
+        "/ops/usage": UsageResource(store.usage, names),
         "/ops/workers/{worker}/drain": DrainResource(store.workers),
     }
 

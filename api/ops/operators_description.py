@@ -7,6 +7,7 @@ from typing_extensions import TypedDict
 from api.description.problems import USING_REDIS
 from api.description.route import Answer, Operation, Parameter, Route, Security
 from api.ops.turn_objects import FoundTurns, OverviewObject, TurnObject
+from api.ops.usage import UsageObject
 
 OPERATORS: Final = "Operators"
 
@@ -41,6 +42,21 @@ _RUNNING: Final = {
     "started_at": "2026-11-22T17:58:19.100Z",
     "worker": _WORKER_ID,
     "wait": None,
+}
+_DAY: Final = {
+    "day": "2026-11-22",
+    "usage": [
+        {
+            "owner": "5f0e8b0c2d3a4b5c",
+            "key": "alice",
+            "model": "SmolLM2-135M-Instruct",
+            "turns": 120,
+            "prompt_tokens": 91200,
+            "cached_tokens": 80100,
+            "completion_tokens": 20400,
+            "unfinished_tokens": 310,
+        }
+    ],
 }
 _JOB: Final = Parameter(
     name="job",
@@ -160,6 +176,25 @@ ROUTES: Final = (
         description="It keeps its place, what is written of its reply stands, and no attempt is "
         "charged; any worker may go on with it. One that waits stays where it is.",
         problems=("turn_ended",),
+    ),
+    Route(
+        path="/ops/usage",
+        security=Security.OPERATOR,
+        is_routine=True,
+        operations=(
+            Operation(
+                method="GET",
+                id="getUsage",
+                tag=OPERATORS,
+                summary="Read turns and tokens of the last week by key, model and day",
+                description="Prompt tokens include cached ones. `unfinished_tokens` were evaluated "
+                "and generated for turns that failed or were cancelled.",
+                answers=(
+                    Answer(description="The usage.", kind=UsageObject, example={"days": [_DAY]}),
+                ),
+                problems=(*USING_REDIS, "not_found"),
+            ),
+        ),
     ),
     Route(
         path="/ops/workers/{worker}/drain",

@@ -46,6 +46,8 @@ PATTERNS: Final = {
     "open": "open:{}",
     "rate": "rate:{}",
     "usage": "usage:{}",
+    # What owners have used of each model on one day.
+    "counted": "counted:{}",
     # An owner's conversations by last use; what has changed in that list lately; and whether
     # conversations of older versions were looked for a while ago.
     "owned": "owned:{}",

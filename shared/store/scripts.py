@@ -22,6 +22,7 @@ _LIBRARY: Final = (
     "lib/base",
     "lib/queue",
     "lib/models",
+    "lib/usage",
     "lib/limits",
     "lib/lists",
     "lib/history",

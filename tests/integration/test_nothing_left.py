@@ -41,6 +41,11 @@ def is_of_changes(name: str) -> bool:
     return name.startswith("changes:")
 
 
+def is_of_usage(name: str) -> bool:
+    """Whether a key has numbers alone: what was used of a model on one day."""
+    return name.startswith("counted:")
+
+
 def is_of_pool(name: str) -> bool:
     """Whether a key tells of a pool, and of no turn that waits in it."""
     return name.startswith("pool:") and name.endswith(
@@ -62,7 +67,9 @@ class Space:
         names = found - GENERAL
         for name in filter(is_of_changes, names):
             assert 0 < await self.redis.pttl(prefix + name) <= 300_000
-        tells_of_all = (is_of_worker, is_of_pool, is_of_changes)
+        for name in filter(is_of_usage, names):
+            assert 0 < await self.redis.pttl(prefix + name) <= 7 * 86_400_000
+        tells_of_all = (is_of_worker, is_of_pool, is_of_changes, is_of_usage)
         return {name for name in names if not any(tells(name) for tells in tells_of_all)}
 
     async def said(self) -> set[str]:

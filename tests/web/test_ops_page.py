@@ -16,7 +16,7 @@ from shared.config import Settings
 from shared.errors import TurnFailed
 from shared.wire.limits import NO_LIMITS
 from tests.e2e.processes import Palaver
-from tests.integration.bench import Bench
+from tests.integration.bench import Bench, completion
 from tests.scripted import ScriptedEngine, last_prompt
 from tests.servers import Valkey, make_settings, running_api, running_stack
 from tests.web.browser import open_tab
@@ -219,6 +219,22 @@ async def test_turns_are_requeued_and_cancelled(context: BrowserContext, bench: 
         await page.get_by_role("button", name="Cancel the turn").click()
         await expect(page.locator("#waiting th")).to_have_text([waiting.job_id])
         await expect(page.locator("#waiting td").nth(5)).to_contain_text("for a free slot: place 1")
+
+
+async def test_usage_is_shown_by_model_and_day(context: BrowserContext, bench: Bench) -> None:
+    await bench.submit()
+    await bench.claims.commit(claim := await bench.claim(), completion(claim, cached_tokens=3))
+    async with (
+        running_api(bench.settings) as client,
+        open_tab(context, f"{client.base_url}/ops") as tab,
+    ):
+        wanted = ["–", "scripted", "1", "7", "3", "2", "0"]
+        assert await cells(tab.page, "usage") == wanted
+        day = tab.page.get_by_label("Of", exact=True)
+        await expect(day.locator("option")).to_have_count(2)
+        await day.select_option(index=1)
+        assert await cells(tab.page, "usage") == wanted
+        assert await tab.serious() == []
 
 
 async def test_a_worker_is_drained_after_it_was_confirmed(

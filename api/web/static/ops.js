@@ -6,6 +6,7 @@ import { byId, element } from "./dom.js";
 import { Actions } from "./ops_actions.js";
 import { drawRows } from "./ops_table.js";
 import { TurnTables } from "./ops_turns.js";
+import { UsageTable } from "./ops_usage.js";
 import * as store from "./store.js";
 
 const EVERY_MS = 3000;
@@ -31,6 +32,7 @@ const CHARTS = [
 
 const actions = new Actions(client, () => look());
 const turns = new TurnTables(client, actions);
+const usage = new UsageTable(client);
 
 byId("charts").append(...CHARTS.map(({ chart }) => chart.figure));
 
@@ -164,6 +166,7 @@ async function look() {
     const data = await client.json("GET", "/ops/data");
     byId("key-form").hidden = true;
     await turns.look();
+    if (turns.isShown) await usage.look();
     draw(data);
   } catch (error) {
     if (error instanceof Problem && (error.status === 401 || error.status === 403)) {
