@@ -72,7 +72,7 @@ async def running_operated(valkey: Valkey, folder: Path) -> AsyncIterator[Operat
 
     engine = ScriptedEngine(
         fails_or_echoes,
-        slots=2,
+        slots=1,
         piece_length=1,
         step=lambda at: gate(at) if at and is_to_hold(engine.prompts[-1]) else None,
     )
