@@ -1,17 +1,30 @@
 """What operators see and do of everybody's turns, at the scripts."""
 
+import asyncio
+from typing import Any
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shared.errors import TurnFailed
+from shared.store.connection import connect
+from shared.store.keys import Keys
 from shared.store.operated_turns import OperatedTurns
 from shared.wire.turn_row import TurnRow, Wait
 from shared.wire.write_outcome import WriteOutcome
 from tests.integration.bench import POOL, Bench, completion
+from tests.servers import Valkey, make_settings
 
 
 @pytest.fixture
 def turns(bench: Bench) -> OperatedTurns:
     return OperatedTurns(bench.redis, bench.keys, bench.submissions)
+
+
+@pytest.fixture(scope="session")
+def url_of_valkey(valkey: Valkey) -> str:
+    return valkey.url
 
 
 async def row_of(turns: OperatedTurns, job_id: str) -> TurnRow:
@@ -135,6 +148,42 @@ async def test_a_requeued_turn_keeps_its_place_its_text_and_its_attempts(
     ended = await bench.claims.commit(again, completion(again))
     assert ended.outcome is WriteOutcome.OK
     assert await bench.kinds(job.job_id) == ["queued", "started", "resumed", "completed"]
+
+
+async def test_the_worker_of_a_requeued_turn_is_told_at_once(
+    bench: Bench, turns: OperatedTurns
+) -> None:
+    job = await bench.submit()
+    await bench.claim()
+    async with bench.redis.pubsub() as pubsub:
+        await pubsub.subscribe(bench.keys.notices("w1"))
+        await turns.requeue(job.job_id)
+        messages = [await pubsub.get_message(timeout=5) for _ in range(2)]
+    assert [message["data"] for message in messages] == [1, f"lost {job.job_id}"]
+
+
+@given(
+    model=st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=60),
+    owner=st.from_regex(r"[\w.-]{1,64}", fullmatch=True, alphabet=st.characters(codec="ascii")),
+)
+def test_rows_keep_names_of_any_form(url_of_valkey: str, model: str, owner: str) -> None:
+    """A failure's row is one string, and models are called what their files say."""
+
+    async def failed_row() -> TurnRow:
+        settings = make_settings(url_of_valkey)
+        redis: Any = connect(settings)
+        bench = Bench(redis, Keys(settings.namespace), settings)
+        await bench.serve(pool=model)
+        job = await bench.submit(owner=owner, model=model)
+        claims = bench.claims_of(model)
+        [claim] = await claims.take("w1", "nonce", 1)
+        await claims.fail(claim, TurnFailed("x"))
+        row = await row_of(OperatedTurns(redis, bench.keys, bench.submissions), job.job_id)
+        await redis.aclose(close_connection_pool=True)
+        return row
+
+    row = asyncio.run(failed_row())
+    assert (row.model_name, row.owner_id, row.error_code) == (model, owner, "generation_failed")
 
 
 async def test_only_what_runs_is_requeued_and_once(bench: Bench, turns: OperatedTurns) -> None:
