@@ -82,6 +82,7 @@ async def test_a_known_trace_is_counted_exactly(
             await figure(tab.page, "sums", "– generation failed", "2")
             await figure(tab.page, "now", "Turns / slots", "0 / 3")
             await expect(tab.page.locator("#workers tr")).to_have_count(1)
+            await expect(tab.page.locator("#state")).to_have_text("All is well")
             model = tab.page.locator("#models tr")
             await expect(model).to_contain_text(re.compile("^scripted10 / 3300–"))
             await expect(tab.page.locator("figure svg polyline").first).to_be_attached()
@@ -120,7 +121,8 @@ async def test_a_key_is_asked_for(context: BrowserContext, valkey: Valkey, tmp_p
             await field.fill(key)
             await field.press("Enter")
             await expect(field).to_be_hidden()
-            await expect(tab.page.locator("#state")).to_have_text("No worker is running.")
+            await expect(tab.page.locator("#state")).to_have_text("1 problem")
+            await expect(tab.page.locator("#notices")).to_contain_text("No worker is running.")
 
 
 async def test_models_and_draining_workers_are_told_apart(
@@ -145,11 +147,12 @@ async def test_models_and_draining_workers_are_told_apart(
         for number, texts in enumerate(cells):
             await expect(rows.nth(number).locator("td")).to_have_text(texts)
         await expect(rows.first.locator("td.bad")).to_have_text(["0", "1"])
-        await expect(tab.page.locator("#state")).to_have_text(
-            "1 turn waits for gone, and no worker runs it."
-        )
+        await expect(tab.page.locator("#state")).to_have_text("1 problem")
         await expect(tab.page.locator("#notices li")).to_have_count(2)
-        await expect(tab.page.locator("#notices li.bad")).to_contain_text("Start a worker")
+        await expect(tab.page.locator("#notices li.bad")).to_have_text(
+            "1 turn waits for gone, and no worker runs it. "
+            "Start a worker of this model, or cancel those turns."
+        )
         await expect(tab.page.locator("#notices li").last).to_contain_text("w3 drains.")
         states = tab.page.locator("#workers td:nth-child(2)")
         await expect(states).to_have_text(["idle", "idle", "draining"])
@@ -195,6 +198,10 @@ async def test_turns_are_shown_and_found(context: BrowserContext, bench: Bench) 
         await expect(page.locator("#found-count")).to_have_text("2 turns.")
         assert await tab.serious() == []
         assert SECRET not in await page.content()
+        for width in (320, 390, 1280):
+            await page.set_viewport_size({"width": width, "height": 800})
+            beyond = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
+            assert beyond <= 0, "nothing sticks out at the side"
 
 
 async def test_turns_are_requeued_and_cancelled(context: BrowserContext, bench: Bench) -> None:

@@ -52,10 +52,8 @@ function draw(data) {
 }
 
 function drawNotices(notices) {
-  const [first] = notices;
   const bad = notices.filter((notice) => notice.is_bad).length;
-  const more = bad > 1 ? ` And ${bad - 1} more.` : "";
-  say(first ? first.text + more : "All is well", bad > 0);
+  say(bad > 1 ? `${bad} problems` : bad ? "1 problem" : notices.length > 0 ? "Worth a look" : "All is well", bad > 0);
   byId("notices").hidden = notices.length === 0;
   const shown = JSON.stringify(notices);
   if (byId("notices").dataset.shown === shown) return;
@@ -84,7 +82,8 @@ function drawNow(last, { workers, minutes }) {
 }
 
 function drawSums(minutes) {
-  byId("since").textContent = `${Math.max(1, Math.round(minutes.seconds / 60))} minutes ago`;
+  const ago = Math.round(minutes.seconds / 60);
+  byId("since").textContent = ago > 1 ? `${ago} minutes ago` : "a minute ago";
   const failures = Object.entries(minutes.outcomes).filter(([name]) => name !== "completed");
   list("sums", [
     ["Turns completed", whole(minutes.completed)],
