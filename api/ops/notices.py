@@ -95,8 +95,8 @@ def notices(facts: Facts) -> list[Notice]:
     """What is bad, then what is only worth knowing; none if all is well."""
     if facts.samples[-1].queue is None:
         return [_REDIS_AWAY]
-    found = [notice for rule in _RULES for notice in rule(facts)]
-    return sorted(found, key=lambda notice: not notice.is_bad)
+    due = [notice for rule in _RULES for notice in rule(facts)]
+    return sorted(due, key=lambda notice: not notice.is_bad)
 
 
 _REDIS_AWAY: Final = Notice(

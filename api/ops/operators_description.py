@@ -6,7 +6,7 @@ from typing_extensions import TypedDict
 
 from api.description.problems import USING_REDIS
 from api.description.route import Answer, Operation, Parameter, Route, Security
-from api.ops.turn_objects import FoundTurns, OverviewObject, TurnObject
+from api.ops.turn_objects import OverviewObject, TurnList, TurnObject
 from api.ops.usage import UsageObject
 
 OPERATORS: Final = "Operators"
@@ -154,7 +154,7 @@ ROUTES: Final = (
                 answers=(
                     Answer(
                         description="The turns; none if the id is not known.",
-                        kind=FoundTurns,
+                        kind=TurnList,
                         example={"turns": [_RUNNING]},
                     ),
                 ),

@@ -57,7 +57,7 @@ class OverviewObject(TypedDict):
     failed: TurnsObject
 
 
-class FoundTurns(TypedDict):
+class TurnList(TypedDict):
     """The turns that an id belongs to."""
 
     turns: list[TurnObject]

@@ -53,11 +53,11 @@ class LookUpResource:
 
     async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         names = self._names.by_owner()
-        rows = await self._found(req.get_param("id") or "")
+        rows = await self._rows_of(req.get_param("id") or "")
         resp.set_header("Cache-Control", "no-store")
         resp.media = {"turns": [turn_object(row, names) for row in rows]}
 
-    async def _found(self, text: str) -> list[TurnRow]:
+    async def _rows_of(self, text: str) -> list[TurnRow]:
         """By the form of the id; those of `/v1` name jobs and conversations, too."""
         if job := _PREFIXED_JOB.fullmatch(text):
             row = await self._turns.of_job(job[1])

@@ -21,9 +21,9 @@ class OperatedTurns:
         self._submissions = submissions
         self._call = Scripts(redis, keys, "overview", "look_up", "requeue").call
 
-    async def overview(self, most: int) -> Overview:
+    async def overview(self, limit: int) -> Overview:
         """The turns that run, wait and have failed, at most so many of each; one call."""
-        *counts, running, waiting, failed = await self._call("overview", most=most)
+        *counts, running, waiting, failed = await self._call("overview", limit=limit)
         turns = [
             Turns(count=count, rows=[TurnRow.decode(row) for row in rows])
             for count, rows in zip(counts, (running, waiting, failed), strict=True)

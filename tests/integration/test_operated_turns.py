@@ -115,15 +115,15 @@ async def test_turns_are_found_by_what_is_known_of_them(bench: Bench, turns: Ope
     second = await bench.submit(first.conversation_id, request="req_2")
     other = await bench.submit(request="req_3")
 
-    async def found(request: str) -> list[str]:
+    async def jobs_of(request: str) -> list[str]:
         return [row.job_id for row in await turns.of_request(request)]
 
-    assert await found("req_1") == [first.job_id]
-    assert await found("req_3") == [other.job_id]
-    assert await found("req_4") == []
+    assert await jobs_of("req_1") == [first.job_id]
+    assert await jobs_of("req_3") == [other.job_id]
+    assert await jobs_of("req_4") == []
     claim = await bench.claim()
     await bench.claims.fail(claim, TurnFailed("secret"))
-    assert await found("req_1") == [first.job_id]
+    assert await jobs_of("req_1") == [first.job_id]
     jobs = [row.job_id for row in await turns.of_conversation(first.conversation_id)]
     assert sorted(jobs) == sorted([first.job_id, second.job_id])
     assert await turns.of_conversation("4242") == []

@@ -136,6 +136,11 @@ def test_the_command_line(path: Path) -> None:
     assert listed.startswith("alice\t")
     assert listed.rstrip().endswith("requests_per_minute=60 queued=5")
     assert secret not in listed
+    assert run(path, "role", "alice", "operator").returncode == 0
+    assert run(path, "list").stdout.rstrip().endswith("\toperator")
+    assert run(path, "role", "bob", "operator").returncode == 78
+    assert run(path, "role", "alice", "root").returncode == 2
+    assert run(path, "create", "olga", "--role", "operator").returncode == 0
     wrong = run(path, "create", "bob", "--in-flight", "0")
     assert wrong.returncode == 78
     assert "--in-flight=0" in wrong.stderr

@@ -54,10 +54,10 @@ def codes(
     lack: Lack | None = None,
     memory_share: float | None = None,
 ) -> list[str]:
-    return [notice.code for notice in told(samples, reports, lack, memory_share)]
+    return [notice.code for notice in current(samples, reports, lack, memory_share)]
 
 
-def told(
+def current(
     samples: Sequence[Sample],
     reports: Mapping[str, WorkerReport] | None = None,
     lack: Lack | None = None,
@@ -85,7 +85,7 @@ def test_while_redis_is_away_nothing_else_is_known() -> None:
 
 @pytest.mark.parametrize("lack", ["memory", "disk", "primary", "replicas"])
 def test_redis_takes_no_prompts(lack: Lack) -> None:
-    [notice] = told(quiet(), lack=lack, memory_share=0.99)
+    [notice] = current(quiet(), lack=lack, memory_share=0.99)
     assert (notice.code, notice.is_bad) == ("redis_lacks", True)
 
 
@@ -96,14 +96,14 @@ def test_redis_memory_counts_from_four_fifths_on() -> None:
 
 def test_no_worker_at_all_and_none_of_a_model() -> None:
     assert codes(quiet(workers=0), {}) == ["no_worker"]
-    [notice] = told(quiet(waiting=3, model="other"))
+    [notice] = current(quiet(waiting=3, model="other"))
     assert notice.code == "no_worker_of_model"
     assert notice.text == "3 turns wait for other, and no worker runs it."
 
 
 def test_workers_that_drain() -> None:
     two = {"w1": worker(is_draining=True), "w2": worker()}
-    [notice] = told(quiet(), two)
+    [notice] = current(quiet(), two)
     assert (notice.code, notice.is_bad, notice.text) == ("draining", False, "w1 drains.")
     assert codes(quiet(), {"w1": worker(is_draining=True)}) == ["all_drain", "draining"]
 
@@ -160,7 +160,7 @@ def test_every_notice_is_a_sentence_with_advice_and_bad_ones_come_first(
     waiting: list[int | None], running: int, draining: bool
 ) -> None:
     samples = [sample(float(at), waiting=n) for at, n in enumerate(waiting)]
-    said = told(samples, {"w1": worker(running=running, is_draining=draining)})
-    assert all(notice.text.endswith(".") and notice.advice.endswith(".") for notice in said)
-    assert [notice.is_bad for notice in said] == sorted((n.is_bad for n in said), reverse=True)
-    assert len({notice.code for notice in said}) == len(said)
+    shown = current(samples, {"w1": worker(running=running, is_draining=draining)})
+    assert all(notice.text.endswith(".") and notice.advice.endswith(".") for notice in shown)
+    assert [notice.is_bad for notice in shown] == sorted((n.is_bad for n in shown), reverse=True)
+    assert len({notice.code for notice in shown}) == len(shown)

@@ -186,7 +186,7 @@ async def test_turns_are_shown_and_found(context: BrowserContext, bench: Bench) 
         shown = await cells(page, "failed")
         assert (shown[0], shown[6]) == (failed.job_id, "generation failed")
         assert await tab.serious() == []
-        for sought, found in (
+        for sought, jobs in (
             ("req_1", [failed.job_id]),
             (waiting.job_id, [waiting.job_id]),
             ("none", []),
@@ -194,7 +194,7 @@ async def test_turns_are_shown_and_found(context: BrowserContext, bench: Bench) 
         ):
             await page.get_by_label("Find a turn").fill(sought)
             await page.get_by_role("button", name="Find").click()
-            await expect(page.locator("#found th")).to_have_text(found)
+            await expect(page.locator("#found th")).to_have_text(jobs)
         await expect(page.locator("#found-count")).to_have_text("2 turns.")
         assert await tab.serious() == []
         assert SECRET not in await page.content()

@@ -1,7 +1,7 @@
--- Turns that run, that wait and that have failed, at most `most` of each (lib/overview.lua, turn_row). Those that wait are
+-- Turns that run, that wait and that have failed, at most `limit` of each (lib/overview.lua, turn_row). Those that wait are
 -- the first of every line, as many of each; those that failed, the last.
 -- Answers {how many run, how many wait, how many have failed, the rows of each}
-local most = tonumber(arg.most)
+local limit = tonumber(arg.limit)
 
 local function rows_of(jobs)
   local rows = {}
@@ -17,12 +17,12 @@ for _, pool in ipairs(redis.call('ZRANGE', key.pools, 0, 99)) do
 end
 local first = {}
 for _, pool in ipairs(lines) do
-  local share = math.max(1, math.floor(most / #lines))
+  local share = math.max(1, math.floor(limit / #lines))
   for _, entry in ipairs(redis.call('ZRANGE', key.line(pool), 0, share - 1)) do
     first[#first + 1] = string.match(entry, ' (%S+)$')
   end
 end
 
 return {redis.call('ZCARD', key.leases), waiting, redis.call('ZCARD', key.failures),
-  rows_of(redis.call('ZRANGE', key.leases, 0, most - 1)), rows_of(first),
-  rows_of(redis.call('ZREVRANGE', key.failures, 0, most - 1))}
+  rows_of(redis.call('ZRANGE', key.leases, 0, limit - 1)), rows_of(first),
+  rows_of(redis.call('ZREVRANGE', key.failures, 0, limit - 1))}
