@@ -20,7 +20,7 @@ from api.live.waiting import end_of, events_until, is_terminal, shows_how_it_goe
 from shared import ids
 from shared.config import Settings
 from shared.errors import OutcomeUnknown
-from shared.process.logs import add_context, request_id
+from shared.process.logs import add_context
 from shared.store.connection import REDIS_UNAVAILABLE, trouble
 from shared.store.event_log import EventLog
 from shared.store.submissions import Submissions
@@ -83,7 +83,8 @@ class Asking:
         """
         if self._headroom.lack is not None:
             raise refusal_of(self._headroom.lack)
-        attempt = dataclasses.replace(submission, request_id=request_id())
+        request_id = getattr(resp.context, "request_id", None)
+        attempt = dataclasses.replace(submission, request_id=request_id)
 
         async def accept() -> Accepted:
             nonlocal attempt

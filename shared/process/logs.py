@@ -30,11 +30,6 @@ def add_context(**fields: Any) -> None:
     CONTEXT.set({**CONTEXT.get(), **fields})
 
 
-def request_id() -> str | None:
-    """The id of the request that this task serves; None if it serves none."""
-    return CONTEXT.get().get("request")
-
-
 def configure_logging(level: str, log_format: LogFormat = "auto") -> None:
     """Log to standard output at `level`, libraries at warnings only.
 
