@@ -176,7 +176,7 @@ def create_app(
     settings: Settings, store: Store, tasks: Tasks, readiness: Readiness, ring: KeyRing | None
 ) -> Application:
     """Middleware, error handlers, and a resource for every route."""
-    access = Access(ring, Misses(), PATHS, is_local=settings.is_local)
+    access = Access(ring, Misses(), PATHS, shows_turns=settings.shows_turns)
     metrics = HttpMetrics()
     app = Application(
         middleware=[

@@ -465,6 +465,14 @@ class Settings(BaseSettings):
         return is_loopback(self.host) and not self.allow_open
 
     @property
+    def shows_turns(self) -> bool:
+        """Whether everybody is an operator where there are no API keys.
+
+        Who sees turns sees ids of conversations: nobody may where the list of them is turned off.
+        """
+        return self.is_local and self.open_list
+
+    @property
     def window(self) -> int:
         """Tokens of the window; with context length 0, only workers know the real one."""
         return self.context_length or DEFAULT_WINDOW

@@ -60,15 +60,14 @@ class Access:
 
     Args:
         keys: None if the server is open to everybody.
-        is_local: whether everybody who reaches the server sits at its machine, and so is an
-            operator where there are no keys.
+        shows_turns: whether everybody is an operator where there are no keys.
     """
 
     def __init__(
-        self, keys: KeyRing | None, misses: Misses, paths: Paths, *, is_local: bool = False
+        self, keys: KeyRing | None, misses: Misses, paths: Paths, *, shows_turns: bool = False
     ) -> None:
         self._keys = keys
-        self._is_local = is_local
+        self._shows_turns = shows_turns
         self._misses = misses
         self._paths = paths
 
@@ -108,7 +107,7 @@ class Access:
     def _check_operator(self, req: falcon.asgi.Request) -> None:
         if req.method == "OPTIONS":
             return
-        if req.uri_template in self._paths.operated and self.is_open and not self._is_local:
+        if req.uri_template in self._paths.operated and self.is_open and not self._shows_turns:
             raise Problem(404, "not_found", "this is shown to operators only: make API keys")
         if req.uri_template in self._paths.figures | self._paths.operated:
             self.check_operator(caller_of(req))
@@ -145,7 +144,7 @@ class Access:
             Problem: 401, 429.
         """
         if self._keys is None:
-            return Caller(is_operator=self._is_local)
+            return Caller(is_operator=self._shows_turns)
         secret = _secret(req)
         key = self._keys.find(secret) if secret else None
         if key is not None:

@@ -37,7 +37,13 @@ async def test_a_role_that_is_given_or_taken_counts_at_once(valkey: Valkey, tmp_
 
 
 async def test_without_keys_turns_are_shown_at_the_servers_own_machine_only(valkey: Valkey) -> None:
-    for variables, is_shown in (({}, True), ({"PALAVER_ALLOW_OPEN": 1}, False)):
+    cases: tuple[tuple[dict[str, int], bool], ...] = (
+        ({}, True),
+        ({"PALAVER_ALLOW_OPEN": 1}, False),
+        ({"PALAVER_ALLOW_OPEN": 1, "PALAVER_OPEN_LIST": 1}, False),
+        ({"PALAVER_OPEN_LIST": 0}, False),
+    )
+    for variables, is_shown in cases:
         async with running_stack(make_settings(valkey.url, **variables)) as stack:
             for path in FIGURES:
                 assert (await stack.client.get(path)).status_code == 200
