@@ -38,10 +38,19 @@ from api.openai.models import Models
 from api.openai.responses import ResponsesResource
 from api.openai.stored import StoredResponses
 from api.openapi import openapi_document
+from api.ops.drain import DrainResource
 from api.ops.health import HealthResource, Readiness, ReadyResource, StaticJson
 from api.ops.history import SampleHistory, period_s
 from api.ops.metrics import HttpMetrics, MetricsResource
 from api.ops.resource import OpsData, OpsPage
+from api.ops.turns import (
+    CancelTurnResource,
+    LookUpResource,
+    OwnerNames,
+    RequeueTurnResource,
+    TurnsResource,
+)
+from api.ops.usage import UsageResource
 from api.personas.personas import PersonaResource, PersonasResource
 from api.routes import PATHS, add_routes
 from api.sharing.sharing import SharedResource, ShareResource
@@ -57,12 +66,14 @@ from shared.store.jobs import Jobs
 from shared.store.keys import Keys
 from shared.store.list_log import ListLog
 from shared.store.list_upkeep import ListUpkeep
+from shared.store.operated_turns import OperatedTurns
 from shared.store.personas import Personas
 from shared.store.queue import Queue
 from shared.store.search import Search
 from shared.store.shares import Shares
 from shared.store.snapshots import Snapshots
 from shared.store.submissions import Submissions
+from shared.store.usage import Usage
 from shared.store.workers import Workers
 
 
@@ -98,6 +109,8 @@ class Store:
     workers: Workers
     queue: Queue
     snapshots: Snapshots
+    operated_turns: OperatedTurns
+    usage: Usage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +155,8 @@ async def create_api(settings: Settings, redis: Redis) -> AsyncIterator[Api]:
         workers=workers,
         queue=Queue(redis, keys),
         snapshots=Snapshots(redis, keys, workers, period_s=period_s(settings.heartbeat)),
+        operated_turns=OperatedTurns(redis, keys, submissions),
+        usage=Usage(redis, keys),
     )
     tasks = Tasks(
         background=Background(),
@@ -169,7 +184,7 @@ def create_app(
     settings: Settings, store: Store, tasks: Tasks, readiness: Readiness, ring: KeyRing | None
 ) -> Application:
     """Middleware, error handlers, and a resource for every route."""
-    access = Access(ring, Misses(), PATHS)
+    access = Access(ring, Misses(), PATHS, shows_turns=settings.shows_turns)
     metrics = HttpMetrics()
     app = Application(
         middleware=[
@@ -193,7 +208,8 @@ def create_app(
     is_listed = settings.open_list or not access.is_open
     chat = ChatResource(settings, asking, streams, jobs)
     resources: dict[str, object] = {
-        **page_resources(settings, chat, access, tasks.history),
+        **page_resources(settings, chat, access, tasks),
+        **operator_resources(store, OwnerNames(ring)),
         "/jobs": ChatResource(settings, asking, streams, jobs, always_async=True),
         "/jobs/{job}": JobResource(jobs, store.submissions, asking),
         "/jobs/{job}/stop": JobStopResource(jobs, store.submissions),
@@ -237,7 +253,7 @@ def create_app(
 
 
 def page_resources(
-    settings: Settings, chat: ChatResource, access: Access, history: SampleHistory
+    settings: Settings, chat: ChatResource, access: Access, tasks: Tasks
 ) -> dict[str, object]:
     """What browsers open, and what the scripts of those pages load."""
     asks_for_key = not access.is_open
@@ -252,8 +268,21 @@ def page_resources(
         "/": HomeResource(chat_page, description, chat),
         "/docs": PageResource(HtmlPage("docs.html", asks_for_key=False)),
         "/ops": OpsPage(HtmlPage("ops.html", asks_for_key=asks_for_key), access),
-        "/ops/data": OpsData(history),
+        "/ops/data": OpsData(tasks.history, tasks.headroom, settings.first_token_alert),
         "/web/markdown": MarkdownResource(settings.max_body_bytes),
+    }
+
+
+def operator_resources(store: Store, names: OwnerNames) -> dict[str, object]:
+    """Everybody's turns, and the workers."""
+    turns = store.operated_turns
+    return {
+        "/ops/turns": TurnsResource(turns, names),
+        "/ops/lookup": LookUpResource(turns, names),
+        "/ops/turns/{job}/cancel": CancelTurnResource(turns, names),
+        "/ops/turns/{job}/requeue": RequeueTurnResource(turns, names),
+        "/ops/usage": UsageResource(store.usage, names),
+        "/ops/workers/{worker}/drain": DrainResource(store.workers),
     }
 
 

@@ -1,4 +1,4 @@
-"""`palaver keys create NAME`, `list`, `revoke NAME`: manage the file of API keys.
+"""`palaver keys create NAME`, `list`, `revoke NAME`, `role NAME ROLE`: manage the file of API keys.
 
 `python -m api.keys` is the same. What the commands need is imported when they run: `palaver` asks
 for their arguments whatever it is started for.
@@ -9,6 +9,7 @@ import dataclasses
 import sys
 from pathlib import Path
 
+from api.http.key_entries import ROLES
 from shared.errors import EX_CONFIG, ConfigError
 from shared.wire.limits import Limits
 
@@ -21,9 +22,13 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     create.add_argument("name")
     for field in dataclasses.fields(Limits):
         create.add_argument(_option(field.name), type=int, metavar="N", help="default: no limit")
+    create.add_argument("--role", choices=ROLES, default="user", help="default: user")
     commands.add_parser("list", help="list all keys, without their secrets")
     revoke = commands.add_parser("revoke", help="revoke a key; takes effect at once")
     revoke.add_argument("name")
+    role = commands.add_parser("role", help="make a key a user's or an operator's, at once")
+    role.add_argument("name")
+    role.add_argument("role", choices=ROLES)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -47,16 +52,19 @@ def _run(options: argparse.Namespace, path: Path) -> None:
     file = KeyFile(path)
     match options.keys_command:
         case "create":
-            print(file.create(options.name, _limits(options)))
+            print(file.create(options.name, _limits(options), options.role))
             print("Store this key now: it cannot be shown again.", file=sys.stderr)
         case "list":
             contents = file.read()
             print(*contents.refused, sep="\n", end="\n" * bool(contents.refused), file=sys.stderr)
             for key in contents.keys:
                 limits = " ".join(f"{k}={v}" for k, v in key.to_json()["limits"].items())
-                print(f"{key.name}\t{key.id}\t{key.created_at}\t{limits or 'no limits'}")
+                role = "" if key.role == "user" else f"\t{key.role}"
+                print(f"{key.name}\t{key.id}\t{key.created_at}\t{limits or 'no limits'}{role}")
         case "revoke":
             file.revoke(options.name)
+        case "role":
+            file.give_role(options.name, options.role)
 
 
 def _limits(options: argparse.Namespace) -> Limits:

@@ -86,7 +86,7 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
         "description": parameter.description,
         "schema": dict(parameter.schema),
     }
-    if parameter.place == "path":
+    if parameter.place == "path" or parameter.is_required:
         described["required"] = True
     if parameter.example is not None:
         described["example"] = parameter.example
@@ -149,6 +149,8 @@ def _error_codes(route: Route, operation: Operation, has_keys: bool) -> Iterator
     asks_for_key = has_keys and route.needs_key(operation)
     if asks_for_key:
         yield "unauthorized"
+    if has_keys and route.security.needs_operator:
+        yield "operator_required"
     if asks_for_key or "not_found" in operation.problems:
         yield "too_many_misses"
 

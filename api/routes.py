@@ -18,6 +18,7 @@ from api.description.route import Route, Security
 from api.http.paths import Paths
 from api.openai import description as openai
 from api.ops import description as ops
+from api.ops import operators_description as operators
 from api.personas import description as personas
 from api.sharing import description as sharing
 from api.web import description as web
@@ -32,6 +33,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *openai.ROUTES,
     *anthropic.ROUTES,
     *ops.ROUTES,
+    *operators.ROUTES,
     *web.ROUTES,
 )
 
@@ -58,6 +60,8 @@ PATHS: Final = Paths(
         if route.security is Security.OPEN and route.parameters
     ),
     pages=_paths_where(lambda route: route.security.is_page),
+    figures=_paths_where(lambda route: route.security is Security.FIGURES),
+    operated=_paths_where(lambda route: route.security is Security.OPERATOR),
     files=FILES,
     routine=_paths_where(lambda route: route.is_routine),
     ids=_id_patterns(),

@@ -337,6 +337,11 @@ class Settings(BaseSettings):
     job_timeout: Seconds = _seconds(
         "PALAVER_JOB_TIMEOUT", 600.0, "Longest time from acceptance to reply."
     )
+    first_token_alert: Seconds = _seconds(
+        "PALAVER_FIRST_TOKEN_ALERT",
+        10.0,
+        "`/ops` reports it if 5 % of first tokens take longer.",
+    )
     queue_limit: int = _env("PALAVER_QUEUE_LIMIT", 1000, "Unfinished turns in total.", ge=1)
     pending_turns: int = _env(
         "PALAVER_PENDING_TURNS", 8, "Unfinished turns per conversation.", ge=1, le=1000
@@ -458,7 +463,20 @@ class Settings(BaseSettings):
         """Whether everybody may list all conversations where there are no API keys."""
         if self.open_list_setting is not None:
             return self.open_list_setting
+        return self.is_local
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine's users reach the server."""
         return is_loopback(self.host) and not self.allow_open
+
+    @property
+    def shows_turns(self) -> bool:
+        """Whether everybody is an operator where there are no API keys.
+
+        Who sees turns sees ids of conversations: nobody may where the list of them is turned off.
+        """
+        return self.is_local and self.open_list
 
     @property
     def window(self) -> int:

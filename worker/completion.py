@@ -87,6 +87,8 @@ def finish_reply(
         ),
         offset=prompt.offset if window is None else window.offset,
         tokens=result.numberOfTokens,
+        prompt_tokens=result.usage.prompt_tokens,
+        cached_tokens=generated.end.cached_tokens,
         saves_ms=saving_ms(
             warm=result.numberOfTokens if window is None else len(window.token_ids),
             tokens_a_second=writer.engine.prompt_speed,

@@ -101,6 +101,7 @@ class Embeddings:
             assistant=messages[1],
             offset=claim.history.offset,
             tokens=result.numberOfTokens,
+            prompt_tokens=result.numberOfTokens,
             window=orjson.dumps(result.window),
             result=encoded,
             reply=reply_object(claim.job_id, claim.conversation_id, claim.request, encoded),

@@ -58,6 +58,11 @@ PROBLEMS: Final[dict[str, Described]] = {
         "The request came through a proxy, and the server has no API keys.",
         "VIA: a proxy in front needs API keys, or PALAVER_ALLOW_OPEN=1",
     ),
+    "operator_required": _problem(
+        403,
+        "The API key is not an operator's.",
+        "this needs an operator's key: palaver keys role NAME operator",
+    ),
     "not_found": _problem(
         404,
         "It does not exist, has expired, or belongs to another key.",
@@ -119,6 +124,17 @@ PROBLEMS: Final[dict[str, Described]] = {
         409,
         "The caller has as many personas as are kept.",
         "there are 100 personas already: delete one first",
+    ),
+    "turn_ended": _problem(
+        409,
+        "A turn that has ended is not given back to the line.",
+        "the turn has failed, and its client knows it: to run the prompt again, its owner sends it "
+        "again",
+    ),
+    "cannot_drain": _problem(
+        409,
+        "The worker runs a version that cannot be asked to drain.",
+        "this worker runs an older version and cannot be asked: send it SIGTERM",
     ),
     "idempotency_key_spent": _problem(
         410,

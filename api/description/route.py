@@ -22,10 +22,19 @@ class Security(enum.Enum):
     """GET and HEAD, because a browser cannot send a key when it opens an address."""
     KEYED_PAGE = "keyed page"
     """None, but its resource checks: the page that asks for a key is the body of the 401."""
+    FIGURES = "figures"
+    """None; of the keys only operators', as it tells of everybody's use."""
+    OPERATOR = "operator"
+    """The same; a server without keys answers only those who sit at its machine."""
 
     @property
     def is_page(self) -> bool:
         return self in (Security.PAGE, Security.KEYED_PAGE)
+
+    @property
+    def needs_operator(self) -> bool:
+        """Whether a key has to be an operator's."""
+        return self in (Security.KEYED_PAGE, Security.FIGURES, Security.OPERATOR)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +44,7 @@ class Parameter:
     Args:
         is_id: it names something that belongs to somebody: looking one up that does not exist
             counts as a guess, and the log shows it. Its schema has a `pattern`.
+        is_required: of a query or a header; parts of a path always are.
     """
 
     name: str
@@ -43,6 +53,7 @@ class Parameter:
     schema: Schema
     example: Any = None
     is_id: bool = False
+    is_required: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from api.conversations.conversation_description import CONVERSATIONS
 from api.conversations.description import JOBS, PROMPTS
 from api.openai.description import completions, conversations, models, responses, texts
 from api.ops.description import SERVICE
+from api.ops.operators_description import OPERATORS
 from api.personas.description import PERSONAS
 
 INTRODUCTION: Final = """\
@@ -45,4 +46,6 @@ TAGS: Final = {
     ),
     MESSAGES: "Stateless messages, for Anthropic's clients.",
     SERVICE: "Probes, metrics and pages.",
+    OPERATORS: "Everybody's turns and the workers. With API keys an operator's is needed; without "
+    "them the server's own machine alone is answered, and others get 404.",
 }

@@ -60,10 +60,14 @@ class Access:
 
     Args:
         keys: None if the server is open to everybody.
+        shows_turns: whether everybody is an operator where there are no keys.
     """
 
-    def __init__(self, keys: KeyRing | None, misses: Misses, paths: Paths) -> None:
+    def __init__(
+        self, keys: KeyRing | None, misses: Misses, paths: Paths, *, shows_turns: bool = False
+    ) -> None:
         self._keys = keys
+        self._shows_turns = shows_turns
         self._misses = misses
         self._paths = paths
 
@@ -91,9 +95,32 @@ class Access:
     async def process_resource(
         self, req: falcon.asgi.Request, _resp: Any, _resource: Any, params: dict[str, Any]
     ) -> None:
-        """Note whether the path contains a well-formed id."""
+        """Check that operators alone do what is theirs; note whether the path has a well-formed id.
+
+        Raises:
+            Problem: 403, the key is not an operator's; 404, without keys, for everybody elsewhere.
+        """
+        self._check_operator(req)
         if params and self._paths.ids_in(params):
             note_lookup(req)
+
+    def _check_operator(self, req: falcon.asgi.Request) -> None:
+        if req.method == "OPTIONS":
+            return
+        if req.uri_template in self._paths.operated and self.is_open and not self._shows_turns:
+            raise Problem(404, "not_found", "this is shown to operators only: make API keys")
+        if req.uri_template in self._paths.figures | self._paths.operated:
+            self.check_operator(caller_of(req))
+
+    def check_operator(self, caller: Caller) -> None:
+        """Check that a caller may see everybody's use, as all may where there are no keys.
+
+        Raises:
+            Problem: 403.
+        """
+        if not self.is_open and not caller.is_operator:
+            detail = "this needs an operator's key: palaver keys role NAME operator"
+            raise Problem(403, "operator_required", detail)
 
     async def process_response(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, _resource: Any, _ok: bool
@@ -117,12 +144,13 @@ class Access:
             Problem: 401, 429.
         """
         if self._keys is None:
-            return Caller()
+            return Caller(is_operator=self._shows_turns)
         secret = _secret(req)
         key = self._keys.find(secret) if secret else None
         if key is not None:
             req.context.guesser = key.id
-            return Caller(owner_id=key.id, limits=key.limits)
+            is_operator = key.role == "operator"
+            return Caller(owner_id=key.id, limits=key.limits, is_operator=is_operator)
         if not secret:
             detail = "an API key is required: Authorization: Bearer …, or x-api-key: …"
             raise Problem(401, "unauthorized", detail, headers=_CHALLENGE)

@@ -4,10 +4,14 @@ import dataclasses
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args
 
 from shared.errors import PalaverError
 from shared.wire.limits import DEFAULT_OWNER, Limits
+
+Role = Literal["user", "operator"]
+"""An operator sees and ends everybody's turns; all the rest is the same for both."""
+ROLES: Final[tuple[Role, ...]] = get_args(Role)
 
 _LONGEST_TEXT: Final = 200
 _LARGEST_LIMIT: Final = 2**53
@@ -30,20 +34,27 @@ class ApiKey:
     sha256: str
     created_at: str
     limits: Limits
+    role: Role = "user"
 
     def to_json(self) -> dict[str, Any]:
+        """The entry; versions before roles refuse one that has any, so users' have none."""
         limits = {k: v for k, v in dataclasses.asdict(self.limits).items() if v is not None}
-        return {**dataclasses.asdict(self), "limits": limits}
+        entry = {**dataclasses.asdict(self), "limits": limits}
+        if self.role == "user":
+            del entry["role"]
+        return entry
 
     @classmethod
     def from_json(cls, entry: Any) -> "ApiKey":
         """Raises: EntryRefused."""
         if not isinstance(entry, dict):
             raise EntryRefused("it is not an object")
-        _no_others(entry, [*_TEXTS, "limits"], "")
+        _no_others(entry, [*_TEXTS, "limits", "role"], "")
         for name, is_right in _TEXTS.items():
             if not isinstance(entry.get(name), str) or not is_right(entry[name]):
                 raise EntryRefused(f"{name} {_REQUIREMENTS[name]}")
+        if entry.get("role", "user") not in ROLES:
+            raise EntryRefused(f"role must be {' or '.join(ROLES)}")
         limits = entry.get("limits")
         if not isinstance(limits, dict):
             raise EntryRefused("limits must be an object")

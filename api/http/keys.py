@@ -5,6 +5,7 @@ each use whether the file has changed: changes need no restart.
 """
 
 import contextlib
+import dataclasses
 import datetime
 import fcntl
 import hashlib
@@ -14,14 +15,14 @@ import os
 import secrets
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
-from api.http.key_entries import ApiKey, EntryRefused, name_of
+from api.http.key_entries import ApiKey, EntryRefused, Role, name_of
 from shared.errors import ConfigError
 from shared.wire.limits import Limits
 
@@ -89,7 +90,7 @@ class KeyFile:
             ) from None
         return document
 
-    def create(self, name: str, limits: Limits) -> str:
+    def create(self, name: str, limits: Limits, role: Role = "user") -> str:
         """Create a key; returns its secret, which is not stored.
 
         Raises:
@@ -103,6 +104,7 @@ class KeyFile:
             sha256=digest_of(secret),
             created_at=now,
             limits=limits,
+            role=role,
         )
         try:
             ApiKey.from_json(key.to_json())
@@ -125,6 +127,22 @@ class KeyFile:
             if len(remaining) == len(entries):
                 raise ConfigError(f"there is no key named {name!r}")
             entries[:] = remaining
+
+    def give_role(self, name: str, role: Role) -> None:
+        """Make a key a user's or an operator's.
+
+        Raises:
+            ConfigError: there is no such key, or its entry is not valid.
+        """
+        with self._changing() as entries:
+            at = next((at for at, entry in enumerate(entries) if _is_named(entry, name)), None)
+            if at is None:
+                raise ConfigError(f"there is no key named {name!r}")
+            try:
+                key = ApiKey.from_json(entries[at])
+            except EntryRefused as error:
+                raise ConfigError(f"API key {name!r} is refused: {error}") from None
+            entries[at] = dataclasses.replace(key, role=role).to_json()
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[list[Any]]:
@@ -184,6 +202,12 @@ class KeyRing:
     def revoked(self) -> frozenset[str]:
         """Owners that had a key since this process started, and have none any more."""
         return frozenset(self._seen_owners - self._contents.owners)
+
+    @property
+    def names(self) -> Mapping[str, str]:
+        """What the owners are called, by id; revoked ones are not known any more."""
+        self.refresh()
+        return {key.id: key.name for key in self._contents.keys}
 
     def find(self, secret: str) -> ApiKey | None:
         """The key with this secret, if there is one."""

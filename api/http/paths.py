@@ -15,6 +15,8 @@ class Paths:
         public: they need no key.
         shared: prefixes of paths that are read without a key: the id behind one is secret enough.
         pages: a browser opens them; GET needs no key, a page that shows data asks for one itself.
+        figures: where there are keys, for operators only.
+        operated: for operators only; without keys those at the server's own machine.
         files: the prefix of the pages' scripts, styles and pictures; they need no key.
         routine: requested so often that they are logged at level debug only.
         ids: what the parameters that are ids look like.
@@ -24,6 +26,8 @@ class Paths:
     public: frozenset[str] = frozenset()
     shared: tuple[str, ...] = ()
     pages: frozenset[str] = frozenset()
+    figures: frozenset[str] = frozenset()
+    operated: frozenset[str] = frozenset()
     files: str = "/web/"
     routine: frozenset[str] = frozenset()
     ids: Mapping[str, re.Pattern[str]] = field(default_factory=dict)

@@ -29,9 +29,10 @@ class Tracing:
         self._files = paths.files
         self._routine = paths.routine | {paths.files}
 
-    async def process_request(self, req: falcon.asgi.Request, _resp: Any) -> None:
+    async def process_request(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         """Give the request an id, and note when it began for all that measure it."""
         req.context.id = f"req_{secrets.token_hex(_ID_BYTES)}"
+        resp.context.request_id = req.context.id
         req.context.began = time.perf_counter()
         CONTEXT.set({"request": req.context.id})
 

@@ -83,7 +83,8 @@ class Asking:
         """
         if self._headroom.lack is not None:
             raise refusal_of(self._headroom.lack)
-        attempt = submission
+        request_id = getattr(resp.context, "request_id", None)
+        attempt = dataclasses.replace(submission, request_id=request_id)
 
         async def accept() -> Accepted:
             nonlocal attempt

@@ -51,6 +51,8 @@ class Headroom:
         self._every_s = every_s
         self.lack: Lack | None = None
         """Why prompts are refused; None if they are not."""
+        self.memory_share: float | None = None
+        """Of Redis's limit that is used; None if it has none, or is not known."""
 
     def check(self) -> None:
         """Check that something new may be stored.
@@ -106,5 +108,7 @@ class Headroom:
     async def _memory_short(self) -> Lack | None:
         memory = await self._redis.info("memory")
         limit = int(memory.get("maxmemory", 0))
-        is_short = limit > 0 and int(memory["used_memory"]) > limit - reserve(limit)
+        used = int(memory["used_memory"])
+        self.memory_share = used / limit if limit > 0 else None
+        is_short = limit > 0 and used > limit - reserve(limit)
         return "memory" if is_short else None

@@ -30,6 +30,7 @@ class OpsObject(TypedDict):
     minutes: dict[str, Any] | None
     models: list[dict[str, Any]]
     workers: list[dict[str, Any]]
+    notices: list[dict[str, Any]]
 
 
 class OpenApiObject(TypedDict):
@@ -84,6 +85,7 @@ ROUTES: Final = (
     ),
     Route(
         path="/metrics",
+        security=Security.FIGURES,
         is_routine=True,
         operations=(
             Operation(
@@ -111,6 +113,7 @@ ROUTES: Final = (
     ),
     Route(
         path="/ops/data",
+        security=Security.FIGURES,
         is_routine=True,
         operations=(
             Operation(

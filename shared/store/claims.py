@@ -286,6 +286,8 @@ class Claims:
             alternatives=self._settings.alternatives,
             offset=completion.offset,
             tokens=completion.tokens,
+            prompt_tokens=completion.prompt_tokens,
+            cached_tokens=completion.cached_tokens,
             saves_ms=completion.saves_ms,
             prefix=completion.prefix or None,
             window=completion.window,

@@ -49,6 +49,8 @@ PATTERNS: Final = {
     "open": "open:{}",
     "rate": "rate:{}",
     "usage": "usage:{}",
+    # What owners have used of each model on one day.
+    "counted": "counted:{}",
     # An owner's conversations by last use; what has changed in that list lately; and whether
     # conversations of older versions were looked for a while ago.
     "owned": "owned:{}",
@@ -69,6 +71,9 @@ PATTERNS: Final = {
     "lease": "lease:{}",
     "open_jobs": "jobs:open",
     "leases": "leases",
+    # The turns that failed last, by when; what operators see of each.
+    "failures": "failures",
+    "failure_rows": "failures:rows",
     # Workers: each one's report; turns that should start there, by tag; a stream that wakes it; the
     # turns that it took last. When each was last heard from; which of them keeps the queue.
     "worker": "worker:{}",

@@ -13,6 +13,7 @@ class Completion:
     Args:
         offset: number of the first message of the window from now on.
         tokens: of prompt and reply, charged to the owner.
+        prompt_tokens, cached_tokens: those of the prompt, and those of them that were in a cache.
         saves_ms: what the next turn of the conversation saves on this worker, as its cache has it.
         prefix: names what the next request of a client that keeps the conversation itself begins
             with (`digest_behind`); empty for others.
@@ -31,6 +32,8 @@ class Completion:
     window: bytes
     result: bytes
     reply: bytes
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
     saves_ms: int = 0
     prefix: str = ""
     pieces: tuple[PieceRecord, ...] = ()

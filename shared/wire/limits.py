@@ -38,10 +38,15 @@ NO_LIMITS: Final = Limits()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """The owner on whose behalf a request is made."""
+    """The owner on whose behalf a request is made.
+
+    Args:
+        is_operator: may see and end everybody's turns, though not their text.
+    """
 
     owner_id: str = DEFAULT_OWNER
     limits: Limits = NO_LIMITS
+    is_operator: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ class Submission:
             only, any name is taken.
         after: continue after this job's turn: in its conversation if nothing came later there,
             else in the new one, which gets a copy.
+        request_id: of the HTTP request that brought it, for whoever looks for its turn.
     """
 
     job_id: str
@@ -35,6 +36,7 @@ class Submission:
     response: bool = False
     after: str | None = None
     model_name: str = ""
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

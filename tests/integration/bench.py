@@ -51,6 +51,7 @@ class Bench:
             stateless=fields.pop("stateless", False),
             model_name=fields.pop("model", ""),
             idempotency_key=fields.pop("key", None),
+            request_id=fields.pop("request", None),
             instructions="Persona.",
             request=TurnRequest(
                 prompt=fields.pop("prompt", "" if "messages" in fields else "Hello"),
@@ -186,6 +187,8 @@ def completion(claim: Claim, number: int = 1, reply: str = "Hi", **fields: Any) 
         assistant=assistant,
         offset=fields.get("offset", 1),
         tokens=9,
+        prompt_tokens=fields.get("prompt_tokens", 7),
+        cached_tokens=fields.get("cached_tokens", 0),
         window=b"{}",
         result=b'{"reply":"Hi"}',
         reply=b'{"reply":"Hi","whole":true}',

@@ -17,6 +17,7 @@ from shared.errors import Refused
 from shared.store.connection import connect
 from shared.store.conversations import Conversations
 from shared.store.keys import Keys
+from shared.store.operated_turns import OperatedTurns
 from shared.wire.claim import Claim
 from shared.wire.job_status import ENDED
 from shared.wire.messages import StoredMessage, decode_messages
@@ -95,6 +96,7 @@ class Model(RuleBasedStateMachine):
         self.redis: Any = client
         self.bench = Bench(client, self.keys, configured)
         self.submissions, self.claims = self.bench.submissions, self.bench.claims
+        self.operated = OperatedTurns(self.bench.redis, self.bench.keys, self.submissions)
         self.resources = Conversations(client, self.keys, configured)
         self.run(self.bench.serve(*WORKERS))
         self.conversations: dict[str, Conversation] = {}

@@ -56,6 +56,7 @@ async def operations(client: httpx.AsyncClient) -> list[tuple[str, str]]:
         "{response}": "resp_" + "0" * 32,
         "/v1/conversations/{conversation}": "/v1/conversations/conv_4242",
         "{conversation}": "4242",
+        "{worker}": "none",
     }
     found = []
     for path, methods in document["paths"].items():

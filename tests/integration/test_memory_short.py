@@ -12,6 +12,7 @@ from shared.errors import (
 from shared.store.alternatives import Alternatives
 from shared.store.connection import connect
 from shared.store.keys import Keys
+from shared.store.operated_turns import OperatedTurns
 from shared.wire.publication import PieceRecord
 from shared.wire.write_outcome import WriteOutcome
 from tests.integration.bench import Bench, completion
@@ -26,9 +27,12 @@ async def test_when_memory_is_short_nothing_is_half_written() -> None:
         await bench.serve()
         running, waiting = await bench.submit(), await bench.submit()
         claim = await bench.claim()
+        operated = OperatedTurns(redis, bench.keys, bench.submissions)
         before = await contents(redis)
         await redis.config_set("maxmemory", 1)
         for write in (
+            operated.requeue(running.job_id),
+            operated.cancel(waiting.job_id),
             bench.submit(),
             bench.claims.publish(claim, 0, PieceRecord(text="x", token_ids=(1,))),
             bench.claims.commit(claim, completion(claim)),

@@ -27,6 +27,8 @@ from worker.engine.interface import Part
 SECRET = "xyzzy-plugh"
 GENERAL = {"schema", "workers", "pools", "keeper", "snapshot", "snapshot:taken", "listed"}
 """Names that are of no conversation and of no turn."""
+FAILURES = {"failures", "failures:rows"}
+"""Which turns have failed, and their codes: for as long as it is known of jobs how they ended."""
 
 
 def is_of_worker(name: str) -> bool:
@@ -37,6 +39,11 @@ def is_of_worker(name: str) -> bool:
 def is_of_changes(name: str) -> bool:
     """Whether a key tells for five minutes which conversations have come and gone: ids alone."""
     return name.startswith("changes:")
+
+
+def is_of_usage(name: str) -> bool:
+    """Whether a key has numbers alone: what was used of a model on one day."""
+    return name.startswith("counted:")
 
 
 def is_of_pool(name: str) -> bool:
@@ -60,7 +67,9 @@ class Space:
         names = found - GENERAL
         for name in filter(is_of_changes, names):
             assert 0 < await self.redis.pttl(prefix + name) <= 300_000
-        tells_of_all = (is_of_worker, is_of_pool, is_of_changes)
+        for name in filter(is_of_usage, names):
+            assert 0 < await self.redis.pttl(prefix + name) <= 7 * 86_400_000
+        tells_of_all = (is_of_worker, is_of_pool, is_of_changes, is_of_usage)
         return {name for name in names if not any(tells(name) for tells in tells_of_all)}
 
     async def said(self) -> set[str]:
@@ -73,7 +82,9 @@ class Space:
     async def check_outcome_alone(self, *jobs: str) -> None:
         """Nothing is left but how these jobs ended, and that not for ever."""
         names = await self.names()
-        assert names <= {name for job in jobs for name in (f"job:{job}", f"job:{job}:events")}
+        of_jobs = {name for job in jobs for name in (f"job:{job}", f"job:{job}:events")}
+        assert names <= of_jobs | FAILURES
+        assert set(await self.redis.zrange(f"{self.namespace}:failures", 0, -1)) <= set(jobs)
         assert await self.said() == set()
         for name in names:
             assert 0 < await self.redis.pttl(f"{self.namespace}:{name}") <= 86_400_000
@@ -374,7 +385,7 @@ async def test_a_fork_that_came_to_nothing_leaves_the_other_as_it_was(
         fork = await bench.submit(ids.new_conversation(), owner="alice", behind=root.job_id)
         assert len(await space.said()) > len(said)
         await end(bench, fork.job_id)
-        new = await space.names() - before
+        new = await space.names() - before - FAILURES
         assert new <= {f"job:{fork.job_id}", f"job:{fork.job_id}:events"} | {
             name for name in new if name.startswith("usage:")
         }
@@ -391,6 +402,26 @@ async def test_a_conversation_that_was_made_by_itself_stays(settings: Settings) 
         failed = await stack.client.post("/v1/responses", json=body)
         shown = await stack.client.get(f"/v1/conversations/{made}")
     assert (failed.status_code, shown.status_code) == (500, 200)
+
+
+async def test_that_a_turn_failed_is_forgotten_with_its_conversation(settings: Settings) -> None:
+    engine = ScriptedEngine(lambda prompt: failing(prompt) if SECRET in prompt else "ok")
+    async with running_stack(settings, engine) as stack, space_of(settings) as space:
+        first = (await stack.client.post("/", json={"prompt": "Hello"})).json()
+        body = {"prompt": SECRET, "id": first["id"]}
+        assert (await stack.client.post("/", json=body)).status_code == 500
+        assert await space.names() >= FAILURES
+        await delete(stack, f"/conversations/{first['id']}")
+        assert await space.names() == set()
+
+
+async def test_of_a_stateless_turn_that_failed_its_code_alone_is_known(settings: Settings) -> None:
+    async with running_stack(settings, ScriptedEngine(failing)) as stack:
+        body = {"messages": [{"role": "user", "content": SECRET}]}
+        assert (await stack.client.post("/v1/chat/completions", json=body)).status_code == 500
+        async with space_of(settings) as space:
+            assert await space.names() == FAILURES
+            assert await space.said() == set()
 
 
 async def test_a_waiting_client_is_told_and_its_job_tells_why(settings: Settings) -> None:

@@ -87,7 +87,7 @@ async def test_every_operation_asks_for_a_key_as_described(
     settings: Settings, tmp_path: Path
 ) -> None:
     path = tmp_path / "keys.json"
-    headers = {"Authorization": f"Bearer {KeyFile(path).create('ann', NO_LIMITS)}"}
+    headers = {"Authorization": f"Bearer {KeyFile(path).create('ann', NO_LIMITS, 'operator')}"}
     settings = make_settings(str(settings.redis_url), PALAVER_API_KEYS_FILE=path)
     async with running_stack(settings, ScriptedEngine(lambda _: "ok")) as stack:
         address = str(stack.client.base_url).rstrip("/")

@@ -286,6 +286,17 @@ class Machine(ListModel):
 
     @precondition(lambda self: self.claimed)
     @rule(pick=picks, zombie=st.booleans())
+    def requeue(self, pick: int, zombie: bool) -> None:
+        _, claim, job, holds = self.held(pick, zombie)
+        call = self.operated.give_back(claim.job_id, claim.fence)
+        if not holds:
+            assert self.unchanged(call) in (WriteOutcome.FENCED, WriteOutcome.GONE)
+            return
+        assert self.run(call) is WriteOutcome.OK
+        job.status, job.token, job.lease = "queued", None, False
+
+    @precondition(lambda self: self.claimed)
+    @rule(pick=picks, zombie=st.booleans())
     def beat(self, pick: int, zombie: bool) -> None:
         held, claim, job, holds = self.held(pick, zombie)
         call = self.claims.beat([claim], held.worker)

@@ -84,6 +84,39 @@ def test_names_are_unique_and_must_exist(path: Path) -> None:
         file.revoke("bob")
 
 
+def test_a_key_is_a_users_until_it_is_made_an_operators(path: Path) -> None:
+    file = KeyFile(path)
+    ring = KeyRing(path)
+    secret, other = file.create("alice", LIMITS), file.create("olga", LIMITS, "operator")
+
+    def role_of(secret: str) -> str | None:
+        key = ring.find(secret)
+        return None if key is None else key.role
+
+    assert (role_of(secret), role_of(other)) == ("user", "operator")
+    file.give_role("alice", "operator")
+    assert role_of(secret) == "operator"
+    file.give_role("alice", "user")
+    assert role_of(secret) == "user"
+    with pytest.raises(ConfigError, match="no key named 'bob'"):
+        file.give_role("bob", "operator")
+
+
+def test_a_users_key_is_written_as_versions_before_roles_read_it(path: Path) -> None:
+    file = KeyFile(path)
+    file.create("alice", LIMITS, "operator")
+    file.give_role("alice", "user")
+    [entry] = orjson.loads(path.read_bytes())["keys"]
+    assert set(entry) == {"id", "name", "sha256", "created_at", "limits"}
+
+
+def test_owners_are_called_by_their_keys_names(path: Path) -> None:
+    file, ring = KeyFile(path), KeyRing(path)
+    key = ring.find(file.create("alice", LIMITS))
+    assert key is not None
+    assert ring.names == {key.id: "alice"}
+
+
 def run(path: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-m", "api.keys", *arguments],
@@ -103,6 +136,11 @@ def test_the_command_line(path: Path) -> None:
     assert listed.startswith("alice\t")
     assert listed.rstrip().endswith("requests_per_minute=60 queued=5")
     assert secret not in listed
+    assert run(path, "role", "alice", "operator").returncode == 0
+    assert run(path, "list").stdout.rstrip().endswith("\toperator")
+    assert run(path, "role", "bob", "operator").returncode == 78
+    assert run(path, "role", "alice", "root").returncode == 2
+    assert run(path, "create", "olga", "--role", "operator").returncode == 0
     wrong = run(path, "create", "bob", "--in-flight", "0")
     assert wrong.returncode == 78
     assert "--in-flight=0" in wrong.stderr
@@ -125,6 +163,8 @@ WRONG: dict[str, Any] = {
     "the id of everybody": good("bob", id="default"),
     "an id that would name other keys": good("bob", id="bob:1\n"),
     "a list for the name": good("bob") | {"name": ["bob"]},
+    "a role that there is not": good("bob", role="root"),
+    "a list for the role": good("bob", role=["user"]),
     "a number for the time": good("bob", created_at=5),
     "a text for the limits": good("bob", limits="none"),
     "a negative limit": good("bob", limits={"in_flight": -1}),
@@ -134,7 +174,7 @@ WRONG: dict[str, Any] = {
     "a limit with a fraction": good("bob", limits={"in_flight": 1.5}),
     "a limit beyond counting": good("bob", limits={"in_flight": 10**17}),
     "an unknown limit": good("bob", limits={"per_year": 5}),
-    "an unknown field": good("bob", role="operator"),
+    "an unknown field": good("bob", team="blue"),
     "a hash for a name": good(digest_of("secret of bob"), limits=None),
     "another one's secret": good("bob", sha256=digest_of("secret of alice")),
 }

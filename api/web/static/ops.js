@@ -1,8 +1,12 @@
 // The operations page: asks every few seconds, and draws.
 
-import { lineChart } from "./charts.js";
+import { LineChart } from "./charts.js";
 import { Client, Problem, pause } from "./client.js";
 import { byId, element } from "./dom.js";
+import { Actions } from "./ops_actions.js";
+import { drawRows } from "./ops_table.js";
+import { TurnTables } from "./ops_turns.js";
+import { UsageTable } from "./ops_usage.js";
 import * as store from "./store.js";
 
 const EVERY_MS = 3000;
@@ -24,23 +28,40 @@ const CHARTS = [
   ["Wait in the queue", ["median", "95th percentile"], seconds, ["queue_wait_p50_s", "queue_wait_p95_s"]],
   ["Failures in half a minute", ["failed"], whole, ["failed"]],
   ["Workers", ["heard of"], whole, ["workers"]],
-].map(([title, names, format, fields]) => ({ ...lineChart(title, names, format), fields }));
+].map(([title, names, format, fields]) => ({ chart: new LineChart(title, names, format), fields }));
 
-byId("charts").append(...CHARTS.map((chart) => chart.figure));
+const actions = new Actions(client, () => look());
+const turns = new TurnTables(client, actions);
+const usage = new UsageTable(client);
+
+byId("charts").append(...CHARTS.map(({ chart }) => chart.figure));
 
 function draw(data) {
   const last = data.points.at(-1);
   if (!last) return;
-  for (const { update, fields } of CHARTS) {
-    update(fields.map((field) => data.points.map((point) => point[field])));
+  const times = data.points.map((point) => point.at);
+  for (const { chart, fields } of CHARTS) {
+    chart.update(times, fields.map((field) => data.points.map((point) => point[field])));
   }
   drawNow(last, data);
   drawModels(data.models ?? []);
   drawWorkers(data.workers);
   drawSums(data.minutes);
-  const isWell = last.redis && last.workers > 0;
-  say(isWell ? "All is well" : last.redis ? "No worker is there" : "Redis does not answer", !isWell);
+  drawNotices(data.notices);
   byId("updated").textContent = `as of ${new Date(last.at * 1000).toLocaleTimeString()}`;
+}
+
+function drawNotices(notices) {
+  const bad = notices.filter((notice) => notice.is_bad).length;
+  say(bad > 1 ? `${bad} problems` : bad ? "1 problem" : notices.length > 0 ? "Worth a look" : "All is well", bad > 0);
+  byId("notices").hidden = notices.length === 0;
+  const shown = JSON.stringify(notices);
+  if (byId("notices").dataset.shown === shown) return;
+  byId("notices").dataset.shown = shown;
+  byId("notices").replaceChildren(...notices.map(({ text, advice, is_bad: isBad }) => element(
+    "li", { className: isBad ? "bad" : "" },
+    element("strong", { textContent: text }), ` ${advice}`,
+  )));
 }
 
 function drawNow(last, { workers, minutes }) {
@@ -61,7 +82,8 @@ function drawNow(last, { workers, minutes }) {
 }
 
 function drawSums(minutes) {
-  byId("since").textContent = `${Math.max(1, Math.round(minutes.seconds / 60))} minutes ago`;
+  const ago = Math.round(minutes.seconds / 60);
+  byId("since").textContent = ago > 1 ? `${ago} minutes ago` : "a minute ago";
   const failures = Object.entries(minutes.outcomes).filter(([name]) => name !== "completed");
   list("sums", [
     ["Turns completed", whole(minutes.completed)],
@@ -78,41 +100,41 @@ function drawSums(minutes) {
   ]);
 }
 
+const figure = (text, isBad = false) => ({ text, className: isBad ? "number bad" : "number" });
+
 function drawModels(models) {
-  byId("models").replaceChildren(...models.map((one) => row(one.model, [], [
-    [one.draining ? `${whole(one.workers)}, ${whole(one.draining)} draining` : whole(one.workers), one.workers === 0],
-    [`${whole(one.running)} / ${whole(one.slots)}`],
-    [whole(one.free)],
-    [whole(one.waiting), one.waiting > 0 && one.workers === 0],
-    [whole(one.held)],
-    [unknown(one.pace_s, seconds)],
-    [tenth(one.tokens_per_s)],
-  ])));
+  const workers = ({ workers: all, draining }) => (draining ? `${whole(all)}, ${whole(draining)} draining` : whole(all));
+  drawRows(byId("models"), models, {
+    keyOf: (model) => model.model,
+    cellsOf: (model) => [
+      model.model,
+      figure(workers(model), model.workers === 0),
+      figure(`${whole(model.running)} / ${whole(model.slots)}`),
+      figure(whole(model.free)),
+      figure(whole(model.waiting), model.waiting > 0 && model.workers === 0),
+      figure(whole(model.held)),
+      figure(unknown(model.pace_s, seconds)),
+      figure(tenth(model.tokens_per_s)),
+    ],
+  });
 }
 
 function drawWorkers(workers) {
   byId("no-workers").hidden = workers.length > 0;
-  byId("workers").replaceChildren(...workers.map((one) => {
-    const state = one.draining ? "draining" : one.running > 0 ? "works" : "idle";
-    return row(one.worker, [state, one.model, one.runs_on], [
-      `${one.running} / ${one.slots}`,
-      tenth(one.batch_fill),
-      tenth(one.tokens_per_s),
-      `${tenth(one.step_ms)} ms`,
-      one.lane_capacity ? `${whole((100 * one.lane_tokens) / one.lane_capacity)} %` : "–",
-      `${one.parked} (${bytes(one.parked_bytes)})`,
-    ].map((text) => [text]));
-  }));
-}
-
-/** A row of a table; each figure is `[text, isBad]`. */
-function row(name, texts, figures) {
-  return element(
-    "tr", {},
-    element("th", { scope: "row", textContent: name }),
-    ...texts.map((textContent) => element("td", { textContent })),
-    ...figures.map(([textContent, isBad]) => element("td", { className: isBad ? "number bad" : "number", textContent })),
-  );
+  const stateOf = ({ draining, running }) => (draining ? "draining" : running > 0 ? "works" : "idle");
+  drawRows(byId("workers"), workers, {
+    keyOf: (worker) => worker.worker,
+    cellsOf: (worker) => [
+      worker.worker, stateOf(worker), worker.model, worker.runs_on,
+      figure(`${worker.running} / ${worker.slots}`),
+      figure(tenth(worker.batch_fill)),
+      figure(tenth(worker.tokens_per_s)),
+      figure(`${tenth(worker.step_ms)} ms`),
+      figure(worker.lane_capacity ? `${whole((100 * worker.lane_tokens) / worker.lane_capacity)} %` : "–"),
+      figure(`${worker.parked} (${bytes(worker.parked_bytes)})`),
+    ],
+    actionsOf: (worker) => (turns.isShown ? actions.ofWorker(worker) : []),
+  });
 }
 
 function list(id, rows) {
@@ -133,15 +155,23 @@ function change(id, text) {
   if (byId(id).textContent !== text) byId(id).textContent = text;
 }
 
+function refusalOf(problem) {
+  if (problem.status === 403) return `This key is not an operator's. On the server: palaver keys role NAME operator`;
+  return store.apiKey() === null ? "" : "The server does not know this key.";
+}
+
 async function look() {
   try {
-    draw(await client.json("GET", "/ops/data"));
+    const data = await client.json("GET", "/ops/data");
     byId("key-form").hidden = true;
+    await turns.look();
+    if (turns.isShown) await usage.look();
+    draw(data);
   } catch (error) {
-    if (error instanceof Problem && error.status === 401) {
+    if (error instanceof Problem && (error.status === 401 || error.status === 403)) {
       byId("key-form").hidden = false;
-      change("key-refused", store.apiKey() === null ? "" : "The server does not know this key.");
-      say("A key is needed", true);
+      change("key-refused", refusalOf(error));
+      say("An operator's key is needed", true);
     } else {
       say(error instanceof Problem ? error.message : "The server does not answer", true);
     }

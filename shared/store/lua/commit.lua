@@ -68,6 +68,8 @@ redis.call('HINCRBY', key.conversation(conversation), 'tokens', arg.tokens)
 -- What a response brought along is deleted with it (forget.lua).
 redis.call('HSET', key.job(job), 'number', int(number + #added - 2), 'brought', #added - 2)
 use_tokens(f.owner, arg.tokens)
+count_usage(f.owner, f.pool, {{'turns', 1}, {'in', tonumber(arg.prompt_tokens)}, {'cached', tonumber(arg.cached_tokens)},
+  {'out', arg.tokens - arg.prompt_tokens}})
 publish_pieces(job, '')
 finish(job, f, 'completed', 'result', arg.result, arg.reply)
 return {'OK', next_waits(f.worker, f.pool)}

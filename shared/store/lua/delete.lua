@@ -15,6 +15,7 @@ for _, name in ipairs(listed) do
     redis.call('DEL', key.idempotency(idempotency))
   elseif not cancelled[name] then
     redis.call('DEL', key.job(name), key.events(name))
+    forget_failure(name)
   end
 end
 drop(conversation, arg.owner)

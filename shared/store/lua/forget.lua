@@ -29,6 +29,7 @@ for _, copy in ipairs(number and c[6] and redis.call('SMEMBERS', key.family(c[6]
 end
 
 redis.call('DEL', key.job(job), key.events(job))
+forget_failure(job)
 redis.call('ZREM', key.jobs(conversation), job)
 if not has_turn and not replaced then return {'OK'} end
 -- What its request brought along precedes its prompt, as far as the history limit has left it.

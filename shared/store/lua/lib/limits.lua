@@ -46,8 +46,10 @@ end
 
 -- Charge the owner for the tokens of a turn that ended without a reply, less what was charged before.
 local function settle(job, owner, tokens)
-  local paid = tonumber(redis.call('HGET', key.job(job), 'paid') or 0)
+  local f = job_fields(job, 'paid', 'pool')
+  local paid = tonumber(f.paid or 0)
   if tonumber(tokens) <= paid then return end
   redis.call('HSET', key.job(job), 'paid', int(tokens))
   use_tokens(owner, int(tokens - paid))
+  count_usage(owner, f.pool, {{'unfinished', tokens - paid}})
 end

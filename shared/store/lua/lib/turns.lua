@@ -68,6 +68,7 @@ local function finish(job, f, status, field, value, published)
   if status ~= 'completed' then
     settle(job, f.owner, math.max(arg.spent or 0, (f.evaluated or 0) + (f.progress or 0)))
   end
+  if status == 'failed' then keep_failure(job, value) end
   redis.call('ZREM', key.open_jobs, job)
   redis.call('SREM', key.open(f.owner), job)
   if f.sequence and f.status == 'queued' then leave_old_queue(job, f.owner) end

@@ -1,0 +1,73 @@
+"""Everybody's turns, for operators: what becomes of them, and how to end it. None of their text."""
+
+from dataclasses import replace
+from typing import Any
+
+from redis.asyncio import Redis
+
+from shared.store.keys import Keys
+from shared.store.scripts import Scripts
+from shared.store.submissions import Submissions
+from shared.wire.turn_row import Overview, TurnRow, Turns
+from shared.wire.write_outcome import WriteOutcome
+
+
+class OperatedTurns:
+    """Reads turns of all owners, cancels them, and gives them back to the line."""
+
+    def __init__(self, redis: Redis, keys: Keys, submissions: Submissions) -> None:
+        self._redis: Any = redis
+        self._keys = keys
+        self._submissions = submissions
+        self._call = Scripts(redis, keys, "overview", "look_up", "requeue").call
+
+    async def overview(self, limit: int) -> Overview:
+        """The turns that run, wait and have failed, at most so many of each; one call."""
+        *counts, running, waiting, failed = await self._call("overview", limit=limit)
+        turns = [
+            Turns(count=count, rows=[TurnRow.decode(row) for row in rows])
+            for count, rows in zip(counts, (running, waiting, failed), strict=True)
+        ]
+        turns[0] = replace(turns[0], rows=sorted(turns[0].rows, key=_began_ms))
+        return Overview(running=turns[0], waiting=turns[1], failed=turns[2])
+
+    async def of_job(self, job_id: str) -> TurnRow | None:
+        """The turn of a job; None if it is not known."""
+        rows = await self._look_up(job=job_id)
+        return rows[0] if rows else None
+
+    async def of_conversation(self, conversation_id: str) -> list[TurnRow]:
+        """The last turns of a conversation, the newest in front; a hundred at most."""
+        return await self._look_up(conversation=conversation_id)
+
+    async def of_request(self, request_id: str) -> list[TurnRow]:
+        """The turns that a request brought, unless they have ended well or were cancelled."""
+        return await self._look_up(request=request_id)
+
+    async def _look_up(self, **arguments: str) -> list[TurnRow]:
+        return [TurnRow.decode(row) for row in await self._call("look_up", **arguments)]
+
+    async def cancel(self, job_id: str) -> WriteOutcome:
+        """End a turn as its owner would; `DUP` if it had ended, `GONE` if there is no such job."""
+        owner_id = await self._redis.hget(self._keys.job(job_id), "owner")
+        if owner_id is None:
+            return WriteOutcome.GONE
+        return await self._submissions.cancel(job_id, owner_id)
+
+    async def requeue(self, job_id: str) -> WriteOutcome:
+        """Give a running turn back to the line, for any worker; no attempt is charged.
+
+        Returns:
+            `FENCED` if no worker had it, or it changed hands meanwhile; `GONE` if there is no such
+            job.
+        """
+        fence = await self._redis.hget(self._keys.job(job_id), "token")
+        return await self.give_back(job_id, fence or "")
+
+    async def give_back(self, job_id: str, fence: str) -> WriteOutcome:
+        """Requeue the start that has this fence; repeating the call moves no other start."""
+        return WriteOutcome(await self._call("requeue", job=job_id, fence=fence))
+
+
+def _began_ms(row: TurnRow) -> int:
+    return row.started_ms or row.created_ms
