@@ -1,7 +1,7 @@
 """Everybody's turns, for operators: what becomes of them, and how to end it. None of their text."""
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from redis.asyncio import Redis
 
@@ -10,6 +10,11 @@ from shared.store.scripts import Scripts
 from shared.store.submissions import Submissions
 from shared.wire.turn_row import Overview, TurnRow, Turns
 from shared.wire.write_outcome import WriteOutcome
+
+_LOOKED_THROUGH: Final = 1000
+"""Turns in which a request is sought: of those that have not ended, and of those that failed."""
+_LOOKED_AT: Final = 200
+"""By one call (lua/look_up.lua)."""
 
 
 class OperatedTurns:
@@ -22,14 +27,17 @@ class OperatedTurns:
         self._call = Scripts(redis, keys, "overview", "look_up", "requeue").call
 
     async def overview(self, limit: int) -> Overview:
-        """The turns that run, wait and have failed, at most so many of each; one call."""
-        *counts, running, waiting, failed = await self._call("overview", limit=limit)
-        turns = [
-            Turns(count=count, rows=[TurnRow.decode(row) for row in rows])
-            for count, rows in zip(counts, (running, waiting, failed), strict=True)
-        ]
-        turns[0] = replace(turns[0], rows=sorted(turns[0].rows, key=_began_ms))
-        return Overview(running=turns[0], waiting=turns[1], failed=turns[2])
+        """The turns that run, wait and have failed, at most so many of each."""
+        # One by one: each call looks at a hundred turns, and others wait meanwhile.
+        running = await self._turns("running", limit)
+        waiting = await self._turns("waiting", limit)
+        failed = await self._turns("failed", limit)
+        running = replace(running, rows=sorted(running.rows, key=_began_ms))
+        return Overview(running=running, waiting=waiting, failed=failed)
+
+    async def _turns(self, state: str, limit: int) -> Turns:
+        count, rows = await self._call("overview", state=state, limit=limit)
+        return Turns(count=count, rows=[TurnRow.decode(row) for row in rows])
 
     async def of_job(self, job_id: str) -> TurnRow | None:
         """The turn of a job; None if it is not known."""
@@ -42,9 +50,12 @@ class OperatedTurns:
 
     async def of_request(self, request_id: str) -> list[TurnRow]:
         """The turns that a request brought, unless they have ended well or were cancelled."""
-        return await self._look_up(request=request_id)
+        found = []
+        for first in range(0, _LOOKED_THROUGH, _LOOKED_AT):
+            found += await self._look_up(request=request_id, **{"from": first})
+        return found
 
-    async def _look_up(self, **arguments: str) -> list[TurnRow]:
+    async def _look_up(self, **arguments: Any) -> list[TurnRow]:
         return [TurnRow.decode(row) for row in await self._call("look_up", **arguments)]
 
     async def cancel(self, job_id: str) -> WriteOutcome:

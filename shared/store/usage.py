@@ -1,10 +1,15 @@
 """What owners have used of each model within a week."""
 
+from typing import Final
+
 from redis.asyncio import Redis
 
 from shared.store.keys import Keys
 from shared.store.scripts import Scripts
 from shared.wire.usage_row import DayOfUsage
+
+_DAYS: Final = 7
+"""As long as counters are kept."""
 
 
 class Usage:
@@ -15,4 +20,6 @@ class Usage:
 
     async def week(self) -> list[DayOfUsage]:
         """The days on which anything was used, today first."""
-        return [DayOfUsage.decode(day, counters) for day, counters in await self._call("usage")]
+        # One by one: a day's counters may be many, and others wait while they are read.
+        answers = [await self._call("usage", back=back) for back in range(_DAYS)]
+        return [DayOfUsage.decode(day, counters) for day, counters in answers if counters]

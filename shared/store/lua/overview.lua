@@ -1,6 +1,6 @@
--- Turns that run, that wait and that have failed, at most `limit` of each (lib/overview.lua, turn_row). Those that wait are
--- the first of every line, as many of each; those that failed, the last.
--- Answers {how many run, how many wait, how many have failed, the rows of each}
+-- Turns that `state` says, 'running', 'waiting' or 'failed', at most `limit` (lib/overview.lua, turn_row). Of those that
+-- wait the first of every line, as many of each; of those that failed the last.
+-- Answers {how many there are, their rows}
 local limit = tonumber(arg.limit)
 
 local function rows_of(jobs)
@@ -9,20 +9,22 @@ local function rows_of(jobs)
   return rows
 end
 
-local lines, waiting = {}, 0
+if arg.state == 'running' then
+  return {redis.call('ZCARD', key.leases), rows_of(redis.call('ZRANGE', key.leases, 0, limit - 1))}
+end
+if arg.state == 'failed' then
+  return {redis.call('ZCARD', key.failures), rows_of(redis.call('ZREVRANGE', key.failures, 0, limit - 1))}
+end
+local lines, waiting, first = {}, 0, {}
 for _, pool in ipairs(redis.call('ZRANGE', key.pools, 0, 99)) do
   local length = redis.call('ZCARD', key.line(pool))
   if length > 0 then lines[#lines + 1] = pool end
   waiting = waiting + length
 end
-local first = {}
 for _, pool in ipairs(lines) do
   local share = math.max(1, math.floor(limit / #lines))
   for _, entry in ipairs(redis.call('ZRANGE', key.line(pool), 0, share - 1)) do
     first[#first + 1] = string.match(entry, ' (%S+)$')
   end
 end
-
-return {redis.call('ZCARD', key.leases), waiting, redis.call('ZCARD', key.failures),
-  rows_of(redis.call('ZRANGE', key.leases, 0, limit - 1)), rows_of(first),
-  rows_of(redis.call('ZREVRANGE', key.failures, 0, limit - 1))}
+return {waiting, rows_of(first)}
