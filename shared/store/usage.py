@@ -22,4 +22,4 @@ class Usage:
         """The days on which anything was used, today first."""
         # One by one: a day's counters may be many, and others wait while they are read.
         answers = [await self._call("usage", back=back) for back in range(_DAYS)]
-        return [DayOfUsage.decode(day, counters) for day, counters in answers if counters]
+        return [DayOfUsage.decode(int(day), counters) for day, counters in answers if counters]
