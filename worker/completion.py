@@ -24,6 +24,7 @@ from shared.wire.reply import (
 )
 from shared.wire.timestamps import rfc3339
 from worker.content_ids import ids_to_keep
+from worker.engine.interface import End
 from worker.generation import GeneratedReply
 from worker.prompt.message import PromptMessage
 from worker.prompt.next_window import NextWindow, next_window, surely_fits
@@ -37,10 +38,18 @@ _SHORT: Final = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinishedReply:
-    """A reply that is ready to be committed; `next_window` if it was trimmed for the next turn."""
+    """A reply that is ready to be committed.
+
+    Args:
+        own_timings: of this turn alone, also if it continued a reply.
+        num_written: tokens that this turn added to the reply.
+        next_window: if it was trimmed for the next turn.
+    """
 
     completion: Completion
     result: TurnResult
+    own_timings: Timings
+    num_written: int
     next_window: NextWindow | None
 
     @property
@@ -70,6 +79,7 @@ def finish_reply(
     encoded = result.encode()
     completion = Completion(
         user=_user_message(writer, claim, prompt),
+        continues=claim.standing is not None,
         assistant=StoredMessage(
             number=prompt.number + 1,
             role="assistant",
@@ -84,6 +94,7 @@ def finish_reply(
             tool_calls=message.tool_calls,
             finish_reason=result.finish_reason,
             model_name=writer.engine.model.name,
+            names_job=claim.standing is not None,
         ),
         offset=prompt.offset if window is None else window.offset,
         tokens=result.numberOfTokens,
@@ -99,7 +110,13 @@ def finish_reply(
         earlier=prompt.brought_along,
         context=prompt.context,
     )
-    return FinishedReply(completion=completion, result=result, next_window=window)
+    return FinishedReply(
+        completion=completion,
+        result=result,
+        own_timings=_own_timings(claim, generated.end),
+        num_written=len(generated.token_ids) - generated.num_standing,
+        next_window=window,
+    )
 
 
 def is_quickly_finished(prompt: Prompt, generated: GeneratedReply, budget: Budget) -> bool:
@@ -129,7 +146,7 @@ def _user_message(writer: PromptWriter, claim: Claim, prompt: Prompt) -> StoredM
         content=claim.request.prompt,
         timestamp_ms=claim.created_ms,
         tokens=len(writer.tokenize(claim.request.prompt)),
-        job_id=claim.job_id,
+        job_id=claim.job_id if claim.standing is None else claim.standing.prompt_job_id,
         call_id=claim.request.call_id,
         name=prompt.new.message.name,
     )
@@ -161,17 +178,35 @@ def _result(
             else None,
         ),
         window=_window_receipt(claim, prompt, window, total),
-        timings=Timings(
-            queued_ms=float(claim.started_ms - claim.created_ms),
-            prompt_ms=round(end.prompt_ms, 1),
-            generation_ms=round(end.generation_ms, 1),
-        ),
+        timings=_timings(claim, end),
+        prompt=None if claim.standing is None else claim.request.prompt,
         model=model_name,
         reasoning=generated.reasoning or None,
         tool_calls=generated.tool_calls or None,
         order=order_of((piece.kind, piece.text) for piece in generated.pieces),
         logprobs=generated.logprobs or None,
         stop_string=end.stop_string,
+    )
+
+
+def _own_timings(claim: Claim, end: End) -> Timings:
+    return Timings(
+        queued_ms=float(claim.started_ms - claim.created_ms),
+        prompt_ms=round(end.prompt_ms, 1),
+        generation_ms=round(end.generation_ms, 1),
+    )
+
+
+def _timings(claim: Claim, end: End) -> Timings:
+    """Of the whole reply."""
+    own = _own_timings(claim, end)
+    if claim.standing is None:
+        return own
+    before = claim.standing.timings
+    return Timings(
+        queued_ms=before.queued_ms + own.queued_ms,
+        prompt_ms=round(before.prompt_ms + own.prompt_ms, 1),
+        generation_ms=round(before.generation_ms + own.generation_ms, 1),
     )
 
 
@@ -194,7 +229,12 @@ def _window_receipt(claim: Claim, prompt: Prompt, window: int, used: int) -> Win
 
 
 def _written_ids(writer: PromptWriter, reply: GeneratedReply) -> tuple[int, ...] | None:
-    """All ids, if a later prompt may show all of the reply: a call, and a thought that is kept."""
+    """All ids, if a later prompt may show all of the reply, or a later turn may continue it.
+
+    A prompt shows a call, and a thought that is kept. What is continued is read again, if it is not
+    all text.
+    """
     keeps_thoughts = writer.template.traits.shows_thoughts == "always"
+    may_continue = reply.end.reason in ("length", "stopped") and not reply.tool_calls
     is_shown = bool(reply.tool_calls) or (keeps_thoughts and bool(reply.reasoning))
-    return reply.token_ids if is_shown else None
+    return reply.token_ids if is_shown or (may_continue and not reply.is_plain) else None

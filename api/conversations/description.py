@@ -79,6 +79,7 @@ _PROMPT: Final = Body(
             "prompt": "When was this person born?",
             "temperature": 0,
         },
+        "Go on with a reply that was cut": {"id": _CONVERSATION_ID, "continue": True},
     },
 )
 _PREFER: Final = Parameter(
@@ -109,6 +110,7 @@ _FOR_PROMPTS: Final = (
     *ENDING_WITHOUT_REPLY,
     "not_found",
     "conversation_busy",
+    "nothing_to_continue",
     "idempotency_key_reused",
     "idempotency_key_spent",
 )

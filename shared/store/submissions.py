@@ -58,6 +58,7 @@ class Submissions:
             context=submission.instructions if submission.new else None,
             request=submission.request.encode(),
             replace_from=submission.request.replace_from,
+            continues=1 if submission.request.continues else None,
             brought=len(submission.request.earlier) or None,
             api=submission.api_id,
             stateless=1 if submission.stateless else None,

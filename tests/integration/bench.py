@@ -56,7 +56,7 @@ class Bench:
                 prompt=fields.pop("prompt", "" if "messages" in fields else "Hello"),
                 context=fields.pop("context", None),
                 replace_from=fields.pop("replace_from", None),
-                sampling=Sampling(),
+                sampling=fields.pop("sampling", Sampling()),
                 **fields,
             ),
         )

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import ContextLengthExceeded
-from shared.wire.claim import Claim, History
+from shared.wire.claim import Claim
+from shared.wire.history import History
 from shared.wire.messages import ChatMessage, Role, StoredMessage
 from shared.wire.parts import ToolCall
 from shared.wire.sampling import Sampling

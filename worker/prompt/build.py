@@ -2,19 +2,21 @@
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import takewhile
 from typing import Final
 
 import orjson
 
-from shared.errors import ContextLengthExceeded, ConversationTooLong
-from shared.wire.claim import Claim, History
+from shared.errors import ContextLengthExceeded, ConversationTooLong, NoRoomToContinue
+from shared.wire.claim import Claim
+from shared.wire.history import History
 from shared.wire.messages import ChatMessage, StoredMessage
 from shared.wire.turn_request import Thinking, TurnRequest
 from worker.prompt.message import PromptMessage
 from worker.prompt.prompt import Prompt, PromptTurn
+from worker.prompt.standing import num_tokens
 from worker.prompt.window import Budget, split_turns, trim
 from worker.prompt.writer import EncodedPrompt, PromptWriter
 from worker.template.chat_template import MustRun
@@ -79,7 +81,7 @@ def build_prompt(
     """Assemble instructions, the turns in view and the new prompt.
 
     Raises:
-        ContextLengthExceeded: instructions and prompt alone leave no room for a reply.
+        ContextLengthExceeded: instructions, prompt and what stands of a reply leave no room.
         ConversationTooLong: the conversation does not fit and must not be cut.
     """
     request = claim.request
@@ -103,7 +105,12 @@ def build_prompt(
         contents = [message for turn in turns[dropped:] for message in turn.contents]
         return writer.encode([*system, *contents, new], options)
 
-    dropped = trim(len(turns) - num_pinned, lambda k: len(encoded(k).token_ids), budget)
+    num_standing = 0 if claim.standing is None else num_tokens(writer, claim.standing.message)
+
+    def measured(dropped: int) -> int:
+        return len(encoded(dropped).token_ids) + num_standing
+
+    dropped = _num_dropped(claim, len(turns) - num_pinned, measured, budget)
     prompt = Prompt(
         token_ids=encoded(dropped).token_ids,
         system=system,
@@ -119,6 +126,23 @@ def build_prompt(
     if prompt.offset > 1 and not request.truncate:
         raise ConversationTooLong(len(encoded(0).token_ids), budget.window)
     return prompt
+
+
+def _num_dropped(
+    claim: Claim, num_turns: int, measured: Callable[[int], int], budget: Budget
+) -> int:
+    """How many of the oldest turns to leave out.
+
+    A reply that is continued needs no certain room: as long as there is any, it goes on.
+    """
+    try:
+        return trim(num_turns, measured, budget)
+    except ContextLengthExceeded as error:
+        if claim.standing is None:
+            raise
+        if (length := measured(num_turns)) < budget.window:
+            return num_turns
+        raise NoRoomToContinue(length, error.budget) from None
 
 
 def _new_message(request: TurnRequest, past: Sequence[StoredMessage]) -> PromptMessage:
