@@ -171,7 +171,7 @@ def completion(claim: Claim, number: int = 1, reply: str = "Hi", **fields: Any) 
         content=claim.request.prompt,
         timestamp_ms=1,
         tokens=2,
-        job_id=claim.job_id,
+        job_id=claim.job_id if claim.standing is None else claim.standing.prompt_job_id,
     )
     assistant = StoredMessage(
         number=number + 1,
@@ -180,6 +180,8 @@ def completion(claim: Claim, number: int = 1, reply: str = "Hi", **fields: Any) 
         timestamp_ms=1,
         tokens=2,
         job_id=claim.job_id,
+        finish_reason=fields.get("finish_reason", ""),
+        names_job=claim.standing is not None,
     )
     return Completion(
         user=user,
@@ -190,6 +192,7 @@ def completion(claim: Claim, number: int = 1, reply: str = "Hi", **fields: Any) 
         result=b'{"reply":"Hi"}',
         reply=b'{"reply":"Hi","whole":true}',
         context=claim.request.context,
+        continues=claim.standing is not None,
         pieces=fields.get("pieces", ()),
         saves_ms=fields.get("saves_ms", 0),
         prefix=fields.get("prefix", ""),

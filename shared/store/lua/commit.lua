@@ -76,8 +76,8 @@ keep_limit(conversation, first, tonumber(arg.offset))
 redis.call('HINCRBY', key.conversation(conversation), 'tokens', arg.tokens)
 -- What a response brought along is deleted with it (forget.lua).
 if continued then
-  redis.call('HSET', key.job(job), 'number', int(number - 1), 'continued', continued,
-    'brought', redis.call('HGET', key.job(arg.continued), 'brought') or 0)
+  -- With which it is deleted (forget.lua).
+  redis.call('HSET', key.job(job), 'number', int(number - 1), 'continued', continued)
 else
   redis.call('HSET', key.job(job), 'number', int(number + #added - 2), 'brought', #added - 2)
 end

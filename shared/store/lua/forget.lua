@@ -2,13 +2,6 @@
 -- alternative, and no copy of the conversation has it. Jobs that continued its reply go with it. A response that has not
 -- ended is cancelled.
 -- Answers {OK} · {GONE} · {IN_USE, the conversation in which something builds on it}
-
--- The jobs of the prompt at an index of a list, and of the reply behind it.
-local function jobs_of_turn(list, index)
-  local two = redis.call('LRANGE', list, index, index + 1)
-  return job_of(two[1]), job_of(two[2]) or job_of(two[1])
-end
-
 local function delete_job(conversation, job)
   redis.call('DEL', key.job(job), key.events(job))
   redis.call('ZREM', key.jobs(conversation), job)
@@ -25,32 +18,32 @@ if f.status == 'queued' or f.status == 'in_progress' then
 end
 
 local c = redis.call('HMGET', key.conversation(conversation), 'first', 'next', 'begun', 'offset', 'turns', 'family')
-local stands = number and has_turn(conversation, number, job)
-local replaced = number and not stands and alternative_with(conversation, number, job)
+local has_turn = number and has_prompt(conversation, number, job)
+local replaced = number and not has_turn and alternative_with(conversation, number, job)
 local tail = replaced and tail_key(conversation, replaced.id)
-local prompt, reply
-if stands then prompt, reply = jobs_of_turn(key.messages(conversation), number - c[1]) end
-if replaced then prompt, reply = jobs_of_turn(tail, number - replaced.number) end
-local in_use = reply and is_continued(conversation, reply)
-if stands then
+local reply = has_turn and redis.call('LINDEX', key.messages(conversation), number + 1 - c[1])
+  or replaced and redis.call('LINDEX', tail, number + 1 - replaced.number)
+-- The reply names the last job that continued it, if one did.
+local last = reply and job_of(reply) or job
+local in_use = (has_turn or replaced) and is_continued(conversation, last)
+if has_turn then
   in_use = in_use or tonumber(c[2]) ~= number + 2 or redis.call('LLEN', key.pending(conversation)) > 0
 elseif replaced then
   in_use = in_use or replaced.number + redis.call('LLEN', tail) ~= number + 2
 end
 if in_use then return {'IN_USE', conversation} end
 for _, copy in ipairs(number and c[6] and redis.call('SMEMBERS', key.family(c[6])) or {}) do
-  -- It may have been made before or after the reply was continued.
-  for _, part in ipairs(copy ~= conversation and {job, prompt} or {}) do
-    if has_turn(copy, number, part) or alternative_with(copy, number, part) then return {'IN_USE', copy} end
+  if copy ~= conversation and (has_prompt(copy, number, job) or alternative_with(copy, number, job)) then
+    return {'IN_USE', copy}
   end
 end
 
 delete_job(conversation, job)
-if not stands and not replaced then return {'OK'} end
-while reply do
-  local continued = redis.call('HGET', key.job(reply), 'continued')
-  delete_job(conversation, reply)
-  reply = continued
+if not has_turn and not replaced then return {'OK'} end
+while last do
+  local continued = redis.call('HGET', key.job(last), 'continued')
+  delete_job(conversation, last)
+  last = continued
 end
 -- What its request brought along precedes its prompt, as far as the history limit has left it.
 local begin = int(math.max(number - (f.brought or 0), c[1]))

@@ -43,9 +43,10 @@ if arg.after then
   local c = redis.call('HMGET', key.conversation(f.conversation), 'first', 'next')
   if not c[1] or not f.number then return {'UNKNOWN'} end
   -- An edit may have replaced the turn, or its reply.
-  if not has_turn(f.conversation, f.number, arg.after) then return {'REPLACED'} end
   local reply = redis.call('LINDEX', key.messages(f.conversation), f.number + 1 - c[1])
   if not reply or not is_reply(reply) then return {'REPLACED'} end
+  -- The reply may have been continued, by this job or by another one.
+  if not (has_prompt(f.conversation, f.number, arg.after) or is_of(reply, arg.after)) then return {'REPLACED'} end
   local first, stop = tonumber(c[1]), tonumber(f.number) + 2
   local is_last = stop == tonumber(c[2]) and redis.call('LLEN', key.pending(f.conversation)) == 0
   if is_last and not arg.stateless then

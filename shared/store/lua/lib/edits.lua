@@ -46,11 +46,12 @@ local function alternatives_of(conversation)
   return all
 end
 
--- The alternative that has the turn of a job, whose prompt has this number; nil if there is none.
+-- The alternative that has the prompt of a job at this number; nil if there is none.
 local function alternative_with(conversation, number, job)
   for _, alternative in ipairs(alternatives_of(conversation)) do
     local index = number - alternative.number
-    if index >= 0 and is_turn_of(tail_key(conversation, alternative.id), index, job) then return alternative end
+    local prompt = index >= 0 and redis.call('LINDEX', tail_key(conversation, alternative.id), index)
+    if prompt and is_of(prompt, job) then return alternative end
   end
 end
 

@@ -3,19 +3,12 @@
 -- Whether a message names this job.
 local function is_of(message, job) return string.find(message, '"j":"' .. job .. '"', 1, true) ~= nil end
 
--- Whether the message at an index of a list is the prompt of this job, or the reply behind it was continued by this job.
-local function is_turn_of(list, index, job)
-  for _, message in ipairs(redis.call('LRANGE', list, index, index + 1)) do
-    if is_of(message, job) then return true end
-  end
-  return false
-end
-
--- Whether the turn whose prompt has this number is this job's.
-local function has_turn(conversation, number, job)
+-- Whether the message with this number is the prompt of this job.
+local function has_prompt(conversation, number, job)
   local first = redis.call('HGET', key.conversation(conversation), 'first')
   if not first or tonumber(number) < tonumber(first) then return false end
-  return is_turn_of(key.messages(conversation), number - first, job)
+  local prompt = redis.call('LINDEX', key.messages(conversation), number - first)
+  return prompt and is_of(prompt, job)
 end
 
 -- Among how many of the first messages the prompt is that a conversation's heading is made from.
