@@ -72,7 +72,7 @@ def finish_reply(
     )
     window = None
     if _has_next_window(claim, generated):
-        reply = PromptMessage(message=message, token_ids=token_ids, written_ids=written_ids)
+        reply = PromptMessage.of_reply(message, token_ids=token_ids, written_ids=written_ids)
         window = next_window(writer, prompt, reply, len(generated.token_ids), budget)
     now_ms = time.time_ns() // 1_000_000
     result = _result(writer.engine.model.name, claim, prompt, generated, budget.window, now_ms)

@@ -5,7 +5,6 @@ Its prompt is that of the turn before, its reply begins with what stands of it.
 
 import contextlib
 from dataclasses import dataclass, replace
-from typing import Any
 
 import orjson
 
@@ -44,11 +43,10 @@ def continued_turn(
         The request and the history as they are, and None, if the last message is not a reply that
         was cut.
     """
-    *before, prompt, reply = (None, None, *history.messages)
-    if prompt is None or reply is None or not reply.can_continue:
+    turn = history.messages[-2:]
+    if len(turn) < 2 or not _can_be_prompt(turn[0]) or not turn[1].can_continue:
         return request, history, None
-    if prompt.role not in ("user", "tool"):
-        return request, history, None
+    prompt, reply = turn
     standing = StandingReply(
         message=reply, prompt_job_id=prompt.job_id, timings=_timings_in(stored_result)
     )
@@ -57,11 +55,15 @@ def continued_turn(
     )
     history = replace(
         history,
-        messages=tuple(message for message in before if message is not None),
+        messages=history.messages[:-2],
         next_number=prompt.number,
         turns=history.turns - 1,
     )
     return request, history, standing
+
+
+def _can_be_prompt(message: StoredMessage) -> bool:
+    return message.role == "user" or (message.role == "tool" and bool(message.call_id))
 
 
 def _as_before(request: TurnRequest, stored: str) -> TurnRequest:
@@ -85,11 +87,11 @@ def _as_before(request: TurnRequest, stored: str) -> TurnRequest:
 
 
 def _timings_in(result: str) -> Timings:
-    timings: dict[str, Any] = {}
     with contextlib.suppress(ValueError, TypeError, KeyError):
         timings = orjson.loads(result)["timings"]
-    return Timings(
-        queued_ms=timings.get("queued_ms", 0.0),
-        prompt_ms=timings.get("prompt_ms", 0.0),
-        generation_ms=timings.get("generation_ms", 0.0),
-    )
+        return Timings(
+            queued_ms=float(timings["queued_ms"]),
+            prompt_ms=float(timings["prompt_ms"]),
+            generation_ms=float(timings["generation_ms"]),
+        )
+    return Timings(queued_ms=0.0, prompt_ms=0.0, generation_ms=0.0)

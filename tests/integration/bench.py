@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 from shared import ids
 from shared.config import Settings
 from shared.store.claims import Claims, Kept
+from shared.store.conversations import Conversations
 from shared.store.event_log import EventLog
 from shared.store.jobs import Jobs
 from shared.store.keys import Keys
@@ -39,6 +40,7 @@ class Bench:
         self.old_queue = OldQueue(redis, keys, POOL)
         self.workers = Workers(redis, keys)
         self.events = EventLog(redis, keys)
+        self.conversations = Conversations(redis, keys, settings)
         self.jobs = Jobs(redis, keys, self.submissions)
 
     async def submit(self, conversation: str | None = None, **fields: Any) -> Submission:

@@ -264,6 +264,6 @@ def build_stateless_prompt(
 def _content(writer: PromptWriter, message: StoredMessage) -> PromptMessage:
     if message.fingerprint != writer.fingerprint:
         return PromptMessage(message=message.message)
-    return PromptMessage(
-        message=message.message, token_ids=message.token_ids, written_ids=message.written_ids
+    return PromptMessage.of_reply(
+        message.message, token_ids=message.token_ids, written_ids=message.written_ids
     )
