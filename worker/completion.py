@@ -177,7 +177,7 @@ def _result(
             if end.reasoning_tokens
             else None,
         ),
-        window=_window_receipt(claim, prompt, window, total),
+        window=_window_receipt(claim, prompt, window, total, generated.num_standing),
         timings=_timings(claim, end),
         prompt=None if claim.standing is None else claim.request.prompt,
         model=model_name,
@@ -215,14 +215,16 @@ def _finish_reason(generated: GeneratedReply) -> FinishReason:
     return "tool_calls" if generated.tool_calls and reason != "stopped" else reason
 
 
-def _window_receipt(claim: Claim, prompt: Prompt, window: int, used: int) -> WindowReceipt:
+def _window_receipt(
+    claim: Claim, prompt: Prompt, window: int, used: int, num_standing: int
+) -> WindowReceipt:
     receipt: WindowReceipt = {
         "budget": window,
         "used": used,
         "turns_kept": prompt.turns_kept,
         "turns_dropped": prompt.turns_dropped,
     }
-    room = window - len(prompt.token_ids)
+    room = window - len(prompt.token_ids) - num_standing
     if (claim.request.sampling.max_tokens or 0) > room:
         receipt["max_tokens"] = room
     return receipt

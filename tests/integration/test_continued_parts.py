@@ -16,10 +16,14 @@ from tests.integration.test_reply_parts import CALL, CALL_MARKUP, TOOLS, ended, 
 from tests.servers import Valkey, make_settings
 from tests.writing_engine import CALLS, CLOSES, HARMONY, OPENS, PLAIN, TAGS, WritingEngine
 
+MAX_TOKENS = 120
+
 
 @pytest.fixture
 def settings(valkey: Valkey) -> Settings:
-    return make_settings(valkey.url, PALAVER_LEASE=1, PALAVER_HEARTBEAT=0.3)
+    return make_settings(
+        valkey.url, PALAVER_LEASE=1, PALAVER_HEARTBEAT=0.3, PALAVER_MAX_TOKENS=MAX_TOKENS
+    )
 
 
 def writes(reply: str, opening: str = "Hello<end><assistant>") -> Callable[[str], str]:
@@ -147,6 +151,22 @@ async def test_stop_strings_end_only_what_is_added(bench: Bench, template: str) 
         again, result, _ = await continued(bench, engine, job, sampling=Sampling(stop=("two",)))
         assert result["reply"] == "One, two, twelve, "
         assert await published(bench, again.job_id) == [("token", result["reply"])]
+
+
+async def test_lengths_count_what_is_added(bench: Bench) -> None:
+    """With a limit, thoughts included; without one, the server's for all that is no thought."""
+    answer = "Four." * 70
+    reply = THOUGHT.replace("Four.", answer)
+    engine = WritingEngine(writes(reply), TAGS)
+    job, cut = await cut_at(bench, engine, len(THOUGHT))
+    for length in (3, 4, 0, 0):
+        sampling = Sampling(max_tokens=length) if length else Sampling()
+        _, result, message = await continued(bench, engine, job, sampling=sampling)
+        added = len(result["reply"]) - len(cut["reply"])
+        assert added == (length or MAX_TOKENS)
+        assert answer.startswith(result["reply"])
+        assert message.content == result["reply"]
+        cut = result
 
 
 async def test_a_worker_that_dies_leaves_the_rest_to_another(bench: Bench) -> None:
