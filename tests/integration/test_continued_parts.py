@@ -191,6 +191,7 @@ async def test_a_worker_that_dies_leaves_the_rest_to_another(bench: Bench) -> No
         async with working(bench, engine):
             result = await ended(bench, again.job_id)
         (_, message) = await bench.messages(job.conversation_id)
+        assert engine.requests[-1].generated[: len(ids)] == ids
         assert (result["reasoning"], result["reply"]) == ("Hm, well.", "Four.")
         assert (message.reasoning, message.content) == ("Hm, well.", "Four.")
         log = await published(bench, again.job_id)
