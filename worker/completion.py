@@ -62,47 +62,27 @@ def finish_reply(
     writer: PromptWriter, claim: Claim, prompt: Prompt, generated: GeneratedReply, budget: Budget
 ) -> FinishedReply:
     """Put together everything that a commit writes."""
-    token_ids = ids_to_keep(writer.engine, generated.token_ids, generated.text)
-    written_ids = _written_ids(writer, generated)
-    message = ChatMessage(
-        role="assistant",
-        content=generated.text,
-        reasoning=generated.reasoning,
-        tool_calls=generated.tool_calls,
-    )
+    now_ms = time.time_ns() // 1_000_000
+    reply = _stored_reply(writer, claim, prompt, generated, now_ms)
     window = None
     if _has_next_window(claim, generated):
-        reply = PromptMessage.of_reply(message, token_ids=token_ids, written_ids=written_ids)
-        window = next_window(writer, prompt, reply, len(generated.token_ids), budget)
-    now_ms = time.time_ns() // 1_000_000
+        shown = PromptMessage.of_reply(
+            reply.message, token_ids=reply.token_ids, written_ids=reply.written_ids
+        )
+        window = next_window(writer, prompt, shown, reply.tokens, budget)
     result = _result(writer.engine.model.name, claim, prompt, generated, budget.window, now_ms)
     encoded = result.encode()
     completion = Completion(
         user=_user_message(writer, claim, prompt),
         continues=claim.standing is not None,
-        assistant=StoredMessage(
-            number=prompt.number + 1,
-            role="assistant",
-            content=message.content,
-            timestamp_ms=now_ms,
-            tokens=len(generated.token_ids),
-            job_id=claim.job_id,
-            token_ids=token_ids,
-            written_ids=written_ids,
-            fingerprint=writer.fingerprint,
-            reasoning=message.reasoning,
-            tool_calls=message.tool_calls,
-            finish_reason=result.finish_reason,
-            model_name=writer.engine.model.name,
-            names_job=claim.standing is not None,
-        ),
+        assistant=reply,
         offset=prompt.offset if window is None else window.offset,
         tokens=result.numberOfTokens,
         saves_ms=saving_ms(
             warm=result.numberOfTokens if window is None else len(window.token_ids),
             tokens_a_second=writer.engine.prompt_speed,
         ),
-        prefix=_prefix(claim, message),
+        prefix=_prefix(claim, reply.message),
         window=orjson.dumps(result.window),
         result=encoded,
         reply=reply_object(claim.job_id, claim.conversation_id, claim.request, encoded),
@@ -137,6 +117,27 @@ def _prefix(claim: Claim, reply: ChatMessage) -> str:
     """What a client that keeps the conversation itself begins its next request with."""
     is_whole = claim.history is not None and claim.history.next_number == 1
     return digest_behind(claim.owner_id, claim.request, reply) if is_whole else ""
+
+
+def _stored_reply(
+    writer: PromptWriter, claim: Claim, prompt: Prompt, generated: GeneratedReply, now_ms: int
+) -> StoredMessage:
+    return StoredMessage(
+        number=prompt.number + 1,
+        role="assistant",
+        content=generated.text,
+        timestamp_ms=now_ms,
+        tokens=len(generated.token_ids),
+        job_id=claim.job_id,
+        token_ids=ids_to_keep(writer.engine, generated.token_ids, generated.text),
+        written_ids=_written_ids(writer, generated),
+        fingerprint=writer.fingerprint,
+        reasoning=generated.reasoning,
+        tool_calls=generated.tool_calls,
+        finish_reason=_finish_reason(generated),
+        model_name=writer.engine.model.name,
+        names_job=claim.standing is not None,
+    )
 
 
 def _user_message(writer: PromptWriter, claim: Claim, prompt: Prompt) -> StoredMessage:

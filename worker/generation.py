@@ -110,6 +110,7 @@ class Generator:
 
         Raises:
             EngineError: the generation failed.
+            NoRoomToContinue: what stands of the reply fills the window.
             RedisError: a piece was refused for good.
         """
         claim = turn.claim
@@ -118,34 +119,16 @@ class Generator:
         reader = self._readers.reader_of(claim, prompt)
         standing = self._standing(claim, prompt, reader)
         before = await self._published_before(claim, prompt, reader)
-        is_unpublished = not before.reply.pieces
-        if is_unpublished:
+        if not before.reply.pieces:
             before = standing
-        published, num_standing = before.reply, len(standing.reply.token_ids)
+        published = before.reply
         if not published.can_continue:
             return GeneratedReply(pieces=published.pieces, unpublished=(), end=_NO_WORK)
-        num_prompt = len(prompt.token_ids)
-        num_before = num_prompt + num_standing
-        if num_before >= budget.window:
-            raise NoRoomToContinue(num_before, budget.window)
-        request = GenerationRequest(
-            session=claim.session,
-            prompt=prompt.token_ids,
-            generated=published.token_ids,
-            num_standing=num_standing,
-            goes_on_in=before.goes_on_in,
-            max_tokens=num_standing + budget.reply_limit(num_before),
-            stop=claim.request.sampling.stop,
-            reader=reader,
-            reasoning_limit=budget.reasoning_limit(num_prompt),
-            answer_limit=budget.answer_limit,
-            sampling=sampling_options(
-                claim.request, self._engine.model.sampling, has_reader=reader is not None
-            ),
-            alone_until=len(published.token_ids) + MARGIN if solo_run is not None else 0,
-            meter=turn.meter,
-            enough=turn.enough,
+        request = self._request(
+            turn, prompt, budget, reader, before, num_standing=len(standing.reply.token_ids)
         )
+        if solo_run is not None:
+            request = replace(request, alone_until=len(published.token_ids) + MARGIN)
         turn.num_generated = len(published.token_ids)
         outbox = self._publisher.open(
             claim,
@@ -154,9 +137,46 @@ class Generator:
             len(prompt.token_ids),
             lambda: turn.cancel(CancelReason.FENCED),
         )
-        if is_unpublished and published.pieces:
+        if before is standing and published.pieces:
             outbox.add(to_publish(before))
         return await self._run(turn, request, published, outbox, solo_run)
+
+    def _request(
+        self,
+        turn: RunningTurn,
+        prompt: Prompt,
+        budget: Budget,
+        reader: Callable[[], ReplyReader] | None,
+        before: PublishedBefore,
+        *,
+        num_standing: int,
+    ) -> GenerationRequest:
+        """What the engine is to do.
+
+        Raises:
+            NoRoomToContinue: what stands of the reply fills the window.
+        """
+        request, num_prompt = turn.claim.request, len(prompt.token_ids)
+        num_before = num_prompt + num_standing
+        if num_before >= budget.window:
+            raise NoRoomToContinue(num_before, budget.window)
+        return GenerationRequest(
+            session=turn.claim.session,
+            prompt=prompt.token_ids,
+            generated=before.reply.token_ids,
+            num_standing=num_standing,
+            goes_on_in=before.goes_on_in,
+            max_tokens=num_standing + budget.reply_limit(num_before),
+            stop=request.sampling.stop,
+            reader=reader,
+            reasoning_limit=budget.reasoning_limit(num_prompt),
+            answer_limit=budget.answer_limit,
+            sampling=sampling_options(
+                request, self._engine.model.sampling, has_reader=reader is not None
+            ),
+            meter=turn.meter,
+            enough=turn.enough,
+        )
 
     async def _run(
         self,

@@ -1,16 +1,23 @@
 """Continuing a reply with the real model, through real processes."""
 
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.e2e.processes import Palaver
+from tests.e2e.processes import Palaver, running_palaver
 from tests.e2e.test_conversations import ask
 
 PERSONA = "You are a friendly teacher."
 PROMPT = "Tell me about the sea, in a few sentences."
 GREEDY = {"temperature": 0}
+CHATML_THAT_THINKS = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n"
+    "{% if m.reasoning_content %}<think>\n{{ m.reasoning_content }}\n</think>\n\n{% endif %}"
+    "{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n<think>\n{% endif %}"
+)
 FEW = 3
 """Tokens that have to be evaluated again at most."""
 
@@ -91,3 +98,30 @@ def test_receipts_stay_true_while_the_window_is_trimmed(client: httpx.Client) ->
         assert window["turns_dropped"] >= before
         before = window["turns_dropped"]
     assert before > 0, "it was never trimmed"
+
+
+def test_a_thought_in_pieces_equals_the_thought_in_one_go(tmp_path: Path) -> None:
+    """Cut within the thought, in the markup that closes it at its limit, and behind it."""
+    template = tmp_path / "thinks.jinja"
+    template.write_text(CHATML_THAT_THINKS)
+    with (
+        running_palaver(
+            tmp_path / "data",
+            PALAVER_CONTEXT_LENGTH="400",
+            PALAVER_CHAT_TEMPLATE=str(template),
+            PALAVER_REASONING_TOKENS="16",
+        ) as palaver,
+        palaver.client() as client,
+    ):
+        whole = ask(client, PROMPT, context=PERSONA, max_tokens=60, **GREEDY)
+        assert whole["reasoning"]
+        assert whole["reply"]
+        for length in (1, 15, 17, 18, 19, 30):
+            cut = ask(client, PROMPT, context=PERSONA, max_tokens=length, **GREEDY)
+            reply = go_on(client, cut, max_tokens=60 - length)
+            for name in ("reasoning", "reply", "finish_reason", "numberOfTokens", "window"):
+                assert reply[name] == whole[name], (name, length)
+            assert (
+                reply["usage"]["completion_tokens_details"]
+                == (whole["usage"]["completion_tokens_details"])
+            )

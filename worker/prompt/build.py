@@ -92,25 +92,16 @@ def build_prompt(
     brought_along = _brought_along(writer, claim, history.next_number, num_opening)
     past = [*history.messages, *brought_along]
     new = _new_message(request, past)
-    turns = tuple(
-        PromptTurn(
-            number=turn[0].number, contents=tuple(_content(writer, message) for message in turn)
-        )
-        for turn in split_turns(past)
-    )
-    turns, num_pinned = _pinned(turns, new)
+    turns, num_pinned = _pinned(_turns(writer, past), new)
 
     @cache
     def encoded(dropped: int) -> EncodedPrompt:
         contents = [message for turn in turns[dropped:] for message in turn.contents]
         return writer.encode([*system, *contents, new], options)
 
-    num_standing = 0 if claim.standing is None else num_tokens(writer, claim.standing.message)
-
-    def measured(dropped: int) -> int:
-        return len(encoded(dropped).token_ids) + num_standing
-
-    dropped = _num_dropped(claim, len(turns) - num_pinned, measured, budget)
+    dropped = _num_dropped(
+        claim, writer, len(turns) - num_pinned, lambda k: len(encoded(k).token_ids), budget
+    )
     prompt = Prompt(
         token_ids=encoded(dropped).token_ids,
         system=system,
@@ -128,19 +119,37 @@ def build_prompt(
     return prompt
 
 
+def _turns(writer: PromptWriter, past: Sequence[StoredMessage]) -> tuple[PromptTurn, ...]:
+    return tuple(
+        PromptTurn(
+            number=turn[0].number, contents=tuple(_content(writer, message) for message in turn)
+        )
+        for turn in split_turns(past)
+    )
+
+
 def _num_dropped(
-    claim: Claim, num_turns: int, measured: Callable[[int], int], budget: Budget
+    claim: Claim,
+    writer: PromptWriter,
+    num_turns: int,
+    measure: Callable[[int], int],
+    budget: Budget,
 ) -> int:
     """How many of the oldest turns to leave out.
 
-    A reply that is continued needs no certain room: as long as there is any, it goes on.
+    A reply that is continued belongs to what has to fit. It needs no certain room behind it: as
+    long as there is any, it goes on.
+
+    Args:
+        measure: tokens of the prompt when so many turns are left out.
     """
+    if claim.standing is None:
+        return trim(num_turns, measure, budget)
+    num_standing = num_tokens(writer, claim.standing.message)
     try:
-        return trim(num_turns, measured, budget)
+        return trim(num_turns, lambda dropped: measure(dropped) + num_standing, budget)
     except ContextLengthExceeded as error:
-        if claim.standing is None:
-            raise
-        if (length := measured(num_turns)) < budget.window:
+        if (length := measure(num_turns) + num_standing) < budget.window:
             return num_turns
         raise NoRoomToContinue(length, error.budget) from None
 
