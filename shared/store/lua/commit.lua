@@ -74,11 +74,11 @@ elseif number < next_number then
 end
 keep_limit(conversation, first, tonumber(arg.offset))
 redis.call('HINCRBY', key.conversation(conversation), 'tokens', arg.tokens)
--- What a response brought along is deleted with it (forget.lua).
 if continued then
-  -- With which it is deleted (forget.lua).
+  -- The job whose reply it has continued is deleted with this one (forget.lua).
   redis.call('HSET', key.job(job), 'number', int(number - 1), 'continued', continued)
 else
+  -- What a response brought along is deleted with it (forget.lua).
   redis.call('HSET', key.job(job), 'number', int(number + #added - 2), 'brought', #added - 2)
 end
 use_tokens(f.owner, arg.tokens)

@@ -66,8 +66,8 @@ end
 local pending = redis.call('LLEN', key.pending(conversation))
 if pending >= tonumber(arg.pending_limit) then return {'BUSY'} end
 if arg.replace_from then
-  -- Every turn before this one adds a prompt, a reply and what it brings along, unless it continues a reply. Replacing from the next number on
-  -- is appending.
+  -- Every turn before this one adds a prompt, a reply and what it brings along, unless it continues a reply. Replacing
+  -- from the next number on is appending.
   local next_number = (tonumber(known[2]) or 1) + 2 * pending
   for _, other in ipairs(redis.call('LRANGE', key.pending(conversation), 0, -1)) do
     local f = job_fields(other, 'brought', 'continues')
