@@ -283,9 +283,9 @@ class Machine(RuleBasedStateMachine):
             assert self.run(call) is True
             del self.turns[job]
             return
-        reply = holder.history[number] if len(holder.history) > number else None
+        parts = (job, *self.jobs_of[job])
         continued = any(
-            aside.before and aside.before[-1] == reply and aside.number > expected.first
+            aside.before and aside.before[-1].job_id in parts and aside.number > expected.first
             for aside in expected.asides
         )
         if continued or len(holder.history) != number + 1:
@@ -294,7 +294,8 @@ class Machine(RuleBasedStateMachine):
             return
         assert self.run(call) is True
         del self.turns[job]
-        for part in (job, *self.jobs_of.pop(job)):
+        del self.jobs_of[job]
+        for part in parts:
             assert not self.run(self.redis.exists(self.keys.job(part), self.keys.events(part)))
         left = replace(
             holder, history=holder.history[: number - 1], offset=min(holder.offset, number)

@@ -25,7 +25,7 @@ local reply = has_turn and redis.call('LINDEX', key.messages(conversation), numb
   or replaced and redis.call('LINDEX', tail, number + 1 - replaced.number)
 -- The reply names the last job that continued it, if one did.
 local last = reply and job_of(reply) or job
-local in_use = (has_turn or replaced) and is_continued(conversation, last)
+local in_use = (has_turn or replaced) and (is_continued(conversation, job) or is_continued(conversation, last))
 if has_turn then
   in_use = in_use or tonumber(c[2]) ~= number + 2 or redis.call('LLEN', key.pending(conversation)) > 0
 elseif replaced then
