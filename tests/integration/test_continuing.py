@@ -40,8 +40,11 @@ async def test_a_cut_reply_grows_in_place(settings: Settings) -> None:
         answer = await go_on(stack.client, first)
         after = await messages(stack.client, first["id"])
         conversation = (await stack.client.get(f"/conversations/{first['id']}")).json()
-        events = await all_events(stack.client, f"/jobs/{answer.json()['job']}/events")
+        job = answer.json()["job"]
+        kept = (await stack.client.get(f"/jobs/{job}")).json()
+        events = await all_events(stack.client, f"/jobs/{job}/events")
     reply = answer.json()
+    assert kept["result"] == reply
     assert (reply["reply"], reply["finish_reason"], reply["prompt"]) == (REPLY, "stop", "Hi")
     assert reply["usage"]["completion_tokens"] == len(REPLY)
     assert reply["usage"]["prompt_tokens"] == first["usage"]["prompt_tokens"]
