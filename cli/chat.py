@@ -8,11 +8,20 @@ from typing import Any, Final
 from cli.client import ClientError, PalaverClient, ServerError, Unreachable
 from cli.last_conversation import LastConversation, state_file
 from cli.models import NotServed, chats, check_served, described, served
-from cli.reply_writer import ReplyWriter, Screen, message_lines
+from cli.reply_writer import (
+    NOTHING_SHOWN,
+    ReplyWriter,
+    Screen,
+    ShownReply,
+    cut_reply,
+    is_cut,
+    message_lines,
+)
 
 _HELP: Final = """\
   /new       start a new conversation
   /retry     get another reply to your last prompt
+  /continue  go on with the last reply, if it was cut or stopped
   /history   show the whole conversation, without thoughts
   /model     list the models; `/model NAME` chooses one from the next prompt on
   /quit      leave; `palaver chat` will continue this conversation
@@ -20,10 +29,9 @@ Ctrl-C stops a reply. End a line with \\ to continue on the next one."""
 _RESUME_MESSAGES: Final = 6
 """Messages shown when a conversation is continued."""
 _NOTHING_KEPT: Final = "\n(stopped; this turn is not part of the conversation)"
-_KEPT: Final = "\n(stopped; what is written is part of the conversation)"
+_KEPT: Final = "\n(stopped; what is written is part of the conversation: /continue goes on)"
+_CUT: Final = "(cut short: /continue goes on)\n"
 _STOPS_WITHIN_S: Final = 10
-_PAGE: Final = 500
-"""Messages that the server returns at once, at most."""
 
 
 class Chat:
@@ -99,6 +107,8 @@ class Chat:
                 self._print_messages(None)
             case "/retry":
                 self._retry()
+            case "/continue":
+                self._continue()
             case "/model":
                 self._print_models()
             case _ if line.startswith("/model "):
@@ -113,7 +123,7 @@ class Chat:
         self._conversation_id = conversation_id
         self._last.write(conversation_id)
 
-    def _submit(self, body: dict[str, Any]) -> None:
+    def _submit(self, body: dict[str, Any], shown: ShownReply = NOTHING_SHOWN) -> None:
         if self._conversation_id is not None:
             body["id"] = self._conversation_id
         elif self._context is not None:
@@ -124,7 +134,7 @@ class Chat:
             body["model"] = self._model
         accepted = self._client.submit(body)
         self._use(accepted["id"])
-        self._follow(accepted["job"])
+        self._follow(accepted["job"], shown)
 
     def _print_models(self) -> None:
         for model in filter(chats, served(self._client)):
@@ -143,9 +153,15 @@ class Chat:
             return
         self._submit({"prompt": prompts[-1]["content"], "replace_from": prompts[-1]["number"]})
 
-    def _follow(self, job_id: str) -> None:
-        """Write a reply as it is generated; Ctrl-C stops it."""
-        reply = ReplyWriter(self._screen)
+    def _continue(self) -> None:
+        if (shown := cut_reply(self._messages(1))) is not None:
+            self._submit({"continue": True}, shown)
+        else:
+            self._print("There is no reply that was cut or stopped.")
+
+    def _follow(self, job_id: str, shown: ShownReply = NOTHING_SHOWN) -> None:
+        """Write a reply as it is generated, from where it is new; Ctrl-C stops it."""
+        reply = ReplyWriter(self._screen, shown)
         try:
             for event in self._client.events(job_id):
                 self._print_event(event.kind, event.data, reply)
@@ -192,6 +208,7 @@ class Chat:
                 self._print_writer(data.get("model"))
                 dropped = data["window"]["turns_dropped"]
                 self._print(f"\n({dropped} earlier turns no longer fit)" if dropped else "")
+                self._screen.write(_CUT if is_cut(data) else "")
             case "failed":
                 self._print(f"\n(failed: {data['error']['detail']})")
                 self._leave_if_gone()
@@ -213,16 +230,8 @@ class Chat:
 
     def _messages(self, limit: int | None) -> list[Any]:
         """The newest messages, oldest first; None for all."""
-        messages: list[Any] = []
-        before = ""
-        while self._conversation_id is not None:
-            path = f"/conversations/{self._conversation_id}/messages"
-            page = self._client.get(f"{path}?limit={limit or _PAGE}{before}")
-            messages = page["messages"] + messages
-            if limit is not None or page["next"] is None:
-                break
-            before = f"&before={page['next']}"
-        return messages
+        known = self._conversation_id
+        return [] if known is None else self._client.messages(known, limit)
 
     def _read_line(self) -> str | None:
         """A prompt or command; None at the end of the input."""

@@ -15,6 +15,8 @@ from shared.wire.job_status import ENDED
 from shared.wire.sse import EventDecoder
 
 _RESPONSE_TIMEOUT_S: Final = 30.0
+_PAGE: Final = 500
+"""Messages that the server returns at once, at most."""
 _STREAM_TIMEOUT_S: Final = 40.0
 """The server writes to every stream at least every 15 s; one silent for longer is dead."""
 _FIRST_PAUSE_S: Final = 0.2
@@ -132,6 +134,18 @@ class PalaverClient:
                 return self._json("POST", "/jobs", body, headers)
             except ClientError as error:
                 retries.wait(error)
+
+    def messages(self, conversation_id: int, limit: int | None) -> list[Any]:
+        """The newest messages of a conversation, oldest first; None for all."""
+        messages: list[Any] = []
+        before = ""
+        while True:
+            path = f"/conversations/{conversation_id}/messages"
+            page = self.get(f"{path}?limit={limit or _PAGE}{before}")
+            messages = page["messages"] + messages
+            if limit is not None or page["next"] is None:
+                return messages
+            before = f"&before={page['next']}"
 
     def events(self, job_id: str) -> Iterator[JobEvent]:
         """A job's events until it ends; a broken stream is resumed after the last event.

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, TextIO
 
 _DIM: Final = "\x1b[2m"
@@ -39,29 +40,48 @@ class Screen:
         self._out.flush()
 
 
-class ReplyWriter:
-    """One reply, part by part."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownReply:
+    """What a terminal shows of a reply that is continued."""
 
-    def __init__(self, screen: Screen) -> None:
+    text: str = ""
+    reasoning: str = ""
+
+
+NOTHING_SHOWN: Final = ShownReply()
+
+
+class ReplyWriter:
+    """One reply, part by part.
+
+    Args:
+        shown: what comes first again, and is passed over.
+    """
+
+    def __init__(self, screen: Screen, shown: ShownReply = NOTHING_SHOWN) -> None:
         self._screen = screen
+        self._shown_text, self._shown_reasoning = shown.text, shown.reasoning
         self._is_thinking = False
         self._is_in_line = False
 
     def reasoning(self, text: str) -> None:
         """A piece of a thought."""
-        if not self._screen.shows_thoughts:
+        new, self._shown_reasoning = _behind(self._shown_reasoning, text)
+        if not self._screen.shows_thoughts or not new:
             return
         if not self._is_thinking:
             self._new_line()
             self._screen.dim()
             self._is_thinking = True
-        self._screen.write(text)
+        self._screen.write(new)
 
     def text(self, text: str) -> None:
         """A piece of the answer."""
         self.end_thought()
-        self._screen.write(text)
-        self._is_in_line = not text.endswith("\n")
+        new, self._shown_text = _behind(self._shown_text, text)
+        if new:
+            self._screen.write(new)
+            self._is_in_line = not new.endswith("\n")
 
     def call(self, call: Mapping[str, Any]) -> None:
         """A call of a tool, which is not run."""
@@ -80,6 +100,26 @@ class ReplyWriter:
         if self._is_in_line:
             self._screen.write("\n")
         self._is_in_line = False
+
+
+def is_cut(reply: Mapping[str, Any]) -> bool:
+    """Whether a reply can be continued, a stored one or a result."""
+    return reply.get("finish_reason") in ("length", "stopped")
+
+
+def cut_reply(messages: Sequence[Mapping[str, Any]]) -> ShownReply | None:
+    """The last message, if it is a reply that can be continued."""
+    if not messages or not is_cut(messages[-1]):
+        return None
+    last = messages[-1]
+    return ShownReply(text=last["content"], reasoning=last.get("reasoning", ""))
+
+
+def _behind(shown: str, text: str) -> tuple[str, str]:
+    """What of a text is new, and what is still to come of what is shown."""
+    if shown.startswith(text):
+        return "", shown.removeprefix(text)
+    return text.removeprefix(shown), ""
 
 
 def call_line(call: Mapping[str, Any]) -> str:

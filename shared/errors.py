@@ -10,6 +10,7 @@ PalaverError
 │   ├── TurnWithoutReply
 │   ├── ConversationBusy
 │   ├── InvalidReplaceFrom
+│   ├── NothingToContinue
 │   ├── QueueFull
 │   ├── IdempotencyKeyReused
 │   ├── IdempotencyKeySpent
@@ -106,6 +107,16 @@ class InvalidReplaceFrom(Refused):
             f"there is no message with this number yet: the next one is number {next_number}"
         )
         self.next_number = next_number
+
+
+_NOTHING_TO_CONTINUE: Final = "the last message is not a reply that was cut or stopped"
+
+
+class NothingToContinue(Refused):
+    """The last message of the conversation is not a reply that was cut or stopped."""
+
+    def __init__(self) -> None:
+        super().__init__(_NOTHING_TO_CONTINUE)
 
 
 class QueueFull(Refused):
@@ -258,6 +269,16 @@ class ConversationTooLong(ContextLengthExceeded):
         )
 
 
+class NoRoomToContinue(ContextLengthExceeded):
+    """Behind what stands of a reply there is no room in the window."""
+
+    def _describe(self, prompt_tokens: int, budget: int) -> str:
+        return (
+            f"the instructions, the prompt and what is written of its reply are {prompt_tokens} "
+            f"tokens; the window has {budget}, so there is no room to go on"
+        )
+
+
 class TextTooLong(ContextLengthExceeded):
     """A text to be embedded is longer than the model takes.
 
@@ -280,6 +301,15 @@ class UnusableOptions(TurnFailed):
     """The model cannot do what the turn is about: another kind of model, an unusable schema."""
 
     code = "unusable_options"
+
+
+class NothingWasCut(TurnFailed):
+    """When the turn started, the last message was not a reply that was cut or stopped."""
+
+    code = "nothing_to_continue"
+
+    def __init__(self) -> None:
+        super().__init__(_NOTHING_TO_CONTINUE)
 
 
 class DeadlineExceeded(TurnFailed):

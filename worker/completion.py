@@ -24,6 +24,7 @@ from shared.wire.reply import (
 )
 from shared.wire.timestamps import rfc3339
 from worker.content_ids import ids_to_keep
+from worker.engine.interface import End
 from worker.generation import GeneratedReply
 from worker.prompt.message import PromptMessage
 from worker.prompt.next_window import NextWindow, next_window, surely_fits
@@ -37,10 +38,18 @@ _SHORT: Final = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinishedReply:
-    """A reply that is ready to be committed; `next_window` if it was trimmed for the next turn."""
+    """A reply that is ready to be committed.
+
+    Args:
+        own_timings: of this turn alone, also if it continued a reply.
+        num_written: tokens that this turn added to the reply.
+        next_window: if it was trimmed for the next turn.
+    """
 
     completion: Completion
     result: TurnResult
+    own_timings: Timings
+    num_written: int
     next_window: NextWindow | None
 
     @property
@@ -53,38 +62,20 @@ def finish_reply(
     writer: PromptWriter, claim: Claim, prompt: Prompt, generated: GeneratedReply, budget: Budget
 ) -> FinishedReply:
     """Put together everything that a commit writes."""
-    token_ids = ids_to_keep(writer.engine, generated.token_ids, generated.text)
-    written_ids = _written_ids(writer, generated)
-    message = ChatMessage(
-        role="assistant",
-        content=generated.text,
-        reasoning=generated.reasoning,
-        tool_calls=generated.tool_calls,
-    )
+    now_ms = time.time_ns() // 1_000_000
+    reply = _stored_reply(writer, claim, prompt, generated, now_ms)
     window = None
     if _has_next_window(claim, generated):
-        reply = PromptMessage(message=message, token_ids=token_ids, written_ids=written_ids)
-        window = next_window(writer, prompt, reply, len(generated.token_ids), budget)
-    now_ms = time.time_ns() // 1_000_000
+        shown = PromptMessage.of_reply(
+            reply.message, token_ids=reply.token_ids, written_ids=reply.written_ids
+        )
+        window = next_window(writer, prompt, shown, reply.tokens, budget)
     result = _result(writer.engine.model.name, claim, prompt, generated, budget.window, now_ms)
     encoded = result.encode()
     completion = Completion(
         user=_user_message(writer, claim, prompt),
-        assistant=StoredMessage(
-            number=prompt.number + 1,
-            role="assistant",
-            content=message.content,
-            timestamp_ms=now_ms,
-            tokens=len(generated.token_ids),
-            job_id=claim.job_id,
-            token_ids=token_ids,
-            written_ids=written_ids,
-            fingerprint=writer.fingerprint,
-            reasoning=message.reasoning,
-            tool_calls=message.tool_calls,
-            finish_reason=result.finish_reason,
-            model_name=writer.engine.model.name,
-        ),
+        continues=claim.standing is not None,
+        assistant=reply,
         offset=prompt.offset if window is None else window.offset,
         tokens=result.numberOfTokens,
         prompt_tokens=result.usage.prompt_tokens,
@@ -93,7 +84,7 @@ def finish_reply(
             warm=result.numberOfTokens if window is None else len(window.token_ids),
             tokens_a_second=writer.engine.prompt_speed,
         ),
-        prefix=_prefix(claim, message),
+        prefix=_prefix(claim, reply.message),
         window=orjson.dumps(result.window),
         result=encoded,
         reply=reply_object(claim.job_id, claim.conversation_id, claim.request, encoded),
@@ -101,7 +92,13 @@ def finish_reply(
         earlier=prompt.brought_along,
         context=prompt.context,
     )
-    return FinishedReply(completion=completion, result=result, next_window=window)
+    return FinishedReply(
+        completion=completion,
+        result=result,
+        own_timings=_own_timings(claim, generated.end),
+        num_written=len(generated.token_ids) - generated.num_standing,
+        next_window=window,
+    )
 
 
 def is_quickly_finished(prompt: Prompt, generated: GeneratedReply, budget: Budget) -> bool:
@@ -124,6 +121,27 @@ def _prefix(claim: Claim, reply: ChatMessage) -> str:
     return digest_behind(claim.owner_id, claim.request, reply) if is_whole else ""
 
 
+def _stored_reply(
+    writer: PromptWriter, claim: Claim, prompt: Prompt, generated: GeneratedReply, now_ms: int
+) -> StoredMessage:
+    return StoredMessage(
+        number=prompt.number + 1,
+        role="assistant",
+        content=generated.text,
+        timestamp_ms=now_ms,
+        tokens=len(generated.token_ids),
+        job_id=claim.job_id,
+        token_ids=ids_to_keep(writer.engine, generated.token_ids, generated.text),
+        written_ids=_written_ids(writer, generated),
+        fingerprint=writer.fingerprint,
+        reasoning=generated.reasoning,
+        tool_calls=generated.tool_calls,
+        finish_reason=_finish_reason(generated),
+        model_name=writer.engine.model.name,
+        names_job=claim.standing is not None,
+    )
+
+
 def _user_message(writer: PromptWriter, claim: Claim, prompt: Prompt) -> StoredMessage:
     return StoredMessage(
         number=prompt.number,
@@ -131,7 +149,7 @@ def _user_message(writer: PromptWriter, claim: Claim, prompt: Prompt) -> StoredM
         content=claim.request.prompt,
         timestamp_ms=claim.created_ms,
         tokens=len(writer.tokenize(claim.request.prompt)),
-        job_id=claim.job_id,
+        job_id=claim.job_id if claim.standing is None else claim.standing.prompt_job_id,
         call_id=claim.request.call_id,
         name=prompt.new.message.name,
     )
@@ -162,12 +180,9 @@ def _result(
             if end.reasoning_tokens
             else None,
         ),
-        window=_window_receipt(claim, prompt, window, total),
-        timings=Timings(
-            queued_ms=float(claim.started_ms - claim.created_ms),
-            prompt_ms=round(end.prompt_ms, 1),
-            generation_ms=round(end.generation_ms, 1),
-        ),
+        window=_window_receipt(claim, prompt, window, total, generated.num_standing),
+        timings=_timings(claim, end),
+        prompt=None if claim.standing is None else claim.request.prompt,
         model=model_name,
         reasoning=generated.reasoning or None,
         tool_calls=generated.tool_calls or None,
@@ -177,26 +192,54 @@ def _result(
     )
 
 
+def _own_timings(claim: Claim, end: End) -> Timings:
+    return Timings(
+        queued_ms=float(claim.started_ms - claim.created_ms),
+        prompt_ms=round(end.prompt_ms, 1),
+        generation_ms=round(end.generation_ms, 1),
+    )
+
+
+def _timings(claim: Claim, end: End) -> Timings:
+    """Of the whole reply."""
+    own = _own_timings(claim, end)
+    if claim.standing is None:
+        return own
+    before = claim.standing.timings
+    return Timings(
+        queued_ms=before.queued_ms + own.queued_ms,
+        prompt_ms=round(before.prompt_ms + own.prompt_ms, 1),
+        generation_ms=round(before.generation_ms + own.generation_ms, 1),
+    )
+
+
 def _finish_reason(generated: GeneratedReply) -> FinishReason:
     reason = generated.end.reason
     return "tool_calls" if generated.tool_calls and reason != "stopped" else reason
 
 
-def _window_receipt(claim: Claim, prompt: Prompt, window: int, used: int) -> WindowReceipt:
+def _window_receipt(
+    claim: Claim, prompt: Prompt, window: int, used: int, num_standing: int
+) -> WindowReceipt:
     receipt: WindowReceipt = {
         "budget": window,
         "used": used,
         "turns_kept": prompt.turns_kept,
         "turns_dropped": prompt.turns_dropped,
     }
-    room = window - len(prompt.token_ids)
+    room = window - len(prompt.token_ids) - num_standing
     if (claim.request.sampling.max_tokens or 0) > room:
         receipt["max_tokens"] = room
     return receipt
 
 
 def _written_ids(writer: PromptWriter, reply: GeneratedReply) -> tuple[int, ...] | None:
-    """All ids, if a later prompt may show all of the reply: a call, and a thought that is kept."""
+    """All ids, if a later prompt may show all of the reply, or a later turn may continue it.
+
+    A prompt shows a call, and a thought that is kept. What is continued is read again, if it is not
+    all text.
+    """
     keeps_thoughts = writer.template.traits.shows_thoughts == "always"
+    may_continue = reply.end.reason in ("length", "stopped") and not reply.tool_calls
     is_shown = bool(reply.tool_calls) or (keeps_thoughts and bool(reply.reasoning))
-    return reply.token_ids if is_shown else None
+    return reply.token_ids if is_shown or (may_continue and not reply.is_plain) else None

@@ -49,7 +49,11 @@ class Embeddings:
             turn.is_generating = False
         result = _result(self._embedder.model.name, claim, texts, embedded, self._window)
         return FinishedReply(
-            completion=self._completion(claim, result), result=result, next_window=None
+            completion=self._completion(claim, result),
+            result=result,
+            own_timings=result.timings,
+            num_written=0,
+            next_window=None,
         )
 
     def committed(self, claim: Claim, reply: FinishedReply) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import orjson
 
+from shared.errors import NoRoomToContinue
 from shared.store.claims import Claims
 from shared.wire.claim import Claim
 from shared.wire.parts import PartKind, ToolCall
@@ -28,6 +29,13 @@ from worker.quarantine import MARGIN, SoloRun
 from worker.readers import Readers
 from worker.retry import retry
 from worker.running_turn import CancelReason, RunningTurn
+from worker.standing_reply import (
+    as_written,
+    in_own_markup,
+    pieces_of,
+    to_publish,
+    written_ids,
+)
 from worker.taking_over import PublishedBefore, in_own_ids, reads_alike
 
 
@@ -37,11 +45,15 @@ class GeneratedReply:
 
     Args:
         pieces: neighbours of one kind are one.
+        is_plain: whether no reader looked for thoughts and calls in it.
+        num_standing: how many of its tokens stood before the turn.
     """
 
     pieces: tuple[PieceRecord, ...]
     unpublished: tuple[PieceRecord, ...]
     end: End
+    is_plain: bool = False
+    num_standing: int = 0
 
     @property
     def token_ids(self) -> tuple[int, ...]:
@@ -94,38 +106,29 @@ class Generator:
     async def generate(
         self, turn: RunningTurn, prompt: Prompt, budget: Budget, solo_run: SoloRun | None
     ) -> GeneratedReply:
-        """Generate the reply, continuing after what earlier starts published.
+        """Generate the reply, continuing after what earlier starts published, or what stands.
 
         Raises:
             EngineError: the generation failed.
+            NoRoomToContinue: what stands of the reply fills the window.
             RedisError: a piece was refused for good.
         """
         claim = turn.claim
         if claim.request.counts_only:
             return _NOTHING
         reader = self._readers.reader_of(claim, prompt)
+        standing = self._standing(claim, prompt, reader)
         before = await self._published_before(claim, prompt, reader)
+        if not before.reply.pieces:
+            before = standing
         published = before.reply
         if not published.can_continue:
             return GeneratedReply(pieces=published.pieces, unpublished=(), end=_NO_WORK)
-        num_prompt = len(prompt.token_ids)
-        request = GenerationRequest(
-            session=claim.session,
-            prompt=prompt.token_ids,
-            generated=published.token_ids,
-            goes_on_in=before.goes_on_in,
-            max_tokens=budget.reply_limit(num_prompt),
-            stop=claim.request.sampling.stop,
-            reader=reader,
-            reasoning_limit=budget.reasoning_limit(num_prompt),
-            answer_limit=budget.answer_limit,
-            sampling=sampling_options(
-                claim.request, self._engine.model.sampling, has_reader=reader is not None
-            ),
-            alone_until=len(published.token_ids) + MARGIN if solo_run is not None else 0,
-            meter=turn.meter,
-            enough=turn.enough,
+        request = self._request(
+            turn, prompt, budget, reader, before, num_standing=len(standing.reply.token_ids)
         )
+        if solo_run is not None:
+            request = replace(request, alone_until=len(published.token_ids) + MARGIN)
         turn.num_generated = len(published.token_ids)
         outbox = self._publisher.open(
             claim,
@@ -134,7 +137,46 @@ class Generator:
             len(prompt.token_ids),
             lambda: turn.cancel(CancelReason.FENCED),
         )
+        if before is standing and published.pieces:
+            outbox.add(to_publish(before))
         return await self._run(turn, request, published, outbox, solo_run)
+
+    def _request(
+        self,
+        turn: RunningTurn,
+        prompt: Prompt,
+        budget: Budget,
+        reader: Callable[[], ReplyReader] | None,
+        before: PublishedBefore,
+        *,
+        num_standing: int,
+    ) -> GenerationRequest:
+        """What the engine is to do.
+
+        Raises:
+            NoRoomToContinue: what stands of the reply fills the window.
+        """
+        request, num_prompt = turn.claim.request, len(prompt.token_ids)
+        num_before = num_prompt + num_standing
+        if num_before >= budget.window:
+            raise NoRoomToContinue(num_before, budget.window)
+        return GenerationRequest(
+            session=turn.claim.session,
+            prompt=prompt.token_ids,
+            generated=before.reply.token_ids,
+            num_standing=num_standing,
+            goes_on_in=before.goes_on_in,
+            max_tokens=num_standing + budget.reply_limit(num_before),
+            stop=request.sampling.stop,
+            reader=reader,
+            reasoning_limit=budget.reasoning_limit(num_prompt),
+            answer_limit=budget.answer_limit,
+            sampling=sampling_options(
+                request, self._engine.model.sampling, has_reader=reader is not None
+            ),
+            meter=turn.meter,
+            enough=turn.enough,
+        )
 
     async def _run(
         self,
@@ -164,7 +206,28 @@ class Generator:
             outbox.cancel()
         if end is None:
             raise EngineError("the reply has no end")
-        return GeneratedReply(pieces=merged(records), unpublished=unpublished, end=end)
+        return GeneratedReply(
+            pieces=merged(records),
+            unpublished=unpublished,
+            end=end,
+            is_plain=request.reader is None,
+            num_standing=request.num_standing,
+        )
+
+    def _standing(
+        self, claim: Claim, prompt: Prompt, reader: Callable[[], ReplyReader] | None
+    ) -> PublishedBefore:
+        """What stands of the reply, if the turn continues one; it is not published yet."""
+        standing = claim.standing
+        if standing is None:
+            return _UNBEGUN
+        written = written_ids(self._engine, standing)
+        if reader is not None and not self._opens_again(claim, prompt, written):
+            before = as_written(self._engine, reader(), standing.message, written)
+            if before is not None:
+                return before
+        begun = self._readers.begun_reply(claim, prompt, pieces_of(standing.message))
+        return in_own_markup(self._engine, prompt, standing, begun)
 
     async def _published_before(
         self, claim: Claim, prompt: Prompt, reader: Callable[[], ReplyReader] | None
@@ -187,11 +250,14 @@ class Generator:
         """Whether the published ids are what this model would have written behind the prompt."""
         if not published.models <= {self._engine.model.fingerprint}:
             return False
-        text = self._engine.detokenize(published.token_ids, controls=True)
-        # Readers forgive a thought that is opened twice; the model is shown it opened once.
-        if self._readers.opens_again(claim, prompt, text):
+        if self._opens_again(claim, prompt, published.token_ids):
             return False
         return reads_alike(self._engine, reader and reader(), published)
+
+    def _opens_again(self, claim: Claim, prompt: Prompt, token_ids: tuple[int, ...]) -> bool:
+        """Readers forgive a thought that is opened twice; the model is shown it opened once."""
+        text = self._engine.detokenize(token_ids, controls=True)
+        return self._readers.opens_again(claim, prompt, text)
 
 
 def sampling_options(

@@ -3,8 +3,9 @@
 import logging
 from typing import Protocol
 
-from shared.errors import TurnFailed
-from shared.wire.claim import Claim, History
+from shared.errors import NothingWasCut, TurnFailed
+from shared.wire.claim import Claim
+from shared.wire.history import History
 from worker.completion import FinishedReply
 from worker.quarantine import SoloRun
 from worker.running_turn import RunningTurn
@@ -32,11 +33,13 @@ def readable_history(claim: Claim) -> History:
     """The conversation of a claimed turn.
 
     Raises:
-        TurnFailed: the turn cannot be read, or its conversation is gone.
+        TurnFailed: the turn cannot be read, its conversation is gone, or has nothing to continue.
     """
     if claim.unreadable is not None:
         log.error("job %s cannot be read: %s", claim.job_id, claim.unreadable)
         raise TurnFailed("this worker cannot read the turn: another version stored it")
     if claim.history is None:
         raise TurnFailed("the conversation was deleted")
+    if claim.request.continues and claim.standing is None:
+        raise NothingWasCut
     return claim.history

@@ -28,11 +28,11 @@ def reads_alike(engine: Engine, reader: ReplyReader | None, published: Published
 
     It may not, although the model is the same: another chat template, or thoughts switched off.
     """
-    given = _joined((piece.kind, piece.text) for piece in published.pieces)
+    given = joined((piece.kind, piece.text) for piece in published.pieces)
     if reader is None:
         return all(kind == "text" for kind, _ in given)
     text = engine.detokenize(published.token_ids, controls=True)
-    parts = _joined((part.kind, part.text) for part in reader.push(text))
+    parts = joined((part.kind, part.text) for part in reader.push(text))
     *before, (kind, last) = given or [("text", "")]
     # What may begin a stop string was read, but not given out.
     behind = [*parts[len(before) :], ("text", "")]
@@ -44,14 +44,15 @@ def reads_alike(engine: Engine, reader: ReplyReader | None, published: Published
     )
 
 
-def _joined(parts: Iterable[tuple[PartKind, str]]) -> list[tuple[PartKind, str]]:
-    joined: list[tuple[PartKind, str]] = []
+def joined(parts: Iterable[tuple[PartKind, str]]) -> list[tuple[PartKind, str]]:
+    """Neighbours of one kind as one part; calls stay apart, and empty parts are left out."""
+    neighbours: list[tuple[PartKind, str]] = []
     for kind, text in parts:
-        if joined and joined[-1][0] == kind != "call":
-            joined[-1] = (kind, joined[-1][1] + text)
+        if neighbours and neighbours[-1][0] == kind != "call":
+            neighbours[-1] = (kind, neighbours[-1][1] + text)
         elif text:
-            joined.append((kind, text))
-    return joined
+            neighbours.append((kind, text))
+    return neighbours
 
 
 def in_own_ids(

@@ -34,7 +34,7 @@ class TurnCloser:
         outcome, turn.more_wait = ended.outcome, ended.more
         self._metrics.ended(outcome, "completed")
         if outcome in (WriteOutcome.OK, WriteOutcome.DUP) and claim.starts == 1:
-            self._metrics.observe(result.timings, result.usage.completion_tokens)
+            self._metrics.observe(reply.own_timings, reply.num_written)
         log.info("job %s completed: %s", claim.job_id, outcome, extra=_log_fields(result))
         if outcome in (WriteOutcome.FENCED, WriteOutcome.GONE):
             await self.settle(turn)

@@ -93,6 +93,7 @@ class ChatResource:
                 prompt=request.prompt,
                 context=request.context,
                 replace_from=request.replace_from,
+                continues=request.continues,
                 sampling=request.sampling(),
                 thinking=request.reasoning,
             ),

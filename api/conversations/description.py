@@ -79,6 +79,7 @@ _PROMPT: Final = Body(
             "prompt": "When was this person born?",
             "temperature": 0,
         },
+        "Go on with a reply that was cut": {"id": _CONVERSATION_ID, "continue": True},
     },
 )
 _PREFER: Final = Parameter(
@@ -109,6 +110,7 @@ _FOR_PROMPTS: Final = (
     *ENDING_WITHOUT_REPLY,
     "not_found",
     "conversation_busy",
+    "nothing_to_continue",
     "idempotency_key_reused",
     "idempotency_key_spent",
 )
@@ -176,9 +178,10 @@ ROUTES: Final = (
                 tag=PROMPTS,
                 summary="Send a prompt and get the reply",
                 description=(
-                    "Starts a conversation, or continues the one that `id` names. By default the "
-                    "request waits for the reply; if there is none after `PALAVER_SYNC_TIMEOUT` "
-                    "seconds, it gets 202 with the job, which keeps running. With "
+                    "Starts a conversation, or continues the one that `id` names; with `continue`, "
+                    "goes on with a reply that was cut or stopped. By default the request waits "
+                    "for the reply; if there is none after `PALAVER_SYNC_TIMEOUT` seconds, it "
+                    "gets 202 with the job, which keeps running. With "
                     "`Accept: text/event-stream` it gets the job's events as they happen.\n\n"
                     "Prompts sent to one conversation at the same time run in the order in which "
                     "they arrived. A client that disconnects does not stop its job."

@@ -55,7 +55,10 @@ TYPES: Final = {
 
 FIELDS: Final[dict[str, dict[str, str]]] = {
     "ChatRequest": {
-        "prompt": "What the user says.",
+        "prompt": "What the user says; required unless `continue` is there.",
+        "continue": "Needs `id`, without `prompt` and `replace_from`: go on with the last "
+        "reply, which was cut (`finish_reason` is `length`) or stopped. The message grows where it "
+        "stands, and nothing is evaluated twice. `max_tokens` counts what is added.",
         "id": "The conversation to continue; without it a new one starts.",
         "context": "Instructions for the model. In an existing conversation they replace the old "
         "ones once this turn completes.",
@@ -69,7 +72,8 @@ FIELDS: Final[dict[str, dict[str, str]]] = {
         "context": "Only if the request had one.",
         "timestamp": "When the reply was complete.",
         "numberOfTokens": "The same as `usage.total_tokens`.",
-        "job": "The job that made this reply.",
+        "job": "The job that made this reply, or the last part of it.",
+        "reply": "All of it, also if this turn continued it.",
         "finish_reason": "`length`: cut at `max_tokens` or at the end of the window. `tool_calls`: "
         "the reply ends with calls of tools. `stopped`: its owner wanted no more.",
         "model": "Name of the model.",
@@ -85,7 +89,10 @@ FIELDS: Final[dict[str, dict[str, str]]] = {
         "arguments": "JSON text, as the model wrote it.",
     },
     "CompletionTokensDetails": {"reasoning_tokens": "Tokens that the model thought."},
-    "Usage": {"completion_tokens_details": "Only if the model thought."},
+    "Usage": {
+        "completion_tokens": "Of the whole reply, also if this turn continued it.",
+        "completion_tokens_details": "Only if the model thought.",
+    },
     "WindowReceipt": {
         "budget": "Size of the context window in tokens.",
         "used": "Tokens of prompt and reply; never more than `budget`.",
@@ -97,7 +104,8 @@ FIELDS: Final[dict[str, dict[str, str]]] = {
     "Timings": {
         "queued_ms": "From acceptance to the start.",
         "prompt_ms": "Evaluating the prompt.",
-        "generation_ms": "Generating the reply.",
+        "generation_ms": "Generating the reply. All three add up if it was continued, as far as "
+        "the jobs before are kept.",
     },
     "JobObject": {
         "id": "The conversation.",

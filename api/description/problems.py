@@ -103,6 +103,12 @@ PROBLEMS: Final[dict[str, Described]] = {
         "The conversation has too many unfinished turns. Try again after `Retry-After`.",
         "the conversation has too many unfinished turns",
     ),
+    "nothing_to_continue": _problem(
+        409,
+        "`continue`: the last message is not a reply that was cut or stopped. With `job`, if other "
+        "turns were pending, so that this was known only when the turn started.",
+        "the last message is not a reply that was cut or stopped",
+    ),
     "job_cancelled": _problem(
         409,
         "The job was cancelled while the request waited for it.",

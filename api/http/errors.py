@@ -24,6 +24,7 @@ from shared.errors import (
     NoSuchConversation,
     NoSuchModel,
     NoSuchTurn,
+    NothingToContinue,
     NoWorker,
     OutcomeUnknown,
     PalaverError,
@@ -48,6 +49,7 @@ _TITLES: Final = {
     "not_found": "Not found",
     "method_not_allowed": "Method not allowed",
     "conversation_busy": "The conversation is busy",
+    "nothing_to_continue": "There is nothing to continue",
     "context_length_exceeded": "The prompt does not fit the window",
     "deadline_exceeded": "The turn took too long",
     "job_cancelled": "The job was cancelled",
@@ -150,6 +152,8 @@ def to_problem(error: PalaverError) -> Problem:
             return Problem(409, "conversation_busy", detail, retry_after_s=_RETRY_AFTER_S)
         case TooManyPersonas():
             return Problem(409, "too_many_personas", detail)
+        case NothingToContinue():
+            return Problem(409, "nothing_to_continue", detail)
         case InvalidReplaceFrom():
             return field_problem("replace_from", detail)
         case QueueFull():
@@ -217,6 +221,7 @@ _JOB_STATUS: Final = {
     "context_length_exceeded": 422,
     "unusable_options": 422,
     "deadline_exceeded": 504,
+    "nothing_to_continue": 409,
     "job_cancelled": 409,
 }
 

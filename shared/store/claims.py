@@ -278,6 +278,7 @@ class Claims:
             earlier=len(earlier),
             **earlier,
             user=completion.user.encode(),
+            continued=completion.user.job_id if completion.continues else None,
             assistant=replace(completion.assistant, model_name="").encode(),
             model=one_line(completion.assistant.model_name) or None,
             format=FORMAT_OF_PARTS if completion.needs_parts else None,

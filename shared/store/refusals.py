@@ -13,6 +13,7 @@ from shared.errors import (
     NoSuchConversation,
     NoSuchModel,
     NoSuchTurn,
+    NothingToContinue,
     NoWorker,
     QueueFull,
     Refused,
@@ -60,11 +61,13 @@ def refusal(answer: Sequence[str]) -> Refused:
         case "SPENT":
             return IdempotencyKeySpent(answer[1])
         case _:
-            return _refusal_of_model(answer)
+            return _refusal_of_what_is_there(answer)
 
 
-def _refusal_of_model(answer: Sequence[str]) -> Refused:
+def _refusal_of_what_is_there(answer: Sequence[str]) -> Refused:
     match answer[0]:
+        case "NOTHING":
+            return NothingToContinue()
         case "NO_MODEL":
             return NoSuchModel(answer[1], answer[2:])
         case "NO_EMBEDDINGS":

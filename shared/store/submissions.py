@@ -58,6 +58,7 @@ class Submissions:
             context=submission.instructions if submission.new else None,
             request=submission.request.encode(),
             replace_from=submission.request.replace_from,
+            continues=1 if submission.request.continues else None,
             brought=len(submission.request.earlier) or None,
             api=submission.api_id,
             stateless=1 if submission.stateless else None,
@@ -78,21 +79,7 @@ class Submissions:
             silence_ms=milliseconds(WORKER_SILENCE_S),
             **submission.limits.arguments(),
         )
-        match answer[0]:
-            case "OK":
-                allowance = allowance_of(answer[:-1], submission.limits)
-                return Accepted(
-                    job_id=submission.job_id,
-                    conversation_id=answer[1],
-                    allowance=allowance,
-                    created_ms=int(answer[2]),
-                    model_name=answer[-1],
-                )
-            case "SAME":
-                return Accepted(job_id=answer[1], conversation_id=answer[2], model_name=answer[3])
-            case "TAKEN":
-                return None
-        raise refusal(answer)
+        return _accepted(submission, answer)
 
     async def cancel(self, job_id: str, owner_id: str) -> WriteOutcome:
         """End a turn whose reply is not wanted; `GONE` if it is not this owner's."""
@@ -129,6 +116,28 @@ class Submissions:
         with contextlib.suppress(*REDIS_UNAVAILABLE):
             if await self.cancel(job_id, owner_id) is WriteOutcome.DUP:
                 await self._redis.delete(self._keys.job(job_id), self._keys.events(job_id))
+
+
+def _accepted(submission: Submission, answer: Sequence[str]) -> Accepted | None:
+    """What was accepted; None if the id of the new conversation is taken.
+
+    Raises:
+        Refused: nothing was stored.
+    """
+    match answer[0]:
+        case "OK":
+            return Accepted(
+                job_id=submission.job_id,
+                conversation_id=answer[1],
+                allowance=allowance_of(answer[:-1], submission.limits),
+                created_ms=int(answer[2]),
+                model_name=answer[-1],
+            )
+        case "SAME":
+            return Accepted(job_id=answer[1], conversation_id=answer[2], model_name=answer[3])
+        case "TAKEN":
+            return None
+    raise refusal(answer)
 
 
 def _format(submission: Submission) -> str | None:

@@ -4,40 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from shared.wire.messages import StoredMessage, decode_messages
+from shared.wire.continuing import StandingReply, continued_turn
+from shared.wire.history import History
 from shared.wire.sampling import Sampling
 from shared.wire.turn_request import TurnRequest
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class History:
-    """A conversation up to a turn's prompt.
-
-    Args:
-        context: its instructions.
-        next_number: number of the turn's prompt.
-        offset: number of the first of `messages`.
-        messages: those that the window may show.
-        turns: number of turns with a reply before this one, those not in `messages` included.
-    """
-
-    context: str
-    next_number: int
-    offset: int
-    messages: tuple[StoredMessage, ...]
-    turns: int
-
-    @classmethod
-    def decode(cls, view: Sequence[Any]) -> "History":
-        """From the last part of an answer of `take`."""
-        context, next_number, offset, messages, turns = view
-        return cls(
-            context=context,
-            next_number=int(next_number),
-            offset=int(offset),
-            messages=decode_messages(messages, int(offset)),
-            turns=int(turns),
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +25,8 @@ class Claim:
         created_ms, started_ms: since the epoch, by the server's clock.
         remaining_s: until the turn's deadline.
         history: None if the conversation was deleted.
+        standing: what the turn continues; None for others, and if there is nothing to continue.
+            `request` and `history` are then those of the turn whose reply it is.
         unreadable: why this version cannot read the stored turn, if another version wrote it;
             `request` is then empty.
     """
@@ -72,6 +44,7 @@ class Claim:
     started_ms: int
     remaining_s: float
     history: History | None
+    standing: StandingReply | None = None
     unreadable: str | None = None
 
     @property
@@ -91,9 +64,11 @@ class Claim:
             answer
         )
         crashes, created, started, deadline, now = map(int, numbers)
-        read, history, unreadable = _UNREAD, None, None
+        read, history, standing, unreadable = _UNREAD, None, None, None
         try:
             read, history = TurnRequest.decode(request), History.decode(view) if view else None
+            if read.continues and history is not None:
+                read, history, standing = continued_turn(read, history, *view[5:])
         except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
             # The turn is held all the same and will fail; the worker keeps running.
             unreadable = f"{type(error).__name__}: {error}".partition("\n")[0]
@@ -111,6 +86,7 @@ class Claim:
             started_ms=started,
             remaining_s=max(0.0, (deadline - now) / 1000),
             history=history,
+            standing=standing,
             unreadable=unreadable,
         )
 

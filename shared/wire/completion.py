@@ -23,6 +23,8 @@ class Completion:
         pieces: the end of the reply, if it was not published yet.
         earlier: messages that the request brought along; they precede the user's.
         context: the conversation's new instructions; None leaves them as they are.
+        continues: the turn has continued the last reply: `user` stands already, and `assistant`
+            replaces that reply.
     """
 
     user: StoredMessage
@@ -39,13 +41,20 @@ class Completion:
     pieces: tuple[PieceRecord, ...] = ()
     earlier: tuple[StoredMessage, ...] = ()
     context: str | None = None
+    continues: bool = False
 
     @property
     def needs_parts(self) -> bool:
         """Whether versions before data format 2 cannot read the messages that it adds."""
-        return any(message.needs_parts for message in (*self.earlier, self.user, self.assistant))
+        return any(message.needs_parts for message in self._added)
 
     @property
     def number(self) -> int:
         """Number of the first message that it adds."""
-        return self.earlier[0].number if self.earlier else self.user.number
+        return self._added[0].number
+
+    @property
+    def _added(self) -> tuple[StoredMessage, ...]:
+        if self.continues:
+            return (self.assistant,)
+        return (*self.earlier, self.user, self.assistant)

@@ -1,7 +1,7 @@
 """Messages as requests bring them and as conversations store them."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 import orjson
@@ -81,9 +81,10 @@ class StoredMessage:
     Args:
         tokens: number of tokens of a prompt's content, or of all that the model wrote.
         job_id: empty for a reply that was read without the prompt before it.
+        names_job: whether a reply belongs to another job than its prompt: one that continued it.
         token_ids: of `content`; set only if tokenizing it again would give other ids.
         written_ids: all that the model wrote, markup included; set only where a later prompt may
-            show the message as it was written.
+            show the message as it was written, or a later turn may continue it.
         fingerprint: of the model that `token_ids` and `written_ids` belong to.
         place: index among the messages that a client brought along.
         reasoning, tool_calls, call_id, name: as in `ChatMessage`.
@@ -107,6 +108,7 @@ class StoredMessage:
     name: str = ""
     finish_reason: str = ""
     model_name: str = ""
+    names_job: bool = field(default=False, compare=False)
 
     @property
     def needs_parts(self) -> bool:
@@ -116,6 +118,15 @@ class StoredMessage:
         what most templates make of it anyway.
         """
         return self.role == "tool" or bool(self.tool_calls)
+
+    @property
+    def can_continue(self) -> bool:
+        """Whether it is a reply that was cut, or stopped; behind a call its result comes next.
+
+        The scripts look for the same (lua/lib/history.lua, `is_cut`).
+        """
+        is_cut = self.finish_reason in ("length", "stopped")
+        return self.role == "assistant" and is_cut and not self.tool_calls
 
     @property
     def message(self) -> ChatMessage:
@@ -140,7 +151,7 @@ class StoredMessage:
             "t": self.timestamp_ms,
             "k": self.tokens,
         }
-        if self.role != "assistant" or self.place is not None:
+        if self.role != "assistant" or self.place is not None or self.names_job:
             fields["j"] = self.job_id
         if self.place is not None:
             fields["b"] = self.place
@@ -172,12 +183,12 @@ def decode_messages(
 ) -> tuple[StoredMessage, ...]:
     """Consecutive messages of a conversation, the first of which has this number.
 
-    A reply belongs to the job of the prompt before it, the first one to `job_id`; older replies
-    name their job themselves.
+    A reply belongs to the job of the prompt before it, the first one to `job_id`, unless it names
+    its job itself: one that was continued does, and older ones do.
     """
     messages: list[StoredMessage] = []
     for fields in map(orjson.loads, texts):
-        job_id = fields.get("j", job_id)
+        before, job_id = job_id, fields.get("j", job_id)
         messages.append(
             StoredMessage(
                 number=number + len(messages),
@@ -199,6 +210,7 @@ def decode_messages(
                 name=fields.get("q", ""),
                 finish_reason=fields.get("e", ""),
                 model_name=fields.get("m", ""),
+                names_job=fields["r"] == "a" and "b" not in fields and job_id != before,
             )
         )
     return tuple(messages)

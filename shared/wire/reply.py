@@ -29,7 +29,10 @@ class CompletionTokensDetails:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
-    """Tokens of one turn; `completion_tokens_details` only of a model that thinks."""
+    """Tokens of one turn; `completion_tokens_details` only of a model that thinks.
+
+    Of a reply that was continued, `completion_tokens` counts all of it, not only what was added.
+    """
 
     prompt_tokens: int
     completion_tokens: int
@@ -54,7 +57,10 @@ class WindowReceipt(TypedDict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timings:
-    """Milliseconds from acceptance to start, for evaluating the prompt, and for the reply."""
+    """Milliseconds from acceptance to start, for evaluating the prompt, and for the reply.
+
+    Of a reply that was continued these are sums over its jobs, as long as those are kept.
+    """
 
     queued_ms: float
     prompt_ms: float
@@ -69,6 +75,7 @@ class TurnResult:
     and calls have their own members, which are missing where there are none.
 
     Args:
+        prompt: of a turn that continued a reply, whose request has none; None for others.
         model: name of the model; None in results of older versions.
         order: kinds and lengths of the parts, if they are not thought, text, calls (`order_of`).
         logprobs: of the reply's tokens, as OpenAI shows them, if they were asked for.
@@ -84,6 +91,7 @@ class TurnResult:
     usage: Usage
     window: WindowReceipt
     timings: Timings
+    prompt: str | None = None
     model: str | None = None
     reasoning: str | None = None
     tool_calls: tuple[ToolCall, ...] | None = None

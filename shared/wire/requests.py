@@ -3,7 +3,7 @@
 Pydantic models, as clients may send anything and every wrong field must be named.
 """
 
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 from pydantic import (
     AfterValidator,
@@ -13,6 +13,7 @@ from pydantic import (
     StrictInt,
     StrictStr,
     ValidationInfo,
+    ValidatorFunctionWrapHandler,
     WithJsonSchema,
     field_validator,
 )
@@ -46,6 +47,27 @@ _ID_SCHEMA = {
 }
 
 
+_ABSENT: Final = object()
+"""A prompt that was not sent."""
+_RULES: Final[dict[str, Any]] = {
+    "dependentRequired": {"replace_from": ["id"], "continue": ["id"]},
+    "oneOf": [
+        {"required": ["prompt"], "not": {"required": ["continue"]}},
+        {
+            "required": ["continue"],
+            "not": {"anyOf": [{"required": ["prompt"]}, {"required": ["replace_from"]}]},
+        },
+    ],
+}
+
+
+def _true(value: object) -> object:
+    """In JSON 1 is not true."""
+    if value is not True:
+        raise PydanticCustomError("continue", "must be true, or left out")
+    return value
+
+
 class ChatRequest(Sampling):
     """The body of `POST /`: a prompt for a new or an existing conversation.
 
@@ -53,13 +75,8 @@ class ChatRequest(Sampling):
     the `window`, which bounds every reply.
     """
 
-    model_config = ConfigDict(json_schema_extra={"dependentRequired": {"replace_from": ["id"]}})
+    model_config = ConfigDict(json_schema_extra=_RULES)
 
-    prompt: Annotated[
-        StrictStr,
-        AfterValidator(_not_blank),
-        Field(min_length=1, json_schema_extra={"pattern": r"\S"}),
-    ]
     id: (
         Annotated[
             StrictInt,
@@ -69,6 +86,16 @@ class ChatRequest(Sampling):
         ]
         | None
     ) = None
+    continues: Annotated[
+        bool,
+        BeforeValidator(_true),
+        WithJsonSchema({"type": "boolean", "const": True}),
+    ] = Field(default_factory=bool, alias="continue")
+    prompt: Annotated[
+        StrictStr,
+        AfterValidator(_not_blank),
+        Field(min_length=1, json_schema_extra={"pattern": r"\S"}),
+    ] = Field(default_factory=lambda: _ABSENT, validate_default=True)
     context: StrictStr | None = None
     model: Annotated[
         StrictStr | None,
@@ -80,11 +107,31 @@ class ChatRequest(Sampling):
     replace_from: Annotated[StrictInt, Field(ge=1, le=2**53), AN_INTEGER] | None = None
     reasoning: Thinking = "auto"
 
-    @field_validator("replace_from")
+    @field_validator("continues", "replace_from")
     @classmethod
-    def _replace_needs_id(cls, value: int, info: ValidationInfo) -> int:
+    def _needs_id(cls, value: Any, info: ValidationInfo) -> Any:
         if "id" in info.data and info.data["id"] is None:
-            raise PydanticCustomError("replace_from", "needs the id of a conversation")
+            raise PydanticCustomError("needs_id", "needs the id of a conversation")
+        return value
+
+    @field_validator("prompt", mode="wrap")
+    @classmethod
+    def _prompt_or_continue(
+        cls, value: object, handler: ValidatorFunctionWrapHandler, info: ValidationInfo
+    ) -> str:
+        if value is not _ABSENT:
+            cls._is_new(value, info)
+            prompt: str = handler(value)
+            return prompt
+        if "continues" in info.data and not info.data["continues"]:
+            raise PydanticCustomError("missing", "Field required")
+        return ""
+
+    @field_validator("replace_from", mode="before")
+    @classmethod
+    def _is_new(cls, value: object, info: ValidationInfo) -> object:
+        if value is not None and info.data.get("continues"):
+            raise PydanticCustomError("continues", "must be left out with continue")
         return value
 
     def sampling(self) -> Sampling:

@@ -132,6 +132,10 @@ _ORDER: Final = (
 order must not change; options added later follow these."""
 
 
+_MOST_TOKENS: Final = 2**53
+"""No window is as large; larger integers cannot be stored as JSON."""
+
+
 class Sampling(FullSampling):
     """How a reply is drawn from the model, as a request says it and its job stores it."""
 
@@ -158,7 +162,7 @@ class Sampling(FullSampling):
             raise PydanticCustomError(
                 "max_tokens", "must be at most {limit} on this server", {"limit": limit}
             )
-        return value
+        return min(value, _MOST_TOKENS)
 
 
 def default_of(option: str) -> Any:

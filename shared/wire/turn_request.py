@@ -52,6 +52,8 @@ class TurnRequest:
 
     Args:
         prompt: the last message of the turn's input: what the user says, or a tool's result.
+        continues: the last reply of the conversation, which was cut, is to be continued. Such a
+            request has no prompt until it is claimed (`continuing.py`).
         call_id: of the call that `prompt` answers; empty if a user speaks.
         context: new instructions of the conversation; None leaves them as they are.
         replace_from: number of the first message to replace.
@@ -79,6 +81,7 @@ class TurnRequest:
     context: str | None
     replace_from: int | None
     sampling: Sampling
+    continues: bool = False
     call_id: str = ""
     messages: tuple[ChatMessage, ...] = ()
     earlier: tuple[ChatMessage, ...] = ()
@@ -117,9 +120,12 @@ class TurnRequest:
         """Compact JSON, without defaults.
 
         A request that needs parts names its prompt differently: a version that does not know them
-        then fails the turn instead of answering something else.
+        then fails the turn instead of answering something else. One that continues a reply names
+        none, which no version that does not know of it can read.
         """
         fields: dict[str, Any] = {"input" if self.needs_parts else "prompt": self.prompt}
+        if self.continues:
+            fields = {"continue": True}
         if self.context is not None:
             fields["context"] = self.context
         if self.replace_from is not None:
@@ -170,7 +176,8 @@ class TurnRequest:
         fields = orjson.loads(text)
         sampling = {name: value for name, value in fields.items() if name in Sampling.model_fields}
         return cls(
-            prompt=fields["input"] if "input" in fields else fields["prompt"],
+            prompt=_prompt_in(fields),
+            continues=fields.get("continue", False),
             call_id=fields.get("call_id", ""),
             context=fields.get("context"),
             replace_from=fields.get("replace_from"),
@@ -199,3 +206,10 @@ class TurnRequest:
             echo=fields.get("echo", ""),
             sampling=Sampling.model_validate(sampling),
         )
+
+
+def _prompt_in(fields: dict[str, Any]) -> str:
+    if fields.get("continue", False):
+        return ""
+    prompt: str = fields["input"] if "input" in fields else fields["prompt"]
+    return prompt

@@ -341,6 +341,14 @@ def test_a_plain_request_is_stored_as_before_to_the_letter(
     assert TurnRequest.decode(old.encode()) == new
 
 
+def test_an_old_worker_never_takes_a_turn_that_continues_for_a_prompt() -> None:
+    request = TurnRequest(
+        prompt="", context=None, replace_from=None, sampling=Sampling(), continues=True
+    )
+    with pytest.raises(KeyError):
+        OldTurnRequest.decode(request.encode())
+
+
 @pytest.mark.parametrize(
     "message",
     [

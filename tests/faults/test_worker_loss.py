@@ -34,6 +34,22 @@ async def test_the_turn_of_a_killed_worker_goes_on_elsewhere() -> None:
     assert text_of(events) == state["result"]["reply"]
 
 
+async def test_what_a_killed_worker_continued_goes_on_elsewhere() -> None:
+    async with running_cluster(lease_s=1, piece_s=SLOW_S) as cluster, cluster.client() as client:
+        cut = await ended(client, (await post_job(client, "Go on.", max_tokens=8))["job"])
+        assert cut["result"]["finish_reason"] == "length"
+        body = {"id": cut["id"], "continue": True}
+        job = (await client.post("/jobs", json=body)).json()["job"]
+        cluster.worker_of(await holder(cluster, job, at_least=16)).kill()
+        state = await ended(client, job)
+        events = await all_events(client, f"/jobs/{job}/events")
+        page = (await client.get(f"/conversations/{cut['id']}/messages")).json()
+    assert_completed(state, "Go on.")
+    assert state["attempts"] == 2
+    assert text_of(events) == state["result"]["reply"]
+    assert [one["content"] for one in page["messages"]] == ["Go on.", state["result"]["reply"]]
+
+
 async def test_a_paused_worker_finds_its_turn_taken_and_adds_nothing() -> None:
     async with running_cluster(lease_s=1, piece_s=SLOW_S) as cluster, cluster.client() as client:
         job = (await post_job(client, "Only once."))["job"]

@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 from shared import ids
 from shared.config import Settings
 from shared.store.claims import Claims, Kept
+from shared.store.conversations import Conversations
 from shared.store.event_log import EventLog
 from shared.store.jobs import Jobs
 from shared.store.keys import Keys
@@ -39,6 +40,7 @@ class Bench:
         self.old_queue = OldQueue(redis, keys, POOL)
         self.workers = Workers(redis, keys)
         self.events = EventLog(redis, keys)
+        self.conversations = Conversations(redis, keys, settings)
         self.jobs = Jobs(redis, keys, self.submissions)
 
     async def submit(self, conversation: str | None = None, **fields: Any) -> Submission:
@@ -57,7 +59,7 @@ class Bench:
                 prompt=fields.pop("prompt", "" if "messages" in fields else "Hello"),
                 context=fields.pop("context", None),
                 replace_from=fields.pop("replace_from", None),
-                sampling=Sampling(),
+                sampling=fields.pop("sampling", Sampling()),
                 **fields,
             ),
         )
@@ -172,7 +174,7 @@ def completion(claim: Claim, number: int = 1, reply: str = "Hi", **fields: Any) 
         content=claim.request.prompt,
         timestamp_ms=1,
         tokens=2,
-        job_id=claim.job_id,
+        job_id=claim.job_id if claim.standing is None else claim.standing.prompt_job_id,
     )
     assistant = StoredMessage(
         number=number + 1,
@@ -181,6 +183,8 @@ def completion(claim: Claim, number: int = 1, reply: str = "Hi", **fields: Any) 
         timestamp_ms=1,
         tokens=2,
         job_id=claim.job_id,
+        finish_reason=fields.get("finish_reason", ""),
+        names_job=claim.standing is not None,
     )
     return Completion(
         user=user,
@@ -193,6 +197,7 @@ def completion(claim: Claim, number: int = 1, reply: str = "Hi", **fields: Any) 
         result=b'{"reply":"Hi"}',
         reply=b'{"reply":"Hi","whole":true}',
         context=claim.request.context,
+        continues=claim.standing is not None,
         pieces=fields.get("pieces", ()),
         saves_ms=fields.get("saves_ms", 0),
         prefix=fields.get("prefix", ""),

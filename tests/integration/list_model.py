@@ -35,7 +35,7 @@ class ListModel(Model):
             return self.titles[one.id]
         if one.messages:
             return one.messages[0].content
-        return one.pending[0].submission.request.prompt if one.pending else None
+        return (one.pending[0].submission.request.prompt if one.pending else None) or None
 
     @precondition(lambda self: self.conversations)
     @rule(pick=picks, title=TITLES, stranger=st.sampled_from([False] * 3 + [True]))

@@ -69,6 +69,10 @@ class Conversation:
     pending: list[Job] = field(default_factory=list)
     messages: list[StoredMessage] = field(default_factory=list)
 
+    @property
+    def can_continue(self) -> bool:
+        return bool(self.messages) and self.messages[-1].can_continue
+
 
 @dataclass
 class Held:
@@ -111,6 +115,8 @@ class Model(RuleBasedStateMachine):
         self.gone_workers: set[str] = set()
         self.draining: set[str] = set()
         self.numbers = count(1)
+        self.continued: dict[str, str | None] = {}
+        """By job, the one whose reply it has continued."""
 
     def run(self, awaitable: Any) -> Any:
         return self.runner.run(awaitable)
@@ -160,6 +166,14 @@ class Model(RuleBasedStateMachine):
         job.status, job.token, job.lease = "in_progress", claim.fence, True
         self.claimed.append(held)
         number, wanted = len(conversation.messages) + 1, claim.request.replace_from
+        standing = claim.request.continues and conversation.can_continue
+        assert (claim.standing is not None) == standing
+        if claim.standing is not None:
+            number -= 2
+            prompt, reply = conversation.messages[-2:]
+            assert claim.standing.message == reply
+            assert claim.standing.prompt_job_id == prompt.job_id
+            assert claim.request.prompt == prompt.content
         history = claim.history
         assert history is not None
         assert history.next_number == min(number, wanted or number)
@@ -196,12 +210,14 @@ class Model(RuleBasedStateMachine):
                 return REFUSED
             made = Accepted(job_id=first[0], conversation_id=first[1])
             return made if first[2] == body else REFUSED
-        next_number = len(known.messages) + 1 + 2 * len(known.pending)
+        adding = [job for job in known.pending if not job.submission.request.continues]
+        next_number = len(known.messages) + 1 + 2 * len(adding)
         if (
             known.exists == new.new
             or known.owner != new.owner_id
             or len(known.pending) >= PENDING_TURNS
             or (new.request.replace_from or 0) > next_number
+            or (new.request.continues and not known.pending and not known.can_continue)
         ):
             return REFUSED
         return "accepted"

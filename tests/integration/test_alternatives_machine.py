@@ -78,6 +78,11 @@ class Expected:
     def exists(self) -> bool:
         return bool(self.id)
 
+    @property
+    def can_continue(self) -> bool:
+        kept = self.state.history[self.first - 1 :]
+        return self.exists and bool(kept) and kept[-1].can_continue
+
     def put_aside(self, number: int) -> None:
         if number <= len(self.state.history):
             self.asides.append(Aside(number, self.state))
@@ -131,6 +136,8 @@ class Machine(RuleBasedStateMachine):
         self.known: list[str] = [f"1-{'0' * 32}"]
         self.turns: dict[str, int] = {}
         """The numbers of the prompts of all turns, by job."""
+        self.jobs_of: dict[str, list[str]] = {}
+        """Those that have continued the reply of a turn, by its job."""
 
     def run(self, awaitable: Coroutine[Any, Any, Any]) -> Any:
         return self.runner.run(awaitable)
@@ -153,7 +160,8 @@ class Machine(RuleBasedStateMachine):
         claim = self.run(self.bench.claim())
         assert claim.history.next_number == number
         done = completion(claim, number, offset=offset)
-        named = replace(done.assistant, finish_reason="stop", model_name=f"m{pick % 2}")
+        reason = "length" if pick % 3 else "stop"
+        named = replace(done.assistant, finish_reason=reason, model_name=f"m{pick % 2}")
         ended = self.run(self.bench.claims.commit(claim, replace(done, assistant=named)))
         assert ended.outcome is WriteOutcome.OK
         assert self.run(self.bench.claims.commit(claim, done)).outcome is WriteOutcome.DUP
@@ -164,6 +172,7 @@ class Machine(RuleBasedStateMachine):
             context=context or expected.state.context,
         )
         self.turns[claim.job_id] = number
+        self.jobs_of[claim.job_id] = []
         self.known.append(f"{number}-{claim.job_id}")
         expected.limit()
         self.trim()
@@ -175,6 +184,28 @@ class Machine(RuleBasedStateMachine):
             self.run(self.redis.hget(self.keys.conversation(expected.id), "first"))
         )
         expected.prune()
+
+    @precondition(lambda self: self.expected.can_continue)
+    @rule(pick=picks)
+    def grow(self, pick: int) -> None:
+        """A turn that continues the last reply."""
+        expected = self.expected
+        self.submit(None, prompt="", continues=True)
+        claim = self.run(self.bench.claim())
+        *before, prompt, reply = expected.state.history
+        assert claim.standing.message == replace(reply, model_name="")
+        offset = turns_until(expected, prompt.number)[-1 - pick % 2 :][0]
+        done = completion(claim, prompt.number, reply=reply.content + "!", offset=offset)
+        grown = replace(
+            done.assistant, finish_reason="length" if pick % 3 else "stop", model_name="m0"
+        )
+        done = replace(done, assistant=grown)
+        assert self.run(self.bench.claims.commit(claim, done)).outcome is WriteOutcome.OK
+        assert self.run(self.bench.claims.commit(claim, done)).outcome is WriteOutcome.DUP
+        expected.state = replace(expected.state, history=(*before, prompt, grown), offset=offset)
+        self.known.append(f"{grown.number}-{claim.job_id}")
+        self.jobs_of[prompt.job_id].append(claim.job_id)
+        self.trim()
 
     @precondition(lambda self: self.expected.exists)
     @rule(replace_from=st.none() | st.just(1))
@@ -252,8 +283,9 @@ class Machine(RuleBasedStateMachine):
             assert self.run(call) is True
             del self.turns[job]
             return
+        parts = (job, *self.jobs_of[job])
         continued = any(
-            aside.before and aside.before[-1].job_id == job and aside.number > expected.first
+            aside.before and aside.before[-1].job_id in parts and aside.number > expected.first
             for aside in expected.asides
         )
         if continued or len(holder.history) != number + 1:
@@ -262,6 +294,9 @@ class Machine(RuleBasedStateMachine):
             return
         assert self.run(call) is True
         del self.turns[job]
+        del self.jobs_of[job]
+        for part in parts:
+            assert not self.run(self.redis.exists(self.keys.job(part), self.keys.events(part)))
         left = replace(
             holder, history=holder.history[: number - 1], offset=min(holder.offset, number)
         )

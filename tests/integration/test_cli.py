@@ -172,6 +172,27 @@ async def test_a_reply_is_stopped_by_ctrl_c(settings: Settings, tmp_path: Path) 
         assert await chat.ends() == 0
 
 
+async def test_a_reply_that_was_stopped_is_continued(settings: Settings, tmp_path: Path) -> None:
+    """In the terminal it goes on where it ended: what stands is not written again."""
+    engine, gate = held(5)
+    async with (
+        running_stack(settings, engine) as stack,
+        palaver(tmp_path, "chat", *server(stack)) as chat,
+    ):
+        await chat.send("/continue", "Hello.")
+        await chat.until("There is no reply that was cut or stopped.")
+        await chat.until("You s")
+        chat.interrupt()
+        await chat.until("part of the conversation: /continue goes on")
+        gate.set_result(None)
+        await chat.send("/continue")
+        await chat.until("aid: Hello.")
+        await chat.send("/continue")
+        await chat.until("There is no reply that was cut or stopped.")
+        assert await chat.ends() == 0
+        assert chat.text.count("You s") == 1
+
+
 async def test_a_reply_in_progress_is_followed_by_the_next_start(
     settings: Settings, tmp_path: Path
 ) -> None:

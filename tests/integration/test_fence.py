@@ -160,3 +160,59 @@ async def test_lost_bells_lose_no_turn(bench: Bench) -> None:
     assert (await bench.claim("w2")).job_id == waiting.job_id
     assert (await bench.claims.commit(claim, completion(claim))).outcome is WriteOutcome.OK
     assert running.job_id == claim.job_id
+
+
+async def test_a_zombie_that_continues_a_reply_changes_nothing(bench: Bench) -> None:
+    conversation = (await bench.submit()).conversation_id
+    await bench.claims.commit(
+        claim := await bench.claim(), completion(claim, finish_reason="length")
+    )
+    await bench.submit(conversation, prompt="", continues=True)
+    zombie = await bench.claim("w1")
+    await bench.crash(zombie)
+    heir = await bench.reclaim("w2")
+    assert heir is not None
+    assert heir.standing == zombie.standing
+    late = completion(zombie, reply="Zombie")
+    assert (await bench.claims.commit(zombie, late)).outcome is WriteOutcome.FENCED
+    grown = completion(heir, reply="Higher", finish_reason="length")
+    for outcome in (WriteOutcome.OK, WriteOutcome.DUP):
+        assert (await bench.claims.commit(heir, grown)).outcome is outcome
+    assert (await bench.claims.commit(zombie, late)).outcome is WriteOutcome.FENCED
+    _, reply = await bench.messages(conversation)
+    assert (reply.content, reply.job_id) == ("Higher", heir.job_id)
+    assert await bench.leftovers() == set()
+
+
+async def test_what_is_continued_is_never_written_to_a_deleted_conversation(bench: Bench) -> None:
+    conversation = (await bench.submit()).conversation_id
+    await bench.claims.commit(
+        claim := await bench.claim(), completion(claim, finish_reason="length")
+    )
+    await bench.submit(conversation, prompt="", continues=True)
+    going_on = await bench.claim()
+    assert await bench.conversations.delete(conversation, "default")
+    ended = await bench.claims.commit(going_on, completion(going_on))
+    assert ended.outcome is not WriteOutcome.OK
+    assert await bench.messages(conversation) == []
+
+
+async def test_a_turn_that_continues_sees_its_own_prompt_though_the_window_begins_behind_it(
+    bench: Bench,
+) -> None:
+    conversation = (await bench.submit()).conversation_id
+    await bench.claims.commit(claim := await bench.claim(), completion(claim))
+    await bench.submit(conversation, prompt="Second")
+    claim = await bench.claim()
+    await bench.claims.commit(claim, completion(claim, 3, finish_reason="length", offset=5))
+    for offset in (5, 3, 1):
+        await bench.submit(conversation, prompt="", continues=True)
+        claim = await bench.claim()
+        history = claim.history
+        assert history is not None
+        assert (history.offset, history.next_number, history.turns) == (min(offset, 3), 3, 1)
+        assert len(history.messages) == 3 - min(offset, 3)
+        assert claim.request.prompt == "Second"
+        behind = {5: 3, 3: 1, 1: 1}[offset]
+        done = completion(claim, 3, finish_reason="length", offset=behind)
+        await bench.claims.commit(claim, done)

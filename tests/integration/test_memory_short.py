@@ -68,6 +68,24 @@ async def test_when_memory_is_short_edits_and_switches_change_nothing() -> None:
         await redis.aclose(close_connection_pool=True)
 
 
+async def test_when_memory_is_short_a_reply_is_not_half_continued() -> None:
+    with running_valkey() as server:
+        settings = make_settings(server.url)
+        redis: Any = connect(settings)
+        bench = Bench(redis, Keys(settings.namespace), settings)
+        await bench.serve()
+        conversation = (await bench.submit()).conversation_id
+        cut = completion(claim := await bench.claim(), finish_reason="length")
+        await bench.claims.commit(claim, cut)
+        await is_denied(redis, bench.submit(conversation, prompt="", continues=True))
+        await bench.submit(conversation, prompt="", continues=True)
+        grown = completion(claim := await bench.claim(), reply="Higher")
+        await is_denied(redis, bench.claims.commit(claim, grown))
+        assert (await bench.claims.commit(claim, grown)).outcome is WriteOutcome.OK
+        assert [one.content for one in await bench.messages(conversation)] == ["Hello", "Higher"]
+        await redis.aclose(close_connection_pool=True)
+
+
 async def is_denied(redis: Any, write: Coroutine[Any, Any, Any]) -> None:
     """While memory is short, a write changes nothing."""
     before = await contents(redis)

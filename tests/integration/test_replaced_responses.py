@@ -126,3 +126,24 @@ async def test_a_conversation_of_alternatives_alone_stays(settings: Settings) ->
         assert await messages(stack, conversation) == []
         (kept,) = await alternatives(stack, conversation, number=1)
         assert (await switch(stack, conversation, kept["id"]))["turns"] == 1
+
+
+async def test_a_response_whose_reply_was_continued_is_found_continued_and_deleted(
+    settings: Settings,
+) -> None:
+    """By its own id, and whatever continued its reply goes with it."""
+    engine = ScriptedEngine(lambda _: f"{SECRET}, {SECRET}")
+    async with running_stack(settings, engine) as stack, space_of(settings) as space:
+        first = await respond(stack, max_output_tokens=5)
+        conversation = await conversation_of(stack, first)
+        for length in (3, 512):
+            body = {"id": conversation, "continue": True, "max_tokens": length}
+            grown = (await stack.client.post("/", json=body)).json()
+        for named in (first["id"], f"resp_{grown['job']}"):
+            last = await respond(stack, "More?", previous_response_id=named)
+            assert f"<assistant>{SECRET}, {SECRET}<end>" in engine.prompts[-1]
+            assert await in_use(stack, first), "the last one stands on it"
+            assert not await in_use(stack, last)
+        assert (await messages(stack, conversation))[1]["content"] == f"{SECRET}, {SECRET}"
+        assert not await in_use(stack, first)
+        assert await space.said() == set()

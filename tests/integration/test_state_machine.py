@@ -75,6 +75,26 @@ class Machine(ListModel):
         self.submitted.append(new)
         self.submit(new)
 
+    @precondition(lambda self: self.conversations)
+    @rule(pick=picks, key=st.sampled_from([None, None, "k1"]))
+    def continue_reply(self, pick: int, key: str | None) -> None:
+        known = list(self.conversations.values())
+        cut = [one for one in known if one.can_continue]
+        one = (cut if cut and pick % 4 else known)[pick % len(cut if cut and pick % 4 else known)]
+        new = Submission(
+            job_id=ids.new_job(),
+            conversation_id=one.id,
+            owner_id=one.owner,
+            new=False,
+            instructions="",
+            request=TurnRequest(
+                prompt="", context=None, replace_from=None, sampling=Sampling(), continues=True
+            ),
+            idempotency_key=key,
+        )
+        self.submitted.append(new)
+        self.submit(new)
+
     @precondition(lambda self: self.submitted)
     @rule(pick=picks)
     def repeat_submission(self, pick: int) -> None:
@@ -134,9 +154,16 @@ class Machine(ListModel):
             assert self.run(call) is True
             job.removed = True
             if prompts:
+                self.forget_parts(one.messages[prompts[0]].job_id)
                 one.messages = one.messages[: prompts[0] - 1]
             if prompts and not one.messages:
                 self.gone(one)
+
+    def forget_parts(self, name: str | None) -> None:
+        """The jobs that have written a reply, the last one first."""
+        while name is not None:
+            self.jobs[name].removed = True
+            name = self.continued.get(name)
 
     # Workers.
 
@@ -153,8 +180,9 @@ class Machine(ListModel):
         names = [claim.job_id for claim in claims]
         assert names[: len(expected)] == expected
         assert names == expected or not is_whole
-        for job in [job for job in self.ready() if job.late and self.status(job) == "failed"]:
-            self.ended(job, "failed")
+        # The end of one offers the next one of its conversation, which may be late, too.
+        while late := [job for job in self.ready() if job.late and self.status(job) == "failed"]:
+            self.ended(late[0], "failed")
         for claim in claims:
             self.started(Held(worker, nonce, claim))
         if claims:
@@ -234,15 +262,28 @@ class Machine(ListModel):
     @rule(pick=picks, zombie=st.booleans())
     def commit(self, pick: int, zombie: bool) -> None:
         held, claim, job, holds = self.held(pick, zombie)
+        if claim.request.continues and claim.standing is None:
+            self.fail(pick, zombie)  # as a worker does
+            return
         assert claim.history is not None
         number, conversation = claim.history.next_number, self.conversations[claim.conversation_id]
         before = conversation.messages[: number - 1]
         prompts = [1, *(m.number for m in before if m.role == "user"), number]
-        done = completion(claim, number, offset=prompts[-1 - pick % 2], saves_ms=(pick + 1) * 50)
+        done = completion(
+            claim,
+            number,
+            reply=f"Reply {next(self.numbers)}",
+            finish_reason=("stop", "length", "stopped")[pick % 3],
+            offset=prompts[-1 - pick % 2],
+            saves_ms=(pick + 1) * 50,
+        )
         ending = self.claims.commit(claim, done)
         if holds:
             self.frees_a_slot(held.worker, self.run(ending))
-            conversation.messages[number - 1 :] = [done.user, done.assistant]
+            prompt = done.user if claim.standing is None else conversation.messages[-2]
+            conversation.messages[number - 1 :] = [prompt, done.assistant]
+            if claim.standing is not None:
+                self.continued[claim.job_id] = claim.standing.message.job_id
             self.ended(job, "completed")
         elif job.removed:
             assert self.unchanged(ending).outcome is WriteOutcome.GONE

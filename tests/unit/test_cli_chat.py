@@ -12,7 +12,7 @@ from cli.chat import Chat
 from cli.client import JobEvent, PalaverClient, ServerError
 from cli.last_conversation import LastConversation
 from cli.models import NotServed, check_served, list_models
-from cli.reply_writer import Screen, message_lines
+from cli.reply_writer import ReplyWriter, Screen, ShownReply, message_lines
 from shared.wire import turn_request
 
 CALL = {"id": "c1", "name": "weather", "arguments": '{\n  "city": "Paris"\n}'}
@@ -229,6 +229,36 @@ class OldServer(ScriptedClient):
 
     def get(self, path: str) -> Any:
         raise ServerError(404, f"nothing at {path}", 0)
+
+
+@pytest.mark.usefixtures("typed")
+@pytest.mark.parametrize(
+    ("reason", "is_offered"), [("length", True), ("stopped", True), ("stop", False), (None, False)]
+)
+def test_going_on_is_offered_behind_a_reply_that_was_cut(
+    tmp_path: Path, reason: str | None, is_offered: bool
+) -> None:
+    done = ("completed", {"window": {"turns_dropped": 0}, "finish_reason": reason})
+    text = written(io.StringIO(), tmp_path, ANSWER, done)
+    assert ("/continue goes on" in text) is is_offered
+
+
+@pytest.mark.parametrize(
+    ("pieces", "new"),
+    [
+        (["One, two", ", three"], ", three"),
+        (["One", ", t", "wo, three"], ", three"),
+        (["One, ", "three"], "three"),  # what was held back is read in another way
+        (["Else"], "Else"),
+        (["One, two"], ""),
+    ],
+)
+def test_of_a_continued_reply_only_what_is_new_is_written(pieces: list[str], new: str) -> None:
+    out = io.StringIO()
+    writer = ReplyWriter(Screen(out), ShownReply(text="One, two"))
+    for piece in pieces:
+        writer.text(piece)
+    assert out.getvalue() == new
 
 
 def test_whether_a_model_is_served() -> None:

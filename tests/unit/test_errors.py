@@ -30,10 +30,13 @@ from shared.errors import (
     LimitReached,
     MemoryShort,
     NoEmbeddings,
+    NoRoomToContinue,
     NoSuchAlternative,
     NoSuchConversation,
     NoSuchModel,
     NoSuchTurn,
+    NothingToContinue,
+    NothingWasCut,
     NoWorker,
     OutcomeUnknown,
     PalaverError,
@@ -58,6 +61,7 @@ REFUSALS: Mapping[type[PalaverError], tuple[PalaverError, int, str]] = {
     NoSuchTurn: (NoSuchTurn("no such response"), 404, "previous_response_not_found"),
     ConversationBusy: (ConversationBusy("too many turns"), 409, "conversation_busy"),
     InvalidReplaceFrom: (InvalidReplaceFrom(7), 422, "invalid_request"),
+    NothingToContinue: (NothingToContinue(), 409, "nothing_to_continue"),
     QueueFull: (QueueFull(2.5), 503, "queue_full"),
     MemoryShort: (MemoryShort("Redis is short of memory"), 503, "memory_short"),
     ReadOnlyRedis: (ReadOnlyRedis("Redis is a read-only replica"), 503, "redis_away"),
@@ -197,6 +201,8 @@ def test_redis_away_is_a_503_that_tells_nothing_more(error: Exception) -> None:
     ("error", "status"),
     [
         (ContextLengthExceeded(4000, 3500), 422),
+        (NoRoomToContinue(3500, 3500), 422),
+        (NothingWasCut(), 409),
         (DeadlineExceeded("too late"), 504),
         (WorkerLost("gone"), 500),
         (UnusableOptions("the schema is nested too deep"), 422),
@@ -213,7 +219,13 @@ def test_a_failed_job_has_its_documented_status(error: TurnFailed, status: int) 
 
 
 def test_no_failure_is_forgotten() -> None:
-    known = {ContextLengthExceeded, DeadlineExceeded, UnusableOptions, WorkerLost}
+    known = {
+        ContextLengthExceeded,
+        DeadlineExceeded,
+        NothingWasCut,
+        UnusableOptions,
+        WorkerLost,
+    }
     assert set(TurnFailed.__subclasses__()) == known
 
 

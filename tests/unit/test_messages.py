@@ -33,7 +33,7 @@ replies = st.builds(
     written_ids=st.none() | st.lists(st.integers(0, 2**31 - 1)).map(tuple),
     reasoning=texts,
     tool_calls=calls,
-    finish_reason=st.sampled_from(["", "stop", "length", "tool_calls"]),
+    finish_reason=st.sampled_from(["", "stop", "length", "stopped", "tool_calls"]),
     model_name=texts,
     **plain,
 )
@@ -73,6 +73,27 @@ def test_a_reply_is_of_the_job_of_the_prompt_in_front_of_it() -> None:
     )
     assert decode_messages([message.encode() for message in messages], 4) == messages
     assert b'"two"' not in messages[2].encode()
+
+
+def test_a_reply_that_was_continued_names_the_job_that_did_it() -> None:
+    roles: list[Role] = ["user", "assistant", "user", "assistant"]
+    jobs = ["one", "later", "two", "two"]
+    messages = tuple(
+        StoredMessage(
+            number=number,
+            role=role,
+            content="Hi",
+            timestamp_ms=0,
+            tokens=2,
+            job_id=job,
+            names_job=job == "later",
+        )
+        for number, (role, job) in enumerate(zip(roles, jobs, strict=True), 1)
+    )
+    texts = [message.encode() for message in messages]
+    decoded = decode_messages(texts, 1)
+    assert decoded == messages
+    assert [message.encode() for message in decoded] == texts
 
 
 def test_messages_stored_by_earlier_versions_are_read() -> None:
@@ -124,6 +145,19 @@ def test_the_scripts_tell_roles_by_a_mark_that_no_text_can_spell(message: Stored
         model_name=hostile,
     ).encode()
     assert {role for role, mark in marks.items() if mark in encoded} == {message.role}
+
+
+@given(any_message, texts)
+def test_the_scripts_tell_whether_a_reply_was_cut_as_it_is_told_here(
+    message: StoredMessage, text: str
+) -> None:
+    """lib/history.lua, `is_cut`, looks for these substrings, which no text can spell."""
+    hostile = '"e":"length","r":"a","o":[[' + text
+    message = replace(message, content=hostile, reasoning=hostile, job_id="j")
+    encoded = message.encode()
+    is_cut = b'"e":"length"' in encoded or b'"e":"stopped"' in encoded
+    has_calls = b'"o":[[' in encoded
+    assert (b'"r":"a"' in encoded and is_cut and not has_calls) == message.can_continue
 
 
 def test_the_thoughts_of_a_reply_that_calls_nothing_do_not_keep_older_versions_from_it() -> None:

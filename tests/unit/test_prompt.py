@@ -6,10 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.errors import ContextLengthExceeded
-from shared.wire.claim import Claim, History
+from shared.errors import ContextLengthExceeded, NoRoomToContinue
+from shared.wire.claim import Claim
+from shared.wire.continuing import StandingReply
+from shared.wire.history import History
 from shared.wire.messages import ChatMessage, Role, StoredMessage
 from shared.wire.parts import ToolCall
+from shared.wire.reply import Timings
 from shared.wire.sampling import Sampling
 from shared.wire.turn_request import TurnRequest
 from tests.scripted import TEMPLATE, ScriptedEngine
@@ -408,3 +411,31 @@ def test_a_request_may_have_its_own_longest_thought() -> None:
         budget = policy.budget(3000, thinks=True, longest_thought=longest)
         assert budget.reasoning_limit(100) == limit
     assert policy.budget(3000, longest_thought=64).reasoning_limit(100) is None
+
+
+def continuing(prompt: str, reply: str) -> Claim:
+    """A turn that continues a reply."""
+    standing = StandingReply(
+        message=message(2, "assistant", reply),
+        prompt_job_id="job",
+        timings=Timings(queued_ms=0, prompt_ms=0, generation_ms=0),
+    )
+    return replace(claim(prompt), standing=standing)
+
+
+def test_what_stands_of_a_reply_takes_the_place_of_older_turns() -> None:
+    past = history(*dialogue("One?", "Two.", "Three?", "Four."))
+    budget = Budget(window=120, max_tokens=20, trim_to=0.6)
+    assert build_prompt(WRITER, claim("Five?"), past, budget).turns_dropped == 0
+    assert build_prompt(WRITER, continuing("Five?", "x" * 80), past, budget).turns_dropped == 2
+
+
+def test_a_reply_goes_on_as_long_as_there_is_any_room() -> None:
+    past = history(*dialogue("One?", "Two."))
+    budget = Budget(window=120, max_tokens=20, trim_to=0.6)
+    alone = len(build_prompt(WRITER, claim("Five?"), history(), budget).token_ids)
+    prompt = build_prompt(WRITER, continuing("Five?", "x" * (119 - alone)), past, budget)
+    assert prompt.turns_dropped == 1
+    with pytest.raises(NoRoomToContinue) as refusal:
+        build_prompt(WRITER, continuing("Five?", "x" * (120 - alone)), past, budget)
+    assert refusal.value.details == {"prompt_tokens": 120, "budget": 120}

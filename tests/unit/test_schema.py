@@ -49,6 +49,12 @@ def wrong_fields(body: dict[str, Any]) -> dict[str, str]:
     return {".".join(map(str, item["loc"])): item["msg"] for item in refusal.value.errors()}
 
 
+def test_no_length_is_too_large_to_be_stored() -> None:
+    body = {"prompt": "Hello", "max_tokens": 10**30}
+    request = ChatRequest.model_validate(body, context={"max_tokens_limit": 4096, "window": 3500})
+    assert orjson.loads(orjson.dumps(request.sampling().stored()))["max_tokens"] > 3500
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -175,7 +181,9 @@ def test_the_limits_themselves_are_allowed(field: str, value: Any) -> None:
     assert getattr(validated(**{field: value}), field) == value
 
 
-@pytest.mark.parametrize("field", sorted(ChatRequest.model_fields))
+@pytest.mark.parametrize(
+    "field", sorted(field.alias or name for name, field in ChatRequest.model_fields.items())
+)
 def test_null_is_refused_for_every_field(field: str) -> None:
     messages = wrong_fields({"prompt": "Hello", "id": 1, field: None})
     assert messages == {field: "must not be null; leave the field out instead"}

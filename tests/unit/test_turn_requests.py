@@ -85,6 +85,14 @@ def test_what_older_versions_would_answer_wrongly_has_no_prompt_for_them(
     assert stored["input"] == "Hi"
 
 
+def test_no_earlier_version_can_read_that_a_reply_is_to_be_continued() -> None:
+    """They look for a prompt under one of these names, and would answer an empty one."""
+    request = request_with(prompt="", continues=True, thinking="off")
+    stored = orjson.loads(request.encode())
+    assert not stored.keys() & {"prompt", "input"}
+    assert TurnRequest.decode(request.encode()) == request
+
+
 def test_requests_of_earlier_versions_are_read() -> None:
     stored = (
         b'{"prompt":"Hi","context":"Be kind.","replace_from":3,"messages":[["user","A"]],'

@@ -167,13 +167,15 @@ class GenerationRequest:
         session: the conversation; engines keep what they computed for it.
         prompt: token ids, scaffold included, up to where the reply begins.
         generated: ids of the reply that earlier attempts have generated.
+        num_standing: how many of `generated` stood before the turn, which continues a reply: limits
+            and stop strings are for what comes behind them.
         goes_on_in: kind of the part that `generated` ends in, if another model has generated it:
             this one's reader would have given out something else, or not everything.
         max_tokens: length of the whole reply in tokens, `generated` included.
         stop: strings in the reply's text that end it and do not belong to it.
         reader: makes what splits this reply into parts; None takes everything for text.
         reasoning_limit: tokens after which a thought is closed.
-        answer_limit: tokens that are no thoughts, at most.
+        answer_limit: tokens that are no thoughts, at most; those that stood do not count.
         alone_until: nothing else is evaluated until the reply has this many tokens.
         meter: counts what the prompt costs, also if the reply is never finished.
         enough: set when no more is wanted: the reply ends as it is, as `stopped`.
@@ -183,6 +185,7 @@ class GenerationRequest:
     prompt: tuple[int, ...]
     max_tokens: int
     generated: tuple[int, ...] = ()
+    num_standing: int = 0
     goes_on_in: PartKind | None = None
     stop: tuple[str, ...] = ()
     reader: Callable[[], ReplyReader] | None = None

@@ -42,6 +42,9 @@ class PlainText:
     def drop_ids(self) -> None:
         """Nothing is added that was given out before."""
 
+    def forget_stops(self) -> None:
+        """Nothing is looked for in what was given out before."""
+
     def go_on_in(self, kind: PartKind) -> None:
         """All is text."""
 
@@ -114,10 +117,14 @@ class ReadParts:
         """Give out no ids for what was added so far: they have been given out before."""
         self._ids = []
 
+    def forget_stops(self) -> None:
+        """No stop string begins or stands in what was added so far."""
+        self._stops = StopStrings(self.stop)
+
     def go_on_in(self, kind: PartKind) -> None:
         """Take all that was added for given out, and go on in a part of a kind."""
         self._decoder.reset()
-        self._stops.flush()
+        self.forget_stops()
         self.reader.go_on_in(kind)
 
     def _take_ids(self) -> tuple[int, ...]:

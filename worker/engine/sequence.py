@@ -65,6 +65,8 @@ class Sequence:
         self._logprobs: deque[DrawnLogprob] = deque()
         """Of tokens that no piece has had yet."""
         self._num_reasoning = self._num_forced = 0
+        self._num_standing = 0
+        """Tokens that stood before the turn and are no thoughts."""
         self._began = self._began_reply = time.monotonic()
         if sampler is not None:
             self._replay(request.generated, sampler)
@@ -151,7 +153,8 @@ class Sequence:
     @property
     def _has_reached_limit(self) -> bool:
         limit = self.request.answer_limit
-        if limit is not None and self.num_generated - self._num_reasoning >= limit:
+        num_answered = self.num_generated - self._num_reasoning - self._num_standing
+        if limit is not None and num_answered >= limit:
             return True
         return self.num_generated >= self.request.max_tokens
 
@@ -191,13 +194,17 @@ class Sequence:
         if self._reader is None:
             for token in generated:
                 sampler.accept(token)
+            self._num_standing = self.request.num_standing
             return
         forced = _Forced(sampler)
         self._direct(forced)
-        for token in generated:
+        for place, token in enumerate(generated, start=1):
             forced.accept(token)
             self._push(token)
             self._direct(forced)
+            if place == self.request.num_standing:
+                self._num_standing = place - self._num_reasoning
+                self._text.forget_stops()
         if self.request.goes_on_in is not None:
             self._num_forced = 0
             forced.forget()

@@ -2,19 +2,21 @@
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import takewhile
 from typing import Final
 
 import orjson
 
-from shared.errors import ContextLengthExceeded, ConversationTooLong
-from shared.wire.claim import Claim, History
+from shared.errors import ContextLengthExceeded, ConversationTooLong, NoRoomToContinue
+from shared.wire.claim import Claim
+from shared.wire.history import History
 from shared.wire.messages import ChatMessage, StoredMessage
 from shared.wire.turn_request import Thinking, TurnRequest
 from worker.prompt.message import PromptMessage
 from worker.prompt.prompt import Prompt, PromptTurn
+from worker.prompt.standing import num_tokens
 from worker.prompt.window import Budget, split_turns, trim
 from worker.prompt.writer import EncodedPrompt, PromptWriter
 from worker.template.chat_template import MustRun
@@ -79,7 +81,7 @@ def build_prompt(
     """Assemble instructions, the turns in view and the new prompt.
 
     Raises:
-        ContextLengthExceeded: instructions and prompt alone leave no room for a reply.
+        ContextLengthExceeded: instructions, prompt and what stands of a reply leave no room.
         ConversationTooLong: the conversation does not fit and must not be cut.
     """
     request = claim.request
@@ -90,20 +92,16 @@ def build_prompt(
     brought_along = _brought_along(writer, claim, history.next_number, num_opening)
     past = [*history.messages, *brought_along]
     new = _new_message(request, past)
-    turns = tuple(
-        PromptTurn(
-            number=turn[0].number, contents=tuple(_content(writer, message) for message in turn)
-        )
-        for turn in split_turns(past)
-    )
-    turns, num_pinned = _pinned(turns, new)
+    turns, num_pinned = _pinned(_turns(writer, past), new)
 
     @cache
     def encoded(dropped: int) -> EncodedPrompt:
         contents = [message for turn in turns[dropped:] for message in turn.contents]
         return writer.encode([*system, *contents, new], options)
 
-    dropped = trim(len(turns) - num_pinned, lambda k: len(encoded(k).token_ids), budget)
+    dropped = _num_dropped(
+        claim, writer, len(turns) - num_pinned, lambda k: len(encoded(k).token_ids), budget
+    )
     prompt = Prompt(
         token_ids=encoded(dropped).token_ids,
         system=system,
@@ -119,6 +117,41 @@ def build_prompt(
     if prompt.offset > 1 and not request.truncate:
         raise ConversationTooLong(len(encoded(0).token_ids), budget.window)
     return prompt
+
+
+def _turns(writer: PromptWriter, past: Sequence[StoredMessage]) -> tuple[PromptTurn, ...]:
+    return tuple(
+        PromptTurn(
+            number=turn[0].number, contents=tuple(_content(writer, message) for message in turn)
+        )
+        for turn in split_turns(past)
+    )
+
+
+def _num_dropped(
+    claim: Claim,
+    writer: PromptWriter,
+    num_turns: int,
+    measure: Callable[[int], int],
+    budget: Budget,
+) -> int:
+    """How many of the oldest turns to leave out.
+
+    A reply that is continued belongs to what has to fit. It needs no certain room behind it: as
+    long as there is any, it goes on.
+
+    Args:
+        measure: tokens of the prompt when so many turns are left out.
+    """
+    if claim.standing is None:
+        return trim(num_turns, measure, budget)
+    num_standing = num_tokens(writer, claim.standing.message)
+    try:
+        return trim(num_turns, lambda dropped: measure(dropped) + num_standing, budget)
+    except ContextLengthExceeded as error:
+        if (length := measure(num_turns) + num_standing) < budget.window:
+            return num_turns
+        raise NoRoomToContinue(length, error.budget) from None
 
 
 def _new_message(request: TurnRequest, past: Sequence[StoredMessage]) -> PromptMessage:
@@ -240,6 +273,6 @@ def build_stateless_prompt(
 def _content(writer: PromptWriter, message: StoredMessage) -> PromptMessage:
     if message.fingerprint != writer.fingerprint:
         return PromptMessage(message=message.message)
-    return PromptMessage(
-        message=message.message, token_ids=message.token_ids, written_ids=message.written_ids
+    return PromptMessage.of_reply(
+        message.message, token_ids=message.token_ids, written_ids=message.written_ids
     )

@@ -11,12 +11,27 @@ class PromptMessage:
 
     Args:
         token_ids: of its content, as this model wrote it.
-        written_ids: all that this model wrote, markup included.
+        written_ids: all that this model wrote, markup included, of a reply with a thought or call;
+            what is text alone, such as half a call, is never shown with control tokens.
     """
 
     message: ChatMessage
     token_ids: tuple[int, ...] | None = None
     written_ids: tuple[int, ...] | None = None
+
+    @classmethod
+    def of_reply(
+        cls,
+        message: ChatMessage,
+        *,
+        token_ids: tuple[int, ...] | None,
+        written_ids: tuple[int, ...] | None,
+    ) -> "PromptMessage":
+        """A reply of this model."""
+        has_parts = bool(message.reasoning or message.tool_calls)
+        return cls(
+            message=message, token_ids=token_ids, written_ids=written_ids if has_parts else None
+        )
 
     @property
     def role(self) -> Role:

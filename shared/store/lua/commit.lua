@@ -1,6 +1,7 @@
 -- The turn completed: prompt and reply enter the conversation, after the `earlier` messages that the request brought
 -- along, with everything else the turn changes. `number` is the number of the first of these messages; what stands from
--- there on becomes an alternative.
+-- there on becomes an alternative. A turn that continued the last reply replaces that alone, and keeps nothing of it:
+-- `continued` is the job of its prompt.
 -- The worker becomes the conversation's home: its cache saves a turn `saves_ms` there. A stateless turn's conversation
 -- goes with it; so it becomes the home of whatever begins with `prefix`.
 -- Answers {OK · DUP (this commit was done before) · FENCED · GONE (the conversation was deleted), whether the worker
@@ -17,11 +18,14 @@ local turns = numbers[3]
 
 local added = {}
 for i = 1, tonumber(arg.earlier or 0) do added[i] = arg['earlier' .. i] end
-added[#added + 1] = arg.user
+if not arg.continued then added[#added + 1] = arg.user end
 added[#added + 1] = arg.assistant
+local continued = arg.continued and job_of(redis.call('LINDEX', key.messages(conversation), -1)) or arg.continued
 
 raise_format()
-if number < next_number and tonumber(arg.alternatives or 0) > 0 then put_aside(conversation, number) end
+if number < next_number and not continued and tonumber(arg.alternatives or 0) > 0 then
+  put_aside(conversation, number)
+end
 local models = numbers[5]
 if arg.model then
   -- Which model wrote the replies from which message on, a line each: most replies have the same one.
@@ -52,7 +56,7 @@ if number < next_number then
   -- `replace_from`: messages from this number on are removed, and their replies no longer count.
   turns = turns - replies_from(conversation, number - first)
   -- Maybe the first prompt is among them.
-  if number < first + HEADED then redis.call('HDEL', key.conversation(conversation), 'heading') end
+  if number < first + HEADED and not continued then redis.call('HDEL', key.conversation(conversation), 'heading') end
   cut_messages(conversation, number)
 end
 for i = 1, #added, 100 do
@@ -62,11 +66,21 @@ for _, message in ipairs(added) do
   if is_reply(message) then turns = turns + 1 end
 end
 redis.call('HSET', key.conversation(conversation), 'turns', int(turns))
-if number < next_number then limit_alternatives(conversation) end
+if continued then
+  -- What followed the shorter reply does not follow this one.
+  if has_alternatives(conversation) then prune(conversation, first) end
+elseif number < next_number then
+  limit_alternatives(conversation)
+end
 keep_limit(conversation, first, tonumber(arg.offset))
 redis.call('HINCRBY', key.conversation(conversation), 'tokens', arg.tokens)
--- What a response brought along is deleted with it (forget.lua).
-redis.call('HSET', key.job(job), 'number', int(number + #added - 2), 'brought', #added - 2)
+if continued then
+  -- The job whose reply it has continued is deleted with this one (forget.lua).
+  redis.call('HSET', key.job(job), 'number', int(number - 1), 'continued', continued)
+else
+  -- What a response brought along is deleted with it (forget.lua).
+  redis.call('HSET', key.job(job), 'number', int(number + #added - 2), 'brought', #added - 2)
+end
 use_tokens(f.owner, arg.tokens)
 count_usage(f.owner, f.pool, {{'turns', 1}, {'in', tonumber(arg.prompt_tokens)}, {'cached', tonumber(arg.cached_tokens)},
   {'out', arg.tokens - arg.prompt_tokens}})

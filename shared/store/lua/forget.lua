@@ -1,6 +1,13 @@
 -- Delete a response with its text. Its turn leaves the conversation, provided that it is the last one there, or in an
--- alternative, and no copy of the conversation has it. A response that has not ended is cancelled.
+-- alternative, and no copy of the conversation has it. Jobs that continued its reply go with it. A response that has not
+-- ended is cancelled.
 -- Answers {OK} · {GONE} · {IN_USE, the conversation in which something builds on it}
+local function delete_job(conversation, job)
+  redis.call('DEL', key.job(job), key.events(job))
+  forget_failure(job)
+  redis.call('ZREM', key.jobs(conversation), job)
+end
+
 local job = arg.job
 local f = job_fields(job, 'status', 'owner', 'conversation', 'number', 'request', 'brought', 'context')
 if f.owner ~= arg.owner or f.request == '' then return {'GONE'} end
@@ -15,7 +22,11 @@ local c = redis.call('HMGET', key.conversation(conversation), 'first', 'next', '
 local has_turn = number and has_prompt(conversation, number, job)
 local replaced = number and not has_turn and alternative_with(conversation, number, job)
 local tail = replaced and tail_key(conversation, replaced.id)
-local in_use = (has_turn or replaced) and is_continued(conversation, job)
+local reply = has_turn and redis.call('LINDEX', key.messages(conversation), number + 1 - c[1])
+  or replaced and redis.call('LINDEX', tail, number + 1 - replaced.number)
+-- The reply names the last job that continued it, if one did.
+local last = reply and job_of(reply) or job
+local in_use = (has_turn or replaced) and (is_continued(conversation, job) or is_continued(conversation, last))
 if has_turn then
   in_use = in_use or tonumber(c[2]) ~= number + 2 or redis.call('LLEN', key.pending(conversation)) > 0
 elseif replaced then
@@ -28,10 +39,13 @@ for _, copy in ipairs(number and c[6] and redis.call('SMEMBERS', key.family(c[6]
   end
 end
 
-redis.call('DEL', key.job(job), key.events(job))
-forget_failure(job)
-redis.call('ZREM', key.jobs(conversation), job)
+delete_job(conversation, job)
 if not has_turn and not replaced then return {'OK'} end
+while last do
+  local continued = redis.call('HGET', key.job(last), 'continued')
+  delete_job(conversation, last)
+  last = continued
+end
 -- What its request brought along precedes its prompt, as far as the history limit has left it.
 local begin = int(math.max(number - (f.brought or 0), c[1]))
 if replaced then

@@ -12,6 +12,7 @@
 --   {TAKEN}                        the new conversation's id exists
 --   {BUSY}                         too many pending turns
 --   {REPLACE, next number}         `replace_from` is beyond the end
+--   {NOTHING}                      there is no reply to continue (`continues`), and no turn is pending that may leave one
 --   {FULL, ms}                     the queue is full; milliseconds until the next start
 --   {NO_MODEL, its name, …}        there is no such model; the names of those that are served
 --   {NO_WORKER, model}             no worker of the model was heard of lately; without a name: no worker at all
@@ -42,9 +43,10 @@ if arg.after then
   local c = redis.call('HMGET', key.conversation(f.conversation), 'first', 'next')
   if not c[1] or not f.number then return {'UNKNOWN'} end
   -- An edit may have replaced the turn, or its reply.
-  if not has_prompt(f.conversation, f.number, arg.after) then return {'REPLACED'} end
   local reply = redis.call('LINDEX', key.messages(f.conversation), f.number + 1 - c[1])
   if not reply or not is_reply(reply) then return {'REPLACED'} end
+  -- The reply may have been continued, by this job or by another one.
+  if not (has_prompt(f.conversation, f.number, arg.after) or is_of(reply, arg.after)) then return {'REPLACED'} end
   local first, stop = tonumber(c[1]), tonumber(f.number) + 2
   local is_last = stop == tonumber(c[2]) and redis.call('LLEN', key.pending(f.conversation)) == 0
   if is_last and not arg.stateless then
@@ -64,13 +66,17 @@ end
 local pending = redis.call('LLEN', key.pending(conversation))
 if pending >= tonumber(arg.pending_limit) then return {'BUSY'} end
 if arg.replace_from then
-  -- Every turn before this one adds a prompt, a reply and what it brings along. Replacing from the next number on
-  -- is appending.
+  -- Every turn before this one adds a prompt, a reply and what it brings along, unless it continues a reply. Replacing
+  -- from the next number on is appending.
   local next_number = (tonumber(known[2]) or 1) + 2 * pending
   for _, other in ipairs(redis.call('LRANGE', key.pending(conversation), 0, -1)) do
-    next_number = next_number + (redis.call('HGET', key.job(other), 'brought') or 0)
+    local f = job_fields(other, 'brought', 'continues')
+    next_number = next_number + (f.brought or 0) - (f.continues and 2 or 0)
   end
   if tonumber(arg.replace_from) > next_number then return {'REPLACE', int(next_number)} end
+end
+if arg.continues and pending == 0 and not is_cut(redis.call('LINDEX', key.messages(conversation), -1)) then
+  return {'NOTHING'}
 end
 local pool, refusal
 if arg.model then
@@ -92,7 +98,7 @@ local tag = join_line(job, pool, arg.owner)
 local fields = {'conversation', conversation, 'owner', arg.owner, 'request', arg.request, 'status', 'queued',
   'pool', pool, 'tag', tag, 'created', int(now), 'deadline', int(now + arg.timeout_ms), 'starts', '0', 'crashes', '0',
   'progress', '0'}
-for _, name in ipairs({'stateless', 'brought', 'response', 'api', 'replace_from', 'request_id'}) do
+for _, name in ipairs({'stateless', 'brought', 'response', 'api', 'replace_from', 'request_id', 'continues'}) do
   if arg[name] then fields[#fields + 1], fields[#fields + 2] = name, arg[name] end
 end
 redis.call('HSET', key.job(job), unpack(fields))

@@ -17,6 +17,12 @@ local function is_prompt(message) return string.find(message, '"r":"u"', 1, true
 
 local function is_reply(message) return string.find(message, '"r":"a"', 1, true) ~= nil end
 
+-- Whether a message is a reply that a turn can continue: it was cut, not ended, and not by calls.
+local function is_cut(message)
+  if not message or not is_reply(message) or string.find(message, '"o":[[', 1, true) then return false end
+  return string.find(message, '"e":"length"', 1, true) ~= nil or string.find(message, '"e":"stopped"', 1, true) ~= nil
+end
+
 -- Whether a message belongs to the turn of the reply before it: that reply's own calls were answered with it.
 local function answers_call(message) return string.find(message, '"r":"t"', 1, true) ~= nil end
 
@@ -129,11 +135,24 @@ local function forget_text(job)
   if ttl > 0 then redis.call('PEXPIRE', key.events(job), ttl) end
 end
 
+-- The number at which the last turn of a conversation begins, as far as a window reaches; its reply has number - 1.
+local function last_turn(conversation, first, number, pool)
+  local index, least = number - 1 - first, math.max(0, number - first - reach(pool))
+  while index > least and not begins_turn(conversation, index) do index = index - 1 end
+  return first + math.max(0, index)
+end
+
+-- The job that a message names: a reply only if another one than its prompt's continued it.
+local function job_of(message) return message and string.match(message, '"j":"([^"]*)"') or nil end
+
+local function stored_of(job, field) return job and redis.call('HGET', key.job(job), field) or '' end
+
 -- A conversation as a turn needs it: {context, next, offset, messages, turns}, or false if it is gone.
 -- The messages are those from the window's offset on. If `replace_from` lies before the offset, the window starts
 -- again: then they are the last `reach` messages before `replace_from`. `next` is the number of the turn's prompt,
--- `turns` the number of completed turns before it.
-local function view(conversation, replace_from, pool)
+-- `turns` the number of completed turns before it. For a turn by which the last reply `grows`, all of that reply's turn is
+-- among the messages, and what is stored of its jobs comes last: the prompt's request, the reply's result.
+local function view(conversation, replace_from, pool, grows)
   local f = redis.call('HMGET', key.conversation(conversation),
     'context', 'first', 'next', 'offset', 'turns')
   if not f[1] then return false end
@@ -146,9 +165,13 @@ local function view(conversation, replace_from, pool)
     end
   end
   offset = math.max(offset, first)
+  if grows then offset = math.min(offset, last_turn(conversation, first, number, pool)) end
   local messages = {}
   if number > offset then
     messages = redis.call('LRANGE', key.messages(conversation), offset - first, number - 1 - first)
   end
-  return {f[1], int(number), int(offset), messages, int(turns)}
+  if not grows then return {f[1], int(number), int(offset), messages, int(turns)} end
+  local last = redis.call('LRANGE', key.messages(conversation), -2, -1)
+  return {f[1], int(number), int(offset), messages, int(turns), stored_of(job_of(last[1]), 'request'),
+    stored_of(job_of(last[2]) or job_of(last[1]), 'result')}
 end

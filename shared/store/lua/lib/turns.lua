@@ -111,10 +111,10 @@ end
 -- What a worker gets with a turn: the job, and its conversation.
 local function claimed(job)
   local f = job_fields(job, 'token', 'conversation', 'request', 'crashes', 'created', 'started', 'deadline',
-    'replace_from', 'suspect', 'stop', 'pool', 'owner', 'session')
+    'replace_from', 'continues', 'suspect', 'stop', 'pool', 'owner', 'session')
   return {job, f.token, f.conversation, f.request, f.suspect or '', f.stop or '', f.crashes, f.created, f.started,
     f.deadline, int(now_ms()), f.owner or '', f.session or f.conversation,
-    view(f.conversation, f.replace_from, f.pool)}
+    view(f.conversation, f.replace_from, f.pool, f.continues)}
 end
 
 -- A worker starts or resumes a turn that has left the line. The new fencing token shuts out every worker that held the

@@ -1,0 +1,38 @@
+"""A conversation as a turn needs it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from shared.wire.messages import StoredMessage, decode_messages
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """A conversation up to a turn's prompt.
+
+    Args:
+        context: its instructions.
+        next_number: number of the turn's prompt.
+        offset: number of the first of `messages`.
+        messages: those that the window may show.
+        turns: number of turns with a reply before this one, those not in `messages` included.
+    """
+
+    context: str
+    next_number: int
+    offset: int
+    messages: tuple[StoredMessage, ...]
+    turns: int
+
+    @classmethod
+    def decode(cls, view: Sequence[Any]) -> "History":
+        """From the last part of an answer of `take`."""
+        context, next_number, offset, messages, turns = view[:5]
+        return cls(
+            context=context,
+            next_number=int(next_number),
+            offset=int(offset),
+            messages=decode_messages(messages, int(offset)),
+            turns=int(turns),
+        )
