@@ -19,8 +19,8 @@ PalaverError
 │   ├── LimitReached
 │   ├── NoSuchModel
 │   ├── NoEmbeddings
-│   ├── TooManyPersonas
 │   └── NoWorker
+├── TooManyPersonas         an owner has as many as are kept
 ├── StillInUse              a response is not deleted: others build on it
 ├── OutcomeUnknown          Redis was lost while a prompt was being accepted
 ├── TaskEnded               a background task has ended, so the process must end, too
@@ -177,13 +177,6 @@ class NoEmbeddings(Refused):
         super().__init__(f"the model {shortened(name)} does not embed texts")
 
 
-class TooManyPersonas(Refused):
-    """The owner has as many personas as are kept."""
-
-    def __init__(self, most: int) -> None:
-        super().__init__(f"there are {most} personas already: delete one first")
-
-
 class NoWorker(Refused):
     """No worker has been heard from for too long: of the model with this name, if it has one."""
 
@@ -198,6 +191,13 @@ _LONGEST_NAME: Final = 100
 def shortened(name: str) -> str:
     """A name for a message: quoted, on one line, not too long."""
     return repr(name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…")
+
+
+class TooManyPersonas(PalaverError):
+    """The owner has as many personas as are kept."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"there are {most} personas already: delete one first")
 
 
 class StillInUse(PalaverError):

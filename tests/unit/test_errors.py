@@ -44,6 +44,7 @@ from shared.errors import (
     ReadOnlyRedis,
     Refused,
     StillInUse,
+    TooManyPersonas,
     TurnFailed,
     TurnInProgress,
     TurnWithoutReply,
@@ -139,6 +140,12 @@ def test_what_stands_on_a_response_is_told() -> None:
     assert_problem(result, 409, "response_in_use")
     assert result.json["conversation"] == "conv_50"
     assert result.headers["x-should-retry"] == "false"
+
+
+def test_how_many_personas_there_may_be_is_told() -> None:
+    result = answer_to(TooManyPersonas(100))
+    assert_problem(result, 409, "too_many_personas")
+    assert "100" in result.json["detail"]
 
 
 def test_no_refusal_is_forgotten() -> None:

@@ -12,8 +12,8 @@ _FIRST_COST: Final = 0.3
 """Of a draft, in steps, as long as nothing is known."""
 _LEAST_COST, _MOST_COST = 0.005, 1.0
 """Of a draft, in steps."""
-_MOST_ADDED: Final = 3.0
-"""Plain steps that few drafts may add. More says more about the machine than about drafts."""
+_MOST_FIRST: Final = 2.0
+"""What the first draft may add besides, in steps. More says more about the machine."""
 _WEIGHT: Final = 0.2
 """Of the newest value in the moving averages."""
 
@@ -29,6 +29,11 @@ class DraftCosts:
     def are_known(self) -> bool:
         """Whether there was a plain step, without which nothing can be compared."""
         return self._step_s is not None
+
+    @property
+    def have_drafts(self) -> bool:
+        """Whether there was a step with drafts, so that costs are more than a guess."""
+        return bool(self._added_s)
 
     def record_plain(self, seconds: float) -> None:
         """Learn from a step without drafts."""
@@ -65,4 +70,4 @@ class DraftCosts:
 
 
 def _most(size: int) -> float:
-    return max(_MOST_ADDED, _MOST_COST * size)
+    return _MOST_FIRST + _MOST_COST * size

@@ -55,6 +55,8 @@ class Speculation:
         costs = self._costs[len(matches)]
         if not costs.are_known:
             return 0
+        if not costs.have_drafts:
+            most = min(most, _TRIED)
         speeds = self._speeds(matches, most, costs)
         paying = [size for size, speed in speeds.items() if speed > 1]
         risked = [size for size in paying if costs.of(size) <= _RISKED * self.credit]
