@@ -3,9 +3,10 @@
 import { Client, Problem } from "./client.js";
 import { Composer } from "./composer.js";
 import { adopt, Conversation } from "./conversation.js";
-import { announce, byId, confirmed, save } from "./dom.js";
+import { announce, byId, confirmed } from "./dom.js";
 import { Drawer } from "./drawer.js";
-import { markdownOf } from "./exporting.js";
+import { Exchange } from "./exchange.js";
+import { exportAs } from "./export_one.js";
 import { wireMenu } from "./menu.js";
 import { ModelView } from "./model.js";
 import { Notice } from "./notice.js";
@@ -212,13 +213,6 @@ async function askForKey() {
   location.reload();
 }
 
-async function exportAs(type) {
-  const { id, context } = current;
-  const messages = await current.everything();
-  if (type === "json") save(`palaver-${id}.json`, "application/json", JSON.stringify({ id, context, messages }, null, 2));
-  else save(`palaver-${id}.md`, "text/markdown", markdownOf(byId("title").textContent, context, messages));
-}
-
 async function remove() {
   const { id } = current;
   if (sidebar.isServers) {
@@ -281,11 +275,13 @@ byId("new-chat").addEventListener("click", () => {
 });
 byId("change-key").addEventListener("click", () => guarded(askForKey));
 byId("earlier").addEventListener("click", () => guarded(() => current.showEarlier()));
-byId("export-json").addEventListener("click", () => guarded(() => exportAs("json")));
-byId("export-markdown").addEventListener("click", () => guarded(() => exportAs("markdown")));
+for (const type of ["json", "markdown"]) {
+  byId(`export-${type}`).addEventListener("click", () => guarded(() => exportAs(type, client, current.id, byId("title").textContent)));
+}
 byId("delete").addEventListener("click", () => guarded(remove));
 setInterval(() => { if (current?.isWaiting) model.lookAgain(); }, WORKERS_MS);
 wireMenu(byId("toggle-tools"), byId("tools"));
+new Exchange(client, sidebar);
 keepAboveKeyboard();
 addEventListener("hashchange", () => guarded(visit));
 addEventListener("offline", () => notice.lost());

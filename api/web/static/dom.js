@@ -47,9 +47,9 @@ export function copyButton(text, label = "Copy") {
   return made;
 }
 
-/** Let the browser save a text as a file. */
+/** Let the browser save a text as a file; a long one may come in parts. */
 export function save(name, type, text) {
-  const url = URL.createObjectURL(new Blob([text], { type }));
+  const url = URL.createObjectURL(new Blob([text].flat(), { type }));
   element("a", { href: url, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(url), 1000);
 }
