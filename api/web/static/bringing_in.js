@@ -86,7 +86,7 @@ export class Import {
 
 async function textOf(file) {
   if (file.size > LARGEST_FILE) {
-    throw new Unreadable(`The file is too large: ${sizeOf(file.size)}, and ${sizeOf(LARGEST_FILE)} is the limit.`);
+    throw new Unreadable(`The file is larger than ${sizeOf(LARGEST_FILE)}, the limit.`);
   }
   try {
     return await file.text();

@@ -72,7 +72,7 @@ test("a file that is too large is not read", async () => {
   const running = new Import(new ScriptedClient(), quiet);
   await running.run([huge, file("a.json", own("A"))]);
   assert.equal(running.imported, 1);
-  assert.match(running.problems[0].text, /^The file is too large: 50 MB/);
+  assert.match(running.problems[0].text, /^The file is larger than 50 MB/);
 });
 
 for (const [name, text] of [["text", "no JSON"], ["empty", ""], ["a list of numbers", "[1]"], ["an archive", "PK\u0003\u0004"], ["deep", "[".repeat(100_000)]]) {
