@@ -66,7 +66,7 @@ async def test_files_go_into_the_prompt_with_name_and_size(
     async with opened(context, settings) as (tab, _, engine):
         page, chat = tab.page, ChatPage(tab.page)
         await attach(page, text_file("a.py", "print(1)\r\n"), text_file("b.txt", "B"))
-        await drop(page, "#scroller, #welcome", "c.md", "C")
+        await drop(page, "#title", "c.md", "C")
         await paste(page, "d.csv", "1,2")
         await paste(page, "table.txt", "no", more="meant as text")
         await expect(chips(page)).to_have_text(

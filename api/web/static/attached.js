@@ -1,6 +1,6 @@
 // Text files as parts of a prompt: each is a fenced block below its name and size.
 
-import { fenced, fenceFor } from "./fenced.js";
+import { fenced } from "./fenced.js";
 import { bytesOf, sizeOf } from "./sizes.js";
 
 const LANGUAGE = /\.([a-z0-9+#-]{1,16})$/i;
@@ -11,6 +11,8 @@ const HEAD = /(?:^|\n\n)(?=File: .+ \(.+\)\n```)/g;
 const NAME = /File: (.+) \([^()]+\)\n(`{3,}).*\n/y;
 /** Texts with more places that look like files are not looked at any further. */
 const MOST_HEADS = 50;
+/** By file: a prompt is put together with each key that is pressed. */
+const blocks = new WeakMap();
 
 /** A name as it stands in prompts: on one line, with its end. */
 export function fitName(name) {
@@ -19,7 +21,7 @@ export function fitName(name) {
 
 /**
  * A prompt of what was written and the files that belong to it.
- * @param {{name: string, content: string}[]} files their names as `fitName` gives them
+ * @param {{name: string, content: string}[]} files which do not change; their names as `fitName` gives them
  */
 export function promptWith(text, files) {
   return [...(text === "" ? [] : [text]), ...files.map(blockOf)].join("\n\n");
@@ -45,7 +47,12 @@ export function combined(prompt, other) {
   return promptWith(text, [...one.files, ...two.files]);
 }
 
-function blockOf({ name, content }) {
+function blockOf(file) {
+  if (!blocks.has(file)) blocks.set(file, made(file));
+  return blocks.get(file);
+}
+
+function made({ name, content }) {
   const [, language = ""] = LANGUAGE.exec(name) ?? [];
   return `File: ${name} (${sizeOf(bytesOf(content))})\n${fenced(content, language)}`;
 }
@@ -59,7 +66,7 @@ function filesFrom(prompt, start) {
     if (head === undefined) return null;
     const begin = at + head.length;
     const end = endOf(prompt, begin, fence.length);
-    if (end < 0 || fenceFor(prompt.slice(begin, end)) !== fence) return null;
+    if (end < 0) return null;
     files.push({ name, content: prompt.slice(begin, end) });
     at = end + 1 + fence.length + "\n\n".length;
   }

@@ -69,9 +69,9 @@ export class Composer {
     this.prompt.style.height = "auto";
     this.prompt.style.height = `${this.prompt.scrollHeight + 2}px`;
     // A text that replaces another one can be had again by editing that.
-    const { written } = this;
-    if (!this.editing?.replaceFrom) store.keepDraft(written);
-    byId("send").disabled = written.trim() === "";
+    const { files } = this.attachments;
+    if (!this.editing?.replaceFrom) store.keepDraftOf(this.prompt.value, files);
+    byId("send").disabled = files.length === 0 && this.prompt.value.trim() === "";
   }
 
   pressed(event) {

@@ -66,7 +66,7 @@ export class TransferDialog {
     if (this.isRunning) return;
     const leaving = new AbortController();
     this.leaving = leaving;
-    this.button("Cancel");
+    this.show(true);
     let text;
     try {
       text = await work(leaving.signal);
@@ -74,12 +74,14 @@ export class TransferDialog {
       text = leaving.signal.aborted ? "" : `${describe(error)} ${soFar()}`;
     }
     this.leaving = null;
-    this.bar.hidden = true;
-    this.button("Close");
+    this.show(false);
     this.say(text);
   }
 
-  button(label) {
-    byId("transfer-close").textContent = label;
+  /** What is on its way is shown, not read out step by step. */
+  show(isRunning) {
+    byId("transfer-close").textContent = isRunning ? "Cancel" : "Close";
+    byId("transfer-status").setAttribute("aria-busy", String(isRunning));
+    if (!isRunning) this.bar.hidden = true;
   }
 }
