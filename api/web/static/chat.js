@@ -1,18 +1,22 @@
 // The chat page: wires its parts together.
 
+import { combined } from "./attached.js";
 import { Client, Problem } from "./client.js";
 import { Composer } from "./composer.js";
 import { adopt, Conversation } from "./conversation.js";
-import { announce, byId, confirmed, save } from "./dom.js";
+import { announce, byId, confirmed } from "./dom.js";
 import { Drawer } from "./drawer.js";
-import { markdownOf } from "./exporting.js";
+import { Exchange } from "./exchange.js";
+import { exportAs } from "./export_one.js";
 import { wireMenu } from "./menu.js";
 import { ModelView } from "./model.js";
 import { Notice } from "./notice.js";
 import { describe } from "./plain.js";
+import { ShareDialog } from "./share_dialog.js";
 import { Sidebar } from "./sidebar.js";
 import * as store from "./store.js";
 import { Thread } from "./thread.js";
+import { tooLong } from "./token_count.js";
 import { keepAboveKeyboard } from "./viewport.js";
 import { Welcome } from "./welcome.js";
 
@@ -42,7 +46,9 @@ const composer = new Composer({
   },
   stop: () => guarded(() => current.stop()),
   persona: (context) => welcome.talksTo(context),
+  tooLong: (prompt, signal) => tooLong(client, { prompt, context: composer.context ?? current.context, model: model.chosen ?? current.model }, signal),
 });
+const share = new ShareDialog(client);
 const sidebar = new Sidebar(client, {
   changed: () => drawTitle(),
   open: (id) => { location.hash = id; },
@@ -105,8 +111,7 @@ const view = {
   edit,
   again: (prompt, context, from) => { if (isFree()) say(prompt, context, from); },
   refused(prompt, from, error, { text = describe(error), wasStopped = false } = {}) {
-    const written = composer.prompt.value.trim();
-    composer.edit(written ? `${prompt}\n${written}` : prompt, from === null ? null : { replaceFrom: from });
+    composer.edit(combined(prompt, composer.written.trim()), from === null ? null : { replaceFrom: from });
     if (!wasStopped) notice.show(`Not sent: ${text}`, "error");
     if (error.status === 401) guarded(askForKey);
     model.lookAgain();
@@ -184,6 +189,7 @@ function draw() {
   byId("welcome").hidden = !isEmpty;
   byId("scroller").hidden = isEmpty;
   for (const tool of ["export-markdown", "export-json", "delete"]) byId(tool).disabled = id === null;
+  share.choose(id);
   composer.busy(!isFree(), isBusy);
   const isWritten = composer.context !== null || document.activeElement === composer.persona;
   if (!isWritten && current.context !== null) composer.show(current.context);
@@ -207,16 +213,9 @@ async function askForKey() {
   if (byId("key-dialog").open) return;
   byId("key").value = "";
   if (!await confirmed(byId("key-dialog"))) return;
-  store.setApiKey(byId("key").value.trim(), byId("remember").checked, composer.prompt.value);
+  store.setApiKey(byId("key").value.trim(), byId("remember").checked, composer.written);
   // Nothing that was begun with another key goes on with this one.
   location.reload();
-}
-
-async function exportAs(type) {
-  const { id, context } = current;
-  const messages = await current.everything();
-  if (type === "json") save(`palaver-${id}.json`, "application/json", JSON.stringify({ id, context, messages }, null, 2));
-  else save(`palaver-${id}.md`, "text/markdown", markdownOf(byId("title").textContent, context, messages));
 }
 
 async function remove() {
@@ -281,11 +280,12 @@ byId("new-chat").addEventListener("click", () => {
 });
 byId("change-key").addEventListener("click", () => guarded(askForKey));
 byId("earlier").addEventListener("click", () => guarded(() => current.showEarlier()));
-byId("export-json").addEventListener("click", () => guarded(() => exportAs("json")));
-byId("export-markdown").addEventListener("click", () => guarded(() => exportAs("markdown")));
+byId("export-json").addEventListener("click", () => guarded(() => exportAs("json", client, current.id)));
+byId("export-markdown").addEventListener("click", () => guarded(() => exportAs("markdown", client, current.id)));
 byId("delete").addEventListener("click", () => guarded(remove));
 setInterval(() => { if (current?.isWaiting) model.lookAgain(); }, WORKERS_MS);
 wireMenu(byId("toggle-tools"), byId("tools"));
+new Exchange(client, sidebar);
 keepAboveKeyboard();
 addEventListener("hashchange", () => guarded(visit));
 addEventListener("offline", () => notice.lost());

@@ -1,5 +1,7 @@
 // Where prompts are written.
 
+import { partsOf, promptWith } from "./attached.js";
+import { Attachments } from "./attachments.js";
 import { byId } from "./dom.js";
 import * as store from "./store.js";
 
@@ -9,7 +11,8 @@ const TOUCH = matchMedia("(pointer: coarse)");
 export class Composer {
   /**
    * @param {{send: (prompt: string, replaceFrom: number|null) => void, stop: () => void,
-   *   persona: (context: string|null) => void}} actions
+   *   persona: (context: string|null) => void,
+   *   tooLong: (prompt: string, signal: AbortSignal) => Promise<string|null>}} actions `tooLong` says why, or null
    */
   constructor(actions) {
     this.actions = actions;
@@ -17,7 +20,9 @@ export class Composer {
     this.persona = byId("persona");
     this.editing = null;
     this.isBusy = false;
-    this.prompt.value = store.draft();
+    this.counting = null;
+    this.attachments = new Attachments(() => this.typed());
+    this.put(store.draft());
     this.prompt.addEventListener("input", () => this.typed());
     this.persona.addEventListener("input", () => this.actions.persona(this.context));
     this.prompt.addEventListener("keydown", (event) => this.pressed(event));
@@ -48,19 +53,33 @@ export class Composer {
     this.actions.persona(this.context);
   }
 
+  /** The prompt so far: what is written, and the attached files. */
+  get written() {
+    return promptWith(this.prompt.value, this.attachments.files);
+  }
+
+  put(prompt) {
+    const { text, files } = partsOf(prompt);
+    this.prompt.value = text;
+    this.attachments.show(files);
+  }
+
   typed() {
     // As high as its text, up to what the style allows.
     this.prompt.style.height = "auto";
     this.prompt.style.height = `${this.prompt.scrollHeight + 2}px`;
     // A text that replaces another one can be had again by editing that.
-    if (!this.editing?.replaceFrom) store.keepDraft(this.prompt.value);
-    byId("send").disabled = this.prompt.value.trim() === "";
+    const { files } = this.attachments;
+    if (!this.editing?.replaceFrom) store.keepDraftOf(this.prompt.value, files);
+    byId("send").disabled = files.length === 0 && this.prompt.value.trim() === "";
   }
 
   pressed(event) {
     if (sends(event) && !event.isComposing) {
       event.preventDefault();
       this.send();
+    } else if (event.key === "Escape" && this.counting !== null) {
+      this.counting.abort();
     } else if (event.key === "Escape" && this.isBusy) {
       this.actions.stop();
     } else if (event.key === "Escape" && this.editing !== null) {
@@ -68,13 +87,32 @@ export class Composer {
     }
   }
 
-  send() {
-    const prompt = this.prompt.value.trim();
-    if (prompt === "" || this.isBusy) return;
+  async send() {
+    const prompt = this.written.trim();
+    if (prompt === "" || this.isBusy || this.counting !== null) return;
+    if (this.attachments.files.length > 0 && !await this.fits(prompt)) return;
     const from = this.editing?.replaceFrom ?? null;
     if (from === null) store.keepDraft("");
     this.toDraft();
     this.actions.send(prompt, from);
+  }
+
+  /** Whether it can be sent: it is not too long, and nobody has gone elsewhere meanwhile. */
+  async fits(prompt) {
+    const counting = new AbortController();
+    this.count(counting);
+    const reason = await this.actions.tooLong(prompt, counting.signal).catch(() => "");
+    this.count(null);
+    if (counting.signal.aborted || this.isBusy) return false;
+    this.attachments.say(reason ?? "");
+    return reason === null;
+  }
+
+  /** While tokens are counted nothing is changed: what is counted is what is sent. */
+  count(counting) {
+    this.counting = counting;
+    this.prompt.readOnly = this.attachments.isLocked = counting !== null;
+    this.attachments.say(counting === null ? "" : "Counting tokens …");
   }
 
   /** Show what was being written before something else was edited. */
@@ -84,9 +122,10 @@ export class Composer {
 
   /** Begin with a text; `editing` tells what it will replace: `{replaceFrom}`. */
   edit(text, editing) {
+    this.counting?.abort();
     this.editing = editing;
     byId("editing").hidden = !editing?.replaceFrom;
-    this.prompt.value = text;
+    this.put(text);
     this.typed();
     if (editing !== null || !TOUCH.matches) this.prompt.focus();
   }

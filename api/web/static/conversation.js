@@ -1,13 +1,12 @@
 // One conversation that is open: what is said in it, and the turns that run.
 
 import { Problem } from "./client.js";
+import { LARGEST_PAGE } from "./messages.js";
 import { RunningTurn } from "./running_turn.js";
 import * as store from "./store.js";
 import { turns } from "./thread.js";
 
 const PAGE = 50;
-/** As many as the server gives at once. */
-const LARGEST_PAGE = 500;
 
 export class Conversation {
   /**
@@ -128,17 +127,6 @@ export class Conversation {
   async showMessage(number) {
     while (this.earlier !== null && number < this.earlier) await this.showEarlier(LARGEST_PAGE);
     this.thread.lookAt(number);
-  }
-
-  /** All messages, oldest first. */
-  async everything() {
-    const pages = [];
-    for (let before = null; ;) {
-      const page = await this.get(`/messages?limit=${LARGEST_PAGE}${before ? `&before=${before}` : ""}`);
-      pages.unshift(page.messages);
-      if (page.next === null) return pages.flat();
-      before = page.next;
-    }
   }
 
   /**

@@ -30,7 +30,8 @@ export function announce(text) {
 async function copy(text) {
   if (navigator.clipboard) return navigator.clipboard.writeText(text);
   const area = element("textarea", { value: text });
-  document.body.append(area);
+  // Beside an open dialog nothing can be selected.
+  (document.querySelector("dialog[open]") ?? document.body).append(area);
   area.select();
   document.execCommand("copy");
   area.remove();
@@ -47,9 +48,9 @@ export function copyButton(text, label = "Copy") {
   return made;
 }
 
-/** Let the browser save a text as a file. */
+/** Let the browser save a text as a file; a long one may come in parts. */
 export function save(name, type, text) {
-  const url = URL.createObjectURL(new Blob([text], { type }));
+  const url = URL.createObjectURL(new Blob([text].flat(), { type }));
   element("a", { href: url, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(url), 1000);
 }

@@ -2,6 +2,7 @@
 
 import { callBox, resultBox } from "./calls.js";
 import { copyButton, element, withCode } from "./dom.js";
+import { showPrompt } from "./prompt_view.js";
 import { Thought } from "./thought.js";
 
 const WHO = { system: "Instructions", user: "You", assistant: "Bot", tool: "Tool" };
@@ -20,6 +21,7 @@ export class Entry {
     Object.assign(this, { role, content, number, job, alternatives });
     this.text = element("div", { className: "text", textContent: role === "tool" ? "" : content });
     if (role === "tool") this.text.append(resultBox(message));
+    if (role === "user") showPrompt(this.text, content);
     this.thought = new Thought(reasoning ?? "");
     this.calls = element("div", { className: "calls" });
     this.showCalls(calls);

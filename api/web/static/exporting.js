@@ -1,5 +1,7 @@
 // A conversation as a Markdown file.
 
+import { fenced } from "./fenced.js";
+
 const WHO = { system: "Instructions", user: "You", assistant: "Bot", tool: "Tool" };
 
 /** @param messages as the API has them, oldest first */
@@ -27,11 +29,4 @@ function partsOf({ role, content, reasoning, tool_calls: calls }) {
 
 function quoted(text) {
   return `> ${text.replaceAll("\n", "\n> ")}`;
-}
-
-/** A block of code that nothing in the text ends. */
-function fenced(text, language) {
-  const longest = Math.max(2, ...Array.from(text.matchAll(/`+/g), ([run]) => run.length));
-  const fence = "`".repeat(longest + 1);
-  return `${fence}${language}\n${text}\n${fence}`;
 }

@@ -11,9 +11,11 @@ export function wireMenu(toggle, list) {
   document.addEventListener("click", (event) => {
     if (!toggle.contains(event.target)) show(false);
   });
+  // Before others hear of it: what it stands in, such as the drawer, stays open.
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || !isOpen()) return;
+    event.stopPropagation();
     show(false);
     toggle.focus();
-  });
+  }, { capture: true });
 }

@@ -4,6 +4,8 @@
 // Each API key has a memory of its own. That of a key which is to be forgotten with its tab is
 // forgotten with it.
 
+import { partsOf, promptWith } from "./attached.js";
+
 const KEY = "palaver.key";
 const HANDED_ON = "palaver.written";
 const NAME_LENGTH = 60;
@@ -13,6 +15,7 @@ const LONGEST_UNHEARD_MS = 23 * 3600 * 1000;
 const ABANDONED_MS = 60_000;
 
 const memory = new Map();
+let keptFiles = null;
 
 function guarded(action, fallback) {
   try {
@@ -51,6 +54,7 @@ const suffix = apiKey() === null ? "" : `.${digest(apiKey())}`;
 const CONVERSATIONS = `palaver.conversations${suffix}`;
 const OPEN_TURNS = `palaver.turns${suffix}`;
 const DRAFT = `palaver.draft${suffix}`;
+const DRAFT_FILES = `palaver.draft.files${suffix}`;
 const REASONING = `palaver.reasoning${suffix}`;
 const MODELS = `palaver.models${suffix}`;
 const TAB = "palaver.tab";
@@ -136,13 +140,22 @@ export function dropTurn(key) {
   write(OPEN_TURNS, openTurns().filter((one) => one.key !== key));
 }
 
-/** What is written in this tab and not sent. */
+/** What is written in this tab and not sent: a prompt, with the files that belong to it. */
 export function draft() {
-  return read(DRAFT, "", session);
+  return promptWith(read(DRAFT, "", session), read(DRAFT_FILES, [], session));
 }
 
-export function keepDraft(text) {
+export function keepDraft(prompt) {
+  const { text, files } = partsOf(prompt);
+  keepDraftOf(text, files);
+}
+
+/** As `keepDraft`, for each key that is pressed: the same list of files is not written again. */
+export function keepDraftOf(text, files) {
   write(DRAFT, text, session);
+  if (files === keptFiles) return;
+  write(DRAFT_FILES, files, session);
+  keptFiles = files;
 }
 
 /** How much models are to think, as chosen in this browser. */

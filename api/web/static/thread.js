@@ -5,6 +5,7 @@ import { callBox } from "./calls.js";
 import { button, element } from "./dom.js";
 import { ENDS, Entry } from "./entry.js";
 import { Growing, renderAll } from "./markdown.js";
+import { showPrompt } from "./prompt_view.js";
 
 const NEAR_THE_END = 120;
 
@@ -59,7 +60,8 @@ export class LiveTurn {
 
   complete(reply) {
     this.over();
-    this.user.content = this.user.text.textContent = this.prompt ?? reply.prompt;
+    this.user.content = this.prompt ?? reply.prompt;
+    showPrompt(this.user.text, this.user.content);
     this.bot.content = reply.reply;
     // Whole at once: what was streamed may be only its beginning.
     if (this.growing.text !== reply.reply) this.bot.text.textContent = reply.reply;

@@ -130,3 +130,23 @@ test("a choice that cannot be read is none", async () => {
   local.setItem("palaver.models", '{"1": {"a": 1}}');
   assert.equal((await tabWith({ local })).chosenModel(1), null);
 });
+
+test("a draft keeps its files, which are not written with each key", async () => {
+  const session = new Storage();
+  const store = await load("store.js", { session });
+  const files = [{ name: "a.txt", content: "A" }];
+  store.keepDraftOf("Sum", files);
+  const written = [];
+  session.setItem = function setItem(name, value) {
+    written.push(name);
+    this.items.set(name, value);
+  };
+  store.keepDraftOf("Sum up.", files);
+  assert.deepEqual(written, ["palaver.draft"]);
+  const prompt = "Sum up.\n\nFile: a.txt (1 byte)\n```txt\nA\n```";
+  assert.equal((await load("store.js", { session })).draft(), prompt);
+  store.keepDraft("");
+  assert.equal(store.draft(), "");
+  store.keepDraft(prompt);
+  assert.equal(store.draft(), prompt);
+});
