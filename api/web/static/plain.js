@@ -20,6 +20,7 @@ const WORDS = {
   worker_lost: () => ({ cause: "The worker crashed each time it wrote this reply.", remedy: LOOK_INTO_LOG }),
   generation_failed: () => ({ cause: "The model could not write this reply.", remedy: LOOK_INTO_LOG }),
   internal_error: () => ({ cause: "Something went wrong on the server.", remedy: LOOK_INTO_LOG }),
+  too_many_personas: () => ({ cause: "100 personas are kept, and no more.", remedy: "Delete one first." }),
   limit_requests: ({ detail }) => ({ cause: sentence(detail), remedy: "Wait a minute, then send it again." }),
   limit_in_flight: ({ detail }) => ({ cause: sentence(detail), remedy: "Wait for a reply, then send it again." }),
   limit_queued: ({ detail }) => ({ cause: sentence(detail), remedy: "Wait for a reply, then send it again." }),
