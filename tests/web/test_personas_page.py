@@ -1,5 +1,6 @@
 """The library of personas on the chat page: keep, choose, edit, delete, and who speaks."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -78,9 +79,11 @@ async def kept(stack: Stack) -> list[tuple[str, str]]:
 
 
 async def until_noted(tab: Tab) -> None:
-    """Return when the server has all notes of the open conversation."""
-    script = "Object.keys(JSON.parse(localStorage.getItem('palaver.notes') ?? '{}')).length === 0"
-    await tab.page.wait_for_function(script)
+    """Return when the server has all notes that this browser has taken."""
+    script = "Object.keys(JSON.parse(localStorage.getItem('palaver.notes') ?? '{}')).length"
+    async with asyncio.timeout(30):
+        while await tab.page.evaluate(script) > 0:
+            await asyncio.sleep(0.05)
 
 
 async def test_own_words_are_kept_and_speak_in_conversations_that_begin(

@@ -20,14 +20,21 @@ export function idFor(name) {
 export class Personas {
   /** @param {() => void} changed called when `kept` is another list */
   constructor(client, changed) {
-    Object.assign(this, { client, changed, kept: [], isServers: true });
+    Object.assign(this, { client, changed, kept: [], isServers: true, loading: null });
     this.own = store.slot("personas", []);
   }
 
-  /** Read what is kept. Throws what the client does, but for a server without a library. */
-  async load() {
+  /** Read what is kept, once at a time. Throws what the client does, but for a server without a library. */
+  load() {
+    this.loading ??= this.read().finally(() => { this.loading = null; });
+    return this.loading;
+  }
+
+  async read() {
+    const before = this.kept;
     const { personas } = await this.orHere(() => this.client.untilAnswered("GET", "/personas"), () => ({ personas: this.own.read() }));
-    this.show(personas);
+    // What was kept or deleted here meanwhile is not in it, perhaps.
+    if (this.kept === before) this.show(personas);
   }
 
   /** Make one, or replace the one with its id. @param {{id: string, name: string, context: string, model?: string}} persona */

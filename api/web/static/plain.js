@@ -3,6 +3,7 @@
 // The server's own details are for programs; they are shown where nothing better is known.
 
 import { Problem, Unreachable } from "./client.js";
+import { labelOf } from "./settings.js";
 
 const SEND_LATER = "Send it again in a moment.";
 const LOOK_INTO_LOG = "Try again. If it happens once more, the server's log says why.";
@@ -60,9 +61,15 @@ function aboutSeconds(seconds) {
   return `about ${Math.round(seconds / 60)} min`;
 }
 
+/** A setting that this server refuses; null where it is about anything else. */
+function aboutSetting({ errors = [] }) {
+  const wrong = errors.find(({ field }) => labelOf(field) !== null);
+  return wrong ? { cause: sentence(`${labelOf(wrong.field)} ${wrong.message}`), remedy: "Change it in the settings." } : null;
+}
+
 function wordsFor(error) {
   const words = Object.hasOwn(WORDS, error.code) ? WORDS[error.code] : null;
-  return words?.(error) ?? { cause: sentence(error.detail) };
+  return words?.(error) ?? aboutSetting(error) ?? { cause: sentence(error.detail) };
 }
 
 function tooLong({ prompt_tokens: length, budget }) {

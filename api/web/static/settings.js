@@ -29,6 +29,11 @@ export function numberOf(name, text) {
   return NUMBERS[name].isAllowed(written) ? Number(written) : null;
 }
 
+/** What people call a member of requests, or null where it is none of these settings. */
+export function labelOf(name) {
+  return Object.hasOwn(NUMBERS, name) ? NUMBERS[name].label : null;
+}
+
 /** Why a text cannot be taken, and what is to be written instead. */
 export function refusalOf(name) {
   return `${NUMBERS[name].label} is ${NUMBERS[name].allowed}.`;

@@ -111,3 +111,24 @@ test("a conversation without choices is not written to", async () => {
   await notes.sending;
   assert.deepEqual(server.client.requests, []);
 });
+
+test("what is changed while a change is being stored is stored after it", async () => {
+  const server = serverWith({});
+  const notes = await notesOn(server);
+  const { handle } = server.client;
+  let isSecond = false;
+  server.client.handle = (method, path, body) => {
+    const answer = handle(method, path, body);
+    if (method === "PATCH" && !isSecond) {
+      isSecond = true;
+      notes.change(1, { temperature: "2" });
+    }
+    return answer;
+  };
+  notes.change(1, { temperature: "1" });
+  for (let before = null; before !== notes.sending;) {
+    before = notes.sending;
+    await before;
+  }
+  assert.deepEqual([server.stored, notes.of(1)], [{ temperature: "2" }, { temperature: "2" }]);
+});

@@ -74,3 +74,34 @@ test("an id is one that the server takes, whatever the name", async () => {
   assert.match(idFor("Émile Zola!"), /^emile-zola-/);
   assert.notEqual(idFor("Ann"), idFor("Ann"));
 });
+
+test("the list is read once at a time, and again after a failure", async () => {
+  let isAway = false;
+  const { library, client } = await libraryOn(() => {
+    if (isAway) throw new Refusal(503);
+    return { personas: [ANN] };
+  });
+  await Promise.all([library.load(), library.load()]);
+  assert.equal(client.requests.length, 2);
+  isAway = true;
+  await assert.rejects(library.load(), { status: 503 });
+  isAway = false;
+  await library.load();
+  assert.deepEqual(library.kept, [ANN]);
+});
+
+test("a list that was asked for before a change does not undo it", async () => {
+  let answerLate;
+  const late = new Promise((resolve) => { answerLate = resolve; });
+  let isLate = false;
+  const { library } = await libraryOn((method, path, body) => {
+    if (method !== "GET") return { id: path.slice(10), ...body };
+    return isLate ? late : { personas: [] };
+  });
+  isLate = true;
+  const loading = library.load();
+  await library.keep(ANN);
+  answerLate({ personas: [] });
+  await loading;
+  assert.deepEqual(library.kept, [ANN]);
+});

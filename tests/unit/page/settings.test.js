@@ -37,3 +37,10 @@ test("a summary has what differs from the server's own", () => {
 test("a refusal says what may be written", () => {
   assert.equal(settings.refusalOf("temperature"), "Temperature is a number from 0 to 2.");
 });
+
+test("a server's refusal of a setting has its name on the page", async () => {
+  const { inPlainWords } = await load("plain.js");
+  const refusal = (field) => ({ code: "validation", detail: `${field}: must be less`, errors: [{ field, message: "must be less" }] });
+  assert.equal(inPlainWords(refusal("max_tokens")), "Longest reply must be less. Change it in the settings.");
+  assert.equal(inPlainWords(refusal("toString")), "toString: must be less.");
+});
