@@ -147,7 +147,7 @@ async def test_the_library_is_edited_in_a_dialog(
         await dialog(tab).get_by_label("Name").fill("Anna")
         # By the keyboard alone.
         await dialog(tab).get_by_label("Name").press("Enter")
-        await expect(dialog(tab).get_by_role("button", name="Edit Anna")).to_be_visible()
+        await expect(dialog(tab).get_by_role("button", name="Edit Anna")).to_be_focused()
         assert await kept(stack) == [("Anna", "You are Ann.")]
         await dialog(tab).get_by_role("button", name="Delete Anna").click()
         await expect(dialog(tab)).to_contain_text("Deleted: Anna.")

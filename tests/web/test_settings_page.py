@@ -1,5 +1,6 @@
 """Settings of a conversation on the chat page: kept with it, and sent with each of its prompts."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -212,6 +213,52 @@ async def test_what_the_server_has_not_stored_is_stored_later(
         await expect(summary(tab)).to_contain_text("temperature 0.5")
         await until_noted(tab)
         assert (await conversation(tab, stack))["metadata"] == {"temperature": "0.5"}
+
+
+async def test_a_prompt_that_was_never_heard_of_takes_its_settings_along(
+    context: BrowserContext, settings: Settings
+) -> None:
+    async with opened(context, settings) as (tab, stack, _):
+        chat = ChatPage(tab.page)
+        await choose(tab, "0.5")
+        await tab.page.get_by_role("button", name="Storyteller").click()
+        await tab.page.route("**/jobs", lambda route: route.abort())
+        await chat.ask("Hello.")
+        await tab.page.unroute("**/jobs")
+        await tab.page.reload()
+        await expect(chat.replies.last).to_have_text("You said: Hello.")
+        await until_noted(tab)
+        shown = await conversation(tab, stack)
+        assert shown["metadata"] == {"temperature": "0.5", "persona": "Storyteller"}
+        await expect(tab.page.locator("#persona-head")).to_have_text("Speaks as Storyteller")
+
+
+async def test_a_first_turn_that_comes_to_nothing_gives_the_settings_back(
+    context: BrowserContext, settings: Settings
+) -> None:
+    held: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    engine = ScriptedEngine(slots=1, step=lambda _: held)
+    async with (
+        running_stack(settings, engine) as stack,
+        open_tab(context, str(stack.client.base_url)) as tab,
+    ):
+        sent = Sent()
+        await tab.page.route("**/jobs", sent.note)
+        chat = ChatPage(tab.page)
+        first = (await stack.client.post("/jobs", json={"prompt": "First."})).json()
+        await choose(tab, "0.5")
+        await chat.ask("Hello.")
+        await expect(chat.last_reply).to_contain_text("Next in the queue")
+        await until_noted(tab)
+        await chat.stop.click()
+        await expect(chat.last_reply).to_contain_text("Stopped.")
+        await expect(summary(tab)).to_contain_text("temperature 0.5")
+        held.set_result(None)
+        await stack.client.delete(f"/jobs/{first['job']}")
+        await chat.answer("Again.")
+        await until_noted(tab)
+        assert (await conversation(tab, stack))["metadata"] == {"temperature": "0.5"}
+        assert sent.bodies == [{"temperature": 0.5}] * 2
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -11,7 +11,7 @@ export class PersonaDialog {
    *   `models`: the names of those that are served
    */
   constructor(personas, actions) {
-    Object.assign(this, { personas, actions, edited: null, deleted: null });
+    Object.assign(this, { personas, actions, edited: null, deleted: null, editButtons: new Map() });
     this.dialog = byId("persona-dialog");
     this.form = byId("persona-form");
     this.form.addEventListener("submit", (event) => {
@@ -49,6 +49,7 @@ export class PersonaDialog {
   /** The library is another one, in this dialog or elsewhere. */
   draw() {
     const { kept } = this.personas;
+    this.editButtons.clear();
     byId("kept-personas").replaceChildren(...kept.map((persona) => this.row(persona)));
     byId("no-personas").hidden = kept.length > 0 || this.deleted !== null;
     byId("deleted-persona").hidden = this.deleted === null;
@@ -64,6 +65,7 @@ export class PersonaDialog {
     use.className = "name";
     use.title = persona.context;
     const edit = button("Edit", () => this.edit(persona));
+    this.editButtons.set(persona.id, edit);
     const remove = button("Delete", () => this.guarded(() => this.remove(persona)));
     for (const control of [edit, remove]) control.setAttribute("aria-label", `${control.textContent} ${persona.name}`);
     return element("li", {}, use, edit, remove);
@@ -113,7 +115,7 @@ export class PersonaDialog {
     }
     this.complain("");
     this.showList();
-    byId("new-persona").focus();
+    (this.editButtons.get(this.edited.id) ?? byId("new-persona")).focus();
   }
 
   async remove(persona) {
