@@ -1,10 +1,9 @@
 """Light, dark or the system's: chosen in a browser, for all pages, before anything is painted."""
 
-import asyncio
 from typing import Any, Final
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page, Route, expect
+from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from shared.config import Settings
 from tests.scripted import ScriptedEngine
@@ -63,28 +62,23 @@ async def test_the_choice_wins_over_the_system_on_every_page(
     await context.close()
 
 
-async def test_it_is_applied_before_the_page_runs(
+async def test_it_is_applied_before_there_is_anything_to_paint(
     context: BrowserContext, settings: Settings
 ) -> None:
-    held = asyncio.Event()
-
-    async def hold(route: Route) -> None:
-        await held.wait()
-        await route.continue_()
-
+    at_first = """new MutationObserver((_, observer) => {
+      if (document.body === null) return;
+      window.themeAtFirst = document.documentElement.dataset.theme;
+      observer.disconnect();
+    }).observe(document, { childList: true, subtree: true });"""
     async with (
         running_stack(settings, ScriptedEngine()) as stack,
         open_tab(context, str(stack.client.base_url)) as tab,
     ):
         await choose(tab.page, "dark")
-        await tab.page.route("**/web/chat.js", hold)
-        await tab.page.reload(wait_until="commit")
-        # Painted, and no module has run.
-        await expect(tab.page.locator("#welcome")).to_be_visible()
-        assert await colour(tab.page) == DARK
-        await expect(tab.page.locator("#model")).to_be_hidden()
-        held.set()
-        await expect(tab.page.locator("#model")).to_be_visible()
+        await tab.page.add_init_script(at_first)
+        for path in ("/", "/docs", "/ops"):
+            await tab.page.goto(f"{stack.client.base_url}{path}")
+            assert await tab.page.evaluate("window.themeAtFirst") == "dark"
 
 
 async def test_other_tabs_follow(context: BrowserContext, settings: Settings) -> None:
