@@ -26,7 +26,8 @@ class Sent:
         self.bodies: list[dict[str, Any]] = []
 
     async def note(self, route: Route) -> None:
-        body: dict[str, Any] = route.request.post_data_json
+        body = route.request.post_data_json
+        assert isinstance(body, dict)
         self.bodies.append({name: body[name] for name in SETTINGS if name in body})
         await route.continue_()
 
