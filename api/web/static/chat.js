@@ -1,5 +1,6 @@
 // The chat page: wires its parts together.
 
+import { addressed } from "./address.js";
 import { combined } from "./attached.js";
 import { Client, Problem } from "./client.js";
 import { Composer } from "./composer.js";
@@ -17,6 +18,7 @@ import { Sidebar } from "./sidebar.js";
 import * as store from "./store.js";
 import { Thread } from "./thread.js";
 import { tooLong } from "./token_count.js";
+import { Tuning } from "./tuning.js";
 import { keepAboveKeyboard } from "./viewport.js";
 import { Welcome } from "./welcome.js";
 
@@ -31,7 +33,7 @@ const client = new Client(store.apiKey, notice);
 const thread = new Thread(client, byId("messages"), byId("scroller"), { retry, edit, putBack });
 const welcome = new Welcome({
   ask: (prompt) => { if (isFree()) say(prompt, composer.context, null); },
-  become: (persona) => composer.show(persona),
+  become: (persona) => tuning.use(persona),
 });
 const model = new ModelView(client, (hasSeveral, possible) => {
   thread.nameModels(hasSeveral);
@@ -40,15 +42,13 @@ const model = new ModelView(client, (hasSeveral, possible) => {
 });
 const drawer = new Drawer({ opened: () => sidebar.reveal() });
 const composer = new Composer({
-  send(prompt, from) {
-    composer.persona.closest("details").open = false;
-    say(prompt, composer.context, from);
-  },
+  send: (prompt, from) => say(prompt, composer.context, from),
   stop: () => guarded(() => current.stop()),
-  persona: (context) => welcome.talksTo(context),
+  persona: (context) => tuning.talksTo(context),
   tooLong: (prompt, signal) => tooLong(client, { prompt, context: composer.context ?? current.context, model: model.chosen ?? current.model }, signal),
 });
 const share = new ShareDialog(client);
+const tuning = new Tuning(client, { composer, model, welcome, failed });
 const sidebar = new Sidebar(client, {
   changed: () => drawTitle(),
   open: (id) => { location.hash = id; },
@@ -69,7 +69,7 @@ const isFree = () => current.isLoaded && !current.isChecking && !current.isBusy;
 function say(prompt, context, from) {
   notice.clear();
   composer.rest();
-  guarded(() => current.send(prompt, context, from, model.wishes));
+  guarded(() => tuning.say(current, prompt, context, from));
 }
 
 function retry(prompt, from) {
@@ -103,7 +103,9 @@ const view = {
     history.replaceState(null, "", `#${current.id}`);
     draw();
   },
+  began: (id, notes) => tuning.began(id, notes),
   gone() {
+    tuning.gone();
     history.replaceState(null, "", location.pathname);
     draw();
   },
@@ -151,6 +153,7 @@ async function open(id, number = null) {
   try {
     const found = await opened.load();
     if (opened.isGone) return leaveGone(opened);
+    tuning.learn(id, found.metadata);
     composer.show(opened.context);
     if (number !== null) await opened.showMessage(number);
     if (store.conversations().some((one) => one.id === id)) return;
@@ -193,6 +196,7 @@ function draw() {
   composer.busy(!isFree(), isBusy);
   const isWritten = composer.context !== null || document.activeElement === composer.persona;
   if (!isWritten && current.context !== null) composer.show(current.context);
+  tuning.draw(id);
   sidebar.draw(id);
 }
 
@@ -233,12 +237,6 @@ async function remove() {
   announce("The conversation is deleted.");
 }
 
-/** The conversation in the address, and a message of it: `#12`, `#12/3`; null where none is named. */
-function addressed() {
-  const [, id, number] = /^#([1-9]\d{0,15})(?:\/([1-9]\d{0,15}))?$/.exec(location.hash) ?? [];
-  return { id: id ? Number(id) : null, number: number ? Number(number) : null };
-}
-
 /** A link in the list, Back, Forward: what the address says is opened. */
 async function visit() {
   const { id, number } = addressed();
@@ -263,7 +261,7 @@ async function start() {
   } else {
     await open(id, number);
   }
-  for (const orphan of orphans) await adopt(client, orphan);
+  for (const orphan of orphans) tuning.began(await adopt(client, orphan), orphan.notes);
   draw();
 }
 
@@ -297,4 +295,5 @@ store.onChange(() => {
 
 guarded(start);
 guarded(() => sidebar.follow());
+tuning.learnPersonas();
 model.learn();

@@ -131,17 +131,18 @@ export class Conversation {
 
   /**
    * Say something; instead of what stands from `replaceFrom` on, if that is given.
-   * @param wishes which model is to answer (null: the server decides), and how much it is to think
+   * @param wishes which model is to answer (null: the server decides), how much it is to think, sampling
+   *   options, and what a new conversation keeps in its metadata
    */
-  async send(prompt, persona, replaceFrom = null, { model = null, reasoning = "auto" } = {}) {
+  async send(prompt, persona, replaceFrom = null, { model = null, reasoning = "auto", sampling = {}, notes = {} } = {}) {
     if (replaceFrom !== null && !await this.mayReplace(prompt, replaceFrom)) return;
-    const body = { prompt };
+    const body = { prompt, ...sampling };
     if (this.id !== null) body.id = this.id;
     if (persona !== null && persona !== this.context?.trim()) body.context = persona;
     if (replaceFrom !== null) body.replace_from = replaceFrom;
     if (model !== null) body.model = model;
     if (reasoning !== "auto") body.reasoning = reasoning;
-    const turn = { key: randomKey(), body, job: null, conversation: this.id };
+    const turn = { key: randomKey(), body, job: null, conversation: this.id, ...(this.id === null && { notes }) };
     store.keepTurn(turn);
     await this.run(turn);
   }
@@ -251,12 +252,13 @@ export class Conversation {
   }
 }
 
-/** Send again what was written for a new conversation and never heard of, without showing it. */
+/** Send again what was written for a new conversation and never heard of, without showing it; gives its id if it was accepted. */
 export async function adopt(client, turn) {
   try {
     const accepted = await client.submit(turn.body, turn.key);
     store.keepTurn({ ...turn, job: accepted.job, conversation: accepted.id });
     store.remember(accepted.id, turn.body.prompt);
+    return accepted.id;
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     store.dropTurn(turn.key);

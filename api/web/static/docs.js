@@ -5,7 +5,7 @@ import { byId, copyButton, element } from "./dom.js";
 import { SchemaView } from "./schema_view.js";
 import { prose } from "./prose.js";
 
-const METHODS = ["get", "post", "patch", "delete"];
+const METHODS = ["get", "post", "put", "patch", "delete"];
 
 let documented;
 let schemas;

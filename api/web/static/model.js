@@ -44,11 +44,6 @@ export class ModelView {
    */
   constructor(client, changed) {
     Object.assign(this, { client, changed, models: [], conversation: null, current: null, looked: 0, isKnown: false });
-    this.thinking = byId("reasoning");
-    this.thinking.value = store.reasoning();
-    // What is stored may be anything.
-    if (this.thinking.value === "") this.thinking.value = "auto";
-    this.thinking.addEventListener("change", () => store.keepReasoning(this.thinking.value));
     this.choice = byId("model-choice");
     this.choice.addEventListener("change", () => this.choose(this.choice.value || null));
     this.choice.addEventListener("focus", () => this.lookAgain());
@@ -58,7 +53,7 @@ export class ModelView {
 
   /** What the next prompt is sent with, beside its text. */
   get wishes() {
-    return { model: this.chosen, reasoning: byId("reasoning-box").hidden ? "auto" : this.thinking.value };
+    return { model: this.chosen, reasoning: byId("reasoning-box").hidden ? "auto" : byId("reasoning").value };
   }
 
   /** Whether a worker is there, as far as is known. */

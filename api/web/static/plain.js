@@ -3,6 +3,7 @@
 // The server's own details are for programs; they are shown where nothing better is known.
 
 import { Problem, Unreachable } from "./client.js";
+import { labelOf } from "./settings.js";
 
 const SEND_LATER = "Send it again in a moment.";
 const LOOK_INTO_LOG = "Try again. If it happens once more, the server's log says why.";
@@ -20,6 +21,7 @@ const WORDS = {
   worker_lost: () => ({ cause: "The worker crashed each time it wrote this reply.", remedy: LOOK_INTO_LOG }),
   generation_failed: () => ({ cause: "The model could not write this reply.", remedy: LOOK_INTO_LOG }),
   internal_error: () => ({ cause: "Something went wrong on the server.", remedy: LOOK_INTO_LOG }),
+  too_many_personas: () => ({ cause: "100 personas are kept, and no more.", remedy: "Delete one first." }),
   limit_requests: ({ detail }) => ({ cause: sentence(detail), remedy: "Wait a minute, then send it again." }),
   limit_in_flight: ({ detail }) => ({ cause: sentence(detail), remedy: "Wait for a reply, then send it again." }),
   limit_queued: ({ detail }) => ({ cause: sentence(detail), remedy: "Wait for a reply, then send it again." }),
@@ -59,9 +61,15 @@ function aboutSeconds(seconds) {
   return `about ${Math.round(seconds / 60)} min`;
 }
 
+/** A setting that this server refuses; null where it is about anything else. */
+function aboutSetting({ errors = [] }) {
+  const wrong = errors.find(({ field }) => labelOf(field) !== null);
+  return wrong ? { cause: sentence(`${labelOf(wrong.field)} ${wrong.message}`), remedy: "Change it in the settings." } : null;
+}
+
 function wordsFor(error) {
   const words = Object.hasOwn(WORDS, error.code) ? WORDS[error.code] : null;
-  return words?.(error) ?? { cause: sentence(error.detail) };
+  return words?.(error) ?? aboutSetting(error) ?? { cause: sentence(error.detail) };
 }
 
 function tooLong({ prompt_tokens: length, budget }) {

@@ -43,6 +43,7 @@ export class RunningTurn {
     store.keepTurn(turn);
     store.remember(turn.conversation, turn.body.prompt);
     if (turn.body.model) store.chooseModel(turn.conversation, turn.body.model);
+    this.view.began(turn.conversation, turn.notes);
     if (turn.stopping) await this.enough();
     this.view.changed();
     if (!conversation.isOpen) return false;

@@ -179,6 +179,13 @@ export function chooseModel(id, name) {
   write(MODELS, name === null ? others : { ...others, [id ?? NEW]: name });
 }
 
+/** A value that another part of the page keeps under a name: in this browser, or in this tab. */
+export function slot(name, fallback, { isOfTab = false } = {}) {
+  const full = `palaver.${name}${suffix}`;
+  const storage = isOfTab ? session : lasting;
+  return { read: () => read(full, fallback, storage), write: (value) => write(full, value, storage) };
+}
+
 const handedOn = read(HANDED_ON, "", session);
 if (handedOn) keepDraft(handedOn);
 guarded(() => sessionStorage.removeItem(HANDED_ON));

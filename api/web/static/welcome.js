@@ -1,7 +1,7 @@
 // The empty page: what this is, which model answers, and what to begin with.
 
 import { button, byId, element, withCode } from "./dom.js";
-import { PERSONAS, personaName } from "./personas.js";
+import { SUGGESTED } from "./personas.js";
 
 /** Within reach of a model of a hundred million parameters: it invents, and knows next to nothing. */
 const FOR_DEMO = [
@@ -19,6 +19,9 @@ const FOR_THINKERS = [
   ...FOR_ALL.slice(1),
 ];
 
+/** As many of somebody's own personas are offered; all are in the library. */
+const OFFERED = 8;
+
 /** What every one of these models can do. */
 export function promptsFor(models) {
   if (models.some((model) => model.demo)) return FOR_DEMO;
@@ -34,13 +37,25 @@ export function answering(models) {
 }
 
 export class Welcome {
-  /** @param {{ask: (prompt: string) => void, become: (persona: string|null) => void}} actions */
+  /** @param {{ask: (prompt: string) => void, become: (persona: object|null) => void}} actions */
   constructor(actions) {
-    this.actions = actions;
-    this.context = null;
-    this.buttons = PERSONAS.map(({ name, text }) => button(name, () => actions.become(this.context === text ? null : text)));
-    byId("personas").append(...this.buttons);
-    this.talksTo(null);
+    Object.assign(this, { actions, context: null, offered: [] });
+    this.offerPersonas([]);
+  }
+
+  /** Somebody's own, and what is suggested. */
+  offerPersonas(kept) {
+    const suggested = SUGGESTED.filter(({ context }) => kept.every((persona) => persona.context !== context));
+    const offered = [...kept.slice(0, OFFERED), ...suggested];
+    if (JSON.stringify(offered) === JSON.stringify(this.offered)) return;
+    this.offered = offered;
+    this.buttons = offered.map((persona) => button(persona.name, () => this.actions.become(this.isChosen(persona) ? null : persona)));
+    byId("persona-choice").replaceChildren(...this.buttons);
+    this.talksTo(this.context);
+  }
+
+  isChosen(persona) {
+    return persona.context.trim() === this.context;
   }
 
   /** Those that may answer the next prompt; null while that is not known. */
@@ -64,7 +79,6 @@ export class Welcome {
   /** The persona that the next prompt is sent with. */
   talksTo(context) {
     this.context = context;
-    for (const [index, { text }] of PERSONAS.entries()) this.buttons[index].ariaPressed = String(text === context);
-    byId("persona-name").textContent = context === null ? "" : `: ${personaName(context)}`;
+    for (const [index, persona] of this.offered.entries()) this.buttons[index].ariaPressed = String(this.isChosen(persona));
   }
 }
