@@ -30,7 +30,7 @@ let current;
 
 const notice = new Notice();
 const client = new Client(store.apiKey, notice);
-const thread = new Thread(client, byId("messages"), byId("scroller"), { retry, edit, putBack });
+const thread = new Thread(client, byId("messages"), byId("scroller"), { retry, edit, putBack, goOn: () => isFree() && guarded(() => tuning.goOn(current)) });
 const welcome = new Welcome({
   ask: (prompt) => { if (isFree()) say(prompt, composer.context, null); },
   become: (persona) => tuning.use(persona),
@@ -113,7 +113,7 @@ const view = {
   edit,
   again: (prompt, context, from) => { if (isFree()) say(prompt, context, from); },
   refused(prompt, from, error, { text = describe(error), wasStopped = false } = {}) {
-    composer.edit(combined(prompt, composer.written.trim()), from === null ? null : { replaceFrom: from });
+    if (prompt !== null) composer.edit(combined(prompt, composer.written.trim()), from === null ? null : { replaceFrom: from });
     if (!wasStopped) notice.show(`Not sent: ${text}`, "error");
     if (error.status === 401) guarded(askForKey);
     model.lookAgain();

@@ -147,6 +147,15 @@ export class Conversation {
     await this.run(turn);
   }
 
+  /** Go on with the last reply, which was cut or stopped. @param wishes as for `send` */
+  async goOn({ model = null, sampling = {} } = {}) {
+    const body = { id: this.id, continue: true, ...sampling };
+    if (model !== null) body.model = model;
+    const turn = { key: randomKey(), body, job: null, conversation: this.id };
+    store.keepTurn(turn);
+    await this.run(turn);
+  }
+
   /** Not if somebody has said something here that is not shown: it must not be replaced unseen. */
   async mayReplace(prompt, replaceFrom) {
     this.isChecking = true;

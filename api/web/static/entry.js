@@ -18,7 +18,7 @@ export const ENDS = {
 export class Entry {
   constructor(message) {
     const { role, content, number = null, job = null, alternatives = null, reasoning = "", tool_calls: calls = [], model = null, finish_reason: end } = message;
-    Object.assign(this, { role, content, number, job, alternatives });
+    Object.assign(this, { role, content, number, job, alternatives, end });
     this.text = element("div", { className: "text", textContent: role === "tool" ? "" : content });
     if (role === "tool") this.text.append(resultBox(message));
     if (role === "user") showPrompt(this.text, content);
@@ -33,6 +33,11 @@ export class Entry {
     this.node = element("li", { className: `message ${role}` }, who, ...shown, this.actions);
     // What calls give has come meanwhile, or a later prompt did without it.
     if (ENDS[end] && end !== "tool_calls") this.note(ENDS[end]);
+  }
+
+  /** Whether a reply can be gone on with. */
+  get isCut() {
+    return this.role === "assistant" && (this.end === "length" || this.end === "stopped");
   }
 
   /** Which model; shown where there are several. */

@@ -16,7 +16,8 @@ export class RunningTurn {
     Object.assign(this, { conversation, client, thread, view, turn });
     /** Its place in the queue, in words, while it waits. */
     this.place = null;
-    this.live = thread.begin(turn.body.prompt, turn.body.replace_from ?? null, turn.job);
+    const { prompt = null, replace_from: from = null, continue: continues = false } = turn.body;
+    this.live = thread.begin(prompt, from, turn.job, continues);
   }
 
   async toEnd() {
@@ -41,7 +42,7 @@ export class RunningTurn {
       return false;
     }
     store.keepTurn(turn);
-    store.remember(turn.conversation, turn.body.prompt);
+    if (!this.live.continues) store.remember(turn.conversation, turn.body.prompt);
     if (turn.body.model) store.chooseModel(turn.conversation, turn.body.model);
     this.view.began(turn.conversation, turn.notes);
     if (turn.stopping) await this.enough();
@@ -77,7 +78,7 @@ export class RunningTurn {
     this.over();
     this.thread.drop(this.live);
     const text = inPlainWords(error.body, isOfModel(error, turn) ? turn.body.model : null);
-    this.view.refused(turn.body.prompt, turn.body.replace_from ?? null, error, { text, wasStopped: turn.stopping });
+    this.view.refused(turn.body.prompt ?? null, turn.body.replace_from ?? null, error, { text, wasStopped: turn.stopping });
   }
 
   async follow() {
@@ -178,7 +179,7 @@ export class RunningTurn {
   giveUp(text, bad) {
     this.over();
     announce(text.replaceAll("`", ""));
-    const { prompt, replace_from: from = null, context = null } = this.turn.body;
+    const { prompt = null, replace_from: from = null, context = null } = this.turn.body;
     // It is stored nowhere else: a reload must not take it away.
     if (bad && prompt !== null && store.draft() === "") store.keepDraft(prompt);
     this.live.giveUp(text, bad, {

@@ -11,15 +11,18 @@ const NEAR_THE_END = 120;
 
 /** A turn that has not ended: its prompt, and its reply as it comes. */
 export class LiveTurn {
-  constructor(thread, prompt, replaceFrom, job) {
-    this.thread = thread;
-    this.replaceFrom = replaceFrom;
-    this.job = job;
+  /** @param {boolean} continues whether it goes on with the last reply: then its prompt stands already */
+  constructor(thread, prompt, replaceFrom, job, continues) {
+    Object.assign(this, { thread, replaceFrom, job, continues });
     this.prompt = prompt;
     this.user = new Entry({ role: "user", content: prompt ?? "A prompt that was sent from elsewhere" });
     this.bot = new Entry({ role: "assistant", content: "" });
     this.bot.node.classList.add("writing");
     this.growing = new Growing(thread.client, this.bot.text);
+  }
+
+  get entries() {
+    return this.continues ? [this.bot] : [this.user, this.bot];
   }
 
   piece(text) {
@@ -63,6 +66,7 @@ export class LiveTurn {
     this.user.content = this.prompt ?? reply.prompt;
     showPrompt(this.user.text, this.user.content);
     this.bot.content = reply.reply;
+    this.bot.end = reply.finish_reason;
     // Whole at once: what was streamed may be only its beginning.
     if (this.growing.text !== reply.reply) this.bot.text.textContent = reply.reply;
     this.bot.thought.complete(reply.reasoning ?? "", reply.usage.completion_tokens_details?.reasoning_tokens ?? null);
@@ -82,7 +86,7 @@ export class LiveTurn {
 export class Thread {
   /**
    * @param {{retry: (prompt: string, from: number) => void, edit: (prompt: string, from: number) => void,
-   *   putBack: (id: string, number: number, step: number) => void}} actions
+   *   goOn: () => void, putBack: (id: string, number: number, step: number) => void}} actions
    */
   constructor(client, list, scroller, actions) {
     Object.assign(this, { client, list, scroller, actions, hasSeveral: false });
@@ -142,13 +146,14 @@ export class Thread {
     return [...this.entries, ...this.live].some((one) => one !== except && one.job === job);
   }
 
-  /** A turn begins; what it replaces is out of sight, for good if it completes. */
-  begin(prompt, replaceFrom, job) {
+  /** A turn begins; what it replaces is out of sight, for good if it completes. One that continues replaces the last reply. */
+  begin(prompt, from, job, continues = false) {
     this.dropGivenUp();
+    const replaceFrom = continues ? this.lastNumber : from;
     for (const one of this.replaced(replaceFrom)) one.node.hidden = true;
-    const turn = new LiveTurn(this, prompt, replaceFrom, job);
+    const turn = new LiveTurn(this, prompt, replaceFrom, job, continues);
     this.live.push(turn);
-    this.list.append(turn.user.node, turn.bot.node);
+    this.list.append(...turn.entries.map((one) => one.node));
     this.refresh();
     this.toEnd();
     return turn;
@@ -160,7 +165,7 @@ export class Thread {
     const replaced = this.replaced(first?.number ?? turn.replaceFrom);
     for (const one of replaced) one.node.remove();
     this.entries = this.entries.filter((one) => !replaced.includes(one));
-    for (const entry of [turn.user, turn.bot]) {
+    for (const entry of turn.entries) {
       const stored = messages.find((one) => one.job === turn.job && one.role === entry.role);
       Object.assign(entry, { number: stored?.number ?? null, job: turn.job, alternatives: stored?.alternatives ?? null });
     }
@@ -171,6 +176,7 @@ export class Thread {
 
   /** The entries before a turn's reply: its prompt, or what tools gave instead of one. */
   prompting(turn, messages) {
+    if (turn.continues) return [];
     const results = messages.filter((one) => one.job === turn.job && one.role === "tool");
     if (results.length === 0 || turn.user.number !== null) return [turn.user];
     const entries = results.map((one) => new Entry(one));
@@ -192,8 +198,7 @@ export class Thread {
 
   /** As if it had never begun. */
   drop(turn) {
-    turn.user.node.remove();
-    turn.bot.node.remove();
+    for (const one of turn.entries) one.node.remove();
     this.restore(turn.replaceFrom);
     this.live = this.live.filter((one) => one !== turn);
     this.refresh();
@@ -219,7 +224,9 @@ export class Thread {
     if (this.live.length > 0 || !prompt) return;
     this.offer(prompt, button("Edit", () => this.actions.edit(prompt.content, prompt.number)));
     // Behind a tool's result the prompt alone would not bring the same question about.
-    if (reply.role === "assistant" && this.entries.at(-2)?.role !== "tool") this.offer(reply, button("Retry", () => this.actions.retry(prompt.content, prompt.number)));
+    const buttons = reply.isCut ? [button("Continue", () => this.actions.goOn())] : [];
+    if (reply.role === "assistant" && this.entries.at(-2)?.role !== "tool") buttons.push(button("Retry", () => this.actions.retry(prompt.content, prompt.number)));
+    if (buttons.length > 0) this.offer(reply, ...buttons);
   }
 
   /** What can be done with a message; where it has alternatives, also to choose another one. */

@@ -114,6 +114,11 @@ export class Tuning {
     this.drawHead();
   }
 
+  /** Go on with the last reply, with what is chosen now. */
+  async goOn(conversation) {
+    await conversation.goOn(this.wishes);
+  }
+
   get wishes() {
     const { model, reasoning } = this.page.model.wishes;
     const sampling = samplingOf(this.settings);
