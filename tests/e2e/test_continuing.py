@@ -12,6 +12,9 @@ from tests.e2e.test_conversations import ask
 PERSONA = "You are a friendly teacher."
 PROMPT = "Tell me about the sea, in a few sentences."
 GREEDY = {"temperature": 0}
+EXACT = {"PALAVER_CONTEXT_LENGTH": "400", "PALAVER_CONVERT": "off", "PALAVER_SPECULATION": "off"}
+"""Logits that do not depend on how many tokens are evaluated together: with weights in BF16, and
+with drafts, kernels add up in another order, and a tie may break otherwise (decisions 10, 48)."""
 CHATML_THAT_THINKS = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n"
     "{% if m.reasoning_content %}<think>\n{{ m.reasoning_content }}\n</think>\n\n{% endif %}"
@@ -35,7 +38,12 @@ def go_on(client: httpx.Client, reply: dict[str, Any], **fields: Any) -> dict[st
     return answer
 
 
-def test_a_reply_in_pieces_equals_the_reply_in_one_go(client: httpx.Client) -> None:
+def test_a_reply_in_pieces_equals_the_reply_in_one_go(tmp_path: Path) -> None:
+    with running_palaver(tmp_path / "data", 1, **EXACT) as palaver, palaver.client() as client:
+        compare_pieces(client)
+
+
+def compare_pieces(client: httpx.Client) -> None:
     whole = ask(client, PROMPT, context=PERSONA, max_tokens=60, **GREEDY)
     for added in ([55], [1, 2, 7, 45]):
         reply = ask(client, PROMPT, context=PERSONA, max_tokens=5, **GREEDY)
@@ -100,6 +108,7 @@ def test_receipts_stay_true_while_the_window_is_trimmed(client: httpx.Client) ->
     assert before > 0, "it was never trimmed"
 
 
+@pytest.mark.timeout(300)
 def test_a_thought_in_pieces_equals_the_thought_in_one_go(tmp_path: Path) -> None:
     """Cut within the thought, in the markup that closes it at its limit, and behind it."""
     template = tmp_path / "thinks.jinja"
@@ -107,7 +116,8 @@ def test_a_thought_in_pieces_equals_the_thought_in_one_go(tmp_path: Path) -> Non
     with (
         running_palaver(
             tmp_path / "data",
-            PALAVER_CONTEXT_LENGTH="400",
+            1,
+            **EXACT,
             PALAVER_CHAT_TEMPLATE=str(template),
             PALAVER_REASONING_TOKENS="16",
         ) as palaver,
