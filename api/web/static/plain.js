@@ -16,6 +16,7 @@ const WORDS = {
   redis_away: () => ({ cause: "The server cannot reach its database.", remedy: "On the server, `palaver doctor` says why." }),
   outcome_unknown: () => ({ cause: "It is not known yet whether this arrived." }),
   conversation_busy: () => ({ cause: "Too many prompts are waiting in this conversation.", remedy: "Wait for a reply, then send it again." }),
+  nothing_to_continue: () => ({ cause: "That reply is whole, or something was said after it.", remedy: "Load this page again to see it." }),
   context_length_exceeded: (error) => ({ cause: tooLong(error), remedy: "Shorten it, or send it in parts." }),
   deadline_exceeded: () => ({ cause: "The reply took longer than this server allows.", remedy: "Try again, or ask for something shorter." }),
   worker_lost: () => ({ cause: "The worker crashed each time it wrote this reply.", remedy: LOOK_INTO_LOG }),
