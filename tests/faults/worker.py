@@ -44,7 +44,7 @@ FENCES = {
     "f.token ~= arg['fence' .. i]": "false",
     "redis.call('HGET', key.job(job), 'token') ~= arg['fence' .. i]": "false",
 }
-FENCED = {"beat": 1, "commit": 1, "publish": 1, "fail": 1, "hand_over": 1}
+FENCED = {"beat": 1, "commit": 1, "publish": 1, "fail": 1, "hand_over": 1, "requeue": 1}
 
 
 def take_the_fence_away() -> None:
