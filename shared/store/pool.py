@@ -56,6 +56,20 @@ class _CutConnection(AbstractConnection):
             # uvloop's, where the loop has closed the transport and nobody has read that yet.
             raise ConnectionError(str(error)) from error
 
+    async def can_read_destructive(self) -> bool:
+        """Whether there is data that no call waits for; asked before each command.
+
+        redis-py tries to read, which costs a turn of the event loop and an exception. The loop
+        reads all the time, so what has arrived shows without that.
+
+        Raises:
+            redis.exceptions.ConnectionError: the other side has closed it.
+        """
+        stream, parser = self._reader, self._parser
+        if stream is None or stream.at_eof() or stream.exception() is not None:
+            raise ConnectionError("the server has closed the connection")
+        return bool(stream._buffer) or parser._reader.has_data()  # type: ignore[attr-defined]
+
     async def disconnect(self, nowait: bool = False) -> None:  # noqa: ARG002 - never waits
         writer = self._writer
         # Without waiting for the end, which cannot fail.
@@ -96,11 +110,7 @@ class BoundedPool(ConnectionPool):
         Raises:
             redis.exceptions.ConnectionError: none became free in time, or it cannot be connected.
         """
-        try:
-            async with asyncio.timeout(self._wait_s):
-                await self._free.acquire()
-        except TimeoutError:
-            raise ConnectionError("every connection is busy") from None
+        await self._acquire()
         connection: AbstractConnection = self.get_available_connection()  # type: ignore[no-untyped-call]
         try:
             await self.ensure_connection(connection)
@@ -108,6 +118,16 @@ class BoundedPool(ConnectionPool):
             await self.release(connection)
             raise
         return connection
+
+    async def _acquire(self) -> None:
+        if not self._free.locked():
+            await self._free.acquire()  # at once
+            return
+        try:
+            async with asyncio.timeout(self._wait_s):
+                await self._free.acquire()
+        except TimeoutError:
+            raise ConnectionError("every connection is busy") from None
 
     async def release(self, connection: AbstractConnection) -> None:
         """Take a connection back; the first caller in line gets it."""

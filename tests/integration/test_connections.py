@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from shared.process.embedded import server_binary
 from shared.store.connection import connect, wait_until_up
 from shared.store.event_log import EventLog
 from shared.store.pool import BoundedPool
+from shared.store.replicas import Replicas
 from shared.wire.event import Event
 from tests.integration.bench import Bench
 from tests.integration.test_jobs import Gate, submit
@@ -88,7 +89,7 @@ async def test_a_reader_that_finds_no_connection_free_misses_nothing(
 ) -> None:
     submission = await bench.submit()
     client, pool = one_connection(settings)
-    log = NotingLog(client, bench.keys)
+    log = NotingLog(client, bench.keys, Replicas(client, bench.keys, 0))
     log.failed = asyncio.Event()
     busy = await pool.get_connection()
     reading = asyncio.create_task(Watch(submission.job_id, log, None, replay=True).events())
@@ -222,3 +223,42 @@ def test_writing_to_a_transport_that_is_closed_already_is_a_lost_connection(
             assert await redis.ping()
 
     uvloop.run(write())
+
+
+async def test_an_answer_that_nobody_read_is_not_taken_for_the_next_one(settings: Settings) -> None:
+    client, pool = one_connection(settings)
+    connection: Any = await pool.get_connection()
+    await connection.send_command("ECHO", "old")
+    await until(lambda: connection.can_read_destructive())
+    await pool.release(connection)
+    assert await client.echo("new") == "new"
+    await client.aclose(close_connection_pool=True)
+
+
+async def test_a_connection_that_the_server_has_closed_is_made_again(settings: Settings) -> None:
+    client, pool = one_connection(settings)
+    number = await client.client_id()
+    connection: Any = await pool.get_connection()
+    await pool.release(connection)
+    async with connect(settings) as other:
+        assert await other.client_kill_filter(_id=str(number)) == 1
+    await until(lambda: is_closed(connection))
+    connection = await pool.get_connection()
+    assert await connection.can_read_destructive() is False
+    await pool.release(connection)
+    assert await client.client_id() != number
+    await client.aclose(close_connection_pool=True)
+
+
+async def is_closed(connection: Any) -> bool:
+    try:
+        await connection.can_read_destructive()
+    except ConnectionError:
+        return True
+    return False
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(10):
+        while not await condition():
+            await asyncio.sleep(0.001)
