@@ -30,5 +30,5 @@ def test_the_browsers_bars_have_the_colour_of_the_page() -> None:
     style = (STATIC / "base.css").read_text(encoding="utf-8")
     page = (STATIC / "chat.html").read_text(encoding="utf-8")
     colours = re.findall(r'name="theme-color" content="(#\w+)"', page)
-    assert len(set(colours)) == 2
-    assert set(colours) <= set(re.findall(r"--paper: (#\w+);", style))
+    [paper] = re.findall(r"--paper: light-dark\((#\w+), (#\w+)\);", style)
+    assert colours == list(paper)
