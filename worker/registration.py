@@ -6,7 +6,7 @@ from typing import Final
 
 from shared.store.server_clock import ServerClock
 from shared.store.workers import Workers
-from shared.wire.announced import Keeper
+from shared.wire.announced import Announced, Keeper
 from shared.wire.other_worker import OtherWorker
 from shared.wire.worker_report import WorkerReport
 from worker.homes import Homes
@@ -14,6 +14,8 @@ from worker.report import Reporter
 
 _MISSED_BEATS: Final = 3
 """An entry expires when this many heartbeats are missing."""
+_WHOLE_REPORT_EVERY: Final = 6
+"""Heartbeats of a worker whose report does not change."""
 _MOST_COLD: Final = 100
 """Dropped conversations of one report: a script is to be short. The others come with the next."""
 
@@ -50,6 +52,8 @@ class Registration:
         self._on_drain = on_drain
         self._on_keeper = on_keeper
         self._is_draining = False
+        self._stored: WorkerReport | None = None
+        self._beats = 0
 
     async def register(self) -> OtherWorker | None:
         """Make the entry; if a living worker has another model or window, return that instead."""
@@ -62,7 +66,7 @@ class Registration:
         """
         report, cold = self._report(), self._homes.cold(_MOST_COLD)
         sent_s = self._clock.steady_s()
-        answer = await self._workers.announce(self.worker_id, report, self._ttl_s)
+        answer = await self._announce(report)
         if answer.is_draining:
             self._on_drain()
         self._on_keeper(answer.keeper)
@@ -70,6 +74,21 @@ class Registration:
         if cold.conversations or cold.prefixes:
             await self._workers.cool(self.worker_id, report.pool, cold)
             self._homes.reported(cold)
+
+    async def _announce(self, report: WorkerReport) -> Announced:
+        """Report what has changed: a thousand workers without turns should cost the server little.
+
+        Now and then everything: a server that failed over may have an older report.
+        """
+        if report == self._stored and self._beats % _WHOLE_REPORT_EVERY:
+            self._beats += 1
+            if answer := await self._workers.announce_unchanged(
+                self.worker_id, report, self._ttl_s
+            ):
+                return answer
+        answer = await self._workers.announce(self.worker_id, report, self._ttl_s)
+        self._stored, self._beats = report, 1
+        return answer
 
     async def drain(self) -> None:
         """Take no more turns; those that wait for this worker may start elsewhere."""

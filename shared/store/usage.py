@@ -9,17 +9,17 @@ from shared.store.scripts import Scripts
 from shared.wire.usage_row import DayOfUsage
 
 _DAYS: Final = 7
-"""As long as counters are kept."""
+"""As long as they are kept."""
 
 
 class Usage:
-    """Reads the counters that `lua/lib/usage.lua` keeps."""
+    """Reads the rows that `lua/lib/usage.lua` keeps."""
 
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._call = Scripts(redis, keys, "usage").call
 
     async def week(self) -> list[DayOfUsage]:
         """The days on which anything was used, today first."""
-        # One by one: a day's counters may be many, and others wait while they are read.
+        # One by one: a day's rows may be many, and others wait while they are read.
         answers = [await self._call("usage", back=back) for back in range(_DAYS)]
-        return [DayOfUsage.decode(int(day), counters) for day, counters in answers if counters]
+        return [DayOfUsage.decode(int(day), rows) for day, rows in answers if rows]

@@ -1,7 +1,7 @@
 """The workers: their reports, and when they were last heard from."""
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
 
 from redis.asyncio import Redis
 
@@ -76,19 +76,28 @@ class Workers:
 
     async def announce(self, worker_id: str, report: WorkerReport, ttl_s: float) -> Announced:
         """Store a worker's report; it is forgotten after `ttl_s` without another."""
-        state, keeper, workers, now, steps = await self._call(
+        answer = await self._call(
             "announce",
             worker=worker_id,
             ttl_ms=milliseconds(ttl_s),
             silence_ms=milliseconds(WORKER_SILENCE_S),
             **report.encode(),
         )
-        return Announced(
-            is_draining=state == "DRAINING",
-            keeper=Keeper(worker_id=keeper or None, workers=workers),
-            server_ms=int(now),
-            steps=steps,
+        return _announced(answer)
+
+    async def announce_unchanged(
+        self, worker_id: str, report: WorkerReport, ttl_s: float
+    ) -> Announced | None:
+        """Keep the report that is stored for another `ttl_s`; None if none is."""
+        answer = await self._call(
+            "announce",
+            worker=worker_id,
+            ttl_ms=milliseconds(ttl_s),
+            pool=report.pool,
+            slots=report.slots,
+            running=report.running,
         )
+        return None if answer == ["UNKNOWN"] else _announced(answer)
 
     async def cool(self, worker_id: str, pool: str, cold: ColdHomes) -> None:
         """A worker's cache has dropped these: nothing waits for that worker any more."""
@@ -169,6 +178,16 @@ class Workers:
         """Seconds since any worker was heard from; None if none ever was."""
         answer = await self._call("silence")
         return None if answer is None else float(answer) / 1000
+
+
+def _announced(answer: Sequence[Any]) -> Announced:
+    state, keeper, workers, now, steps = answer
+    return Announced(
+        is_draining=state == "DRAINING",
+        keeper=Keeper(worker_id=keeper or None, workers=workers),
+        server_ms=int(now),
+        steps=steps,
+    )
 
 
 def _time_of(since: str | None) -> float:

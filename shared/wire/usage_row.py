@@ -9,7 +9,7 @@ UNNAMED = "-"
 """The owner of what was used by more owners and models than are counted by name."""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UsageRow:
     """Turns that completed, and tokens.
 
@@ -30,13 +30,8 @@ class UsageRow:
     unfinished_tokens: int = 0
 
 
-_FIELDS = {
-    "turns": "turns",
-    "in": "prompt_tokens",
-    "cached": "cached_tokens",
-    "out": "completion_tokens",
-    "unfinished": "unfinished_tokens",
-}
+_NUMBERS = ("turns", "prompt_tokens", "cached_tokens", "completion_tokens", "unfinished_tokens")
+"""In the order in which they are stored (`lua/lib/usage.lua`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,13 +42,14 @@ class DayOfUsage:
     rows: Sequence[UsageRow] = field(default=())
 
     @classmethod
-    def decode(cls, day: int, counters: Sequence[str]) -> "DayOfUsage":
-        """From a script's answer (`lua/usage.lua`); counters of later versions are ignored."""
-        rows: dict[tuple[str, str], UsageRow] = {}
-        for name, value in zip(counters[::2], counters[1::2], strict=True):
-            counter, owner, model = name.split(" ", 2)
-            row = rows.setdefault((owner, model), UsageRow(owner_id=owner, model_name=model))
-            if counter in _FIELDS:
-                setattr(row, _FIELDS[counter], int(value))
-        ordered = [rows[key] for key in sorted(rows)]
+    def decode(cls, day: int, stored: Sequence[str]) -> "DayOfUsage":
+        """From a script's answer (`lua/usage.lua`); numbers of later versions are ignored."""
+        rows = [_row(*pair) for pair in zip(stored[::2], stored[1::2], strict=True)]
+        ordered = sorted(rows, key=lambda row: (row.owner_id, row.model_name))
         return cls(day=_EPOCH + datetime.timedelta(days=day), rows=ordered)
+
+
+def _row(whose: str, numbers: str) -> UsageRow:
+    owner_id, model_name = whose.split(" ", 1)
+    counts = dict(zip(_NUMBERS, map(int, numbers.split(" ")), strict=False))
+    return UsageRow(owner_id=owner_id, model_name=model_name, **counts)

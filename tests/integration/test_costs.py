@@ -84,6 +84,7 @@ async def costs_of_a_turn(crowd: Crowd) -> dict[str, Counter[str]]:
                 "beat": lambda: bench.claims.beat([claim], "w1"),
                 "commit": lambda: bench.claims.commit(claim, completion(claim)),
                 "announce": lambda: bench.workers.announce("w3", REPORT, LONG_S),
+                "unchanged": lambda: bench.workers.announce_unchanged("w3", REPORT, LONG_S),
                 "register": lambda: bench.workers.register("new", REPORT, LONG_S),
                 "leave": lambda: bench.workers.leave("new", POOL),
             }.items()

@@ -10,12 +10,10 @@ local job, conversation = arg.job, arg.conversation
 local f = ending(job)
 if not f.status then return {'GONE', 1} end
 if f.status == 'completed' and f.ended_by == arg.fence then return {'DUP', 1} end
-local numbers = redis.call('HMGET', key.conversation(conversation), 'first', 'next', 'turns', 'begun', 'models')
+local numbers = redis.call('HMGET', key.conversation(conversation), 'first', 'next', 'turns', 'begun', 'models', 'tokens')
 if not numbers[1] then return {'GONE', 1} end
 if f.token ~= arg.fence then return {'FENCED', 1} end
 local first, next_number, number = tonumber(numbers[1]), tonumber(numbers[2]), tonumber(arg.number)
-local turns = numbers[3]
-
 local added = {}
 for i = 1, tonumber(arg.earlier or 0) do added[i] = arg['earlier' .. i] end
 if not arg.continued then added[#added + 1] = arg.user end
@@ -37,9 +35,16 @@ if arg.model then
   if last ~= arg.model then lines[#lines + 1] = int(number) .. ' ' .. arg.model end
   models = table.concat(lines, '\n')
 end
+local turns = numbers[3]
+for _, message in ipairs(added) do
+  if is_reply(message) then turns = turns + 1 end
+end
+-- `replace_from`: messages from this number on are removed, and their replies no longer count.
+if number < next_number then turns = turns - replies_from(conversation, number - first) end
 redis.call('HSET', key.conversation(conversation), 'next', int(number + #added), 'offset', arg.offset,
-  'window', arg.window, 'home', f.worker, 'saves_ms', arg.saves_ms, 'models', models or '')
-if not f.stateless then use(conversation, f.owner) end
+  'window', arg.window, 'home', f.worker, 'saves_ms', arg.saves_ms, 'models', models or '', 'turns', int(turns),
+  'tokens', int((numbers[6] or 0) + arg.tokens), 'updated', int(now_ms()))
+if not f.stateless then move_to_front(conversation, f.owner) end
 if arg.prefix and f.stateless then
   keep_prefix(f.pool, arg.prefix, f.worker, f.session or conversation, arg.saves_ms)
 end
@@ -53,8 +58,6 @@ if numbers[4] and number < tonumber(numbers[4]) then
   redis.call('HSET', key.conversation(conversation), 'begun', arg.number)
 end
 if number < next_number then
-  -- `replace_from`: messages from this number on are removed, and their replies no longer count.
-  turns = turns - replies_from(conversation, number - first)
   -- Maybe the first prompt is among them.
   if number < first + HEADED and not continued then redis.call('HDEL', key.conversation(conversation), 'heading') end
   cut_messages(conversation, number)
@@ -62,10 +65,6 @@ end
 for i = 1, #added, 100 do
   redis.call('RPUSH', key.messages(conversation), unpack(added, i, math.min(i + 99, #added)))
 end
-for _, message in ipairs(added) do
-  if is_reply(message) then turns = turns + 1 end
-end
-redis.call('HSET', key.conversation(conversation), 'turns', int(turns))
 if continued then
   -- What followed the shorter reply does not follow this one.
   if has_alternatives(conversation) then prune(conversation, first) end
@@ -73,17 +72,17 @@ elseif number < next_number then
   limit_alternatives(conversation)
 end
 keep_limit(conversation, first, tonumber(arg.offset))
-redis.call('HINCRBY', key.conversation(conversation), 'tokens', arg.tokens)
+local fields
 if continued then
   -- The job whose reply it has continued is deleted with this one (forget.lua).
-  redis.call('HSET', key.job(job), 'number', int(number - 1), 'continued', continued)
+  fields = {'result', arg.result, 'number', int(number - 1), 'continued', continued}
 else
   -- What a response brought along is deleted with it (forget.lua).
-  redis.call('HSET', key.job(job), 'number', int(number + #added - 2), 'brought', #added - 2)
+  fields = {'result', arg.result, 'number', int(number + #added - 2), 'brought', #added - 2}
 end
 use_tokens(f.owner, arg.tokens)
-count_usage(f.owner, f.pool, {{'turns', 1}, {'in', tonumber(arg.prompt_tokens)}, {'cached', tonumber(arg.cached_tokens)},
-  {'out', arg.tokens - arg.prompt_tokens}})
+count_usage(f.owner, f.pool, {turns = 1, prompt = arg.prompt_tokens, cached = arg.cached_tokens,
+  completion = arg.tokens - arg.prompt_tokens})
 publish_pieces(job, '')
-finish(job, f, 'completed', 'result', arg.result, arg.reply)
+finish(job, f, 'completed', fields, arg.reply)
 return {'OK', next_waits(f.worker, f.pool)}

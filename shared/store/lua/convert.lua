@@ -7,7 +7,7 @@ local READ_MS, JOBS = 60000, 50
 local number, waiting = 0, {}
 
 local function offer_first(job, f)
-  if redis.call('LINDEX', key.pending(f.conversation), 0) == job then offer(job, f) end
+  if redis.call('LINDEX', key.pending(f.conversation), 0) == job then promote(job) end
   number = number + 1
 end
 

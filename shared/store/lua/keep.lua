@@ -23,7 +23,7 @@ local function reclaim(job)
     local crashes = redis.call('HINCRBY', key.job(job), 'crashes', 1)
     if crashes >= tonumber(arg.max_attempts) then
       lost = lost + 1
-      return finish(job, f, 'failed', 'error', arg.lost_error, arg.lost_error)
+      return finish(job, f, 'failed', {'error', arg.lost_error}, arg.lost_error)
     end
     redis.call('HSET', key.job(job), 'suspect', '1')
   end
@@ -67,7 +67,7 @@ for _, job in ipairs(redis.call('ZRANGEBYSCORE', key.open_jobs, '-inf', int(now)
   if not f.status then
     redis.call('ZREM', key.open_jobs, job)
   elseif f.status == 'queued' or (f.status == 'in_progress' and redis.call('EXISTS', key.lease(job)) == 0) then
-    finish(job, f, 'failed', 'error', arg.deadline_error, arg.deadline_error)
+    finish(job, f, 'failed', {'error', arg.deadline_error}, arg.deadline_error)
     late = late + 1
   end
 end

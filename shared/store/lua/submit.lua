@@ -101,6 +101,7 @@ local fields = {'conversation', conversation, 'owner', arg.owner, 'request', arg
 for _, name in ipairs({'stateless', 'brought', 'response', 'api', 'replace_from', 'request_id', 'continues'}) do
   if arg[name] then fields[#fields + 1], fields[#fields + 2] = name, arg[name] end
 end
+if pending == 0 then fields[#fields + 1], fields[#fields + 2] = 'readied', int(now) end
 redis.call('HSET', key.job(job), unpack(fields))
 if arg.stateless then redis.call('HSET', key.conversation(conversation), 'stateless', '1') end
 if arg.prefix then go_home(job, conversation, pool, arg.prefix) end

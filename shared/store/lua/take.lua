@@ -25,7 +25,7 @@ while left > 0 do
     -- It does not wait: data were lost, or a worker of an older version has it.
     leave_line(job, {pool = arg.pool, home = arg.worker, owner = f.owner})
   elseif tonumber(f.deadline) <= now_ms() then
-    finish(job, ending(job), 'failed', 'error', arg.deadline_error, arg.deadline_error)
+    finish(job, ending(job), 'failed', {'error', arg.deadline_error}, arg.deadline_error)
   else
     -- The first of its writes is one that is denied while memory is short.
     start(job, f)

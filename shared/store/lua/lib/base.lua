@@ -61,25 +61,19 @@ local function hide_request(job)
     'request', hidden_request .. string.sub(f.request, #plain_request + 1))
 end
 
--- Append an event to the job's log and publish it: on the job's own channel and, for a terminal event, to the inbox of
--- the API process that submitted the job. `published` may be more than `logged`: a terminal event's data are in the
--- job already, and are stored once. `extra` is a field of the log alone: a piece's token ids (`i`), or the model of a
--- start (`m`). Returns how many API processes heard it on the job's channel.
-local function publish(job, kind, logged, published, extra, value)
+-- An event as those who follow its job get it.
+local function event_message(job, id, kind, data) return job .. ' ' .. id .. ' ' .. kind .. ' ' .. data end
+
+-- Append an event to the job's log and publish it on the job's own channel. `extra` is a field of the log alone: a
+-- piece's token ids (`i`), or the model of a start (`m`). Returns how many API processes heard it.
+local function publish(job, kind, data, extra, value)
   local id
   if extra then
-    id = redis.call('XADD', key.events(job), '*', 'e', kind, 'd', logged, extra, value)
+    id = redis.call('XADD', key.events(job), '*', 'e', kind, 'd', data, extra, value)
   else
-    id = redis.call('XADD', key.events(job), '*', 'e', kind, 'd', logged)
+    id = redis.call('XADD', key.events(job), '*', 'e', kind, 'd', data)
   end
-  local message = job .. ' ' .. id .. ' ' .. kind .. ' ' .. (published or logged)
-  local heard = redis.call('PUBLISH', key.doorbell(job), message)
-  if ended[kind] then
-    redis.call('HSET', key.job(job), 'last_event', id)
-    local api = redis.call('HGET', key.job(job), 'api')
-    if api then redis.call('PUBLISH', key.inbox(api), message) end
-  end
-  return heard
+  return redis.call('PUBLISH', key.doorbell(job), event_message(job, id, kind, data))
 end
 
 -- Publish the pieces in the arguments whose names have this suffix, each with its token ids. Returns how many API
@@ -90,7 +84,7 @@ local function publish_pieces(job, suffix)
     local which = suffix .. '.' .. i
     local piece, kind = arg['piece' .. which], arg['event' .. which]
     if kind ~= 'token' then hide_request(job) end
-    heard = publish(job, kind, piece, piece, 'i', arg['ids' .. which])
+    heard = publish(job, kind, piece, 'i', arg['ids' .. which])
   end
   return heard
 end

@@ -146,8 +146,9 @@ end
 -- Apply `history_limit` to a conversation that starts at `first`. Whole turns are removed, and none from `offset` on,
 -- which the window may show.
 local function keep_limit(conversation, first, offset)
+  if tonumber(arg.history_limit) <= 0 or offset <= first then return end
   local cut = redis.call('LLEN', key.messages(conversation)) - arg.history_limit
-  if tonumber(arg.history_limit) <= 0 or cut <= 0 or offset <= first then return end
+  if cut <= 0 then return end
   cut = math.min(turn_from(conversation, first, first + cut), offset) - first
   prune_before(conversation, first + cut)
   redis.call('LTRIM', key.messages(conversation), cut, -1)

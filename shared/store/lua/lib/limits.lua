@@ -9,12 +9,13 @@ local function use_tokens(owner, tokens)
 end
 
 -- The first limit that an owner has reached: {which, how much it allows, milliseconds until some of it is free}. If
--- there is none: false, and the time until which this prompt uses up the rate. Each prompt costs its share of a minute,
+-- there is none: false, and (with a limited rate) until when this prompt uses it up. Each prompt costs its share of a minute,
 -- and up to a whole minute may be owed; more is owed only if the clock was set back.
 local function limit_reached(owner, pool)
   local now, wait_ms = now_ms(), pool and pace(pool).ms or 1000
-  local until_ms = math.max(now, math.min(now + 60000, tonumber(redis.call('GET', key.rate(owner)) or now)))
+  local until_ms
   if arg.rate_limit then
+    until_ms = math.max(now, math.min(now + 60000, tonumber(redis.call('GET', key.rate(owner)) or now)))
     until_ms = until_ms + 60000 / arg.rate_limit
     if until_ms > now + 60000 then
       return {'requests', arg.rate_limit, int(math.ceil(until_ms - now - 60000))}
@@ -51,5 +52,5 @@ local function settle(job, owner, tokens)
   if tonumber(tokens) <= paid then return end
   redis.call('HSET', key.job(job), 'paid', int(tokens))
   use_tokens(owner, int(tokens - paid))
-  count_usage(owner, f.pool, {{'unfinished', tokens - paid}})
+  count_usage(owner, f.pool, {unfinished = tokens - paid})
 end

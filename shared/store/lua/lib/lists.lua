@@ -14,18 +14,27 @@ end
 -- A conversation is new.
 local function enlist(conversation, owner)
   -- Those that were used longest ago may have expired.
-  for _, oldest in ipairs(redis.call('ZRANGE', key.owned(owner), 0, 2)) do
-    if redis.call('EXISTS', key.conversation(oldest)) == 0 then redis.call('ZREM', key.owned(owner), oldest) end
+  local oldest, names = redis.call('ZRANGE', key.owned(owner), 0, 2), {}
+  for i, id in ipairs(oldest) do names[i] = key.conversation(id) end
+  if #names > 0 and redis.call('EXISTS', unpack(names)) < #names then
+    for i, id in ipairs(oldest) do
+      if redis.call('EXISTS', names[i]) == 0 then redis.call('ZREM', key.owned(owner), id) end
+    end
   end
   redis.call('ZADD', key.owned(owner), int(now_ms()), conversation)
   tell_list(owner, 'created', conversation, int(now_ms()))
 end
 
--- A conversation was used: it moves to the front.
-local function use(conversation, owner)
-  redis.call('HSET', key.conversation(conversation), 'updated', int(now_ms()))
+-- A conversation moves to the front of its list; it was `updated` now.
+local function move_to_front(conversation, owner)
   redis.call('ZADD', key.owned(owner), int(now_ms()), conversation)
   tell_list(owner, 'changed', conversation, int(now_ms()))
+end
+
+-- A conversation was used.
+local function use(conversation, owner)
+  redis.call('HSET', key.conversation(conversation), 'updated', int(now_ms()))
+  move_to_front(conversation, owner)
 end
 
 -- A conversation as its owner sees it: {id, context, created, updated, turns, tokens, window, pending, models, the model

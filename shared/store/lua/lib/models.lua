@@ -51,6 +51,7 @@ local function usual_model(named, last, needs)
   end
   if last and is_served(last) and can(last, needs) then return last end
   local served = served_models()
+  if #served == 1 then return served[1] end
   for _, model in ipairs(served) do
     if can(model, needs) then return model end
   end

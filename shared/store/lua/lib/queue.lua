@@ -186,9 +186,9 @@ local function make_ready(job, f)
   ring_free(f.pool)
 end
 
--- Let a turn start: at its home if it is worth it, else anywhere. `f` has its pool, owner, tag and conversation.
+-- Let a turn, which is `readied` now, start: at its home if it is worth it, else anywhere. `f` has its pool, owner, tag
+-- and conversation.
 local function offer(job, f, is_cold)
-  redis.call('HSET', key.job(job), 'readied', int(now_ms()))
   if is_cold then return make_ready(job, f) end
   local c = redis.call('HMGET', key.conversation(f.conversation), 'home', 'saves_ms')
   local hold_ms, busy = hold_of(f.pool, c[1], tonumber(c[2] or 0))
@@ -290,7 +290,8 @@ end
 -- A turn that may start: its `job`, what `take` needs of that, and when it became ready; nil if there is none.
 local function candidate(job, owner)
   if not job then return nil end
-  local f = job_fields(job, 'status', 'conversation', 'owner', 'deadline', 'pool', 'tag', 'home', 'crashes', 'readied')
+  local f = job_fields(job, 'status', 'conversation', 'owner', 'deadline', 'pool', 'tag', 'home', 'crashes', 'readied',
+    'starts', 'started')
   f.job, f.owner, f.readied = job, owner or f.owner or '', tonumber(f.readied or 0)
   return f
 end

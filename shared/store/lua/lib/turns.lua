@@ -3,14 +3,17 @@
 -- What `finish` needs of a job.
 local function ending(job)
   return job_fields(job, 'status', 'owner', 'conversation', 'token', 'worker', 'pool', 'tag', 'home', 'ended_by',
-    'stateless', 'session', 'response', 'sequence', 'evaluated', 'progress')
+    'stateless', 'session', 'response', 'sequence', 'evaluated', 'progress', 'api')
 end
 
 -- Let the first of a conversation's turns start. One that a version before data format 3 accepted goes where that keeps
 -- such turns, and is taken along from there (convert.lua).
 local function promote(job)
   local f = job_fields(job, 'pool', 'tag', 'conversation', 'owner', 'sequence')
-  if f.pool then return offer(job, f) end
+  if f.pool then
+    redis.call('HSET', key.job(job), 'readied', int(now_ms()))
+    return offer(job, f)
+  end
   redis.call('ZADD', key.old_ready(f.owner), f.sequence, job)
   redis.call('ZADD', key.old_owners, 'NX', 0, f.owner)
 end
@@ -23,13 +26,22 @@ local function leave_old_queue(job, owner)
   end
 end
 
--- End a turn: set its state, publish its last event, promote its successor, set expiries, and release all it held. `f`
--- is what `ending` has. A turn without a reply leaves no prompt behind (unless it is a
--- response, which can be fetched by id), and no conversation that consists of such turns only.
-local function finish(job, f, status, field, value, published)
+-- Publish a turn's last event: on the job's own channel, and to the inbox of the API process that submitted the job. Its
+-- data are in the job already, and are not stored twice.
+local function publish_end(job, f, id, status, published)
+  local message = event_message(job, id, status, published)
+  redis.call('PUBLISH', key.doorbell(job), message)
+  if f.api then redis.call('PUBLISH', key.inbox(f.api), message) end
+end
+
+-- End a turn: set its state and more `fields` (names and values in turn), publish its last event, promote its successor,
+-- set expiries, and release all it held. `f` is what `ending` has. A turn without a reply leaves no prompt behind (unless
+-- it is a response, which can be fetched by id), and no conversation that consists of such turns only.
+local function finish(job, f, status, fields, published)
   local conversation = f.conversation
+  local id = redis.call('XADD', key.events(job), '*', 'e', status, 'd', '')
   redis.call('HSET', key.job(job), 'status', status, 'finished', int(now_ms()),
-    'ended_by', f.token or '', field, value)
+    'ended_by', f.token or '', 'last_event', id, unpack(fields))
   -- Its text may have been hidden or deleted just now.
   local own = job_fields(job, 'request', 'hidden')
   if own.hidden then
@@ -41,7 +53,7 @@ local function finish(job, f, status, field, value, published)
   if f.stateless or (status ~= 'completed' and not f.response and own.request ~= '') then
     redis.call('HSET', key.job(job), 'request', no_request)
   end
-  publish(job, status, '', published)
+  publish_end(job, f, id, status, published)
   local first = redis.call('LRANGE', key.pending(conversation), 0, 1)
   local was_head = first[1] == job
   local head = first[was_head and 2 or 1]
@@ -68,11 +80,12 @@ local function finish(job, f, status, field, value, published)
   if status ~= 'completed' then
     settle(job, f.owner, math.max(arg.spent or 0, (f.evaluated or 0) + (f.progress or 0)))
   end
-  if status == 'failed' then keep_failure(job, value) end
+  if status == 'failed' then keep_failure(job, fields[2]) end
   redis.call('ZREM', key.open_jobs, job)
   redis.call('SREM', key.open(f.owner), job)
   if f.sequence and f.status == 'queued' then leave_old_queue(job, f.owner) end
-  if leave_line(job, f) then give_tag_back(f) end
+  -- One that runs has left the line.
+  if f.status ~= 'in_progress' and leave_line(job, f) then give_tag_back(f) end
   if f.token then
     redis.call('ZREM', key.leases, job)
     redis.call('DEL', key.lease(job))
@@ -98,7 +111,7 @@ end
 
 -- Cancel a turn that has not ended; `field` of its job is emptied. Its worker, if it has one, is told.
 local function cancel(job, f, field)
-  finish(job, f, 'cancelled', field, '', '{}')
+  finish(job, f, 'cancelled', {field, ''}, '{}')
   if f.worker then redis.call('PUBLISH', key.notices(f.worker), 'lost ' .. job) end
 end
 
@@ -120,22 +133,22 @@ end
 -- A worker starts or resumes a turn that has left the line. The new fencing token shuts out every worker that held the
 -- turn before. The turn is shielded (shield.lua) if the worker is testing a suspect.
 local function start(job, f)
-  local starts = redis.call('HINCRBY', key.job(job), 'starts', 1)
+  local starts = int((f.starts or 0) + 1)
   local token = starts .. ':' .. arg.nonce
-  redis.call('HSET', key.job(job), 'status', 'in_progress', 'token', token, 'worker', arg.worker)
+  redis.call('HSET', key.job(job), 'status', 'in_progress', 'token', token, 'worker', arg.worker, 'starts', starts,
+    'started', f.started or int(now_ms()))
   if arg.shielded == '1' then redis.call('HSET', key.job(job), 'shielded', token) end
-  redis.call('HSETNX', key.job(job), 'started', int(now_ms()))
   redis.call('SET', key.lease(job), arg.worker, 'PX', arg.lease_ms)
   redis.call('ZADD', key.leases, int(now_ms() + arg.lease_ms), job)
   serve(f.pool, f.owner)
   local attempt = int(f.crashes + 1)
   local data = '{"attempt":' .. attempt .. '}'
-  publish(job, starts == 1 and 'started' or 'resumed', data, data, 'm', arg.model or '')
+  publish(job, starts == '1' and 'started' or 'resumed', data, 'm', arg.model or '')
 end
 
 -- A turn's worker has it no more: it waits again, where it stood, for any worker.
 local function give_back(job, f)
-  redis.call('HSET', key.job(job), 'status', 'queued')
+  redis.call('HSET', key.job(job), 'status', 'queued', 'readied', int(now_ms()))
   redis.call('ZREM', key.leases, job)
   redis.call('DEL', key.lease(job))
   redis.call('HDEL', key.job(job), 'token', 'worker', 'permit')

@@ -3,6 +3,19 @@
 -- For how long a model is known after the last report.
 local KNOWN_MS = 3600000
 
+-- A worker was heard of: it counts as alive, and so does its model. It has a free slot if it runs fewer turns than it
+-- has slots.
+local function keep_alive(pool, draining)
+  redis.call('PEXPIRE', key.worker(arg.worker), arg.ttl_ms)
+  redis.call('ZADD', key.workers, int(now_ms()), arg.worker)
+  redis.call('ZADD', key.peers(pool), int(now_ms()), arg.worker)
+  redis.call('ZADD', key.pools, int(now_ms()), pool)
+  if tonumber(arg.running) < tonumber(arg.slots) and not draining and
+    not redis.call('ZSCORE', key.free(pool), arg.worker) then
+    set_busy(arg.worker, pool, tonumber(arg.running))
+  end
+end
+
 -- Store what a worker reports, and when it was last heard of. If the windows of a model differ over time, the one of the
 -- worker that started last counts.
 local function keep_report(pool, draining, is_new)
@@ -11,19 +24,12 @@ local function keep_report(pool, draining, is_new)
     'context_length', arg.context_length, 'window', arg.window, 'capabilities', arg.capabilities,
     'patience_ms', arg.patience_ms)
   if draining then redis.call('HSET', key.worker(arg.worker), 'draining', '1') end
-  redis.call('PEXPIRE', key.worker(arg.worker), arg.ttl_ms)
-  redis.call('ZADD', key.workers, int(now_ms()), arg.worker)
-  redis.call('ZADD', key.peers(pool), int(now_ms()), arg.worker)
-  redis.call('ZADD', key.pools, int(now_ms()), pool)
+  keep_alive(pool, draining)
   if redis.call('PEXPIRE', key.pool(pool), KNOWN_MS) == 0 or is_new then
     redis.call('HSETNX', key.pool(pool), 'since', int(now_ms()))
     redis.call('HSET', key.pool(pool), 'window', arg.window, 'fingerprint', arg.fingerprint,
       'capabilities', arg.capabilities)
     redis.call('PEXPIRE', key.pool(pool), KNOWN_MS)
-  end
-  if tonumber(arg.running) < tonumber(arg.slots) and not draining and
-    not redis.call('ZSCORE', key.free(pool), arg.worker) then
-    set_busy(arg.worker, pool, tonumber(arg.running))
   end
 end
 
