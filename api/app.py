@@ -60,6 +60,7 @@ from api.web.pages import FILES, STATIC, HtmlPage, PageHeaders, PageResource
 from shared.config import Settings
 from shared.process.tasks import Background
 from shared.store.alternatives import Alternatives
+from shared.store.connection import connect
 from shared.store.conversations import Conversations
 from shared.store.event_log import EventLog
 from shared.store.jobs import Jobs
@@ -69,6 +70,7 @@ from shared.store.list_upkeep import ListUpkeep
 from shared.store.operated_turns import OperatedTurns
 from shared.store.personas import Personas
 from shared.store.queue import Queue
+from shared.store.replicas import Replicas
 from shared.store.search import Search
 from shared.store.shares import Shares
 from shared.store.snapshots import Snapshots
@@ -98,6 +100,7 @@ class Store:
     """What an API process reads and writes in Redis, on one connection pool."""
 
     submissions: Submissions
+    replicas: Replicas
     jobs: Jobs
     events: EventLog
     conversations: Conversations
@@ -142,10 +145,12 @@ async def create_api(settings: Settings, redis: Redis) -> AsyncIterator[Api]:
     keys = Keys(settings.namespace)
     submissions = Submissions(redis, keys, settings)
     workers = Workers(redis, keys)
+    replicas = Replicas(connect(settings, max_connections=1), keys, settings.replicas)
     store = Store(
         submissions=submissions,
-        jobs=Jobs(redis, keys, submissions),
-        events=EventLog(redis, keys),
+        replicas=replicas,
+        jobs=Jobs(redis, keys, submissions, replicas),
+        events=EventLog(redis, keys, replicas),
         conversations=Conversations(redis, keys, settings),
         list_log=ListLog(redis, keys),
         search=Search(redis, keys),
@@ -177,6 +182,7 @@ async def create_api(settings: Settings, redis: Redis) -> AsyncIterator[Api]:
     finally:
         await tasks.background.close()
         await tasks.feed.close()
+        await replicas.close()
         await redis.aclose(close_connection_pool=True)
 
 
@@ -200,7 +206,9 @@ def create_app(
     install_error_handlers(app, DIALECTS)
 
     jobs, conversations = store.jobs, store.conversations
-    asking = Asking(settings, store.submissions, store.events, tasks.feed, tasks.headroom)
+    asking = Asking(
+        settings, store.submissions, store.events, tasks.feed, tasks.headroom, store.replicas
+    )
     streams = EventStreams(tasks.feed, store.events, jobs, tasks.places)
     models = Models(store.workers)
     responses = StoredResponses(jobs, store.events, store.submissions)

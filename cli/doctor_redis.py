@@ -37,6 +37,8 @@ async def check_redis(settings: Settings) -> AsyncIterator[Finding]:
                     await check(redis, Keys(settings.namespace), settings)
                 info = await redis.info()
                 yield _describe(info)
+                if finding := durability_finding(info, settings):
+                    yield finding
                 async for finding in _workers(redis, settings, info):
                     yield finding
             finally:
@@ -72,6 +74,21 @@ def _describe(info: Mapping[str, Any]) -> Finding:
     text = f"version {version}, {max(1, used // _MEBIBYTE)} MiB used of {available}"
     is_nearly_full = limit and used > _NEARLY_FULL * limit
     return Finding("note" if is_nearly_full else "ok", "Redis", text)
+
+
+def durability_finding(info: Mapping[str, Any], settings: Settings) -> Finding | None:
+    """What replicas are good for, if there are any."""
+    replicas = [
+        value for name, value in info.items() if name.startswith("slave") and name[5:].isdigit()
+    ]
+    if not replicas:
+        return None
+    behind_s = max(int(replica.get("lag", 0)) for replica in replicas)
+    text = f"{len(replicas)} replicas, {behind_s} s behind at most"
+    if settings.replicas:
+        return Finding("ok", "Redis", f"{text}; clients are told what {settings.replicas} have")
+    text += "; if one takes over, what it lacks is lost, told or not: see PALAVER_REPLICAS"
+    return Finding("note", "Redis", text)
 
 
 async def _workers(

@@ -122,6 +122,20 @@ class Settings(BaseSettings):
         "A Redis or Valkey server: `redis://`, `rediss://`, `unix://` or `sentinel(s)://`.",
         shown="embedded Valkey",
     )
+    replicas: int = _env(
+        "PALAVER_REPLICAS",
+        0,
+        "[Replicas](durability.md) of the Redis server that must have a "
+        "prompt before it counts as accepted, and the end of its turn before anybody is told.",
+        ge=0,
+        le=16,
+    )
+    fsync: Literal["everysec", "always"] = _env(
+        "PALAVER_FSYNC",
+        "everysec",
+        "When the embedded server writes to the disk: `everysec`, so that a machine that crashes "
+        "loses a second at most, or `always`, before it answers.",
+    )
     namespace: str = _env(
         "PALAVER_NAMESPACE",
         "palaver",

@@ -22,7 +22,7 @@ PalaverError
 │   └── NoWorker
 ├── TooManyPersonas         an owner has as many as are kept
 ├── StillInUse              a response is not deleted: others build on it
-├── OutcomeUnknown          Redis was lost while a prompt was being accepted
+├── OutcomeUnknown          it cannot be promised yet what became of a prompt
 ├── TaskEnded               a background task has ended, so the process must end, too
 └── TurnFailed              an accepted turn ended without a reply
 """
@@ -211,10 +211,17 @@ class StillInUse(PalaverError):
 
 
 class OutcomeUnknown(PalaverError):
-    """Redis was lost while a prompt was being accepted: `job` may exist or not."""
+    """Nobody can promise yet what became of a prompt: `job` may exist or not.
 
-    def __init__(self, job_id: str) -> None:
-        super().__init__("the connection to Redis was lost while the prompt was being accepted")
+    Redis was lost while it was being accepted, or too few of its replicas have it.
+    """
+
+    def __init__(
+        self,
+        job_id: str,
+        reason: str = "the connection to Redis was lost while the prompt was being accepted",
+    ) -> None:
+        super().__init__(reason)
         self.job = job_id
 
 

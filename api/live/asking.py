@@ -23,6 +23,7 @@ from shared.errors import OutcomeUnknown
 from shared.process.logs import add_context
 from shared.store.connection import REDIS_UNAVAILABLE, trouble
 from shared.store.event_log import EventLog
+from shared.store.replicas import Replicas
 from shared.store.submissions import Submissions
 from shared.wire.event import Event
 from shared.wire.limits import Allowance
@@ -63,6 +64,7 @@ class Asking:
         events: EventLog,
         feed: EventFeed,
         headroom: Headroom,
+        replicas: Replicas,
     ) -> None:
         self.api_id = feed.api_id
         """Whose inbox hears of the ends of the jobs that are submitted here."""
@@ -71,6 +73,7 @@ class Asking:
         self._events = events
         self._feed = feed
         self._headroom = headroom
+        self._replicas = replicas
 
     async def submit(self, submission: Submission, resp: falcon.asgi.Response) -> Accepted:
         """Accept a prompt, and write what is left of its owner's limit to the response's headers.
@@ -79,7 +82,8 @@ class Asking:
 
         Raises:
             Refused: it was not accepted.
-            OutcomeUnknown: Redis does not answer; the prompt may have been accepted.
+            OutcomeUnknown: Redis does not answer, or too few of its replicas have the prompt, which
+                may have been accepted.
         """
         if self._headroom.lack is not None:
             raise refusal_of(self._headroom.lack)
@@ -98,6 +102,7 @@ class Asking:
             trouble.met(error)
             raise OutcomeUnknown(submission.job_id) from None
         add_context(job=accepted.job_id, conversation=accepted.conversation_id)
+        await self._replicas.confirm(accepted.job_id)
         write_allowance(resp, accepted.allowance)
         return accepted
 
@@ -134,11 +139,13 @@ class Asking:
 
     async def until_ended(self, job_id: str, wait_s: float) -> Event | None:
         """The terminal event of a job that exists; None if it does not come in time."""
-        end = await self._events.outcome(job_id)
-        if end is None and wait_s > 0:
-            async with self._feed.watch(job_id) as watch:
-                end = end_of(await events_until(is_terminal, watch, wait_s))
-        return end
+        with contextlib.suppress(OutcomeUnknown):
+            if end := await self._events.outcome(job_id):
+                return end
+        if wait_s <= 0:
+            return None
+        async with self._feed.watch(job_id) as watch:
+            return end_of(await events_until(is_terminal, watch, wait_s))
 
     async def stream(
         self,

@@ -89,7 +89,10 @@ class EventFeed:
             redis.exceptions.ConnectionError: Redis is unavailable.
         """
         await self._until_connected()
-        with self._registered(Watch(job_id, self._events, None, replay=False), job_id) as watch:
+        new = Watch(
+            job_id, self._events, None, replay=False, confirms_ends=self._events.confirms_ends
+        )
+        with self._registered(new, job_id) as watch:
             yield watch
 
     @asynccontextmanager
@@ -105,7 +108,14 @@ class EventFeed:
         Raises:
             redis.exceptions.ConnectionError: Redis is unavailable.
         """
-        new = Watch(job_id, self._events, after, replay=True, queued=queued)
+        new = Watch(
+            job_id,
+            self._events,
+            after,
+            replay=True,
+            queued=queued,
+            confirms_ends=self._events.confirms_ends,
+        )
         async with self._subscribed(new, self._keys.doorbell(job_id)) as watch:
             yield watch
 

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Final, Protocol
 
-from shared.errors import PalaverError
+from shared.errors import OutcomeUnknown, PalaverError
 from shared.store.connection import REDIS_UNAVAILABLE
 from shared.wire.event import Event, order
 from shared.wire.place import Place
@@ -34,6 +34,7 @@ class Watch:
         replay: whether the log may contain events already.
         queued: the `queued` event of a turn that waits.
         of_job: whether the log is lost when there is no such job.
+        confirms_ends: whether the end of a turn is to be read from the log, which confirms it.
     """
 
     def __init__(
@@ -45,12 +46,14 @@ class Watch:
         replay: bool,
         queued: Event | None = None,
         of_job: bool = True,
+        confirms_ends: bool = False,
     ) -> None:
         self.job = job_id
         self.of_job = of_job
         self._events = events
         self._last = order(after) if after is not None else (0, 0)
         self._must_read_log = replay
+        self._confirms_ends = confirms_ends
         self._news: list[Event | Place | None] = []
         self._has_news = asyncio.Event()
         self._queued = queued
@@ -112,7 +115,7 @@ class Watch:
         raise FeedLost(self._lost)
 
     def _events_of(self, news: Event | Place | None) -> list[Event]:
-        if isinstance(news, Event):
+        if isinstance(news, Event) and not (news.is_terminal and self._confirms_ends):
             return self._newer([news])
         if isinstance(news, Place):
             return self._moved(news)
@@ -136,7 +139,7 @@ class Watch:
     async def _logged(self) -> list[Event]:
         try:
             events = await self._events.follow(self.job, f"{self._last[0]}-{self._last[1]}")
-        except REDIS_UNAVAILABLE:
+        except (*REDIS_UNAVAILABLE, OutcomeUnknown):
             # The feed may not have noticed: it would not deliver anything.
             await asyncio.sleep(_RETRY_S)
             return []

@@ -65,15 +65,19 @@ class DataLock:
             self._file = None
 
 
-def server_config(data_dir: Path) -> str:
-    """The server's configuration text for this data folder."""
+def server_config(data_dir: Path, fsync: str) -> str:
+    """The server's configuration text for this data folder.
+
+    Args:
+        fsync: when the append-only file is written to the disk: `everysec` or `always`.
+    """
     lines = {
         "port": "0",
         "unixsocket": _quoted(socket_path(data_dir)),
         "unixsocketperm": "700",
         "dir": _quoted((data_dir / "redis").resolve()),
         "appendonly": "yes",
-        "appendfsync": "everysec",
+        "appendfsync": fsync,
         "aof-load-truncated": "yes",
         "save": '""',
         "maxmemory-policy": "noeviction",

@@ -68,7 +68,7 @@ async def _acquire(lock: DataLock) -> None:
 async def _run(binary: Path, settings: Settings, lock: DataLock) -> int:
     parent, stopping = os.getppid(), asyncio.Event()
     stop_on_signals(stopping)
-    server = await _start(binary, server_config(settings.data_dir), lock)
+    server = await _start(binary, server_config(settings.data_dir, settings.fsync), lock)
     relay = asyncio.create_task(_relay(server.stdout), name="output")
     ended = asyncio.ensure_future(server.wait())
     stopped = asyncio.ensure_future(stopping.wait())

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final
 
 from redis.asyncio import Redis
-from redis.exceptions import ReadOnlyError, RedisError
+from redis.exceptions import ConnectionError, ReadOnlyError, RedisError
 
 from shared.config import Settings
 from shared.errors import ConfigError
@@ -126,12 +126,14 @@ async def check_server(redis: Redis, keys: Keys, settings: Settings) -> None:
         ConfigError: the server is too old, a part of a cluster, or would drop conversations, or
             another version's data are there.
         ReadOnlyError: it is a replica.
+        ConnectionError: replicas are missing (`PALAVER_REPLICAS`).
     """
     info = await redis.info()
     version = str(info.get("redis_version", ""))
     if _numbers(version) < OLDEST_SERVER:
         raise ConfigError(f"REDIS_URL: the server is version {version}; needed is 6.2 or newer")
     _check_role(info)
+    _check_replicas(info, settings.replicas)
     _check_policy(str(info.get("maxmemory_policy", "noeviction")), settings)
     if not int(info.get("aof_enabled", 0)):
         log.warning(
@@ -181,6 +183,27 @@ def _check_role(info: dict[str, Any]) -> None:
     if info.get("role") == "slave":
         primary = f"{info.get('master_host')}:{info.get('master_port')}"
         raise ReadOnlyError(f"the server is a read-only replica of {primary}")
+
+
+def _check_replicas(info: dict[str, Any], wanted: int) -> None:
+    """Whether as many replicas as are wanted follow, and whether nothing is written without them.
+
+    The second shows in a field that INFO only has then.
+
+    Raises:
+        ConfigError: the server would write without them.
+        ConnectionError: some are missing.
+    """
+    if wanted == 0:
+        return
+    good = info.get("min_slaves_good_slaves")
+    if good is None:
+        raise ConfigError(
+            f"PALAVER_REPLICAS={wanted}: the server would accept writes that no replica gets; set "
+            f"its min-replicas-to-write to {wanted} and min-replicas-max-lag to some seconds"
+        )
+    if int(good) < wanted:
+        raise ConnectionError(f"{good} of {wanted} replicas follow (PALAVER_REPLICAS)")
 
 
 def _check_policy(policy: str, settings: Settings) -> None:

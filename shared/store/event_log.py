@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from redis.asyncio import Redis
 
 from shared.store.keys import Keys
+from shared.store.replicas import Replicas
 from shared.store.scripts import Scripts
 from shared.wire.event import Event, order
 from shared.wire.job_status import ENDED
@@ -15,10 +16,16 @@ from shared.wire.turn_request import TurnRequest
 class EventLog:
     """Reads the logs of jobs."""
 
-    def __init__(self, redis: Redis, keys: Keys) -> None:
+    def __init__(self, redis: Redis, keys: Keys, replicas: Replicas) -> None:
         self._redis = redis
         self._keys = keys
+        self._replicas = replicas
         self._call = Scripts(redis, keys, "follow").call
+
+    @property
+    def confirms_ends(self) -> bool:
+        """Whether ends are only read here once they cannot get lost any more."""
+        return self._replicas.are_wanted
 
     async def follow(self, job_id: str, after: str) -> list[Event]:
         """As `read`; the job's worker is told that somebody follows the job live."""
@@ -60,7 +67,11 @@ class EventLog:
         return [_event(entry_id, flat) for entry_id, flat in entries]
 
     async def outcome(self, job_id: str) -> Event | None:
-        """The terminal event, rebuilt from the job, where its data are stored."""
+        """The terminal event, rebuilt from the job, where its data are stored.
+
+        Raises:
+            OutcomeUnknown: too few replicas have it.
+        """
         fields = await self._redis.hmget(  # type: ignore[misc]  # redis-py types both clients as one
             self._keys.job(job_id),
             ["status", "last_event", "conversation", "request", "result", "error"],
@@ -68,6 +79,7 @@ class EventLog:
         status, last_event, conversation, request, result, error = fields
         if status not in ENDED or last_event is None:
             return None
+        await self._replicas.confirm(job_id, last_event)
         if status == "completed":
             return Event(
                 id=last_event,

@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 
 from shared.store.event_log import completed_data
 from shared.store.keys import Keys
+from shared.store.replicas import Replicas
 from shared.store.submissions import Submissions
 from shared.wire.job_status import ENDED
 from shared.wire.place import Place
@@ -73,18 +74,27 @@ class JobState:
 class Jobs:
     """Reads jobs by id."""
 
-    def __init__(self, redis: Redis, keys: Keys, submissions: Submissions) -> None:
+    def __init__(
+        self, redis: Redis, keys: Keys, submissions: Submissions, replicas: Replicas
+    ) -> None:
+        self._replicas = replicas
         self._redis = redis
         self._keys = keys
         self._submissions = submissions
 
     async def get(self, job_id: str, owner_id: str) -> JobState | None:
-        """The job, or None if it is unknown, has expired, or is not this owner's."""
+        """The job, or None if it is unknown, has expired, or is not this owner's.
+
+        Raises:
+            OutcomeUnknown: it has ended, and too few replicas have that.
+        """
         fields = await self._redis.hgetall(  # type: ignore[misc]  # redis-py types both clients as one
             self._keys.job(job_id)
         )
         if not fields or fields["owner"] != owner_id:
             return None
+        if fields["status"] in ENDED:
+            await self._replicas.confirm(job_id, fields.get("last_event"))
         place = None
         if fields["status"] == "queued":
             # If it has started between the two reads, it was next.

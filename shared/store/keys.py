@@ -82,6 +82,8 @@ PATTERNS: Final = {
     "taken": "worker:{}:taken",
     "workers": "workers",
     "keeper": "keeper",
+    # Written before replicas are asked for what was written before.
+    "mark": "mark",
     # What all workers reported lately, as one API process has read it; and that one has.
     "snapshot": "snapshot",
     "snapshot_taken": "snapshot:taken",
@@ -219,6 +221,10 @@ class Keys:
     @property
     def waits(self) -> str:
         return self._name("waits")
+
+    @property
+    def mark(self) -> str:
+        return self._name("mark")
 
     @property
     def keeper(self) -> str:

@@ -13,6 +13,7 @@ from shared.store.event_log import EventLog
 from shared.store.jobs import Jobs
 from shared.store.keys import Keys
 from shared.store.old_queue import OldQueue
+from shared.store.replicas import Replicas
 from shared.store.submissions import Submissions
 from shared.store.workers import Workers
 from shared.wire.claim import Claim
@@ -39,9 +40,10 @@ class Bench:
         self.claims = Claims(redis, keys, settings, pool=POOL)
         self.old_queue = OldQueue(redis, keys, POOL)
         self.workers = Workers(redis, keys)
-        self.events = EventLog(redis, keys)
+        replicas = Replicas(redis, keys, settings.replicas)
+        self.events = EventLog(redis, keys, replicas)
         self.conversations = Conversations(redis, keys, settings)
-        self.jobs = Jobs(redis, keys, self.submissions)
+        self.jobs = Jobs(redis, keys, self.submissions, replicas)
 
     async def submit(self, conversation: str | None = None, **fields: Any) -> Submission:
         submission = Submission(

@@ -24,6 +24,7 @@ from shared.process.tasks import Background
 from shared.store.connection import connect
 from shared.store.event_log import EventLog
 from shared.store.keys import Keys
+from shared.store.replicas import Replicas
 from shared.store.submissions import Submissions
 from shared.wire.sampling import Sampling
 from shared.wire.submission import Accepted, Submission
@@ -130,10 +131,11 @@ async def asking_over(settings: Settings, submissions: Submissions) -> AsyncIter
     """The service that all dialects share, around other submissions."""
     keys, background = Keys(settings.namespace), Background()
     async with connect(settings) as redis:
-        events = EventLog(redis, keys)
+        replicas = Replicas(redis, keys, settings.replicas)
+        events = EventLog(redis, keys, replicas)
         feed = EventFeed(redis, keys, events)
         feed.start(background)
-        yield Asking(settings, submissions, events, feed, Headroom(redis, keys))
+        yield Asking(settings, submissions, events, feed, Headroom(redis, keys), replicas)
         await background.close()
         await feed.close()
 

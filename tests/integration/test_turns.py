@@ -17,6 +17,7 @@ from shared.errors import (
 )
 from shared.store.event_log import EventLog
 from shared.store.keys import Keys
+from shared.store.replicas import Replicas
 from shared.wire.claim import Claim
 from shared.wire.event import Event
 from shared.wire.publication import PieceRecord, merged
@@ -287,7 +288,7 @@ class EndingLog(EventLog):
     """The job ends in the moment between two looks at it."""
 
     def __init__(self, bench: Bench, claim: Claim) -> None:
-        super().__init__(bench.redis, bench.keys)
+        super().__init__(bench.redis, bench.keys, Replicas(bench.redis, bench.keys, 0))
         self._bench, self._claim = bench, claim
 
     async def outcome(self, job: str) -> Event | None:
