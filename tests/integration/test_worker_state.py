@@ -26,7 +26,7 @@ async def test_a_worker_tells_its_slots_and_its_engines_figures() -> None:
         settings = make_settings(server.url, PALAVER_LEASE=0.6, PALAVER_HEARTBEAT=0.05)
         async with running_stack(settings, ScriptedEngine(slots=3)) as stack:
             await stack.ask("Hello")
-            while (state := await told(settings))["steps"] == "0":
+            while (state := await told(settings)).get("steps", "0") == "0":
                 pass
     stats = orjson.loads(state["stats"])
     assert state["slots"] == "3"
