@@ -312,6 +312,13 @@ class Settings(BaseSettings):
         "appeared in the conversation is evaluated with them, where that pays. It changes no "
         "reply's probabilities.",
     )
+    draft_model_path: Path | None = _env(
+        "PALAVER_DRAFT_MODEL_PATH",
+        None,
+        "A smaller model (GGUF) with the same vocabulary, which drafts where the conversation "
+        "itself has nothing to offer ([speculation](models.md#drafts)).",
+        shown="none",
+    )
     load_mode: Literal["auto", "none", "mmap", "mlock", "mmap+mlock"] = _env(
         "PALAVER_LOAD_MODE",
         "auto",
@@ -526,6 +533,7 @@ class Settings(BaseSettings):
             )
         for name, path in (
             ("PALAVER_MODEL_PATH", self.model_path),
+            ("PALAVER_DRAFT_MODEL_PATH", self.draft_model_path),
             ("PALAVER_CHAT_TEMPLATE", self.chat_template),
             *(("PALAVER_LORA", lora.path) for lora in self.loras),
         ):

@@ -15,10 +15,11 @@ from shared.process.parking import park_bytes
 from worker.engine.conversion import fast_on_this_machine
 from worker.engine.devices import can_split_rows, gpus, why_no_gpu
 from worker.engine.embedding_engine import EmbeddingEngine
-from worker.engine.engine import LlamaEngine
+from worker.engine.engine import Drafts, LlamaEngine
 from worker.engine.interface import ModelInfo
 from worker.engine.loading import (
     check_split,
+    load_draft_model,
     load_embedder,
     load_engine,
     purpose_of_file,
@@ -26,6 +27,7 @@ from worker.engine.loading import (
 )
 from worker.engine.model_file import fingerprint
 from worker.engine.options import Adapter, ModelOptions
+from worker.engine.scheduler import MOST_SPECULATING
 from worker.fitting import fit
 
 log = logging.getLogger(__name__)
@@ -142,6 +144,8 @@ def open_engine(settings: Settings) -> LlamaEngine | EmbeddingEngine:
         options = dataclasses.replace(options, path=path)
     if purpose_of_file(options.path) == "embeddings":
         return load_embedder(options, info=info, stuck_after_s=settings.lease)
+    # Before the model is fitted into what is left.
+    drafts = _drafts(settings, options)
     swap_bytes = park_bytes(settings)
     log.info("idle conversations may take %.2f GiB of host memory", swap_bytes / (1 << 30))
     fitted = fit(settings, options)
@@ -155,5 +159,22 @@ def open_engine(settings: Settings) -> LlamaEngine | EmbeddingEngine:
         stuck_after_s=settings.lease,
         swap_bytes=swap_bytes,
         sampling=sampling_settings(settings),
-        speculation=settings.speculation == "auto",
+        drafts=drafts,
     )
+
+
+def _drafts(settings: Settings, options: ModelOptions) -> Drafts | None:
+    """Where drafts come from. The model of `PALAVER_DRAFT_MODEL_PATH` is loaded as the large one.
+
+    Raises:
+        ModelError: it cannot be used.
+    """
+    path = settings.draft_model_path
+    if settings.speculation == "off":
+        return None
+    if path is None:
+        return Drafts()
+    smaller = dataclasses.replace(
+        options, path=path, slots=MOST_SPECULATING, adapters=(), cpu_moe=0
+    )
+    return Drafts(model=load_draft_model(smaller))

@@ -6,10 +6,10 @@ import queue
 import threading
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from worker.engine.batcher import Batcher
-from worker.engine.drafter import LookupDrafter
+from worker.engine.drafter import Drafter, LookupDrafter
 from worker.engine.dropped_sessions import DroppedSessions
 from worker.engine.encoding import Encoder
 from worker.engine.interface import (
@@ -21,6 +21,7 @@ from worker.engine.interface import (
     Segment,
 )
 from worker.engine.model import LlamaModel
+from worker.engine.model_drafter import FirstOf, ModelDrafter
 from worker.engine.pacer import PrefillPacer
 from worker.engine.sequence import Sequence as Generation
 from worker.engine.speculation import Speculation
@@ -48,6 +49,17 @@ class _Stream:
             self.generation.cancelled.set()
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Drafts:
+    """Where drafts of few replies come from: the conversation itself, and then a smaller model.
+
+    Args:
+        model: owned by the engine's thread; None for the conversation alone.
+    """
+
+    model: LlamaModel | None = None
+
+
 class LlamaEngine:
     """An `Engine` on one loaded model.
 
@@ -58,7 +70,7 @@ class LlamaEngine:
         stuck_after_s: a step is never called stuck before this.
         swap_bytes: host memory for idle conversations.
         grid: if set, chunks of prompts end at multiples of it (for comparing runs).
-        speculation: drafts of few replies are evaluated where that pays.
+        drafts: where they come from; None for no drafts.
     """
 
     def __init__(
@@ -70,14 +82,15 @@ class LlamaEngine:
         stuck_after_s: float,
         swap_bytes: int,
         grid: int | None = None,
-        speculation: bool = False,
+        drafts: Drafts | None = None,
     ) -> None:
         self.model = info
         self.slots = model.num_slots
         self.window = model.slot_size
         self._llama = model
         self._encoder = Encoder(model.vocabulary)
-        self._watchdog = Watchdog(stuck_after_s)
+        self._draft_model = drafts.model if drafts is not None else None
+        self._watchdog, self._draft_watchdog = Watchdog(stuck_after_s), Watchdog(stuck_after_s)
         self._pacer = PrefillPacer(model.batch_size, longest_step_s)
         self._batcher = Batcher(
             model,
@@ -85,14 +98,21 @@ class LlamaEngine:
             swap_bytes=swap_bytes,
             grid=grid,
             watchdog=self._watchdog,
-            drafter=LookupDrafter(model.is_end, Speculation()) if speculation else None,
+            drafter=self._drafter() if drafts is not None else None,
         )
         self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._outbox: defaultdict[asyncio.AbstractEventLoop, list[tuple[_Stream, _Item]]]
         self._outbox = defaultdict(list)
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._thread.start()
-        self._watchdog.follow(thread_clock(self._thread.ident))
+        for watchdog in (self._watchdog, self._draft_watchdog):
+            watchdog.follow(thread_clock(self._thread.ident))
+
+    def _drafter(self) -> Drafter:
+        lookup = LookupDrafter(self._llama.is_end, Speculation())
+        if self._draft_model is None:
+            return lookup
+        return FirstOf(lookup, ModelDrafter(self._draft_model, Speculation(), self._draft_watchdog))
 
     @property
     def dropped(self) -> DroppedSessions:
@@ -110,7 +130,7 @@ class LlamaEngine:
         return replace(self._batcher.stats(), placement=self._llama.placement)
 
     def stuck_for(self) -> float:
-        return self._watchdog.stuck_for()
+        return max(self._watchdog.stuck_for(), self._draft_watchdog.stuck_for())
 
     def tokenize(self, text: str) -> list[int]:
         return self._encoder.tokenize(text)
@@ -148,6 +168,8 @@ class LlamaEngine:
         self._inbox.put(None)
         await asyncio.to_thread(self._thread.join)
         self._llama.close()
+        if self._draft_model is not None:
+            self._draft_model.close()
 
     # In the engine's thread.
 

@@ -10,9 +10,10 @@ from typing import Final
 from worker.engine.devices import Device
 from worker.engine.embedding_engine import EmbeddingEngine
 from worker.engine.embedding_model import EmbeddingModel
-from worker.engine.engine import LlamaEngine
+from worker.engine.engine import Drafts, LlamaEngine
 from worker.engine.interface import ModelInfo, SamplingOptions
 from worker.engine.model import LlamaModel
+from worker.engine.model_drafter import first_difference
 from worker.engine.model_file import (
     ModelError,
     Purpose,
@@ -160,7 +161,7 @@ def load_engine(
     swap_bytes: int,
     info: ModelInfo,
     sampling: Mapping[str, float] = NO_SETTINGS,
-    speculation: bool = False,
+    drafts: Drafts | None = None,
 ) -> LlamaEngine:
     """Load a model and start its engine.
 
@@ -168,12 +169,14 @@ def load_engine(
         options: the file to load; the model's name and fingerprint are `info`'s.
         template_path: a Jinja file that replaces the model's own chat template.
         sampling: the server's settings of `SamplingOptions`, by name.
-        speculation: drafts of few replies are evaluated where that pays.
+        drafts: where they come from; None for no drafts.
 
     Raises:
-        ModelError: the model cannot be used.
+        ModelError: the model cannot be used, or not with this draft model.
     """
     model = LlamaModel(options)
+    if drafts is not None and drafts.model is not None:
+        _check_vocabulary(model, drafts.model)
     log.info("%s runs on %s", info.name, model.placement)
     vocabulary = model.vocabulary
     source, warning = template_source(vocabulary, options.path, template_path)
@@ -193,5 +196,31 @@ def load_engine(
         longest_step_s=longest_step_s,
         stuck_after_s=stuck_after_s,
         swap_bytes=swap_bytes,
-        speculation=speculation,
+        drafts=drafts,
     )
+
+
+def load_draft_model(options: ModelOptions) -> LlamaModel:
+    """Load a smaller model that drafts for another one.
+
+    Raises:
+        ModelError: it cannot be used.
+    """
+    model = LlamaModel(options)
+    if not model.can_truncate:
+        raise ModelError(
+            f"{options.path}: this model cannot take tokens back, and so it cannot draft "
+            "(PALAVER_DRAFT_MODEL_PATH)"
+        )
+    log.info("%s drafts, on %s", options.path.stem, model.placement)
+    return model
+
+
+def _check_vocabulary(model: LlamaModel, draft_model: LlamaModel) -> None:
+    token = first_difference(model.vocabulary, draft_model.vocabulary)
+    if token is not None:
+        raise ModelError(
+            "PALAVER_DRAFT_MODEL_PATH: the draft model has another vocabulary: token "
+            f"{token} is {draft_model.vocabulary.piece_of(token, special=True)!r} there and "
+            f"{model.vocabulary.piece_of(token, special=True)!r} in the model"
+        )
