@@ -205,21 +205,25 @@ PROBLEMS: Final[dict[str, Described]] = {
         429,
         "The key has used up its prompts per minute.",
         "the limit of this key is reached: 60 prompts a minute",
+        limit=60,
     ),
     "limit_in_flight": _problem(
         429,
         "The key has as many unfinished prompts as it may have.",
         "the limit of this key is reached: 4 prompts at a time",
+        limit=4,
     ),
     "limit_queued": _problem(
         429,
         "The key has as many waiting prompts as it may have.",
         "the limit of this key is reached: 100 waiting prompts",
+        limit=100,
     ),
     "limit_tokens": _problem(
         429,
         "The key has used up its tokens for the day (UTC).",
         "the limit of this key is reached: 100000 tokens a day",
+        limit=100000,
     ),
     "internal_error": _problem(
         500,

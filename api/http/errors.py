@@ -204,7 +204,12 @@ def _limit_problem(error: LimitReached) -> Problem:
         headers = rate_limit_headers(Allowance(limit=error.limit, remaining=0, reset_s=reset_s))
     retry_after_s = max(1, math.ceil(error.wait_s))
     return Problem(
-        429, f"limit_{error.kind}", str(error), retry_after_s=retry_after_s, headers=headers
+        429,
+        f"limit_{error.kind}",
+        str(error),
+        retry_after_s=retry_after_s,
+        headers=headers,
+        extra={"limit": error.limit},
     )
 
 

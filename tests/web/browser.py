@@ -10,7 +10,8 @@ import pytest
 from playwright.async_api import Browser, BrowserContext, Page, async_playwright, expect
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-OPTIONS = ("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage")
+OPTIONS = ("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--lang=en-US")
+"""English, because tests read the page; a test of another language says which."""
 PATIENCE_MS = 30_000
 expect.set_options(timeout=PATIENCE_MS)
 

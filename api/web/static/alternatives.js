@@ -1,6 +1,7 @@
 // ‹ 2/3 ›: what edits and retries have replaced, and putting it back.
 
 import { button, element } from "./dom.js";
+import { t } from "./language.js";
 
 /**
  * @param {{count: number, shown: number, ids: string[]}} alternatives of a message, `shown` counted from 1
@@ -16,8 +17,8 @@ export function alternativesBox({ count, shown, ids }, isBusy, choose) {
     return made;
   };
   const place = element("span", { textContent: `${shown}/${count}` });
-  const box = element("span", { className: "alternatives" }, arrow("‹", "Previous alternative", -1), place, arrow("›", "Next alternative", 1));
+  const box = element("span", { className: "alternatives" }, arrow("‹", t("alternatives.previous"), -1), place, arrow("›", t("alternatives.next"), 1));
   box.setAttribute("role", "group");
-  box.setAttribute("aria-label", `Alternative ${shown} of ${count}`);
+  box.setAttribute("aria-label", t("alternatives.label", { shown, count }));
   return box;
 }

@@ -1,7 +1,7 @@
 // Text files as parts of a prompt: each is a fenced block below its name and size.
 
 import { fenced } from "./fenced.js";
-import { bytesOf, sizeOf } from "./sizes.js";
+import { bytesOf, sizeInPrompt } from "./sizes.js";
 
 const LANGUAGE = /\.([a-z0-9+#-]{1,16})$/i;
 const LONGEST_NAME = 100;
@@ -54,7 +54,7 @@ function blockOf(file) {
 
 function made({ name, content }) {
   const [, language = ""] = LANGUAGE.exec(name) ?? [];
-  return `File: ${name} (${sizeOf(bytesOf(content))})\n${fenced(content, language)}`;
+  return `File: ${name} (${sizeInPrompt(bytesOf(content))})\n${fenced(content, language)}`;
 }
 
 /** The files that begin at `start` and reach to the end; null where something else follows. */

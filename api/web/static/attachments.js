@@ -2,6 +2,7 @@
 
 import { announce, button, byId, element } from "./dom.js";
 import { dropFiles } from "./dropping.js";
+import { sentences, t } from "./language.js";
 import { bytesOf, sizeOf } from "./sizes.js";
 import { NotAttached, readText } from "./text_files.js";
 
@@ -38,7 +39,7 @@ export class Attachments {
     const read = [];
     for (const file of added) {
       try {
-        if (this.files.length + read.length >= MOST_FILES) throw new NotAttached(`${MOST_FILES} files at most.`);
+        if (this.files.length + read.length >= MOST_FILES) throw new NotAttached(t("attach.too_many", { most: MOST_FILES }));
         read.push(await readText(file));
       } catch (error) {
         if (!(error instanceof NotAttached)) throw error;
@@ -46,8 +47,8 @@ export class Attachments {
       }
     }
     this.show([...this.files, ...read]);
-    this.say([...new Set(refusals)].join(" "));
-    if (read.length > 0) announce(`Attached: ${read.map(({ name }) => name).join(", ")}.`);
+    this.say(sentences(...new Set(refusals)));
+    if (read.length > 0) announce(t("attach.added", { names: read.map(({ name }) => name).join(t("between_names")) }));
     this.changed();
     byId("prompt").focus();
   }
@@ -62,15 +63,15 @@ export class Attachments {
 
   chip(file) {
     const remove = button("✕", () => this.remove(file));
-    remove.setAttribute("aria-label", `Remove ${file.name}`);
+    remove.setAttribute("aria-label", t("attach.remove", { name: file.name }));
     const size = element("span", { className: "size", textContent: sizeOf(bytesOf(file.content)) });
-    return element("li", {}, element("span", { className: "name", textContent: file.name, title: file.name }), size, remove);
+    return element("li", {}, element("span", { className: "name", dir: "auto", textContent: file.name, title: file.name }), size, remove);
   }
 
   remove(file) {
     if (this.isLocked) return;
     this.show(this.files.filter((each) => each !== file));
-    announce(`Removed: ${file.name}.`);
+    announce(t("attach.removed", { name: file.name }));
     this.changed();
     (this.list.querySelector("button") ?? byId("prompt")).focus();
   }

@@ -2,6 +2,7 @@
 
 import { pause, Problem } from "./client.js";
 import { conversationsIn } from "./importing.js";
+import { t } from "./language.js";
 import { describe } from "./plain.js";
 import { bytesOf, sizeOf } from "./sizes.js";
 
@@ -86,39 +87,39 @@ export class Import {
 
 async function textOf(file) {
   if (file.size > LARGEST_FILE) {
-    throw new Unreadable(`The file is larger than ${sizeOf(LARGEST_FILE)}, the limit.`);
+    throw new Unreadable(t("import.too_large", { limit: sizeOf(LARGEST_FILE) }));
   }
   try {
     return await file.text();
   } catch {
-    throw new Unreadable("The browser cannot read this file.");
+    throw new Unreadable(t("import.unreadable"));
   }
 }
 
 function conversationsOf(text) {
-  if (text.startsWith(ZIP)) throw new Unreadable("This is an archive. Unpack it and choose the conversations.json inside.");
+  if (text.startsWith(ZIP)) throw new Unreadable(t("import.archive"));
   let data;
   try {
     data = JSON.parse(text.replace(/^\uFEFF/, ""));
   } catch {
-    throw new Unreadable("This is no JSON file.");
+    throw new Unreadable(t("import.no_json"));
   }
   try {
     return conversationsIn(data);
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
-    throw new Unreadable("This is no export of conversations from Palaver, ChatGPT or Open WebUI.");
+    throw new Unreadable(t("import.no_export"));
   }
 }
 
 function nameOf({ title, messages }) {
   const text = [title, messages?.[0]?.content].find((each) => typeof each === "string") ?? "";
   const name = text.slice(0, 1000).trim().replaceAll(/\s+/g, " ");
-  return name.length > 60 ? `${name.slice(0, 59)}…` : name || "A conversation";
+  return name.length > 60 ? `${name.slice(0, 59)}…` : name || t("import.unnamed");
 }
 
 function refusal(error, body) {
   if (error.status !== 413) return describe(error);
   const size = sizeOf(bytesOf(JSON.stringify(body)));
-  return `The conversation is larger than this server accepts: ${size}. On the server: \`PALAVER_MAX_BODY_BYTES\`.`;
+  return t("import.too_long", { size });
 }

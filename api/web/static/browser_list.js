@@ -16,7 +16,7 @@ export class BrowserList {
     if (wanted === this.drawn) return;
     this.drawn = wanted;
     const items = own.map(({ id, name }) => {
-      const link = element("a", { className: "name", href: `#${id}`, textContent: name, title: name });
+      const link = element("a", { className: "name", dir: "auto", href: `#${id}`, textContent: name, title: name });
       if (id === open) link.setAttribute("aria-current", "page");
       return element("li", {}, link);
     });

@@ -1,6 +1,7 @@
 // Calls of tools and their results: shown, never run.
 
 import { element } from "./dom.js";
+import { t } from "./language.js";
 
 /** Longer ones are folded at first. */
 const LONG = 1500;
@@ -37,18 +38,18 @@ function isJson(text) {
 
 function box(className, label, name, text) {
   const summary = element("summary", {}, `${label} `, element("code", { textContent: name }));
-  const body = element("pre", { textContent: text, tabIndex: 0 });
+  const body = element("pre", { dir: "ltr", textContent: text, tabIndex: 0 });
   return element("details", { className, open: text.length <= LONG }, summary, body);
 }
 
 /** A call: `{id, name, arguments}`. */
 export function callBox(call) {
-  return box("call", "Calls", call.name, indented(call.arguments));
+  return box("call", t("call.label"), call.name, indented(call.arguments));
 }
 
 /** What a tool gave; older messages may not name it. */
 export function resultBox({ name, call_id: id, content }) {
-  return box("call result", "Result of", name || id || "a tool", indented(content));
+  return box("call result", t("call.result"), name || id || t("call.unnamed"), indented(content));
 }
 
 /** A call on one line of an export or an announcement. */

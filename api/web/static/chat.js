@@ -1,5 +1,6 @@
 // The chat page: wires its parts together.
 
+import "./page_texts.js";
 import { addressed } from "./address.js";
 import { combined } from "./attached.js";
 import { Client, Problem } from "./client.js";
@@ -9,6 +10,7 @@ import { announce, byId, confirmed } from "./dom.js";
 import { Drawer } from "./drawer.js";
 import { Exchange } from "./exchange.js";
 import { exportAs } from "./export_one.js";
+import { t } from "./language.js";
 import { wireMenu } from "./menu.js";
 import { ModelView } from "./model.js";
 import { Notice } from "./notice.js";
@@ -114,7 +116,7 @@ const view = {
   again: (prompt, context, from) => { if (isFree()) say(prompt, context, from); },
   refused(prompt, from, error, { text = describe(error), wasStopped = false } = {}) {
     if (prompt !== null) composer.edit(combined(prompt, composer.written.trim()), from === null ? null : { replaceFrom: from });
-    if (!wasStopped) notice.show(`Not sent: ${text}`, "error");
+    if (!wasStopped) notice.show(t("turn.not_sent", { reason: text }), "error");
     if (error.status === 401) guarded(askForKey);
     model.lookAgain();
   },
@@ -122,7 +124,7 @@ const view = {
   stale: (prompt) => guarded(async () => {
     composer.edit(prompt, null);
     await open(current.id);
-    notice.show("This conversation went on elsewhere in the meantime. Look at it, then send again.", "stale");
+    notice.show(t("conversation.stale"), "stale");
   }),
 };
 
@@ -157,7 +159,7 @@ async function open(id, number = null) {
     composer.show(opened.context);
     if (number !== null) await opened.showMessage(number);
     if (store.conversations().some((one) => one.id === id)) return;
-    store.learn([{ id, name: found.title ?? "A conversation without messages" }]);
+    store.learn([{ id, name: found.title ?? t("row.untitled") }]);
     draw();
   } catch (error) {
     if (error.name === "AbortError" || opened !== current) return;
@@ -172,12 +174,12 @@ function leaveGone(conversation) {
   if (unsaid?.body.prompt && store.draft() === "") store.keepDraft(unsaid.body.prompt);
   store.forget(conversation.id);
   openNew();
-  notice.show("That conversation does not exist any more.", "gone");
+  notice.show(t("conversation.gone"), "gone");
 }
 
 function drawTitle() {
   const name = current.id === null ? null : sidebar.titleOf(current.id);
-  byId("title").textContent = name ?? "New chat";
+  byId("title").textContent = name ?? t("new_chat");
   document.title = name ? `${name} · Palaver` : "Palaver";
 }
 
@@ -234,7 +236,7 @@ async function remove() {
   });
   store.forget(id);
   if (current.id === id) openNew();
-  announce("The conversation is deleted.");
+  announce(t("conversation.deleted"));
 }
 
 /** A link in the list, Back, Forward: what the address says is opened. */

@@ -1,9 +1,11 @@
 // Talks to the API: requests with a key where one is needed, errors as values of two classes.
 
+import { t } from "./language.js";
+
 /** The server answered, but not with what was asked for. */
 export class Problem extends Error {
   constructor(status, body, retryAfterMs) {
-    super(body.detail ?? "The server is not ready.");
+    super(body.detail ?? t("error.not_ready"));
     this.status = status;
     this.code = body.code ?? "";
     this.body = { ...body, code: this.code, detail: this.message };
@@ -14,7 +16,7 @@ export class Problem extends Error {
 /** The server could not be reached, or went away in mid-answer. */
 export class Unreachable extends Error {
   constructor() {
-    super("The server does not answer. Is it running? On the server: `make run`");
+    super(t("connection.none"));
   }
 }
 

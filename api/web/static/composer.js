@@ -3,6 +3,7 @@
 import { partsOf, promptWith } from "./attached.js";
 import { Attachments } from "./attachments.js";
 import { byId } from "./dom.js";
+import { t } from "./language.js";
 import * as store from "./store.js";
 
 /** Their Enter has no Shift to begin a line with, and their keyboard hides half the page. */
@@ -40,7 +41,7 @@ export class Composer {
   /** What Enter does, in words and for the label of an on-screen keyboard's key. */
   explainKeys() {
     this.prompt.enterKeyHint = TOUCH.matches ? "enter" : "send";
-    this.prompt.placeholder = TOUCH.matches ? "Write a prompt" : "Write a prompt; Enter sends, Shift+Enter begins a line";
+    this.prompt.placeholder = t(TOUCH.matches ? "prompt.placeholder" : "prompt.placeholder_keys");
   }
 
   /** What the persona says, or null where the server's own is wanted. */
@@ -112,7 +113,7 @@ export class Composer {
   count(counting) {
     this.counting = counting;
     this.prompt.readOnly = this.attachments.isLocked = counting !== null;
-    this.attachments.say(counting === null ? "" : "Counting tokens …");
+    this.attachments.say(counting === null ? "" : t("prompt.counting"));
   }
 
   /** Show what was being written before something else was edited. */

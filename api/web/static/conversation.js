@@ -1,10 +1,10 @@
 // One conversation that is open: what is said in it, and the turns that run.
 
 import { Problem } from "./client.js";
+import { t } from "./language.js";
 import { LARGEST_PAGE } from "./messages.js";
 import { RunningTurn } from "./running_turn.js";
 import * as store from "./store.js";
-import { turns } from "./thread.js";
 
 const PAGE = 50;
 
@@ -247,7 +247,7 @@ export class Conversation {
 
   /** Stop what is being written. */
   async stop() {
-    this.view.status("Stopping …");
+    this.view.status(t("turn.stopping"));
     for (const one of this.running) await one.stop();
   }
 
@@ -257,7 +257,7 @@ export class Conversation {
   }
 
   receipt() {
-    return this.window?.turns_dropped ? `${turns(this.window.turns_dropped)} no longer in view` : "";
+    return this.window?.turns_dropped ? t("messages.turns_out", { count: this.window.turns_dropped }) : "";
   }
 }
 

@@ -1,5 +1,7 @@
 // Small helpers around the document.
 
+import { t } from "./language.js";
+
 export const byId = (id) => document.getElementById(id);
 
 /** An element with properties and children; strings become text. */
@@ -38,11 +40,11 @@ async function copy(text) {
 }
 
 /** A button that copies what `text` gives, and says so. */
-export function copyButton(text, label = "Copy") {
+export function copyButton(text, label = t("copy")) {
   const made = button(label, async () => {
     await copy(text());
-    announce("Copied.");
-    made.textContent = "Copied";
+    announce(t("copied.said"));
+    made.textContent = t("copied");
     setTimeout(() => { made.textContent = label; }, 1500);
   });
   return made;

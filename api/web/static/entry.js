@@ -2,16 +2,17 @@
 
 import { callBox, resultBox } from "./calls.js";
 import { copyButton, element, withCode } from "./dom.js";
+import { t } from "./language.js";
 import { showPrompt } from "./prompt_view.js";
 import { Thought } from "./thought.js";
 
-const WHO = { system: "Instructions", user: "You", assistant: "Bot", tool: "Tool" };
+const WHO = { system: t("who.instructions"), user: t("who.user"), assistant: t("who.bot"), tool: t("who.tool") };
 
 /** Ends of a reply that are worth a note. */
 export const ENDS = {
-  length: "The reply ends here because it reached its longest length.",
-  stopped: "Stopped. What is written here is part of the conversation.",
-  tool_calls: "The reply waits for what its calls give; the program that offers these tools sends it.",
+  length: t("end.length"),
+  stopped: t("end.stopped"),
+  tool_calls: t("end.calls"),
 };
 
 /** One message. `number` is null as long as it is not stored. */
@@ -26,7 +27,7 @@ export class Entry {
     this.calls = element("div", { className: "calls" });
     this.showCalls(calls);
     this.actions = element("div", { className: "actions" });
-    const who = element("span", { className: "visually-hidden", textContent: `${WHO[role] ?? role}: ` });
+    const who = element("span", { className: "visually-hidden", textContent: t("who.says", { who: WHO[role] ?? role }) });
     this.by = element("p", { className: "by" });
     this.writtenBy(model);
     const shown = role === "assistant" ? [this.thought.node, this.text, this.calls, this.by] : [this.text];
@@ -43,7 +44,7 @@ export class Entry {
   /** Which model; shown where there are several. */
   writtenBy(model) {
     this.model = model;
-    const label = element("span", { className: "visually-hidden", textContent: "Model: " });
+    const label = element("span", { className: "visually-hidden", textContent: t("who.model") });
     this.by.replaceChildren(...(model ? [label, model] : []));
     this.by.hidden = !model;
   }

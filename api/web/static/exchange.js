@@ -4,6 +4,7 @@ import { Import } from "./bringing_in.js";
 import { byId, save } from "./dom.js";
 import { dropFiles, keepFilesOut } from "./dropping.js";
 import { exportFile, listedIds } from "./export_all.js";
+import { sentences, t } from "./language.js";
 import { wireMenu } from "./menu.js";
 import * as store from "./store.js";
 import { TransferDialog } from "./transfer_dialog.js";
@@ -12,7 +13,7 @@ export class Exchange {
   constructor(client, sidebar) {
     Object.assign(this, { client, sidebar, dialog: new TransferDialog() });
     wireMenu(byId("toggle-list-menu"), byId("list-menu"));
-    byId("import").addEventListener("click", () => this.dialog.open("Import conversations", true));
+    byId("import").addEventListener("click", () => this.dialog.open(t("import.title"), true));
     byId("export-all").addEventListener("click", () => this.exportAll());
     byId("choose-import").addEventListener("click", () => byId("import-files").click());
     byId("import-files").addEventListener("change", () => this.chosen());
@@ -29,10 +30,10 @@ export class Exchange {
 
   async importFiles(files) {
     if (files.length === 0 || this.dialog.isRunning) return;
-    this.dialog.open("Import conversations", false);
+    this.dialog.open(t("import.title"), false);
     const view = {
-      progress: (done, total, name) => this.dialog.progress(done, total, `${name}: ${counted(done, total)} …`),
-      waits: () => this.dialog.say("The server needs a moment. The import continues soon …"),
+      progress: (done, total, name) => this.dialog.progress(done, total, t("import.progress", { name, progress: counted(done, total) })),
+      waits: () => this.dialog.say(t("import.waits")),
     };
     const running = new Import(this.client, view);
     await this.dialog.run((signal) => this.bringIn(running, files, signal), () => outcomeOf(running));
@@ -56,36 +57,32 @@ export class Exchange {
   }
 
   async exportAll() {
-    this.dialog.open("Export all conversations", false);
-    await this.dialog.run((signal) => this.bringOut(signal), () => "Nothing was exported.");
+    this.dialog.open(t("export.title"), false);
+    await this.dialog.run((signal) => this.bringOut(signal), () => t("export.nothing"));
   }
 
   async bringOut(signal) {
     const { client, dialog } = this;
-    dialog.progress(0, 0, "Looking for your conversations …");
+    dialog.progress(0, 0, t("export.looking"));
     const ids = this.sidebar.isServers === false ? store.conversations().map(({ id }) => id) : await listedIds(client, signal);
-    const show = (done, total) => dialog.progress(done, total, `${counted(done, total)} …`);
+    const show = (done, total) => dialog.progress(done, total, counted(done, total));
     const { parts, count } = await exportFile(client, ids, show, signal);
     signal.throwIfAborted();
-    if (count === 0) return "There is nothing to export.";
+    if (count === 0) return t("export.nothing_there");
     save(`palaver-${new Date().toISOString().slice(0, 10)}.json`, "application/json", parts);
-    return `${conversations(count)} exported. The file can be imported again.`;
+    return t("export.done", { count });
   }
 }
 
 /** What an import has done, in words. */
 function outcomeOf({ imported, skipped, problems }) {
-  const rest = [
-    skipped > 0 ? `${conversations(skipped)} skipped: there was no prompt to read.` : "",
-    problems.length > 0 ? `${problems.length.toLocaleString("en")} could not be imported:` : "",
-  ];
-  return [`${conversations(imported)} imported.`, ...rest].filter(Boolean).join(" ");
+  return sentences(
+    t("import.done", { count: imported }),
+    skipped > 0 && t("import.skipped", { count: skipped }),
+    problems.length > 0 && t("import.failed", { count: problems.length }),
+  );
 }
 
 function counted(done, total) {
-  return total === 0 ? "reading" : `${done.toLocaleString("en")} of ${total.toLocaleString("en")}`;
-}
-
-function conversations(count) {
-  return count === 1 ? "1 conversation" : `${count.toLocaleString("en")} conversations`;
+  return total === 0 ? t("transfer.reading") : t("transfer.counted", { done, total });
 }

@@ -1,8 +1,9 @@
 // A conversation as a Markdown file.
 
 import { fenced } from "./fenced.js";
+import { t } from "./language.js";
 
-const WHO = { system: "Instructions", user: "You", assistant: "Bot", tool: "Tool" };
+const WHO = { system: t("who.instructions"), user: t("who.user"), assistant: t("who.bot"), tool: t("who.tool") };
 
 /** @param messages as the API has them, oldest first */
 export function markdownOf(title, context, messages) {
@@ -20,10 +21,10 @@ function heading({ role, name, model }, isOfSeveral) {
 
 function partsOf({ role, content, reasoning, tool_calls: calls }) {
   const parts = [];
-  if (reasoning) parts.push(quoted(`**Thought**\n\n${reasoning}`));
+  if (reasoning) parts.push(quoted(`**${t("thought.label")}**\n\n${reasoning}`));
   if (role === "tool") parts.push(fenced(content, ""));
   else if (content) parts.push(content);
-  for (const { name, arguments: text } of calls ?? []) parts.push(`Calls **${name}**:`, fenced(text, "json"));
+  for (const { name, arguments: text } of calls ?? []) parts.push(t("call.exported", { name }), fenced(text, "json"));
   return parts;
 }
 

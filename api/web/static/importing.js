@@ -1,8 +1,9 @@
 // Conversations from files: Palaver's own, ChatGPT's export (conversations.json) and Open WebUI's.
 
+import { t } from "./language.js";
+
 const LONGEST_TITLE = 200;
 const LONGEST_MODEL = 200;
-const NOT_EXPORTED = "(an attachment that is not part of the export)";
 const THOUGHTS = /<details\b[^>]*\btype="(reasoning|tool_calls|code_interpreter)"[^>]*>[\s\S]*?<\/details>\s*/g;
 
 /**
@@ -85,7 +86,7 @@ function textOfParts(content) {
   if (!["text", "multimodal_text", "code"].includes(content?.content_type)) return "";
   if (content.content_type === "code") return content.text ? `\`\`\`\n${content.text}\n\`\`\`` : "";
   const parts = Array.isArray(content.parts) ? content.parts : [];
-  return parts.map((part) => (typeof part === "string" ? part : textOr(part?.text, NOT_EXPORTED))).join("\n\n").trim();
+  return parts.map((part) => (typeof part === "string" ? part : textOr(part?.text, t("import.not_exported")))).join("\n\n").trim();
 }
 
 // Open WebUI: messages by id; the branch that was shown last ends with `currentId`.

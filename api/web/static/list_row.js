@@ -1,26 +1,26 @@
 // One conversation in the list: its link, and what can be done with it.
 
 import { button, element } from "./dom.js";
+import { t } from "./language.js";
 
-const UNTITLED = "A conversation without messages";
 const LONGEST_TITLE = 200;
 
 export class ListRow {
   /** @param actions `{rename(id, title), pin(id, isPinned), remove(id, isByKeyboard), edited()}` */
   constructor(id, actions) {
     Object.assign(this, { id, actions, title: null, pinned: false });
-    this.link = element("a", { className: "name" });
+    this.link = element("a", { className: "name", dir: "auto" });
     this.more = button("⋯", () => this.expand(this.group.hidden));
     this.more.className = "more";
     this.more.setAttribute("aria-expanded", "false");
-    this.pin = button("Pin", () => {
+    this.pin = button(t("row.pin"), () => {
       this.close();
       actions.pin(id, !this.pinned);
     });
-    const remove = button("Delete", (event) => actions.remove(id, event.detail === 0));
-    this.group = element("div", { className: "row-actions", hidden: true }, button("Rename", () => this.edit()), this.pin, remove);
+    const remove = button(t("delete"), (event) => actions.remove(id, event.detail === 0));
+    this.group = element("div", { className: "row-actions", hidden: true }, button(t("row.rename"), () => this.edit()), this.pin, remove);
     this.group.setAttribute("role", "group");
-    this.snippet = element("p", { className: "snippet", hidden: true });
+    this.snippet = element("p", { className: "snippet", dir: "auto", hidden: true });
     this.line = element("div", { className: "line" }, this.link, this.more);
     this.item = element("li", {}, this.line, this.snippet, this.group);
     this.item.addEventListener("keydown", (event) => this.pressed(event));
@@ -37,14 +37,13 @@ export class ListRow {
     if (shown === this.shown) return;
     this.shown = shown;
     Object.assign(this, { title, pinned });
-    const name = title ?? UNTITLED;
+    const name = title ?? t("row.untitled");
     this.link.textContent = this.link.title = name;
     this.link.href = number === null ? `#${this.id}` : `#${this.id}/${number}`;
     if (isOpen) this.link.setAttribute("aria-current", "page");
     else this.link.removeAttribute("aria-current");
-    this.more.setAttribute("aria-label", `Actions for ${name}`);
-    this.group.setAttribute("aria-label", `Actions for ${name}`);
-    this.pin.textContent = pinned ? "Unpin" : "Pin";
+    for (const each of [this.more, this.group]) each.setAttribute("aria-label", t("row.actions", { name }));
+    this.pin.textContent = t(pinned ? "row.unpin" : "row.pin");
     this.snippet.textContent = snippet ?? "";
     this.snippet.hidden = snippet === null || snippet === name;
   }
@@ -69,8 +68,8 @@ export class ListRow {
   /** Write another title: Enter or leaving takes it, Escape does not. An empty one takes it away. */
   edit() {
     this.expand(false);
-    const input = element("input", { value: this.title ?? "", maxLength: LONGEST_TITLE });
-    input.setAttribute("aria-label", "Title");
+    const input = element("input", { value: this.title ?? "", dir: "auto", maxLength: LONGEST_TITLE });
+    input.setAttribute("aria-label", t("row.title"));
     this.form = element("form", {}, input);
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();

@@ -2,6 +2,7 @@
 
 import { byId, element } from "./dom.js";
 import { grouped } from "./days.js";
+import { t } from "./language.js";
 import { ListRow } from "./list_row.js";
 
 /** So far before its end more is loaded. */
@@ -13,7 +14,7 @@ export class ListView {
     Object.assign(this, { list, search, rows: new Map(), order: "", query: "", inView: null });
     this.actions = { ...actions, edited: () => this.draw() };
     this.box = byId("conversations");
-    this.end = element("p", { className: "hint", textContent: "Loading …" });
+    this.end = element("p", { className: "hint", textContent: t("list.loading") });
     this.box.addEventListener("keydown", (event) => this.pressed(event));
     this.observer = new IntersectionObserver(([entry]) => { if (entry.isIntersecting) actions.more(); }, { root: this.box, rootMargin: AHEAD });
   }
@@ -25,7 +26,7 @@ export class ListView {
     this.arrange(groups);
     const isEmpty = groups.length === 0;
     byId("no-conversations").hidden = !isEmpty || (this.search.isOn && !this.search.isLoaded);
-    byId("no-conversations").textContent = this.search.isOn ? "Nothing found." : "Your conversations will be listed here.";
+    byId("no-conversations").textContent = t(this.search.isOn ? "search.nothing" : "list.empty");
     this.bringIntoView();
     this.watchEnd();
   }
@@ -34,7 +35,7 @@ export class ListView {
     const { list, search } = this;
     if (!search.isOn) return grouped(list.rows(), (row) => list.isBeyond(row));
     const hits = search.rows(list);
-    return hits.length > 0 ? [{ name: "Found", rows: hits }] : [];
+    return hits.length > 0 ? [{ name: t("search.hits"), rows: hits }] : [];
   }
 
   /** Each row says what is known of its conversation; the element stays the same. */

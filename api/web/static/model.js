@@ -1,17 +1,18 @@
 // Which model answers, and what it can do.
 
 import { byId, element } from "./dom.js";
+import { t } from "./language.js";
 import * as store from "./store.js";
 
 const AGAIN_MS = 5000;
 /** The server itself looks no more often. */
 const FRESH_MS = 2000;
-const ABILITIES = { reasoning: "thinks", tools: "calls tools", embeddings: "embeds" };
+const ABILITIES = { reasoning: t("model.thinks"), tools: t("model.calls"), embeddings: t("model.embeds") };
 
 /** One line: name, window, and what it can do beside chatting. */
 export function described({ id, context_length: window, capabilities }) {
   const able = (capabilities ?? []).map((one) => ABILITIES[one]).filter(Boolean);
-  return [id, window ? `${window.toLocaleString("en")} tokens` : "", ...able].filter(Boolean).join(" · ");
+  return [id, window ? t("model.window", { count: window }) : "", ...able].filter(Boolean).join(" · ");
 }
 
 /** Those that a prompt can be sent to. */
@@ -30,9 +31,9 @@ export function optionsOf(names, chosen, current) {
   const isGone = names.length > 0 && gone.includes(chosen);
   if (names.length < 2 && !isGone) return [];
   return [
-    ...(current === null ? [{ value: "", text: "Default" }] : []),
+    ...(current === null ? [{ value: "", text: t("model.default") }] : []),
     ...names.map((name) => ({ value: name, text: name })),
-    ...gone.map((name) => ({ value: name, text: `${name} (not served now)` })),
+    ...gone.map((name) => ({ value: name, text: t("model.gone", { name }) })),
   ];
 }
 
@@ -110,7 +111,7 @@ export class ModelView {
     this.showChoice();
     const name = this.chosen ?? this.current;
     const next = models.length === 1 ? models[0] : models.find((one) => one.id === name);
-    const head = next ? described(next) : models.length > 1 ? `${models.length} models` : "";
+    const head = next ? described(next) : models.length > 1 ? t("model.several", { count: models.length }) : "";
     byId("model").replaceChildren(...(head ? [element("span", { textContent: head })] : []));
     byId("model").hidden = head === "";
     const possible = next ? [next] : models;

@@ -1,6 +1,7 @@
 // The bar above the messages: a connection that is lost, and what went wrong.
 
 import { byId, withCode } from "./dom.js";
+import { t } from "./language.js";
 
 const DELAY_MS = 400;
 /** A server that restarts is back sooner. */
@@ -26,7 +27,7 @@ export class Notice {
     // Not for every hiccup: a stream that another process takes over is back at once.
     if (this.timers.length > 0) return;
     this.timers = [
-      setTimeout(() => this.show("The connection is lost. Trying again …"), DELAY_MS),
+      setTimeout(() => this.show(t("connection.lost")), DELAY_MS),
       setTimeout(() => this.show(stillLost()), LONG_MS),
     ];
   }
@@ -39,6 +40,6 @@ export class Notice {
 }
 
 function stillLost() {
-  if (!navigator.onLine) return "This device is offline. What you sent is tried again once it is back.";
-  return "The server has not answered for a while. Still trying … If it was stopped, on the server: `make run`";
+  if (!navigator.onLine) return t("connection.offline");
+  return t("connection.silent");
 }

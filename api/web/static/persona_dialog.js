@@ -1,6 +1,7 @@
 // The dialog with the library of personas: choose, keep, edit, delete.
 
 import { announce, byId, button, element } from "./dom.js";
+import { t } from "./language.js";
 import { describe } from "./plain.js";
 import { idFor } from "./personas.js";
 
@@ -53,7 +54,7 @@ export class PersonaDialog {
     byId("kept-personas").replaceChildren(...kept.map((persona) => this.row(persona)));
     byId("no-personas").hidden = kept.length > 0 || this.deleted !== null;
     byId("deleted-persona").hidden = this.deleted === null;
-    byId("deleted-persona-text").textContent = this.deleted === null ? "" : `Deleted: ${this.deleted.name}.`;
+    byId("deleted-persona-text").textContent = this.deleted === null ? "" : t("persona.deleted", { name: this.deleted.name });
     byId("personas-where").hidden = this.personas.isServers;
   }
 
@@ -62,12 +63,13 @@ export class PersonaDialog {
       this.dialog.close();
       this.actions.use(persona);
     });
-    use.className = "name";
+    Object.assign(use, { className: "name", dir: "auto" });
     use.title = persona.context;
-    const edit = button("Edit", () => this.edit(persona));
+    const edit = button(t("edit"), () => this.edit(persona));
     this.editButtons.set(persona.id, edit);
-    const remove = button("Delete", () => this.guarded(() => this.remove(persona)));
-    for (const control of [edit, remove]) control.setAttribute("aria-label", `${control.textContent} ${persona.name}`);
+    const remove = button(t("delete"), () => this.guarded(() => this.remove(persona)));
+    edit.setAttribute("aria-label", t("persona.edit", { name: persona.name }));
+    remove.setAttribute("aria-label", t("persona.delete", { name: persona.name }));
     return element("li", {}, use, edit, remove);
   }
 
@@ -92,7 +94,7 @@ export class PersonaDialog {
   offerModels(chosen) {
     const served = this.actions.models();
     const names = [...new Set([...served, ...(chosen ? [chosen] : [])])];
-    const any = element("option", { value: "", textContent: "Any" });
+    const any = element("option", { value: "", textContent: t("persona.any_model") });
     byId("new-model").replaceChildren(any, ...names.map((name) => element("option", { value: name, textContent: name })));
     byId("new-model").value = chosen;
     byId("new-model-box").hidden = served.length < 2 && chosen === "";
@@ -101,9 +103,9 @@ export class PersonaDialog {
   async keep() {
     const name = byId("new-name").value.trim();
     const context = byId("new-context").value.trim();
-    if (name === "") return this.complain("Give it a name.");
+    if (name === "") return this.complain(t("persona.no_name"));
     await this.personas.keep({ id: this.edited.id ?? idFor(name), name, context, model: byId("new-model").value });
-    announce(`Kept: ${name}.`);
+    announce(t("persona.kept", { name }));
     this.cancel();
   }
 

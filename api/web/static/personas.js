@@ -1,12 +1,13 @@
 // The library of personas: instructions under a name. The server keeps it; where that keeps none, this browser.
 
+import { t } from "./language.js";
 import * as store from "./store.js";
 
 /** To begin with, until there are better ones. */
 export const SUGGESTED = [
-  { name: "Patient teacher", context: "You are a patient teacher. Explain in small steps, give an example, and ask whether it was clear." },
-  { name: "Careful editor", context: "You are a careful editor. Improve the text that you are given, keep what it says, and list what you changed." },
-  { name: "Storyteller", context: "You are a storyteller. Answer with a short and vivid story." },
+  { name: t("suggested.teacher"), context: t("suggested.teacher_text") },
+  { name: t("suggested.editor"), context: t("suggested.editor_text") },
+  { name: t("suggested.storyteller"), context: t("suggested.storyteller_text") },
 ];
 const LONGEST_SLUG = 40;
 

@@ -3,29 +3,32 @@
 // The server's own details are for programs; they are shown where nothing better is known.
 
 import { Problem, Unreachable } from "./client.js";
+import { sentences, t } from "./language.js";
 import { labelOf } from "./settings.js";
 
-const SEND_LATER = "Send it again in a moment.";
-const LOOK_INTO_LOG = "Try again. If it happens once more, the server's log says why.";
+const SEND_LATER = t("error.send_later");
+const WAIT = t("error.wait_reply");
+const LOOK_INTO_LOG = t("error.look_into_log");
 
 /** By the code of a problem, or of a failed turn's error: `{cause, remedy}`. */
 const WORDS = {
-  no_worker: () => ({ cause: "No worker is running. On the server: `make run`." }),
-  queue_full: () => ({ cause: "The server has as many prompts waiting as it takes.", remedy: SEND_LATER }),
-  memory_short: () => ({ cause: "The server's memory is full.", remedy: "Delete conversations that nobody needs, then send it again." }),
-  redis_away: () => ({ cause: "The server cannot reach its database.", remedy: "On the server, `palaver doctor` says why." }),
-  outcome_unknown: () => ({ cause: "It is not known yet whether this arrived." }),
-  conversation_busy: () => ({ cause: "Too many prompts are waiting in this conversation.", remedy: "Wait for a reply, then send it again." }),
-  nothing_to_continue: () => ({ cause: "That reply is whole, or something was said after it.", remedy: "Load this page again to see it." }),
-  context_length_exceeded: (error) => ({ cause: tooLong(error), remedy: "Shorten it, or send it in parts." }),
-  deadline_exceeded: () => ({ cause: "The reply took longer than this server allows.", remedy: "Try again, or ask for something shorter." }),
-  worker_lost: () => ({ cause: "The worker crashed each time it wrote this reply.", remedy: LOOK_INTO_LOG }),
-  generation_failed: () => ({ cause: "The model could not write this reply.", remedy: LOOK_INTO_LOG }),
-  internal_error: () => ({ cause: "Something went wrong on the server.", remedy: LOOK_INTO_LOG }),
-  too_many_personas: () => ({ cause: "100 personas are kept, and no more.", remedy: "Delete one first." }),
-  limit_requests: ({ detail }) => ({ cause: sentence(detail), remedy: "Wait a minute, then send it again." }),
-  limit_in_flight: ({ detail }) => ({ cause: sentence(detail), remedy: "Wait for a reply, then send it again." }),
-  limit_queued: ({ detail }) => ({ cause: sentence(detail), remedy: "Wait for a reply, then send it again." }),
+  no_worker: () => ({ cause: t("error.no_worker") }),
+  queue_full: () => ({ cause: t("error.queue_full"), remedy: SEND_LATER }),
+  memory_short: () => ({ cause: t("error.memory_short"), remedy: t("error.memory_short_do") }),
+  redis_away: () => ({ cause: t("error.redis_away"), remedy: t("error.redis_away_do") }),
+  outcome_unknown: () => ({ cause: t("error.outcome_unknown") }),
+  conversation_busy: () => ({ cause: t("error.conversation_busy"), remedy: WAIT }),
+  nothing_to_continue: () => ({ cause: t("error.nothing_to_continue"), remedy: t("error.nothing_to_continue_do") }),
+  context_length_exceeded: (error) => ({ cause: tooLong(error), remedy: t("error.too_long_do") }),
+  deadline_exceeded: () => ({ cause: t("error.deadline_exceeded"), remedy: t("error.deadline_exceeded_do") }),
+  worker_lost: () => ({ cause: t("error.worker_lost"), remedy: LOOK_INTO_LOG }),
+  generation_failed: () => ({ cause: t("error.generation_failed"), remedy: LOOK_INTO_LOG }),
+  internal_error: () => ({ cause: t("error.internal_error"), remedy: LOOK_INTO_LOG }),
+  too_many_personas: () => ({ cause: t("error.too_many_personas"), remedy: t("error.too_many_personas_do") }),
+  limit_requests: ({ limit }) => ({ cause: t("error.limit_requests", { limit }), remedy: t("error.limit_requests_do") }),
+  limit_in_flight: ({ limit }) => ({ cause: t("error.limit_in_flight", { limit }), remedy: WAIT }),
+  limit_queued: ({ limit }) => ({ cause: t("error.limit_queued", { limit }), remedy: WAIT }),
+  limit_tokens: ({ limit }) => ({ cause: t("error.limit_tokens", { limit }), remedy: t("error.limit_tokens_do") }),
 };
 
 /**
@@ -34,38 +37,37 @@ const WORDS = {
  * @param {string|null} model that was asked for, if one was
  */
 export function causeOf(error, model = null) {
-  if (model !== null && error.code === "no_worker") return `No worker runs the model ${model} at the moment.`;
+  if (model !== null && error.code === "no_worker") return t("error.no_worker_of_model", { model });
   return wordsFor(error).cause;
 }
 
 /** Cause and remedy. */
 export function inPlainWords(error, model = null) {
-  const remedy = model === null ? wordsFor(error).remedy ?? "" : "Choose another model, or try again later.";
-  return `${causeOf(error, model)} ${remedy}`.trim();
+  return sentences(causeOf(error, model), model === null ? wordsFor(error).remedy : t("error.choose_model"));
 }
 
 /** What to say about whatever was thrown. */
 export function describe(error) {
   if (error instanceof Problem) return inPlainWords(error.body);
   if (error instanceof Unreachable) return error.message;
-  return `Something went wrong in this page: ${error.message}. Load it again.`;
+  return t("error.page", { message: error.message });
 }
 
 /** A place in the queue, as a `queued` event tells it. */
 export function queuePlace({ position, eta_seconds: eta }) {
-  const place = position === 1 ? "Next in the queue" : `Place ${position} in the queue`;
-  return eta == null ? place : `${place}; your turn comes in ${aboutSeconds(eta)}`;
+  const place = position === 1 ? t("turn.next") : t("turn.place", { position });
+  return eta == null ? place : t("turn.place_time", { place, time: aboutSeconds(eta) });
 }
 
 function aboutSeconds(seconds) {
-  if (seconds < 60) return `about ${Math.max(1, Math.round(seconds))} s`;
-  return `about ${Math.round(seconds / 60)} min`;
+  if (seconds < 60) return t("time.about_seconds", { seconds: Math.max(1, Math.round(seconds)) });
+  return t("time.about_minutes", { minutes: Math.round(seconds / 60) });
 }
 
 /** A setting that this server refuses; null where it is about anything else. */
 function aboutSetting({ errors = [] }) {
   const wrong = errors.find(({ field }) => labelOf(field) !== null);
-  return wrong ? { cause: sentence(`${labelOf(wrong.field)} ${wrong.message}`), remedy: "Change it in the settings." } : null;
+  return wrong ? { cause: sentence(t("settings.refused", { setting: labelOf(wrong.field), reason: wrong.message })), remedy: t("error.change_setting") } : null;
 }
 
 function wordsFor(error) {
@@ -74,11 +76,11 @@ function wordsFor(error) {
 }
 
 function tooLong({ prompt_tokens: length, budget }) {
-  if (!length || !budget) return "This is too long for the model.";
-  return `This is too long for the model: ${length.toLocaleString("en")} tokens of ${budget.toLocaleString("en")}, and a reply needs room, too.`;
+  if (!length || !budget) return t("error.too_long");
+  return t("error.too_long_figures", { length, budget });
 }
 
 /** With an end, so that another one can follow. */
 function sentence(text) {
-  return /[.!?…]$/.test(text) ? text : `${text}.`;
+  return /[.!?…。！？؟]\u2069?$/.test(text) ? text : `${text}.`;
 }

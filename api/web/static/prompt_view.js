@@ -11,8 +11,8 @@ export function showPrompt(box, prompt) {
 
 function fileBox({ name, content }) {
   const size = element("span", { className: "size", textContent: sizeOf(bytesOf(content)) });
-  const summary = element("summary", {}, element("span", { className: "name", textContent: name }), size);
-  const body = element("pre", { tabIndex: 0 });
+  const summary = element("summary", {}, element("span", { className: "name", dir: "auto", textContent: name }), size);
+  const body = element("pre", { dir: "auto", tabIndex: 0 });
   const details = element("details", { className: "file" }, summary, body);
   // A hundred thousand lines are laid out only for those who want to see them.
   details.addEventListener("toggle", () => { if (details.open) body.textContent = content; }, { once: true });

@@ -3,6 +3,7 @@
 import { callLine } from "./calls.js";
 import { Problem } from "./client.js";
 import { announce } from "./dom.js";
+import { sentences, t } from "./language.js";
 import { causeOf, describe, inPlainWords, queuePlace } from "./plain.js";
 import * as store from "./store.js";
 
@@ -31,7 +32,7 @@ export class RunningTurn {
   /** Whether it was accepted, and is shown by this turn alone. */
   async submit() {
     const { conversation, turn, live } = this;
-    this.view.status("Sending …");
+    this.view.status(t("turn.sending"));
     try {
       const accepted = await this.client.submit(turn.body, turn.key, this.goesOn());
       turn.job = live.job = accepted.job;
@@ -64,7 +65,7 @@ export class RunningTurn {
       tries += 1;
       // There may be another model that would answer at once.
       if (isOfModel(problem, turn) && tries > MODEL_PATIENCE) return false;
-      if (conversation.isOpen) this.say(`${causeOf(problem.body, turn.body.model)} Trying again …`);
+      if (conversation.isOpen) this.say(sentences(causeOf(problem.body, turn.body.model), t("turn.again")));
       // What may have been accepted is not forgotten, but stopped once its job is known.
       return !turn.stopping || problem.code === "outcome_unknown";
     };
@@ -97,11 +98,11 @@ export class RunningTurn {
         return true;
       case "failed":
         await this.conversation.lookWhetherGone();
-        this.giveUp(`This did not work. ${inPlainWords(data.error)}`, true);
+        this.giveUp(sentences(t("turn.failed"), inPlainWords(data.error)), true);
         return true;
       case "cancelled":
         await this.conversation.lookWhetherGone();
-        this.giveUp("Stopped. It is not part of the conversation.", false);
+        this.giveUp(t("turn.cancelled"), false);
         return true;
       default:
         this.show(kind, data);
@@ -119,23 +120,23 @@ export class RunningTurn {
         break;
       case "started":
         this.place = null;
-        this.say("Reading …");
+        this.say(t("turn.reading"));
         break;
       case "resumed":
-        this.say("Another worker goes on …");
+        this.say(t("turn.handed_over"));
         break;
       case "reasoning":
-        if (!live.bot.thought.isRunning) announce("Thinking …");
+        if (!live.bot.thought.isRunning) announce(t("thought.running"));
         live.reasoning(data.text);
-        this.writes("Thinking …");
+        this.writes(t("thought.running"));
         break;
       case "token":
         live.piece(data.text);
-        this.writes("Writing …");
+        this.writes(t("turn.writing"));
         break;
       case "call":
         live.call(data);
-        this.writes("Writing …");
+        this.writes(t("turn.writing"));
         break;
     }
   }
@@ -144,7 +145,7 @@ export class RunningTurn {
   tellPlace() {
     if (this.place === null) return;
     const { isManned } = this.conversation;
-    this.say(isManned ? this.place : `${causeOf({ code: "no_worker" })} Your prompt waits for one.`);
+    this.say(isManned ? this.place : sentences(causeOf({ code: "no_worker" }), t("turn.waits")));
   }
 
   /** Where the reply will stand, and nowhere else. */
@@ -164,8 +165,8 @@ export class RunningTurn {
     live.complete(reply);
     this.over();
     conversation.learn(reply, this.turn.body.context);
-    const ending = reply.finish_reason === "stopped" ? ["Stopped."] : [];
-    announce([...ending, `Reply: ${reply.reply}`, ...(reply.tool_calls ?? []).map((one) => `Calls ${callLine(one)}`)].join(" "));
+    const calls = (reply.tool_calls ?? []).map((one) => t("call.said", { call: callLine(one) }));
+    announce(sentences(reply.finish_reason === "stopped" && t("turn.stopped"), t("turn.reply", { reply: reply.reply }), ...calls));
     this.thread.settle(live, await conversation.newest());
     this.thread.markWindow(conversation.window);
   }

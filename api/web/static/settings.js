@@ -2,21 +2,23 @@
 //
 // They are kept as texts, because a conversation's metadata are. What is missing is the server's own.
 
+import { number, t } from "./language.js";
+
 const LEVELS = ["off", "low", "medium", "high"];
 
-/** By the name that requests give them: what people call it, what it may be, how it is summed up. */
+/** By the name that requests give them: what people call it, why a text is refused, how it is summed up. */
 const NUMBERS = {
   temperature: {
-    label: "Temperature",
-    allowed: "a number from 0 to 2",
+    label: t("settings.temperature"),
+    refusal: t("settings.temperature_refused"),
     isAllowed: (text) => /^\d(\.\d{1,6})?$/.test(text) && Number(text) <= 2,
-    summary: (value) => `temperature ${value}`,
+    summary: (value) => t("settings.temperature_short", { value: written(value) }),
   },
   max_tokens: {
-    label: "Longest reply",
-    allowed: "a number of tokens",
+    label: t("settings.longest"),
+    refusal: t("settings.longest_refused"),
     isAllowed: (text) => /^[1-9]\d{0,8}$/.test(text),
-    summary: (value) => `at most ${value.toLocaleString("en")} ${value === 1 ? "token" : "tokens"}`,
+    summary: (value) => t("settings.longest_short", { count: value }),
   },
 };
 
@@ -25,8 +27,13 @@ export const NUMBER_NAMES = Object.keys(NUMBERS);
 /** The number that a text stands for, or null where it stands for none that is allowed. */
 export function numberOf(name, text) {
   // A comma, where people write one in place of a point.
-  const written = String(text ?? "").trim().replace(",", ".");
-  return NUMBERS[name].isAllowed(written) ? Number(written) : null;
+  const plain = String(text ?? "").trim().replace(",", ".");
+  return NUMBERS[name].isAllowed(plain) ? Number(plain) : null;
+}
+
+/** As `numberOf` reads it. */
+export function written(value) {
+  return number(value, { useGrouping: false, maximumFractionDigits: 6 });
 }
 
 /** What people call a member of requests, or null where it is none of these settings. */
@@ -36,7 +43,7 @@ export function labelOf(name) {
 
 /** Why a text cannot be taken, and what is to be written instead. */
 export function refusalOf(name) {
-  return `${NUMBERS[name].label} is ${NUMBERS[name].allowed}.`;
+  return NUMBERS[name].refusal;
 }
 
 /** How much to think, or null where that is not chosen. */

@@ -1,7 +1,8 @@
 // The panel by the prompt with the settings of a conversation.
 
 import { byId } from "./dom.js";
-import { NUMBER_NAMES, numberOf, reasoningOf, refusalOf, summaryOf } from "./settings.js";
+import { t } from "./language.js";
+import { NUMBER_NAMES, numberOf, reasoningOf, refusalOf, summaryOf, written } from "./settings.js";
 
 export class SettingsPanel {
   /** @param {(changes: Object<string, string|null>) => void} changed called with what was chosen; null: the server's own */
@@ -10,8 +11,7 @@ export class SettingsPanel {
     this.notes = {};
     this.inputs = NUMBER_NAMES.map((name) => ({ name, input: byId(`setting-${name}`) }));
     this.thinking = byId("reasoning");
-    this.hint = byId("settings-hint").textContent;
-    for (const { name, input } of this.inputs) {
+        for (const { name, input } of this.inputs) {
       input.addEventListener("change", () => this.write(name, input));
       input.addEventListener("keydown", (event) => this.pressed(event, name, input));
     }
@@ -35,12 +35,13 @@ export class SettingsPanel {
     }
     this.thinking.value = reasoningOf(notes) ?? "auto";
     const summary = summaryOf(notes);
-    byId("settings-summary").textContent = summary === "" ? "" : `: ${summary}`;
+    byId("settings-summary").textContent = summary === "" ? "" : t("after_label", { text: summary });
     byId("clear-settings").hidden = summary === "";
   }
 
   textOf(name) {
-    return String(numberOf(name, this.notes[name]) ?? "");
+    const value = numberOf(name, this.notes[name]);
+    return value === null ? "" : written(value);
   }
 
   /** Take what was written; what cannot be taken is not kept and is explained. */
@@ -60,7 +61,7 @@ export class SettingsPanel {
   }
 
   explain(refusal) {
-    byId("settings-hint").textContent = refusal || this.hint;
+    byId("settings-hint").textContent = refusal || t("settings.hint");
     byId("settings-hint").classList.toggle("bad", refusal !== "");
   }
 }

@@ -2,6 +2,7 @@
 
 import { Problem } from "./client.js";
 import { byId, copyButton } from "./dom.js";
+import { date, t } from "./language.js";
 import { describe } from "./plain.js";
 
 /** In the server's words where it has no such links. */
@@ -14,9 +15,9 @@ export class ShareDialog {
     byId("share-link").after(copyButton(() => byId("share-link").value));
     byId("share-local").hidden = !LOOPBACK.test(location.hostname);
     byId("share").addEventListener("click", () => this.open());
-    byId("share-make").addEventListener("click", () => this.change("PUT", "The link is ready."));
-    byId("share-renew").addEventListener("click", () => this.change("PUT", "The link shows the conversation as it is now."));
-    byId("share-end").addEventListener("click", () => this.change("DELETE", "The link is gone. Whoever opens it sees nothing any more."));
+    byId("share-make").addEventListener("click", () => this.change("PUT", t("share.made")));
+    byId("share-renew").addEventListener("click", () => this.change("PUT", t("share.renewed")));
+    byId("share-end").addEventListener("click", () => this.change("DELETE", t("share.ended")));
     byId("share-close").addEventListener("click", () => this.dialog.close());
   }
 
@@ -79,7 +80,7 @@ export class ShareDialog {
     byId("share-make").hidden = share !== null;
     if (share !== null) {
       byId("share-link").value = new URL(share.path, location.origin).href;
-      byId("share-at").textContent = `It shows the conversation as it was on ${new Date(share.shared_at).toLocaleString()}.`;
+      byId("share-at").textContent = t("share.at", { time: date(new Date(share.shared_at)) });
     }
     if (hadFocus) byId(share === null ? "share-make" : "share-link").focus();
   }

@@ -2,6 +2,7 @@
 
 import { BrowserList } from "./browser_list.js";
 import { announce, byId } from "./dom.js";
+import { t } from "./language.js";
 import { ConversationList } from "./list.js";
 import { followList } from "./list_events.js";
 import { ListSearch } from "./list_search.js";
@@ -60,7 +61,7 @@ export class Sidebar {
   }
 
   found() {
-    announce(`${this.search.hits.length}${this.search.hasMore ? " or more" : ""} found.`);
+    announce(t(this.search.hasMore ? "search.found_more" : "search.found", { count: this.search.hits.length }));
   }
 
   gone(id) {
@@ -95,18 +96,18 @@ export class Sidebar {
 
   async rename(id, title) {
     await this.list.change(id, { title });
-    announce("Renamed.");
+    announce(t("row.renamed"));
   }
 
   async pin(id, pinned) {
     await this.list.change(id, { pinned });
-    announce(pinned ? "Pinned." : "Unpinned.");
+    announce(t(pinned ? "row.pinned" : "row.unpinned"));
   }
 
   /** Take it from the list; it is deleted once the notice that this can be undone is gone. */
   remove(id, takesFocus) {
     const wasOpen = id === this.open;
-    const text = `Deleted: ${this.titleOf(id) ?? `conversation ${id}`}.`;
+    const text = t("row.deleted", { name: this.titleOf(id) ?? t("row.number", { id: String(id) }) });
     this.list.hide(id);
     if (wasOpen) this.page.left();
     const done = () => this.page.guarded(() => this.delete(id));

@@ -1,6 +1,7 @@
 // Files that people attach, read as text.
 
 import { fitName } from "./attached.js";
+import { t } from "./language.js";
 import { sizeOf } from "./sizes.js";
 
 export const LARGEST_FILE = 1_000_000;
@@ -18,12 +19,12 @@ export class NotAttached extends Error {}
 export async function readText(file) {
   const name = fitName(file.name);
   if (file.size > LARGEST_FILE) {
-    throw new NotAttached(`${name} is larger than ${sizeOf(LARGEST_FILE)}, the limit.`);
+    throw new NotAttached(t("attach.too_large", { name, limit: sizeOf(LARGEST_FILE) }));
   }
   const text = decoded(await bytesIn(file, name));
-  if (text === null || BINARY.test(text)) throw new NotAttached(`${name} is not a text file. Only text can be attached.`);
+  if (text === null || BINARY.test(text)) throw new NotAttached(t("attach.no_text", { name }));
   const content = text.replaceAll(/\r\n?/g, "\n").replace(/\n$/, "");
-  if (content.trim() === "") throw new NotAttached(`${name} is empty.`);
+  if (content.trim() === "") throw new NotAttached(t("attach.empty", { name }));
   return { name, content };
 }
 
@@ -32,7 +33,7 @@ async function bytesIn(file, name) {
     return new Uint8Array(await file.arrayBuffer());
   } catch {
     // A folder, or a file that is gone.
-    throw new NotAttached(`The browser cannot read ${name}.`);
+    throw new NotAttached(t("attach.unreadable", { name }));
   }
 }
 

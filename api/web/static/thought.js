@@ -1,6 +1,7 @@
 // What a model thought before it answered: folded away, with its length and how long it took.
 
 import { copyButton, element } from "./dom.js";
+import { t } from "./language.js";
 
 /** Characters of a running thought that its folded line shows. */
 const PREVIEW = 100;
@@ -25,25 +26,21 @@ export class Stopwatch {
 
 /** One line about a thought; `ms` and `tokens` are null where they are not known. */
 export function summaryOf({ ms = null, tokens = null, characters }) {
-  const length = tokens === null ? counted(characters, "character") : counted(tokens, "token");
-  return `${ms === null ? "Thought" : `Thought for ${duration(ms)}`} · ${length}`;
+  const length = tokens === null ? t("thought.characters", { count: characters }) : t("thought.tokens", { count: tokens });
+  return `${ms === null ? t("thought.label") : t("thought.took", { time: duration(ms) })} · ${length}`;
 }
 
 export function duration(ms) {
-  if (ms < 950) return "less than 1 s";
-  const seconds = Math.round(ms / 1000);
-  if (seconds < 60) return `${seconds} s`;
-  return seconds % 60 === 0 ? `${seconds / 60} min` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+  if (ms < 950) return t("time.below_second");
+  const [minutes, seconds] = [Math.floor(Math.round(ms / 1000) / 60), Math.round(ms / 1000) % 60];
+  if (minutes === 0) return t("time.seconds", { seconds });
+  return seconds === 0 ? t("time.minutes", { minutes }) : t("time.minutes_seconds", { minutes, seconds });
 }
 
 /** The last words of a text, on one line. */
 export function endOf(text) {
   const line = text.slice(-PREVIEW).replace(/\s+/g, " ").trim();
   return text.length > PREVIEW ? `… ${line.replace(/^\S{1,20} /, "")}` : line;
-}
-
-function counted(count, what) {
-  return `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`;
 }
 
 /** The thought of one reply; hidden while there is none. */
@@ -54,8 +51,8 @@ export class Thought {
     this.label = element("span", { className: "label" });
     // Who listens instead of looking is not read every piece of it.
     this.preview = element("span", { className: "preview", ariaHidden: "true" });
-    this.body = element("div", { className: "thought-text", tabIndex: 0, role: "group", ariaLabel: "Thought", textContent: text });
-    const copy = element("div", { className: "actions" }, copyButton(() => this.content, "Copy thought"));
+    this.body = element("div", { className: "thought-text", tabIndex: 0, role: "group", ariaLabel: t("thought.label"), textContent: text });
+    const copy = element("div", { className: "actions" }, copyButton(() => this.content, t("thought.copy")));
     this.node = element("details", { className: "thought" }, element("summary", {}, this.label, this.preview), this.body, copy);
     this.node.addEventListener("toggle", () => this.showPreview());
     this.isRunning = false;
@@ -67,7 +64,7 @@ export class Thought {
     this.body.append(piece);
     this.isRunning = true;
     this.node.hidden = false;
-    this.label.textContent = "Thinking …";
+    this.label.textContent = t("thought.running");
     this.showPreview();
   }
 

@@ -4,6 +4,7 @@ import { alternativesBox } from "./alternatives.js";
 import { callBox } from "./calls.js";
 import { button, element } from "./dom.js";
 import { ENDS, Entry } from "./entry.js";
+import { t } from "./language.js";
 import { Growing, renderAll } from "./markdown.js";
 import { showPrompt } from "./prompt_view.js";
 
@@ -15,7 +16,7 @@ export class LiveTurn {
   constructor(thread, prompt, replaceFrom, job, continues) {
     Object.assign(this, { thread, replaceFrom, job, continues });
     this.prompt = prompt;
-    this.user = new Entry({ role: "user", content: prompt ?? "A prompt that was sent from elsewhere" });
+    this.user = new Entry({ role: "user", content: prompt ?? t("messages.from_elsewhere") });
     this.bot = new Entry({ role: "assistant", content: "" });
     this.bot.node.classList.add("writing");
     this.growing = new Growing(thread.client, this.bot.text);
@@ -56,7 +57,7 @@ export class LiveTurn {
     this.isGivenUp = true;
     this.bot.node.classList.add("given-up");
     this.bot.note(text, bad);
-    if (this.prompt !== null) this.bot.offer(button("Retry", retry), button("Edit", edit));
+    if (this.prompt !== null) this.bot.offer(button(t("retry"), retry), button(t("edit"), edit));
     this.thread.restore(this.replaceFrom);
     this.thread.keepAtEnd(() => {});
   }
@@ -211,7 +212,7 @@ export class Thread {
     const prompts = this.entries.filter((one) => one.role === "user");
     const first = prompts[prompts.length - window.turns_kept];
     if (!first) return;
-    this.border.textContent = `${turns(window.turns_dropped)} above no longer in view`;
+    this.border.textContent = t("messages.turns_above", { count: window.turns_dropped });
     first.node.before(this.border);
   }
 
@@ -222,10 +223,10 @@ export class Thread {
     const prompt = this.entries.findLast((one) => one.role === "user" && one.number !== null);
     const reply = this.entries.at(-1);
     if (this.live.length > 0 || !prompt) return;
-    this.offer(prompt, button("Edit", () => this.actions.edit(prompt.content, prompt.number)));
+    this.offer(prompt, button(t("edit"), () => this.actions.edit(prompt.content, prompt.number)));
     // Behind a tool's result the prompt alone would not bring the same question about.
-    const buttons = reply.isCut ? [button("Continue", () => this.actions.goOn())] : [];
-    if (reply.role === "assistant" && this.entries.at(-2)?.role !== "tool") buttons.push(button("Retry", () => this.actions.retry(prompt.content, prompt.number)));
+    const buttons = reply.isCut ? [button(t("continue"), () => this.actions.goOn())] : [];
+    if (reply.role === "assistant" && this.entries.at(-2)?.role !== "tool") buttons.push(button(t("retry"), () => this.actions.retry(prompt.content, prompt.number)));
     if (buttons.length > 0) this.offer(reply, ...buttons);
   }
 
@@ -277,8 +278,4 @@ export class Thread {
     this.isAtEnd = true;
     this.scroller.scrollTop = this.scroller.scrollHeight;
   }
-}
-
-export function turns(count) {
-  return count === 1 ? "1 turn" : `${count} turns`;
 }

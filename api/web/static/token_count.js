@@ -1,6 +1,7 @@
 // How long a prompt is, counted by the server before it is sent.
 
 import { Problem } from "./client.js";
+import { t } from "./language.js";
 import { inPlainWords } from "./plain.js";
 
 /** A busy server need not count first: it refuses what is too long, too, later. */
@@ -26,7 +27,7 @@ export async function tooLong(client, { prompt, context, model }, signal) {
 }
 
 function wordsFor({ status, body: { error = {} } }) {
-  if (status === 413) return "This is longer than the server accepts. Remove a file, or send it in parts.";
+  if (status === 413) return t("error.body_too_long");
   if (error.code !== "context_length_exceeded") return null;
   return inPlainWords({ ...error, detail: error.message });
 }

@@ -1,6 +1,7 @@
 // The dialog that shows how an import or an export gets on, and can end it.
 
 import { byId, element, withCode } from "./dom.js";
+import { sentences, t } from "./language.js";
 import { describe } from "./plain.js";
 
 /** More would not be read. */
@@ -52,7 +53,7 @@ export class TransferDialog {
       element("li", {}, element("strong", { textContent: name }), ": ", ...withCode(text))
     ));
     const left = problems.length - rows.length;
-    if (left > 0) rows.push(element("li", { textContent: `${left} more.` }));
+    if (left > 0) rows.push(element("li", { textContent: t("transfer.more_problems", { count: left }) }));
     box.replaceChildren(...rows);
     box.hidden = rows.length === 0;
   }
@@ -71,7 +72,7 @@ export class TransferDialog {
     try {
       text = await work(leaving.signal);
     } catch (error) {
-      text = leaving.signal.aborted ? "" : `${describe(error)} ${soFar()}`;
+      text = leaving.signal.aborted ? "" : sentences(describe(error), soFar());
     }
     this.leaving = null;
     this.show(false);
@@ -80,7 +81,7 @@ export class TransferDialog {
 
   /** What is on its way is shown, not read out step by step. */
   show(isRunning) {
-    byId("transfer-close").textContent = isRunning ? "Cancel" : "Close";
+    byId("transfer-close").textContent = t(isRunning ? "cancel" : "close");
     byId("transfer-status").setAttribute("aria-busy", String(isRunning));
     if (!isRunning) this.bar.hidden = true;
   }

@@ -1,6 +1,7 @@
 // What the open conversation is held with: its persona, settings and model, and where people choose them.
 
 import { byId, element } from "./dom.js";
+import { t } from "./language.js";
 import { Notes } from "./notes.js";
 import { PersonaDialog } from "./persona_dialog.js";
 import { Personas } from "./personas.js";
@@ -51,7 +52,7 @@ export class Tuning {
   /** Other instructions are in the composer. */
   talksTo(context) {
     const name = this.persona?.name ?? context?.split("\n", 1)[0];
-    byId("persona-name").textContent = name === undefined ? "" : `: ${name}`;
+    byId("persona-name").textContent = name === undefined ? "" : t("after_label", { text: name });
     byId("keep-persona").disabled = context === null || this.personas.kept.includes(this.persona);
     this.page.welcome.talksTo(context);
     this.drawHead();
@@ -72,7 +73,7 @@ export class Tuning {
 
   drawHead() {
     const name = (this.id === null ? this.persona?.name : this.notes.of(this.id).persona) ?? "";
-    const label = element("span", { className: "visually-hidden", textContent: "Speaks as " });
+    const label = element("span", { className: "visually-hidden", textContent: t("persona.speaks") });
     byId("persona-head").replaceChildren(...(name === "" ? [] : [label, name]));
     byId("persona-head").hidden = name === "";
   }

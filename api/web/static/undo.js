@@ -1,6 +1,7 @@
 // A notice that something will be done, and a while to take it back.
 
 import { announce, byId } from "./dom.js";
+import { sentences, t } from "./language.js";
 
 const SHOWN_MS = 8000;
 
@@ -25,7 +26,7 @@ export class UndoNotice {
     this.pending = pending;
     byId("undo-text").textContent = pending.text;
     this.box.hidden = false;
-    announce(`${pending.text} It can be undone for a while.`);
+    announce(sentences(pending.text, t("undo.said")));
     this.wait();
     if (takesFocus) byId("undo-button").focus();
   }

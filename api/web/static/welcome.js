@@ -1,21 +1,22 @@
 // The empty page: what this is, which model answers, and what to begin with.
 
 import { button, byId, element, withCode } from "./dom.js";
+import { t } from "./language.js";
 import { SUGGESTED } from "./personas.js";
 
-/** Within reach of a model of a hundred million parameters: it invents, and knows next to nothing. */
+/** Within reach of a model of a hundred million parameters: it invents, knows next to nothing, and reads only English. */
 const FOR_DEMO = [
   "Write a short poem about the sea.",
   "Tell me a story about a cat and a robot.",
   "Write a friendly birthday greeting.",
 ];
 const FOR_ALL = [
-  "Explain to a ten-year-old how a refrigerator works.",
-  "Plan three quick dinners with potatoes.",
-  "Write a polite mail that moves a meeting to Friday.",
+  t("start.refrigerator"),
+  t("start.dinners"),
+  t("start.mail"),
 ];
 const FOR_THINKERS = [
-  "A bat and a ball cost 1.10 together. The bat costs 1.00 more than the ball. What does the ball cost?",
+  t("start.riddle"),
   ...FOR_ALL.slice(1),
 ];
 
@@ -30,10 +31,10 @@ export function promptsFor(models) {
 
 /** Which model answers, in a sentence; code stands in backticks. */
 export function answering(models) {
-  if (models.length === 0) return "No worker is running. On the server: `make run`";
-  if (models.length > 1) return `${models.length} models can answer. Choose one below.`;
+  if (models.length === 0) return t("welcome.nobody");
+  if (models.length > 1) return t("welcome.several", { count: models.length });
   const [{ id, demo }] = models;
-  return demo ? `${id} answers: a demo model.` : `${id} answers.`;
+  return t(demo ? "welcome.demo_answers" : "welcome.answers", { model: id });
 }
 
 export class Welcome {
@@ -72,7 +73,7 @@ export class Welcome {
     // Whoever is at one of them with the keyboard stays there.
     if (shown === this.shown) return;
     this.shown = shown;
-    const items = prompts.map((prompt) => element("li", {}, button(prompt, () => this.actions.ask(prompt))));
+    const items = prompts.map((prompt) => element("li", prompts === FOR_DEMO ? { lang: "en", dir: "ltr" } : {}, button(prompt, () => this.actions.ask(prompt))));
     byId("starts").replaceChildren(...items);
   }
 
