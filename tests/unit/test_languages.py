@@ -16,7 +16,11 @@ ENGLISH: Final[dict[str, str | dict[str, str]]] = json.loads(
     (STATIC / "languages" / "en.json").read_text(encoding="utf-8")
 )
 TRANSLATED: Final = ("aria-label", "placeholder", "title")
-UNTRANSLATED: Final = {"Palaver", "This page needs JavaScript. The same works with curl: see", "/openapi.json"}
+UNTRANSLATED: Final = {
+    "Palaver",
+    "This page needs JavaScript. The same works with curl: see",
+    "/openapi.json",
+}
 MODULES: Final = {
     path.name: path.read_text(encoding="utf-8")
     for path in sorted(STATIC.glob("*.js"))
@@ -89,7 +93,7 @@ def test_every_text_of_the_html_has_a_key(page: list[tuple[str | None, str]]) ->
 
 
 def keys_in_modules() -> set[str]:
-    """The keys of all calls of `t`. Its first argument is a key, or a choice between two of them."""
+    """The keys in all calls of `t`: its first argument is a key, or a choice between two."""
     used = set()
     for name, source in MODULES.items():
         for argument in re.findall(r"(?<![\w.])t\(([^,()]*(?:\([^()]*\))?[^,()]*)", source):

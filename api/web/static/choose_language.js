@@ -11,6 +11,10 @@
   const LANGUAGES = {
     en: { name: "English" },
     de: { name: "Deutsch" },
+    es: { name: "Español" },
+    fr: { name: "Français" },
+    "zh-Hans": { name: "简体中文" },
+    ar: { name: "العربية", dir: "rtl" },
   };
 
   function stored() {

@@ -30,10 +30,13 @@ export function t(key, values = {}) {
   return form.replaceAll(/\{(\w+)\}/g, (_, name) => inserted(values[name]));
 }
 
-/** A name or an error in another script must not turn the words around it. */
 function inserted(value) {
-  if (typeof value === "number") return number(value);
-  return isRightToLeft ? `\u2068${value}\u2069` : value;
+  return typeof value === "number" ? number(value) : isolated(value);
+}
+
+/** A name, or an error: in another script it must not turn the words around it. */
+export function isolated(text) {
+  return isRightToLeft ? `\u2068${text}\u2069` : text;
 }
 
 /** @param {Intl.NumberFormatOptions} [options] */

@@ -1,7 +1,7 @@
 // Which model answers, and what it can do.
 
 import { byId, element } from "./dom.js";
-import { t } from "./language.js";
+import { isolated, t } from "./language.js";
 import * as store from "./store.js";
 
 const AGAIN_MS = 5000;
@@ -12,7 +12,7 @@ const ABILITIES = { reasoning: t("model.thinks"), tools: t("model.calls"), embed
 /** One line: name, window, and what it can do beside chatting. */
 export function described({ id, context_length: window, capabilities }) {
   const able = (capabilities ?? []).map((one) => ABILITIES[one]).filter(Boolean);
-  return [id, window ? t("model.window", { count: window }) : "", ...able].filter(Boolean).join(" · ");
+  return [isolated(id), window ? t("model.window", { count: window }) : "", ...able].filter(Boolean).join(" · ");
 }
 
 /** Those that a prompt can be sent to. */

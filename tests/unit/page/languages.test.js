@@ -67,6 +67,8 @@ test("the first of the browser's languages that there is", () => {
   assert.equal(begun({ languages: ["de-AT", "en"] }).lang, "de");
   assert.equal(begun({ languages: ["tlh", "de", "en"] }).lang, "de");
   assert.equal(begun({ languages: ["tlh"] }).lang, "en");
+  assert.equal(begun({ languages: ["zh-CN", "en"] }).lang, "zh-Hans");
+  assert.equal(begun({ languages: ["zh-TW", "en"] }).lang, "en");
   assert.equal(begun({ languages: [] }).lang, "en");
 });
 
@@ -79,6 +81,11 @@ test("what was chosen goes before what the browser wants, if it is there", () =>
 test("English is there as the page comes; others are shown once their texts are", () => {
   assert.equal("untranslated" in begun({ stored: "en" }).dataset, false);
   assert.equal("untranslated" in begun({ stored: "de" }).dataset, true);
+});
+
+test("Arabic runs from right to left", () => {
+  assert.equal(begun({ stored: "ar" }).dir, "rtl");
+  assert.equal(begun({ stored: "de" }).dir, "ltr");
 });
 
 async function inLanguage(lang, dir = "ltr") {
@@ -97,6 +104,18 @@ test("texts, plurals, numbers and dates are the language's", async () => {
   assert.equal(t("thought.tokens", { count: 12_345 }), "12.345 Tokens");
   assert.equal(number(0.75), "0,75");
   assert.equal(date(new Date(2026, 10, 27), { weekday: "long", day: "numeric", month: "long" }), "Freitag, 27. November");
+});
+
+test("in Arabic there are six forms, and digits are those that people type into settings", async () => {
+  const { t, date } = await inLanguage("ar", "rtl");
+  const shown = [0, 1, 2, 3, 11, 100].map((count) => t("thought.tokens", { count }));
+  assert.deepEqual(shown, ["لا رموز", "رمز واحد", "رمزان", "3 رموز", "11 رمزًا", "100 رمز"]);
+  assert.match(date(new Date(2026, 10, 27), { day: "numeric", month: "long" }), /^27 /);
+});
+
+test("from right to left, a name in another script does not turn the words around it", async () => {
+  const { t } = await inLanguage("ar", "rtl");
+  assert.equal(t("row.deleted", { name: "notes.txt (2)" }), "تم الحذف: \u2068notes.txt (2)\u2069.");
 });
 
 test("what a user wrote is inserted as it is", async () => {
