@@ -14,10 +14,10 @@ help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
 run: install ## start everything (WORKERS=n workers)
-	@PALAVER_GRACE=$${PALAVER_GRACE:-0} $(PY) -m shared.process.launch --workers $(WORKERS) || test $$? -eq 130
+	@$(PY) -m cli serve --procfile Procfile --workers $(WORKERS) || test $$? -eq 130
 
 dev: tools ## start everything; API and worker restart when sources change
-	@PALAVER_GRACE=$${PALAVER_GRACE:-0} $(PY) -m shared.process.launch --workers $(WORKERS) --reload || test $$? -eq 130
+	@$(PY) -m cli serve --procfile Procfile --workers $(WORKERS) --reload || test $$? -eq 130
 
 install: $(INSTALLED) ## create .venv and install the locked dependencies (GPU=cuda|vulkan|hip|metal|cpu)
 

@@ -87,6 +87,8 @@ def install_runtime(folder: Path, venv: Path, pip: list[str]) -> None:
     say("installing the other dependencies")
     others = [entry for entry in entries() if not entry.startswith(f"{COMPILED}==")]
     install_locked(venv, pip, others)
+    # Palaver's own name in environments that were made before it had another one.
+    run([*pip, "uninstall", "-qq", "--yes", "palaver"])
     run([*pip, "install", "-q", "--no-deps", "-e", str(ROOT)])
 
 

@@ -1,7 +1,6 @@
 """The application: everything is wired here; `api/routes.py` describes the routes."""
 
 import contextlib
-import importlib.metadata
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -58,6 +57,7 @@ from api.web.home import HomeResource
 from api.web.markdown import MarkdownResource
 from api.web.pages import FILES, STATIC, HtmlPage, PageHeaders, PageResource
 from shared.config import Settings
+from shared.distribution import version
 from shared.process.tasks import Background
 from shared.store.alternatives import Alternatives
 from shared.store.connection import connect
@@ -305,11 +305,6 @@ def open_keys(settings: Settings) -> KeyRing | None:
     ring = KeyRing(settings.api_keys_file)
     ring.load()
     return ring
-
-
-def version() -> str:
-    """The version of Palaver that is installed."""
-    return importlib.metadata.version("palaver")
 
 
 class GetAlsoAnswersHead(falcon.routing.CompiledRouter):

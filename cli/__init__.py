@@ -1,1 +1,1 @@
-"""The `palaver` command: `chat`, `models`, `bench`, `doctor`, `repair`, `keys`."""
+"""The `palaver` command."""

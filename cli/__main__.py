@@ -1,176 +1,104 @@
 """`palaver`, or `python -m cli`."""
 
 import argparse
+import importlib
 import os
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Collection
+from typing import Final, Protocol, cast
 
-from dotenv import dotenv_values
+COMMANDS: Final = {
+    "serve": "start everything: API, workers and, unless REDIS_URL is set, an embedded server",
+    "api": "start one API process",
+    "worker": "start one worker",
+    "chat": "chat in the terminal, or answer one prompt",
+    "models": "list the models that are served",
+    "keys": "create, list and revoke API keys",
+    "doctor": "check settings, Redis, model, GPU and port",
+    "bench": "put a server under load and measure it",
+    "workers": "list all workers",
+    "drain": "let workers finish what they run, and end",
+    "jobs": "list everybody's turns that run, wait or have failed",
+    "job": "show the turns that an id belongs to",
+    "cancel": "end turns, whoever owns them",
+    "requeue": "give running turns back to the queue",
+    "usage": "show what was used within a week, by key and model",
+    "repair": "repair the embedded server's append-only file, after making a copy",
+    "completion": "print what completes this command line in a shell",
+}
+"""Every command and what it does; `cli/commands` has a file for each."""
 
-from api.keys import add_commands as add_key_commands
-from shared.environment import CLIENT_KEY_VARIABLE, DEFAULT_PORT
-
-if TYPE_CHECKING:
-    from cli.client import PalaverClient
-
-THINKING: Final = ("auto", "off", "low", "medium", "high")
-_BENCH_PATIENCE_S: Final = 30.0
 _INTERRUPTED: Final = 130
 """Exit status after Ctrl-C, as shells have it."""
+_PIPE_BROKEN: Final = 141
+"""When nobody reads what is written any more, as shells have it."""
+
+
+class _CommandModule(Protocol):
+    """What each file of `cli/commands` has."""
+
+    def add_arguments(self, command: argparse.ArgumentParser) -> None: ...
+
+    def run(self, options: argparse.Namespace) -> int: ...
 
 
 def main() -> int:
     """Run a command; returns the exit status."""
-    options = parser().parse_args()
+    _let_children_find_us()
+    options = parser(sys.argv[1:2]).parse_args()
     run: Callable[[argparse.Namespace], int] = options.run
     try:
-        return run(options)
+        status = run(options)
+        sys.stdout.flush()
     except KeyboardInterrupt:
         print(file=sys.stderr)
         return _INTERRUPTED
+    except BrokenPipeError:
+        # The interpreter flushes standard output once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _PIPE_BROKEN
+    return status
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
+def parser(loaded: Collection[str] = tuple(COMMANDS)) -> argparse.ArgumentParser:
+    """The command line.
+
+    Args:
+        loaded: commands whose arguments are known; the others have only a name.
+    """
     main = argparse.ArgumentParser(
-        prog="palaver", description="Chat in the terminal, and look after a Palaver server."
+        prog="palaver",
+        description="Run a Palaver server, look after it, and chat in the terminal.",
+        epilog="`palaver COMMAND --help` says more.",
     )
+    main.add_argument("--version", action=_Version, nargs=0, help="print the version, and end")
     commands = main.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    chat = commands.add_parser("chat", help="chat in the terminal")
-    _add_server(chat)
-    chat.add_argument("--id", type=int, help="continue this conversation")
-    chat.add_argument("--context", help="start a new conversation with these instructions")
-    chat.add_argument("--new", action="store_true", help="start a new conversation")
-    chat.add_argument(
-        "--reasoning",
-        choices=THINKING,
-        help="how much the model thinks; thoughts are shown in a terminal, and elsewhere with this",
-    )
-    chat.add_argument("--model", metavar="NAME", help="which model answers; see `palaver models`")
-    chat.set_defaults(run=_chat)
-
-    models = commands.add_parser("models", help="list the models that are served")
-    _add_server(models)
-    models.set_defaults(run=_models)
-
-    bench = commands.add_parser("bench", help="put a server under load and measure it")
-    _add_server(bench)
-    bench.add_argument("--users", type=_positive, default=8, help="simultaneous (default: 8)")
-    bench.add_argument("--seconds", type=_positive, default=60, help="default: 60")
-    bench.add_argument("--tokens", type=_positive, default=48, help="per reply (default: 48)")
-    bench.add_argument("--model", metavar="NAME", help="which model is measured")
-    bench.set_defaults(run=_bench)
-
-    doctor = commands.add_parser("doctor", help="check settings, Redis, model, GPU and port")
-    doctor.set_defaults(run=_doctor)
-
-    workers = commands.add_parser("workers", help="list all workers")
-    workers.set_defaults(run=_workers)
-
-    _add_drain(commands.add_parser("drain", help="let workers finish what they run, and end"))
-
-    repair = commands.add_parser(
-        "repair", help="repair the embedded server's append-only file, after making a copy"
-    )
-    repair.set_defaults(run=_repair)
-
-    add_key_commands(commands.add_parser("keys", help="create, list and revoke API keys"))
+    for name, text in COMMANDS.items():
+        command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        if name in loaded:
+            module = cast(_CommandModule, importlib.import_module(f"cli.commands.{name}"))
+            command.set_defaults(run=module.run)
+            module.add_arguments(command)
     return main
 
 
-# Each command imports what it needs when it runs, and `--help` imports nothing.
+class _Version(argparse.Action):
+    """Looks the version up only where it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from shared.distribution import version
+
+        parser.exit(message=f"palaver {version()}\n")
 
 
-def _chat(options: argparse.Namespace) -> int:
-    from cli.chat import chat
+def _let_children_find_us() -> None:
+    """Keep a folder `api` or `worker` that happens to be here out of our processes.
 
-    return chat(
-        _client(options),
-        options.id,
-        context=options.context,
-        reasoning=options.reasoning,
-        model=options.model,
-        new=options.new,
-    )
-
-
-def _models(options: argparse.Namespace) -> int:
-    from cli.models import list_models
-
-    return list_models(_client(options))
-
-
-def _bench(options: argparse.Namespace) -> int:
-    from cli.bench import bench
-
-    client = _client(options, patience_s=_BENCH_PATIENCE_S)
-    return bench(client, options.users, options.seconds, options.tokens, options.model)
-
-
-def _doctor(_options: argparse.Namespace) -> int:
-    from cli.doctor import doctor
-
-    return doctor()
-
-
-def _workers(_options: argparse.Namespace) -> int:
-    from cli.workers import list_workers
-
-    return list_workers()
-
-
-def _drain(options: argparse.Namespace) -> int:
-    from cli.workers import drain
-
-    return drain(options)
-
-
-def _repair(_options: argparse.Namespace) -> int:
-    from cli.repair import repair
-
-    return repair()
-
-
-def _client(options: argparse.Namespace, patience_s: float | None = None) -> "PalaverClient":
-    from cli.client import PalaverClient
-
-    return PalaverClient(options.url, options.key, _warn_of_retry, patience_s)
-
-
-def _add_drain(command: argparse.ArgumentParser) -> None:
-    command.description = (
-        "Ask workers to take no more turns, finish what they run within their grace, hand over the "
-        "rest, and end. Without an argument, list all workers."
-    )
-    command.add_argument("workers", nargs="*", metavar="ID", help="as `palaver workers` lists them")
-    command.add_argument("--host", help="all workers of a host")
-    command.add_argument("--model", metavar="NAME", help="all workers of a model")
-    command.add_argument("--wait", action="store_true", help="return when they have ended")
-    command.set_defaults(run=_drain)
-
-
-def _add_server(command: argparse.ArgumentParser) -> None:
-    environ = {**dotenv_values(".env"), **os.environ}
-    url = f"http://127.0.0.1:{environ.get('PORT') or DEFAULT_PORT}"
-    command.add_argument("--url", type=_url, default=url, help="default: %(default)s")
-    key = environ.get(CLIENT_KEY_VARIABLE)
-    command.add_argument("--key", default=key, help=f"API key (default: ${CLIENT_KEY_VARIABLE})")
-
-
-def _url(text: str) -> str:
-    return text if "://" in text else f"http://{text}"
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return int(text)
-
-
-def _warn_of_retry(reason: str) -> None:
-    print(f"\n({reason}; retrying)", file=sys.stderr)
+    `python -m` looks into the current folder first. That is right where this process was started
+    in the same way, and wrong where we are installed.
+    """
+    if not {"", os.getcwd()} & set(sys.path):
+        os.environ["PYTHONSAFEPATH"] = "1"
 
 
 if __name__ == "__main__":

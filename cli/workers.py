@@ -2,19 +2,14 @@
 
 import argparse
 import asyncio
-import contextlib
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from redis.exceptions import RedisError
-
-from shared.config import load_settings
-from shared.environment import DEFAULT_PORT
-from shared.errors import EX_CONFIG, ConfigError, PalaverError
+from cli.redis_command import Store, run_with_redis
+from cli.table import table
+from shared.errors import PalaverError
 from shared.ids import host_of
-from shared.store.connection import connect
-from shared.store.keys import Keys
 from shared.store.workers import Workers
 from shared.wire.drain_answer import DrainAnswer
 from shared.wire.worker_report import WorkerReport
@@ -49,49 +44,18 @@ class OlderWorker(PalaverError):
 
 def list_workers() -> int:
     """Print all workers."""
-    return _run(_list)
+    return run_with_redis(_list)
 
 
 def drain(options: argparse.Namespace) -> int:
     """Ask workers to drain: those named, or all of a host or model; list them if none is named."""
     if not (options.workers or options.host or options.model):
-        return _run(_list)
-    return _run(lambda workers: _drain(workers, options))
+        return run_with_redis(_list)
+    return run_with_redis(lambda store: _drain(store, options))
 
 
-def _run(command: Callable[[Workers], Awaitable[None]]) -> int:
-    """Run a command; returns the exit status."""
-    try:
-        asyncio.run(_call(command))
-    except ConfigError as error:
-        print(f"palaver: {error}", file=sys.stderr)
-        return EX_CONFIG
-    except PalaverError as error:
-        print(f"palaver: {error}", file=sys.stderr)
-        return 1
-    except (RedisError, OSError) as error:
-        print(f"palaver: Redis is not reachable ({error})", file=sys.stderr)
-        return 1
-    return 0
-
-
-async def _call(command: Callable[[Workers], Awaitable[None]]) -> None:
-    async with _workers() as workers:
-        await command(workers)
-
-
-@contextlib.asynccontextmanager
-async def _workers() -> AsyncIterator[Workers]:
-    settings = load_settings(PORT=DEFAULT_PORT)
-    redis = connect(settings)
-    try:
-        yield Workers(redis, Keys(settings.namespace))
-    finally:
-        await redis.aclose(close_connection_pool=True)
-
-
-async def _list(workers: Workers) -> None:
-    reports = await workers.all()
+async def _list(store: Store) -> None:
+    reports = await Workers(store.redis, store.keys).all()
     if not reports:
         print("No worker is running.")
         return
@@ -104,16 +68,8 @@ def _row(worker_id: str, report: WorkerReport) -> tuple[str, ...]:
     return worker_id, host_of(worker_id), report.model_name, *load, state
 
 
-def table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines with aligned columns."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
-
-
-async def _drain(workers: Workers, options: argparse.Namespace) -> None:
+async def _drain(store: Store, options: argparse.Namespace) -> None:
+    workers = Workers(store.redis, store.keys)
     reports = await workers.all()
     chosen = choose(reports, options.workers, host=options.host, model=options.model)
     answers = {worker_id: await workers.ask_to_drain(worker_id) for worker_id in chosen}

@@ -423,7 +423,7 @@ class Settings(BaseSettings):
         "PALAVER_GRACE",
         30.0,
         "After SIGTERM, how long running turns may take to finish before they are handed over. "
-        "`make run` sets it to 0.",
+        "`palaver serve` and `make run` set it to 0, unless it is set.",
     )
 
     api_keys_file: Path | None = _env(

@@ -13,6 +13,8 @@ MAX_CONVERSATION = 2**53 - 1
 """The largest integer that every JSON client reads exactly."""
 
 _JOB = re.compile(r"[0-9a-f]{32}")
+_PREFIXED_JOB = re.compile(r"(?:resp_|chatcmpl-)?([0-9a-f]{32})")
+_PREFIXED_CONVERSATION = re.compile(r"(?:conv_)?([1-9]\d{0,15})", re.ASCII)
 
 
 def new_conversation() -> str:
@@ -33,6 +35,18 @@ def new_share() -> str:
 def is_job(text: str) -> bool:
     """Whether `text` has the form of a job id."""
     return _JOB.fullmatch(text) is not None
+
+
+def job_in(text: str) -> str | None:
+    """The job of an id as any of the APIs writes it; None if it is not a job's."""
+    match = _PREFIXED_JOB.fullmatch(text)
+    return match and match[1]
+
+
+def conversation_in(text: str) -> str | None:
+    """The conversation of an id as any of the APIs writes it; None if it is not one's."""
+    match = _PREFIXED_CONVERSATION.fullmatch(text)
+    return match and match[1]
 
 
 def new_worker() -> str:

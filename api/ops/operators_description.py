@@ -7,7 +7,7 @@ from typing_extensions import TypedDict
 from api.description.problems import USING_REDIS
 from api.description.route import Answer, Operation, Parameter, Route, Security
 from api.ops.turn_objects import OverviewObject, TurnList, TurnObject
-from api.ops.usage import UsageObject
+from api.ops.usage_objects import UsageObject
 
 OPERATORS: Final = "Operators"
 

@@ -1,6 +1,5 @@
 """`/ops/turns`: everybody's turns for operators, and what they can do about them."""
 
-import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -17,9 +16,6 @@ from shared.wire.write_outcome import WriteOutcome
 
 _MOST: Final = 100
 """Turns of each state that one answer shows."""
-_CONVERSATION: Final = re.compile(r"(?:conv_)?([1-9]\d{0,15})", re.ASCII)
-_PREFIXED_JOB: Final = re.compile(r"(?:resp_|chatcmpl-)?([0-9a-f]{32})")
-_REQUEST: Final = re.compile(r"[\w-]{1,64}", re.ASCII)
 
 
 class OwnerNames:
@@ -53,20 +49,11 @@ class LookUpResource:
 
     async def on_get(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         names = self._names.by_owner()
-        rows = await self._rows_of(req.get_param("id") or "")
+        rows = await self._turns.of_id(req.get_param("id") or "")
+        if rows is None:
+            raise field_problem("id", "must be the id of a job, a conversation or a request")
         resp.set_header("Cache-Control", "no-store")
         resp.media = {"turns": [turn_object(row, names) for row in rows]}
-
-    async def _rows_of(self, text: str) -> list[TurnRow]:
-        """By the form of the id; those of `/v1` name jobs and conversations, too."""
-        if job := _PREFIXED_JOB.fullmatch(text):
-            row = await self._turns.of_job(job[1])
-            return [] if row is None else [row]
-        if conversation := _CONVERSATION.fullmatch(text):
-            return await self._turns.of_conversation(conversation[1])
-        if _REQUEST.fullmatch(text):
-            return await self._turns.of_request(text)
-        raise field_problem("id", "must be the id of a job, a conversation or a request")
 
 
 class TurnResource:

@@ -1,43 +1,10 @@
 """`/ops/usage`: turns and tokens by key, model and day."""
 
-from collections.abc import Mapping
-
 import falcon.asgi
-from typing_extensions import TypedDict
 
 from api.ops.turns import OwnerNames
+from api.ops.usage_objects import usage_object
 from shared.store.usage import Usage
-from shared.wire.limits import DEFAULT_OWNER
-from shared.wire.usage_row import UNNAMED, DayOfUsage, UsageRow
-
-
-class UsageOfModel(TypedDict):
-    """What a key has used of a model on one day. `owner` is the key's id, `key` its name.
-
-    Both are null without API keys, and for what is not counted by name; a revoked key has no name.
-    """
-
-    owner: str | None
-    key: str | None
-    model: str | None
-    turns: int
-    prompt_tokens: int
-    cached_tokens: int
-    completion_tokens: int
-    unfinished_tokens: int
-
-
-class DayObject(TypedDict):
-    """A day, UTC."""
-
-    day: str
-    usage: list[UsageOfModel]
-
-
-class UsageObject(TypedDict):
-    """The days of the last week on which anything was used, today first."""
-
-    days: list[DayObject]
 
 
 class UsageResource:
@@ -50,22 +17,4 @@ class UsageResource:
     async def on_get(self, _req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         names = self._names.by_owner()
         resp.set_header("Cache-Control", "no-store")
-        resp.media = {"days": [_day_object(day, names) for day in await self._usage.week()]}
-
-
-def _day_object(day: DayOfUsage, names: Mapping[str, str]) -> DayObject:
-    return {"day": day.day.isoformat(), "usage": [_row_object(row, names) for row in day.rows]}
-
-
-def _row_object(row: UsageRow, names: Mapping[str, str]) -> UsageOfModel:
-    is_named = row.owner_id not in (DEFAULT_OWNER, UNNAMED)
-    return {
-        "owner": row.owner_id if is_named else None,
-        "key": names.get(row.owner_id),
-        "model": row.model_name or None,
-        "turns": row.turns,
-        "prompt_tokens": row.prompt_tokens,
-        "cached_tokens": row.cached_tokens,
-        "completion_tokens": row.completion_tokens,
-        "unfinished_tokens": row.unfinished_tokens,
-    }
+        resp.media = usage_object(await self._usage.week(), names)

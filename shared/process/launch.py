@@ -1,10 +1,10 @@
-"""`make run`: checks whether the start can succeed, then becomes honcho with the Procfile."""
+"""`palaver serve`: checks whether the start can succeed, then becomes honcho with a Procfile."""
 
-import argparse
 import os
 import socket
 import sys
 from pathlib import Path
+from typing import Final, NoReturn
 
 from shared.config import Settings
 from shared.environment import RELOAD_VARIABLE, WORKERS_VARIABLE
@@ -14,6 +14,9 @@ from shared.process.logs import resolved
 from shared.process.machine import usable_cores
 from shared.process.parking import park_bytes
 from shared.process.start import fail_start, settings_or_exit
+
+PROCFILE: Final = Path(__file__).with_name("Procfile")
+"""The repository's, which is installed with this file."""
 
 
 def check_port(host: str, port: int) -> None:
@@ -42,12 +45,16 @@ def check(settings: Settings) -> None:
 def environment(settings: Settings, workers: int) -> dict[str, str]:
     """The environment of all processes."""
     environ = dict(os.environ)
-    # `sys.prefix` is the virtual environment; the Procfile runs plain `python`.
-    environ["PATH"] = os.pathsep.join([str(Path(sys.prefix) / "bin"), environ.get("PATH", "")])
+    # The Procfile runs plain `python`; an empty PATH would mean the current folder.
+    paths = [str(Path(sys.prefix) / "bin"), environ.get("PATH") or os.defpath]
+    environ["PATH"] = os.pathsep.join(paths)
     environ["PYTHONUNBUFFERED"] = "1"
     # Under honcho, standard output is a pipe: only here is it known whether it is a terminal.
     environ["PALAVER_LOG_FORMAT"] = resolved(settings.log_format)
     environ[WORKERS_VARIABLE] = str(workers)
+    if "grace" not in settings.model_fields_set:
+        # Whoever presses Ctrl-C does not want to wait; what runs continues with the next start.
+        environ["PALAVER_GRACE"] = "0"
     if settings.threads is None and workers > 0:
         environ["PALAVER_THREADS"] = str(max(1, usable_cores() // workers))
     if settings.park_bytes is None and workers > 0:
@@ -55,26 +62,28 @@ def environment(settings: Settings, workers: int) -> dict[str, str]:
     return environ
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m shared.process.launch", description=__doc__)
-    parser.add_argument("--workers", type=int, default=1, help="worker processes (default: 1)")
-    parser.add_argument("--reload", action="store_true", help="restart when sources change")
-    arguments = parser.parse_args()
+def launch(workers: int, *, procfile: Path | None = None, reload: bool = False) -> NoReturn:
+    """Become honcho, or end the process with `EX_CONFIG` and a message.
+
+    Args:
+        workers: how many processes of the line `worker`.
+        procfile: whose lines are started; None for Palaver's own.
+        reload: whether API and workers restart when sources change.
+    """
     settings = settings_or_exit()
     try:
-        if arguments.workers < 0:
-            raise ConfigError(f"WORKERS={arguments.workers}: allowed are 0 and more")
+        if workers < 0:
+            raise ConfigError(f"--workers {workers}: allowed are 0 and more")
+        if procfile is not None and not procfile.is_file():
+            raise ConfigError(f"--procfile {procfile}: there is no such file")
         check(settings)
     except ConfigError as error:
         fail_start(error)
-    environ = environment(settings, arguments.workers)
-    if arguments.reload:
+    environ = environment(settings, workers)
+    if reload:
         environ[RELOAD_VARIABLE] = "1"
     # No .env for honcho: it would drop spaces and '#', and the settings read it themselves.
-    command = [sys.executable, "-m", "honcho", "-e", os.devnull, "start"]
-    command += ["-p", str(settings.port), "-c", f"worker={arguments.workers}"]
+    command = [sys.executable, "-m", "honcho", "-e", os.devnull]
+    command += ["-f", str(procfile or PROCFILE), "start"]
+    command += ["-p", str(settings.port), "-c", f"worker={workers}"]
     os.execve(sys.executable, command, environ)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,10 +1,12 @@
 """Everybody's turns, for operators: what becomes of them, and how to end it. None of their text."""
 
+import re
 from dataclasses import replace
 from typing import Any, Final
 
 from redis.asyncio import Redis
 
+from shared import ids
 from shared.store.keys import Keys
 from shared.store.scripts import Scripts
 from shared.store.submissions import Submissions
@@ -15,6 +17,7 @@ _LOOKED_THROUGH: Final = 1000
 """Turns in which a request is sought: of those that have not ended, and of those that failed."""
 _LOOKED_AT: Final = 200
 """By one call (lua/look_up.lua)."""
+_REQUEST: Final = re.compile(r"[\w-]{1,64}", re.ASCII)
 
 
 class OperatedTurns:
@@ -38,6 +41,18 @@ class OperatedTurns:
     async def _turns(self, state: str, limit: int) -> Turns:
         count, rows = await self._call("overview", state=state, limit=limit)
         return Turns(count=count, rows=[TurnRow.decode(row) for row in rows])
+
+    async def of_id(self, text: str) -> list[TurnRow] | None:
+        """The turns of a job, a conversation or a request, by the form of the id.
+
+        None if it has no such form. Ids of jobs and conversations may be written as `/v1` does.
+        """
+        if (job_id := ids.job_in(text)) is not None:
+            row = await self.of_job(job_id)
+            return [] if row is None else [row]
+        if (conversation_id := ids.conversation_in(text)) is not None:
+            return await self.of_conversation(conversation_id)
+        return await self.of_request(text) if _REQUEST.fullmatch(text) else None
 
     async def of_job(self, job_id: str) -> TurnRow | None:
         """The turn of a job; None if it is not known."""

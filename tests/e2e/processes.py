@@ -1,4 +1,4 @@
-"""Palaver as a user starts it: honcho, the Procfile, the real model."""
+"""Palaver as a user starts it: `palaver serve`, honcho, the Procfile, the real model."""
 
 import contextlib
 import os
@@ -8,8 +8,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -17,31 +18,42 @@ from shared.data_folder import socket_path
 from tests.servers import as_in_a_terminal, environment, free_port, is_alive, process_tree
 
 ROOT = Path(__file__).resolve().parents[2]
+COMMAND = (sys.executable, "-m", "cli")
+"""`palaver` of these sources, installed or not."""
 READY_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 15.0
 
 
 class Palaver:
-    """A running `make run`, without make.
+    """A running `palaver serve`.
 
     Args:
         data_dir: the data folder.
+        command: what `palaver` is.
+        folder: where it is started.
         variables: further settings; `BEFORE` is a command that starts it.
     """
 
-    def __init__(self, data_dir: Path, workers: int = 1, **variables: str) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        workers: int = 1,
+        *,
+        command: Sequence[str] = COMMAND,
+        folder: Path = ROOT,
+        **variables: str,
+    ) -> None:
         before = [variables.pop("BEFORE")] if "BEFORE" in variables else []
         self.port = int(variables.pop("PORT", "") or free_port())
         self.data_dir = data_dir
         self.output: list[str] = []
         self._changed = threading.Condition()
         self._process = subprocess.Popen(
-            [*before, sys.executable, "-m", "shared.process.launch", "--workers", str(workers)],
-            cwd=ROOT,
+            [*before, *command, "serve", "--workers", str(workers)],
+            cwd=folder,
             env=environment(
                 PORT=str(self.port),
                 PALAVER_DATA_DIR=str(data_dir),
-                PALAVER_GRACE="0",
                 **variables,
             ),
             stdout=subprocess.PIPE,
@@ -128,8 +140,8 @@ class Palaver:
 
 
 @contextlib.contextmanager
-def running_palaver(data_dir: Path, workers: int = 1, **variables: str) -> Iterator[Palaver]:
-    palaver = Palaver(data_dir, workers, **variables)
+def running_palaver(data_dir: Path, workers: int = 1, **options: Any) -> Iterator[Palaver]:
+    palaver = Palaver(data_dir, workers, **options)
     try:
         yield palaver.wait_until_ready(workers)
     finally:

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from cli.__main__ import THINKING, parser
+from cli.__main__ import parser
 from cli.chat import Chat
 from cli.client import JobEvent, PalaverClient, ServerError
+from cli.commands.chat import THINKING
 from cli.last_conversation import LastConversation
 from cli.models import NotServed, check_served, list_models
 from cli.reply_writer import ReplyWriter, Screen, ShownReply, message_lines
