@@ -88,7 +88,8 @@ class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         from shared.distribution import version
 
-        parser.exit(message=f"palaver {version()}\n")
+        print(f"palaver {version()}")
+        parser.exit()
 
 
 def _let_children_find_us() -> None:

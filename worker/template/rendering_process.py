@@ -22,7 +22,7 @@ _WALL_FACTOR: Final = 6
 """A process that gets only a part of a core may take this much longer than its CPU time."""
 _PROCESSES: Final = 2
 """One more than most workers need, so that a slow prompt does not hold up the others."""
-_PASSED_VARIABLES: Final = ("PATH", "PYTHONHOME", "LD_LIBRARY_PATH", "LANG")
+_PASSED_VARIABLES: Final = ("PATH", "PYTHONHOME", "PYTHONSAFEPATH", "LD_LIBRARY_PATH", "LANG")
 
 
 class RenderingProcess:
