@@ -1,16 +1,17 @@
-"""`palaver chat`: chat in the terminal."""
+"""A conversation with a person: prompts and commands in, replies out."""
 
-import contextlib
-import sys
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
-from cli.client import ClientError, PalaverClient, ServerError, Unreachable
-from cli.last_conversation import LastConversation, state_file
-from cli.models import NotServed, chats, check_served, described, served
+from cli.client import ClientError, PalaverClient, ServerError
+from cli.conversation_list import ConversationList
+from cli.last_conversation import LastConversation
+from cli.line_reader import ReadPrompt, read_lines
+from cli.models import chats, check_served, described, served
 from cli.reply_writer import (
     NOTHING_SHOWN,
-    ReplyWriter,
+    ReplyView,
     Screen,
     ShownReply,
     cut_reply,
@@ -18,14 +19,17 @@ from cli.reply_writer import (
     message_lines,
 )
 
-_HELP: Final = """\
-  /new       start a new conversation
-  /retry     get another reply to your last prompt
-  /continue  go on with the last reply, if it was cut or stopped
-  /history   show the whole conversation, without thoughts
-  /model     list the models; `/model NAME` chooses one from the next prompt on
-  /quit      leave; `palaver chat` will continue this conversation
-Ctrl-C stops a reply. End a line with \\ to continue on the next one."""
+COMMANDS: Final = {
+    "/new": "start a new conversation",
+    "/list": "list your conversations, the last first; with words: those that have them",
+    "/open": "with a number of that list, or an id: continue this conversation",
+    "/retry": "get another reply to your last prompt",
+    "/continue": "go on with the last reply, if it was cut or stopped",
+    "/history": "show the whole conversation, without thoughts",
+    "/model": "list the models; with a name: this one answers from the next prompt on",
+    "/quit": "leave; `palaver chat` will continue this conversation",
+}
+_KEYS: Final = "Ctrl-C stops a reply. End a line with \\ to continue on the next one."
 _RESUME_MESSAGES: Final = 6
 """Messages shown when a conversation is continued."""
 _NOTHING_KEPT: Final = "\n(stopped; this turn is not part of the conversation)"
@@ -39,9 +43,10 @@ class Chat:
 
     Args:
         last: keeps the conversation's id for the next start.
+        read: gives prompts and commands.
         context: the bot's instructions in a new conversation.
-        reasoning: how much the model is to think; None leaves it to the server.
         model: which one is to answer; None leaves it to the server.
+        fields: further ones of every prompt.
     """
 
     def __init__(
@@ -50,16 +55,19 @@ class Chat:
         last: LastConversation,
         screen: Screen,
         *,
+        read: ReadPrompt = read_lines,
         context: str | None = None,
-        reasoning: str | None = None,
         model: str | None = None,
+        fields: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
         self._client = client
         self._last = last
         self._screen = screen
+        self._read = read
         self._context = context
-        self._reasoning = reasoning
         self._model = model
+        self._fields = fields
+        self._list = ConversationList(client)
         self._answered_by: str | None = None
         self._conversation_id: int | None = None
 
@@ -81,7 +89,7 @@ class Chat:
     def run(self) -> None:
         """Until the end of the input, or `/quit`."""
         self._print("Type a prompt, or /help for commands.")
-        while (line := self._read_line()) is not None:
+        while (line := self._read()) is not None:
             command = line.strip()
             if command == "/quit":
                 return
@@ -97,9 +105,25 @@ class Chat:
             self._print("\n(interrupted; the prompt may have been sent: see /history)")
 
     def _execute(self, line: str) -> None:
-        match line:
+        command, _, argument = line.partition(" ")
+        match command:
+            case _ if not line.startswith("/"):
+                self._submit({"prompt": line})
+            case "/list":
+                self._print("\n".join(self._list.lines(argument.strip())))
+            case "/open":
+                self.resume(self._list.id_of(argument.strip()))
+            case "/model" if argument:
+                self._choose_model(argument.strip())
+            case _:
+                self._execute_plain(line)
+
+    def _execute_plain(self, command: str) -> None:
+        """A command that takes nothing."""
+        match command:
             case "/help":
-                self._print(_HELP)
+                self._print("\n".join(f"  {name:<9}  {text}" for name, text in COMMANDS.items()))
+                self._print(_KEYS)
             case "/new":
                 self._use(None)
                 self._print("Started a new conversation.")
@@ -111,12 +135,8 @@ class Chat:
                 self._continue()
             case "/model":
                 self._print_models()
-            case _ if line.startswith("/model "):
-                self._choose_model(line.removeprefix("/model ").strip())
-            case _ if line.startswith("/"):
-                self._print(f"Unknown command {line.split()[0]}; /help lists the commands.")
             case _:
-                self._submit({"prompt": line})
+                self._print(f"Unknown command {command.split()[0]}; /help lists the commands.")
 
     def _use(self, conversation_id: int | None) -> None:
         """The next prompt belongs to this conversation; None for a new one."""
@@ -128,11 +148,9 @@ class Chat:
             body["id"] = self._conversation_id
         elif self._context is not None:
             body["context"] = self._context
-        if self._reasoning is not None:
-            body["reasoning"] = self._reasoning
         if self._model is not None:
             body["model"] = self._model
-        accepted = self._client.submit(body)
+        accepted = self._client.submit({**body, **self._fields})
         self._use(accepted["id"])
         self._follow(accepted["job"], shown)
 
@@ -161,12 +179,12 @@ class Chat:
 
     def _follow(self, job_id: str, shown: ShownReply = NOTHING_SHOWN) -> None:
         """Write a reply as it is generated, from where it is new; Ctrl-C stops it."""
-        reply = ReplyWriter(self._screen, shown)
+        reply = self._screen.new_reply(shown)
         try:
             for event in self._client.events(job_id):
                 self._print_event(event.kind, event.data, reply)
         except KeyboardInterrupt:
-            reply.end_thought()
+            reply.finish()
             self._client.post(f"/jobs/{job_id}/stop")
             self._print_stopped(self._client.get(f"/jobs/{job_id}?wait={_STOPS_WITHIN_S}"))
 
@@ -184,7 +202,7 @@ class Chat:
                 raise
             self._use(None)
 
-    def _print_event(self, kind: str, data: Mapping[str, Any], reply: ReplyWriter) -> None:
+    def _print_event(self, kind: str, data: Mapping[str, Any], reply: ReplyView) -> None:
         match kind:
             case "reasoning":
                 reply.reasoning(data["text"])
@@ -193,7 +211,7 @@ class Chat:
             case "call":
                 reply.call(data)
             case _:
-                reply.end_thought()
+                reply.finish()
                 self._print_state(kind, data)
 
     def _print_state(self, kind: str, data: Mapping[str, Any]) -> None:
@@ -233,67 +251,5 @@ class Chat:
         known = self._conversation_id
         return [] if known is None else self._client.messages(known, limit)
 
-    def _read_line(self) -> str | None:
-        """A prompt or command; None at the end of the input."""
-        lines: list[str] = []
-        try:
-            while True:
-                line = input("> " if not lines else ". ")
-                lines.append(line.removesuffix("\\"))
-                if not line.endswith("\\"):
-                    return "\n".join(lines)
-        except EOFError:
-            return "\n".join(lines) if lines else None
-        except KeyboardInterrupt:
-            self._print("")
-            return ""
-
     def _print(self, text: str) -> None:
         self._screen.write(f"{text}\n")
-
-
-def chat(
-    client: PalaverClient,
-    conversation_id: int | None,
-    *,
-    context: str | None,
-    reasoning: str | None,
-    model: str | None,
-    new: bool,
-) -> int:
-    """Run until the user leaves; returns the exit status.
-
-    Args:
-        conversation_id: the one to continue; None for the last one, unless `new` or `context`
-            asks for a new one.
-        reasoning: how much the model is to think; also shows thoughts where there is no terminal.
-        model: which one is to answer.
-    """
-    with contextlib.suppress(ImportError):
-        import readline  # noqa: F401, PLC0415 - gives `input` a history, where it exists
-    last = LastConversation(state_file(), client.url)
-    screen = Screen(sys.stdout, shows_thoughts=None if reasoning is None else reasoning != "off")
-    chat = Chat(client, last, screen, context=context, reasoning=reasoning, model=model)
-    resumed_id = conversation_id or (None if new or context is not None else last.read())
-    try:
-        client.get("/healthz")
-        if model is not None:
-            check_served(client, model)
-        if resumed_id is not None:
-            chat.resume(resumed_id)
-    except Unreachable as error:
-        return _refuse(f"{error}; start it with `make run`, or give its address with PORT or --url")
-    except NotServed as error:
-        return _refuse(error)
-    except ServerError as error:
-        # Forget it only if it is gone: without keys, its id is the only way back to it.
-        if conversation_id is not None or error.status != 404:
-            return _refuse(error)
-        last.write(None)
-    chat.run()
-    return 0
-
-
-def _refuse(error: object) -> int:
-    print(f"palaver: {error}", file=sys.stderr)
-    return 1

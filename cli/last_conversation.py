@@ -1,4 +1,4 @@
-"""Which conversation `palaver chat` continues."""
+"""What `palaver chat` keeps for its next start: the last conversation, and a history of prompts."""
 
 import contextlib
 import json
@@ -8,8 +8,17 @@ from pathlib import Path
 
 def state_file() -> Path:
     """The file that holds the last conversation's id."""
+    return _folder() / "conversation"
+
+
+def history_file() -> Path:
+    """The file that holds prompts, to be had again."""
+    return _folder() / "history"
+
+
+def _folder() -> Path:
     base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(base) / "palaver" / "conversation"
+    return Path(base) / "palaver"
 
 
 class LastConversation:

@@ -6,14 +6,17 @@ what reads it is a program.
 
 import json
 import sys
-from collections.abc import Iterable, Mapping
-from typing import Any, BinaryIO, Final, Protocol
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, BinaryIO, Protocol
 
-from cli.client import ClientError, JobEvent, PalaverClient
-from cli.reply_writer import ReplyView
-
-INTERRUPTED: Final = 130
-_PATIENCE_S: Final = 60
+from cli.chat_options import ChatOptions
+from cli.client import ClientError, JobEvent, PalaverClient, Unreachable
+from cli.dialogue import HOW_TO_START
+from cli.last_conversation import LastConversation, state_file
+from cli.models import check_served
+from cli.reply_writer import NOTHING_SHOWN, ReplyView
+from cli.terminal import screen_for
+from shared.errors import EX_USAGE
 
 
 class NoReply(ClientError):
@@ -82,7 +85,55 @@ class Shown:
         self._view.finish()
 
 
-def ask(client: PalaverClient, body: Mapping[str, Any], output: _Output) -> int:
+def answer(client: PalaverClient, options: ChatOptions, asked: str, *, as_json: bool) -> int:
+    """Write the reply to a prompt; returns the exit status: 0 if there is one."""
+    try:
+        prompt = "\n\n".join(filter(None, (_piped(), asked)))
+    except UnicodeDecodeError:
+        return _fail("standard input is not text in UTF-8", EX_USAGE)
+    if not prompt.strip():
+        return _fail("there is no prompt: neither an argument nor text on standard input", EX_USAGE)
+    last = LastConversation(state_file(), client.url)
+    try:
+        client.get("/healthz")
+        if options.model is not None:
+            check_served(client, options.model)
+        body = {"prompt": prompt, **dict(_conversation(options, last)), **options.prompt_fields}
+        last.write(_ask(client, body, _output(options, as_json=as_json)))
+    except Unreachable as error:
+        return _fail(f"{error}; {HOW_TO_START}", 1)
+    except ClientError as error:
+        return _fail(error, 1)
+    return 0
+
+
+def _piped() -> str:
+    """What is on standard input, unless a person is."""
+    if sys.stdin.isatty():
+        return ""
+    return sys.stdin.buffer.read().decode().rstrip("\n")
+
+
+def _conversation(options: ChatOptions, last: LastConversation) -> Iterator[tuple[str, Any]]:
+    """The fields that say which conversation a prompt belongs to."""
+    conversation_id = options.conversation_id or (last.read() if options.continues_last else None)
+    if conversation_id is not None:
+        yield "id", conversation_id
+    if options.context is not None:
+        yield "context", options.context
+    if options.model is not None:
+        yield "model", options.model
+
+
+def _output(options: ChatOptions, *, as_json: bool) -> _Output:
+    if as_json:
+        return JsonObject(sys.stdout.buffer)
+    if sys.stdout.isatty():
+        return Shown(screen_for(options.shows_thoughts).new_reply(NOTHING_SHOWN))
+    return Raw(sys.stdout.buffer)
+
+
+def _ask(client: PalaverClient, body: Mapping[str, Any], output: _Output) -> int:
     """Send a prompt and write its reply; returns the conversation's id.
 
     Raises:
@@ -111,3 +162,8 @@ def _follow(events: Iterable[JobEvent], output: _Output) -> None:
         output.event(event)
         if event.kind == "completed" and event.data.get("finish_reason") == "length":
             print("palaver: the reply was cut: it is as long as it may be", file=sys.stderr)
+
+
+def _fail(reason: object, status: int) -> int:
+    print(f"palaver: {reason}", file=sys.stderr)
+    return status

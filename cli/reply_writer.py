@@ -3,12 +3,28 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TextIO
+from typing import Any, Final, Protocol, TextIO
 
 _DIM: Final = "\x1b[2m"
 _PLAIN: Final = "\x1b[0m"
 _LONGEST_LINE: Final = 200
 """Characters of a call or a result that are shown."""
+
+
+class ReplyView(Protocol):
+    """Shows one reply, part by part."""
+
+    def reasoning(self, text: str) -> None:
+        """A piece of a thought."""
+
+    def text(self, text: str) -> None:
+        """A piece of the answer."""
+
+    def call(self, call: Mapping[str, Any]) -> None:
+        """A call of a tool, which is not run."""
+
+    def finish(self) -> None:
+        """Everything is shown, and the terminal is as it was; more may come nevertheless."""
 
 
 class Screen:
@@ -24,9 +40,13 @@ class Screen:
         self._has_styles = is_terminal and not os.environ.get("NO_COLOR")
         self.shows_thoughts = is_terminal if shows_thoughts is None else shows_thoughts
 
+    def new_reply(self, shown: "ShownReply") -> ReplyView:
+        """What shows the next reply."""
+        return ReplyWriter(self, shown)
+
     def write(self, text: str) -> None:
         """Without escape sequences: replies are untrusted."""
-        self._put("".join(c for c in text if c.isprintable() or c in "\n\t"))
+        self._put(harmless(text))
 
     def dim(self) -> None:
         """What comes is a thought."""
@@ -51,8 +71,13 @@ class ShownReply:
 NOTHING_SHOWN: Final = ShownReply()
 
 
+def harmless(text: str) -> str:
+    """Without anything that a terminal would obey."""
+    return "".join(c for c in text if c.isprintable() or c in "\n\t")
+
+
 class ReplyWriter:
-    """One reply, part by part.
+    """One reply as plain text.
 
     Args:
         shown: what comes first again, and is passed over.
@@ -65,7 +90,6 @@ class ReplyWriter:
         self._is_in_line = False
 
     def reasoning(self, text: str) -> None:
-        """A piece of a thought."""
         new, self._shown_reasoning = _behind(self._shown_reasoning, text)
         if not self._screen.shows_thoughts or not new:
             return
@@ -76,20 +100,24 @@ class ReplyWriter:
         self._screen.write(new)
 
     def text(self, text: str) -> None:
-        """A piece of the answer."""
-        self.end_thought()
+        self._end_thought()
         new, self._shown_text = _behind(self._shown_text, text)
         if new:
-            self._screen.write(new)
-            self._is_in_line = not new.endswith("\n")
+            self._show_answer(new)
 
     def call(self, call: Mapping[str, Any]) -> None:
-        """A call of a tool, which is not run."""
-        self.end_thought()
+        self.finish()
         self._new_line()
         self._screen.write(f"{call_line(call)}\n")
 
-    def end_thought(self) -> None:
+    def finish(self) -> None:
+        self._end_thought()
+
+    def _show_answer(self, new: str) -> None:
+        self._screen.write(new)
+        self._is_in_line = not new.endswith("\n")
+
+    def _end_thought(self) -> None:
         """Leave the style of thoughts, whatever comes next."""
         if self._is_thinking:
             self._is_thinking = False

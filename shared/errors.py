@@ -39,6 +39,9 @@ _LIMIT_NAMES: Final = {
 
 _PERFECT: Final = {"failed": "failed", "cancelled": "been cancelled"}
 
+EX_USAGE: Final = 2
+"""Exit status of a command that was called in a wrong way, as argparse has it."""
+
 EX_CONFIG: Final = 78
 """Exit status of a process that cannot start as it is configured (sysexits.h)."""
 

@@ -239,7 +239,8 @@ def test_a_second_start_on_the_same_data_is_a_clear_message(data_dir: Path) -> N
     [("PALAVER_LEASE", "soon"), ("PALAVER_MODEL_PATH", "/nowhere.gguf"), ("HOST", "0.0.0.0")],
 )
 def test_a_bad_setting_stops_the_start_by_name(data_dir: Path, name: str, value: str) -> None:
-    palaver = Palaver(data_dir, 1, **{name: value})
+    variables: dict[str, Any] = {name: value}
+    palaver = Palaver(data_dir, 1, **variables)
     assert palaver.wait() == 78
     assert f"cannot start: {name}={value}" in palaver.text
 

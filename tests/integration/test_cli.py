@@ -32,6 +32,8 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 30
+CHAT = "chat", "--interactive"
+"""A dialogue through pipes."""
 
 
 class Command:
@@ -102,13 +104,15 @@ def script(prompt: str) -> str:
 
 async def test_a_conversation_is_continued(settings: Settings, tmp_path: Path) -> None:
     async with running_stack(settings, ScriptedEngine(script)) as stack:
-        async with palaver(tmp_path, "chat", *server(stack), "--context", "Be brief.") as chat:
+        async with palaver(
+            tmp_path, "chat", "--interactive", *server(stack), "--context", "Be brief."
+        ) as chat:
             await chat.send("Hello.", "fail", "/no", "two\\", "lines", "/retry")
             assert await chat.ends() == 0
         assert "You said: Hello.[2J" in chat.text, "what a terminal would obey is left out"
         assert "(failed: " in chat.text
         assert "Unknown command /no" in chat.text
-        async with palaver(tmp_path, "chat", *server(stack)) as chat:
+        async with palaver(tmp_path, *CHAT, *server(stack)) as chat:
             await chat.until(r"Continuing conversation \d+ \(2 turns\)")
             await chat.send("/history", "Still there?", "/new", "Anew.")
             assert await chat.ends() == 0
@@ -127,19 +131,23 @@ async def test_one_of_several_models_is_chosen(settings: Settings, tmp_path: Pat
         async with asyncio.timeout(PATIENCE_S):
             while len((await stack.client.get("/v1/models")).json()["data"]) < len(engines):
                 await asyncio.sleep(0.05)
-        async with palaver(tmp_path, "chat", *server(stack), "--model", "third") as chat:
+        async with palaver(
+            tmp_path, "chat", "--interactive", *server(stack), "--model", "third"
+        ) as chat:
             await chat.until("no worker runs the model 'third'; there are .*second")
             assert await chat.ends() == 1
         async with palaver(tmp_path, "models", *server(stack)) as models:
             assert await models.ends() == 0
         assert re.search(r"^second\t[\d,]+ tokens\t1 worker\tchat", models.text, re.MULTILINE)
-        async with palaver(tmp_path, "chat", *server(stack), "--model", "second") as chat:
+        async with palaver(
+            tmp_path, "chat", "--interactive", *server(stack), "--model", "second"
+        ) as chat:
             await chat.send("One.")
             await chat.until("You said: One.")
             await chat.send("/model first", "Two.", "/model none", "Three.")
             assert await chat.ends() == 0
         assert "Failed: no worker runs the model 'none'" in chat.text
-        async with palaver(tmp_path, "chat", *server(stack)) as chat:
+        async with palaver(tmp_path, *CHAT, *server(stack)) as chat:
             await chat.until("Continuing conversation")
             await chat.send("Four.")
             assert await chat.ends() == 0
@@ -160,7 +168,7 @@ async def test_a_reply_is_stopped_by_ctrl_c(settings: Settings, tmp_path: Path) 
     engine, gate = held(5)
     async with (
         running_stack(settings, engine) as stack,
-        palaver(tmp_path, "chat", *server(stack)) as chat,
+        palaver(tmp_path, *CHAT, *server(stack)) as chat,
     ):
         await chat.send("Hello.")
         await chat.until("You s")
@@ -177,7 +185,7 @@ async def test_a_reply_that_was_stopped_is_continued(settings: Settings, tmp_pat
     engine, gate = held(5)
     async with (
         running_stack(settings, engine) as stack,
-        palaver(tmp_path, "chat", *server(stack)) as chat,
+        palaver(tmp_path, *CHAT, *server(stack)) as chat,
     ):
         await chat.send("/continue", "Hello.")
         await chat.until("There is no reply that was cut or stopped.")
@@ -198,11 +206,11 @@ async def test_a_reply_in_progress_is_followed_by_the_next_start(
 ) -> None:
     engine, gate = held(5)
     async with running_stack(settings, engine) as stack:
-        async with palaver(tmp_path, "chat", *server(stack)) as chat:
+        async with palaver(tmp_path, *CHAT, *server(stack)) as chat:
             await chat.send("Hello.")
             await chat.until("You s")
             chat.kill()
-        async with palaver(tmp_path, "chat", *server(stack)) as chat:
+        async with palaver(tmp_path, *CHAT, *server(stack)) as chat:
             await chat.until("You s")
             gate.set_result(None)
             await chat.until("You said: Hello.")
@@ -211,7 +219,7 @@ async def test_a_reply_in_progress_is_followed_by_the_next_start(
 
 async def test_a_missing_server_is_reported(tmp_path: Path) -> None:
     async with palaver(
-        tmp_path, "chat", "--url", f"http://127.0.0.1:{free_port()}", "--id", "5"
+        tmp_path, *CHAT, "--url", f"http://127.0.0.1:{free_port()}", "--id", "5"
     ) as chat:
         assert await chat.ends() == 1
     assert "is not reachable" in chat.text

@@ -9,6 +9,7 @@ import pytest
 
 from cli.__main__ import parser
 from cli.chat import Chat
+from cli.chat_options import ChatOptions
 from cli.client import JobEvent, PalaverClient, ServerError
 from cli.commands.chat import THINKING
 from cli.last_conversation import LastConversation
@@ -140,7 +141,8 @@ def test_how_much_to_think_is_sent_only_if_it_is_given(
 ) -> None:
     client = ScriptedClient([ANSWER, DONE])
     last = LastConversation(tmp_path / "id", "u")
-    Chat(client, last, Screen(io.StringIO()), reasoning=choice).run()
+    fields = ChatOptions(reasoning=choice, fields={}).prompt_fields
+    Chat(client, last, Screen(io.StringIO()), fields=fields).run()
     assert client.bodies == [{"prompt": "Two and two?", **sent}]
 
 
