@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from cli.client import ClientError, PalaverClient, ServerError
-from cli.conversation_list import ConversationList
+from cli.conversation_list import ConversationList, counted
 from cli.last_conversation import LastConversation
 from cli.line_reader import ReadPrompt, read_lines
 from cli.models import chats, check_served, described, served
@@ -80,8 +80,7 @@ class Chat:
         conversation = self._client.get(f"/conversations/{conversation_id}")
         self._use(conversation_id)
         self._answered_by = conversation.get("model")
-        turns = conversation["turns"]
-        self._print(f"Continuing conversation {conversation_id} ({turns} turns).")
+        self._print(f"Continuing conversation {conversation_id} ({counted(conversation)}).")
         self._print_messages(_RESUME_MESSAGES)
         for job_id in conversation["pending"]:
             self._follow(job_id)

@@ -54,5 +54,10 @@ def _rows(conversations: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, ...
     for number, conversation in enumerate(conversations, start=1):
         title = " ".join((conversation["title"] or "").split())
         day = conversation["updated_at"][:10]
-        turns = conversation["turns"]
-        yield str(number), day, f"{turns} turn{'' if turns == 1 else 's'}", title[:_LONGEST_TITLE]
+        yield str(number), day, counted(conversation), title[:_LONGEST_TITLE]
+
+
+def counted(conversation: Mapping[str, Any]) -> str:
+    """How many turns it has."""
+    turns = conversation["turns"]
+    return f"{turns} turn{'' if turns == 1 else 's'}"

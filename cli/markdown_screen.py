@@ -40,7 +40,7 @@ class MarkdownWriter(ReplyWriter):
         self._live: Live | None = None
 
     def _show_answer(self, new: str) -> None:
-        done, self._source = split_before_last_block(self._source + new)
+        done, self._source = split_before_last_block(self._source + harmless(new))
         live = self._shown_live()
         if done:
             live.console.print(_Harmless(_markdown(done)))
@@ -50,7 +50,6 @@ class MarkdownWriter(ReplyWriter):
     def finish(self) -> None:
         super().finish()
         if self._live is not None:
-            self._live.update("", refresh=True)
             self._live.stop()
             self._console.print(_Harmless(_markdown(self._source)))
             self._live, self._source = None, ""
@@ -74,11 +73,24 @@ class _Harmless:
         self._is_tail = is_tail
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        lines = console.render_lines(self._content, options, pad=False)
+        lines = [_cleaned(line) for line in console.render_lines(self._content, options, pad=False)]
+        while lines and not lines[0]:  # some blocks begin with an empty line
+            del lines[0]
         for line in lines[-(options.size.height - 1) :] if self._is_tail else lines:
-            for text, style, _ in line:
-                yield Segment(harmless(text), style)
+            yield from line
             yield Segment.line()
+
+
+def _cleaned(line: list[Segment]) -> list[Segment]:
+    """A line without spaces at its end that nobody sees, and that would be copied with it."""
+    cleaned = [Segment(harmless(segment.text), segment.style) for segment in line]
+    while cleaned and not (cleaned[-1].style and cleaned[-1].style.bgcolor):
+        text = cleaned[-1].text.rstrip()
+        if text:
+            cleaned[-1] = Segment(text, cleaned[-1].style)
+            break
+        cleaned.pop()
+    return cleaned
 
 
 def _markdown(source: str) -> Markdown:
