@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 TOOLS := $(VENV)/.installed-dev
 LOCKED := pyproject.toml constraints.txt .ci/install.py
 
-.PHONY: asked run dev install tools test fast check docs bench chaos compare screenshots clean help
+.PHONY: asked run dev install tools test fast check docs bench chaos compare screenshots sbom audit clean help
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -57,6 +57,12 @@ chaos: tools ## the long storm over a whole cluster (half an hour), into docs/re
 
 compare: tools ## measure Palaver beside llama-server (builds it; half an hour)
 	@$(PY) -m bench.compare $(ARGS)
+
+sbom: ## write what users install into build/sbom.json (CycloneDX)
+	@$(PYTHON) .ci/supply_chain.py sbom build/sbom.json
+
+audit: ## ask PyPI for known vulnerabilities of what users install (needs the network)
+	@$(PYTHON) .ci/supply_chain.py audit
 
 screenshots: tools ## take the pictures in docs/screenshots anew (needs Chromium)
 	@mkdir -p docs/screenshots
