@@ -7,7 +7,7 @@ from typing import Any, Final
 from cli.client import ClientError, PalaverClient, ServerError
 from cli.conversation_list import ConversationList, counted
 from cli.last_conversation import LastConversation
-from cli.line_reader import ReadPrompt, read_lines
+from cli.line_reader import LineReader, Reader
 from cli.models import chats, check_served, described, served
 from cli.reply_writer import (
     NOTHING_SHOWN,
@@ -29,7 +29,9 @@ COMMANDS: Final = {
     "/model": "list the models; with a name: this one answers from the next prompt on",
     "/quit": "leave; `palaver chat` will continue this conversation",
 }
-_KEYS: Final = "Ctrl-C stops a reply. End a line with \\ to continue on the next one."
+_KEYS: Final = """\
+Ctrl-C or /stop stops a reply, and keeps what is written.
+End a line with \\ to continue on the next one."""
 _RESUME_MESSAGES: Final = 6
 """Messages shown when a conversation is continued."""
 _NOTHING_KEPT: Final = "\n(stopped; this turn is not part of the conversation)"
@@ -43,7 +45,7 @@ class Chat:
 
     Args:
         last: keeps the conversation's id for the next start.
-        read: gives prompts and commands.
+        reader: gives prompts and commands; standard input's lines unless given.
         context: the bot's instructions in a new conversation.
         model: which one is to answer; None leaves it to the server.
         fields: further ones of every prompt.
@@ -55,7 +57,7 @@ class Chat:
         last: LastConversation,
         screen: Screen,
         *,
-        read: ReadPrompt = read_lines,
+        reader: Reader | None = None,
         context: str | None = None,
         model: str | None = None,
         fields: Mapping[str, Any] = MappingProxyType({}),
@@ -63,7 +65,7 @@ class Chat:
         self._client = client
         self._last = last
         self._screen = screen
-        self._read = read
+        self._reader = reader or LineReader()
         self._context = context
         self._model = model
         self._fields = fields
@@ -88,7 +90,7 @@ class Chat:
     def run(self) -> None:
         """Until the end of the input, or `/quit`."""
         self._print("Type a prompt, or /help for commands.")
-        while (line := self._read()) is not None:
+        while (line := self._reader.read()) is not None:
             command = line.strip()
             if command == "/quit":
                 return
@@ -134,6 +136,8 @@ class Chat:
                 self._continue()
             case "/model":
                 self._print_models()
+            case "/stop":
+                self._print("No reply is being written.")
             case _:
                 self._print(f"Unknown command {command.split()[0]}; /help lists the commands.")
 
@@ -180,8 +184,9 @@ class Chat:
         """Write a reply as it is generated, from where it is new; Ctrl-C stops it."""
         reply = self._screen.new_reply(shown)
         try:
-            for event in self._client.events(job_id):
-                self._print_event(event.kind, event.data, reply)
+            with self._reader.while_replying():
+                for event in self._client.events(job_id):
+                    self._print_event(event.kind, event.data, reply)
         except KeyboardInterrupt:
             reply.finish()
             self._client.post(f"/jobs/{job_id}/stop")

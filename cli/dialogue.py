@@ -7,7 +7,7 @@ from cli.chat import COMMANDS, Chat
 from cli.chat_options import ChatOptions
 from cli.client import PalaverClient, ServerError, Unreachable
 from cli.last_conversation import LastConversation, history_file, state_file
-from cli.line_reader import ReadPrompt, read_lines
+from cli.line_reader import LineReader, Reader
 from cli.models import NotServed, check_served
 from cli.terminal import is_capable, screen_for
 
@@ -22,7 +22,7 @@ def dialogue(client: PalaverClient, options: ChatOptions) -> int:
         client,
         last,
         screen_for(options.shows_thoughts),
-        read=_reader(),
+        reader=_reader(),
         context=options.context,
         model=options.model,
         fields=options.prompt_fields,
@@ -48,9 +48,9 @@ def dialogue(client: PalaverClient, options: ChatOptions) -> int:
     return 0
 
 
-def _reader() -> ReadPrompt:
+def _reader() -> Reader:
     if not (is_capable() and sys.stdin.isatty()):
-        return read_lines
+        return LineReader()
     from cli.prompt_reader import PromptReader  # noqa: PLC0415 - takes longer than help
 
     return PromptReader(history_file(), COMMANDS.items())

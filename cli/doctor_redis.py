@@ -64,7 +64,7 @@ def _embedded() -> Finding:
         server_binary()
     except ConfigError as error:
         return Finding("bad", "Redis", str(error))
-    return Finding("note", "Redis", "the embedded server is not running; `make run` starts it")
+    return Finding("note", "Redis", "the embedded server is not running; `palaver serve` starts it")
 
 
 def _describe(info: Mapping[str, Any]) -> Finding:
@@ -115,7 +115,7 @@ async def _workers(
 
 def _none(silence_s: float | None) -> Finding:
     if silence_s is None or silence_s > WORKER_SILENCE_S:
-        return Finding("note", "workers", "none running; `make run` starts one")
+        return Finding("note", "workers", "none running; `palaver serve` starts one")
     return Finding(
         "note", "workers", f"none running; the last one was heard from {silence_s:.0f} s ago"
     )

@@ -4,7 +4,7 @@ Loaded only where there is a terminal.
 """
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from prompt_toolkit import PromptSession
@@ -14,6 +14,7 @@ from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 
 from cli.line_reader import CONTINUED
+from cli.typing_ahead import TypingAhead
 
 
 class PromptReader:
@@ -34,15 +35,26 @@ class PromptReader:
             complete_while_typing=True,
             key_bindings=_keys(),
         )
+        self._typed = ""
 
-    def __call__(self) -> str | None:
-        """A prompt or command; None at the end of the input, empty after Ctrl-C."""
+    def read(self) -> str | None:
+        typed, self._typed = self._typed, ""
         try:
-            return self._session.prompt()
+            return self._session.prompt(default=typed)
         except EOFError:
             return None
         except KeyboardInterrupt:
             return ""
+
+    @contextlib.contextmanager
+    def while_replying(self) -> Iterator[None]:
+        """What is typed meanwhile begins the next prompt; `/stop` stops the reply."""
+        ahead = TypingAhead()
+        try:
+            with ahead:
+                yield
+        finally:
+            self._typed = ahead.text.rstrip()
 
 
 class _Commands(Completer):

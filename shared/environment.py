@@ -11,7 +11,7 @@ RELOAD_VARIABLE: Final = "PALAVER_RELOAD"
 """How `make dev` tells the supervisors to restart their children when sources change."""
 
 WORKERS_VARIABLE: Final = "PALAVER_WORKERS"
-"""How many workers `make run` starts on this machine: they share its memory."""
+"""How many workers `palaver serve` starts on this machine: they share its memory."""
 
 CLIENT_KEY_VARIABLE: Final = "PALAVER_API_KEY"
 """The API key that a client sends; not a setting of the server."""

@@ -86,7 +86,7 @@ class KeyFile:
         except (OSError, ValueError) as error:
             raise ConfigError(
                 f"PALAVER_API_KEYS_FILE={self._path}: not a file of API keys ({error}); create one "
-                "with: python -m api.keys create NAME"
+                "with: palaver keys create NAME"
             ) from None
         return document
 

@@ -127,7 +127,7 @@ def _no_worker(facts: Facts) -> Iterator[Notice]:
         yield Notice(
             code="no_worker",
             text="No worker is running.",
-            advice="Start one: make run, or python -m worker. Prompts that were accepted wait.",
+            advice="Start one: palaver serve, or palaver worker. Prompts that were accepted wait.",
         )
         return
     for model in facts.models:

@@ -52,6 +52,12 @@ async def chatting(
         yield seen
 
 
+async def say(seen: Terminal, text: str) -> None:
+    """Type a prompt or command, once it is asked for."""
+    await seen.until(lambda text: text.endswith("\n>"))
+    seen.type(f"{text}\r")
+
+
 def markdown(prompt: str) -> str:
     said = last_prompt(prompt)
     return MARKDOWN if said == "Markdown." else f"You said: {said}"
@@ -62,8 +68,7 @@ async def test_replies_are_set_as_markdown(settings: Settings, tmp_path: Path) -
         running_stack(settings, ScriptedEngine(markdown, piece_length=3)) as stack,
         chatting(stack, tmp_path, size=(60, 50)) as seen,
     ):
-        await seen.until("\n>")
-        seen.type("Markdown.\r")
+        await say(seen, "Markdown.")
         await seen.until("end.")
         await seen.until(lambda text: text.endswith("\n>"))
         assert "**" not in seen.text
@@ -76,7 +81,7 @@ async def test_replies_are_set_as_markdown(settings: Settings, tmp_path: Path) -
         assert b"\x1b]8;" not in seen.raw, "no link whose address cannot be seen"
         assert "\u202e" not in seen.raw.decode()
         assert 'print("no' in seen.text, "the screen was not cleared"
-        seen.type("/quit\r")
+        await say(seen, "/quit")
         assert await seen.ends() == 0
 
 
@@ -106,7 +111,7 @@ async def test_pasted_lines_are_one_prompt(settings: Settings, tmp_path: Path) -
         await seen.until("Two")
         seen.type("\r")
         await seen.until("You said: One")
-        seen.type("Three\\\rFour\r")
+        await say(seen, "Three\\\rFour")
         await seen.until("You said: Three")
         [listed] = (await stack.client.get("/conversations")).json()["conversations"]
         path = f"/conversations/{listed['id']}/messages"
@@ -117,15 +122,13 @@ async def test_pasted_lines_are_one_prompt(settings: Settings, tmp_path: Path) -
 async def test_prompts_are_had_again_by_the_next_start(settings: Settings, tmp_path: Path) -> None:
     async with running_stack(settings, ScriptedEngine(markdown)) as stack:
         async with chatting(stack, tmp_path) as seen:
-            await seen.until("\n>")
-            seen.type("Remember me.\r")
+            await say(seen, "Remember me.")
             await seen.until(lambda text: "You said: Remember me." in text and text.endswith("\n>"))
             seen.type("\x04")
             assert await seen.ends() == 0
         assert stat.S_IMODE(os.stat(tmp_path / "palaver" / "history").st_mode) == 0o600
         async with chatting(stack, tmp_path, "--new") as seen:
-            await seen.until("\n>")
-            seen.type("\x1b[A\r")
+            await say(seen, "\x1b[A")
             await seen.until("You said: Remember me.")
 
 
@@ -133,20 +136,19 @@ async def test_conversations_are_listed_and_picked(settings: Settings, tmp_path:
     async with running_stack(settings, ScriptedEngine(markdown)) as stack:
         ids = {name: (await stack.ask(f"About {name}."))["id"] for name in ("apples", "pears")}
         async with chatting(stack, tmp_path) as seen:
-            await seen.until("\n>")
-            seen.type("/list\r")
+            await say(seen, "/list")
             await seen.until("About apples.")
             rows = [line.split() for line in seen.lines if "About" in line]
             assert [(row[0], row[-1]) for row in rows] == [("1", "pears."), ("2", "apples.")]
-            seen.type("/list apple\r")
+            await say(seen, "/list apple")
             await seen.until(lambda text: text.count("About apples.") == 2)
-            seen.type("/open 2\r")
+            await say(seen, "/open 2")
             await seen.until("the list has no number 2")
-            seen.type("/open 1\r")
+            await say(seen, "/open 1")
             await seen.until(f"Continuing conversation {ids['apples']} (1 turn)")
-            seen.type("More.\r")
+            await say(seen, "More.")
             await seen.until("You said: More.")
-            seen.type(f"/open {ids['pears']}\r")
+            await say(seen, f"/open {ids['pears']}")
             await seen.until(f"Continuing conversation {ids['pears']}")
         path = f"/conversations/{ids['apples']}"
         assert (await stack.client.get(path)).json()["turns"] == 2
@@ -164,18 +166,38 @@ async def test_without_colours_there_are_none(settings: Settings, tmp_path: Path
             assert (style.fg, style.bg) == ("default", "default"), text
 
 
-async def test_ctrl_c_leaves_the_terminal_as_it_was(settings: Settings, tmp_path: Path) -> None:
+@pytest.mark.parametrize("typed", ["\x03", "/stop\r"], ids=["ctrl-c", "stop"])
+async def test_a_reply_is_stopped_and_kept(settings: Settings, tmp_path: Path, typed: str) -> None:
     gate = asyncio.get_running_loop().create_future()
     engine = ScriptedEngine(piece_length=1, step=lambda n: gate if n == 5 else None)
     async with (
         running_stack(settings, engine) as stack,
         chatting(stack, tmp_path) as seen,
     ):
-        await seen.until("\n>")
-        seen.type("Hello.\r")
+        await say(seen, "Hello.")
         await seen.until("You s")
-        seen.type("\x03")
-        await seen.until("stopped")
+        seen.type(typed)
+        await seen.until("(stopped; what is written is part of the conversation")
         gate.set_result(None)
-        seen.type("/continue\r")
+        await say(seen, "/continue")
         await seen.until("aid: Hello.")
+        assert "/stop" not in seen.text, "nothing is drawn into a reply"
+
+
+async def test_what_is_typed_while_a_reply_is_written_begins_the_next_prompt(
+    settings: Settings, tmp_path: Path
+) -> None:
+    gate = asyncio.get_running_loop().create_future()
+    engine = ScriptedEngine(piece_length=1, step=lambda n: gate if n == 5 else None)
+    async with (
+        running_stack(settings, engine) as stack,
+        chatting(stack, tmp_path) as seen,
+    ):
+        await say(seen, "Hello.")
+        await seen.until("You s")
+        seen.type("Aha\x7fa\x1b[A ü.")
+        gate.set_result(None)
+        await seen.until("You said: Hello.")
+        await seen.until("> Aha ü.")
+        seen.type("\r")
+        await seen.until("You said: Aha ü.")
