@@ -144,6 +144,17 @@ class KeyFile:
                 raise ConfigError(f"API key {name!r} is refused: {error}") from None
             entries[at] = dataclasses.replace(key, role=role).to_json()
 
+    def find(self, owner_id: str) -> ApiKey | None:
+        """The valid key of an owner; None if there is none, or no file."""
+        keys = self.read().keys if self._path.exists() else ()
+        return next((key for key in keys if key.id == owner_id), None)
+
+    def put(self, key: ApiKey) -> None:
+        """Store a key as it is, in place of the one of its owner."""
+        with self._changing() as entries:
+            others = [entry for entry in entries if not _is_of(entry, key.id)]
+            entries[:] = [*others, key.to_json()]
+
     @contextlib.contextmanager
     def _changing(self) -> Iterator[list[Any]]:
         """The entries, to be changed in place while the file is locked.
@@ -171,6 +182,10 @@ class KeyFile:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, self._path)
+
+
+def _is_of(entry: Any, owner_id: str) -> bool:
+    return isinstance(entry, dict) and entry.get("id") == owner_id
 
 
 def _is_named(entry: Any, name: str) -> bool:

@@ -115,6 +115,10 @@ class Keys:
     def _name(self, pattern: str, *parts: str) -> str:
         return f"{self.namespace}:{PATTERNS[pattern].format(*parts)}"
 
+    def prefix_of(self, pattern: str) -> str:
+        """What all names of a pattern begin with."""
+        return self._name(pattern, "")
+
     def conversation(self, conversation_id: str) -> str:
         return self._name("conversation", conversation_id)
 
@@ -132,6 +136,12 @@ class Keys:
 
     def personas(self, owner_id: str) -> str:
         return self._name("personas", owner_id)
+
+    def usage(self, owner_id_and_day: str) -> str:
+        return self._name("usage", owner_id_and_day)
+
+    def counted(self, day: str) -> str:
+        return self._name("counted", day)
 
     def pool(self, pool: str) -> str:
         return self._name("pool", pool)
