@@ -85,5 +85,6 @@ def launch(workers: int, *, procfile: Path | None = None, reload: bool = False) 
     # No .env for honcho: it would drop spaces and '#', and the settings read it themselves.
     command = [sys.executable, "-m", "honcho", "-e", os.devnull]
     command += ["-f", str(procfile or PROCFILE), "start"]
-    command += ["-p", str(settings.port), "-c", f"worker={workers}"]
+    # `web` is what platforms call the API that their router asks.
+    command += ["-p", str(settings.port), "-c", f"web=0,worker={workers}"]
     os.execve(sys.executable, command, environ)

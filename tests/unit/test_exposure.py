@@ -25,3 +25,11 @@ def test_a_network_needs_keys_or_permission(host: str) -> None:
         check_exposure(load_settings(HOST=host))
     check_exposure(load_settings(HOST=host, PALAVER_API_KEYS_FILE="keys.json"))
     check_exposure(load_settings(HOST=host, PALAVER_ALLOW_OPEN="1"))
+
+
+def test_a_server_that_is_open_on_purpose_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    check_exposure(load_settings())
+    check_exposure(load_settings(HOST="0.0.0.0", PALAVER_API_KEYS_FILE="k", PALAVER_ALLOW_OPEN="1"))
+    assert caplog.messages == []
+    check_exposure(load_settings(PALAVER_ALLOW_OPEN="1"))
+    assert "everybody who reaches this server" in caplog.text
