@@ -23,9 +23,8 @@ from tests.e2e.processes import ROOT, running_palaver
 COMMITS: Final = {"1": "a547f00", "2": "920382f"}
 """The last commit that wrote each format."""
 FOLDER: Final = Path(__file__).parent
-WAITING: Final = ("Wait one.", "Wait two.", "Wait three.")
-LONG: Final = {"max_tokens": 100, "ignore_eos": True}
-"""A reply that is not over when the server is stopped."""
+WAITING: Final = tuple(f"Wait {number}." for number in range(6))
+SHORT: Final = {"max_tokens": 8, "ignore_eos": True}
 TEN_YEARS_S: Final = 315_360_000
 """Turns that wait have to be in time whenever the test runs."""
 
@@ -71,7 +70,7 @@ def live(url: str, data_format: str) -> None:
             question = {"type": "message", "role": "user", "content": "Weather?"}
             post(f"/v1/conversations/{conversation['id']}/items", items=[question, call, result])
         for prompt in WAITING:
-            post("/jobs", prompt=prompt, **LONG)
+            post("/jobs", prompt=prompt, **SHORT)
 
 
 def main() -> None:
