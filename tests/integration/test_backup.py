@@ -3,6 +3,9 @@
 import asyncio
 import gzip
 import os
+import re
+import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,8 +28,16 @@ from shared.wire.limits import NO_LIMITS
 from tests.integration.bench import Bench, completion
 from tests.integration.test_cli import palaver
 from tests.scripted import ScriptedEngine
-from tests.servers import Stack, Valkey, make_settings, running_stack, running_valkey
+from tests.servers import (
+    Stack,
+    Valkey,
+    environment,
+    make_settings,
+    running_stack,
+    running_valkey,
+)
 
+ROOT = Path(__file__).resolve().parents[2]
 CONVERSATIONS, MESSAGES = 100, 100
 
 
@@ -423,9 +434,13 @@ async def test_api_keys_come_back_and_are_never_changed_unasked(
     assert file.read().keys == before
 
 
+def documentation() -> str:
+    return (ROOT / "docs" / "backup.md").read_text(encoding="utf-8")
+
+
 def test_every_kind_of_key_is_backed_up_or_its_reason_is_given() -> None:
     """docs/backup.md has a row for every pattern."""
-    text = Path("docs/backup.md").read_text(encoding="utf-8")
+    text = documentation()
     for pattern in PATTERNS.values():
         assert f"`{pattern.replace('{}', '…')}`" in text, pattern
 
@@ -453,3 +468,44 @@ async def test_an_export_can_be_imported(settings: Settings, redis: Redis, tmp_p
             assert one["messages"] == shown
             created = await stack.client.post("/conversations", json=one)
             assert created.status_code == 201, created.text
+
+
+@pytest.mark.slow
+async def test_the_documented_commands_do_what_they_say(
+    bench: Bench, settings: Settings, tmp_path: Path
+) -> None:
+    """All of docs/backup.md, one after the other."""
+    marked = r"<!-- run by \S+test_backup.py -->\n```sh\n(.*?)```"
+    blocks = re.findall(marked, documentation(), re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines()]
+    assert len(lines) == 5
+    KeyFile(tmp_path / "keys.json").create("alice", NO_LIMITS)
+    (key,) = KeyFile(tmp_path / "keys.json").read().keys
+    await bench.submit(owner=key.id)
+    claim = await bench.claim()
+    await bench.claims.commit(claim, completion(claim, reply="A reply."))
+    variables = environment(
+        REDIS_URL=str(settings.redis_url),
+        PALAVER_NAMESPACE=settings.namespace,
+        PALAVER_API_KEYS_FILE=str(tmp_path / "keys.json"),
+        PYTHONPATH=str(ROOT),
+    )
+    shown = []
+    for line in lines:
+        if "jq" in line and shutil.which("jq") is None:
+            continue
+        process = await asyncio.create_subprocess_shell(
+            line.replace(".venv/bin/palaver", f"{sys.executable} -m cli"),
+            cwd=tmp_path,
+            env=variables,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        out, _ = await process.communicate()
+        assert process.returncode == 0, out
+        shown.append(out.decode())
+    assert "1 conversation with 2 messages, 0 personas, 1 API key." in shown[0]
+    assert "There already: 1 conversation" in shown[1]
+    for name in ("conversations.json", "alice.json"):
+        (exported,) = orjson.loads((tmp_path / name).read_bytes())["conversations"]
+        assert exported["messages"][1]["content"] == "A reply."

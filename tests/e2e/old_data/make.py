@@ -78,8 +78,9 @@ def main() -> None:
     parser.add_argument("data_format", choices=COMMITS)
     data_format = parser.parse_args().data_format
     with tempfile.TemporaryDirectory() as data, old_version(data_format) as code:
+        settings = {"PALAVER_SLOTS": "1", "PALAVER_THREADS": "1", "ROOT": str(code)}
         with running_palaver(
-            Path(data), ROOT=str(code), PALAVER_SLOTS="1", PALAVER_JOB_TIMEOUT=str(TEN_YEARS_S)
+            Path(data), 1, PALAVER_JOB_TIMEOUT=str(TEN_YEARS_S), **settings
         ) as palaver:
             live(palaver.url, data_format)
         with tarfile.open(archive_of(data_format), "w:gz", compresslevel=9) as packed:
