@@ -106,8 +106,8 @@ class Archive:
         return PersonasRecord(owner=owner_id, personas=personas) if personas else None
 
     async def _usage(self, day: str) -> UsageRecord | None:
-        counters = await self._redis.hgetall(self._keys.counted(day))
-        return UsageRecord(day=int(day), counters=counters) if counters else None
+        rows = await self._redis.hgetall(self._keys.counted(day))
+        return UsageRecord(day=int(day), rows=rows) if rows else None
 
     async def _tokens(self, owner_and_day: str) -> TokensRecord | None:
         owner, _, day = owner_and_day.rpartition(":")
@@ -143,11 +143,9 @@ class Archive:
         if isinstance(record, TokensRecord):
             await self._call("recount", owner=record.owner, day=record.day, tokens=record.tokens)
             return
-        names = {f"name{i}": name for i, name in enumerate(record.counters, start=1)}
-        values = {f"value{i}": value for i, value in enumerate(record.counters.values(), start=1)}
-        await self._call(
-            "recount", day=record.day, counters=len(record.counters), **names, **values
-        )
+        names = {f"name{i}": name for i, name in enumerate(record.rows, start=1)}
+        rows = {f"row{i}": row for i, row in enumerate(record.rows.values(), start=1)}
+        await self._call("recount", day=record.day, rows=len(record.rows), **names, **rows)
 
 
 def _needs_parts(record: ConversationRecord) -> bool:

@@ -95,11 +95,11 @@ class PersonasRecord:
 @with_config(_WHOLE)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageRecord:
-    """What owners have used of each model on one day since the epoch."""
+    """What owners have used of each model on one day since the epoch, as Redis has the rows."""
 
     kind: Literal["usage"] = "usage"
     day: int
-    counters: Fields
+    rows: Fields
 
 
 @with_config(_WHOLE)

@@ -405,6 +405,15 @@ async def test_what_owners_have_used_counts_once(
         assert {name: now[name] for name in counted} == counted
     for name in counted:
         assert await redis.pttl(name) > 0
+    # What was used since counts as well.
+    await bench.serve()
+    for _ in range(2):
+        await bench.submit(owner="alice")
+        claim = await bench.claim()
+        await bench.claims.commit(claim, completion(claim))
+    before = await everything(redis, settings)
+    await Restoring(archive, settings, path, replace=False).run()
+    assert await everything(redis, settings) == before
 
 
 async def test_api_keys_come_back_and_are_never_changed_unasked(
