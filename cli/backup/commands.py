@@ -1,18 +1,11 @@
-"""`palaver backup`, `palaver restore` and `palaver export`: their arguments, and how they end."""
+"""The arguments of `palaver backup`, `palaver restore` and `palaver export`.
+
+What the commands need is imported when they run: `palaver` asks for their arguments whatever it is
+started for.
+"""
 
 import argparse
-import asyncio
-import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from shared.config import Settings
-    from shared.store.archive import Archive
-
-# What the commands need is imported when they run: `palaver` asks for their arguments whatever it
-# is started for.
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -41,70 +34,23 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _backup(options: argparse.Namespace) -> int:
+    from cli.backup.running import run
     from cli.backup.saving import back_up
 
-    return _run(lambda archive, settings: back_up(archive, settings, options.file))
+    return run(lambda archive, settings: back_up(archive, settings, options.file))
 
 
 def _restore(options: argparse.Namespace) -> int:
-    from cli.backup.restoring import Restoring
+    from cli.backup.restoring import restore
+    from cli.backup.running import run
 
-    return _run(
-        lambda archive, settings: Restoring(
-            archive, settings, options.file, replace=options.replace
-        ).run(),
-        is_restore=True,
+    return run(
+        lambda archive, settings: restore(archive, settings, options.file, replace=options.replace)
     )
 
 
 def _export(options: argparse.Namespace) -> int:
-    from cli.backup.exporting import export, owner_of
+    from cli.backup.exporting import export
+    from cli.backup.running import run
 
-    def command(archive: "Archive", settings: "Settings") -> Awaitable[str]:
-        owner_id = None if options.all else owner_of(settings, options.key)
-        return export(archive, owner_id, options.file)
-
-    return _run(command)
-
-
-def _run(
-    command: "Callable[[Archive, Settings], Awaitable[str]]", *, is_restore: bool = False
-) -> int:
-    """Run a command and tell what it did, beside what it may have written to standard output."""
-    from redis.exceptions import RedisError
-
-    from shared.config import load_settings
-    from shared.environment import DEFAULT_PORT
-    from shared.errors import EX_CONFIG, ConfigError, PalaverError
-
-    async def connected() -> str:
-        from shared.store.archive import Archive
-        from shared.store.boot import check_server, refusals_end_the_start
-        from shared.store.connection import connect
-        from shared.store.keys import Keys
-
-        settings = load_settings(PORT=DEFAULT_PORT)
-        redis, keys = connect(settings), Keys(settings.namespace)
-        try:
-            if is_restore:
-                with refusals_end_the_start():
-                    await check_server(redis, keys, settings)
-            return await command(Archive(redis, keys, settings), settings)
-        finally:
-            await redis.aclose(close_connection_pool=True)
-
-    try:
-        print(asyncio.run(connected()), file=sys.stderr)
-    except ConfigError as error:
-        print(f"palaver: {error}", file=sys.stderr)
-        return EX_CONFIG
-    except PalaverError as error:
-        print(f"palaver: {error}", file=sys.stderr)
-        return 1
-    except RedisError as error:
-        print(f"palaver: Redis refuses, or is not reachable ({error})", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"palaver: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return run(lambda archive, settings: export(archive, settings, options.key, options.file))

@@ -19,7 +19,7 @@ from shared.wire.conversation import Conversation
 from shared.wire.objects import message_object
 
 
-def owner_of(settings: Settings, key_name: str) -> str:
+def _owner_of(settings: Settings, key_name: str) -> str:
     """The owner whose key has this name.
 
     Raises:
@@ -33,13 +33,15 @@ def owner_of(settings: Settings, key_name: str) -> str:
     raise ConfigError(f"there is no key named {key_name!r}")
 
 
-async def export(archive: Archive, owner_id: str | None, path: Path | None) -> str:
-    """Write the conversations of an owner, or of all if it is None; returns what to tell.
+async def export(
+    archive: Archive, settings: Settings, key_name: str | None, path: Path | None
+) -> str:
+    """Write the conversations of a key, or of all if it is None; returns what to tell.
 
     Without a path they are written to standard output. `POST /conversations` and the chat page's
     *Import…* take them.
     """
-    await archive.data_format()
+    owner_id = None if key_name is None else _owner_of(settings, key_name)
     counts, separator = Counts(), b""
     with _output(path) as file:
         file.write(b'{"conversations": [\n')

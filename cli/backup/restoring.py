@@ -54,7 +54,17 @@ class _Difference:
             self.names.append(name)
 
 
-class Restoring:
+async def restore(archive: Archive, settings: Settings, path: Path, *, replace: bool) -> str:
+    """Put a backup back; returns what to tell about it.
+
+    Raises:
+        BackupRefused: the file is not a whole backup; nothing was changed.
+        WouldReplace: nothing was changed.
+    """
+    return await _Restoring(archive, settings, path, replace=replace).run()
+
+
+class _Restoring:
     """One restore of one file."""
 
     def __init__(self, archive: Archive, settings: Settings, path: Path, *, replace: bool) -> None:
@@ -67,12 +77,6 @@ class Restoring:
         self._keys_left_out = 0
 
     async def run(self) -> str:
-        """Check, then write; returns what to tell about it.
-
-        Raises:
-            BackupRefused: the file is not a whole backup; nothing was changed.
-            WouldReplace: nothing was changed.
-        """
         await self._check()
         for record in Reader(self._path).records():
             await self._put_back(record)

@@ -14,7 +14,7 @@ async def back_up(archive: Archive, settings: Settings, path: Path) -> str:
     """Write a backup; returns what to tell about it.
 
     Raises:
-        ConfigError: the data have another version's format, or the keys cannot be read.
+        ConfigError: the keys cannot be read.
     """
     counts, unfinished = Counts(), 0
     keys = [] if settings.api_keys_file is None else KeyFile(settings.api_keys_file).read().keys

@@ -7,8 +7,7 @@ from typing import Any, Final
 from redis.asyncio import Redis
 
 from shared.config import Settings
-from shared.errors import ConfigError
-from shared.store.data_format import FORMAT_OF_PARTS, OLDEST_FORMAT, READABLE_FORMATS
+from shared.store.data_format import FORMAT_OF_PARTS, OLDEST_FORMAT
 from shared.store.expiry import expiries
 from shared.store.keys import Keys
 from shared.store.scripts import Scripts
@@ -50,18 +49,8 @@ class Archive:
         self._expiries = expiries(settings)
 
     async def data_format(self) -> str:
-        """Which format the data have.
-
-        Raises:
-            ConfigError: this version cannot read them.
-        """
-        found = await self._redis.get(self._keys.schema) or OLDEST_FORMAT
-        if found not in READABLE_FORMATS:
-            raise ConfigError(
-                f"the data in Redis have format {found}; back them up with the version that "
-                "wrote them"
-            )
-        return str(found)
+        """Which format the data have."""
+        return str(await self._redis.get(self._keys.schema) or OLDEST_FORMAT)
 
     async def records(self) -> AsyncIterator[StoredRecord | Dumped]:
         """Everything that there is from the beginning to the end, in no certain order."""

@@ -18,7 +18,7 @@ from redis.exceptions import OutOfMemoryError
 
 from api.http.keys import KeyFile
 from cli.backup.file import BackupRefused, Reader
-from cli.backup.restoring import Restoring, WouldReplace
+from cli.backup.restoring import WouldReplace, restore
 from cli.backup.saving import back_up
 from shared.config import Settings
 from shared.store.archive import Archive
@@ -236,7 +236,7 @@ async def test_a_restore_can_be_repeated(
     await prepared(bench, archive, settings, path)
     await bench.submit(prompt="Begun since")
     before = await everything(redis, settings)
-    told = await Restoring(archive, settings, path, replace=False).run()
+    told = await restore(archive, settings, path, replace=False)
     assert "Restored 0 conversations" in told
     assert "There already: 1 conversation with 2 messages" in told
     assert await everything(redis, settings) == before
@@ -253,10 +253,10 @@ async def test_what_has_changed_since_is_replaced_only_on_request(
     waiting = await bench.submit(conversation, prompt="Third")
     before = await everything(redis, settings)
     with pytest.raises(WouldReplace, match=f"conversation {conversation}: there already"):
-        await Restoring(archive, settings, path, replace=False).run()
+        await restore(archive, settings, path, replace=False)
     assert await everything(redis, settings) == before
 
-    told = await Restoring(archive, settings, path, replace=True).run()
+    told = await restore(archive, settings, path, replace=True)
     assert "Restored 1 conversation with 2 messages" in told
     assert len(await bench.messages(conversation)) == 2
     assert (await bench.redis.hget(bench.keys.job(waiting.job_id), "status")) == "cancelled"
@@ -281,7 +281,7 @@ async def test_a_copy_stays_known_as_one_when_its_original_is_replaced(
     members = await bench.redis.smembers(families[0])
     assert len(members) == 2
     await bench.redis.hset(bench.keys.conversation(first.conversation_id), "title", "Changed")
-    await Restoring(archive, settings, path, replace=True).run()
+    await restore(archive, settings, path, replace=True)
     assert await bench.redis.smembers(families[0]) == members
     for member in members:
         assert await bench.redis.hget(bench.keys.conversation(member), "family")
@@ -340,7 +340,7 @@ async def test_a_wrong_file_is_refused_by_name_and_changes_nothing(
     path.write_bytes(spoil(path.read_bytes()))
     await wipe(redis, settings)
     with pytest.raises(BackupRefused, match=reason) as refusal:
-        await Restoring(archive, settings, path, replace=True).run()
+        await restore(archive, settings, path, replace=True)
     assert str(path) in str(refusal.value)
     assert await everything(redis, settings) == {}
 
@@ -400,7 +400,7 @@ async def test_what_owners_have_used_counts_once(
     assert len(counted) == 2
     await wipe(redis, settings)
     for _ in range(2):
-        await Restoring(archive, settings, path, replace=False).run()
+        await restore(archive, settings, path, replace=False)
         now = await everything(redis, settings)
         assert {name: now[name] for name in counted} == counted
     for name in counted:
@@ -412,7 +412,7 @@ async def test_what_owners_have_used_counts_once(
         claim = await bench.claim()
         await bench.claims.commit(claim, completion(claim))
     before = await everything(redis, settings)
-    await Restoring(archive, settings, path, replace=False).run()
+    await restore(archive, settings, path, replace=False)
     assert await everything(redis, settings) == before
 
 
@@ -429,17 +429,17 @@ async def test_api_keys_come_back_and_are_never_changed_unasked(
     before = file.read().keys
 
     keys_file.unlink()
-    told = await Restoring(archive, settings, path, replace=False).run()
+    told = await restore(archive, settings, path, replace=False)
     assert "Left out: 1 API keys. PALAVER_API_KEYS_FILE" in told
     assert not keys_file.exists()
-    await Restoring(archive, with_keys, path, replace=False).run()
+    await restore(archive, with_keys, path, replace=False)
     assert file.read().keys == before
 
     file.give_role("alice", "operator")
     with pytest.raises(WouldReplace, match="API key 'alice'"):
-        await Restoring(archive, with_keys, path, replace=False).run()
+        await restore(archive, with_keys, path, replace=False)
     assert file.read().keys[0].role == "operator"
-    await Restoring(archive, with_keys, path, replace=True).run()
+    await restore(archive, with_keys, path, replace=True)
     assert file.read().keys == before
 
 
