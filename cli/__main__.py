@@ -23,6 +23,9 @@ COMMANDS: Final = {
     "cancel": "end turns, whoever owns them",
     "requeue": "give running turns back to the queue",
     "usage": "show what was used within a week, by key and model",
+    "backup": "write everything that belongs to users into a file; the server may run",
+    "restore": "put a backup back; the server may run",
+    "export": "write conversations as JSON that can be imported",
     "repair": "repair the embedded server's append-only file, after making a copy",
     "completion": "print what completes this command line in a shell",
 }

@@ -18,8 +18,8 @@ from shared.data_folder import socket_path
 from tests.servers import as_in_a_terminal, environment, free_port, is_alive, process_tree
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMAND = (sys.executable, "-m", "cli")
-"""`palaver` of these sources, installed or not."""
+COMMAND = (sys.executable, "-m", "cli", "serve")
+"""`palaver serve` of these sources, installed or not."""
 READY_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 15.0
 
@@ -29,7 +29,7 @@ class Palaver:
 
     Args:
         data_dir: the data folder.
-        command: what `palaver` is.
+        command: what `palaver serve` is.
         folder: where it is started.
         variables: further settings; `BEFORE` is a command that starts it.
     """
@@ -49,7 +49,7 @@ class Palaver:
         self.output: list[str] = []
         self._changed = threading.Condition()
         self._process = subprocess.Popen(
-            [*before, *command, "serve", "--workers", str(workers)],
+            [*before, *command, "--workers", str(workers)],
             cwd=folder,
             env=environment(
                 PORT=str(self.port),

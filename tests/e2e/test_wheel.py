@@ -83,7 +83,7 @@ def test_the_wheel_is_what_runs(palaver: Path, empty: Path) -> None:
 def test_it_serves_the_dialogue_of_the_readme(palaver: Path, empty: Path) -> None:
     """Lua, pages and Procfile are in the wheel, and nothing is taken from where it is started."""
     with running_palaver(
-        empty / "data", command=[str(palaver)], folder=empty, PATH="/usr/bin:/bin"
+        empty / "data", command=[str(palaver), "serve"], folder=empty, PATH="/usr/bin:/bin"
     ) as server:
         first, second = (
             orjson.loads(run(line.replace(":3000", f":{server.port}"), empty))

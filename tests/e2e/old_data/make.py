@@ -9,6 +9,7 @@ this one. It is stopped while turns wait, so that its queue is in the data, too.
 
 import argparse
 import subprocess
+import sys
 import tarfile
 import tempfile
 from collections.abc import Iterator
@@ -73,15 +74,18 @@ def live(url: str, data_format: str) -> None:
             post("/jobs", prompt=prompt, **SHORT)
 
 
+SERVE = (sys.executable, "-m", "shared.process.launch")
+"""As these versions were started."""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data_format", choices=COMMITS)
     data_format = parser.parse_args().data_format
     with tempfile.TemporaryDirectory() as data, old_version(data_format) as code:
-        settings = {"PALAVER_SLOTS": "1", "PALAVER_THREADS": "1", "ROOT": str(code)}
-        with running_palaver(
-            Path(data), 1, PALAVER_JOB_TIMEOUT=str(TEN_YEARS_S), **settings
-        ) as palaver:
+        settings = {"PALAVER_SLOTS": "1", "PALAVER_THREADS": "1"}
+        settings["PALAVER_JOB_TIMEOUT"] = str(TEN_YEARS_S)
+        with running_palaver(Path(data), 1, command=SERVE, folder=code, **settings) as palaver:
             live(palaver.url, data_format)
         with tarfile.open(archive_of(data_format), "w:gz", compresslevel=9) as packed:
             packed.add(Path(data) / "redis", "redis", filter=_anonymous)
