@@ -10,7 +10,11 @@ import falcon.routing
 from redis.asyncio import Redis
 
 from api.anthropic.messages import AnthropicMessagesResource, CountTokensResource
-from api.conversations.alternatives import AlternativeResource, AlternativesResource
+from api.conversations.alternatives import (
+    AlternativeMessagesResource,
+    AlternativeResource,
+    AlternativesResource,
+)
 from api.conversations.chat import ChatResource
 from api.conversations.conversations import (
     ConversationResource,
@@ -235,6 +239,9 @@ def create_app(
         "/conversations/{conversation}/alternatives": AlternativesResource(store.alternatives),
         "/conversations/{conversation}/alternatives/{alternative}": AlternativeResource(
             store.alternatives, conversations
+        ),
+        "/conversations/{conversation}/alternatives/{alternative}/messages": (
+            AlternativeMessagesResource(store.alternatives)
         ),
         "/conversations/{conversation}/share": ShareResource(
             store.shares, conversations, tasks.headroom, is_on=settings.sharing

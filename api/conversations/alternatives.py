@@ -5,7 +5,14 @@ from typing import Final
 
 import falcon.asgi
 
-from api.conversations.conversations import LARGEST_NUMBER, checked, not_found, number_in
+from api.conversations.conversations import (
+    LARGEST_NUMBER,
+    checked,
+    flag_in,
+    not_found,
+    number_in,
+    page_in,
+)
 from api.http.access import caller_of
 from shared.errors import NoSuchAlternative
 from shared.store.alternatives import Alternatives
@@ -25,7 +32,8 @@ class AlternativesResource:
     ) -> None:
         number = number_in(req, "number", 1, LARGEST_NUMBER)
         owner_id = caller_of(req).owner_id
-        listed = await self._alternatives.list(checked(conversation), owner_id, number)
+        listing = self._alternatives.all if flag_in(req, "all") else self._alternatives.list
+        listed = await listing(checked(conversation), owner_id, number)
         resp.media = {"alternatives": [alternative.to_wire() for alternative in listed]}
 
 
@@ -44,10 +52,33 @@ class AlternativeResource:
         alternative: str,
     ) -> None:
         owner_id = caller_of(req).owner_id
-        if not _ID.fullmatch(alternative):
-            raise NoSuchAlternative("there is no such alternative")
-        await self._alternatives.switch(checked(conversation), owner_id, alternative)
+        await self._alternatives.switch(checked(conversation), owner_id, _checked(alternative))
         state = await self._conversations.show(conversation, owner_id)
         if state is None:
             raise not_found()
         resp.media = state
+
+
+class AlternativeMessagesResource:
+    """Pages through the messages of one."""
+
+    def __init__(self, alternatives: Alternatives) -> None:
+        self._alternatives = alternatives
+
+    async def on_get(
+        self,
+        req: falcon.asgi.Request,
+        resp: falcon.asgi.Response,
+        conversation: str,
+        alternative: str,
+    ) -> None:
+        owner_id = caller_of(req).owner_id
+        tail = checked(conversation), owner_id, _checked(alternative)
+        page = await self._alternatives.page(*tail, *page_in(req))
+        resp.media = page.to_wire()
+
+
+def _checked(alternative_id: str) -> str:
+    if not _ID.fullmatch(alternative_id):
+        raise NoSuchAlternative("there is no such alternative")
+    return alternative_id

@@ -7,13 +7,22 @@ from api.conversations.conversation_description import (
     CONVERSATION_PARAMETER,
     CONVERSATIONS,
     JOB_ID,
+    LIMIT,
     LOOKING_UP,
     MESSAGES_EXAMPLE,
+    NEWEST_BELOW,
 )
 from api.description.route import Answer, Operation, Parameter, Route
-from shared.wire.objects import AlternativeList, ConversationObject
+from shared.wire.objects import AlternativeList, ConversationObject, MessagePage
 
 _ALTERNATIVE_ID: Final = f"1-{JOB_ID}"
+_ALTERNATIVE_PARAMETER: Final = Parameter(
+    name="alternative",
+    place="path",
+    description="Id of the alternative.",
+    schema={"type": "string", "pattern": "^[1-9][0-9]{0,15}-[0-9a-f]{32}$"},
+    example=_ALTERNATIVE_ID,
+)
 
 ROUTES: Final = (
     Route(
@@ -28,8 +37,9 @@ ROUTES: Final = (
                 description=(
                     "What `replace_from` takes out of a conversation is kept. This lists the tails "
                     "that can be put back now, in the order in which they were sent; not those "
-                    "that belong under another one of them. A `number` without alternatives gives "
-                    "an empty list."
+                    "that belong under another one of them. With `all` these are listed, too, "
+                    "in the order in which they were replaced: each before the one that it is "
+                    "`under`. A `number` without alternatives gives an empty list."
                 ),
                 parameters=(
                     Parameter(
@@ -38,6 +48,12 @@ ROUTES: Final = (
                         description="Of the message from which on they once stood; any if it is "
                         "left out.",
                         schema={"type": "integer", "minimum": 1, "maximum": 2**53},
+                    ),
+                    Parameter(
+                        name="all",
+                        place="query",
+                        description="`true`: also those that belong under others.",
+                        schema={"type": "string", "enum": ["true"]},
                     ),
                 ),
                 answers=(
@@ -49,6 +65,8 @@ ROUTES: Final = (
                                 {
                                     "id": _ALTERNATIVE_ID,
                                     "number": 1,
+                                    "under": None,
+                                    "context": "Answer in one short sentence.",
                                     "replaced_at": "2026-11-22T18:02:41.007Z",
                                     "length": 2,
                                     "messages": MESSAGES_EXAMPLE["messages"],
@@ -63,16 +81,7 @@ ROUTES: Final = (
     ),
     Route(
         path="/conversations/{conversation}/alternatives/{alternative}",
-        parameters=(
-            CONVERSATION_PARAMETER,
-            Parameter(
-                name="alternative",
-                place="path",
-                description="Id of the alternative.",
-                schema={"type": "string", "pattern": "^[1-9][0-9]{0,15}-[0-9a-f]{32}$"},
-                example=_ALTERNATIVE_ID,
-            ),
-        ),
+        parameters=(CONVERSATION_PARAMETER, _ALTERNATIVE_PARAMETER),
         operations=(
             Operation(
                 method="POST",
@@ -93,6 +102,23 @@ ROUTES: Final = (
                     ),
                 ),
                 problems=(*LOOKING_UP, "conversation_busy"),
+            ),
+        ),
+    ),
+    Route(
+        path="/conversations/{conversation}/alternatives/{alternative}/messages",
+        parameters=(CONVERSATION_PARAMETER, _ALTERNATIVE_PARAMETER),
+        operations=(
+            Operation(
+                method="GET",
+                id="listAlternativeMessages",
+                tag=CONVERSATIONS,
+                summary="Page through an alternative's messages",
+                parameters=(LIMIT, NEWEST_BELOW),
+                answers=(
+                    Answer(description="A page.", kind=MessagePage, example=MESSAGES_EXAMPLE),
+                ),
+                problems=(*LOOKING_UP, "invalid_request"),
             ),
         ),
     ),

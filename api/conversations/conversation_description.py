@@ -64,12 +64,19 @@ CONVERSATION_PARAMETER: Final = Parameter(
     example=str(_CONVERSATION_ID),
     is_id=True,
 )
-_LIMIT: Final = Parameter(
+LIMIT: Final = Parameter(
     name="limit",
     place="query",
     description="Length of the page; 50 if it is left out.",
     schema={"type": "integer", "minimum": 1, "maximum": 500},
 )
+NEWEST_BELOW: Final = Parameter(
+    name="before",
+    place="query",
+    description="The `next` of the page before.",
+    schema={"type": "integer", "minimum": 1, "maximum": 2**53},
+)
+"""Of pages of messages."""
 _EVENT_ID: Final = {"type": "string", "pattern": r"^[0-9]{1,19}-[0-9]{1,19}$"}
 RESUMING: Final = (
     Parameter(
@@ -113,7 +120,7 @@ ROUTES: Final = (
                     "is a `next`."
                 ),
                 parameters=(
-                    _LIMIT,
+                    LIMIT,
                     Parameter(
                         name="before",
                         place="query",
@@ -151,10 +158,10 @@ ROUTES: Final = (
                 tag=CONVERSATIONS,
                 summary="Begin a conversation without a prompt, or import one",
                 description=(
-                    "With `messages` it is an imported one: what `GET /conversations/{id}` and "
-                    "its messages give is accepted as it is. It gets an id of its own, its "
-                    "messages new numbers, and their tokens are counted when a prompt follows. "
-                    "It counts as a prompt, and its text at four bytes a token."
+                    "With `messages` it is an imported one: what `GET /conversations/{id}`, its "
+                    "messages and all its alternatives give is accepted as it is. It gets an id of "
+                    "its own, its messages new numbers, and their tokens are counted when a prompt "
+                    "follows. It counts as a prompt, and its text at four bytes a token."
                 ),
                 body=Body(
                     kind=ConversationStart,
@@ -274,15 +281,7 @@ ROUTES: Final = (
                 description="A page holds the newest messages numbered below `before`, oldest "
                 "first. Where edits or retries have left others that may stand from a message on, "
                 "`alternatives` says how many there are and which one this is.",
-                parameters=(
-                    _LIMIT,
-                    Parameter(
-                        name="before",
-                        place="query",
-                        description="The `next` of the page before.",
-                        schema={"type": "integer", "minimum": 1, "maximum": 2**53},
-                    ),
-                ),
+                parameters=(LIMIT, NEWEST_BELOW),
                 answers=(
                     Answer(description="A page.", kind=MessagePage, example=MESSAGES_EXAMPLE),
                 ),

@@ -54,7 +54,7 @@ class ConversationsResource:
         check_listed(is_listed=self._is_listed)
         limit = number_in(req, "limit", 1, _LARGEST_LIMIT) or _DEFAULT_LIMIT
         owner_id, query, before = caller_of(req).owner_id, req.get_param("query"), _cursor(req)
-        only_pinned = _only_pinned(req)
+        only_pinned = flag_in(req, "pinned")
         if query is not None:
             after = None if before is None else SearchCursor.decode(before)
             resp.media = await self._search.page(
@@ -85,10 +85,10 @@ def _cursor(req: falcon.asgi.Request) -> str | None:
     return before
 
 
-def _only_pinned(req: falcon.asgi.Request) -> bool:
-    value = req.get_param("pinned")
+def flag_in(req: falcon.asgi.Request, name: str) -> bool:
+    value = req.get_param(name)
     if value not in (None, "true"):
-        raise field_problem("pinned", "must be `true`, or left out")
+        raise field_problem(name, "must be `true`, or left out")
     return value is not None
 
 
@@ -157,8 +157,7 @@ class MessagesResource:
     async def on_get(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, conversation: str
     ) -> None:
-        limit = number_in(req, "limit", 1, _LARGEST_LIMIT) or _DEFAULT_LIMIT
-        before = number_in(req, "before", 1, LARGEST_NUMBER) or 0
+        limit, before = page_in(req)
         owner_id = caller_of(req).owner_id
         page = await self._conversations.page(checked(conversation), owner_id, limit, before)
         if page is None:
@@ -174,6 +173,12 @@ def checked(conversation_id: str) -> str:
 
 def not_found() -> Problem:
     return Problem(404, "not_found", "there is no such conversation")
+
+
+def page_in(req: falcon.asgi.Request) -> tuple[int, int]:
+    """How many messages are wanted, and below which number; 0: any."""
+    limit = number_in(req, "limit", 1, _LARGEST_LIMIT) or _DEFAULT_LIMIT
+    return limit, number_in(req, "before", 1, LARGEST_NUMBER) or 0
 
 
 def number_in(req: falcon.asgi.Request, name: str, lowest: int, highest: int) -> int | None:

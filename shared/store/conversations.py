@@ -9,45 +9,22 @@ from redis.asyncio import Redis
 
 from shared.config import Settings
 from shared.errors import StillInUse
-from shared.store.alternatives import alternatives_of
 from shared.store.data_format import FORMAT_OF_PARTS
 from shared.store.expiry import expiries
 from shared.store.headings import Headings
 from shared.store.keys import Keys
+from shared.store.message_page import Page
 from shared.store.refusals import allowance_of, refusal
 from shared.store.scripts import Scripts, milliseconds
 from shared.store.workers import WORKER_SILENCE_S
-from shared.wire.beginning import Beginning
+from shared.wire.beginning import Beginning, BegunAlternative
 from shared.wire.conversation import Conversation
 from shared.wire.conversation_edit import ConversationEdit
 from shared.wire.limits import Allowance, Caller
-from shared.wire.messages import StoredMessage, decode_messages
-from shared.wire.models import ReplyModels
-from shared.wire.objects import MessageObject, message_object
+from shared.wire.messages import StoredMessage
 
 _OWN: Final = ("show", "page", "delete", "list", "edit")
 _FOR_RESPONSES: Final = ("forget", "begin", "append", "label")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """Messages, oldest first, and the `before` of the page before them, or None.
-
-    `alternatives` has the ids of all tails that could stand in place of one that begins here.
-    """
-
-    messages: tuple[StoredMessage, ...]
-    next: int | None
-    alternatives: tuple[str, ...] = ()
-
-    def to_wire(self) -> dict[str, Any]:
-        return {"messages": [*map(self._message, self.messages)], "next": self.next}
-
-    def _message(self, message: StoredMessage) -> MessageObject:
-        shown = message_object(message)
-        if (alternatives := alternatives_of(message, self.alternatives)) is not None:
-            shown["alternatives"] = alternatives
-        return shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +43,7 @@ class Conversations:
         self._headings = Headings(redis, keys)
         self._expiries = expiries(settings)
         self._queue_limit = settings.queue_limit
+        self._alternatives = settings.alternatives
         self._view = {"window": settings.window, "history_limit": settings.history_limit}
 
     async def show(self, conversation_id: str, owner_id: str) -> dict[str, Any] | None:
@@ -121,7 +99,7 @@ class Conversations:
             model=beginning.model_name or None,
             queue_limit=self._queue_limit,
             silence_ms=milliseconds(WORKER_SILENCE_S),
-            **_added(beginning.messages),
+            **_with_alternatives(beginning, self._alternatives),
             **self._view,
             **caller.limits.arguments(),
             **self._expiries,
@@ -204,14 +182,7 @@ class Conversations:
         )
         if answer is None:
             return None
-        next_before, number, messages, models, alternatives = answer
-        decoded = decode_messages(messages, int(number))[-limit:]
-        # The message before them was read, too.
-        return Page(
-            messages=tuple(map(ReplyModels.decode(models).named, decoded)),
-            next=int(next_before) or None,
-            alternatives=tuple(alternatives),
-        )
+        return Page.decode(answer, limit)
 
     async def delete(self, conversation_id: str, owner_id: str) -> bool:
         """Cancel its pending turns and delete everything that belongs to it."""
@@ -219,6 +190,35 @@ class Conversations:
             "delete", conversation=conversation_id, owner=owner_id, **self._expiries
         )
         return bool(answer == "OK")
+
+
+def _with_alternatives(beginning: Beginning, limit: int) -> dict[str, Any]:
+    """Messages, and the last `limit` alternatives, as `begin.lua` takes them."""
+    kept = beginning.alternatives[max(0, len(beginning.alternatives) - limit) :]
+    arguments = _added(beginning.messages) | {"tails": len(kept)}
+    for place, alternative in enumerate(kept, start=1):
+        arguments |= _tail(f"tail{place}_", alternative)
+    texts = (message for each in kept for message in each.messages)
+    if any(message.needs_parts for message in texts):
+        arguments["format"] = FORMAT_OF_PARTS
+    return arguments
+
+
+def _tail(prefix: str, alternative: BegunAlternative) -> dict[str, Any]:
+    """One alternative as `begin.lua` takes it (lua/lib/edits.lua, add_alternatives)."""
+    fields = {
+        "id": alternative.alternative_id,
+        "number": alternative.number,
+        "after": alternative.after,
+        "under": alternative.under,
+        "replaced": alternative.replaced_ms,
+        "turns": alternative.turns,
+        "context": alternative.context,
+        "messages": len(alternative.messages),
+    }
+    messages = enumerate(alternative.messages, start=1)
+    fields |= {f"message{at}": message.encode() for at, message in messages}
+    return {f"{prefix}{name}": value for name, value in fields.items()}
 
 
 def _added(messages: Sequence[StoredMessage]) -> dict[str, Any]:

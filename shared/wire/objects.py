@@ -103,17 +103,23 @@ class MessagePage(TypedDict):
 
 
 class AlternativeObject(TypedDict):
-    """A tail of a conversation that was replaced: `length` messages, the first 50 of them shown."""
+    """A tail of a conversation that was replaced: `length` messages, the first 50 of them shown.
+
+    `under` is the id of the alternative to which it belongs, or null; `context` has the
+    instructions while it stands.
+    """
 
     id: str
     number: int
+    under: str | None
+    context: str
     replaced_at: str
     length: int
     messages: list[MessageObject]
 
 
 class AlternativeList(TypedDict):
-    """Tails that can be put back now, in the order in which they were sent."""
+    """Alternatives, in the order in which they were sent, or all, in that of being replaced."""
 
     alternatives: list[AlternativeObject]
 

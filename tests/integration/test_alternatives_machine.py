@@ -18,10 +18,11 @@ from hypothesis.stateful import (
 
 from shared import ids
 from shared.errors import ConversationBusy, NoSuchAlternative, NoSuchConversation, StillInUse
-from shared.store.alternatives import Alternatives, alternatives_of
+from shared.store.alternatives import Alternatives
 from shared.store.connection import connect
 from shared.store.conversations import Conversations
 from shared.store.keys import Keys
+from shared.wire.alternative_ids import alternatives_of
 from shared.wire.limits import Caller, Limits
 from shared.wire.messages import Role, StoredMessage
 from shared.wire.write_outcome import WriteOutcome

@@ -1,4 +1,4 @@
--- Create a conversation without a turn, possibly with messages. It counts as a prompt; the stored text is charged at
+-- Create a conversation without a turn, possibly with messages and alternatives. It counts as a prompt; the stored text is charged at
 -- four bytes a token.
 -- Answers {OK, …} (lib.lua, charge_minute) · {TAKEN} · {FULL, …} · {NO_MODEL, …} · {NO_WORKER, …} · {LIMIT, …} (as in
 -- submit.lua)
@@ -27,9 +27,11 @@ if arg.pinned then redis.call('HSET', name, 'pinned', arg.pinned) end
 if pool and pool == arg.model then redis.call('HSET', name, 'model', pool) end
 enlist(arg.conversation, arg.owner)
 local bytes = #arg.metadata + #arg.context + #(arg.title or '') + add_messages(arg.conversation)
+  + add_alternatives(arg.conversation)
 use_tokens(arg.owner, int(math.ceil(bytes / 4)))
 if tonumber(arg.conversation_ttl_ms) > 0 then
   redis.call('PEXPIRE', name, arg.conversation_ttl_ms)
   redis.call('PEXPIRE', key.messages(arg.conversation), arg.conversation_ttl_ms)
+  expire_alternatives(arg.conversation, arg.conversation_ttl_ms)
 end
 return charge_minute(arg.owner, until_ms, arg.conversation)

@@ -63,22 +63,32 @@ local function is_continued(conversation, job)
   return false
 end
 
--- Delete the alternatives that continue nothing any more, and those that begin before `first`.
-local function prune(conversation, first)
-  local left, places = alternatives_of(conversation), {standing(conversation)}
-  while #left > 0 and #places > 0 do
-    local place, others = table.remove(places), {}
-    for _, alternative in ipairs(left) do
-      if alternative.number >= first and continues(alternative, place) then
+-- The alternatives of a conversation that begin at `first` or later and continue a message that is there, oldest first:
+-- each with the id of the one `under` which it belongs, nil where it continues what stands. And those that do not.
+local function traced(conversation, first)
+  local all, places = alternatives_of(conversation), {standing(conversation)}
+  local kept, lost = {}, {}
+  while #places > 0 do
+    local place = table.remove(places)
+    for _, alternative in ipairs(all) do
+      if not alternative.found and alternative.number >= first and continues(alternative, place) then
+        alternative.found, alternative.under = true, place.id
         places[#places + 1] = {list = tail_key(conversation, alternative.id), first = alternative.number,
-          before = alternative.after}
-      else
-        others[#others + 1] = alternative
+          before = alternative.after, id = alternative.id}
       end
     end
-    left = others
   end
-  for _, alternative in ipairs(left) do delete_alternative(conversation, alternative.id) end
+  for _, alternative in ipairs(all) do
+    local list = alternative.found and kept or lost
+    list[#list + 1] = alternative
+  end
+  return kept, lost
+end
+
+-- Delete the alternatives that continue nothing any more, and those that begin before `first`.
+local function prune(conversation, first)
+  local _, lost = traced(conversation, first)
+  for _, alternative in ipairs(lost) do delete_alternative(conversation, alternative.id) end
 end
 
 -- The messages before `first` are about to be removed.
@@ -178,5 +188,37 @@ local function add_messages(conversation)
   if reached > offset then offset = turn_from(conversation, first, math.max(first, reached)) end
   redis.call('HSET', name, 'next', int(number), 'turns', int(turns), 'offset', int(offset))
   keep_limit(conversation, first, offset)
+  return bytes
+end
+
+-- The offset of an imported alternative: that of the conversation while it stands before it, else as `view` begins again.
+local function offset_before(conversation, number)
+  local c = redis.call('HMGET', key.conversation(conversation), 'first', 'offset')
+  local first, offset = tonumber(c[1]), tonumber(c[2])
+  if offset <= number then return offset end
+  return math.min(number, turn_from(conversation, first, math.max(first, number - reach())))
+end
+
+-- Add the alternatives of an imported conversation, `tails` of them, oldest first; each belongs under a later one or
+-- continues what stands. Those whose beginning `history_limit` has taken are left out. Returns the number of bytes.
+local function add_alternatives(conversation)
+  local first, bytes = tonumber(redis.call('HGET', key.conversation(conversation), 'first')), 0
+  local offsets = {}
+  for i = tonumber(arg.tails or 0), 1, -1 do
+    local tail = 'tail' .. i .. '_'
+    local id, under, number = arg[tail .. 'id'], arg[tail .. 'under'], tonumber(arg[tail .. 'number'])
+    local begins = under == '' and number == first
+    offsets[id] = offsets[under] or offset_before(conversation, number)
+    redis.call('HSET', alternative_key(conversation, id), 'number', int(number), 'replaced', arg[tail .. 'replaced'],
+      'after', begins and '' or arg[tail .. 'after'], 'next', int(number + arg[tail .. 'messages']),
+      'turns', arg[tail .. 'turns'], 'offset', int(offsets[id]), 'context', arg[tail .. 'context'])
+    for j = 1, tonumber(arg[tail .. 'messages']) do
+      redis.call('RPUSH', tail_key(conversation, id), arg[tail .. 'message' .. j])
+      bytes = bytes + #arg[tail .. 'message' .. j]
+    end
+    redis.call('LPUSH', key.alternatives(conversation), id)
+    bytes = bytes + #arg[tail .. 'context']
+  end
+  prune(conversation, first)
   return bytes
 end
