@@ -26,6 +26,7 @@ _INPUT: Final = {
     "the result of a call.",
     "instructions": "Instructions for this response only.",
     "previous_response_id": "Continue after this response.",
+    "conversation": "Continue this conversation.",
     "truncation": "`auto` drops the oldest turns of a conversation that does not fit the "
     "context window; `disabled`, the default, is an error instead.",
     "text": "The form of the reply. A schema is followed exactly or refused.",
@@ -86,7 +87,6 @@ DIALECT_FIELDS: Final[dict[str, dict[str, str]]] = {
     },
     "ResponsesRequest": _INPUT
     | {
-        "conversation": "Continue this conversation.",
         "store": "Whether the response can be looked up and continued later; true by default.",
         "background": "Answer at once; look the response up later.",
         "stream": "Send the response's events.",

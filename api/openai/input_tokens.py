@@ -7,6 +7,7 @@ from api.http.access import caller_of, note_lookup
 from api.http.incoming import parse, read_json_object
 from api.live.asking import Asking, reply_of
 from api.openai.errors import no_outcome
+from api.openai.ids import conversation_id_of
 from api.openai.response_requests import InputTokensRequest
 from api.openai.responses import job_id_before
 from api.openai.thinking import encoded_options
@@ -27,20 +28,21 @@ class InputTokensResource:
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         body = await read_json_object(req, self._settings.max_body_bytes)
         request, caller = parse(InputTokensRequest, body), caller_of(req)
-        after = job_id_before(request.previous_response_id)
-        if after is not None:
+        after, named = job_id_before(request.previous_response_id), request.conversation_id
+        if after is not None or named is not None:
             note_lookup(req)
         submission = Submission(
             job_id=ids.new_job(),
             conversation_id=ids.new_conversation(),
             owner_id=caller.owner_id,
-            new=after is None,
+            new=after is None and named is None,
             instructions="",
             request=_turn_request(request),
             api_id=self._asking.api_id,
             limits=caller.limits,
             stateless=True,
             after=after,
+            behind=None if named is None else conversation_id_of(named),
             model_name=request.model,
         )
         result = await self._asking.wait(submission, req, resp)

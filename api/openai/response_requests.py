@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
 import orjson
 from pydantic import (
@@ -199,10 +199,27 @@ class ResponseInput(RequestModel):
         return format_ | {"strict": bool(format_["strict"])} if "strict" in format_ else format_
 
 
-class ResponsesRequest(ResponseInput, Bookkeeping, SharedSampling):
-    """The body of `POST /v1/responses`. Any `model` is accepted: there is only one."""
+class ContinuingInput(ResponseInput):
+    """An input that may come behind what is stored: a response or a conversation."""
 
     conversation: ConversationRef | None = None
+
+    @property
+    def conversation_id(self) -> str | None:
+        return self.conversation.id if self.conversation is not None else None
+
+    @model_validator(mode="after")
+    def _comes_behind_one(self) -> Self:
+        if self.previous_response_id is not None and self.conversation is not None:
+            raise PydanticCustomError(
+                "conversation", "previous_response_id and conversation exclude each other"
+            )
+        return self
+
+
+class ResponsesRequest(ContinuingInput, Bookkeeping, SharedSampling):
+    """The body of `POST /v1/responses`. Any `model` is accepted: there is only one."""
+
     store: StrictBool | None = None
     background: StrictBool | None = None
     background_options: BackgroundOptions | None = None
@@ -219,10 +236,6 @@ class ResponsesRequest(ResponseInput, Bookkeeping, SharedSampling):
         return self.store is not False
 
     @property
-    def conversation_id(self) -> str | None:
-        return self.conversation.id if self.conversation is not None else None
-
-    @property
     def alternatives(self) -> int | None:
         """Alternatives reported for each token; None reports no probabilities."""
         if LOGPROBS in self.include or self.top_logprobs:
@@ -230,17 +243,13 @@ class ResponsesRequest(ResponseInput, Bookkeeping, SharedSampling):
         return None
 
     @model_validator(mode="after")
-    def _fits_together(self) -> "ResponsesRequest":
-        if self.previous_response_id is not None and self.conversation is not None:
-            raise PydanticCustomError(
-                "conversation", "previous_response_id and conversation exclude each other"
-            )
+    def _fits_together(self) -> Self:
         if not self.is_stored and (self.background or self.conversation is not None):
             raise PydanticCustomError("store", "background and conversation require store: true")
         return self
 
 
-class InputTokensRequest(ResponseInput):
+class InputTokensRequest(ContinuingInput):
     """The body of `POST /v1/responses/input_tokens`."""
 
 

@@ -66,6 +66,7 @@ class Submissions:
             response=1 if submission.response else None,
             format=_format(submission),
             after=submission.after,
+            behind=submission.behind,
             request_id=submission.request_id,
             model=submission.model_name or None,
             default_model=self._settings.default_model or None,

@@ -20,6 +20,7 @@ class Submission:
             only, any name is taken.
         after: continue after this job's turn: in its conversation if nothing came later there,
             else in the new one, which gets a copy.
+        behind: continue in a copy of this conversation, as it stands.
         request_id: of the HTTP request that brought it, for whoever looks for its turn.
     """
 
@@ -35,6 +36,7 @@ class Submission:
     stateless: bool = False
     response: bool = False
     after: str | None = None
+    behind: str | None = None
     model_name: str = ""
     request_id: str | None = None
 

@@ -152,7 +152,7 @@ async def test_those_of_what_the_history_limit_takes_are_left_out(valkey: Valkey
         valkey.url, PALAVER_HISTORY_LIMIT=2, PALAVER_CONTEXT_LENGTH=256, PALAVER_ALTERNATIVES=9
     )
     turns = [USER, REPLY] * 100
-    async with running_stack(settings, ScriptedEngine()) as stack:
+    async with running_stack(settings, ScriptedEngine()) as stack, space_of(settings) as space:
         plain = await begun(stack, messages=turns)
         first = (await messages(stack, plain["id"], limit=500))[0]["number"]
         numbers = (1, first - 2, first, first + 2)
@@ -165,9 +165,11 @@ async def test_those_of_what_the_history_limit_takes_are_left_out(valkey: Valkey
         ]
         made = await begun(stack, messages=turns, alternatives=[*nested, *branches])
         kept = await all_alternatives(stack, made["id"])
+        stored = [name for name in await space.names() if name.startswith("alternative:")]
         for each in (kept[3], kept[1], kept[2], kept[0]):
             await switch(stack, made["id"], each["id"])
     assert first > 3
+    assert len(stored) == 2 * len(kept), "nothing of the others is left"
     assert [each["number"] for each in kept] == [first + 2, first + 4, first, first + 2]
     assert [each["under"] for each in kept] == [kept[2]["id"], kept[3]["id"], None, None]
 

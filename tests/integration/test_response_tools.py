@@ -8,8 +8,9 @@ import pytest
 from shared.config import Settings
 from shared.wire.parts import ToolCall
 from tests.integration.responding import item, respond
+from tests.integration.test_nothing_left import space_of
 from tests.scripted import ScriptedEngine
-from tests.servers import Stack, running_stack
+from tests.servers import Stack, Valkey, make_settings, running_stack
 from worker.engine.interface import Part
 
 TOOL: Final = {"type": "function", "name": "look_up", "parameters": {"type": "object"}}
@@ -156,8 +157,48 @@ async def test_tokens_are_counted_as_the_response_would_have_them(settings: Sett
         unknown = await stack.client.post(
             "/v1/responses/input_tokens", json={"input": "A", "conversation": "conv_1"}
         )
-    assert unknown.status_code == 400
-    assert unknown.json()["error"]["param"] == "conversation"
+        both = await stack.client.post(
+            "/v1/responses/input_tokens",
+            json={"input": "A", "previous_response_id": first["id"], "conversation": "conv_1"},
+        )
+    assert (unknown.status_code, both.status_code) == (404, 400)
+
+
+async def test_an_input_is_counted_behind_a_conversation_that_stays_as_it_is(
+    settings: Settings,
+) -> None:
+    async with running_stack(settings, ScriptedEngine()) as stack, space_of(settings) as space:
+        first = await stack.ask("One.", context="Be brief.")
+        empty = (await stack.client.post("/conversations", json={"context": "Be kind."})).json()
+        for conversation in (first["id"], empty["id"]):
+            path = f"/conversations/{conversation}"
+            before = [(await stack.client.get(p)).json() for p in (path, f"{path}/messages")]
+            names = await space.names()
+            counted = await stack.client.post(
+                "/v1/responses/input_tokens",
+                json={"input": "Two.", "conversation": f"conv_{conversation}"},
+            )
+            after = [(await stack.client.get(p)).json() for p in (path, f"{path}/messages")]
+            assert (before, names) == (after, await space.names())
+            reply = await stack.ask("Two.", id=conversation)
+            assert counted.json()["input_tokens"] == reply["usage"]["prompt_tokens"]
+
+
+async def test_what_is_too_long_behind_a_conversation_is_told_by_counting(valkey: Valkey) -> None:
+    settings = make_settings(valkey.url, PALAVER_CONTEXT_LENGTH=200)
+    async with running_stack(settings, ScriptedEngine()) as stack:
+        conversation = (await stack.ask("One.", context="x" * 100))["id"]
+        answers = [
+            await stack.client.post(
+                "/v1/responses/input_tokens",
+                json={"input": text, "conversation": f"conv_{conversation}", "truncation": "auto"},
+            )
+            for text in ("Two.", "y" * 120)
+        ]
+        alone = await stack.client.post("/v1/responses/input_tokens", json={"input": "y" * 120})
+    assert [answer.status_code for answer in answers] == [200, 400]
+    assert answers[1].json()["error"]["code"] == "context_length_exceeded"
+    assert alone.status_code == 200, "it is too long with the instructions of the conversation"
 
 
 async def test_items_can_be_referred_to(settings: Settings) -> None:

@@ -140,7 +140,8 @@ ROUTES: Final = (
                 id="openaiCountInputTokens",
                 tag=RESPONSES,
                 summary="Count the tokens of an input",
-                description="A worker makes the prompt and generates nothing; nothing is stored.",
+                description="A worker makes the prompt and generates nothing; nothing is stored, "
+                "and a `conversation` stays as it is.",
                 body=Body(
                     kind=InputTokensRequest,
                     examples={"A question": {"input": "Name a famous person."}},
@@ -157,6 +158,7 @@ ROUTES: Final = (
                     *ENDING_WITHOUT_REPLY,
                     "unusable_options",
                     "no_outcome",
+                    "not_found",
                     "previous_response_not_found",
                     "previous_response_failed",
                     "previous_response_cancelled",

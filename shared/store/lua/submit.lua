@@ -1,7 +1,8 @@
 -- Accept a prompt: one job, the last of its conversation's pending turns.
 -- Repeating it with the same job id changes nothing and gives the same answer; repeating it with the same idempotency
 -- key and body names the first job. With `after`, the turn continues the conversation of that job if nothing came
--- later there; otherwise the new conversation gets a copy of everything up to that job's turn.
+-- later there; otherwise the new conversation gets a copy of everything up to that job's turn. With `behind`, it gets a
+-- copy of that conversation as it stands.
 -- A stateless turn has its home by the `prefix` that it begins with, a copy has that of what it is a copy of.
 -- Answers
 --   {OK, conversation, created, …, model} (lib/limits.lua, charge_minute)
@@ -54,6 +55,10 @@ if arg.after then
   else
     source = {f.conversation, first, stop}
   end
+elseif arg.behind then
+  local c = redis.call('HMGET', key.conversation(arg.behind), 'owner', 'first', 'next', 'stateless')
+  if c[1] ~= arg.owner or c[4] then return {'GONE'} end
+  source = {arg.behind, tonumber(c[2]), tonumber(c[3])}
 end
 
 local now = now_ms()
@@ -121,7 +126,7 @@ elseif source then
   if f[7] then
     -- Its home has the copied part in its cache, too.
     redis.call('HSET', key.conversation(conversation), 'home', f[7],
-      'saves_ms', int(math.floor(f[8] * (stop - first) / (f[9] - first))))
+      'saves_ms', int(math.floor(f[8] * (stop - first) / math.max(1, f[9] - first))))
   end
   if f[10] then redis.call('HSET', key.conversation(conversation), 'model', f[10]) end
   for at = 0, stop - 1 - first, 100 do
