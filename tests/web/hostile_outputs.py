@@ -101,7 +101,7 @@ OUTPUTS: Final = {
     "a table of scripts": (
         f'| <script>{RUN}</script> | a |\n|:--|--:|\n| <img src=x onerror="{RUN}"> | `</td>` |'
     ),
-    "a wide table": "|" + "x|" * 300 + "\n|" + "-|" * 300 + "\n" + ("|" + "y|" * 300 + "\n") * 20,
+    "a wide table": "|" + "x|" * 99 + "\n|" + "-|" * 99 + "\n" + ("|" + "y|" * 99 + "\n") * 20,
     "a table bomb": "|".join("a" * 200) + "\n" + "|".join("-" * 200) + "\na" * 400,
     "tasks out of lists": (
         f"- [x] <input type=checkbox checked onclick={RUN}>\n- [ ]\n- [X](javascript:{RUN})"

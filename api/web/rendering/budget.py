@@ -8,21 +8,24 @@ from typing import Any, Final
 _NAME: Final = "budget"
 _CODE: Final = 40_000
 _FORMULAS: Final = 20_000
+_CELLS: Final = 10_000
 _SECONDS: Final = 0.3
 
 
 @dataclass(kw_only=True)
 class Budget:
-    """Characters that are left for the slow parts; what comes later is shown plain.
+    """What is left for the slow parts, in characters or cells; what comes later is shown plain.
 
     Args:
         code: to be highlighted.
         formulas: to become MathML.
+        cells: of tables, those included that a row leaves out.
         deadline: by `monotonic`, after which nothing is highlighted any more.
     """
 
     code: int = _CODE
     formulas: int = _FORMULAS
+    cells: int = _CELLS
     deadline: float = field(default_factory=lambda: monotonic() + _SECONDS)
 
     def take_code(self, length: int) -> bool:
@@ -34,6 +37,11 @@ class Budget:
         """Whether a formula of this length may still be converted."""
         self.formulas -= length
         return self.formulas >= 0
+
+    def take_cells(self, number: int) -> bool:
+        """Whether a table of so many cells may still be made."""
+        self.cells -= number
+        return self.cells >= 0
 
 
 def new_environment() -> dict[str, Any]:

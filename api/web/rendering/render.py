@@ -14,12 +14,13 @@ from api.web.rendering.code import add_code
 from api.web.rendering.footnotes import add_footnotes
 from api.web.rendering.links import LinkedMarkdown, add_links
 from api.web.rendering.maths import add_maths
+from api.web.rendering.tables import add_tables
 
 
 def _make() -> MarkdownIt:
     markdown = LinkedMarkdown("commonmark", {"html": False, "breaks": True, "maxNesting": 20})
-    markdown.enable(["table", "strikethrough"]).disable("image")
-    for add in (add_blocks, add_code, add_footnotes, add_links, add_maths):
+    markdown.enable("strikethrough").disable("image")
+    for add in (add_blocks, add_tables, add_code, add_footnotes, add_links, add_maths):
         add(markdown)
     return markdown
 

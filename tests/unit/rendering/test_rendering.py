@@ -254,3 +254,33 @@ def test_blocks_have_the_direction_of_their_text() -> None:
 def test_no_short_text_repeated_grows_without_bounds(text: str) -> None:
     """Not a measurement: what is quadratic runs into the test's time limit."""
     Page(to_html(text * (100_000 // len(text))))
+
+
+def table(columns: int, rows: int, *, written: int) -> str:
+    """So many columns, of which each row has `written` ones."""
+    lines = ("|".join("a" * columns), "|".join("-" * columns), *(["|".join("b" * written)] * rows))
+    return "\n".join(lines) + "\n\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        table(200, 400, written=1),
+        table(200, 40, written=1) * 60,
+        table(20_000, 20_000, written=1),
+        "> " + table(200, 400, written=1).replace("\n", "\n> "),
+        "a|b\n-|-\n" * 10_000,
+    ],
+)
+def test_few_words_do_not_make_very_many_cells(text: str) -> None:
+    html = to_html(text)
+    Page(html)
+    assert html.count("<td") + html.count("<th") <= 10_000
+    assert "a|" in html, "what is too much is shown as it was written"
+
+
+def test_large_tables_are_tables() -> None:
+    html = to_html("Before\n" + table(90, 100, written=90) + table(2, 2, written=1))
+    assert html.count("<table") == 2
+    assert html.count("<td") == 90 * 100 + 2 * 2
+    assert "|" not in html
