@@ -110,6 +110,7 @@ FIELDS: Final[dict[str, dict[str, str]]] = {
     "JobObject": {
         "id": "The conversation.",
         "attempts": "How many workers have started it.",
+        "continues": "True if it goes on with a reply that was cut or stopped.",
         "queue": "While it is queued.",
         "result": "Once it has completed.",
         "error": "If it failed.",

@@ -41,6 +41,8 @@ class JobState:
     """Tokens of its prompt that were in no cache."""
     reply_tokens: int = 0
     """Tokens published so far."""
+    continues: bool = False
+    """Whether it goes on with a reply that was cut or stopped."""
 
     @property
     def has_ended(self) -> bool:
@@ -56,6 +58,8 @@ class JobState:
             "attempts": self.attempts,
             "created_at": rfc3339(self.created_ms),
         }
+        if self.continues:
+            wire["continues"] = True
         if self.started_ms is not None:
             wire["started_at"] = rfc3339(self.started_ms)
         if self.finished_ms is not None:
@@ -120,6 +124,7 @@ class Jobs:
             prompt_tokens=int(fields.get("prompt", 0)),
             evaluated_tokens=int(fields.get("evaluated", 0)),
             reply_tokens=int(fields.get("progress", 0)),
+            continues="continues" in fields,
         )
 
 

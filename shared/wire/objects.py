@@ -44,6 +44,7 @@ class JobObject(TypedDict):
     status: JobStatus
     id: int
     attempts: int
+    continues: NotRequired[bool]
     created_at: str
     started_at: NotRequired[str]
     finished_at: NotRequired[str]

@@ -52,6 +52,12 @@ class ChatPage:
         await self.page.context.route("**/jobs", without_an_end)
         await self.ask(LONG)
 
+    async def rarely(self, name: str) -> None:
+        """Choose something from the menu of the open conversation."""
+        await self.page.get_by_role("button", name="More", exact=True).click()
+        menu = self.page.get_by_role("group", name="This conversation")
+        await menu.get_by_role("button", name=name).click()
+
     async def until_idle(self) -> None:
         """Return when nothing is being written any more."""
         await expect(self.send).to_be_visible()

@@ -47,12 +47,13 @@ const composer = new Composer({
   send: (prompt, from) => say(prompt, composer.context, from),
   stop: () => guarded(() => current.stop()),
   persona: (context) => tuning.talksTo(context),
-  tooLong: (prompt, signal) => tooLong(client, { prompt, context: composer.context ?? current.context, model: model.chosen ?? current.model }, signal),
+  tooLong: (prompt, signal) => tooLong(client, { prompt, ...current.instructed(composer.context), model: model.chosen ?? current.model }, signal),
 });
 const share = new ShareDialog(client);
 const tuning = new Tuning(client, { composer, model, welcome, failed });
 const sidebar = new Sidebar(client, {
   changed: () => drawTitle(),
+  told: (found) => learn(found),
   open: (id) => { location.hash = id; },
   left: () => openNew(),
   gone(id) {
@@ -67,6 +68,15 @@ const sidebar = new Sidebar(client, {
 
 /** Nothing is said while something runs, or before it is known what was said already. */
 const isFree = () => current.isLoaded && !current.isChecking && !current.isBusy;
+
+/** What holds in the open conversation may have been changed in another tab, or on another device. */
+function learn({ id, context, metadata }) {
+  if (id !== current.id || !current.isLoaded || current.isChecking) return;
+  const isUntouched = composer.context === (current.context?.trim() || null) && document.activeElement !== composer.persona;
+  current.context = context;
+  if (isUntouched) composer.show(context);
+  tuning.learn(id, metadata);
+}
 
 function say(prompt, context, from) {
   notice.clear();
@@ -84,11 +94,12 @@ function edit(prompt, from) {
 
 function putBack(alternative, number, step) {
   if (!isFree()) return;
-  const { id } = current;
+  const { id, context } = current;
   guarded(async () => {
     try {
       await current.putBack(alternative);
       composer.show(current.context);
+      if (current.context !== context) tuning.speaksAs(id, current.context);
       thread.focusAlternatives(number, step);
     } catch (error) {
       if (!(error instanceof Problem)) throw error;

@@ -46,10 +46,22 @@ export class Conversation {
     this.isLoaded = true;
     const known = new Set(this.ours().map((one) => one.job));
     const others = found.pending.filter((job) => !known.has(job));
-    for (const job of others) this.run({ key: null, job, body: { prompt: null } });
+    for (const job of others) this.run({ key: null, job, body: { prompt: null, continue: await this.continues(job) } });
     this.join();
     this.view.changed();
     return found;
+  }
+
+  /** Whether a turn that was begun elsewhere goes on with a reply. */
+  async continues(job) {
+    const { signal } = this.leaving;
+    try {
+      return (await this.client.untilAnswered("GET", `/jobs/${job}`, { signal })).continues ?? false;
+    } catch (error) {
+      // It has ended, and is not kept any more.
+      if (error.status === 404) return false;
+      throw error;
+    }
   }
 
   /** The newest messages of what the server has. */
@@ -129,6 +141,12 @@ export class Conversation {
     this.thread.lookAt(number);
   }
 
+  /** What a prompt is read behind: this conversation as it is, or other instructions. */
+  instructed(context) {
+    const isOther = context !== null && context !== this.context?.trim();
+    return { conversation: this.id, context: isOther ? context : null };
+  }
+
   /**
    * Say something; instead of what stands from `replaceFrom` on, if that is given.
    * @param wishes which model is to answer (null: the server decides), how much it is to think, sampling
@@ -138,7 +156,8 @@ export class Conversation {
     if (replaceFrom !== null && !await this.mayReplace(prompt, replaceFrom)) return;
     const body = { prompt, ...sampling };
     if (this.id !== null) body.id = this.id;
-    if (persona !== null && persona !== this.context?.trim()) body.context = persona;
+    const { context } = this.instructed(persona);
+    if (context !== null) body.context = context;
     if (replaceFrom !== null) body.replace_from = replaceFrom;
     if (model !== null) body.model = model;
     if (reasoning !== "auto") body.reasoning = reasoning;

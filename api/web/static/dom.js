@@ -44,8 +44,8 @@ export function copyButton(text, label = t("copy")) {
   const made = button(label, async () => {
     await copy(text());
     announce(t("copied.said"));
-    made.textContent = t("copied");
-    setTimeout(() => { made.textContent = label; }, 1500);
+    made.lastChild.textContent = t("copied");
+    setTimeout(() => { made.lastChild.textContent = label; }, 1500);
   });
   return made;
 }

@@ -2,6 +2,7 @@
 
 import { callBox, resultBox } from "./calls.js";
 import { copyButton, element, withCode } from "./dom.js";
+import { withIcon } from "./icons.js";
 import { t } from "./language.js";
 import { showPrompt } from "./prompt_view.js";
 import { Thought } from "./thought.js";
@@ -55,7 +56,7 @@ export class Entry {
 
   /** What can be done with it, beside copying. */
   offer(...controls) {
-    this.actions.replaceChildren(copyButton(() => this.content), ...controls);
+    this.actions.replaceChildren(withIcon("copy", copyButton(() => this.content)), ...controls);
   }
 
   note(text, bad = false) {

@@ -5,10 +5,19 @@ import { allMessages } from "./messages.js";
 /** As many as the server lists at once. */
 const LARGEST_PAGE = 500;
 
-/** A conversation as the server has it, with all its messages. */
+/** How what is exported is to be read; 1 had no alternatives. */
+const VERSION = 2;
+
+/** A conversation as the server has it, with all its messages and alternatives. */
 export async function exported(client, id, signal) {
-  const state = await client.untilAnswered("GET", `/conversations/${id}`, { signal });
-  return { ...state, messages: await allMessages(client, id, signal) };
+  const path = `/conversations/${id}`;
+  const state = await client.untilAnswered("GET", path, { signal });
+  const messages = await allMessages(client, path, signal);
+  const { alternatives } = await client.untilAnswered("GET", `${path}/alternatives?all=true`, { signal });
+  for (const one of alternatives) {
+    if (one.length > one.messages.length) one.messages = await allMessages(client, `${path}/alternatives/${one.id}`, signal);
+  }
+  return { export_version: VERSION, ...state, messages, alternatives };
 }
 
 /** The ids of all conversations that the server lists, the one used last first. */

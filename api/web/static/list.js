@@ -7,7 +7,10 @@ const MANY = 10;
 const GATHER_MS = 100;
 
 export class ConversationList {
-  /** @param {{changed: () => void, gone: (id: number) => void, failed: (error: Error) => void}} view */
+  /**
+   * @param {{changed: () => void, told: (conversation: object) => void, gone: (id: number) => void,
+   *   failed: (error: Error) => void}} view `told`: what the server says of the open one
+   */
   constructor(client, view) {
     Object.assign(this, { client, view });
     this.pages = new Pages(client);
@@ -58,8 +61,10 @@ export class ConversationList {
     this.view.changed();
   }
 
-  put({ id, title, pinned, updated_at }) {
+  put(row) {
+    const { id, title, pinned, updated_at } = row;
     this.known.set(id, { id, title, pinned, updated_at });
+    if (id === this.open) this.view.told(row);
   }
 
   /** Those to be shown, the last used one first; beyond what was loaded only pinned ones and the open one. */

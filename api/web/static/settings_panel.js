@@ -25,6 +25,12 @@ export class SettingsPanel {
     });
   }
 
+  /** Open it, to be changed at once. */
+  reveal() {
+    byId("settings-box").open = true;
+    this.inputs[0].input.focus();
+  }
+
   /** What holds for the conversation that is open. @param {number|null} id its own */
   show(notes, id) {
     const isOther = id !== this.id;

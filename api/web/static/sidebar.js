@@ -12,14 +12,14 @@ import { UndoNotice } from "./undo.js";
 
 export class Sidebar {
   /**
-   * @param page what else changes: `{changed(), open(id), left(id), gone(id), guarded(action), failed(error)}`;
-   *   `left`: the open conversation is being deleted; `gone`: one was deleted elsewhere
+   * @param page what else changes: `{changed(), told(conversation), open(id), left(id), gone(id), guarded(action), failed(error)}`;
+   *   `told`: the server says what the open one is like now; `left`: the open conversation is being deleted; `gone`: one was deleted elsewhere
    */
   constructor(client, page) {
     Object.assign(this, { client, page, open: null });
     /** Null until it is known. */
     this.isServers = null;
-    const view = { changed: () => this.changed(), gone: (id) => this.gone(id), failed: page.failed };
+    const view = { changed: () => this.changed(), told: page.told, gone: (id) => this.gone(id), failed: page.failed };
     this.list = new ConversationList(client, view);
     this.search = new ListSearch(client, { changed: () => this.view.draw(), found: () => this.found(), failed: page.failed });
     this.view = new ListView(this.list, this.search, {

@@ -4,6 +4,7 @@ import { alternativesBox } from "./alternatives.js";
 import { callBox } from "./calls.js";
 import { button, element } from "./dom.js";
 import { ENDS, Entry } from "./entry.js";
+import { withIcon } from "./icons.js";
 import { t } from "./language.js";
 import { Growing, renderAll } from "./markdown.js";
 import { showPrompt } from "./prompt_view.js";
@@ -57,7 +58,7 @@ export class LiveTurn {
     this.isGivenUp = true;
     this.bot.node.classList.add("given-up");
     this.bot.note(text, bad);
-    if (this.prompt !== null) this.bot.offer(button(t("retry"), retry), button(t("edit"), edit));
+    if (this.prompt !== null) this.bot.offer(withIcon("retry", button(t("retry"), retry)), withIcon("edit", button(t("edit"), edit)));
     this.thread.restore(this.replaceFrom);
     this.thread.keepAtEnd(() => {});
   }
@@ -223,10 +224,10 @@ export class Thread {
     const prompt = this.entries.findLast((one) => one.role === "user" && one.number !== null);
     const reply = this.entries.at(-1);
     if (this.live.length > 0 || !prompt) return;
-    this.offer(prompt, button(t("edit"), () => this.actions.edit(prompt.content, prompt.number)));
+    this.offer(prompt, withIcon("edit", button(t("edit"), () => this.actions.edit(prompt.content, prompt.number))));
     // Behind a tool's result the prompt alone would not bring the same question about.
-    const buttons = reply.isCut ? [button(t("continue"), () => this.actions.goOn())] : [];
-    if (reply.role === "assistant" && this.entries.at(-2)?.role !== "tool") buttons.push(button(t("retry"), () => this.actions.retry(prompt.content, prompt.number)));
+    const buttons = reply.isCut ? [withIcon("continue", button(t("continue"), () => this.actions.goOn()))] : [];
+    if (reply.role === "assistant" && this.entries.at(-2)?.role !== "tool") buttons.push(withIcon("retry", button(t("retry"), () => this.actions.retry(prompt.content, prompt.number))));
     if (buttons.length > 0) this.offer(reply, ...buttons);
   }
 

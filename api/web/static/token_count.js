@@ -11,11 +11,13 @@ const PATIENCE_MS = 15_000;
  * Why a prompt is too long, in plain words; null where it is not, or where nobody can tell now.
  *
  * Earlier messages do not count: the oldest leave the window when a prompt needs their place.
- * @param {{prompt: string, context: string|null, model: string|null}} wanted
+ * @param {{prompt: string, conversation: number|null, context: string|null, model: string|null}} wanted
+ *   `context`: instructions that are not those of the conversation yet
  */
-export async function tooLong(client, { prompt, context, model }, signal) {
+export async function tooLong(client, { prompt, conversation, context, model }, signal) {
   const body = { input: prompt };
-  if (context) body.instructions = context;
+  if (context !== null) body.instructions = context;
+  else if (conversation !== null) Object.assign(body, { conversation: `conv_${conversation}`, truncation: "auto" });
   if (model !== null) body.model = model;
   try {
     await client.json("POST", "/v1/responses/input_tokens", { body, signal, limitMs: PATIENCE_MS });

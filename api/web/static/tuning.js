@@ -23,6 +23,7 @@ export class Tuning {
     byId("keep-persona").addEventListener("click", () => {
       this.dialog.openNew({ name: this.persona?.name, context: page.composer.context });
     });
+    byId("tune").addEventListener("click", () => this.panel.reveal());
     for (const id of ["all-personas", "welcome-personas"]) byId(id).addEventListener("click", () => this.dialog.open());
     byId("model-choice").addEventListener("change", () => this.keepModel());
     document.addEventListener("visibilitychange", () => { if (!document.hidden) this.learnPersonas(); });
@@ -109,9 +110,12 @@ export class Tuning {
     for (const box of document.querySelectorAll(".tuning details")) box.open = false;
     const { id, context: before } = conversation;
     await conversation.send(prompt, context, from, this.wishes);
-    if (id === null || conversation.id !== id || conversation.context === before) return;
-    // From now on it has other instructions.
-    this.notes.change(id, { persona: this.personas.with(conversation.context)?.name ?? null });
+    if (id !== null && conversation.id === id && conversation.context !== before) this.speaksAs(id, conversation.context);
+  }
+
+  /** A conversation has other instructions from now on. */
+  speaksAs(id, context) {
+    this.notes.change(id, { persona: this.personas.with(context)?.name ?? null });
     this.drawHead();
   }
 

@@ -16,10 +16,12 @@ class ScriptedClient {
 
   async untilAnswered(method, path) {
     const { pathname, searchParams } = new URL(path, "http://x");
-    const [, , id, messages] = pathname.split("/");
+    const [, , id, what, alternative] = pathname.split("/");
     if (id === undefined) return this.list(Number(searchParams.get("before") ?? 0));
     if (!this.lengths.has(Number(id))) throw Object.assign(new Error("gone"), { status: 404 });
-    return messages ? this.messages(Number(id), searchParams.get("before")) : { id: Number(id), title: `Number ${id}` };
+    const length = this.lengths.get(Number(id));
+    if (what === "messages" || alternative !== undefined) return this.messages(length, searchParams.get("before"));
+    return what === "alternatives" ? this.alternatives(length) : { id: Number(id), title: `Number ${id}` };
   }
 
   list(from) {
@@ -28,8 +30,13 @@ class ScriptedClient {
     return { conversations: ids.map((id) => ({ id })), next };
   }
 
-  messages(id, before) {
-    const end = before === null ? this.lengths.get(id) + 1 : Number(before);
+  /** One with as many messages as the conversation, of which the list shows the first two. */
+  alternatives(length) {
+    return { alternatives: [{ id: "1-a", number: 1, length, messages: this.messages(length, 3).messages }] };
+  }
+
+  messages(length, before) {
+    const end = before === null ? length + 1 : Number(before);
     const first = Math.max(1, end - this.page);
     const numbers = Array.from({ length: end - first }, (_, place) => first + place);
     const messages = numbers.map((number) => ({ number, role: number % 2 ? "user" : "assistant", content: `${number}` }));
@@ -47,6 +54,8 @@ test("all messages in order; the conversation used last comes last", async () =>
   const { parts, count } = await exportFile(client, await listedIds(client), (done, total) => seen.push([done, total]));
   const { conversations } = JSON.parse(parts.join(""));
   assert.deepEqual(conversations.map(({ id, messages }) => [id, messages.map(({ content }) => content).join("")]), [[3, "12"], [7, "12345"]]);
+  const alternatives = conversations.map(({ export_version: version, alternatives: [one] }) => [version, one.messages.map(({ content }) => content).join("")]);
+  assert.deepEqual(alternatives, [[2, "12"], [2, "12345"]]);
   assert.deepEqual([count, seen], [2, [[0, 2], [1, 2], [2, 2]]]);
 });
 

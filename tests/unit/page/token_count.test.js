@@ -8,7 +8,7 @@ import { load } from "./browser.js";
 const { tooLong } = await load("token_count.js");
 const { Problem, Unreachable } = await import(new URL("../../../api/web/static/client.js", import.meta.url));
 
-const PROMPT = { prompt: "Hi.", context: null, model: null };
+const PROMPT = { prompt: "Hi.", conversation: null, context: null, model: null };
 
 function clientThat(refusal) {
   const sent = [];
@@ -22,9 +22,15 @@ function clientThat(refusal) {
 
 test("instructions and model are counted with it", async () => {
   const client = clientThat(null);
-  assert.equal(await tooLong(client, { prompt: "Hi.", context: "Be brief.", model: "m" }), null);
+  assert.equal(await tooLong(client, { prompt: "Hi.", conversation: 7, context: "Be brief.", model: "m" }), null);
   assert.equal(await tooLong(client, PROMPT), null);
   assert.deepEqual(client.sent.map(([, body]) => body), [{ input: "Hi.", instructions: "Be brief.", model: "m" }, { input: "Hi." }]);
+});
+
+test("a conversation is counted with its own instructions; its oldest messages may leave", async () => {
+  const client = clientThat(null);
+  assert.equal(await tooLong(client, { ...PROMPT, conversation: 7 }), null);
+  assert.deepEqual(client.sent, [["/v1/responses/input_tokens", { input: "Hi.", conversation: "conv_7", truncation: "auto" }]]);
 });
 
 test("what does not fit is told with both numbers", async () => {
