@@ -122,7 +122,10 @@ const view = {
     history.replaceState(null, "", location.pathname);
     draw();
   },
-  status: (text) => { byId("status").textContent = text; },
+  status(text) {
+    // Said again with every piece of a reply.
+    if (byId("status").textContent !== text) byId("status").textContent = text;
+  },
   edit,
   again: (prompt, context, from) => { if (isFree()) say(prompt, context, from); },
   refused(prompt, from, error, { text = describe(error), wasStopped = false } = {}) {

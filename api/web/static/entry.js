@@ -28,6 +28,8 @@ export class Entry {
     this.calls = element("div", { className: "calls" });
     this.showCalls(calls);
     this.actions = element("div", { className: "actions" });
+    /** How many controls there are beside copying; null while there is none at all. */
+    this.extras = null;
     const who = element("span", { className: "visually-hidden", textContent: t("who.says", { who: WHO[role] ?? role }) });
     this.by = element("p", { className: "by" });
     this.writtenBy(model);
@@ -54,8 +56,10 @@ export class Entry {
     this.calls.replaceChildren(...(calls ?? []).map(callBox));
   }
 
-  /** What can be done with it, beside copying. */
+  /** What can be done with it, beside copying. Most of many messages stay as they are. */
   offer(...controls) {
+    if (controls.length === 0 && this.extras === 0) return;
+    this.extras = controls.length;
     this.actions.replaceChildren(withIcon("copy", copyButton(() => this.content)), ...controls);
   }
 

@@ -4,6 +4,7 @@ import { alternativesBox } from "./alternatives.js";
 import { callBox } from "./calls.js";
 import { button, element } from "./dom.js";
 import { ENDS, Entry } from "./entry.js";
+import { EachFrame } from "./frames.js";
 import { withIcon } from "./icons.js";
 import { t } from "./language.js";
 import { Growing, renderAll } from "./markdown.js";
@@ -21,6 +22,9 @@ export class LiveTurn {
     this.bot = new Entry({ role: "assistant", content: "" });
     this.bot.node.classList.add("writing");
     this.growing = new Growing(thread.client, this.bot.text);
+    /** What has come and is not shown yet. */
+    this.coming = { text: "", thought: "" };
+    this.showing = new EachFrame(() => this.showComing());
   }
 
   get entries() {
@@ -29,15 +33,29 @@ export class LiveTurn {
 
   piece(text) {
     this.bot.content += text;
-    this.thread.keepAtEnd(() => this.growing.add(text));
+    this.coming.text += text;
+    this.showing.soon();
   }
 
   reasoning(text) {
-    this.thread.keepAtEnd(() => this.bot.thought.add(text));
+    this.coming.thought += text;
+    this.showing.soon();
+    // From its first word on it is known that a thought runs.
+    if (!this.bot.thought.isRunning) this.showing.now();
+  }
+
+  showComing() {
+    const { text, thought } = this.coming;
+    this.coming = { text: "", thought: "" };
+    this.thread.keepAtEnd(() => {
+      if (thought) this.bot.thought.add(thought);
+      if (text) this.growing.add(text);
+    });
   }
 
   /** A call is whole when it comes. */
   call(call) {
+    this.showing.now();
     this.thread.keepAtEnd(() => this.bot.calls.append(callBox(call)));
   }
 
@@ -45,6 +63,7 @@ export class LiveTurn {
   see(event) {
     const { thought } = this.bot;
     thought.watch.see(event);
+    if (event.kind !== "reasoning" && this.coming.thought) this.showing.now();
     if (thought.isRunning && (event.kind === "token" || event.kind === "call")) thought.close();
   }
 
@@ -80,6 +99,7 @@ export class LiveTurn {
   }
 
   over() {
+    this.showing.now();
     this.bot.node.classList.remove("writing");
     if (this.bot.thought.isRunning) this.bot.thought.close();
   }
