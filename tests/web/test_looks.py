@@ -13,10 +13,11 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from shared.config import Settings
-from tests.scripted import ScriptedEngine, last_prompt
+from tests.scripted import Script, ScriptedEngine, last_prompt
 from tests.servers import Stack, make_settings, running_stack
 from tests.web.browser import Tab, open_tab
 from tests.web.chat_page import ChatPage
+from worker.engine.interface import EngineError
 
 FOLDER = os.environ.get("PALAVER_SCREENSHOTS")
 DESKTOP: dict[str, Any] = {"viewport": {"width": 1200, "height": 800}}
@@ -50,6 +51,34 @@ See also the [tutorial](https://docs.python.org/3/tutorial/).""",
 1. `for name in names:` gives one after the other,
 2. `enumerate(names)` gives their numbers, too.""",
 }
+
+MATHS = r"""The solutions of \(ax^2 + bx + c = 0\) are
+
+$$x_{1,2} = \frac{-b \pm \sqrt{b^2 - 4ac}}{2a}$$
+
+In Python, where **complex** ones are wanted, too:
+
+```python
+from cmath import sqrt
+
+def solve(a: float, b: float, c: float) -> tuple[complex, complex]:
+    root = sqrt(b * b - 4 * a * c)
+    return (-b + root) / (2 * a), (-b - root) / (2 * a)
+```
+
+- [x] linear: \(a = 0\) is divided by[^1]
+- [ ] numerically stable
+
+[^1]: Then \(x = -c / b\).
+"""
+ARABIC = """يمكنك حفظ القائمة في **متغير**:
+
+```python
+names = ["Ann", "Ben"]
+```
+
+1. الأسماء مرتبة،
+2. ويمكن إضافة أسماء بـ `append`."""
 
 
 def script(prompt: str) -> str:
@@ -115,3 +144,72 @@ async def test_the_operations_page(browser: Browser, settings: Settings, look: s
         assert await tab.serious() == []
         width = await tab.page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert width <= 0, "nothing sticks out at the side"
+
+
+@asynccontextmanager
+async def opened(
+    browser: Browser, settings: Settings, script: Script, **device: Any
+) -> AsyncIterator[tuple[ChatPage, Tab, Stack]]:
+    """A page of its own, whose model replies from a script."""
+    context = await browser.new_context(**{**DESKTOP, "color_scheme": "light", **device})
+    async with running_stack(settings, ScriptedEngine(script)) as stack:
+        async with open_tab(context, str(stack.client.base_url)) as tab:
+            yield ChatPage(tab.page), tab, stack
+        await context.close()
+
+
+async def seen(tab: Tab, name: str) -> None:
+    """Take the picture; everybody can use what is on it."""
+    await picture(tab, name)
+    assert await tab.serious() == []
+    assert await tab.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+
+
+async def test_an_empty_page(browser: Browser, settings: Settings) -> None:
+    async with opened(browser, settings, script) as (_, tab, _):
+        await expect(tab.page.get_by_text("scripted answers.")).to_be_visible()
+        await seen(tab, "chat-empty")
+
+
+@pytest.mark.parametrize("look", ["light", "dark"])
+async def test_formulas_and_code(browser: Browser, settings: Settings, look: str) -> None:
+    async with opened(browser, settings, lambda _: MATHS, **LOOKS[look]) as (chat, tab, _):
+        await chat.answer("How do I solve a quadratic equation?")
+        await expect(chat.replies.last.locator("math")).to_have_count(4)
+        await expect(chat.replies.last.locator(".keyword").first).to_be_visible()
+        await seen(tab, f"chat-maths-{look}")
+
+
+async def test_from_right_to_left(browser: Browser, settings: Settings) -> None:
+    async with opened(browser, settings, lambda _: ARABIC, locale="ar") as (chat, tab, _):
+        await tab.page.locator("#prompt").fill("كيف أحفظ قائمة في بايثون؟")
+        await tab.page.locator("#prompt").press("Enter")
+        await expect(chat.replies.last.locator("li")).to_have_count(2)
+        await expect(tab.page.locator("html")).to_have_attribute("dir", "rtl")
+        await seen(tab, "chat-rtl")
+
+
+async def test_a_long_list(browser: Browser, settings: Settings) -> None:
+    async with opened(browser, settings, lambda _: "Here you are.") as (chat, tab, stack):
+        for number in range(60):
+            title = f"Dinner number {number}, with potatoes and a very long description of it"
+            begun = await stack.client.post("/conversations", json={"title": title})
+            if number % 20 == 0:
+                path = f"/conversations/{begun.json()['id']}"
+                await stack.client.patch(path, json={"pinned": True, "title": f"Pinned {number}"})
+        await chat.answer("Plan three quick dinners with potatoes.")
+        await expect(chat.conversations.nth(30)).to_be_attached()
+        await seen(tab, "chat-list")
+
+
+async def test_an_error(browser: Browser, settings: Settings) -> None:
+    def breaks(prompt: str) -> str:
+        if "again" not in prompt:
+            return REPLIES[last_prompt(prompt)]
+        raise EngineError("the script is broken")
+
+    async with opened(browser, settings, breaks) as (chat, tab, _):
+        await chat.answer(next(iter(REPLIES)))
+        await chat.ask("Say it again, please.")
+        await expect(chat.last_reply).to_contain_text("This did not work")
+        await seen(tab, "chat-error")
