@@ -12,8 +12,8 @@ from tests.web.browser import open_tab
 from tests.web.chat_page import ChatPage
 from tests.web.test_continue_button import REPLY
 from tests.web.test_page_alternatives import alternatives, edit_last
-from tests.web.test_personas_page import PIRATE, head
-from tests.web.test_settings_page import summary, temperature, until_noted
+from tests.web.test_personas_page import PIRATE, head, until_noted
+from tests.web.test_settings_page import summary, temperature
 
 PERSONA = {"name": "Pirate", "context": PIRATE}
 
@@ -155,4 +155,5 @@ async def test_actions_of_earlier_messages_show_when_they_are_wanted(
 
 
 async def is_seen(button: Locator) -> bool:
-    return await button.evaluate("button => getComputedStyle(button).opacity") == "1"
+    opacity: str = await button.evaluate("button => getComputedStyle(button).opacity")
+    return opacity == "1"

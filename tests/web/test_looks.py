@@ -197,8 +197,10 @@ async def test_a_long_list(browser: Browser, settings: Settings) -> None:
             if number % 20 == 0:
                 path = f"/conversations/{begun.json()['id']}"
                 await stack.client.patch(path, json={"pinned": True, "title": f"Pinned {number}"})
+        await tab.page.reload()
+        await expect(chat.conversations.nth(49)).to_be_attached()
         await chat.answer("Plan three quick dinners with potatoes.")
-        await expect(chat.conversations.nth(30)).to_be_attached()
+        await expect(tab.page.locator("#conversations [aria-current]")).to_be_in_viewport()
         await seen(tab, "chat-list")
 
 

@@ -42,7 +42,8 @@ export function moved(key, index, count) {
   return key in targets ? Math.max(0, Math.min(count - 1, targets[key])) : null;
 }
 
-const clock = (time, withSeconds) => new Date(time * 1000).toLocaleTimeString([], {
+/** @param {number} time in seconds since the epoch */
+export const clock = (time, withSeconds) => new Date(time * 1000).toLocaleTimeString([], {
   hour: "2-digit", minute: "2-digit", hourCycle: "h23", ...(withSeconds ? { second: "2-digit" } : {}),
 });
 

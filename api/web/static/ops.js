@@ -1,6 +1,6 @@
 // The operations page: asks every few seconds, and draws.
 
-import { LineChart } from "./charts.js";
+import { clock, LineChart } from "./charts.js";
 import { Client, Problem, pause } from "./client.js";
 import { byId, element } from "./dom.js";
 import { Actions } from "./ops_actions.js";
@@ -48,7 +48,7 @@ function draw(data) {
   drawWorkers(data.workers);
   drawSums(data.minutes);
   drawNotices(data.notices);
-  byId("updated").textContent = `as of ${new Date(last.at * 1000).toLocaleTimeString()}`;
+  byId("updated").textContent = `as of ${clock(last.at, true)}`;
 }
 
 function drawNotices(notices) {
