@@ -8,6 +8,7 @@ import pytest
 from playwright.async_api import Browser, BrowserContext, Page, expect
 
 from shared.config import Settings
+from tests.integration.test_exported_alternatives import exported, without_names
 from tests.scripted import ScriptedEngine
 from tests.servers import Stack, running_stack
 from tests.web.browser import open_tab
@@ -93,6 +94,29 @@ async def test_a_single_export_comes_in_again(
             dialog = await choose(tab.page, file("it.json", saved))
             await expect(dialog.get_by_role("status")).to_have_text("1 conversation imported.")
             assert await everything(stack) == [*before, *before]
+
+
+async def test_alternatives_go_out_and_come_in_again(
+    context: BrowserContext, settings: Settings, tmp_path: Path
+) -> None:
+    """Those of one inside another, and more messages than a list of them shows."""
+    async with running_stack(settings, ScriptedEngine()) as stack:
+        source = await begun(stack, "Bees", 60)
+        await stack.ask("Wasps?", id=source, replace_from=59)
+        await stack.ask("Ants?", id=source, replace_from=1, context="As an ant.")
+        async with open_tab(context, f"{stack.client.base_url}#{source}") as tab:
+            await expect(ChatPage(tab.page).users).to_have_text(["Ants?"])
+            (saved,) = (await bring_out(tab.page, tmp_path))["conversations"]
+            await tab.page.get_by_role("button", name="Close").click()
+            dialog = await choose(tab.page, file("it.json", saved))
+            await expect(dialog.get_by_role("status")).to_have_text("1 conversation imported.")
+        (copy,) = {
+            each["id"]
+            for each in (await stack.client.get("/conversations")).json()["conversations"]
+        } - {source}
+        assert saved == await exported(stack, source)
+        assert without_names(await exported(stack, copy)) == without_names(saved)
+    assert [len(each["messages"]) for each in saved["alternatives"]] == [2, 60]
 
 
 async def test_a_browser_with_a_list_of_its_own_exports_what_it_knows(
