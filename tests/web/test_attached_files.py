@@ -151,6 +151,7 @@ async def test_a_prompt_that_is_too_long_is_told_before_it_is_sent(
         await page.get_by_role("button", name="Remove long.txt").click()
         await chat.prompt.press("Enter")
         await expect(chat.replies).to_have_count(2)
+        await chat.until_idle()
         answer = await stack.client.get(f"/conversations/{chat.conversation}/messages")
         assert len(answer.json()["messages"]) == 4
 
