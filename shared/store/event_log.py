@@ -20,12 +20,9 @@ class EventLog:
         self._redis = redis
         self._keys = keys
         self._replicas = replicas
-        self._call = Scripts(redis, keys, "follow").call
-
-    @property
-    def confirms_ends(self) -> bool:
+        self.confirms_ends = replicas.are_wanted
         """Whether ends are only read here once they cannot get lost any more."""
-        return self._replicas.are_wanted
+        self._call = Scripts(redis, keys, "follow").call
 
     async def follow(self, job_id: str, after: str) -> list[Event]:
         """As `read`; the job's worker is told that somebody follows the job live."""

@@ -40,14 +40,11 @@ class Replicas:
         self._redis: Any = redis
         self._keys = keys
         self._number = number
+        self.are_wanted = number > 0
+        """Whether there have to be any."""
         self._one_at_a_time = asyncio.Lock()
         self._next: _Round | None = None
         self._rounds: set[asyncio.Task[Any]] = set()
-
-    @property
-    def are_wanted(self) -> bool:
-        """Whether there have to be any."""
-        return self._number > 0
 
     async def confirm(self, job_id: str, last_event: str | None = None) -> None:
         """Return when enough replicas have a job.
