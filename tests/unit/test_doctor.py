@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 
 from cli.doctor import model_findings, template_findings
+from cli.doctor_redis import durability_finding
+from tests.servers import make_settings
 
 GIB = 1 << 30
 GPU = {
@@ -126,3 +128,20 @@ def test_the_window_is_held_against_the_model_s_own(longest: int | None, text: s
 def test_the_demo_is_announced_first() -> None:
     first, *_ = map(str, template_findings(TRAITS | {"demo": "it chats, it does not know"}))
     assert first == "· model     it chats, it does not know"
+
+
+@pytest.mark.parametrize(
+    ("replicas", "line"),
+    [
+        (0, "· Redis     2 replicas, 3 s behind at most; if one takes over, what it lacks is lost"),
+        (1, "✓ Redis     2 replicas, 3 s behind at most; clients are told what 1 have"),
+    ],
+)
+def test_what_replicas_are_good_for_is_said(replicas: int, line: str) -> None:
+    info = {"slave0": {"lag": 0}, "slave1": {"lag": 3}, "slave_expires_tracked_keys": 0}
+    settings = make_settings("redis://r", PALAVER_REPLICAS=replicas)
+    assert str(durability_finding(info, settings)).startswith(line)
+
+
+def test_a_server_without_replicas_needs_no_word_on_them() -> None:
+    assert durability_finding({}, make_settings("redis://r")) is None
