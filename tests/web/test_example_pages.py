@@ -77,6 +77,8 @@ async def test_the_page_goes_on_after_a_reload(settings: Settings, context: Brow
             async with open_tab(context, f"{origin}/page.html?server={address}") as tab:
                 await tab.page.get_by_label("Prompt").fill("Hello.")
                 await tab.page.keyboard.press("Enter")
+                # The prompt, and what there is of the reply.
+                await expect(tab.page.locator("article")).to_have_count(2)
                 await expect(tab.page.locator("article").last).to_contain_text("You")
                 await tab.page.reload()
                 await expect(tab.page.locator("article")).to_contain_text("You")

@@ -121,8 +121,7 @@ async def states_when_empty(page: Page) -> AsyncIterator[str]:
 async def states_of_a_conversation(page: Page) -> AsyncIterator[str]:
     await converse(page)
     yield "a conversation"
-    if await is_narrow(page):
-        await page.locator("#toggle-tools").click()
+    await page.locator("#toggle-tools").click()
     await page.locator("#share").click()
     await page.locator("#share-make").click()
     await expect(page.locator("#share-renew")).to_be_visible()

@@ -47,6 +47,12 @@ def old_version(data_format: str) -> Iterator[Path]:
             [*command, "Procfile"], cwd=ROOT, check=True, stdout=subprocess.PIPE
         ).stdout
         subprocess.run(["tar", "-x", "-C", folder], input=packed, check=True)
+        # These versions look themselves up under the name that the distribution had then.
+        installed = Path(folder) / "palaver-0.1.0.dist-info"
+        installed.mkdir()
+        (installed / "METADATA").write_text(
+            "Metadata-Version: 2.1\nName: palaver\nVersion: 0.1.0\n"
+        )
         yield Path(folder)
 
 
