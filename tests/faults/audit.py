@@ -189,6 +189,8 @@ class Audit:
             self._found.unended.append(f"{turn.key}: {job}")
         elif job["status"] != turn.status:
             self._found.different.append(f"{turn.key}: seen {turn.status}, is {job['status']}")
+        if turn.is_garbled:
+            self._found.different.append(f"{turn.key}: an event of its stream said nothing")
 
     async def _messages(self, talk: Talk) -> list[tuple[str, str]]:
         stored = await self._redis.lrange(self._keys.messages(str(talk.id)), 0, -1)

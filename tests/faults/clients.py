@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import httpx
+import orjson
 
 from tests.faults.ledger import Ledger, Talk, Turn
 from tests.sse import Received, received
@@ -134,6 +135,9 @@ class Client:
             try:
                 async with asyncio.timeout(ANSWER_S):
                     await self._read(turn, events, patience)
+            except orjson.JSONDecodeError:
+                turn.is_garbled = True
+                return
             except (httpx.TransportError, TimeoutError):
                 self._ledger.refused("stream broken")
                 await asyncio.sleep(PAUSE_S)

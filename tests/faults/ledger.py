@@ -10,7 +10,7 @@ class Turn:
 
     `model` is the one that its client wants, None if any will do; `job` what it was accepted as;
     `status` how it ended, as its client was told; `reply` and `streamed` the text it got, if it
-    got any.
+    got any; `is_garbled` whether a stream told an event without what belongs to it.
     """
 
     prompt: str
@@ -21,6 +21,7 @@ class Turn:
     status: str | None = None
     reply: str | None = None
     streamed: str | None = None
+    is_garbled: bool = False
     resumptions: int = 0
 
     def accepted_as(self, job: str) -> None:
