@@ -1,5 +1,5 @@
--- Create a conversation without a turn, possibly with messages and alternatives. It counts as a prompt; the stored text is charged at
--- four bytes a token.
+-- Create a conversation without a turn, possibly with messages and alternatives. It counts as a prompt; the stored text
+-- is charged at four bytes a token.
 -- Answers {OK, …} (lib.lua, charge_minute) · {TAKEN} · {FULL, …} · {NO_MODEL, …} · {NO_WORKER, …} · {LIMIT, …} (as in
 -- submit.lua)
 local name = key.conversation(arg.conversation)
