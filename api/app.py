@@ -146,7 +146,7 @@ async def create_api(settings: Settings, redis: Redis) -> AsyncIterator[Api]:
 
     It serves from the start: while Redis is unavailable, prompts are answered with 503.
     """
-    keys = Keys(settings.namespace)
+    keys = Keys(settings.keyspace)
     submissions = Submissions(redis, keys, settings)
     workers = Workers(redis, keys)
     replicas = Replicas(connect(settings, max_connections=1), keys, settings.replicas)

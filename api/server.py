@@ -134,7 +134,7 @@ async def _greet_when_ready(
     settings: Settings, api: Api, redis: Redis, draining: asyncio.Event
 ) -> None:
     """Print the address and something to try once a prompt would be answered."""
-    if not await until_usable(redis, Keys(settings.namespace), settings, draining):
+    if not await until_usable(redis, Keys(settings.keyspace), settings, draining):
         return
     if not await _is_alike(settings, redis, draining):
         return
@@ -161,7 +161,7 @@ async def _is_alike(settings: Settings, redis: Redis, draining: asyncio.Event) -
     if "context_length" not in settings.model_fields_set:
         # Ours is the default: workers on other machines may be configured differently.
         return True
-    workers = Workers(redis, Keys(settings.namespace))
+    workers = Workers(redis, Keys(settings.keyspace))
     while not draining.is_set():
         try:
             return await until_alike(lambda: workers.of_other_length(length), length, draining)

@@ -34,7 +34,7 @@ async def check_redis(settings: Settings) -> AsyncIterator[Finding]:
             redis = connect(settings)
             try:
                 for check in (check_server, check_worker):
-                    await check(redis, Keys(settings.namespace), settings)
+                    await check(redis, Keys(settings.keyspace), settings)
                 info = await redis.info()
                 yield _describe(info)
                 if finding := durability_finding(info, settings):
@@ -71,7 +71,8 @@ def _describe(info: Mapping[str, Any]) -> Finding:
     used, limit = int(info["used_memory"]), int(info.get("maxmemory", 0))
     available = f"{limit // _MEBIBYTE} MiB" if limit else "all memory of the machine"
     version = info.get("valkey_version") or info["redis_version"]
-    text = f"version {version}, {max(1, used // _MEBIBYTE)} MiB used of {available}"
+    kind = "a node of a cluster, " if int(info.get("cluster_enabled", 0)) else ""
+    text = f"{kind}version {version}, {max(1, used // _MEBIBYTE)} MiB used of {available}"
     is_nearly_full = limit and used > _NEARLY_FULL * limit
     return Finding("note" if is_nearly_full else "ok", "Redis", text)
 
@@ -94,7 +95,7 @@ def durability_finding(info: Mapping[str, Any], settings: Settings) -> Finding |
 async def _workers(
     redis: Redis, settings: Settings, info: Mapping[str, Any]
 ) -> AsyncIterator[Finding]:
-    workers = Workers(redis, Keys(settings.namespace))
+    workers = Workers(redis, Keys(settings.keyspace))
     reports, length = await workers.all(), settings.context_length
     if "context_length" in settings.model_fields_set:
         other = await workers.of_other_length(length)

@@ -74,6 +74,6 @@ async def _store() -> AsyncIterator[Store]:
     settings = load_settings(PORT=DEFAULT_PORT)
     redis = connect(settings)
     try:
-        yield Store(redis=redis, keys=Keys(settings.namespace), settings=settings)
+        yield Store(redis=redis, keys=Keys(settings.keyspace), settings=settings)
     finally:
         await redis.aclose(close_connection_pool=True)

@@ -25,7 +25,8 @@ from shared.errors import ConfigError
 from shared.lora import Loras
 from shared.wire.turn_request import Thinking
 
-_REDIS_SCHEMES = ("redis", "rediss", "unix", "sentinel", "sentinels")
+_CLUSTER_SCHEMES = ("redis+cluster", "rediss+cluster")
+_REDIS_SCHEMES = ("redis", "rediss", "unix", "sentinel", "sentinels", *_CLUSTER_SCHEMES)
 _PREFIX = "PALAVER_"
 DEFAULT_WINDOW = 3500
 """Tokens."""
@@ -119,7 +120,8 @@ class Settings(BaseSettings):
     redis_url: str | None = _env(
         "REDIS_URL",
         None,
-        "A Redis or Valkey server: `redis://`, `rediss://`, `unix://` or `sentinel(s)://`.",
+        "A Redis or Valkey server: `redis://`, `rediss://`, `unix://` or `sentinel(s)://`; or "
+        "[a cluster](deploy.md#a-cluster): `redis(s)+cluster://`.",
         shown="embedded Valkey",
     )
     replicas: int = _env(
@@ -498,6 +500,16 @@ class Settings(BaseSettings):
         Who sees turns sees ids of conversations: nobody may where the list of them is turned off.
         """
         return self.is_local and self.open_list
+
+    @property
+    def is_on_cluster(self) -> bool:
+        """Whether the data are on a Redis Cluster."""
+        return self.redis_url is not None and _scheme(self.redis_url) in _CLUSTER_SCHEMES
+
+    @property
+    def keyspace(self) -> str:
+        """What all names in Redis begin with; on a cluster a hash tag, so one slot has them all."""
+        return f"{{{self.namespace}}}" if self.is_on_cluster else self.namespace
 
     @property
     def window(self) -> int:

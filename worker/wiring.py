@@ -84,7 +84,7 @@ async def run_worker(
     redis = connect(settings, max_connections=worker_pool(_slots(settings, engine)))
     template: ChatTemplate | None = None
     try:
-        keys = Keys(settings.namespace)
+        keys = Keys(settings.keyspace)
         if not isinstance(engine, Embedder):
             template = await asyncio.to_thread(_template, engine.model, make_renderer)
         if await until_usable(redis, keys, settings, stopping, check_server, check_worker):

@@ -36,7 +36,7 @@ def run(command: Command) -> int:
 
 async def _call(command: Command) -> str:
     settings = load_settings(PORT=DEFAULT_PORT)
-    redis, keys = connect(settings), Keys(settings.namespace)
+    redis, keys = connect(settings), Keys(settings.keyspace)
     try:
         with refusals_end_the_start():
             await check_server(redis, keys, settings)

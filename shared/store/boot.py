@@ -123,7 +123,8 @@ async def check_server(redis: Redis, keys: Keys, settings: Settings) -> None:
     INFO is enough: managed servers refuse CONFIG.
 
     Raises:
-        ConfigError: the server is too old, a part of a cluster, or would drop conversations, or
+        ConfigError: the server is too old, would drop conversations, or is or is not part of a
+            cluster, other than the URL says; or
             another version's data are there.
         ReadOnlyError: it is a replica.
         ConnectionError: replicas are missing (`PALAVER_REPLICAS`).
@@ -132,7 +133,7 @@ async def check_server(redis: Redis, keys: Keys, settings: Settings) -> None:
     version = str(info.get("redis_version", ""))
     if _numbers(version) < OLDEST_SERVER:
         raise ConfigError(f"REDIS_URL: the server is version {version}; needed is 6.2 or newer")
-    _check_role(info)
+    _check_role(info, settings)
     _check_replicas(info, settings.replicas)
     _check_policy(str(info.get("maxmemory_policy", "noeviction")), settings)
     if not int(info.get("aof_enabled", 0)):
@@ -174,11 +175,16 @@ async def check_worker(redis: Redis, keys: Keys, _settings: Settings) -> None:
     await redis.xrange(keys.events(_NOBODY), count=1)
 
 
-def _check_role(info: dict[str, Any]) -> None:
-    if int(info.get("cluster_enabled", 0)):
+def _check_role(info: dict[str, Any], settings: Settings) -> None:
+    is_of_cluster = bool(int(info.get("cluster_enabled", 0)))
+    if is_of_cluster and not settings.is_on_cluster:
         raise ConfigError(
-            "REDIS_URL: the server is part of a Redis Cluster; a single primary is needed "
-            "(cluster-enabled no)"
+            "REDIS_URL: the server is part of a Redis Cluster; name its nodes as "
+            "redis+cluster://host:port,host:port"
+        )
+    if settings.is_on_cluster and not is_of_cluster:
+        raise ConfigError(
+            "REDIS_URL: the server is not part of a cluster; name it as redis://host:port"
         )
     if info.get("role") == "slave":
         primary = f"{info.get('master_host')}:{info.get('master_port')}"

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio.connection import parse_url
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.exceptions import (
     AuthenticationError,
@@ -24,6 +25,7 @@ from redis.exceptions import (
 from shared.config import Settings
 from shared.data_folder import check_private, socket_path
 from shared.errors import ConfigError
+from shared.store.cluster import following
 from shared.store.pool import BoundedPool, BoundedSentinelPool, cut
 from shared.trouble import Trouble
 
@@ -44,6 +46,8 @@ REDIS_UNAVAILABLE = (
 _PASSING = ("OOM", "MISCONF", "NOREPLICAS", "MASTERDOWN", "BUSY", "LOADING", "READONLY")
 """First words of refusals that pass, such as those for lack of memory or during a failover."""
 
+_PORT = 6379
+_SENTINEL_PORT = 26379
 _FIRST_PAUSE_S = 0.02
 _LONGEST_PAUSE_S = 1.0
 _CONNECT_TIMEOUT_S = 5.0
@@ -82,8 +86,8 @@ def as_config_error(error: BaseException) -> ConfigError:
         return ConfigError(f"REDIS_URL: the server refuses the credentials: {error}")
     if str(error).startswith(("MOVED", "ASK", "CLUSTERDOWN", "CROSSSLOT")):
         return ConfigError(
-            f"REDIS_URL: the server is part of a Redis Cluster ({error}); a single primary "
-            "is needed"
+            f"REDIS_URL: the server is part of a Redis Cluster ({error}); name its nodes as "
+            "redis+cluster://host:port,host:port"
         )
     return ConfigError(f"REDIS_URL: the server refuses what Palaver needs: {error}")
 
@@ -106,6 +110,8 @@ def connect(settings: Settings, *, max_connections: int | None = None, **options
 
     `sentinel://[user:password@]host:port,host:port/service[?db=n]` asks Sentinels for the primary
     (`sentinels://` uses TLS to the Sentinels and to the primary).
+    `redis+cluster://[user:password@]host:port,host:port` asks a cluster's nodes for the primary of
+    our slot (`rediss+cluster://` uses TLS).
 
     Args:
         max_connections: most connections; calls wait in line for one. None sets no bound.
@@ -132,6 +138,8 @@ def connect(settings: Settings, *, max_connections: int | None = None, **options
     try:
         if urlsplit(url).scheme.startswith("sentinel"):
             return _from_sentinel(url, pools[1], options)
+        if settings.is_on_cluster:
+            return _from_cluster(url, settings.namespace, pools[0], options)
         pool = pools[0].from_url(url, **options)
         pool.connection_class = cut(pool.connection_class)
         # Unknown options are detected only when a connection is made.
@@ -197,10 +205,30 @@ def _from_sentinel(url: str, pool: type[SentinelConnectionPool], options: dict[s
     return client
 
 
-def _address(text: str) -> tuple[str, int]:
+def _from_cluster(
+    url: str, namespace: str, pool: type[ConnectionPool], options: dict[str, Any]
+) -> Redis:
+    parts = urlsplit(url)
+    credentials, at, hosts = parts.netloc.rpartition("@")
+    if not hosts or parts.path.strip("/") not in ("", "0"):
+        raise ConfigError(
+            "REDIS_URL: redis+cluster://host:port,host:port names nodes, and no database"
+        )
+    seeds = [_address(host, _PORT) for host in hosts.split(",")]
+    # Of one node, whose credentials and options are those of all.
+    scheme = parts.scheme.partition("+")[0]
+    one = parse_url(f"{scheme}://{credentials}{at}localhost?{parts.query}")
+    of_pool = {name: options.pop(name) for name in ("max_connections", "wait_s") if name in options}
+    made = pool(**of_pool, **following(seeds, namespace, **{**one, **options}))
+    # Unknown options are detected only when a connection is made.
+    made.make_connection()  # type: ignore[no-untyped-call]
+    return Redis.from_pool(made)
+
+
+def _address(text: str, usual_port: int = _SENTINEL_PORT) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     try:
-        return (host, int(port)) if host else (text, 26379)
+        return (host.strip("[]"), int(port)) if host else (text, usual_port)
     except ValueError:
         raise ConfigError(f"REDIS_URL: {text!r} is not host:port") from None
 

@@ -52,7 +52,10 @@ class Scripts:
 
     def __init__(self, redis: Redis, keys: Keys, *names: str) -> None:
         self._namespace = keys.namespace
-        self._key = keys.schema  # some managed servers refuse scripts that name no key
+        # Some managed servers refuse scripts that name no key. This one is never there: a node of a
+        # cluster that hands the slot over key by key refuses the script, before it sees some keys
+        # and misses others.
+        self._key = keys.probe
         self._redis: Any = redis
         self._scripts = {name: _Script.of(script_text(name)) for name in names}
 

@@ -133,7 +133,8 @@ def test_every_wrong_setting_has_a_line(set_env: SetEnv) -> None:
 def test_a_redis_url_of_another_scheme_is_refused(set_env: SetEnv, url: str) -> None:
     set_env(REDIS_URL=url)
     assert complaint() == (
-        "REDIS_URL: allowed are redis://, rediss://, unix://, sentinel://, sentinels://"
+        "REDIS_URL: allowed are redis://, rediss://, unix://, sentinel://, sentinels://, "
+        "redis+cluster://, rediss+cluster://"
     )
 
 
