@@ -89,6 +89,7 @@ def finish_reply(
         result=encoded,
         reply=reply_object(claim.job_id, claim.conversation_id, claim.request, encoded),
         pieces=generated.unpublished,
+        at=generated.at,
         earlier=prompt.brought_along,
         context=prompt.context,
     )

@@ -45,6 +45,7 @@ class GeneratedReply:
 
     Args:
         pieces: neighbours of one kind are one.
+        at: number of token ids that were published; None if nothing was generated.
         is_plain: whether no reader looked for thoughts and calls in it.
         num_standing: how many of its tokens stood before the turn.
     """
@@ -52,6 +53,7 @@ class GeneratedReply:
     pieces: tuple[PieceRecord, ...]
     unpublished: tuple[PieceRecord, ...]
     end: End
+    at: int | None = None
     is_plain: bool = False
     num_standing: int = 0
 
@@ -130,7 +132,7 @@ class Generator:
         if solo_run is not None:
             request = replace(request, alone_until=len(published.token_ids) + MARGIN)
         turn.num_generated = len(published.token_ids)
-        outbox = self._publisher.open(
+        outbox = turn.outbox = self._publisher.open(
             claim,
             before.num_logged,
             turn.meter,
@@ -210,6 +212,7 @@ class Generator:
             pieces=merged(records),
             unpublished=unpublished,
             end=end,
+            at=outbox.position,
             is_plain=request.reader is None,
             num_standing=request.num_standing,
         )

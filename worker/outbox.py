@@ -1,7 +1,9 @@
 """The pieces of one reply on their way from the engine to Redis."""
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from shared.wire.claim import Claim
@@ -40,6 +42,9 @@ class Outbox:
         self._position = num_logged
         self._wake = wake
         self._on_fenced = on_fenced
+        self._published: list[Publication] = []
+        self._again: deque[Publication] = deque()
+        self._rest: tuple[PieceRecord, ...] = ()
         self._waiting: list[Piece] = []
         self._num_waiting = 0
         self._must_hurry = True  # the first piece
@@ -57,7 +62,14 @@ class Outbox:
     @property
     def has_pieces(self) -> bool:
         """Whether there is anything to send; ids alone can wait for what they mean."""
-        return not self.is_closed and any(piece.parts for piece in self._waiting)
+        if self.is_closed:
+            return False
+        return bool(self._again) or any(piece.parts for piece in self._waiting)
+
+    @property
+    def position(self) -> int:
+        """Token ids of the reply that are published."""
+        return self._again[0].at if self._again else self._position
 
     @property
     def is_urgent(self) -> bool:
@@ -90,7 +102,13 @@ class Outbox:
         await self._idle.wait()
         if self._error is not None:
             raise self._error
-        return self._take()
+        self._rest = self._take()
+        return self.since(self.position)
+
+    def since(self, position: int) -> tuple[PieceRecord, ...]:
+        """Once it is closed, everything behind so many of the reply's token ids."""
+        later = (one for one in (*self._published, *self._again) if one.at >= position)
+        return merged([*(piece for one in later for piece in one.pieces), *self._rest])
 
     def cancel(self) -> None:
         """Stop at once; nothing more is published."""
@@ -100,9 +118,11 @@ class Outbox:
         """What to send now; it is under way until `arrived` or `failed` is called."""
         if not self.has_pieces:
             return None
-        records = self._take()
         self._must_hurry = False
         self._idle.clear()
+        if self._again:
+            return self._again.popleft()
+        records = self._take()
         return Publication(
             job_id=self._claim.job_id,
             fence=self._claim.fence,
@@ -114,13 +134,25 @@ class Outbox:
 
     def arrived(self, publication: Publication, receipt: Receipt) -> None:
         """Redis has answered a publication."""
-        self._position += publication.num_ids
+        if receipt.outcome is WriteOutcome.BEHIND:
+            self._publish_again(publication, receipt.progress)
+        else:
+            self._position = max(self._position, publication.at + publication.num_ids)
+            self._published.append(replace(publication, log_ids=receipt.log_ids))
         self._idle.set()
         if receipt.outcome is WriteOutcome.OK and not self._must_hurry:
             self.is_followed = receipt.is_followed
         if receipt.outcome is WriteOutcome.FENCED and not self.is_closed:
             self.is_closed = True
             self._on_fenced()
+
+    def _publish_again(self, publication: Publication, progress: int) -> None:
+        """Redis has lost what was published behind so many of the reply's token ids."""
+        lost = [one for one in self._published if one.at >= progress]
+        self._published = [one for one in self._published if one.at < progress]
+        self._again.extendleft(reversed([*lost, publication]))
+        self._must_hurry = True
+        self._wake(True)
 
     def failed(self, error: Exception) -> None:
         """Redis has refused a publication for good."""

@@ -8,6 +8,7 @@ from typing import Final
 
 from shared.wire.claim import Claim
 from worker.engine.interface import Meter
+from worker.outbox import Outbox
 
 _CANCEL_AGAIN_S: Final = 1.0
 
@@ -35,6 +36,7 @@ class RunningTurn:
         is_closing: its end is being written, and whether it is still this worker's is told by that.
         has_stopped: nothing more is generated for it, so it is no longer cancelled.
         more_wait: whether another turn may wait for its slot.
+        outbox: where its reply goes, once it is generated.
     """
 
     claim: Claim
@@ -48,6 +50,7 @@ class RunningTurn:
     is_closing: bool = False
     has_stopped: bool = False
     more_wait: bool = True
+    outbox: Outbox | None = None
 
     def __post_init__(self) -> None:
         if self.claim.is_stopped:

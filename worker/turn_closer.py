@@ -1,11 +1,14 @@
 """How a turn leaves this worker: committed, failed, settled or handed over."""
 
 import logging
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from shared.errors import TurnFailed
 from shared.process.logs import about
-from shared.store.claims import Claims
+from shared.store.claims import Claims, Ended
+from shared.wire.completion import Completion
 from shared.wire.reply import TurnResult
 from shared.wire.write_outcome import WriteOutcome
 from worker.completion import FinishedReply
@@ -30,7 +33,7 @@ class TurnCloser:
         """Add the reply to its conversation and complete the job."""
         claim, result = turn.claim, reply.result
         turn.is_closing = True
-        ended = await retry("commit", lambda: self._claims.commit(claim, reply.completion))
+        ended = await self._committed(turn, reply.completion)
         outcome, turn.more_wait = ended.outcome, ended.more
         self._metrics.ended(outcome, "completed")
         if outcome in (WriteOutcome.OK, WriteOutcome.DUP) and claim.starts == 1:
@@ -38,6 +41,15 @@ class TurnCloser:
         log.info("job %s completed: %s", claim.job_id, outcome, extra=_log_fields(result))
         if outcome in (WriteOutcome.FENCED, WriteOutcome.GONE):
             await self.settle(turn)
+
+    async def _committed(self, turn: RunningTurn, completion: Completion) -> Ended:
+        """Commit, again with what Redis has lost of the reply if a replica took over without it."""
+        while True:
+            ended = await retry("commit", partial(self._claims.commit, turn.claim, completion))
+            if ended.outcome is not WriteOutcome.BEHIND or turn.outbox is None:
+                return ended
+            pieces = turn.outbox.since(ended.progress)
+            completion = replace(completion, pieces=pieces, at=ended.progress)
 
     async def fail(self, turn: RunningTurn, error: TurnFailed) -> None:
         """End the job with an error; its conversation stays as it was."""

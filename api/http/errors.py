@@ -35,7 +35,12 @@ from shared.errors import (
     TurnInProgress,
     TurnWithoutReply,
 )
-from shared.store.connection import REDIS_UNAVAILABLE, trouble, will_pass
+from shared.store.connection import (
+    REDIS_UNAVAILABLE,
+    is_without_replicas,
+    trouble,
+    will_pass,
+)
 from shared.wire.limits import Allowance
 
 log = logging.getLogger(__name__)
@@ -285,6 +290,9 @@ def problem_of(error: Exception) -> Problem:
         return Problem(503, "redis_away", detail, retry_after_s=_RETRY_AFTER_S)
     if isinstance(error, RedisError) and will_pass(error):
         trouble.met(error)
+        if is_without_replicas(error):
+            detail = "Redis has too few replicas to take writes"
+            return Problem(503, "redis_away", detail, retry_after_s=_RETRY_AFTER_S)
         detail = "Redis does not accept writes at the moment"
         return Problem(503, "memory_short", detail, retry_after_s=_RETRY_AFTER_S)
     log.error("unexpected error", exc_info=error)

@@ -66,10 +66,12 @@ class Ended:
 
     Args:
         more: whether a turn waits that the worker may start in its place.
+        progress: how many of the reply's token ids are published; if less is than was.
     """
 
     outcome: WriteOutcome
     more: bool
+    progress: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,11 +226,8 @@ class Claims:
                 "prompt": publication.prompt_tokens,
             }
             fields |= {f"{name}{i}": value for name, value in arguments.items()}
-            fields |= arguments_of(publication.pieces, str(i))
-        return [
-            Receipt(outcome=WriteOutcome(outcome), is_followed=followers > 0)
-            for outcome, followers in await self._call("publish", **fields)
-        ]
+            fields |= arguments_of(publication.pieces, str(i), publication.log_ids)
+        return [_receipt(*answer) for answer in await self._call("publish", **fields)]
 
     async def publish(self, claim: Claim, at: int, piece: PieceRecord) -> WriteOutcome:
         """Publish one piece; `at` is the number of token ids published before it, by all starts."""
@@ -294,6 +293,7 @@ class Claims:
             window=completion.window,
             result=completion.result,
             reply=completion.reply,
+            at=completion.at,
             **arguments_of(completion.pieces),
             **self._ttls,
         )
@@ -338,7 +338,14 @@ class Claims:
 
 
 def _ended(answer: Sequence[Any]) -> Ended:
-    return Ended(outcome=WriteOutcome(answer[0]), more=bool(answer[1]))
+    progress = int(answer[2]) if len(answer) > 2 else 0
+    return Ended(outcome=WriteOutcome(answer[0]), more=bool(answer[1]), progress=progress)
+
+
+def _receipt(outcome: str, followers: int, *others: str) -> Receipt:
+    if outcome == WriteOutcome.BEHIND:
+        return Receipt(outcome=WriteOutcome.BEHIND, progress=int(others[0]))
+    return Receipt(outcome=WriteOutcome(outcome), is_followed=followers > 0, log_ids=others)
 
 
 def error_data(error: TurnFailed) -> bytes:

@@ -69,6 +69,11 @@ def will_pass(error: Exception) -> bool:
     return isinstance(error, ResponseError) and str(error).startswith(_PASSING)
 
 
+def is_without_replicas(error: RedisError) -> bool:
+    """Whether the server does not write because too few replicas follow."""
+    return str(error).startswith("NOREPLICAS")
+
+
 def is_refusal(error: BaseException) -> bool:
     """Whether the server has refused, and repeating the call cannot change that."""
     if isinstance(error.__cause__, RedisError):  # so it comes from a connection by a socket

@@ -21,6 +21,7 @@ class Completion:
         result: the `TurnResult`, as JSON, which the job keeps.
         reply: the reply object, as JSON, which is published.
         pieces: the end of the reply, if it was not published yet.
+        at: number of the reply's token ids that were published before them; None if none can be.
         earlier: messages that the request brought along; they precede the user's.
         context: the conversation's new instructions; None leaves them as they are.
         continues: the turn has continued the last reply: `user` stands already, and `assistant`
@@ -39,6 +40,7 @@ class Completion:
     saves_ms: int = 0
     prefix: str = ""
     pieces: tuple[PieceRecord, ...] = ()
+    at: int | None = None
     earlier: tuple[StoredMessage, ...] = ()
     context: str | None = None
     continues: bool = False

@@ -44,7 +44,9 @@ class PieceRecord:
         return cls(kind=kind, text=fields["text"], token_ids=token_ids, logprobs=logprobs)
 
 
-def arguments_of(pieces: Sequence[PieceRecord], suffix: str = "") -> dict[str, Any]:
+def arguments_of(
+    pieces: Sequence[PieceRecord], suffix: str = "", log_ids: Sequence[str] = ()
+) -> dict[str, Any]:
     """Pieces as the scripts `publish` and `commit` take them; `suffix` ends all names."""
     arguments: dict[str, Any] = {f"pieces{suffix}": len(pieces)}
     for number, piece in enumerate(pieces, start=1):
@@ -53,6 +55,8 @@ def arguments_of(pieces: Sequence[PieceRecord], suffix: str = "") -> dict[str, A
             f"piece{suffix}.{number}": piece.event_data(),
             f"ids{suffix}.{number}": ",".join(map(str, piece.token_ids)),
         }
+    for number, log_id in enumerate(log_ids, start=1):
+        arguments[f"entry{suffix}.{number}"] = log_id
     return arguments
 
 
@@ -97,6 +101,8 @@ class Publication:
 
     Args:
         at: number of the reply's token ids that were published before them.
+        log_ids: of the log's entries for these pieces, if they were published before and are lost;
+            who has read them there should not read them again.
         evaluated: tokens of the prompt that were in no cache.
         prompt_tokens: tokens of the prompt.
     """
@@ -105,6 +111,7 @@ class Publication:
     fence: str
     at: int
     pieces: tuple[PieceRecord, ...]
+    log_ids: tuple[str, ...] = ()
     evaluated: int = 0
     prompt_tokens: int = 0
 
@@ -120,10 +127,14 @@ class Receipt:
 
     Args:
         is_followed: whether somebody follows the job live.
+        log_ids: of the log's new entries.
+        progress: how many of the reply's token ids are published; if less is than was.
     """
 
     outcome: WriteOutcome
     is_followed: bool = False
+    log_ids: tuple[str, ...] = ()
+    progress: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

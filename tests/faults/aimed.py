@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from tests.faults.cluster import Cluster, Process
+from tests.servers import Valkey
 
 _AIM_S: Final = 3.0
 """How long something to hit is looked for."""
@@ -36,11 +37,12 @@ class AimedFaults:
             "worker woken when its turn was taken over": (self._woken_at_take_over, 4),
             "keeper of the queue killed": (self._keeper_killed, 3),
             "keeper of the queue paused": (self._keeper_paused, 2),
-            "Redis killed while turns are held": (self._redis_killed, 2),
             "bells lost": (self._bells_lost, 3),
             "all workers of a model killed": (self._model_killed, 2),
             "all workers of a model stopped": (self._model_stopped, 2),
         }
+        if isinstance(cluster.server, Valkey):
+            self.kinds["Redis killed while turns are held"] = (self._redis_killed, 2)
 
     async def _home_killed(self) -> None:
         home = await self._home()

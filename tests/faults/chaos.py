@@ -10,29 +10,36 @@ everything that is stored. The report goes to `docs/reliability.md`.
 
 import argparse
 import asyncio
+import contextlib
 import datetime
 import logging
 import os
 import shlex
 import sys
+import tempfile
 import time
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from shared.process.tasks import end
 from tests.faults.audit import Audit, Findings, until_idle, until_settled
 from tests.faults.clients import crowd
-from tests.faults.cluster import Cluster, running_cluster
+from tests.faults.cluster import Cluster, running_cluster, running_on_nodes
 from tests.faults.ledger import Ledger
 from tests.faults.observer import Observer
+from tests.faults.redis_cluster import running_cluster_of
 from tests.faults.report import report
 from tests.faults.storm import Storm
+
+log = logging.getLogger(__name__)
 
 TURNS: Final = 8
 AT_ONCE: Final = 24
 LEASE_S: Final = 2.0
 CALM_WITHIN_S: Final = 60.0
+_ERROR_LENGTH: Final = 6000
 MODELS: Final = ("amber", "basalt")
 SLOTS: Final = 2
 """In each worker: few, so that homes are busy and turns wait for them."""
@@ -47,6 +54,8 @@ class Plan:
         only: kinds of faults; None for all.
         unfenced: take the workers' fence away.
         outage_s: how long Redis is gone once.
+        on_nodes: on a Redis Cluster.
+        replicas: of its nodes that must have what clients are told.
         limit_s: after so long it is given up.
     """
 
@@ -59,6 +68,8 @@ class Plan:
     unfenced: bool = False
     piece_s: float = 0.005
     outage_s: float = 0.0
+    on_nodes: bool = False
+    replicas: int = 1
     limit_s: float = 300.0
 
 
@@ -74,27 +85,44 @@ class Outcome:
 async def storm(plan: Plan) -> Outcome:
     """Let it rage, and look at what is left."""
     ledger, began = Ledger(), time.monotonic()
-    async with (
-        asyncio.timeout(plan.limit_s),
-        running_cluster(
-            apis=plan.apis,
-            workers=plan.workers,
-            lease_s=LEASE_S,
-            piece_s=plan.piece_s,
-            models=MODELS,
-            PALAVER_SLOTS=str(SLOTS),
-            # A storm kills workers that are not to blame.
-            PALAVER_MAX_ATTEMPTS="100",
-            like_a_service=True,
-            FAULTS_UNFENCED=str(int(plan.unfenced)),
-        ) as cluster,
-    ):
+    async with asyncio.timeout(plan.limit_s), _running(plan) as cluster:
         await rage(cluster, ledger, plan)
         async with cluster.redis() as redis:
             await until_idle(redis, cluster.keys, CALM_WITHIN_S)
             await until_settled(redis, cluster.keys, plan.workers, CALM_WITHIN_S)
             findings = await Audit(redis, cluster.keys, ledger).run()
+        if findings.unforeseen:
+            log.info("%s", _first_error(cluster.output))
     return Outcome(ledger, findings, time.monotonic() - began)
+
+
+def _first_error(output: str) -> str:
+    """What processes have logged of an error that nobody expects."""
+    return output[max(0, output.find("unexpected error") - 200) :][:_ERROR_LENGTH]
+
+
+@contextlib.asynccontextmanager
+async def _running(plan: Plan) -> AsyncIterator[Cluster]:
+    options: dict[str, Any] = {
+        "apis": plan.apis,
+        "workers": plan.workers,
+        "lease_s": LEASE_S,
+        "piece_s": plan.piece_s,
+        "models": MODELS,
+        "PALAVER_SLOTS": str(SLOTS),
+        # A storm kills workers that are not to blame.
+        "PALAVER_MAX_ATTEMPTS": "100",
+        "FAULTS_UNFENCED": str(int(plan.unfenced)),
+    }
+    if not plan.on_nodes:
+        async with running_cluster(like_a_service=True, **options) as cluster:
+            yield cluster
+        return
+    with tempfile.TemporaryDirectory() as folder, running_cluster_of(Path(folder)) as nodes:
+        nodes.want_replicas(plan.replicas)
+        options["PALAVER_REPLICAS"] = str(plan.replicas)
+        async with running_on_nodes(nodes, Path(folder), **options) as cluster:
+            yield cluster
 
 
 async def rage(cluster: Cluster, ledger: Ledger, plan: Plan) -> None:
@@ -135,6 +163,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--outage", type=float, default=60, help="seconds without Redis, once")
     parser.add_argument("--limit", type=float, default=3000, help="seconds until it is given up")
+    parser.add_argument("--nodes", action="store_true", help="on a Redis Cluster")
+    parser.add_argument("--replicas", type=int, default=1, help="that must have what is told there")
     parser.add_argument("--only", action="append", help="this kind of fault (several: again)")
     parser.add_argument("--output", type=Path, help="where the report goes, as Markdown")
     options = parser.parse_args()
@@ -146,7 +176,9 @@ def main() -> int:
         jobs=int(options.jobs * 1.05),
         faults=options.faults,
         only=frozenset(options.only) if options.only else None,
-        outage_s=options.outage,
+        outage_s=0.0 if options.nodes else options.outage,
+        on_nodes=options.nodes,
+        replicas=options.replicas,
         limit_s=options.limit,
     )
     outcome = asyncio.run(storm(plan))

@@ -1,4 +1,7 @@
-"""Palaver as several machines would run it: real processes, each with its own way to one Valkey."""
+"""Palaver as several machines would run it: real processes, each with its own way to one Valkey.
+
+Or all of them on a Redis Cluster, which they find their own ways to.
+"""
 
 import asyncio
 import contextlib
@@ -8,21 +11,22 @@ import string
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import IO, Any
 
 import httpx
 from redis.asyncio import Redis
-from redis.exceptions import BusyLoadingError
 
 from shared.process.lifeline import die_with_parent
+from shared.store.connection import REDIS_UNAVAILABLE, connect
 from shared.store.keys import Keys
 from tests.faults.kept import KeptValkey
 from tests.faults.partition import Partition, running_partition
+from tests.faults.redis_cluster import RedisCluster
 from tests.faults.tls import make_certificate, running_tls_partition
-from tests.servers import Valkey, environment, free_port
+from tests.servers import Valkey, environment, free_port, make_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_S = 60.0
@@ -35,20 +39,26 @@ class Process:
 
     Args:
         module: what it runs.
-        partition: between it and Redis.
+        partition: between it and Redis, if there is one.
         variables: its settings.
         log: where its output goes.
     """
 
     def __init__(
-        self, module: str, partition: Partition, variables: Mapping[str, str], log: Path
+        self, module: str, partition: Partition | None, variables: Mapping[str, str], log: Path
     ) -> None:
-        self.partition = partition
+        self._partition = partition
         self._command = [sys.executable, "-m", module]
         self._variables = dict(variables)
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
         self._file: IO[bytes] | None = None
+
+    @property
+    def partition(self) -> Partition:
+        """Between it and Redis."""
+        assert self._partition is not None
+        return self._partition
 
     @property
     def pid(self) -> int:
@@ -111,16 +121,27 @@ class Process:
 
 
 class Cluster:
-    """Processes around one Valkey."""
+    """Processes around one Valkey, or around a Redis Cluster."""
 
     def __init__(
-        self, valkey: Valkey, apis: list[Process], workers: list[Process], ports: list[int]
+        self,
+        server: Valkey | RedisCluster,
+        apis: list[Process],
+        workers: list[Process],
+        ports: list[int],
     ) -> None:
-        self.valkey = valkey
+        self.server = server
         self.apis = apis
         self.workers = workers
         self.ports = ports
-        self.keys = Keys(NAMESPACE)
+        self._settings = make_settings(server.url, PALAVER_NAMESPACE=NAMESPACE)
+        self.keys = Keys(self._settings.keyspace)
+
+    @property
+    def valkey(self) -> Valkey:
+        """The one server."""
+        assert isinstance(self.server, Valkey)
+        return self.server
 
     def url(self, api: int = 0) -> str:
         return f"http://127.0.0.1:{self.ports[api]}"
@@ -130,14 +151,13 @@ class Cluster:
 
     def redis(self) -> Redis:
         """A connection that no fault touches."""
-        redis: Redis = Redis.from_url(self.valkey.url, decode_responses=True)
-        return redis
+        return connect(self._settings)
 
     @asynccontextmanager
     async def loaded_redis(self) -> AsyncIterator[Redis]:
-        """The same, once the server has loaded its data."""
+        """The same, once the server has loaded its data, or another one has taken its place."""
         async with self.redis() as redis:
-            while await _is_loading(redis):
+            while await _is_away(redis):
                 await asyncio.sleep(0.02)
             yield redis
 
@@ -196,10 +216,10 @@ class Cluster:
         return False
 
 
-async def _is_loading(redis: Redis) -> bool:
+async def _is_away(redis: Redis) -> bool:
     try:
         await redis.ping()
-    except BusyLoadingError:
+    except REDIS_UNAVAILABLE:
         return True
     return False
 
@@ -235,7 +255,51 @@ async def running_cluster(
     valkey = KeptValkey() if like_a_service else Valkey(*valkey_options)
     valkey.start()
     certificate = make_certificate(valkey.folder) if like_a_service else None
-    folder = valkey.folder
+
+    def way_of(name: str) -> AbstractAsyncContextManager[Partition]:
+        if certificate is not None and name in (f"a{apis - 1}", f"w{workers - 1}"):
+            return running_tls_partition(certificate, valkey.socket)
+        return running_partition(valkey.folder / f"{name}.sock", valkey.socket)
+
+    try:
+        async with _running_around(
+            valkey,
+            valkey.folder,
+            way_of,
+            apis=apis,
+            workers=workers,
+            lease_s=lease_s,
+            piece_s=piece_s,
+            models=models,
+            **variables,
+        ) as cluster:
+            yield cluster
+    finally:
+        valkey.stop()
+
+
+@asynccontextmanager
+async def running_on_nodes(
+    nodes: RedisCluster, folder: Path, *, models: Sequence[str], **variables: Any
+) -> AsyncIterator[Cluster]:
+    """The same on a Redis Cluster, without anything between it and the processes."""
+    async with _running_around(nodes, folder, None, models=models, **variables) as cluster:
+        yield cluster
+
+
+@asynccontextmanager
+async def _running_around(
+    server: Valkey | RedisCluster,
+    folder: Path,
+    way_of: Callable[[str], AbstractAsyncContextManager[Partition]] | None,
+    *,
+    apis: int,
+    workers: int,
+    lease_s: float,
+    piece_s: float,
+    models: Sequence[str],
+    **variables: str,
+) -> AsyncIterator[Cluster]:
     settings = {
         "PALAVER_NAMESPACE": NAMESPACE,
         "PALAVER_LEASE": str(lease_s),
@@ -245,32 +309,27 @@ async def running_cluster(
         "FAULTS_PIECE_S": str(piece_s),
         **variables,
     }
-    try:
-        async with contextlib.AsyncExitStack() as stack:
+    async with contextlib.AsyncExitStack() as stack:
 
-            async def process(module: str, name: str, **more: str) -> Process:
-                way = running_partition(folder / f"{name}.sock", valkey.socket)
-                if certificate is not None and name in (f"a{apis - 1}", f"w{workers - 1}"):
-                    way = running_tls_partition(certificate, valkey.socket)
-                partition = await stack.enter_async_context(way)
-                environ = settings | more | {"REDIS_URL": partition.url}
-                one = Process(module, partition, environ, folder / f"{name}.log")
-                # Before its way to Redis closes: it would come back at once.
-                stack.callback(one.kill)
-                one.start()
-                return one
+        async def process(module: str, name: str, **more: str) -> Process:
+            partition = await stack.enter_async_context(way_of(name)) if way_of else None
+            url = partition.url if partition else server.url
+            environ = settings | more | {"REDIS_URL": url}
+            one = Process(module, partition, environ, folder / f"{name}.log")
+            # Before its way to Redis closes: it would come back at once.
+            stack.callback(one.kill)
+            one.start()
+            return one
 
-            ports = [free_port() for _ in range(apis)]
-            cluster = Cluster(
-                valkey,
-                [await process("api.server", f"a{n}", PORT=str(p)) for n, p in enumerate(ports)],
-                [
-                    await process("tests.faults.worker", f"w{n}", **_of_model(models, n))
-                    for n in range(workers)
-                ],
-                ports,
-            )
-            await cluster.ready()
-            yield cluster
-    finally:
-        valkey.stop()
+        ports = [free_port() for _ in range(apis)]
+        cluster = Cluster(
+            server,
+            [await process("api.server", f"a{n}", PORT=str(p)) for n, p in enumerate(ports)],
+            [
+                await process("tests.faults.worker", f"w{n}", **_of_model(models, n))
+                for n in range(workers)
+            ],
+            ports,
+        )
+        await cluster.ready()
+        yield cluster

@@ -201,6 +201,10 @@ class RedisCluster:
             assert time.monotonic() < deadline, "no replica is promoted"
             time.sleep(0.02)
 
+    def pause(self, seconds: float) -> None:
+        """Let whatever happens meanwhile happen."""
+        time.sleep(seconds)
+
     def start_again(self, node: Node) -> None:
         """A node that was killed comes back, as a replica of the one that was promoted."""
         node.start(self._stack)

@@ -11,6 +11,8 @@ from tests.faults.aimed import AimedFaults, Missed
 from tests.faults.cluster import Cluster, Process
 from tests.faults.kept import KeptValkey
 from tests.faults.ledger import Ledger
+from tests.faults.node_faults import NodeFaults
+from tests.faults.redis_cluster import RedisCluster
 
 _CALM_S: Final = 0.8
 """Between two faults, on average."""
@@ -45,24 +47,34 @@ class Storm:
         self._random = random.Random(f"storm {seed}")
         self._lease_s = lease_s
         self._outage_s = outage_s
-        aimed = AimedFaults(cluster, self._random, lease_s)
-        kinds: dict[str, tuple[Fault, int]] = {
+        kinds = self._of_processes() | AimedFaults(cluster, self._random, lease_s).kinds
+        if isinstance(cluster.server, RedisCluster):
+            kinds |= NodeFaults(cluster.server, cluster.keys.namespace, self._random).kinds
+        else:
+            kinds |= self._of_one_server()
+        self._kinds = {k: v for k, v in kinds.items() if only is None or k in only}
+
+    def _of_processes(self) -> dict[str, tuple[Fault, int]]:
+        return {
             "worker killed": (self._worker_killed, 5),
             "worker paused": (self._worker_paused, 5),
             "worker stopped": (self._worker_stopped, 3),
-            "worker cut off": (self._worker_cut_off, 3),
-            "worker's packets delayed": (self._worker_stalled, 3),
             "API killed": (self._api_killed, 1),
             "API stopped": (self._api_stopped, 2),
+            "scripts forgotten": (self._scripts_forgotten, 2),
+        }
+
+    def _of_one_server(self) -> dict[str, tuple[Fault, int]]:
+        """Of the server, and of the ways to it."""
+        return {
+            "worker cut off": (self._worker_cut_off, 3),
+            "worker's packets delayed": (self._worker_stalled, 3),
             "API cut off": (self._api_cut_off, 1),
             "Redis killed": (self._redis_killed, 2),
             "Redis paused": (self._redis_paused, 1),
             "TLS hangs": (self._tls_hangs, 2),
-            "scripts forgotten": (self._scripts_forgotten, 2),
             "all told to stop": (self._all_told_to_stop, 2),
-            **aimed.kinds,
         }
-        self._kinds = {k: v for k, v in kinds.items() if only is None or k in only}
 
     async def rage(self, at_least: int, is_over: Callable[[], bool]) -> None:
         """One fault after the other: so many, and on until it is over."""

@@ -4,7 +4,7 @@
 -- `continued` is the job of its prompt.
 -- The worker becomes the conversation's home: its cache saves a turn `saves_ms` there. A stateless turn's conversation
 -- goes with it; so it becomes the home of whatever begins with `prefix`.
--- Answers {OK · DUP (this commit was done before) · FENCED · GONE (the conversation was deleted), whether the worker
+-- Answers {BEHIND, 0, the progress} (publish.lua) · {OK · DUP (this commit was done before) · FENCED · GONE (the conversation was deleted), whether the worker
 -- should take another turn (lib/turns.lua)}
 local job, conversation = arg.job, arg.conversation
 local f = ending(job)
@@ -13,6 +13,7 @@ if f.status == 'completed' and f.ended_by == arg.fence then return {'DUP', 1} en
 local numbers = redis.call('HMGET', key.conversation(conversation), 'first', 'next', 'turns', 'begun', 'models', 'tokens')
 if not numbers[1] then return {'GONE', 1} end
 if f.token ~= arg.fence then return {'FENCED', 1} end
+if arg.at and tonumber(f.progress) < tonumber(arg.at) then return {'BEHIND', 0, int(f.progress)} end
 local first, next_number, number = tonumber(numbers[1]), tonumber(numbers[2]), tonumber(arg.number)
 local added = {}
 for i = 1, tonumber(arg.earlier or 0) do added[i] = arg['earlier' .. i] end
@@ -83,6 +84,6 @@ end
 use_tokens(f.owner, arg.tokens)
 count_usage(f.owner, f.pool, {turns = 1, prompt = arg.prompt_tokens, cached = arg.cached_tokens,
   completion = arg.tokens - arg.prompt_tokens})
-publish_pieces(job, '')
+publish_pieces(job, '', {})
 finish(job, f, 'completed', fields, arg.reply)
 return {'OK', next_waits(f.worker, f.pool)}

@@ -65,26 +65,31 @@ end
 local function event_message(job, id, kind, data) return job .. ' ' .. id .. ' ' .. kind .. ' ' .. data end
 
 -- Append an event to the job's log and publish it on the job's own channel. `extra` is a field of the log alone: a
--- piece's token ids (`i`), or the model of a start (`m`). Returns how many API processes heard it.
-local function publish(job, kind, data, extra, value)
+-- piece's token ids (`i`), or the model of a start (`m`). `entry` is the id that it had before it was lost. Returns how
+-- many API processes heard it, and its id.
+local function publish(job, kind, data, extra, value, entry)
   local id
   if extra then
-    id = redis.call('XADD', key.events(job), '*', 'e', kind, 'd', data, extra, value)
+    if entry then id = redis.pcall('XADD', key.events(job), entry, 'e', kind, 'd', data, extra, value) end
+    -- There is something newer.
+    if type(id) ~= 'string' then
+      id = redis.call('XADD', key.events(job), '*', 'e', kind, 'd', data, extra, value)
+    end
   else
     id = redis.call('XADD', key.events(job), '*', 'e', kind, 'd', data)
   end
-  return redis.call('PUBLISH', key.doorbell(job), event_message(job, id, kind, data))
+  return redis.call('PUBLISH', key.doorbell(job), event_message(job, id, kind, data)), id
 end
 
 -- Publish the pieces in the arguments whose names have this suffix, each with its token ids. Returns how many API
--- processes heard the last one.
-local function publish_pieces(job, suffix)
+-- processes heard the last one. The ids of their entries are appended to `ids`.
+local function publish_pieces(job, suffix, ids)
   local heard = 0
   for i = 1, tonumber(arg['pieces' .. suffix]) do
     local which = suffix .. '.' .. i
     local piece, kind = arg['piece' .. which], arg['event' .. which]
     if kind ~= 'token' then hide_request(job) end
-    heard = publish(job, kind, piece, 'i', arg['ids' .. which])
+    heard, ids[i] = publish(job, kind, piece, 'i', arg['ids' .. which], arg['entry' .. which])
   end
   return heard
 end
