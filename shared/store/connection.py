@@ -48,6 +48,7 @@ _PASSING = ("OOM", "MISCONF", "NOREPLICAS", "MASTERDOWN", "BUSY", "LOADING", "RE
 
 _PORT = 6379
 _SENTINEL_PORT = 26379
+_OF_PIPELINE = "of pipeline caused error: ('"
 _FIRST_PAUSE_S = 0.02
 _LONGEST_PAUSE_S = 1.0
 _CONNECT_TIMEOUT_S = 5.0
@@ -66,12 +67,17 @@ def will_pass(error: Exception) -> bool:
     """Whether the same call may succeed later."""
     if isinstance(error, (*REDIS_UNAVAILABLE, OutOfMemoryError)):
         return True
-    return isinstance(error, ResponseError) and str(error).startswith(_PASSING)
+    return isinstance(error, ResponseError) and _said(error).startswith(_PASSING)
 
 
 def is_without_replicas(error: RedisError) -> bool:
     """Whether the server does not write because too few replicas follow."""
-    return str(error).startswith("NOREPLICAS")
+    return _said(error).startswith("NOREPLICAS")
+
+
+def _said(error: RedisError) -> str:
+    """The server's own words; redis-py puts others before them if a pipeline was refused."""
+    return str(error).rpartition(_OF_PIPELINE)[2]
 
 
 def is_refusal(error: BaseException) -> bool:

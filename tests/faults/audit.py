@@ -27,7 +27,7 @@ NOTHING_LEFT: Final = re.compile(
 
 @dataclass
 class Findings:
-    """What came of a storm; everything but `outcomes` ought to be empty."""
+    """What came of a storm; everything but `outcomes` and `told_again` ought to be empty."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
     lost: list[str] = field(default_factory=list)
@@ -35,6 +35,8 @@ class Findings:
     disordered: list[str] = field(default_factory=list)
     unended: list[str] = field(default_factory=list)
     different: list[str] = field(default_factory=list)
+    told_again: list[str] = field(default_factory=list)
+    """Streams with pieces that were lost with a primary; pieces are not waited for."""
     left_over: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
     strange: list[str] = field(default_factory=list)
@@ -49,7 +51,7 @@ class Findings:
     @property
     def complaints(self) -> dict[str, list[str]]:
         """Everything that is wrong, by kind."""
-        kinds = [one.name for one in fields(self) if one.name != "outcomes"]
+        kinds = [one.name for one in fields(self) if one.name not in ("outcomes", "told_again")]
         return {kind: found for kind in kinds if (found := getattr(self, kind))}
 
 
@@ -83,10 +85,17 @@ async def unwoken(redis: Any, keys: Keys) -> list[str]:
 
 
 class Audit:
-    """Looks at everything in one namespace."""
+    """Looks at everything in one namespace.
 
-    def __init__(self, redis: Redis, keys: Keys, ledger: Ledger) -> None:
+    Args:
+        loses_pieces: a primary may die with pieces of replies that clients have read.
+    """
+
+    def __init__(
+        self, redis: Redis, keys: Keys, ledger: Ledger, *, loses_pieces: bool = False
+    ) -> None:
         self._redis: Any = redis
+        self._loses_pieces = loses_pieces
         self._keys = keys
         self._ledger = ledger
         self._found = Findings()
@@ -98,6 +107,8 @@ class Audit:
         for talk in self._ledger.talks:
             if talk.is_deleted:
                 await self._check_deleted(talk)
+            elif talk.is_lost:
+                self._found.lost.append(f"{talk.name}: what was accepted is gone")
             else:
                 await self._check(talk)
         self._check_no_strangers()
@@ -133,9 +144,14 @@ class Audit:
             by_one = reply_to(number, turn.prompt, self._jobs[str(turn.job)]["pool"])
             if in_one_hand(reply) != by_one:
                 self._found.different.append(f"{turn.key}: {reply!r} is stored as turn {number}")
-            for name, seen in (("reply", turn.reply), ("stream", turn.streamed)):
-                if seen is not None and seen != reply:
-                    self._found.different.append(f"{turn.key}: {name} {seen!r}, stored {reply!r}")
+            self._compare(turn, reply)
+
+    def _compare(self, turn: Turn, reply: str) -> None:
+        """Whether its client has read what is stored."""
+        of_streams = self._found.told_again if self._loses_pieces else self._found.different
+        for seen, found in ((turn.reply, self._found.different), (turn.streamed, of_streams)):
+            if seen is not None and seen != reply:
+                found.append(f"{turn.key}: read {seen!r}, stored {reply!r}")
 
     def _accepted(self, talk: Talk, said: list[str]) -> list[Turn]:
         """A conversation's turns in the order of their acceptance.

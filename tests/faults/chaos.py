@@ -90,7 +90,8 @@ async def storm(plan: Plan) -> Outcome:
         async with cluster.redis() as redis:
             await until_idle(redis, cluster.keys, CALM_WITHIN_S)
             await until_settled(redis, cluster.keys, plan.workers, CALM_WITHIN_S)
-            findings = await Audit(redis, cluster.keys, ledger).run()
+            audit = Audit(redis, cluster.keys, ledger, loses_pieces=plan.on_nodes)
+            findings = await audit.run()
         if findings.unforeseen:
             log.info("%s", _first_error(cluster.output))
     return Outcome(ledger, findings, time.monotonic() - began)

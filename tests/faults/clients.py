@@ -78,7 +78,8 @@ class Client:
                     # A conversation whose first turn came to nothing is gone.
                     self._talk.id = None
         except Gone:
-            assert self._talk.is_deleted, "a conversation vanished"
+            # Nobody deleted it: it is lost, or a turn of it.
+            self._talk.is_lost = not self._talk.is_deleted
 
     def _next_turn(self, number: int) -> Turn:
         turn = Turn(

@@ -40,12 +40,16 @@ class Turn:
 
 @dataclass
 class Talk:
-    """One client's conversation."""
+    """One client's conversation.
+
+    `is_lost`: the servers know nothing of it any more, or nothing of one of its turns.
+    """
 
     name: str
     turns: list[Turn] = field(default_factory=list)
     id: int | None = None
     is_deleted: bool = False
+    is_lost: bool = False
 
     @property
     def has_said_something(self) -> bool:

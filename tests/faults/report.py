@@ -59,6 +59,7 @@ def report(
         _table("", {name: len(found) for name, found in wrong.items()}),
         "How the turns ended (those of deleted conversations were cancelled or gone with them):\n",
         _table("outcome", findings.outcomes),
+        *_told_again(findings),
         "Faults, each healed before the next:\n",
         _table("fault", ledger.faults),
         "What clients were told meanwhile before they tried again:\n",
@@ -66,6 +67,14 @@ def report(
     ]
     details = [f"- {name}: {one}" for name, found in wrong.items() for one in found[:_SHOWN]]
     return "\n".join(parts + details)
+
+
+def _told_again(findings: Findings) -> list[str]:
+    count = len(findings.told_again)
+    return [
+        f"Streams that told pieces which were lost with a primary, and then those of the reply as "
+        f"it is stored: {count}.\n"
+    ] * bool(count)
 
 
 def counts_of(ledger: Ledger) -> dict[str, int]:

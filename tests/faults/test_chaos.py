@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from tests.faults.chaos import Plan, storm
+from tests.faults.node_faults import PROMOTIONS
 
 pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
 
@@ -38,3 +39,21 @@ async def test_without_the_fence_storms_find_corruption() -> None:
         if corrupted:
             break
     assert corrupted
+
+
+@pytest.mark.timeout(400)
+async def test_on_a_redis_cluster_what_was_told_outlives_its_primaries() -> None:
+    """Each prompt is told to be accepted once a replica has it, and so is its end."""
+    only = frozenset({*PROMOTIONS, "slot moved in one step", "slot moved key by key"})
+    outcome = await storm(Plan(seed=1, jobs=100, faults=6, only=only, on_nodes=True, limit_s=350))
+    assert outcome.findings.complaints == {}
+    assert sum(outcome.ledger.faults.values()) >= 6
+
+
+@pytest.mark.timeout(400)
+async def test_without_replicas_promotions_lose_what_was_told() -> None:
+    """So that the one above can fail."""
+    only = frozenset({"primary killed that its replica had lost"})
+    plan = Plan(seed=1, jobs=60, faults=4, only=only, on_nodes=True, replicas=0)
+    outcome = await storm(plan)
+    assert outcome.findings.lost

@@ -153,3 +153,16 @@ async def test_a_server_that_writes_without_replicas_is_refused(tmp_path: Path) 
 async def checked(settings: Settings) -> None:
     async with connect(settings) as redis:
         await check_server(redis, Keys(settings.namespace), settings)
+
+
+async def test_a_server_without_its_replicas_is_told_as_such(tmp_path: Path) -> None:
+    """It refuses to write at all, in the middle of a pipeline, too."""
+    async with running_replicated(tmp_path, 1, None, *NEVER_WITHOUT) as (server, stack):
+        first = await stack.ask("First.")
+        server.cut_replica_off()
+        asked = await stack.client.get(f"/jobs/{first['job']}")
+        sent = await stack.client.post("/jobs", json={"prompt": "Second."})
+        server.let_replica_go()
+    assert (asked.status_code, asked.json()["code"]) == (503, "outcome_unknown")
+    assert (sent.status_code, sent.json()["code"]) == (503, "redis_away")
+    assert "replicas" in sent.json()["detail"]
