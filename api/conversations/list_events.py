@@ -17,7 +17,7 @@ from shared.wire.timestamps import rfc3339
 
 
 class ListChange(TypedDict):
-    """A conversation was begun, was used or changed, or is gone; when it was used last."""
+    """A conversation was begun, asked, used or changed, or is gone; when it was used last."""
 
     id: int
     updated_at: str

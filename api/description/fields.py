@@ -111,6 +111,8 @@ FIELDS: Final[dict[str, dict[str, str]]] = {
         "id": "The conversation.",
         "attempts": "How many workers have started it.",
         "continues": "True if it goes on with a reply that was cut or stopped.",
+        "prompt": "Until it has ended, if it has one.",
+        "replace_from": "Until it has ended, if it replaces messages: the number of the first.",
         "queue": "While it is queued.",
         "result": "Once it has completed.",
         "error": "If it failed.",

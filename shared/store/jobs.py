@@ -13,6 +13,7 @@ from shared.store.submissions import Submissions
 from shared.wire.job_status import ENDED
 from shared.wire.place import Place
 from shared.wire.timestamps import rfc3339
+from shared.wire.turn_request import TurnRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +61,8 @@ class JobState:
         }
         if self.continues:
             wire["continues"] = True
+        if not self.has_ended:
+            wire |= self._asked()
         if self.started_ms is not None:
             wire["started_at"] = rfc3339(self.started_ms)
         if self.finished_ms is not None:
@@ -73,6 +76,16 @@ class JobState:
             wire |= orjson.loads(self.error)
         wire["links"] = {"self": f"/jobs/{self.job_id}", "events": f"/jobs/{self.job_id}/events"}
         return wire
+
+    def _asked(self) -> dict[str, Any]:
+        """What is asked, for whoever watches on another device."""
+        try:
+            request = TurnRequest.decode(self.request)
+        except (ValueError, TypeError, KeyError):
+            return {}  # A newer version's.
+        prompt = "" if request.call_id else request.prompt
+        asked = {"prompt": prompt, "replace_from": request.replace_from}
+        return {name: value for name, value in asked.items() if value}
 
 
 class Jobs:

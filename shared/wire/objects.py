@@ -45,6 +45,8 @@ class JobObject(TypedDict):
     id: int
     attempts: int
     continues: NotRequired[bool]
+    prompt: NotRequired[str]
+    replace_from: NotRequired[int]
     created_at: str
     started_at: NotRequired[str]
     finished_at: NotRequired[str]

@@ -96,6 +96,21 @@ async def test_a_job_is_seen_through_all_its_states(settings: Settings) -> None:
     assert "queue" not in done
 
 
+async def test_a_job_says_what_is_asked_until_it_has_ended(settings: Settings) -> None:
+    gate = Gate()
+    async with running_stack(settings, ScriptedEngine(slots=1, step=gate)) as stack:
+        first = await submit(stack.client, "one")
+        edit = await submit(stack.client, "two", id=first["id"], replace_from=1)
+        running = (await stack.client.get(first["links"]["self"])).json()
+        waiting = (await stack.client.get(edit["links"]["self"])).json()
+        gate.open()
+        done = await ended(stack, edit)
+    assert running["prompt"] == "one"
+    assert "replace_from" not in running
+    assert (waiting["prompt"], waiting["replace_from"]) == ("two", 1)
+    assert not {"prompt", "replace_from"} & set(done)
+
+
 async def test_waiting_for_a_job_that_another_api_accepted(settings: Settings) -> None:
     gate = Gate()
     async with running_stack(settings, ScriptedEngine(step=gate)) as stack:

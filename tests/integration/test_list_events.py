@@ -14,7 +14,7 @@ from shared.store.keys import Keys
 from shared.store.list_log import ListLog
 from tests.integration.bench import Bench, completion
 from tests.integration.test_access import running_guarded
-from tests.scripted import ScriptedEngine, failing
+from tests.scripted import ScriptedEngine, failing, last_prompt
 from tests.servers import Stack, Valkey, make_settings, running_server, running_stack
 from tests.sse import Received, received
 
@@ -58,6 +58,26 @@ async def test_what_happens_elsewhere_is_heard_of_in_order(valkey: Valkey) -> No
     assert seen(heard) == [(kind, made) for kind in kinds]
     used = changed.json()["updated_at"]
     assert [event.data["updated_at"] for event in heard[1:]] == [used] * 4
+
+
+async def test_a_prompt_is_heard_of_before_its_reply(valkey: Valkey) -> None:
+    begin: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    engine = ScriptedEngine(
+        step=lambda _: begin if last_prompt(engine.prompts[-1]) == "And now?" else None
+    )
+    async with running_stack(make_settings(valkey.url), engine) as stack:
+        made = (await stack.ask("Hello."))["id"]
+        before = (await stack.client.get(f"/conversations/{made}")).json()
+        async with following(stack.client) as events:
+            body = {"prompt": "And now?", "id": made}
+            job = (await stack.client.post("/jobs", json=body)).json()["job"]
+            [heard] = await take(events, 1)
+            # Where it stands in the list does not change before it is used.
+            assert (heard.kind, heard.data["updated_at"]) == (CHANGED, before["updated_at"])
+            pending = (await stack.client.get(f"/conversations/{made}")).json()["pending"]
+            assert pending == [job]
+            begin.set_result(None)
+            assert seen(await take(events, 1)) == [(CHANGED, made)]
 
 
 async def test_a_lost_connection_is_taken_up_behind_the_last_event(valkey: Valkey) -> None:

@@ -141,7 +141,14 @@ elseif source then
     redis.call('SADD', key.family(family), from, conversation)
   end
 end
-if (arg.new == '1' or source) and not arg.stateless then enlist(conversation, arg.owner) end
+if not arg.stateless then
+  if arg.new == '1' or source then
+    enlist(conversation, arg.owner)
+  else
+    -- Another device shows at once what is said on this one.
+    tell_list(arg.owner, 'changed', conversation, redis.call('HGET', key.conversation(conversation), 'updated'))
+  end
+end
 redis.call('ZADD', key.open_jobs, int(now + arg.timeout_ms), job)
 redis.call('SADD', key.open(arg.owner), job)
 redis.call('ZADD', key.jobs(conversation), int(now), job)
