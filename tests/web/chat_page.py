@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 import httpx
-from playwright.async_api import Locator, Page, Route, expect
+from playwright.async_api import BrowserContext, Locator, Page, Route, expect
 
 from tests.e2e.processes import Palaver
 
@@ -86,6 +86,11 @@ class ChatPage:
     def conversation(self) -> int:
         """The id in the address."""
         return int(self.page.url.rpartition("#")[2])
+
+
+async def keep_unaware(context: BrowserContext) -> None:
+    """Pages do not hear what happens elsewhere: the stream that would tell them does not begin."""
+    await context.route("**/conversations/events", lambda _: None)
 
 
 async def stored(palaver: Palaver, conversation: int) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from shared.config import Settings
 from tests.scripted import ScriptedEngine
 from tests.servers import running_stack
 from tests.web.browser import open_tab
-from tests.web.chat_page import ChatPage
+from tests.web.chat_page import ChatPage, keep_unaware
 from tests.web.test_settings_page import choose
 
 REPLY = "One, two, three, four, five, six."
@@ -60,7 +60,8 @@ async def test_a_whole_reply_has_no_such_button(
 async def test_what_cannot_be_continued_any_more_is_told(
     context: BrowserContext, settings: Settings
 ) -> None:
-    """Another device has said something since."""
+    """Another device has said something since, and the page has not heard of it yet."""
+    await keep_unaware(context)
     async with (
         running_stack(settings, engine()) as stack,
         open_tab(context, str(stack.client.base_url)) as tab,

@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import Callable
 
+import pytest
 from playwright.async_api import BrowserContext, Locator, expect
 
 from shared.config import Settings
 from tests.scripted import ScriptedEngine
-from tests.servers import running_stack
+from tests.servers import Valkey, make_settings, running_stack
 from tests.web.browser import open_tab
 from tests.web.chat_page import ChatPage
 from tests.web.test_continue_button import REPLY
@@ -18,9 +19,11 @@ from tests.web.test_settings_page import summary, temperature
 PERSONA = {"name": "Pirate", "context": PIRATE}
 
 
+@pytest.mark.parametrize("lists", [True, False])
 async def test_settings_follow_what_is_chosen_elsewhere(
-    context: BrowserContext, settings: Settings
+    context: BrowserContext, valkey: Valkey, lists: bool
 ) -> None:
+    settings = make_settings(valkey.url, PALAVER_OPEN_LIST=int(lists))
     async with running_stack(settings, ScriptedEngine()) as stack:
         conversation = (await stack.ask("Hello."))["id"]
         address = f"{stack.client.base_url}#{conversation}"

@@ -7,7 +7,7 @@ from shared.config import Settings
 from tests.scripted import ScriptedEngine
 from tests.servers import running_stack
 from tests.web.browser import open_tab
-from tests.web.chat_page import ChatPage
+from tests.web.chat_page import ChatPage, keep_unaware
 
 
 def alternatives(chat: ChatPage) -> Locator:
@@ -59,6 +59,7 @@ async def test_each_alternative_comes_back_with_what_followed(
 async def test_an_alternative_that_is_gone_shows_what_stands(
     context: BrowserContext, settings: Settings
 ) -> None:
+    await keep_unaware(context)
     async with (
         running_stack(settings, ScriptedEngine()) as stack,
         open_tab(context, str(stack.client.base_url)) as tab,

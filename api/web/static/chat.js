@@ -70,8 +70,11 @@ const sidebar = new Sidebar(client, {
 const isFree = () => current.isLoaded && !current.isChecking && !current.isBusy;
 
 /** What holds in the open conversation may have been changed in another tab, or on another device. */
-function learn({ id, context, metadata }) {
-  if (id !== current.id || !current.isLoaded || current.isChecking) return;
+function learn(found) {
+  const { id, context, metadata } = found;
+  if (id !== current.id || !current.isLoaded) return;
+  guarded(() => current.elsewhere.show(found));
+  if (current.isChecking) return;
   const isUntouched = composer.context === (current.context?.trim() || null) && document.activeElement !== composer.persona;
   current.context = context;
   if (isUntouched) composer.show(context);

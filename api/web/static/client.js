@@ -108,9 +108,9 @@ export class Client {
     });
   }
 
-  /** A job's events up to its end. Throws a Problem only if there is no such job, or the key is not valid (any more). */
-  events(job, signal) {
-    return this.follow(`/jobs/${job}/events`, { signal, isLast: (event) => TERMINAL.has(event.kind) });
+  /** A job's events up to its end, behind one of them if `after` names it. Throws a Problem only if there is no such job, or the key is not valid (any more). */
+  events(job, signal, after = null) {
+    return this.follow(`/jobs/${job}/events`, { signal, after, isLast: (event) => TERMINAL.has(event.kind) });
   }
 
   /**

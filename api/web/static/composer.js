@@ -140,10 +140,11 @@ export class Composer {
   /** Whether something may be sent, and whether there is something to stop. */
   busy(isBusy, canStop) {
     this.isBusy = isBusy;
-    const hadFocus = byId("stop").contains(document.activeElement);
+    // A button that is not there any more would take the focus with it.
+    const hadFocus = byId(canStop ? "send" : "stop").contains(document.activeElement);
     byId("send").hidden = canStop;
     byId("stop").hidden = !canStop;
-    if (hadFocus && !canStop) this.rest();
+    if (hadFocus) this.rest();
   }
 }
 

@@ -1,12 +1,15 @@
 // One conversation that is open: what is said in it, and the turns that run.
 
 import { Problem } from "./client.js";
+import { Elsewhere } from "./elsewhere.js";
 import { t } from "./language.js";
-import { LARGEST_PAGE } from "./messages.js";
+import { LARGEST_PAGE, PAGE } from "./messages.js";
 import { RunningTurn } from "./running_turn.js";
 import * as store from "./store.js";
+import { TurnLine } from "./turn_line.js";
 
-const PAGE = 50;
+/** As many as a turn may have brought along, and a few more. */
+const NEWEST = 20;
 
 export class Conversation {
   /**
@@ -25,12 +28,14 @@ export class Conversation {
     this.isGone = false;
     this.isManned = true;
     this.leaving = new AbortController();
-    this.running = new Set();
-    this.before = Promise.resolve();
+    this.line = new TurnLine(this.leaving.signal);
+    this.elsewhere = new Elsewhere(this);
+    /** Jobs of all turns that were shown here, also of those that came to nothing. */
+    this.jobs = new Set();
   }
 
   get isBusy() {
-    return this.running.size > 0;
+    return this.line.turns.length > 0;
   }
 
   get isOpen() {
@@ -44,56 +49,77 @@ export class Conversation {
     const found = await this.get("");
     await this.show(found);
     this.isLoaded = true;
-    const known = new Set(this.ours().map((one) => one.job));
-    const others = found.pending.filter((job) => !known.has(job));
-    for (const job of others) this.run({ key: null, job, body: { prompt: null, continue: await this.continues(job) } });
+    await this.elsewhere.join(found.pending);
     this.join();
     this.view.changed();
     return found;
-  }
-
-  /** Whether a turn that was begun elsewhere goes on with a reply. */
-  async continues(job) {
-    const { signal } = this.leaving;
-    try {
-      return (await this.client.untilAnswered("GET", `/jobs/${job}`, { signal })).continues ?? false;
-    } catch (error) {
-      // It has ended, and is not kept any more.
-      if (error.status === 404) return false;
-      throw error;
-    }
   }
 
   /** The newest messages of what the server has. */
   async show(found) {
     const page = await this.get(`/messages?limit=${PAGE}`);
     this.context = found.context;
-    this.window = found.window;
-    this.model = found.model ?? null;
     this.earlier = page.next;
     this.thread.reset(page.messages);
+    this.hold(found);
+  }
+
+  /** What was said elsewhere stands here, too; what stood already stays as it is. */
+  update(found, page) {
+    if (!this.thread.update(page)) this.earlier = page.next;
+    this.hold(found);
+    this.view.changed();
+  }
+
+  /** What goes with the messages that are shown. */
+  hold(found) {
+    this.window = found.window;
+    this.model = found.model ?? null;
+    this.elsewhere.shown = found.updated_at;
     this.thread.markWindow(this.window);
   }
 
   /** Let an alternative change places with what stands there now; nothing is sent meanwhile. */
   async putBack(alternative) {
     const { signal } = this.leaving;
+    await this.checking(async () => {
+      await this.show(await this.client.untilAnswered("POST", `/conversations/${this.id}/alternatives/${alternative}`, { signal }));
+    });
+  }
+
+  /** Nothing is sent meanwhile. */
+  async checking(action) {
     this.isChecking = true;
     this.view.changed();
     try {
-      await this.show(await this.client.untilAnswered("POST", `/conversations/${this.id}/alternatives/${alternative}`, { signal }));
+      return await action();
     } finally {
       this.isChecking = false;
+      this.line.changed();
       if (this.isOpen) this.view.changed();
     }
   }
 
   /** A resource of this conversation; an AbortError once it is left. */
   async get(path) {
+    return this.look(`/conversations/${this.id}${path}`);
+  }
+
+  async look(path) {
     const { signal } = this.leaving;
-    const answer = await this.client.untilAnswered("GET", `/conversations/${this.id}${path}`, { signal });
+    const answer = await this.client.untilAnswered("GET", path, { signal });
     signal.throwIfAborted();
     return answer;
+  }
+
+  /** Whether a job's turn, or its messages, are or were shown. */
+  knows(job) {
+    return this.jobs.has(job) || this.thread.has(job);
+  }
+
+  /** Returns when the server has answered what was sent from here. */
+  async untilHeard() {
+    await this.line.until(() => !this.isChecking && this.line.turns.every(({ turn }) => turn.job !== null));
   }
 
   ours() {
@@ -122,7 +148,7 @@ export class Conversation {
   }
 
   isRunning(turn) {
-    return [...this.running].some(({ turn: one }) => one.key === turn.key || (one.job !== null && one.job === turn.job));
+    return this.line.turns.some(({ turn: one }) => one.key === turn.key || (one.job !== null && one.job === turn.job));
   }
 
   async showEarlier(limit = PAGE) {
@@ -163,7 +189,7 @@ export class Conversation {
     if (reasoning !== "auto") body.reasoning = reasoning;
     const turn = { key: randomKey(), body, job: null, conversation: this.id, ...(this.id === null && { notes }) };
     store.keepTurn(turn);
-    await this.run(turn);
+    await this.run(turn, { isFromHere: true });
   }
 
   /** Go on with the last reply, which was cut or stopped. @param wishes as for `send` */
@@ -172,57 +198,50 @@ export class Conversation {
     if (model !== null) body.model = model;
     const turn = { key: randomKey(), body, job: null, conversation: this.id };
     store.keepTurn(turn);
-    await this.run(turn);
+    await this.run(turn, { isFromHere: true });
   }
 
   /** Not if somebody has said something here that is not shown: it must not be replaced unseen. */
   async mayReplace(prompt, replaceFrom) {
-    this.isChecking = true;
-    this.view.changed();
-    try {
-      const [last] = (await this.get("/messages?limit=1")).messages;
-      if ((last?.number ?? 0) === this.thread.lastNumber) return true;
-      this.view.stale(prompt);
-    } catch (error) {
-      if (error.name === "AbortError") throw error;
-      this.view.refused(prompt, replaceFrom, error);
-    } finally {
-      this.isChecking = false;
-      if (this.isOpen) this.view.changed();
-    }
-    return false;
+    return this.checking(async () => {
+      try {
+        const [last] = (await this.get("/messages?limit=1")).messages;
+        if (replaceFrom <= this.thread.lastNumber && this.thread.endsWith(last)) return true;
+        this.view.stale(prompt);
+      } catch (error) {
+        if (error.name === "AbortError") throw error;
+        this.view.refused(prompt, replaceFrom, error);
+      }
+      return false;
+    });
   }
 
-  /** See a turn through to its end. */
-  async run(turn) {
-    const running = new RunningTurn(this, turn);
-    this.running.add(running);
+  /**
+   * See a turn through to its end.
+   * @param {{isFromHere?: boolean, before?: RunningTurn|null}} place whether it is sent from this tab; which turn comes next
+   */
+  async run(turn, place = {}) {
+    const running = new RunningTurn(this, turn, place);
+    this.line.add(running, place.before ?? null);
     this.view.changed();
     try {
       await running.toEnd();
     } finally {
-      this.running.delete(running);
+      this.line.delete(running);
       if (this.isOpen) this.view.changed();
     }
   }
 
-  /** Those of one conversation are followed one after the other. */
-  async follow(running) {
-    const following = this.before.then(() => running.follow());
-    this.before = following.catch(() => {});
-    await following;
-  }
-
   /** Whether a turn waits for a worker. */
   get isWaiting() {
-    return [...this.running].some((one) => one.place !== null);
+    return this.line.turns.some((one) => one.place !== null);
   }
 
   /** Whether there is any worker to wait for. */
   mannedIs(isManned) {
     if (isManned === this.isManned) return;
     this.isManned = isManned;
-    for (const one of this.running) one.tellPlace();
+    for (const one of this.line.turns) one.tellPlace();
   }
 
   /** A reply is there, and `context`, if it was sent with its prompt, holds from now on. */
@@ -232,17 +251,37 @@ export class Conversation {
     this.context = context;
   }
 
-  /** The newest messages; none where they cannot be had now. */
-  async newest() {
-    let messages = [];
+  /** A turn has completed: it stands among the stored ones, as they are now. */
+  async settle(live) {
+    const newest = await this.newest(live.job);
+    const isJoined = this.thread.settle(live, newest?.page ?? null);
+    if (newest === null) {
+      this.thread.markWindow(this.window);
+      return;
+    }
+    if (!isJoined) this.earlier = newest.page.next;
+    this.hold(newest.found);
+  }
+
+  /** The conversation and its newest messages, with those of a job; null where they cannot be had now. */
+  async newest(job) {
     try {
-      ({ messages } = await this.get("/messages?limit=20"));
-      if (this.context === null) this.context = (await this.get("")).context;
+      const found = await this.get("");
+      const page = await this.newestPage(NEWEST, job);
+      this.context ??= found.context;
+      return { found, page };
     } catch (error) {
       // What is shown can be edited once the page is loaded anew.
       if (error.name === "AbortError") throw error;
+      return null;
     }
-    return messages;
+  }
+
+  /** So many of the newest messages; more of them where something would be missing before them. */
+  async newestPage(limit, job = null) {
+    const page = await this.get(`/messages?limit=${limit}`);
+    const isThere = job === null || page.messages.some((one) => one.job === job);
+    return isThere && this.thread.joins(page) ? page : this.get(`/messages?limit=${LARGEST_PAGE}`);
   }
 
   /** A conversation whose first turn came to nothing is gone: what is said next begins another. */
@@ -267,7 +306,7 @@ export class Conversation {
   /** Stop what is being written. */
   async stop() {
     this.view.status(t("turn.stopping"));
-    for (const one of this.running) await one.stop();
+    for (const one of this.line.turns) await one.stop();
   }
 
   /** Follow nothing any more; on the server everything goes on. */

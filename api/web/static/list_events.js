@@ -1,5 +1,7 @@
 // What happens in the server's list, as it happens.
 
+import { untilVisible } from "./visible.js";
+
 const PATH = "/conversations/events";
 
 /**
@@ -28,16 +30,4 @@ export async function followList(client, { connected, seen }) {
       if (!signal.aborted) throw error;
     }
   }
-}
-
-function untilVisible() {
-  return new Promise((resolve) => {
-    const look = () => {
-      if (document.hidden) return;
-      document.removeEventListener("visibilitychange", look);
-      resolve();
-    };
-    document.addEventListener("visibilitychange", look);
-    look();
-  });
 }

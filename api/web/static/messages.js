@@ -1,5 +1,7 @@
 // Messages of a conversation, or of one of its alternatives, page by page.
 
+/** As many as are shown at first. */
+export const PAGE = 50;
 /** As many as the server gives at once. */
 export const LARGEST_PAGE = 500;
 

@@ -11,19 +11,27 @@ import * as store from "./store.js";
 const MODEL_PATIENCE = 4;
 
 export class RunningTurn {
-  /** @param turn what this browser remembers of it: `{key, body, job, conversation}` */
-  constructor(conversation, turn) {
+  /**
+   * @param turn what this browser remembers of it: `{key, body, job, conversation}`
+   * @param {{isFromHere?: boolean, before?: RunningTurn|null}} place as for `Conversation.run`
+   */
+  constructor(conversation, turn, { isFromHere = false, before = null }) {
     const { client, thread, view } = conversation;
     Object.assign(this, { conversation, client, thread, view, turn });
     /** Its place in the queue, in words, while it waits. */
     this.place = null;
+    this.hasStarted = false;
+    /** The last event that was seen, and what ends the stream before the turn has ended. */
+    this.after = null;
+    this.following = null;
+    this.learnJob(turn.job);
     const { prompt = null, replace_from: from = null, continue: continues = false } = turn.body;
-    this.live = thread.begin(prompt, from, turn.job, continues);
+    this.live = thread.begin({ prompt, from, job: turn.job, continues }, { isFromHere, before: before?.live ?? null });
   }
 
   async toEnd() {
     try {
-      if (this.turn.job !== null || await this.submit()) await this.conversation.follow(this);
+      if (this.turn.job !== null || await this.submit()) await this.follow();
     } catch (error) {
       if (error.name !== "AbortError") this.failed(error);
     }
@@ -36,6 +44,7 @@ export class RunningTurn {
     try {
       const accepted = await this.client.submit(turn.body, turn.key, this.goesOn());
       turn.job = live.job = accepted.job;
+      this.learnJob(turn.job);
       turn.conversation = accepted.id;
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
@@ -82,10 +91,38 @@ export class RunningTurn {
     this.view.refused(turn.body.prompt ?? null, turn.body.replace_from ?? null, error, { text, wasStopped: turn.stopping });
   }
 
+  /** While others come first it waits, also where it is heard of them only now. */
   async follow() {
-    for await (const event of this.client.events(this.turn.job, this.conversation.leaving.signal)) {
+    const { line, leaving } = this.conversation;
+    for (;;) {
+      await line.until(() => line.first === this);
+      this.following = new AbortController();
+      const { signal } = this.following;
+      try {
+        await this.see(AbortSignal.any([signal, leaving.signal]));
+        return;
+      } catch (error) {
+        if (leaving.signal.aborted || !signal.aborted) throw error;
+      }
+    }
+  }
+
+  async see(signal) {
+    for await (const event of this.client.events(this.turn.job, signal, this.after)) {
+      this.after = event.id;
       if (await this.seen(event)) return;
     }
+  }
+
+  /** Another turn comes first. */
+  pause() {
+    this.following?.abort();
+  }
+
+  learnJob(job) {
+    if (job === null) return;
+    this.conversation.jobs.add(job);
+    this.conversation.line.changed();
   }
 
   /** Whether that was the end. */
@@ -113,6 +150,7 @@ export class RunningTurn {
   /** What happens before the end; kinds that are not known are of a newer server. */
   show(kind, data) {
     const { live } = this;
+    if (kind !== "queued") this.hasStarted = true;
     switch (kind) {
       case "queued":
         this.place = queuePlace(data);
@@ -167,8 +205,7 @@ export class RunningTurn {
     conversation.learn(reply, this.turn.body.context);
     const calls = (reply.tool_calls ?? []).map((one) => t("call.said", { call: callLine(one) }));
     announce(sentences(reply.finish_reason === "stopped" && t("turn.stopped"), t("turn.reply", { reply: reply.reply }), ...calls));
-    this.thread.settle(live, await conversation.newest());
-    this.thread.markWindow(conversation.window);
+    await conversation.settle(live);
   }
 
   /** It was accepted, and now nobody tells what becomes of it. */
@@ -182,7 +219,7 @@ export class RunningTurn {
     announce(text.replaceAll("`", ""));
     const { prompt = null, replace_from: from = null, context = null } = this.turn.body;
     // It is stored nowhere else: a reload must not take it away.
-    if (bad && prompt !== null && store.draft() === "") store.keepDraft(prompt);
+    if (bad && this.turn.key && prompt !== null && store.draft() === "") store.keepDraft(prompt);
     this.live.giveUp(text, bad, {
       retry: () => {
         if (store.draft() === prompt) store.keepDraft("");

@@ -7,6 +7,7 @@ import { ConversationList } from "./list.js";
 import { followList } from "./list_events.js";
 import { ListSearch } from "./list_search.js";
 import { ListView } from "./list_view.js";
+import { lookAtOpen } from "./polling.js";
 import * as store from "./store.js";
 import { UndoNotice } from "./undo.js";
 
@@ -41,6 +42,8 @@ export class Sidebar {
       if (error.status !== 404) throw error;
       this.isServers = false;
       this.drawOwn();
+      const { told, gone } = this.page;
+      await lookAtOpen(this.client, { open: () => this.open, told, gone: (id) => gone(id) });
     }
   }
 

@@ -1,109 +1,14 @@
 // The messages of one conversation, as they are shown.
 
 import { alternativesBox } from "./alternatives.js";
-import { callBox } from "./calls.js";
 import { button, element } from "./dom.js";
-import { ENDS, Entry } from "./entry.js";
-import { EachFrame } from "./frames.js";
+import { Entry } from "./entry.js";
 import { withIcon } from "./icons.js";
 import { t } from "./language.js";
-import { Growing, renderAll } from "./markdown.js";
-import { showPrompt } from "./prompt_view.js";
+import { LiveTurn } from "./live_turn.js";
+import { renderAll } from "./markdown.js";
 
 const NEAR_THE_END = 120;
-
-/** A turn that has not ended: its prompt, and its reply as it comes. */
-export class LiveTurn {
-  /** @param {boolean} continues whether it goes on with the last reply: then its prompt stands already */
-  constructor(thread, prompt, replaceFrom, job, continues) {
-    Object.assign(this, { thread, replaceFrom, job, continues });
-    this.prompt = prompt;
-    this.user = new Entry({ role: "user", content: prompt ?? t("messages.from_elsewhere") });
-    this.bot = new Entry({ role: "assistant", content: "" });
-    this.bot.node.classList.add("writing");
-    this.growing = new Growing(thread.client, this.bot.text);
-    /** What has come and is not shown yet. */
-    this.coming = { text: "", thought: "" };
-    this.showing = new EachFrame(() => this.showComing());
-  }
-
-  get entries() {
-    return this.continues ? [this.bot] : [this.user, this.bot];
-  }
-
-  piece(text) {
-    this.bot.content += text;
-    this.coming.text += text;
-    this.showing.soon();
-  }
-
-  reasoning(text) {
-    this.coming.thought += text;
-    this.showing.soon();
-    // From its first word on it is known that a thought runs.
-    if (!this.bot.thought.isRunning) this.showing.now();
-  }
-
-  showComing() {
-    const { text, thought } = this.coming;
-    this.coming = { text: "", thought: "" };
-    this.thread.keepAtEnd(() => {
-      if (thought) this.bot.thought.add(thought);
-      if (text) this.growing.add(text);
-    });
-  }
-
-  /** A call is whole when it comes. */
-  call(call) {
-    this.showing.now();
-    this.thread.keepAtEnd(() => this.bot.calls.append(callBox(call)));
-  }
-
-  /** Any event of the reply: what comes after a thought ends it. */
-  see(event) {
-    const { thought } = this.bot;
-    thought.watch.see(event);
-    if (event.kind !== "reasoning" && this.coming.thought) this.showing.now();
-    if (thought.isRunning && (event.kind === "token" || event.kind === "call")) thought.close();
-  }
-
-  tell(text) {
-    this.thread.keepAtEnd(() => this.bot.note(text));
-  }
-
-  /** Nothing of it was stored; it can be tried again. */
-  giveUp(text, bad, { retry, edit }) {
-    this.over();
-    this.isGivenUp = true;
-    this.bot.node.classList.add("given-up");
-    this.bot.note(text, bad);
-    if (this.prompt !== null) this.bot.offer(withIcon("retry", button(t("retry"), retry)), withIcon("edit", button(t("edit"), edit)));
-    this.thread.restore(this.replaceFrom);
-    this.thread.keepAtEnd(() => {});
-  }
-
-  complete(reply) {
-    this.over();
-    this.user.content = this.prompt ?? reply.prompt;
-    showPrompt(this.user.text, this.user.content);
-    this.bot.content = reply.reply;
-    this.bot.end = reply.finish_reason;
-    // Whole at once: what was streamed may be only its beginning.
-    if (this.growing.text !== reply.reply) this.bot.text.textContent = reply.reply;
-    this.bot.thought.complete(reply.reasoning ?? "", reply.usage.completion_tokens_details?.reasoning_tokens ?? null);
-    this.bot.showCalls(reply.tool_calls);
-    this.bot.writtenBy(reply.model ?? null);
-    this.bot.noted?.remove();
-    if (ENDS[reply.finish_reason]) this.bot.note(ENDS[reply.finish_reason]);
-    this.thread.keepAtEnd(() => renderAll(this.thread.client, [[this.bot.text, reply.reply]]));
-  }
-
-  over() {
-    this.showing.now();
-    this.bot.node.classList.remove("writing");
-    if (this.bot.thought.isRunning) this.bot.thought.close();
-  }
-}
 
 export class Thread {
   /**
@@ -145,6 +50,11 @@ export class Thread {
     return this.entries.at(-1)?.number ?? 0;
   }
 
+  /** Whether this is the last message that is shown; undefined stands for none. */
+  endsWith(message) {
+    return (message?.number ?? 0) === this.lastNumber && message?.job === this.entries.at(-1)?.job;
+  }
+
   /** Show the messages before those that are there, which stay where they are. */
   prepend(messages) {
     const earlier = messages.map((one) => new Entry(one));
@@ -168,46 +78,91 @@ export class Thread {
     return [...this.entries, ...this.live].some((one) => one !== except && one.job === job);
   }
 
-  /** A turn begins; what it replaces is out of sight, for good if it completes. One that continues replaces the last reply. */
-  begin(prompt, from, job, continues = false) {
-    this.dropGivenUp();
-    const replaceFrom = continues ? this.lastNumber : from;
-    for (const one of this.replaced(replaceFrom)) one.node.hidden = true;
-    const turn = new LiveTurn(this, prompt, replaceFrom, job, continues);
-    this.live.push(turn);
-    this.list.append(...turn.entries.map((one) => one.node));
+  /**
+   * A turn begins. Only one that is sent from here moves what is being read out of sight.
+   * @param {{prompt: string|null, from: number|null, job: string|null, continues: boolean}} asked
+   * @param {{isFromHere: boolean, before: LiveTurn|null}} place `before`: the turn that comes next
+   */
+  begin(asked, { isFromHere, before }) {
+    if (isFromHere) this.dropGivenUp();
+    const turn = new LiveTurn(this, asked);
+    const at = before === null ? this.live.length : this.live.indexOf(before);
+    this.live.splice(at, 0, turn);
+    this.list.insertBefore(turn.fragment, before?.entries[0].node ?? null);
+    // Others may come first, and their messages are part of what it replaces.
+    const isNext = this.live.find((one) => !one.isGivenUp) === turn;
+    if (isNext && !turn.continues) turn.takePlace();
     this.refresh();
-    this.toEnd();
+    if (isFromHere) this.toEnd();
+    else this.keepAtEnd(() => {});
     return turn;
   }
 
-  /** It was stored; `messages` are the newest ones. */
-  settle(turn, messages) {
-    const first = messages.find((one) => one.job === turn.job);
-    const replaced = this.replaced(first?.number ?? turn.replaceFrom);
-    for (const one of replaced) one.node.remove();
-    this.entries = this.entries.filter((one) => !replaced.includes(one));
-    for (const entry of turn.entries) {
-      const stored = messages.find((one) => one.job === turn.job && one.role === entry.role);
-      Object.assign(entry, { number: stored?.number ?? null, job: turn.job, alternatives: stored?.alternatives ?? null });
-    }
-    this.entries.push(...this.prompting(turn, messages), turn.bot);
+  /**
+   * It was stored. Whether what stands before the newest messages is shown, too.
+   * @param page the newest messages, or null where they are not known
+   */
+  settle(turn, page) {
     this.live = this.live.filter((one) => one !== turn);
+    const replaced = this.replaced(turn.replaceFrom);
+    for (const one of replaced) one.node.remove();
+    this.entries = [...this.entries.filter((one) => !replaced.includes(one)), ...turn.entries];
+    for (const one of turn.entries) one.job = turn.job;
+    const isJoined = page === null || this.update(page);
+    this.hideReplaced();
     this.keepAtEnd(() => this.refresh());
+    return isJoined;
   }
 
-  /** The entries before a turn's reply: its prompt, or what tools gave instead of one. */
-  prompting(turn, messages) {
-    if (turn.continues) return [];
-    const results = messages.filter((one) => one.job === turn.job && one.role === "tool");
-    if (results.length === 0 || turn.user.number !== null) return [turn.user];
-    const entries = results.map((one) => new Entry(one));
-    turn.user.node.replaceWith(...entries.map((one) => one.node));
-    return entries;
+  /** Whether nothing is missing between what is shown and these messages. */
+  joins({ messages, next }) {
+    return next === null || this.entries.some((one) => one.number === messages[0].number - 1);
   }
 
-  restore(replaceFrom) {
-    for (const one of this.replaced(replaceFrom)) one.node.hidden = false;
+  /**
+   * These are the newest messages, wherever they were sent: what is shown already stays as it is.
+   * Whether what stands before them is shown, too.
+   */
+  update({ messages, next }) {
+    const running = new Set(this.live.filter((one) => !one.isGivenUp).map((one) => one.job));
+    const ended = messages.filter((one) => !running.has(one.job));
+    const isJoined = this.joins({ messages, next });
+    const first = isJoined ? messages[0]?.number ?? 1 : 0;
+    const before = this.entries.filter((one) => one.number !== null && one.number < first);
+    const entries = [...before, ...ended.map((one) => this.entryOf(one))];
+    const added = entries.filter((one) => !this.entries.includes(one));
+    this.arrange(entries);
+    this.hideReplaced();
+    this.refresh();
+    this.keepAtEnd(() => this.render(added));
+    return isJoined;
+  }
+
+  /** A message's entry: the one that shows it, or a new one. */
+  entryOf(message) {
+    const { job, role, content, number, alternatives = null } = message;
+    const isIt = (one) => one.job === job && one.role === role && one.content === content && (one.number ?? number) === number;
+    const shown = this.entries.find(isIt);
+    return shown ? Object.assign(shown, { number, alternatives }) : new Entry(message);
+  }
+
+  /** Show these and no others, in front of what has not ended; nothing moves that is in its place. */
+  arrange(entries) {
+    for (const one of this.entries) if (!entries.includes(one)) one.node.remove();
+    this.border.remove();
+    let place = this.list.firstChild;
+    for (const { node } of entries) {
+      if (node === place) place = place.nextSibling;
+      else this.list.insertBefore(node, place);
+    }
+    this.entries = entries;
+  }
+
+  /** What the turns that run replace is out of sight. */
+  hideReplaced() {
+    const hiding = this.live.filter((one) => one.isInPlace && !one.isGivenUp && one.replaceFrom);
+    const from = Math.min(...hiding.map((one) => one.replaceFrom));
+    for (const one of this.entries) one.node.hidden = one.number !== null && one.number >= from;
   }
 
   replaced(from) {
@@ -221,8 +176,8 @@ export class Thread {
   /** As if it had never begun. */
   drop(turn) {
     for (const one of turn.entries) one.node.remove();
-    this.restore(turn.replaceFrom);
     this.live = this.live.filter((one) => one !== turn);
+    this.hideReplaced();
     this.refresh();
   }
 
