@@ -184,6 +184,11 @@ def note_lookup(req: falcon.asgi.Request) -> None:
     req.context.guess = "id"
 
 
+def note_hit(req: falcon.asgi.Request) -> None:
+    """Note that what the id names is there, or that nothing was looked for: a 404 is no guess."""
+    req.context.guess = None
+
+
 def _guesser(req: falcon.asgi.Request) -> str:
     # The address is never taken from a header: anybody can write one.
     client = req.scope.get("client") or ("",)

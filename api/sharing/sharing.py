@@ -7,7 +7,7 @@ import falcon
 import falcon.asgi
 
 from api.conversations.conversations import checked, not_found
-from api.http.access import caller_of
+from api.http.access import caller_of, note_hit
 from api.http.errors import Problem
 from api.http.preferences import wants_html
 from api.live.headroom import Headroom
@@ -37,16 +37,19 @@ class ShareResource:
     async def on_get(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, conversation: str
     ) -> None:
-        _check_on(is_on=self._is_on)
-        share = await self._shares.of(checked(conversation), caller_of(req).owner_id)
+        _check_on(req, is_on=self._is_on)
+        owner_id = caller_of(req).owner_id
+        share = await self._shares.of(checked(conversation), owner_id)
         if share is None:
+            if await self._conversations.show(conversation, owner_id) is not None:
+                note_hit(req)
             raise Problem(404, "not_found", "there is no link to this conversation")
         resp.media = share
 
     async def on_put(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, conversation: str
     ) -> None:
-        _check_on(is_on=self._is_on)
+        _check_on(req, is_on=self._is_on)
         self._headroom.check()
         owner_id = caller_of(req).owner_id
         state = await self._conversations.show(checked(conversation), owner_id)
@@ -62,7 +65,7 @@ class ShareResource:
     async def on_delete(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, conversation: str
     ) -> None:
-        _check_on(is_on=self._is_on)
+        _check_on(req, is_on=self._is_on)
         if not await self._shares.unshare(checked(conversation), caller_of(req).owner_id):
             raise not_found()
         resp.status = 204
@@ -83,7 +86,7 @@ class SharedResource:
     async def on_get(
         self, req: falcon.asgi.Request, resp: falcon.asgi.Response, share: str
     ) -> None:
-        _check_on(is_on=self._is_on)
+        _check_on(req, is_on=self._is_on)
         shared = await self._shares.read(share) if re.fullmatch(SHARE_ID, share) else None
         if shared is None:
             raise Problem(404, "not_found", "there is no such link")
@@ -96,6 +99,7 @@ class SharedResource:
             resp.media = shared
 
 
-def _check_on(*, is_on: bool) -> None:
+def _check_on(req: falcon.asgi.Request, *, is_on: bool) -> None:
     if not is_on:
+        note_hit(req)
         raise Problem(404, "not_found", "this server shares no conversations (PALAVER_SHARING)")

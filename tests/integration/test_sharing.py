@@ -71,6 +71,19 @@ async def test_a_link_that_was_taken_back_shows_nothing(valkey: Valkey) -> None:
     assert another["share"] != link["share"]
 
 
+@pytest.mark.parametrize("is_on", [True, False])
+async def test_own_conversations_without_a_link_are_no_guesses(
+    valkey: Valkey, is_on: bool
+) -> None:
+    settings = make_settings(valkey.url, PALAVER_SHARING=int(is_on))
+    async with running_stack(settings, ScriptedEngine()) as stack:
+        path = f"/conversations/{await asked(stack, 'One.')}/share"
+        answers = [await stack.client.get(path) for _ in range(150)]
+        guesses = [await stack.client.get("/conversations/12/share") for _ in range(150)]
+    assert {answer.status_code for answer in answers} == {404}
+    assert {answer.status_code for answer in guesses} == ({404, 429} if is_on else {404})
+
+
 async def test_a_link_ends_with_its_conversation(valkey: Valkey, redis: Redis) -> None:
     settings = sharing(valkey)
     async with running_stack(settings, ScriptedEngine()) as stack:
