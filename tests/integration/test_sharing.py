@@ -72,9 +72,7 @@ async def test_a_link_that_was_taken_back_shows_nothing(valkey: Valkey) -> None:
 
 
 @pytest.mark.parametrize("is_on", [True, False])
-async def test_own_conversations_without_a_link_are_no_guesses(
-    valkey: Valkey, is_on: bool
-) -> None:
+async def test_own_conversations_without_a_link_are_no_guesses(valkey: Valkey, is_on: bool) -> None:
     settings = make_settings(valkey.url, PALAVER_SHARING=int(is_on))
     async with running_stack(settings, ScriptedEngine()) as stack:
         path = f"/conversations/{await asked(stack, 'One.')}/share"

@@ -2,7 +2,7 @@
 
 from collections.abc import MutableMapping
 from dataclasses import dataclass, field
-from time import monotonic
+from time import thread_time
 from typing import Any, Final
 
 _NAME: Final = "budget"
@@ -20,13 +20,14 @@ class Budget:
         code: to be highlighted.
         formulas: to become MathML.
         cells: of tables, those included that a row leaves out.
-        deadline: by `monotonic`, after which nothing is highlighted any more.
+        deadline: by `thread_time`, after which nothing is highlighted any more. A busy machine
+            shows the same as a quiet one.
     """
 
     code: int = _CODE
     formulas: int = _FORMULAS
     cells: int = _CELLS
-    deadline: float = field(default_factory=lambda: monotonic() + _SECONDS)
+    deadline: float = field(default_factory=lambda: thread_time() + _SECONDS)
 
     def take_code(self, length: int) -> bool:
         """Whether so many characters may still be highlighted."""

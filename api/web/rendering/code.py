@@ -7,7 +7,7 @@ bounded length and lines of a bounded length reach them.
 import re
 from collections.abc import Iterable, Iterator, MutableMapping
 from html import escape
-from time import monotonic
+from time import thread_time
 from typing import Any, Final, TypeAlias
 
 from markdown_it import MarkdownIt
@@ -109,7 +109,7 @@ def highlighted(code: str, info: str, env: MutableMapping[str, Any]) -> str:
 def _until(deadline: float, tokens: Iterable[_Piece]) -> Iterator[_Piece]:
     """Tokens as long as there is time: lexers take quadratic time for texts made for that."""
     for piece in tokens:
-        if monotonic() > deadline:
+        if thread_time() > deadline:
             return
         yield piece
 

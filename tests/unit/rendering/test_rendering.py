@@ -1,6 +1,7 @@
 """What a model writes, as the chat page shows it: harmless, whole, and as it was meant."""
 
 import re
+import threading
 
 import pytest
 from hypothesis import given, settings
@@ -183,6 +184,29 @@ def test_code_of_an_unknown_language_is_plain(info: str) -> None:
     html = to_html(f"```{info}\nif x: y\n```")
     assert '<span class="keyword">' not in html
     assert info in Page(html).text
+
+
+def test_a_busy_machine_highlights_the_same() -> None:
+    """Of what other threads leave of the time the lexer needs little."""
+    code = "```python\n" + "def f(x):\n    return x + 1\n" * 300 + "```\n"
+    quiet = to_html(code)
+    is_over = threading.Event()
+    others = [threading.Thread(target=_be_busy, args=(is_over,)) for _ in range(12)]
+    for thread in others:
+        thread.start()
+    try:
+        busy = to_html(code)
+    finally:
+        is_over.set()
+        for thread in others:
+            thread.join()
+    assert "keyword" in quiet
+    assert busy == quiet
+
+
+def _be_busy(is_over: threading.Event) -> None:
+    while not is_over.is_set():
+        pass
 
 
 def test_a_long_line_and_much_code_are_not_highlighted() -> None:
