@@ -12,6 +12,7 @@ from api.http.errors import Problem
 from api.http.preferences import wants_html
 from api.live.headroom import Headroom
 from api.sharing.page import SharedPage
+from api.web.languages import Languages
 from shared import ids
 from shared.store.conversations import Conversations
 from shared.store.shares import Shares
@@ -81,6 +82,7 @@ class SharedResource:
     def __init__(self, shares: Shares, *, is_on: bool) -> None:
         self._shares = shares
         self._page = SharedPage()
+        self._languages = Languages()
         self._is_on = is_on
 
     async def on_get(
@@ -92,9 +94,10 @@ class SharedResource:
             raise Problem(404, "not_found", "there is no such link")
         resp.set_header("X-Robots-Tag", "noindex")
         resp.set_header("Cache-Control", "no-store")
-        resp.append_header("Vary", "Accept")
+        resp.append_header("Vary", "Accept, Accept-Language")
         if wants_html(req):
-            resp.content_type, resp.text = falcon.MEDIA_HTML, await self._page.of(shared)
+            language = self._languages.wanted(req.get_header("Accept-Language") or "")
+            resp.content_type, resp.text = falcon.MEDIA_HTML, await self._page.of(shared, language)
         else:
             resp.media = shared
 

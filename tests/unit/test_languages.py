@@ -6,10 +6,13 @@
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Final
 
 import pytest
 
+import api.sharing.page
+from api.web.languages import Languages
 from api.web.pages import STATIC
 
 ENGLISH: Final[dict[str, str | dict[str, str]]] = json.loads(
@@ -27,6 +30,7 @@ MODULES: Final = {
     # This one takes its keys from the HTML.
     if path.name != "page_texts.js"
 }
+SHARED_PAGE: Final = Path(api.sharing.page.__file__).read_text(encoding="utf-8")
 VOID: Final = {"meta", "link", "input", "br"}
 
 
@@ -108,4 +112,44 @@ def test_every_key_in_the_modules_is_in_the_english_file() -> None:
 
 
 def test_every_text_is_used(page: list[tuple[str | None, str]]) -> None:
-    assert set(ENGLISH) - keys_in_modules() - {key for key, _ in page} == set()
+    in_html = {key for key, _ in page}
+    assert set(ENGLISH) - keys_in_modules() - in_html - keys_of_the_server() == set()
+
+
+def keys_of_the_server() -> set[str]:
+    """The keys of the page that the server makes itself."""
+    return set(re.findall(r'"((?:shared|who)\.(?!html)\w+)"', SHARED_PAGE))
+
+
+def test_every_key_of_the_server_is_in_the_english_file() -> None:
+    assert {"shared.about", "who.says"} <= keys_of_the_server() <= set(ENGLISH)
+
+
+@pytest.mark.parametrize(
+    ("header", "tag"),
+    [
+        ("", "en"),
+        ("de", "de"),
+        ("de-AT, en;q=0.5", "de"),
+        ("en;q=0.5, fr;q=0.8", "fr"),
+        ("fr;q=0, es;q=0.1", "es"),
+        ("tlh, *;q=0.5", "en"),
+        ("zh-CN", "zh-Hans"),
+        ("zh-TW, de;q=0.1", "de"),
+        ("zh-Hant-CN, de;q=0.1", "de"),
+        ("AR-eg", "ar"),
+        ("de;q=2, es", "es"),
+        (";;,,=,-, fr", "fr"),
+        (",".join(["tlh"] * 30) + ", fr", "en"),
+        ("a" * 100_000, "en"),
+    ],
+)
+def test_a_reader_gets_the_first_language_that_there_is(header: str, tag: str) -> None:
+    assert Languages().wanted(header).tag == tag
+
+
+def test_only_arabic_runs_from_right_to_left() -> None:
+    tags = [path.stem for path in (STATIC / "languages").glob("*.json")]
+    found = {tag: Languages().wanted(tag).direction("shared.about") for tag in tags}
+    assert {tag for tag, direction in found.items() if direction == "rtl"} == {"ar"}
+    assert len(found) == len(tags) > 5

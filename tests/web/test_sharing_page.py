@@ -162,6 +162,27 @@ async def test_everybody_can_read_the_shared_page(
     await context.close()
 
 
+@pytest.mark.parametrize(
+    ("language", "direction", "about"),
+    [("de-DE", "ltr", "geteilt am"), ("ar", "rtl", "مشاركتها في"), ("pt-BR", "ltr", "shared on")],
+)
+async def test_the_shared_page_speaks_its_readers_language(
+    browser: Browser, valkey: Valkey, language: str, direction: str, about: str
+) -> None:
+    settings = make_settings(valkey.url, PALAVER_SHARING=1)
+    context = await browser.new_context(locale=language, viewport={"width": 320, "height": 640})
+    async with running_stack(settings, ScriptedEngine(lambda _: CODE_AND_MATHS)) as stack:
+        path = await shared(stack, "Hello.")
+        async with open_tab(context, f"{str(stack.client.base_url).rstrip('/')}{path}") as tab:
+            await expect(tab.page.locator("header p")).to_contain_text(about)
+            await expect(tab.page.locator("header time")).to_have_count(1)
+            await expect(tab.page.locator("html")).to_have_attribute("dir", direction)
+            assert await tab.serious() == []
+            width = await tab.page.evaluate("document.documentElement.scrollWidth - innerWidth")
+            assert width <= 0, "nothing sticks out at the side"
+    await context.close()
+
+
 async def test_nothing_that_was_said_runs_on_the_shared_page(
     context: BrowserContext, valkey: Valkey
 ) -> None:
