@@ -5,7 +5,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from api.sharing.page import page_of
+from api.sharing import page
+from api.web.languages import Languages
 from shared.wire.share import SharedConversation, SharedMessage
 
 AT = "2026-11-22T18:02:41.007Z"
@@ -36,6 +37,10 @@ class Seen(HTMLParser):
         self.text += data
 
 
+def page_of(conversation: SharedConversation, language: str = "en") -> str:
+    return page.page_of(conversation, Languages().wanted(language))
+
+
 def shared(messages: Sequence[SharedMessage], title: str | None = "Bees") -> SharedConversation:
     return {"title": title, "shared_at": AT, "messages": list(messages)}
 
@@ -49,17 +54,16 @@ def reply(content: str) -> SharedMessage:
 
 
 def test_prompts_are_text_and_replies_markdown() -> None:
-    page = page_of(shared([prompt("**What** do bees eat?"), reply("**Nectar.**")]))
-    assert "**What** do bees eat?" in page
-    assert "<strong>Nectar.</strong>" in page
-    assert "<title>Bees</title>" in page
-    assert "2026-11-22" in page
+    html = page_of(shared([prompt("**What** do bees eat?"), reply("**Nectar.**")]))
+    assert "**What** do bees eat?" in html
+    assert "<strong>Nectar.</strong>" in html
+    assert "<title>Bees</title>" in html
+    assert f'<time datetime="{AT}">2026-11-22</time>' in html
 
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_nothing_that_was_said_runs(text: str) -> None:
-    page = page_of(shared([prompt(text), reply(text)], title=text))
-    seen = Seen(page)
+    seen = Seen(page_of(shared([prompt(text), reply(text)], title=text)))
     assert not {"script", "img"} & set(seen.tags)
     assert not [each for each in seen.attributes if each.startswith("on")]
     assert not [each for each in seen.attributes if "javascript:" in each]
@@ -67,10 +71,18 @@ def test_nothing_that_was_said_runs(text: str) -> None:
 
 
 def test_what_would_take_long_to_render_is_plain_text() -> None:
-    page = page_of(shared([reply("**a** " * 30_000), reply("**b** " * 30_000)]))
-    assert "<strong>a</strong>" in page
-    assert "**b**" in page
+    html = page_of(shared([reply("**a** " * 30_000), reply("**b** " * 30_000)]))
+    assert "<strong>a</strong>" in html
+    assert "**b**" in html
 
 
 def test_a_conversation_without_a_title_or_messages_has_a_page() -> None:
     assert "A conversation" in page_of(shared([], title=None))
+
+
+def test_what_the_page_says_is_in_its_readers_language() -> None:
+    html = page_of(shared([prompt("Bees?")], title=None), "ar")
+    assert '<html lang="ar" dir="rtl">' in html
+    assert "محادثة" in html
+    assert "أنت: " in html
+    assert "You" not in Seen(html).text
