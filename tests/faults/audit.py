@@ -229,6 +229,10 @@ class Audit:
     def _check_no_strangers(self) -> None:
         """Nothing was accepted that no client knows of."""
         known = {turn.job for turn in self._ledger.turns}
+        # Its client did not ask again, because the conversation was deleted.
+        known |= {
+            job for turn in self._ledger.turns if not turn.job for job in turn.maybe_accepted_as
+        }
         strangers = self._jobs.keys() - known
         self._found.doubled += [f"nobody knows {job}: {self._jobs[job]}" for job in strangers]
 

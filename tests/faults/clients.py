@@ -184,7 +184,10 @@ class Client:
             said = answer.json()
             if answer.status_code == 404:
                 raise Gone
-            if "job" not in said or said.get("code") == "outcome_unknown":
+            if said.get("code") == "outcome_unknown":
+                turn.maybe_accepted_as.add(said["job"])
+                continue
+            if "job" not in said:
                 continue
             turn.accepted_as(said["job"])
             self._talk.id = said["id"]

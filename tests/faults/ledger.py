@@ -8,7 +8,8 @@ from typing import Any
 class Turn:
     """One prompt, sent as often as it took under one idempotency key.
 
-    `model` is the one that its client wants, None if any will do; `job` what it was accepted as;
+    `model` is the one that its client wants, None if any will do; `job` what it was accepted as,
+    and `maybe_accepted_as` what it was accepted as if it was when nobody could tell;
     `status` how it ended, as its client was told; `reply` and `streamed` the text it got, if it
     got any; `is_garbled` whether a stream told an event without what belongs to it.
     """
@@ -18,6 +19,7 @@ class Turn:
     model: str | None = None
     job: str | None = None
     other_jobs: set[str] = field(default_factory=set)
+    maybe_accepted_as: set[str] = field(default_factory=set)
     status: str | None = None
     reply: str | None = None
     streamed: str | None = None
