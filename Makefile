@@ -5,10 +5,11 @@ GPU ?=
 VENV := .venv
 PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
+TRACES := $(VENV)/.installed-otel
 TOOLS := $(VENV)/.installed-dev
 LOCKED := pyproject.toml constraints.txt .ci/install.py
 
-.PHONY: asked run dev install tools test fast check docs bench chaos compare screenshots sbom audit clean help
+.PHONY: asked run dev install otel tools test fast check docs bench chaos compare screenshots sbom audit clean help
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -21,11 +22,17 @@ dev: tools ## start everything; API and worker restart when sources change
 
 install: $(INSTALLED) ## create .venv and install the locked dependencies (GPU=cuda|vulkan|hip|metal|cpu)
 
+otel: $(TRACES) ## install what sends traces as well (OpenTelemetry)
+
 tools: $(TOOLS) ## install the test and lint tools as well
 
 # A build that is named is made at any time; otherwise the one that is there stays.
 $(INSTALLED): $(LOCKED) $(if $(strip $(GPU)$(CMAKE_ARGS)),asked)
 	@GPU="$(GPU)" $(PYTHON) .ci/install.py $(VENV)
+	@touch $@
+
+$(TRACES): $(INSTALLED)
+	@$(PYTHON) .ci/install.py --otel $(VENV)
 	@touch $@
 
 $(TOOLS): $(INSTALLED)

@@ -1,7 +1,7 @@
-"""Make the virtual environment and install what is locked: `install.py FOLDER [--dev]`.
+"""Make the virtual environment and install what is locked: `install.py FOLDER [--otel | --dev]`.
 
-Runs on a bare Python ≥ 3.11 and its pip, which checks the hash of every file. `--dev` adds the test
-and lint tools to an environment that is there. llama-cpp-python is compiled on this machine, which
+Runs on a bare Python ≥ 3.11 and its pip, which checks the hash of every file. `--otel` adds what
+sends traces to an environment that is there, `--dev` that and the test and lint tools. llama-cpp-python is compiled on this machine, which
 takes minutes; everything else is a wheel. The environment variable `GPU` names the kind of GPU to
 compile for, `CMAKE_ARGS` adds to CMake's arguments. A finished build stays until another version or
 another kind is asked for.
@@ -24,8 +24,9 @@ from gpu_build import KINDS, Build, cuda_architectures, gpu_build
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "constraints.txt"
+OTEL = "# Traces: the extra otel"
 DEVELOPMENT = "# Development"
-"""The lock's heading of what only developers need."""
+"""The lock's headings of what not all users need."""
 COMPILED = "llama-cpp-python"
 CPU = "cpu"
 BUILT = ".llama.json"
@@ -62,14 +63,19 @@ def main() -> None:
         sys.exit("palaver: a C++ compiler is needed to build llama-cpp-python (g++ or clang++)")
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--dev", action="store_true")
+    more = parser.add_mutually_exclusive_group()
+    more.add_argument("--otel", action="store_true")
+    more.add_argument("--dev", action="store_true")
     options = parser.parse_args()
     venv = options.folder.absolute()
     python = venv / "bin" / "python"
     pip = [str(python), "-m", "pip", "--disable-pip-version-check"]
-    if options.dev:
+    if options.otel:
+        say("installing OpenTelemetry")
+        install_locked(venv, pip, entries(OTEL))
+    elif options.dev:
         say("installing the test and lint tools")
-        install_locked(venv, pip, entries(development=True))
+        install_locked(venv, pip, entries(OTEL) + entries(DEVELOPMENT))
     else:
         install_runtime(options.folder, venv, pip)
         say(f"installed; llama.cpp {describe(python)}")
@@ -104,10 +110,11 @@ def write_requirements(venv: Path, locked: list[str]) -> Path:
     return path
 
 
-def entries(development: bool = False) -> list[str]:
-    """One part of the lock, a package's lines each: the users' or what developers need as well."""
-    parts = LOCK.read_text(encoding="utf-8").split(DEVELOPMENT)
-    return re.findall(r"^\S+==.*\n(?: .*\n)*", parts[int(development)], re.MULTILINE)
+def entries(heading: str = "") -> list[str]:
+    """A package's lines each: of what every user needs, or of what stands below a heading."""
+    parts = re.split(f"^({OTEL}|{DEVELOPMENT})$", LOCK.read_text(encoding="utf-8"), flags=re.M)
+    part = parts[parts.index(heading) + 1] if heading else parts[0]
+    return re.findall(r"^\S+==.*\n(?: .*\n)*", part, re.MULTILINE)
 
 
 def wanted_build(before: Wanted | None) -> Wanted:

@@ -15,8 +15,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 LOCK = ROOT / "constraints.txt"
 OLDEST = "3.11"
+OTEL = "# Traces: the extra otel"
 DEVELOPMENT = "# Development"
-"""The heading of the second part; what stands above it is all that a user installs."""
+"""Headings of the other parts; what stands above them is all that every user installs."""
 HEADER = """\
 # Every package that is installed, transitive ones included, with the hashes of all its files, for
 # Python 3.11 and newer on Linux and macOS. Written by .ci/lock.py, installed by .ci/install.py.
@@ -34,10 +35,17 @@ def main() -> None:
     parser.add_argument("--upgrade", action="store_true")
     before = {} if parser.parse_args().upgrade else entries(LOCK.read_text(encoding="utf-8"))
     runtime = resolve(before, "--extra", "local")
-    everything = resolve(before | runtime, "--extra", "local", "--group", "dev")
-    development = [entry for name, entry in everything.items() if name not in runtime]
-    parts = [HEADER, *runtime.values(), f"\n{DEVELOPMENT}\n", *development]
+    traced = resolve(before | runtime, "--extra", "local", "--extra", "otel")
+    everything = resolve(before | traced, "--all-extras", "--group", "dev")
+    parts = [HEADER, *runtime.values()]
+    parts += [f"\n{OTEL}\n", *beyond(runtime, traced)]
+    parts += [f"\n{DEVELOPMENT}\n", *beyond(traced, everything)]
     LOCK.write_text("".join(parts), encoding="utf-8")
+
+
+def beyond(fewer: dict[str, str], more: dict[str, str]) -> list[str]:
+    """The entries of the packages that only `more` has."""
+    return [entry for name, entry in more.items() if name not in fewer]
 
 
 def resolve(pinned: dict[str, str], *wanted: str) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """What users install, for programs: `supply_chain.py sbom FILE`, `supply_chain.py audit`.
 
-`sbom` writes a CycloneDX bill of materials of the lock's first part: every package with its version
-and the hashes of its files. `audit` asks PyPI's vulnerability service about the same packages; if
+`sbom` writes a CycloneDX bill of materials of what the lock has for users, the extra `otel` included:
+every package with its version and the hashes of its files. `audit` asks PyPI's vulnerability service about the same packages; if
 it cannot be reached, or does not know one of them, this says so and exits with 75.
 
 The tools are installed into `build/supply-chain`, apart from what they look at.
@@ -14,7 +14,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-from install import ROOT, entries
+from install import OTEL, ROOT, entries
 
 VENV = ROOT / "build" / "supply-chain"
 GROUP = "supply-chain"
@@ -30,11 +30,16 @@ def main() -> None:
     options = parser.parse_args()
     install_tools()
     requirements = VENV / "requirements.txt"
-    requirements.write_text("".join(entries()), encoding="utf-8")
+    requirements.write_text("".join(locked()), encoding="utf-8")
     if options.command == "sbom":
         write_sbom(requirements, options.file)
     else:
         sys.exit(audit(requirements))
+
+
+def locked() -> list[str]:
+    """A package's lines each."""
+    return entries() + entries(OTEL)
 
 
 def install_tools() -> None:
@@ -52,7 +57,7 @@ def write_sbom(requirements: Path, file: Path) -> None:
     command = [str(VENV / "bin" / "cyclonedx-py"), "requirements", str(requirements)]
     command += ["--pyproject", str(ROOT / "pyproject.toml"), "--output-reproducible"]
     subprocess.run([*command, "--output-file", str(file)], check=True)
-    print(f"{file}: {len(entries())} packages")
+    print(f"{file}: {len(locked())} packages")
 
 
 def audit(requirements: Path) -> int:

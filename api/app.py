@@ -29,6 +29,7 @@ from api.http.errors import install_error_handlers
 from api.http.guards import Guards
 from api.http.incoming import Application
 from api.http.keys import KeyRing
+from api.http.spans import RequestSpans
 from api.http.tracing import Tracing
 from api.live.asking import Asking
 from api.live.feed import EventFeed
@@ -81,6 +82,7 @@ from shared.store.snapshots import Snapshots
 from shared.store.submissions import Submissions
 from shared.store.usage import Usage
 from shared.store.workers import Workers
+from shared.traces import Tracer, opened_tracer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +148,15 @@ async def create_api(settings: Settings, redis: Redis) -> AsyncIterator[Api]:
 
     It serves from the start: while Redis is unavailable, prompts are answered with 503.
     """
+    with opened_tracer("palaver-api") as tracer:
+        async with _running_api(settings, redis, tracer) as api:
+            yield api
+
+
+@contextlib.asynccontextmanager
+async def _running_api(
+    settings: Settings, redis: Redis, tracer: Tracer | None
+) -> AsyncIterator[Api]:
     keys = Keys(settings.keyspace)
     submissions = Submissions(redis, keys, settings)
     workers = Workers(redis, keys)
@@ -177,7 +188,7 @@ async def create_api(settings: Settings, redis: Redis) -> AsyncIterator[Api]:
     )
     readiness = Readiness(store.workers, tasks.feed, tasks.headroom)
     ring = open_keys(settings)
-    app = create_app(settings, store, tasks, readiness, ring)
+    app = create_app(settings, store, tasks, readiness, ring, tracer)
     tasks.start()
     if ring is not None:
         tasks.background.start("revocations", Revocations(ring, submissions, tasks.feed).run)
@@ -191,7 +202,12 @@ async def create_api(settings: Settings, redis: Redis) -> AsyncIterator[Api]:
 
 
 def create_app(
-    settings: Settings, store: Store, tasks: Tasks, readiness: Readiness, ring: KeyRing | None
+    settings: Settings,
+    store: Store,
+    tasks: Tasks,
+    readiness: Readiness,
+    ring: KeyRing | None,
+    tracer: Tracer | None,
 ) -> Application:
     """Middleware, error handlers, and a resource for every route."""
     access = Access(ring, Misses(), PATHS, shows_turns=settings.shows_turns)
@@ -199,6 +215,7 @@ def create_app(
     app = Application(
         middleware=[
             Tracing(PATHS),
+            *([] if tracer is None else [RequestSpans(tracer, PATHS)]),
             metrics,
             PageHeaders(),
             LiveStreams(),

@@ -260,7 +260,7 @@ def environment(**variables: str) -> dict[str, str]:
 
     Where tests run in parallel each model gets its share of the cores.
     """
-    ours = ("PALAVER_", "HONCHO_", "REDIS_URL", "PORT", "HOST")
+    ours = ("PALAVER_", "OTEL_", "HONCHO_", "REDIS_URL", "PORT", "HOST")
     clean = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     if IN_PARALLEL > 1:
         clean["PALAVER_THREADS"] = str(MODEL_THREADS)

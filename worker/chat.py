@@ -33,6 +33,7 @@ class Chat:
         self._homes = homes
 
     async def make(self, turn: RunningTurn, solo_run: SoloRun | None) -> FinishedReply:
+        turn.enter("prompt")
         claim = turn.claim
         history = readable_history(claim)
         if claim.request.to_embed:

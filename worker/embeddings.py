@@ -43,10 +43,12 @@ class Embeddings:
         texts = await asyncio.to_thread(self._token_ids, claim.request)
         request = EmbeddingRequest(texts=texts, alone=solo_run is not None, meter=turn.meter)
         turn.is_generating = True
+        turn.enter("evaluate")
         try:
             embedded = await self._embedder.embed(request)
         finally:
             turn.is_generating = False
+        turn.enter("commit")
         result = _result(self._embedder.model.name, claim, texts, embedded, self._window)
         return FinishedReply(
             completion=self._completion(claim, result),

@@ -190,9 +190,11 @@ class Generator:
     ) -> GeneratedReply:
         records, num_generated, end = list(published.pieces), len(published.token_ids), None
         turn.is_generating = True
+        turn.enter("evaluate")
         try:
             async with aclosing(self._engine.generate(request)) as pieces:
                 async for piece in pieces:
+                    turn.enter("generate")
                     records += records_of(piece)
                     num_generated += len(piece.token_ids)
                     turn.num_generated = num_generated
@@ -202,6 +204,7 @@ class Generator:
                     if solo_run is not None:
                         await solo_run.advance(num_generated - len(published.token_ids))
             turn.is_generating = False
+            turn.enter("commit")
             unpublished = await outbox.close()
         finally:
             turn.is_generating = False

@@ -12,6 +12,7 @@ from worker.reply_maker import ReplyMaker
 from worker.running_turn import CancelReason, RunningTurn
 from worker.turn_closer import TurnCloser
 from worker.turn_metrics import TurnMetrics
+from worker.turn_spans import TurnSpans
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +23,7 @@ class Replier:
     Args:
         maker: makes replies.
         quarantine: decides when a turn may be evaluated.
+        spans: hears of turns that have left this worker, if they are traced.
     """
 
     def __init__(
@@ -30,11 +32,13 @@ class Replier:
         quarantine: Quarantine,
         closer: TurnCloser,
         metrics: TurnMetrics,
+        spans: TurnSpans | None = None,
     ) -> None:
         self._maker = maker
         self._quarantine = quarantine
         self._closer = closer
         self._metrics = metrics
+        self._spans = spans
 
     async def reply(self, turn: RunningTurn) -> None:
         """Run a turn until it is committed, failed or handed over, or belongs to another worker."""
@@ -49,10 +53,14 @@ class Replier:
             if turn.cancel_reason is None:
                 raise
         turn.has_stopped = True
-        if turn.cancel_reason is CancelReason.FENCED and turn.tokens_used:
-            await self._closer.settle(turn)
+        if turn.cancel_reason is CancelReason.FENCED:
+            turn.outcome = "fenced"
+            if turn.tokens_used:
+                await self._closer.settle(turn)
         elif turn.cancel_reason is CancelReason.DRAIN:
             await self._closer.hand_over(turn)
+        if self._spans is not None:
+            self._spans.ended(turn)
 
     async def _run(self, turn: RunningTurn) -> None:
         """Reply and commit within the turn's time; whatever goes wrong fails this turn alone."""

@@ -2,13 +2,19 @@
 
 import asyncio
 import threading
+import time
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import Final
+from typing import Final, Literal
 
 from shared.wire.claim import Claim
+from shared.wire.reply import TurnResult
 from worker.engine.interface import Meter
 from worker.outbox import Outbox
+
+Stage = Literal["prompt", "evaluate", "generate", "commit"]
+"""What a turn is busy with, each until the next begins: its prompt is laid out, evaluated up to the
+first token of the reply, the rest is generated, and all of it written."""
 
 _CANCEL_AGAIN_S: Final = 1.0
 
@@ -37,6 +43,10 @@ class RunningTurn:
         has_stopped: nothing more is generated for it, so it is no longer cancelled.
         more_wait: whether another turn may wait for its slot.
         outbox: where its reply goes, once it is generated.
+        began_ns: when it was taken, since the epoch.
+        stages: what it has been busy with, and since when.
+        outcome: how it left this worker: `completed`, a failure's code, or what became of it.
+        result: of its reply, once that is made.
     """
 
     claim: Claim
@@ -51,6 +61,10 @@ class RunningTurn:
     has_stopped: bool = False
     more_wait: bool = True
     outbox: Outbox | None = None
+    began_ns: int = field(default_factory=time.time_ns)
+    stages: list[tuple[Stage, int]] = field(default_factory=list)
+    outcome: str = ""
+    result: TurnResult | None = None
 
     def __post_init__(self) -> None:
         if self.claim.is_stopped:
@@ -60,6 +74,11 @@ class RunningTurn:
     def tokens_used(self) -> int:
         """Tokens evaluated and generated so far: what the turn has cost."""
         return self.meter.evaluated + self.num_generated
+
+    def enter(self, stage: Stage) -> None:
+        """Note what the turn is busy with from now on."""
+        if not self.stages or self.stages[-1][0] != stage:
+            self.stages.append((stage, time.time_ns()))
 
     def cancel(self, reason: CancelReason) -> None:
         """Cancel the turn, or keep it from starting; the first reason counts."""

@@ -32,10 +32,11 @@ class TurnCloser:
     async def commit(self, turn: RunningTurn, reply: FinishedReply) -> None:
         """Add the reply to its conversation and complete the job."""
         claim, result = turn.claim, reply.result
-        turn.is_closing = True
+        turn.is_closing, turn.result = True, result
         ended = await self._committed(turn, reply.completion)
         outcome, turn.more_wait = ended.outcome, ended.more
         self._metrics.ended(outcome, "completed")
+        turn.outcome = _left_as("completed", outcome)
         if outcome in (WriteOutcome.OK, WriteOutcome.DUP) and claim.starts == 1:
             self._metrics.observe(reply.own_timings, reply.num_written)
         log.info("job %s completed: %s", claim.job_id, outcome, extra=_log_fields(result))
@@ -57,6 +58,7 @@ class TurnCloser:
         turn.is_closing = True
         ended = await retry("fail", lambda: self._claims.fail(claim, error, turn.tokens_used))
         outcome, turn.more_wait = ended.outcome, ended.more
+        turn.outcome = _left_as(error.code, outcome)
         if outcome is not WriteOutcome.OK:
             await self.settle(turn)
         self._metrics.ended(outcome, error.code)
@@ -68,6 +70,7 @@ class TurnCloser:
         turn.is_closing = True
         ended = await retry("give up", lambda: self._claims.give_up(claim, turn.tokens_used))
         outcome, turn.more_wait = ended.outcome, ended.more
+        turn.outcome = _left_as("cancelled", outcome)
         if outcome is not WriteOutcome.OK:
             await self.settle(turn)
         log.info("job %s was stopped before its reply began: %s", claim.job_id, outcome)
@@ -79,9 +82,15 @@ class TurnCloser:
     async def hand_over(self, turn: RunningTurn) -> None:
         """Give the turn back to the queue; refused if it has ended after all."""
         outcome = await retry("hand over", lambda: self._claims.hand_over(turn.claim))
+        turn.outcome = _left_as("handed_over", outcome)
         if outcome is WriteOutcome.OK:
             self._metrics.handed_over()
             log.info("job %s was handed over", turn.claim.job_id)
+
+
+def _left_as(kind: str, outcome: WriteOutcome) -> str:
+    """What became of a turn whose end was written with this outcome."""
+    return kind if outcome in (WriteOutcome.OK, WriteOutcome.DUP) else outcome.lower()
 
 
 def _log_fields(result: TurnResult) -> dict[str, dict[str, Any]]:

@@ -24,6 +24,7 @@ from shared.store.old_queue import OldQueue
 from shared.store.pool import worker_pool
 from shared.store.scripts import milliseconds
 from shared.store.workers import Workers
+from shared.traces import Tracer, opened_tracer
 from shared.wire.served_model import DEMO
 from worker.bells import BellReader
 from worker.chat import Chat
@@ -57,6 +58,7 @@ from worker.template.renderer import Renderer
 from worker.template.rendering_process import RenderingProcess
 from worker.turn_closer import TurnCloser
 from worker.turn_metrics import TurnMetrics
+from worker.turn_spans import TurnSpans
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +83,17 @@ async def run_worker(
         ConfigError: this worker cannot start on this server, or alongside the other workers.
         TaskEnded: a part has died.
     """
+    with opened_tracer("palaver-worker") as tracer:
+        return await _run(settings, engine, stopping, make_renderer, tracer)
+
+
+async def _run(
+    settings: Settings,
+    engine: Engine | Embedder,
+    stopping: asyncio.Event,
+    make_renderer: Callable[[str], Renderer],
+    tracer: Tracer | None,
+) -> bool:
     redis = connect(settings, max_connections=worker_pool(_slots(settings, engine)))
     template: ChatTemplate | None = None
     try:
@@ -88,7 +101,7 @@ async def run_worker(
         if not isinstance(engine, Embedder):
             template = await asyncio.to_thread(_template, engine.model, make_renderer)
         if await until_usable(redis, keys, settings, stopping, check_server, check_worker):
-            parts = _build(settings, redis, keys, engine, template)
+            parts = _build(settings, redis, keys, engine, template, tracer)
             if await _register(parts, settings, stopping):
                 log.info("worker %s is ready", parts.registration.worker_id)
                 return await serve(parts, stopping, settings.grace)
@@ -106,6 +119,7 @@ def _build(
     keys: Keys,
     engine: Engine | Embedder,
     template: ChatTemplate | None,
+    tracer: Tracer | None,
 ) -> Parts:
     worker_id, drained = ids.new_worker(), asyncio.Event()
     running: RunningTurns = {}
@@ -122,7 +136,8 @@ def _build(
     else:
         assert template is not None
         maker, capabilities = _chat(settings, engine, template, claims, publisher, homes, window)
-    replier = Replier(maker, quarantine, closer, metrics)
+    spans = None if tracer is None else TurnSpans(tracer, engine.model.name, worker_id)
+    replier = Replier(maker, quarantine, closer, metrics, spans)
 
     bells = BellReader(settings, redis, keys, worker_id)
     claimer = Claimer(claims, quarantine, worker_id, engine.model.fingerprint)

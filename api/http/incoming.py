@@ -23,6 +23,7 @@ BODY_TIMEOUT_S: Final = 30.0
 BODY_TIMEOUT: Final = "palaver.body_timeout_s"
 """Where in a request's scope its server sets another timeout."""
 _INCOMING: Final = "palaver.incoming"
+_AT_END: Final = "palaver.at_end"
 _BEGIN: Final = {"type": "http.request", "body": b"", "more_body": True}
 _END: Final = {"type": "http.disconnect"}
 _UTF_16: Final = (b"\xff\xfe", b"\xfe\xff")
@@ -41,7 +42,16 @@ class Application(falcon.asgi.App[Any, Any]):
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # type: ignore[override]
         if scope["type"] == "http":
             receive = Incoming(receive, scope)
-        await super().__call__(scope, receive, send)
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            if (call := scope.get(_AT_END)) is not None:
+                call()
+
+
+def call_at_end(req: falcon.asgi.Request, call: Callable[[], None]) -> None:
+    """Call something once, when all of a response has been sent, or nobody reads it any more."""
+    req.scope[_AT_END] = call
 
 
 class Incoming:

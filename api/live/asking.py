@@ -87,8 +87,11 @@ class Asking:
         """
         if self._headroom.lack is not None:
             raise refusal_of(self._headroom.lack)
-        request_id = getattr(resp.context, "request_id", None)
-        attempt = dataclasses.replace(submission, request_id=request_id)
+        attempt = dataclasses.replace(
+            submission,
+            request_id=getattr(resp.context, "request_id", None),
+            traceparent=getattr(resp.context, "traceparent", None),
+        )
 
         async def accept() -> Accepted:
             nonlocal attempt

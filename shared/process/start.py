@@ -5,10 +5,12 @@ from typing import Any, NoReturn
 
 from shared.config import Settings, load_settings
 from shared.errors import EX_CONFIG, ConfigError
+from shared.traces import load_variables
 
 
 def settings_or_exit(**overrides: Any) -> Settings:
     """The settings; a wrong one ends the process with `EX_CONFIG` and a message."""
+    load_variables()
     try:
         return load_settings(**overrides)
     except ConfigError as error:

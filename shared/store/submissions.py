@@ -68,6 +68,7 @@ class Submissions:
             after=submission.after,
             behind=submission.behind,
             request_id=submission.request_id,
+            traceparent=submission.traceparent,
             model=submission.model_name or None,
             default_model=self._settings.default_model or None,
             needs="embeddings" if submission.request.to_embed else "chat",

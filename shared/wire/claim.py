@@ -23,7 +23,9 @@ class Claim:
         is_stopped: whether no more of the reply is wanted than what is written.
         crashes: how many did.
         created_ms, started_ms: since the epoch, by the server's clock.
+        waited_ms: before this start: since it was accepted, or given back.
         remaining_s: until the turn's deadline.
+        traceparent: of the request that asked for the turn; empty if that is not traced.
         history: None if the conversation was deleted.
         standing: what the turn continues; None for others, and if there is nothing to continue.
             `request` and `history` are then those of the turn whose reply it is.
@@ -44,6 +46,8 @@ class Claim:
     started_ms: int
     remaining_s: float
     history: History | None
+    waited_ms: int = 0
+    traceparent: str = ""
     standing: StandingReply | None = None
     unreadable: str | None = None
 
@@ -60,10 +64,9 @@ class Claim:
     @classmethod
     def decode(cls, answer: Sequence[Any]) -> "Claim":
         """From an answer of `take`; what cannot be read fails this turn alone."""
-        job_id, fence, conversation_id, request, suspect, stop, *numbers, owner, session, view = (
-            answer
-        )
-        crashes, created, started, deadline, now = map(int, numbers)
+        job_id, fence, conversation_id, request, suspect, stop, *numbers = answer[:-4]
+        traceparent, owner, session, view = answer[-4:]
+        crashes, created, started, deadline, readied, now = map(int, numbers)
         read, history, standing, unreadable = _UNREAD, None, None, None
         try:
             read, history = TurnRequest.decode(request), History.decode(view) if view else None
@@ -85,6 +88,9 @@ class Claim:
             created_ms=created,
             started_ms=started,
             remaining_s=max(0.0, (deadline - now) / 1000),
+            # What waited behind another turn of its conversation was ready later than accepted.
+            waited_ms=now - (created if fence.startswith("1:") else readied),
+            traceparent=traceparent,
             history=history,
             standing=standing,
             unreadable=unreadable,

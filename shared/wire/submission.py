@@ -22,6 +22,7 @@ class Submission:
             else in the new one, which gets a copy.
         behind: continue in a copy of this conversation, as it stands.
         request_id: of the HTTP request that brought it, for whoever looks for its turn.
+        traceparent: of that request's span, if it is traced.
     """
 
     job_id: str
@@ -39,6 +40,7 @@ class Submission:
     behind: str | None = None
     model_name: str = ""
     request_id: str | None = None
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

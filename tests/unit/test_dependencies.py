@@ -5,7 +5,8 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterator
-from importlib.metadata import packages_distributions
+from importlib.metadata import files, packages_distributions
+from itertools import chain
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +24,7 @@ def normalized(name: str) -> str:
 
 def declared() -> set[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    lines = [*project["dependencies"], *project["optional-dependencies"]["local"]]
+    lines = [*project["dependencies"], *chain(*project["optional-dependencies"].values())]
     return {normalized(re.split(r"[\[<>=~! ]", line)[0]) for line in lines}
 
 
@@ -37,11 +38,26 @@ def imported_modules() -> Iterator[str]:
                     yield node.module or ""
 
 
+def distribution_of(module: str, candidates: list[str]) -> str:
+    """Which of the distributions that share a top-level name has this module."""
+    path = module.replace(".", "/")
+    places = {f"{path}.py", f"{path}/__init__.py"}
+    return next(
+        name
+        for name in candidates
+        if len(set(candidates)) == 1 or places & set(map(str, files(name) or ()))
+    )
+
+
 def test_every_import_is_declared_and_every_declaration_imported() -> None:
     distributions = packages_distributions()
-    modules = {name.split(".")[0] for name in imported_modules()}
-    foreign = modules - sys.stdlib_module_names - set(PACKAGES)
-    imported = {normalized(name) for module in foreign for name in distributions[module]}
+    known = sys.stdlib_module_names | set(PACKAGES)
+    tops = {module: module.split(".")[0] for module in imported_modules()}
+    imported = {
+        normalized(distribution_of(module, distributions[top]))
+        for module, top in tops.items()
+        if top not in known
+    }
     assert imported - FOR_DEVELOPERS.keys() == declared() - NOT_IMPORTED.keys()
 
 

@@ -103,7 +103,8 @@ local tag = join_line(job, pool, arg.owner)
 local fields = {'conversation', conversation, 'owner', arg.owner, 'request', arg.request, 'status', 'queued',
   'pool', pool, 'tag', tag, 'created', int(now), 'deadline', int(now + arg.timeout_ms), 'starts', '0', 'crashes', '0',
   'progress', '0'}
-for _, name in ipairs({'stateless', 'brought', 'response', 'api', 'replace_from', 'request_id', 'continues'}) do
+for _, name in ipairs({'stateless', 'brought', 'response', 'api', 'replace_from', 'request_id', 'continues',
+  'traceparent'}) do
   if arg[name] then fields[#fields + 1], fields[#fields + 2] = name, arg[name] end
 end
 if pending == 0 then fields[#fields + 1], fields[#fields + 2] = 'readied', int(now) end

@@ -146,9 +146,9 @@ end
 -- What a worker gets with a turn: the job, and its conversation.
 local function claimed(job)
   local f = job_fields(job, 'token', 'conversation', 'request', 'crashes', 'created', 'started', 'deadline',
-    'replace_from', 'continues', 'suspect', 'stop', 'pool', 'owner', 'session')
+    'replace_from', 'continues', 'suspect', 'stop', 'pool', 'owner', 'session', 'readied', 'traceparent')
   return {job, f.token, f.conversation, f.request, f.suspect or '', f.stop or '', f.crashes, f.created, f.started,
-    f.deadline, int(now_ms()), f.owner or '', f.session or f.conversation,
+    f.deadline, f.readied or f.created, int(now_ms()), f.traceparent or '', f.owner or '', f.session or f.conversation,
     view(f.conversation, f.replace_from, f.pool, f.continues)}
 end
 

@@ -1,0 +1,116 @@
+"""Traces of requests and turns, where somebody collects them (docs/decisions/0054).
+
+Whoever has something to trace knows these interfaces alone. OpenTelemetry is loaded if it is
+installed and the environment names a collector; otherwise there is no tracer, and nothing to do.
+"""
+
+import contextlib
+import importlib.util
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, Literal, Protocol
+
+from dotenv import dotenv_values
+
+log = logging.getLogger(__name__)
+
+PREFIX: Final = "OTEL_"
+_ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+_PROTOCOLS: Final = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+_PROTOCOL: Final = "http/protobuf"
+_PACKAGE: Final = "opentelemetry.exporter.otlp.proto.http"
+
+Attributes = Mapping[str, str | bool | int | float | Sequence[str]]
+SpanKind = Literal["server", "internal"]
+
+
+class Span(Protocol):
+    """Work under way, or done: it may begin and end in the past."""
+
+    @property
+    def traceparent(self) -> str:
+        """What names this span as a parent, in W3C's format; other processes may use it."""
+        ...
+
+    @property
+    def trace_id(self) -> str:
+        """Of the trace that it belongs to, as collectors show it."""
+        ...
+
+    def end(
+        self, attributes: Attributes | None = None, *, error: str = "", at_ns: int | None = None
+    ) -> None:
+        """Hand it to the exporter.
+
+        Args:
+            error: its type, if the work failed.
+            at_ns: when it ended, since the epoch; None for now.
+        """
+        ...
+
+
+class Tracer(Protocol):
+    """Records spans and sends them in the background; what cannot be sent is dropped."""
+
+    def begin(self, name: str, kind: SpanKind, *, parent: str = "", at_ns: int) -> Span:
+        """Begin a span.
+
+        Args:
+            parent: its parent's `traceparent`, whoever wrote it; anything else begins a new trace.
+            at_ns: when it began, since the epoch.
+        """
+        ...
+
+
+@contextlib.contextmanager
+def opened_tracer(service: str) -> Iterator[Tracer | None]:
+    """What the spans of a process go to; None if nobody collects them.
+
+    At the end the last ones are sent, which takes a second at most.
+
+    Args:
+        service: what the process is, where `OTEL_SERVICE_NAME` does not say so.
+    """
+    if not _is_wanted():
+        yield None
+        return
+    from shared.otel import OtlpTracer  # noqa: PLC0415 - its packages may not be installed
+
+    tracer = OtlpTracer(service)
+    try:
+        yield tracer
+    finally:
+        tracer.close()
+
+
+def load_variables() -> None:
+    """Add OpenTelemetry's variables in `.env` to the environment, where it looks for them."""
+    for name, value in dotenv_values(".env").items():
+        if name.startswith(PREFIX) and value:
+            os.environ.setdefault(name, value)
+
+
+def _is_wanted() -> bool:
+    """Whether spans are to be sent, and can be; a log line says why not."""
+    endpoint = next(filter(os.environ.get, _ENDPOINTS), None)
+    if endpoint is None or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return False
+    exporter = os.environ.get("OTEL_TRACES_EXPORTER") or "otlp"
+    if exporter == "none":
+        return False
+    protocol = next(filter(None, map(os.environ.get, _PROTOCOLS)), _PROTOCOL)
+    if (exporter, protocol) != ("otlp", _PROTOCOL):
+        log.warning("no traces: they are sent by otlp and %s, not %s", _PROTOCOL, protocol)
+        return False
+    if not _is_installed():
+        log.warning("no traces: %s is set, but palaver-chat[otel] is not installed", endpoint)
+        return False
+    return True
+
+
+def _is_installed() -> bool:
+    try:
+        return importlib.util.find_spec(_PACKAGE) is not None
+    except ModuleNotFoundError:
+        return False
