@@ -1,10 +1,10 @@
 """Make the virtual environment and install what is locked: `install.py FOLDER [--otel | --dev]`.
 
 Runs on a bare Python ≥ 3.11 and its pip, which checks the hash of every file. `--otel` adds what
-sends traces to an environment that is there, `--dev` that and the test and lint tools. llama-cpp-python is compiled on this machine, which
-takes minutes; everything else is a wheel. The environment variable `GPU` names the kind of GPU to
-compile for, `CMAKE_ARGS` adds to CMake's arguments. A finished build stays until another version or
-another kind is asked for.
+sends traces to an environment that is there; `--dev` adds that, and the test and lint tools.
+llama-cpp-python is compiled on this machine, which takes minutes; everything else is a wheel. The
+environment variable `GPU` names the kind of GPU to compile for, `CMAKE_ARGS` adds to CMake's
+arguments. A finished build stays until another version or another kind is asked for.
 """
 
 import argparse

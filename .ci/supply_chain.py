@@ -1,8 +1,9 @@
 """What users install, for programs: `supply_chain.py sbom FILE`, `supply_chain.py audit`.
 
-`sbom` writes a CycloneDX bill of materials of what the lock has for users, the extra `otel` included:
-every package with its version and the hashes of its files. `audit` asks PyPI's vulnerability service about the same packages; if
-it cannot be reached, or does not know one of them, this says so and exits with 75.
+`sbom` writes a CycloneDX bill of materials of what the lock has for users, traces included: every
+package with its version and the hashes of its files. `audit` asks PyPI's vulnerability service
+about the same packages; if it cannot be reached, or does not know one of them, this says so and
+exits with 75.
 
 The tools are installed into `build/supply-chain`, apart from what they look at.
 """

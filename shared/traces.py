@@ -101,7 +101,10 @@ def _is_wanted() -> bool:
         return False
     protocol = next(filter(None, map(os.environ.get, _PROTOCOLS)), _PROTOCOL)
     if (exporter, protocol) != ("otlp", _PROTOCOL):
-        log.warning("no traces: they are sent by otlp and %s, not %s", _PROTOCOL, protocol)
+        log.warning(
+            "no traces: they are sent by otlp with %s, not by %s with %s",
+            *(_PROTOCOL, exporter, protocol),
+        )
         return False
     if not _is_installed():
         log.warning("no traces: %s is set, but palaver-chat[otel] is not installed", endpoint)
