@@ -64,6 +64,7 @@ from api.web.pages import FILES, STATIC, HtmlPage, PageHeaders, PageResource
 from shared.config import Settings
 from shared.distribution import version
 from shared.process.tasks import Background
+from shared.process.tracing import opened_tracer
 from shared.store.alternatives import Alternatives
 from shared.store.connection import connect
 from shared.store.conversations import Conversations
@@ -82,7 +83,7 @@ from shared.store.snapshots import Snapshots
 from shared.store.submissions import Submissions
 from shared.store.usage import Usage
 from shared.store.workers import Workers
-from shared.traces import Tracer, opened_tracer
+from shared.traces import Tracer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,25 +1,11 @@
-"""Traces of requests and turns, where somebody collects them (docs/decisions/0054).
+"""Traces of requests and turns: what whoever has something to trace knows (docs/decisions/0054).
 
-Whoever has something to trace knows these interfaces alone. OpenTelemetry is loaded if it is
-installed and the environment names a collector; otherwise there is no tracer, and nothing to do.
+OpenTelemetry is behind these interfaces (`shared/process/otel.py`). It is loaded if it is installed
+and the environment names a collector; otherwise there is no tracer, and nothing to do.
 """
 
-import contextlib
-import importlib.util
-import logging
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Final, Literal, Protocol
-
-from dotenv import dotenv_values
-
-log = logging.getLogger(__name__)
-
-PREFIX: Final = "OTEL_"
-_ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-_PROTOCOLS: Final = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
-_PROTOCOL: Final = "http/protobuf"
-_PACKAGE: Final = "opentelemetry.exporter.otlp.proto.http"
+from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol
 
 Attributes = Mapping[str, str | bool | int | float | Sequence[str]]
 SpanKind = Literal["server", "internal"]
@@ -61,59 +47,3 @@ class Tracer(Protocol):
             at_ns: when it began, since the epoch.
         """
         ...
-
-
-@contextlib.contextmanager
-def opened_tracer(service: str) -> Iterator[Tracer | None]:
-    """What the spans of a process go to; None if nobody collects them.
-
-    At the end the last ones are sent, which takes a second at most.
-
-    Args:
-        service: what the process is, where `OTEL_SERVICE_NAME` does not say so.
-    """
-    if not _is_wanted():
-        yield None
-        return
-    from shared.otel import OtlpTracer  # noqa: PLC0415 - its packages may not be installed
-
-    tracer = OtlpTracer(service)
-    try:
-        yield tracer
-    finally:
-        tracer.close()
-
-
-def load_variables() -> None:
-    """Add OpenTelemetry's variables in `.env` to the environment, where it looks for them."""
-    for name, value in dotenv_values(".env").items():
-        if name.startswith(PREFIX) and value:
-            os.environ.setdefault(name, value)
-
-
-def _is_wanted() -> bool:
-    """Whether spans are to be sent, and can be; a log line says why not."""
-    endpoint = next(filter(os.environ.get, _ENDPOINTS), None)
-    if endpoint is None or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
-        return False
-    exporter = os.environ.get("OTEL_TRACES_EXPORTER") or "otlp"
-    if exporter == "none":
-        return False
-    protocol = next(filter(None, map(os.environ.get, _PROTOCOLS)), _PROTOCOL)
-    if (exporter, protocol) != ("otlp", _PROTOCOL):
-        log.warning(
-            "no traces: they are sent by otlp with %s, not by %s with %s",
-            *(_PROTOCOL, exporter, protocol),
-        )
-        return False
-    if not _is_installed():
-        log.warning("no traces: %s is set, but palaver-chat[otel] is not installed", endpoint)
-        return False
-    return True
-
-
-def _is_installed() -> bool:
-    try:
-        return importlib.util.find_spec(_PACKAGE) is not None
-    except ModuleNotFoundError:
-        return False

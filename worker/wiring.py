@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from shared import ids
 from shared.config import Settings
 from shared.errors import ConfigError
+from shared.process.tracing import opened_tracer
 from shared.store.boot import (
     check_server,
     check_worker,
@@ -24,7 +25,7 @@ from shared.store.old_queue import OldQueue
 from shared.store.pool import worker_pool
 from shared.store.scripts import milliseconds
 from shared.store.workers import Workers
-from shared.traces import Tracer, opened_tracer
+from shared.traces import Tracer
 from shared.wire.served_model import DEMO
 from worker.bells import BellReader
 from worker.chat import Chat

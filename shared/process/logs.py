@@ -11,13 +11,14 @@ from typing import Any, Final
 import orjson
 
 from shared.config import LogFormat
+from shared.process.log_sampling import SampledHandler
 
 _FIELDS: Final = "palaver_fields"
 CONTEXT: Final[ContextVar[Mapping[str, Any]]] = ContextVar(
     "log context", default=MappingProxyType({})
 )
 """The fields of every log line of a task."""
-_LIBRARIES: Final = ("api", "worker", "shared", "uvicorn")
+_OWN: Final = ("api", "worker", "shared")
 
 
 def about(**fields: Any) -> dict[str, dict[str, Any]]:
@@ -31,14 +32,14 @@ def add_context(**fields: Any) -> None:
 
 
 def configure_logging(level: str, log_format: LogFormat = "auto") -> None:
-    """Log to standard output at `level`, libraries at warnings only.
+    """Log to standard output at `level`, libraries at warnings only; equal errors are sampled.
 
     `auto` is JSON unless standard output is a terminal.
     """
-    handler = logging.StreamHandler(sys.stdout)
+    handler = SampledHandler(own=_OWN)
     handler.setFormatter(JsonLines() if resolved(log_format) == "json" else HumanLines())
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    for name in _LIBRARIES:
+    for name in (*_OWN, "uvicorn"):
         logging.getLogger(name).setLevel(level.upper())
 
 

@@ -5,7 +5,7 @@ from typing import Any, NoReturn
 
 from shared.config import Settings, load_settings
 from shared.errors import EX_CONFIG, ConfigError
-from shared.traces import load_variables
+from shared.process.tracing import load_variables
 
 
 def settings_or_exit(**overrides: Any) -> Settings:

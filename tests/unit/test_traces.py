@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.traces import load_variables, opened_tracer
+from shared.process.tracing import load_variables, opened_tracer
 from tests.servers import free_port
 
 WITHOUT_THE_EXTRA = """
@@ -21,7 +21,7 @@ class Missing(importlib.abc.MetaPathFinder):
 
 sys.meta_path.insert(0, Missing())
 logging.basicConfig(format="%(message)s")
-from shared.traces import opened_tracer
+from shared.process.tracing import opened_tracer
 with opened_tracer("test") as tracer:
     assert tracer is None
 """
