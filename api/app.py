@@ -237,9 +237,10 @@ def create_app(
     create_response = ResponsesResource(settings, asking, responses)
     is_listed = settings.open_list or not access.is_open
     chat = ChatResource(settings, asking, streams, jobs)
+    names = OwnerNames(ring)
     resources: dict[str, object] = {
         **page_resources(settings, chat, access, tasks),
-        **operator_resources(store, OwnerNames(ring)),
+        **operator_resources(store, names),
         "/jobs": ChatResource(settings, asking, streams, jobs, always_async=True),
         "/jobs/{job}": JobResource(jobs, store.submissions, asking),
         "/jobs/{job}/stop": JobStopResource(jobs, store.submissions),
@@ -277,7 +278,7 @@ def create_app(
         "/healthz": HealthResource(tasks.background),
         "/health": HealthResource(tasks.background),
         "/readyz": ReadyResource(readiness),
-        "/metrics": MetricsResource(metrics, store.snapshots, store.queue),
+        "/metrics": MetricsResource(metrics, store.snapshots, store.queue, store.usage, names),
         "/openapi.json": StaticJson(openapi_document(settings, version())),
     }
     add_routes(app, resources)

@@ -7,6 +7,7 @@ machines they run. What it costs Redis does not grow with them (`shared/store/sn
 import asyncio
 import time
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any, Final
 
 import falcon
@@ -18,8 +19,11 @@ from redis.exceptions import RedisError
 
 from api.ops.families import PREFIX, Families, model_families, queue_families, worker_families
 from api.ops.models import by_model
+from api.ops.turns import OwnerNames
+from api.ops.usage_families import usage_families
 from shared.store.queue import Queue, QueueState
 from shared.store.snapshots import Snapshots
+from shared.store.usage import Usage
 from shared.wire.histograms import SECONDS
 from shared.wire.worker_report import WorkerReport
 
@@ -58,19 +62,29 @@ class HttpMetrics:
 
 
 class MetricsResource:
-    """This process, the queue and all workers, in Prometheus' text format."""
+    """This process, the queue, all workers and today's usage, in Prometheus' text format."""
 
-    def __init__(self, http: HttpMetrics, snapshots: Snapshots, queue: Queue) -> None:
+    def __init__(
+        self,
+        http: HttpMetrics,
+        snapshots: Snapshots,
+        queue: Queue,
+        usage: Usage,
+        names: OwnerNames,
+    ) -> None:
         self._http = http
         self._snapshots = snapshots
         self._queue = queue
+        self._usage = usage
+        self._names = names
 
     async def on_get(self, _req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         try:
             queue, reports = await self._queue.state(), await self._snapshots.latest()
-            families = _families(queue, reports)
+            usage = usage_families(await self._usage.today(), self._names.by_owner())
+            families = chain(_families(queue, reports), usage)
         except (RedisError, OSError):
-            families = iter([_redis_up(0)])
+            families = chain([_redis_up(0)])
         resp.content_type = CONTENT_TYPE_LATEST
         # In a thread: a thousand workers take a second, and streams must not wait so long.
         resp.data = await asyncio.to_thread(self._text, families)

@@ -11,7 +11,7 @@ from api.live.headroom import Lack, refusal_of
 from api.ops.models import ModelFigures, by_model
 from api.ops.samples import Interval, Sample, histogram, interval_of
 from api.ops.totals import STARTS
-from shared.errors import ContextLengthExceeded, UnusableOptions
+from shared.errors import ContextLengthExceeded, NothingWasCut, UnusableOptions
 from shared.wire.worker_report import WorkerReport
 
 _LATELY_S: Final = 30.0
@@ -23,7 +23,8 @@ _GROWN_TIMES: Final = 1.5
 _RESTARTS: Final = 3
 _FAILURES: Final = 3
 _FAILED_SHARE: Final = 0.1
-_CLIENTS_ERRORS: Final = (ContextLengthExceeded.code, UnusableOptions.code)
+CLIENTS_ERRORS: Final = (ContextLengthExceeded.code, UnusableOptions.code, NothingWasCut.code)
+"""Failures that nobody but the client can mend (`docs/operations/slo.yml` leaves them out, too)."""
 _MEMORY_SHARE: Final = 0.8
 _LACKS: Final[Mapping[Lack, str]] = {
     "memory": "Raise its maxmemory, or delete conversations; PALAVER_CONVERSATION_TTL lets them "
@@ -210,7 +211,7 @@ def _failures(facts: Facts) -> Iterator[Notice]:
     ended = {
         code: count
         for name, count in grown.items()
-        if (code := name.removeprefix("outcomes.")) != name and code not in _CLIENTS_ERRORS
+        if (code := name.removeprefix("outcomes.")) != name and code not in CLIENTS_ERRORS
     }
     failed = sum(ended.values()) - ended.get("completed", 0)
     if failed >= _FAILURES and failed > _FAILED_SHARE * sum(ended.values()):

@@ -21,5 +21,13 @@ class Usage:
     async def week(self) -> list[DayOfUsage]:
         """The days on which anything was used, today first."""
         # One by one: a day's rows may be many, and others wait while they are read.
-        answers = [await self._call("usage", back=back) for back in range(_DAYS)]
-        return [DayOfUsage.decode(int(day), rows) for day, rows in answers if rows]
+        days = [await self._day(back) for back in range(_DAYS)]
+        return [day for day in days if day.rows]
+
+    async def today(self) -> DayOfUsage:
+        """What was used since midnight (UTC)."""
+        return await self._day(0)
+
+    async def _day(self, back: int) -> DayOfUsage:
+        day, rows = await self._call("usage", back=back)
+        return DayOfUsage.decode(int(day), rows)

@@ -1,15 +1,18 @@
 """`/metrics` against what a known trace did."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from shared.config import Settings
+from shared.wire.limits import NO_LIMITS
 from tests.integration.bench import POOL, Bench
+from tests.integration.test_access import running_guarded
 from tests.scripted import ScriptedEngine, last_prompt
-from tests.servers import make_settings, running_api, running_stack
+from tests.servers import Valkey, make_settings, running_api, running_stack
 from worker.engine.interface import EngineError
 
 SCRIPTED = {"model": "scripted"}
@@ -115,6 +118,25 @@ async def test_what_waits_and_runs_is_shown(settings: Settings) -> None:
         assert value(samples, "slots", **SCRIPTED) == 2
         gate.set_result(None)
         await until(stack.client, "turns_ended_total", 5, outcome="completed", **SCRIPTED)
+
+
+async def test_usage_is_shown_by_key_model_and_kind(valkey: Valkey, tmp_path: Path) -> None:
+    async with running_guarded(valkey, tmp_path) as guarded:
+        alice = guarded.headers("alice")
+        usage = (await guarded.ask(alice, "Hello.")).json()["usage"]
+        operator = guarded.keys.create("olga", NO_LIMITS, role="operator")
+        guarded.stack.client.headers["Authorization"] = f"Bearer {operator}"
+        samples = await scraped(guarded.stack.client)
+    wanted = {
+        "evaluated": usage["prompt_tokens"],
+        "cached": 0,
+        "generated": usage["completion_tokens"],
+        "unfinished": 0,
+    }
+    labels = {"key": "alice", **SCRIPTED}
+    assert value(samples, "usage_turns_total", **labels) == 1
+    shown = {kind: value(samples, "usage_tokens_total", kind=kind, **labels) for kind in wanted}
+    assert shown == wanted
 
 
 async def test_without_any_worker_there_are_figures_all_the_same(settings: Settings) -> None:
