@@ -16,6 +16,8 @@ Every accepted prompt reaches a terminal, visible outcome, exactly once in its c
 order in which it was accepted, whatever dies in between. This page is written by a run that tries
 to disprove it:
 
+<!-- not run by tests: it takes half an hour -->
+
     {command}
 
 Five workers with scripted engines, three of one model and two of another, and two APIs, each a

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 import math
 import struct
 from typing import Any
@@ -12,6 +13,7 @@ from api.http.errors import Problem
 from api.openai.embeddings import embeddings_object
 from api.openai.text_requests import EmbeddingsRequest
 from shared.config import Settings
+from tests.documented import commands_run_by
 from tests.integration.bench import POOL, Bench
 from tests.scripted import ScriptedEmbedder, ScriptedEngine
 from tests.servers import Stack, running_stack
@@ -97,6 +99,17 @@ async def test_what_is_no_input_is_refused_by_name(settings: Settings, value: An
     async with running_stack(settings, ScriptedEmbedder()) as stack:
         status, error = await refusal(stack, "/v1/embeddings", model="any", input=value)
     assert (status, error["param"]) == (400, "input")
+
+
+async def test_the_documented_command_embeds(settings: Settings) -> None:
+    [block] = commands_run_by("tests/integration/test_embeddings.py")
+    async with running_stack(settings, ScriptedEmbedder()) as stack:
+        line = " ".join(part.removesuffix("\\") for part in block.lines)
+        assert "http://127.0.0.1:3000/" in line
+        line = line.replace("http://127.0.0.1:3000/", str(stack.client.base_url.join("/")))
+        process = await asyncio.create_subprocess_shell(line, stdout=asyncio.subprocess.PIPE)
+        output, _ = await process.communicate()
+    assert len(json.loads(output)["data"]) == 2
 
 
 async def test_what_the_model_cannot_embed_is_refused_by_name(settings: Settings) -> None:
