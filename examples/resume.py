@@ -3,7 +3,7 @@
     python examples/resume.py "Write a haiku about Redis."
 
 The idempotency key makes the submission safe to repeat; `Last-Event-ID` continues the stream after
-the last event that arrived, on any API process.
+the last event that arrived, on any API process. `PALAVER_URL` and `PALAVER_API_KEY` say where.
 """
 
 import json
@@ -17,14 +17,16 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 BASE = os.environ.get("PALAVER_URL", "http://127.0.0.1:3000")
+KEY = os.environ.get("PALAVER_API_KEY")
+AUTHORIZATION = {"Authorization": f"Bearer {KEY}"} if KEY else {}
 TERMINAL = ("completed", "failed", "cancelled")
 PAUSE_S = 1.0
 
 
-def submit(prompt: str) -> dict:
-    """The job for a prompt; repeated until somebody answers."""
-    body = json.dumps({"prompt": prompt}).encode()
-    headers = {"Idempotency-Key": str(uuid.uuid4())}
+def submit(prompt: dict) -> dict:
+    """The job for a prompt, with whatever else `POST /jobs` takes; sent until somebody answers."""
+    body = json.dumps(prompt).encode()
+    headers = {"Idempotency-Key": str(uuid.uuid4()), **AUTHORIZATION}
     while True:
         try:
             with urlopen(Request(f"{BASE}/jobs", body, headers)) as answer:
@@ -41,7 +43,7 @@ def events(path: str) -> Iterator[tuple[str, dict]]:
     """A job's events to the last one, over as many connections as that takes."""
     last_id = None
     while True:
-        headers = {} if last_id is None else {"Last-Event-ID": last_id}
+        headers = AUTHORIZATION | ({} if last_id is None else {"Last-Event-ID": last_id})
         try:
             with urlopen(Request(BASE + path, headers=headers), timeout=60) as stream:
                 for event_id, kind, data in fields(stream):
@@ -70,7 +72,7 @@ def fields(stream: Iterator[bytes]) -> Iterator[tuple[str, str, dict]]:
 
 
 def main() -> None:
-    job = submit(" ".join(sys.argv[1:]) or "Who are you?")
+    job = submit({"prompt": " ".join(sys.argv[1:]) or "Who are you?"})
     for kind, data in events(job["links"]["events"]):
         if kind == "token":
             print(data["text"], end="", flush=True)

@@ -54,6 +54,7 @@ def palaver(folder: Path) -> Iterator[Palaver]:
         yield palaver
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_succeeds(page: str, palaver: Palaver, folder: Path) -> None:
     blocks = [block for block in commands_run_by(TEST) if block.page == page]
@@ -77,6 +78,6 @@ def run(lines: str, folder: Path) -> subprocess.CompletedProcess[str]:
         input="Hello.\n",
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=280,
         check=False,
     )

@@ -112,3 +112,8 @@ async def test_the_bot_remembers_and_goes_on_after_breaks(
     assert shown == f"One. {REPLY}\nTwo. {REPLY}\n"
     assert proxy.cuts == 2
     assert (conversation["context"], conversation["turns"]) == ("You are a pirate.", 2)
+
+
+@pytest.mark.parametrize("name", ["bot.py", "page.html"])
+def test_what_is_called_small_is(name: str) -> None:
+    assert len((ROOT / "examples" / name).read_text(encoding="utf-8").splitlines()) <= 40
