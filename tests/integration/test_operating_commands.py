@@ -2,16 +2,21 @@
 
 import asyncio
 import json
+import re
 import sys
 from collections.abc import AsyncIterator
 
 import pytest
 
 from shared.config import Settings
+from tests.documented import commands_run_by
 from tests.integration.test_cli import ROOT, held
-from tests.servers import Stack, environment, running_stack
+from tests.scripted import ScriptedEngine
+from tests.servers import Stack, environment, make_settings, running_stack
 
 pytestmark = pytest.mark.slow
+
+RUN_BOOK = ROOT / "docs" / "operations.md"
 
 
 class Operator:
@@ -92,6 +97,31 @@ async def test_a_turn_is_found_by_every_id_of_it(stack: Stack, operator: Operato
     for unknown in ("f" * 32, "not an id!"):
         status, _, reason = await operator.run("job", unknown)
         assert (status, reason) == (1, f"palaver: no turn is known by the id {unknown}\n")
+
+
+async def test_the_run_book_shows_what_a_failed_turn_looks_like(
+    settings: Settings, operator: Operator
+) -> None:
+    [block] = commands_run_by("tests/integration/test_operating_commands.py")
+    [documented] = block.lines
+    shown = re.search(r"```\n(job .*?)```", RUN_BOOK.read_text(encoding="utf-8"), re.DOTALL)
+    assert shown is not None
+    small = make_settings(
+        str(settings.redis_url),
+        PALAVER_NAMESPACE=settings.namespace,
+        PALAVER_CONTEXT_LENGTH=100,
+    )
+    async with running_stack(small, ScriptedEngine()) as stack:
+        refused = await stack.client.post("/", json={"prompt": "too long " * 100})
+        command, example = documented.removeprefix(".venv/bin/palaver ").split()
+        assert example in shown[1]
+        status, out, _ = await operator.run(command, refused.headers["x-request-id"])
+    assert status == 0
+    real, book = ([line.split() for line in text.splitlines()] for text in (out, shown[1]))
+    assert [name for name, _ in real] == [name for name, _ in book]
+    same = {"status": "failed", "attempts": "1", "error": "context_length_exceeded"}
+    assert same.items() <= dict(real).items()
+    assert same.items() <= dict(book).items()
 
 
 async def test_a_turn_is_ended(stack: Stack, operator: Operator) -> None:
