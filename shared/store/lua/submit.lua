@@ -62,7 +62,7 @@ elseif arg.behind then
 end
 
 local now = now_ms()
-local known = redis.call('HMGET', key.conversation(conversation), 'owner', 'next', 'stateless', 'model', 'pool')
+local known = redis.call('HMGET', key.conversation(conversation), 'owner', 'next', 'stateless', 'model', 'pool', 'updated')
 if arg.new == '1' or source then
   if known[1] then return {'TAKEN'} end
 elseif known[1] ~= arg.owner or (known[3] and not arg.stateless) then
@@ -147,7 +147,7 @@ if not arg.stateless then
     enlist(conversation, arg.owner)
   else
     -- Another device shows at once what is said on this one.
-    tell_list(arg.owner, 'changed', conversation, redis.call('HGET', key.conversation(conversation), 'updated'))
+    tell_list(arg.owner, 'changed', conversation, known[6] or int(now))
   end
 end
 redis.call('ZADD', key.open_jobs, int(now + arg.timeout_ms), job)
