@@ -197,7 +197,7 @@ def compile_llama(venv: Path, pip: list[str], wanted: Wanted) -> None:
     if wanted.kind == CPU and not wanted.cmake_args:
         say(
             f"installing {wanted.requirement}: it is compiled for this machine, "
-            "about five minutes on two cores the first time"
+            "five to ten minutes on two cores the first time"
         )
         compile_with_progress(command, os.environ)
         if gpu_libraries(venv) is not None:

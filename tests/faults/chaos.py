@@ -188,6 +188,7 @@ def main() -> int:
         outcome.ledger,
         outcome.findings,
         outcome.seconds,
+        replicas=plan.replicas if plan.on_nodes else None,
         command=command,
         date=datetime.datetime.now(datetime.UTC).date(),
         cores=os.cpu_count() or 1,

@@ -41,20 +41,39 @@ with the fence of the workers taken away finds corruption (`tests/faults/test_ch
 fail.
 """
 
+_ON_NODES = """\
+# Reliability on a Redis Cluster
+
+The storm of [reliability](reliability.md) on a cluster of three primaries with a replica each, with
+`PALAVER_REPLICAS={replicas}`:
+
+    {command}
+
+Its faults hit the node that serves the installation, besides workers and APIs: it is killed, it
+hangs until its replica is promoted and then comes back with what it was told in the meantime, and
+it is killed after its replica has lost the connection to it, so that the one that is promoted lacks
+what it has written since. Slots are moved, in one step and key by key, and other nodes die. Each
+fault is healed before the next. Without replicas to wait for, the same storm finds what such
+promotions lose (`tests/faults/test_chaos.py`). Streams are judged apart: pieces of replies are not
+waited for ([durability](durability.md)).
+"""
+
 
 def report(
     ledger: Ledger,
     findings: Findings,
     seconds: float,
     *,
+    replicas: int | None,
     command: str,
     date: datetime.date,
     cores: int,
 ) -> str:
-    """The whole page."""
+    """The whole page; `replicas` of a Redis Cluster must have what is told, None on one server."""
     wrong = wrong_of(findings)
+    introduction = _INTRODUCTION if replicas is None else _ON_NODES
     parts = [
-        _INTRODUCTION.format(command=command),
+        introduction.format(command=command, replicas=replicas),
         f"{date}, {cores} cores, {seconds:,.0f} s.\n",
         _table("", counts_of(ledger)),
         "What ought to be nothing:\n",
