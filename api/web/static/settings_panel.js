@@ -11,7 +11,7 @@ export class SettingsPanel {
     this.notes = {};
     this.inputs = NUMBER_NAMES.map((name) => ({ name, input: byId(`setting-${name}`) }));
     this.thinking = byId("reasoning");
-        for (const { name, input } of this.inputs) {
+    for (const { name, input } of this.inputs) {
       input.addEventListener("change", () => this.write(name, input));
       input.addEventListener("keydown", (event) => this.pressed(event, name, input));
     }
