@@ -217,14 +217,14 @@ class ScriptedEngine:
 
 
 async def _held(waiting: "asyncio.Future[None]", request: GenerationRequest) -> None:
-    """Wait as long as the reply is wanted."""
+    """Wait as long as the reply is wanted; what held one that was cancelled holds nobody."""
     try:
         while not waiting.done() and not request.enough.is_set():
             await asyncio.wait({waiting}, timeout=_LOOK_S)
     except asyncio.CancelledError:
         waiting.cancel()
         raise
-    if waiting.done():
+    if waiting.done() and not waiting.cancelled():
         await waiting
 
 
