@@ -16,6 +16,7 @@ from shared.store.keys import Keys
 from shared.store.workers import Workers
 from shared.wire.drain_answer import DrainAnswer
 from shared.wire.worker_report import WorkerReport
+from tests.counts import wrong_counts
 from tests.integration.bench import POOL, Bench
 from tests.scripted import ScriptedEngine
 from tests.servers import Valkey, make_settings, running_api, running_valkey, running_worker
@@ -202,6 +203,14 @@ async def test_a_worker_that_drains_goes_on_draining_when_its_entry_is_lost(benc
     await bench.submit()
     assert await bench.take("w1") == []
     assert await bench.redis.zscore(bench.keys.free(POOL), "w1") is None
+
+
+async def test_a_registration_that_arrives_late_does_not_undo_it(bench: Bench) -> None:
+    report = WorkerReport(model_name=POOL, fingerprint="m", slots=8, window=3500)
+    await bench.workers.drain("w1", POOL, ttl_s=60)
+    assert await bench.workers.register("w1", report, ttl_s=60) is None
+    assert await bench.redis.zscore(bench.keys.free(POOL), "w1") is None
+    assert await wrong_counts(bench.redis, bench.keys) == []
 
 
 async def test_nobody_drains_who_is_not_there(bench: Bench) -> None:

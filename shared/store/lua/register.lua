@@ -16,6 +16,7 @@ for _, other in ipairs(living_peers(arg.worker, arg.pool)) do
 end
 if found then return found end
 raise_format()
-keep_report(arg.pool, arg.draining, true)
+-- A call that arrives late, after the worker has begun to drain, does not undo that.
+keep_report(arg.pool, arg.draining or redis.call('HGET', key.worker(arg.worker), 'draining'), true)
 note_models_beside(arg.pool, true)
 return {'OK'}
