@@ -205,6 +205,15 @@ async def test_a_worker_that_drains_goes_on_draining_when_its_entry_is_lost(benc
     assert await bench.redis.zscore(bench.keys.free(POOL), "w1") is None
 
 
+async def test_a_report_that_overtakes_the_word_of_it_counts_as_that(bench: Bench) -> None:
+    report = WorkerReport(model_name=POOL, fingerprint="m", slots=8, window=3500)
+    await bench.serve("w1")
+    assert await bench.redis.zscore(bench.keys.free(POOL), "w1") is not None
+    await bench.workers.announce("w1", replace(report, is_draining=True), ttl_s=60)
+    assert await bench.redis.zscore(bench.keys.free(POOL), "w1") is None
+    assert await wrong_counts(bench.redis, bench.keys) == []
+
+
 async def test_a_registration_that_arrives_late_does_not_undo_it(bench: Bench) -> None:
     report = WorkerReport(model_name=POOL, fingerprint="m", slots=8, window=3500)
     await bench.workers.drain("w1", POOL, ttl_s=60)

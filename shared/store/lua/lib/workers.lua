@@ -23,7 +23,11 @@ local function keep_report(pool, draining, is_new)
     'slots', arg.slots, 'running', arg.running, 'steps', arg.steps, 'stats', arg.stats, 'turns', arg.turns,
     'context_length', arg.context_length, 'window', arg.window, 'capabilities', arg.capabilities,
     'patience_ms', arg.patience_ms)
-  if draining then redis.call('HSET', key.worker(arg.worker), 'draining', '1') end
+  if draining then
+    -- This may be the first word of it.
+    redis.call('HSET', key.worker(arg.worker), 'draining', '1')
+    set_free(arg.worker, pool)
+  end
   keep_alive(pool, draining)
   if redis.call('PEXPIRE', key.pool(pool), KNOWN_MS) == 0 or is_new then
     redis.call('HSETNX', key.pool(pool), 'since', int(now_ms()))
