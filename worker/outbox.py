@@ -103,12 +103,16 @@ class Outbox:
         if self._error is not None:
             raise self._error
         self._rest = self._take()
-        return self.since(self.position)
+        return self._unsent()
 
     def since(self, position: int) -> tuple[PieceRecord, ...]:
         """Once it is closed, everything behind so many of the reply's token ids."""
-        later = (one for one in (*self._published, *self._again) if one.at >= position)
-        return merged([*(piece for one in later for piece in one.pieces), *self._rest])
+        return self._unsent(*(one for one in self._published if one.at >= position))
+
+    def _unsent(self, *lost: Publication) -> tuple[PieceRecord, ...]:
+        """What is not published, behind what is not any more."""
+        pieces = (piece for one in (*lost, *self._again) for piece in one.pieces)
+        return merged([*pieces, *self._rest])
 
     def cancel(self) -> None:
         """Stop at once; nothing more is published."""
