@@ -15,10 +15,12 @@ class Written:
 
     Args:
         length: of the text that they take.
+        before_failed: whether another one had begun behind them and turned out to be none.
     """
 
     calls: tuple[ToolCall, ...]
     length: int
+    before_failed: bool = False
 
 
 class CallParser(Protocol):

@@ -84,14 +84,14 @@ class GemmaCallParser:
         """Where the closing markup stands, outside strings."""
         while True:
             marks = (_QUOTE,) if self._in_string else (_QUOTE, END)
-            found = first_of(text[self._searched :], marks)
+            found = first_of(text, marks, self._searched)
             if found is None:
                 self._searched = max(self._searched, len(text) - len(END) + 1)
                 return None
             at, mark = found
             if mark == END:
-                return self._searched + at
-            self._searched += at + len(mark)
+                return at
+            self._searched = at + len(mark)
             self._in_string = not self._in_string
 
     def _call(self, body: str) -> ToolCall | None:

@@ -183,9 +183,9 @@ class HarmonyReader:
 
     def _read_body(self, parts: list[Part], is_whole: bool) -> bool:
         """Read a message's content; returns whether there is more to read."""
-        found = first_of(self._held[self._searched :], ENDS)
+        found = first_of(self._held, ENDS, self._searched)
         if found is not None:
-            at, mark = self._searched + found[0], found[1]
+            at, mark = found
             content, self._held = self._held[:at], self._held[at + len(mark) :]
             self._searched = 0
             self._close(parts, content)

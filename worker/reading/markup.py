@@ -84,13 +84,20 @@ def held_length(text: str, marks: Sequence[str]) -> int:
     return 0
 
 
-def first_of(text: str, marks: Sequence[str]) -> tuple[int, str] | None:
-    """Where the first of the marks stands to the letter, and which it is; the longer of two."""
-    found = [(at, -len(mark), mark) for mark in marks if (at := text.find(mark)) >= 0]
-    if not found:
-        return None
-    at, _, mark = min(found)
-    return at, mark
+def first_of(text: str, marks: tuple[str, ...], start: int = 0) -> tuple[int, str] | None:
+    """Where the first of the marks stands to the letter, and which it is; the longer of two.
+
+    Args:
+        start: where to look from.
+    """
+    found = _any_of(marks).search(text, start)
+    return None if found is None else (found.start(), found[0])
+
+
+@lru_cache(maxsize=64)
+def _any_of(marks: tuple[str, ...]) -> re.Pattern[str]:
+    # To look for each by itself would read all that follows for one that is not there.
+    return re.compile("|".join(map(re.escape, sorted(marks, key=len, reverse=True))))
 
 
 def begins_of(opening: str, before: str) -> tuple[str, ...]:

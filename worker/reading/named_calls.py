@@ -78,7 +78,7 @@ class NamedCallParser:
         except NoCall:
             if not self._calls:
                 raise
-            return Written(tuple(self._calls), self._whole)
+            return Written(tuple(self._calls), self._whole, before_failed=True)
 
     def _read(self, text: str, *, is_whole: bool) -> Written | None:
         while True:

@@ -76,7 +76,7 @@ class PythonCallParser:
                 return written
         if not self._calls:
             raise NoCall
-        return Written(tuple(self._calls), self._position)
+        return Written(tuple(self._calls), self._position, before_failed=True)
 
     def _read(self, text: str, *, is_whole: bool) -> Written | None:
         if not self._is_begun and not self._begin(text):

@@ -289,6 +289,7 @@ class MarkupReader:
         calls = written.calls if self._rules.use.parallel else written.calls[:1]
         parts += (Part("call", self._with_own_id(call).encode()) for call in calls)
         self._held = self._held[written.length :]
+        self._num_failed += written.before_failed
         self._parser, self._is_constrained, self._skips_blanks = None, False, True
         self.is_complete = not self._rules.use.parallel
         return not self.is_complete

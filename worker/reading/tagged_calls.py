@@ -93,7 +93,7 @@ class TaggedCallParser:
         """The calls so far, where nothing follows that is one."""
         if not self._calls:
             raise NoCall
-        return Written(tuple(self._calls), self._closed(text)[0])
+        return Written(tuple(self._calls), self._closed(text)[0], before_failed=True)
 
     def _read_call(self, text: str) -> bool:
         """Read one call; False as long as it is not whole.

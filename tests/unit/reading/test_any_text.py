@@ -1,7 +1,6 @@
 """Whatever a model writes, nothing is lost, and it does not matter how it arrives."""
 
 import itertools
-import time
 from functools import lru_cache
 
 import pytest
@@ -9,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.wire.turn_request import ToolUse
+from tests.unit.growth import is_linear
 from tests.unit.reading.readings import FAMILIES, USE, VALID, format_of, read
 from worker.reading.reply_format import ReplyFormat
 
@@ -106,20 +106,21 @@ def test_without_parallel_calls_a_reply_has_one_at_most(reply: tuple[str, str]) 
 @pytest.mark.parametrize(
     "text", ['<tool_call>\n{"', "[TOOL_CALLS]", "<|call|>", "<tool_call>\n<function=weather>\n"]
 )
-def test_markup_repeated_a_thousand_times_takes_no_time(family: str, text: str) -> None:
-    begin = time.process_time()
+def test_markup_repeated_a_thousand_times_is_text_read_in_linear_time(
+    family: str, text: str
+) -> None:
     assert read(_format(family), list(text * 1000)) == [("text", text * 1000)]
-    assert time.process_time() - begin < 2
+    assert is_linear(lambda num: read(_format(family), list(text * num)), 1000)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_long_text_is_read_in_linear_time(family: str) -> None:
-    text = 'word [x] {"y"} <z> ' * 20_000
-    begin = time.process_time()
-    assert read(_format(family), (text[at : at + 4] for at in range(0, len(text), 4))) == [
-        ("text", text)
-    ]
-    assert time.process_time() - begin < 5
+    def read_words(num: int) -> None:
+        text = 'word [x] {"y"} <z> ' * num
+        pieces = (text[at : at + 4] for at in range(0, len(text), 4))
+        assert read(_format(family), pieces) == [("text", text)]
+
+    assert is_linear(read_words, 20_000)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import time
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from llguidance import LLMatcher, LLTokenizer
 
 from shared.wire.parts import Tool, ToolCall
 from shared.wire.turn_request import ToolUse
+from tests.unit.growth import is_linear
 from tests.unit.reading.readings import CLOCK, USE, WEATHER, read
 from worker.engine.interface import UnusableRequest
 from worker.reading.recipients import RecipientCalls
@@ -136,10 +136,8 @@ def test_a_tool_with_the_users_name_is_refused_by_name() -> None:
 
 
 @pytest.mark.parametrize("text", [">>>", ">>>weather\n", '>>>weather\n{"', "> ", "all\n"])
-def test_markup_repeated_many_times_takes_no_time(text: str) -> None:
-    begin = time.process_time()
-    _read(list(text * 3000))
-    assert time.process_time() - begin < 2
+def test_markup_repeated_many_times_is_read_in_linear_time(text: str) -> None:
+    assert is_linear(lambda num: _read(list(text * num)), 3000)
 
 
 def _is_allowed(lark: str, text: str) -> bool:
