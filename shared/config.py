@@ -23,6 +23,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from shared.environment import DEFAULT_PORT, NOT_SETTINGS
 from shared.errors import ConfigError
 from shared.lora import Loras
+from shared.wire.memory import MemoryMode
 from shared.wire.turn_request import Thinking
 
 _CLUSTER_SCHEMES = ("redis+cluster", "rediss+cluster")
@@ -189,6 +190,22 @@ class Settings(BaseSettings):
         "A full window is trimmed, oldest turns first, until this share of it is used.",
         gt=0,
         le=1,
+    )
+    memory: MemoryMode = _env(
+        "PALAVER_MEMORY",
+        "fifo",
+        "What becomes of turns that leave the window, unless request or conversation say: `fifo`: "
+        "the model does not see them any more; `summary`: those that a prompt speaks of are "
+        "[quoted to it](memory.md).",
+    )
+    recall_tokens: int | None = _env(
+        "PALAVER_RECALL_TOKENS",
+        None,
+        "Tokens of a prompt that may be quotes of earlier turns; `0`: none.",
+        unit="tokens",
+        shown="an eighth of the window",
+        ge=0,
+        le=1_000_000,
     )
     max_tokens: int = _env(
         "PALAVER_MAX_TOKENS",

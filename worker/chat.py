@@ -4,14 +4,18 @@ import asyncio
 
 from shared.errors import UnusableOptions
 from shared.wire.claim import Claim
+from shared.wire.history import History
 from shared.wire.turn_request import TurnRequest
 from worker.completion import FinishedReply, finish_reply, is_quickly_finished
 from worker.generation import Generator
 from worker.homes import Homes
 from worker.prompt.build import prepare_prompt
-from worker.prompt.window import WindowPolicy
+from worker.prompt.prompt import Prompt
+from worker.prompt.quotes import with_quotes
+from worker.prompt.window import Budget, WindowPolicy
 from worker.prompt.writer import PromptWriter
 from worker.quarantine import SoloRun
+from worker.recall.recall import Recall
 from worker.reply_maker import readable_history
 from worker.running_turn import RunningTurn
 
@@ -22,15 +26,22 @@ class Chat:
     Args:
         policy: how a window is shared between prompt and reply.
         homes: hears what the engine's cache has from now on.
+        recall: finds what prompts speak of outside of their windows.
     """
 
     def __init__(
-        self, writer: PromptWriter, generator: Generator, policy: WindowPolicy, homes: Homes
+        self,
+        writer: PromptWriter,
+        generator: Generator,
+        policy: WindowPolicy,
+        homes: Homes,
+        recall: Recall,
     ) -> None:
         self._writer = writer
         self._generator = generator
         self._policy = policy
         self._homes = homes
+        self._recall = recall
 
     async def make(self, turn: RunningTurn, solo_run: SoloRun | None) -> FinishedReply:
         turn.enter("prompt")
@@ -43,17 +54,35 @@ class Chat:
             request.sampling.max_tokens,
             thinks=self._thinks(request),
             longest_thought=request.longest_thought,
+            recalls=self._recalls(request, history),
         )
         prompt = await prepare_prompt(self._writer, claim, history, budget, thinking)
+        if budget.quotes and prompt.turns_dropped:
+            prompt = await self._with_recalled(claim.conversation_id, prompt, budget)
         generated = await self._generator.generate(turn, prompt, budget, solo_run)
         if is_quickly_finished(prompt, generated, budget):
             return finish_reply(self._writer, claim, prompt, generated, budget)
         return await asyncio.to_thread(finish_reply, self._writer, claim, prompt, generated, budget)
 
-    def committed(self, claim: Claim, reply: FinishedReply) -> None:
+    async def committed(self, claim: Claim, reply: FinishedReply) -> None:
         self._homes.committed(claim.session, reply.completion.prefix)
-        if reply.next_window is not None:
-            self._writer.engine.warm(claim.session, reply.next_window.token_ids)
+        if reply.next_window is None:
+            return
+        self._writer.engine.warm(claim.session, reply.next_window.token_ids)
+        if claim.history is not None and self._recalls(claim.request, claim.history):
+            await self._recall.prepare(claim.conversation_id, reply.next_window.offset)
+
+    def _recalls(self, request: TurnRequest, history: History) -> bool:
+        """Whether messages that have left the window may be quoted before what a user says."""
+        memory = request.memory or history.memory or self._policy.memory
+        is_whole = bool(request.messages or request.is_plain or not request.truncate)
+        return memory == "summary" and not is_whole and not request.call_id
+
+    async def _with_recalled(self, conversation_id: str, prompt: Prompt, budget: Budget) -> Prompt:
+        passages = await self._recall.find(
+            conversation_id, prompt.offset, prompt.new.message.content
+        )
+        return await asyncio.to_thread(with_quotes, self._writer, prompt, passages, budget)
 
     def _thinks(self, request: TurnRequest) -> bool:
         wanted = request.thinking if request.thinking != "auto" else self._policy.thinking

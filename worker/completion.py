@@ -15,6 +15,7 @@ from shared.wire.prefix_digest import digest_behind
 from shared.wire.reply import (
     CompletionTokensDetails,
     FinishReason,
+    MemoryReceipt,
     PromptTokensDetails,
     Timings,
     TurnResult,
@@ -27,7 +28,7 @@ from worker.content_ids import ids_to_keep
 from worker.engine.interface import End
 from worker.generation import GeneratedReply
 from worker.prompt.message import PromptMessage
-from worker.prompt.next_window import NextWindow, next_window, surely_fits
+from worker.prompt.next_window import NextWindow, is_foreseen, next_window
 from worker.prompt.prompt import Prompt
 from worker.prompt.window import Budget
 from worker.prompt.writer import PromptWriter
@@ -43,7 +44,7 @@ class FinishedReply:
     Args:
         own_timings: of this turn alone, also if it continued a reply.
         num_written: tokens that this turn added to the reply.
-        next_window: if it was trimmed for the next turn.
+        next_window: if the next turn's does not go on behind what was evaluated.
     """
 
     completion: Completion
@@ -105,7 +106,7 @@ def finish_reply(
 def is_quickly_finished(prompt: Prompt, generated: GeneratedReply, budget: Budget) -> bool:
     """Whether `finish_reply` takes about a millisecond: no long reply, no window to lay out."""
     num_tokens = len(generated.token_ids)
-    return num_tokens <= _SHORT and surely_fits(prompt, num_tokens, budget)
+    return num_tokens <= _SHORT and is_foreseen(prompt, num_tokens, budget)
 
 
 def _has_next_window(claim: Claim, generated: GeneratedReply) -> bool:
@@ -185,6 +186,7 @@ def _result(
         timings=_timings(claim, end),
         prompt=None if claim.standing is None else claim.request.prompt,
         model=model_name,
+        memory=_memory_receipt(prompt),
         reasoning=generated.reasoning or None,
         tool_calls=generated.tool_calls or None,
         order=order_of((piece.kind, piece.text) for piece in generated.pieces),
@@ -232,6 +234,11 @@ def _window_receipt(
     if (claim.request.sampling.max_tokens or 0) > room:
         receipt["max_tokens"] = room
     return receipt
+
+
+def _memory_receipt(prompt: Prompt) -> MemoryReceipt | None:
+    numbers = sorted({quote.number for quote in prompt.quotes})
+    return {"recalled": numbers} if numbers else None
 
 
 def _written_ids(writer: PromptWriter, reply: GeneratedReply) -> tuple[int, ...] | None:

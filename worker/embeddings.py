@@ -58,7 +58,7 @@ class Embeddings:
             next_window=None,
         )
 
-    def committed(self, claim: Claim, reply: FinishedReply) -> None:
+    async def committed(self, claim: Claim, reply: FinishedReply) -> None:
         """Nothing follows."""
 
     def _token_ids(self, request: TurnRequest) -> tuple[TokenIds, ...]:

@@ -72,7 +72,7 @@ class Replier:
                 await self._closer.give_up(turn)
                 return
             await self._closer.commit(turn, reply)
-            self._maker.committed(turn.claim, reply)
+            await self._maker.committed(turn.claim, reply)
         except Exception as error:
             await self._closer.fail(turn, _turn_failure(error, turn.claim))
 

@@ -24,7 +24,7 @@ class ReplyMaker(Protocol):
         """
         ...
 
-    def committed(self, claim: Claim, reply: FinishedReply) -> None:
+    async def committed(self, claim: Claim, reply: FinishedReply) -> None:
         """The reply is part of its conversation now."""
         ...
 

@@ -20,6 +20,7 @@ from shared.store.boot import (
 )
 from shared.store.claims import Claims
 from shared.store.connection import connect
+from shared.store.earlier_messages import EarlierMessages
 from shared.store.keys import Keys
 from shared.store.old_queue import OldQueue
 from shared.store.pool import worker_pool
@@ -45,6 +46,7 @@ from worker.quarantine import Quarantine
 from worker.queue_keeper import QueueKeeper
 from worker.readers import Readers
 from worker.reading.reply_format import ReplyFormat, derive_format
+from worker.recall.recall import Recall
 from worker.registration import Registration
 from worker.reply import Replier
 from worker.reply_maker import ReplyMaker
@@ -136,7 +138,10 @@ def _build(
         maker, capabilities = _embeddings(engine, window)
     else:
         assert template is not None
-        maker, capabilities = _chat(settings, engine, template, claims, publisher, homes, window)
+        recall = Recall(EarlierMessages(redis, keys))
+        maker, capabilities = _chat(
+            settings, engine, template, claims, publisher, homes, window, recall
+        )
     spans = None if tracer is None else TurnSpans(tracer, engine.model.name, worker_id)
     replier = Replier(maker, quarantine, closer, metrics, spans)
 
@@ -219,6 +224,7 @@ def _chat(
     publisher: Publisher,
     homes: Homes,
     window: int,
+    recall: Recall,
 ) -> tuple[ReplyMaker, tuple[str, ...]]:
     """What makes replies with a model that generates text, and what it can do."""
     readers = Readers(derive_format(template))
@@ -229,11 +235,13 @@ def _chat(
         max_tokens=settings.max_tokens,
         longest_thought=settings.reasoning_tokens if readers.format.has_reasoning else 0,
         thinking=settings.reasoning,
+        memory=settings.memory,
+        quotes=window // 8 if settings.recall_tokens is None else settings.recall_tokens,
     )
     generator = Generator(engine, publisher, claims, readers)
     writer = PromptWriter(engine, template, readers.format.closing_of)
     demo = (DEMO,) if engine.model.is_demo else ()
-    return Chat(writer, generator, policy, homes), (*_capabilities(readers.format), *demo)
+    return Chat(writer, generator, policy, homes, recall), (*_capabilities(readers.format), *demo)
 
 
 def _template(model: ModelInfo, make_renderer: Callable[[str], Renderer]) -> ChatTemplate:

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, S
 from pydantic_core import PydanticCustomError
 
 from shared.wire.conversation_edit import ConversationEdit
+from shared.wire.memory import MemoryMode
 
 _LONGEST_TITLE: Final = 200
 
@@ -45,6 +46,11 @@ class ConversationChanges(BaseModel):
         Metadata | None, Field(description="In place of what there was; null is `{}`.")
     ] = None
 
+    memory: Annotated[
+        MemoryMode | None,
+        Field(description="From the next turn on; null leaves it to `PALAVER_MEMORY`."),
+    ] = None
+
     def edit(self) -> ConversationEdit:
         """The change."""
         sent = self.model_fields_set
@@ -52,6 +58,7 @@ class ConversationChanges(BaseModel):
             title=self.title or "" if "title" in sent else None,
             is_pinned=self.pinned if "pinned" in sent else None,
             metadata=encoded(self.metadata) if "metadata" in sent else None,
+            memory=self.memory or "" if "memory" in sent else None,
         )
 
 

@@ -96,6 +96,7 @@ class ChatResource:
                 continues=request.continues,
                 sampling=request.sampling(),
                 thinking=request.reasoning,
+                memory=request.memory,
             ),
             api_id=self._asking.api_id,
             idempotency_key=_idempotency_key(req),

@@ -10,6 +10,7 @@ from api.conversations.imported_alternatives import ImportedAlternative, check_p
 from api.conversations.imported_messages import Ignored, ImportedMessage, check_order
 from api.conversations.imported_tails import ImportedTails
 from shared.wire.beginning import Beginning
+from shared.wire.memory import MemoryMode
 
 
 class ConversationStart(BaseModel):
@@ -38,6 +39,10 @@ class ConversationStart(BaseModel):
     ] = None
     metadata: Annotated[Metadata | None, Field(description="Names with texts.")] = None
     pinned: Annotated[StrictBool, Field(description="Lists show it.")] = False
+    memory: Annotated[
+        MemoryMode | None,
+        Field(description="What becomes of turns that leave the window; else `PALAVER_MEMORY`."),
+    ] = None
     messages: Annotated[
         tuple[ImportedMessage, ...],
         AfterValidator(check_order),
@@ -62,7 +67,6 @@ class ConversationStart(BaseModel):
     tokens: Ignored = None
     window: Ignored = None
     pending: Ignored = None
-    memory: Ignored = None
     next: Ignored = None
 
     def beginning(self, batch_id: str, default_context: str) -> Beginning:
@@ -83,4 +87,5 @@ class ConversationStart(BaseModel):
             title=self.title or "",
             is_pinned=self.pinned,
             model_name=self.model or "",
+            memory=self.memory,
         )

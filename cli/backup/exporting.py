@@ -4,7 +4,7 @@ import contextlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import orjson
 
@@ -16,6 +16,7 @@ from shared.errors import ConfigError
 from shared.store.archive import Archive, Dumped
 from shared.wire.backup import ConversationRecord
 from shared.wire.conversation import Conversation
+from shared.wire.memory import MemoryMode
 from shared.wire.objects import message_object
 
 
@@ -72,6 +73,7 @@ def exported(record: ConversationRecord) -> dict[str, Any]:
         heading=None,
         is_pinned="pinned" in fields,
         metadata=fields.get("metadata", "{}"),
+        memory=cast("MemoryMode | None", fields.get("memory")),
     )
     messages = [message_object(message) for message in record.decoded_messages]
     return {**conversation.to_wire(), "messages": messages}

@@ -282,6 +282,7 @@ class Claims:
             model=one_line(completion.assistant.model_name) or None,
             format=FORMAT_OF_PARTS if completion.needs_parts else None,
             context=completion.context,
+            memory=claim.request.memory,
             history_limit=self._settings.history_limit,
             alternatives=self._settings.alternatives,
             offset=completion.offset,

@@ -97,6 +97,7 @@ class Conversations:
             title=beginning.title or None,
             pinned=1 if beginning.is_pinned else None,
             model=beginning.model_name or None,
+            memory=beginning.memory,
             queue_limit=self._queue_limit,
             silence_ms=milliseconds(WORKER_SILENCE_S),
             **_with_alternatives(beginning, self._alternatives),

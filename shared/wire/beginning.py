@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from shared.wire.memory import MemoryMode
 from shared.wire.messages import StoredMessage
 
 
@@ -38,6 +39,7 @@ class Beginning:
         alternatives: as they were replaced, so that each stands before the one under which it is.
         context: the bot's instructions.
         title: empty if none is set.
+        memory: None leaves it to the server's setting.
         model_name: replies from now on. Empty, or unknown where there are messages: the usual one.
     """
 
@@ -49,3 +51,4 @@ class Beginning:
     title: str = ""
     is_pinned: bool = False
     model_name: str = ""
+    memory: MemoryMode | None = None

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import orjson
 
+from shared.wire.memory import MemoryMode
 from shared.wire.models import ReplyModels
 from shared.wire.timestamps import rfc3339
 
@@ -21,6 +22,7 @@ class Conversation:
         title: what the owner has set; None if nothing.
         heading: the beginning of the first prompt; None while it has not been made.
         metadata: JSON.
+        memory: what was set; None if nothing.
     """
 
     conversation_id: str
@@ -36,6 +38,7 @@ class Conversation:
     heading: str | None
     is_pinned: bool
     metadata: str
+    memory: MemoryMode | None = None
 
     @classmethod
     def decode(cls, row: Sequence[Any]) -> Self:
@@ -43,7 +46,7 @@ class Conversation:
         (conversation_id, context, created, updated, turns, tokens, window, pending, models) = row[
             :9
         ]
-        named, title, heading, pinned, metadata = row[9:]
+        named, title, heading, pinned, metadata, memory = row[9:]
         return cls(
             conversation_id=conversation_id,
             context=context,
@@ -58,6 +61,7 @@ class Conversation:
             heading=heading,
             is_pinned=pinned is not None,
             metadata=metadata,
+            memory=memory,
         )
 
     def to_wire(self) -> dict[str, Any]:
@@ -75,4 +79,5 @@ class Conversation:
             "pinned": self.is_pinned,
             "metadata": orjson.Fragment(self.metadata),
         }
-        return shown | ({"model": self.model_name} if self.model_name else {})
+        set_or_used = {"model": self.model_name, "memory": self.memory}
+        return shown | {name: value for name, value in set_or_used.items() if value}

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from shared.wire.memory import MemoryMode
 from shared.wire.messages import StoredMessage, decode_messages
 
 
@@ -17,6 +18,7 @@ class History:
         offset: number of the first of `messages`.
         messages: those that the window may show.
         turns: number of turns with a reply before this one, those not in `messages` included.
+        memory: what becomes of turns that leave the window; None leaves it to the server's setting.
     """
 
     context: str
@@ -24,15 +26,17 @@ class History:
     offset: int
     messages: tuple[StoredMessage, ...]
     turns: int
+    memory: MemoryMode | None = None
 
     @classmethod
     def decode(cls, view: Sequence[Any]) -> "History":
         """From the last part of an answer of `take`."""
-        context, next_number, offset, messages, turns = view[:5]
+        context, next_number, offset, messages, turns, memory = view[:6]
         return cls(
             context=context,
             next_number=int(next_number),
             offset=int(offset),
             messages=decode_messages(messages, int(offset)),
             turns=int(turns),
+            memory=memory or None,
         )

@@ -5,6 +5,7 @@ from typing import NotRequired, cast
 from typing_extensions import TypedDict
 
 from shared.wire.job_status import JobStatus
+from shared.wire.memory import MemoryMode
 from shared.wire.messages import Role, StoredMessage
 from shared.wire.reply import (
     FinishReason,
@@ -132,7 +133,7 @@ class ConversationObject(TypedDict):
 
     `title` is what was set, else the beginning of the first prompt; null while there is neither.
     `model` is the one that a prompt has named last, else that of the last reply; missing while
-    there is neither.
+    there is neither. `memory` is missing where the server's setting decides.
     """
 
     id: int
@@ -147,6 +148,7 @@ class ConversationObject(TypedDict):
     pinned: bool
     metadata: dict[str, str]
     model: NotRequired[str]
+    memory: NotRequired[MemoryMode]
 
 
 class ListedConversation(ConversationObject):

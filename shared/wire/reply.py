@@ -55,6 +55,15 @@ class WindowReceipt(TypedDict):
     max_tokens: NotRequired[int]
 
 
+class MemoryReceipt(TypedDict):
+    """What the model saw of messages that have left the window.
+
+    `recalled` has the numbers of those that were quoted to it, in part or whole.
+    """
+
+    recalled: list[int]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timings:
     """Milliseconds from acceptance to start, for evaluating the prompt, and for the reply.
@@ -77,6 +86,7 @@ class TurnResult:
     Args:
         prompt: of a turn that continued a reply, whose request has none; None for others.
         model: name of the model; None in results of older versions.
+        memory: what was quoted of earlier messages; None if nothing was.
         order: kinds and lengths of the parts, if they are not thought, text, calls (`order_of`).
         logprobs: of the reply's tokens, as OpenAI shows them, if they were asked for.
         embeddings: of the texts that were to be embedded; each is 32-bit floats, little-endian, in
@@ -93,6 +103,7 @@ class TurnResult:
     timings: Timings
     prompt: str | None = None
     model: str | None = None
+    memory: MemoryReceipt | None = None
     reasoning: str | None = None
     tool_calls: tuple[ToolCall, ...] | None = None
     order: tuple[tuple[PartKind, int], ...] | None = None
@@ -133,6 +144,7 @@ class ReplyObject(TypedDict):
     window: WindowReceipt
     timings: Timings
     model: NotRequired[str]
+    memory: NotRequired[MemoryReceipt]
     reasoning: NotRequired[str]
     tool_calls: NotRequired[list[ToolCallObject]]
     order: NotRequired[list[tuple[PartKind, int]]]

@@ -20,6 +20,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from shared.ids import MAX_CONVERSATION
+from shared.wire.memory import MemoryMode
 from shared.wire.sampling import AN_INTEGER, Sampling, integer
 from shared.wire.turn_request import Thinking
 
@@ -106,6 +107,13 @@ class ChatRequest(Sampling):
     ] = None
     replace_from: Annotated[StrictInt, Field(ge=1, le=2**53), AN_INTEGER] | None = None
     reasoning: Thinking = "auto"
+    memory: Annotated[
+        MemoryMode | None,
+        Field(
+            description="What becomes of turns that leave the window, from this turn on; kept with "
+            "the conversation when the turn completes."
+        ),
+    ] = None
 
     @field_validator("continues", "replace_from")
     @classmethod

@@ -5,6 +5,7 @@ from typing import Any, Final, Literal
 
 import orjson
 
+from shared.wire.memory import MemoryMode
 from shared.wire.messages import ChatMessage
 from shared.wire.parts import Tool
 from shared.wire.sampling import Sampling
@@ -69,6 +70,7 @@ class TurnRequest:
         logit_bias: pairs of a token and what is added to its logit.
         instructions: for this turn alone, before the conversation's.
         truncate: whether a conversation that does not fit is cut; otherwise it is an error.
+        memory: of the conversation from now on; None leaves it as it is.
         tool_use: the client's tools.
         thinking: how much the model is to think.
         longest_thought: in tokens; None leaves it to the server's setting.
@@ -93,6 +95,7 @@ class TurnRequest:
     logit_bias: tuple[tuple[int, float], ...] = ()
     instructions: str | None = None
     truncate: bool = True
+    memory: MemoryMode | None = None
     tool_use: ToolUse = NO_TOOLS
     thinking: Thinking = "auto"
     longest_thought: int | None = None
@@ -142,6 +145,8 @@ class TurnRequest:
             fields["instructions"] = self.instructions
         if not self.truncate:
             fields["truncate"] = False
+        if self.memory is not None:
+            fields["memory"] = self.memory
         return orjson.dumps(fields | self._parts() | self.sampling.stored())
 
     def _parts(self) -> dict[str, Any]:
@@ -194,6 +199,7 @@ class TurnRequest:
             logit_bias=tuple((token, bias) for token, bias in fields.get("logit_bias", ())),
             instructions=fields.get("instructions"),
             truncate=fields.get("truncate", True),
+            memory=fields.get("memory"),
             tool_use=ToolUse(
                 tools=tuple(map(Tool.from_json, fields.get("tools", ()))),
                 choice=fields.get("tool_choice", "auto"),

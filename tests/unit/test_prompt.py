@@ -18,7 +18,7 @@ from shared.wire.turn_request import TurnRequest
 from tests.scripted import TEMPLATE, ScriptedEngine
 from worker.prompt.build import build_prompt
 from worker.prompt.message import PromptMessage
-from worker.prompt.next_window import next_window, surely_fits
+from worker.prompt.next_window import is_foreseen, next_window
 from worker.prompt.prompt import Prompt
 from worker.prompt.window import Budget, WindowPolicy, split_turns
 from worker.prompt.writer import PromptWriter
@@ -333,7 +333,7 @@ def test_the_next_prompt_begins_as_was_foreseen(contents: list[str], reply: str)
 
 
 @given(st.lists(st.text("ab", min_size=1, max_size=12), min_size=1, max_size=9), st.text("ab"))
-def test_what_surely_fits_is_not_trimmed_after_a_prompt_of_any_length_so_far(
+def test_what_is_foreseen_is_not_trimmed_after_a_prompt_of_any_length_so_far(
     contents: list[str], reply: str
 ) -> None:
     budget = Budget(window=120, max_tokens=20, trim_to=0.6)
@@ -341,7 +341,7 @@ def test_what_surely_fits_is_not_trimmed_after_a_prompt_of_any_length_so_far(
     if not contents or sum(map(len, contents)) > 60:
         return
     prompt = prompt_of(*contents, budget=budget)
-    if not surely_fits(prompt, len(reply), budget):
+    if not is_foreseen(prompt, len(reply), budget):
         return
     longest = max(contents, key=len)
     then = build_prompt(WRITER, claim(longest), history(*dialogue(*contents, reply)), budget)

@@ -1,4 +1,4 @@
-"""The window of a conversation's next turn, if it has to be trimmed."""
+"""The window of a conversation's next turn, where it is not this one's with the reply behind it."""
 
 from dataclasses import dataclass, replace
 from functools import cache
@@ -30,13 +30,15 @@ def next_window(
 ) -> NextWindow | None:
     """The next turn's window if it has to be trimmed, so that it can be evaluated ahead of time.
 
+    Also if it is not: this prompt and its reply are cached behind quotes that no other prompt has.
+
     Assumes that the next prompt is as long as the average of those in view.
 
     Args:
         reply: as the next turn will see it.
         num_tokens: of the reply as it was generated.
     """
-    if surely_fits(prompt, num_tokens, budget):
+    if is_foreseen(prompt, num_tokens, budget):
         return None
     turns = prompt.answered(reply)
 
@@ -61,7 +63,7 @@ def next_window(
         dropped = trim(len(turns), measured, budget)
     except (ContextLengthExceeded, UnusableRequest):
         return None
-    if dropped == 0:
+    if dropped == 0 and not prompt.quotes:
         return None
     kept = turns[dropped:]
     # What two different prompts have in common is what any prompt begins with.
@@ -70,12 +72,12 @@ def next_window(
     return NextWindow(offset=offset, token_ids=tuple(first[: common_prefix(first, second)]))
 
 
-def surely_fits(prompt: Prompt, num_tokens: int, budget: Budget) -> bool:
-    """Whether the next turn's prompt needs no trimming, by far: told without writing it.
+def is_foreseen(prompt: Prompt, num_tokens: int, budget: Budget) -> bool:
+    """Whether the next turn's prompt surely goes on behind this one: told without writing it.
 
     The next prompt may be as long as this whole one, markup included.
 
     Args:
         num_tokens: of the reply.
     """
-    return 2 * len(prompt.token_ids) + num_tokens <= budget.prompt_limit
+    return not prompt.quotes and 2 * len(prompt.token_ids) + num_tokens <= budget.untrimmed_limit

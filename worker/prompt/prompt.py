@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from shared.wire.messages import StoredMessage
 from worker.prompt.message import PromptMessage
+from worker.prompt.passage import Quote
 from worker.template.options import NO_OPTIONS, TemplateOptions
 
 
@@ -35,6 +36,8 @@ class Prompt:
         earlier: earlier turns with a reply, in view or not.
         brought_along: messages of the request that are stored in front of the new one.
         context: replaces the conversation's context; None leaves it as it is.
+        quotes: of earlier messages, directly before the new one in `token_ids`; no other prompt
+            shows them.
     """
 
     token_ids: tuple[int, ...]
@@ -47,6 +50,7 @@ class Prompt:
     context: str | None = None
     options: TemplateOptions = NO_OPTIONS
     opening: str = ""
+    quotes: tuple[Quote, ...] = ()
 
     @property
     def offset(self) -> int:

@@ -5,9 +5,10 @@ Pure functions over numbers; a callable measures the prompt, exactly and for any
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shared.errors import ContextLengthExceeded
+from shared.wire.memory import MemoryMode
 from shared.wire.messages import StoredMessage
 from shared.wire.turn_request import Thinking
 
@@ -22,6 +23,7 @@ class Budget:
         trim_to: share of the window that a prompt that must be trimmed is trimmed to.
         longest_thought: after which the model has to answer; 0 if it does not think.
         counts_thoughts: whether `max_tokens` includes them.
+        quotes: room that windows leave for quotes of earlier messages; 0 if there are none.
     """
 
     window: int
@@ -29,6 +31,7 @@ class Budget:
     trim_to: float
     longest_thought: int = 0
     counts_thoughts: bool = True
+    quotes: int = 0
 
     @property
     def longest_reply(self) -> int:
@@ -46,9 +49,14 @@ class Budget:
         return self.window - self.reserve
 
     @property
+    def untrimmed_limit(self) -> int:
+        """The longest prompt of which no turn is left out, before anything is quoted."""
+        return self.prompt_limit - self.quotes
+
+    @property
     def trim_target(self) -> int:
         """The length that trimming aims at: below the limit, which makes trimming rare."""
-        return min(self.prompt_limit, math.floor(self.window * self.trim_to))
+        return min(self.untrimmed_limit, math.floor(self.window * self.trim_to))
 
     def reply_limit(self, prompt_tokens: int) -> int:
         """The longest reply after a prompt of this length."""
@@ -74,6 +82,8 @@ class WindowPolicy:
         max_tokens: the longest reply, thoughts apart, to requests that set no limit.
         longest_thought: in tokens, of turns that do not say so; 0 if the model does not think.
         thinking: how much the model thinks in turns that do not say so.
+        memory: what becomes of turns that leave the window, where nobody has said so.
+        quotes: tokens of a prompt that may be quotes of messages that have left the window.
     """
 
     window: int
@@ -81,9 +91,16 @@ class WindowPolicy:
     max_tokens: int
     longest_thought: int = 0
     thinking: Thinking = "auto"
+    memory: MemoryMode = "fifo"
+    quotes: int = 0
 
     def budget(
-        self, max_tokens: int | None, *, thinks: bool = False, longest_thought: int | None = None
+        self,
+        max_tokens: int | None,
+        *,
+        thinks: bool = False,
+        longest_thought: int | None = None,
+        recalls: bool = False,
     ) -> Budget:
         """The budget of a turn.
 
@@ -91,14 +108,16 @@ class WindowPolicy:
             max_tokens: the longest reply that it requests, thoughts included.
             thinks: whether the model may think in it.
             longest_thought: that it requests, in tokens.
+            recalls: whether messages that have left the window may be quoted.
         """
-        return Budget(
+        budget = Budget(
             window=self.window,
             max_tokens=max_tokens or self.max_tokens,
             trim_to=self.trim_to,
             longest_thought=(longest_thought or self.longest_thought) if thinks else 0,
             counts_thoughts=not thinks or max_tokens is not None,
         )
+        return replace(budget, quotes=min(self.quotes, budget.prompt_limit // 2) if recalls else 0)
 
 
 def split_turns(messages: Sequence[StoredMessage]) -> list[tuple[StoredMessage, ...]]:
@@ -130,7 +149,7 @@ def trim(num_turns: int, measure: Callable[[int], int], budget: Budget) -> int:
     Raises:
         ContextLengthExceeded: the prompt does not fit without any earlier turn.
     """
-    if measure(0) <= budget.prompt_limit:
+    if measure(0) <= budget.untrimmed_limit:
         return 0
     low, high = 1, num_turns
     while low < high:

@@ -23,6 +23,7 @@ redis.call('HSET', name, 'owner', arg.owner, 'context', arg.context, 'created', 
   'updated', int(now_ms()), 'first', '1', 'next', '1', 'offset', '1', 'turns', '0', 'tokens', '0',
   'metadata', arg.metadata, 'batch', arg.batch)
 if arg.title then redis.call('HSET', name, 'title', arg.title) end
+if arg.memory then redis.call('HSET', name, 'memory', arg.memory) end
 if arg.pinned then redis.call('HSET', name, 'pinned', arg.pinned) end
 if pool and pool == arg.model then redis.call('HSET', name, 'model', pool) end
 enlist(arg.conversation, arg.owner)

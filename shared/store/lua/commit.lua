@@ -49,6 +49,7 @@ if not f.stateless then move_to_front(conversation, f.owner) end
 if arg.prefix and f.stateless then
   keep_prefix(f.pool, arg.prefix, f.worker, f.session or conversation, arg.saves_ms)
 end
+if arg.memory then redis.call('HSET', key.conversation(conversation), 'memory', arg.memory) end
 if arg.context then
   if f.response then
     redis.call('HSET', key.job(job), 'context', redis.call('HGET', key.conversation(conversation), 'context'))

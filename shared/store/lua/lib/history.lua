@@ -147,14 +147,14 @@ local function job_of(message) return message and string.match(message, '"j":"([
 
 local function stored_of(job, field) return job and redis.call('HGET', key.job(job), field) or '' end
 
--- A conversation as a turn needs it: {context, next, offset, messages, turns}, or false if it is gone.
+-- A conversation as a turn needs it: {context, next, offset, messages, turns, memory}, or false if it is gone.
 -- The messages are those from the window's offset on. If `replace_from` lies before the offset, the window starts
 -- again: then they are the last `reach` messages before `replace_from`. `next` is the number of the turn's prompt,
 -- `turns` the number of completed turns before it. For a turn by which the last reply `grows`, all of that reply's turn is
 -- among the messages, and what is stored of its jobs comes last: the prompt's request, the reply's result.
 local function view(conversation, replace_from, pool, grows)
   local f = redis.call('HMGET', key.conversation(conversation),
-    'context', 'first', 'next', 'offset', 'turns')
+    'context', 'first', 'next', 'offset', 'turns', 'memory')
   if not f[1] then return false end
   local first, number, offset, turns = tonumber(f[2]), tonumber(f[3]), tonumber(f[4]), tonumber(f[5])
   if replace_from and tonumber(replace_from) < number then
@@ -170,8 +170,8 @@ local function view(conversation, replace_from, pool, grows)
   if number > offset then
     messages = redis.call('LRANGE', key.messages(conversation), offset - first, number - 1 - first)
   end
-  if not grows then return {f[1], int(number), int(offset), messages, int(turns)} end
+  if not grows then return {f[1], int(number), int(offset), messages, int(turns), f[6] or ''} end
   local last = redis.call('LRANGE', key.messages(conversation), -2, -1)
-  return {f[1], int(number), int(offset), messages, int(turns), stored_of(job_of(last[1]), 'request'),
+  return {f[1], int(number), int(offset), messages, int(turns), f[6] or '', stored_of(job_of(last[1]), 'request'),
     stored_of(job_of(last[2]) or job_of(last[1]), 'result')}
 end

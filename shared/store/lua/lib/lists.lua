@@ -38,13 +38,13 @@ local function use(conversation, owner)
 end
 
 -- A conversation as its owner sees it: {id, context, created, updated, turns, tokens, window, pending, models, the model
--- that was named last, title, heading, pinned, metadata}; false if this owner has no such conversation.
+-- that was named last, title, heading, pinned, metadata, memory}; false if this owner has no such conversation.
 local function shown(conversation, owner)
   local f = redis.call('HMGET', key.conversation(conversation), 'owner', 'context', 'created', 'updated', 'turns',
-    'tokens', 'window', 'models', 'model', 'title', 'heading', 'pinned', 'metadata')
+    'tokens', 'window', 'models', 'model', 'title', 'heading', 'pinned', 'metadata', 'memory')
   if f[1] ~= owner then return false end
   return {conversation, f[2], f[3], f[4], f[5], f[6], f[7] or '',
-    redis.call('LRANGE', key.pending(conversation), 0, -1), f[8] or '', f[9] or '', f[10], f[11], f[12], f[13] or '{}'}
+    redis.call('LRANGE', key.pending(conversation), 0, -1), f[8] or '', f[9] or '', f[10], f[11], f[12], f[13] or '{}', f[14]}
 end
 
 -- How many conversations of a list are at a position, or in front of it: when one was used, and its id.

@@ -1,0 +1,1 @@
+"""What a prompt speaks of among the messages that have left the window."""
