@@ -18,6 +18,8 @@ from worker.prompt.window import Budget
 from worker.prompt.writer import PromptWriter
 
 _HEADING: Final = "Quoted from earlier in this conversation, with the numbers of the messages:\n"
+_SHORTEST: Final = 8
+"""Tokens; no passage takes less."""
 _SPEAKERS: Final[dict[Role, str]] = {"user": "User", "assistant": "Assistant"}
 
 
@@ -45,6 +47,8 @@ def _chosen(writer: PromptWriter, passages: Sequence[Passage], room: int) -> lis
     chosen: list[Passage] = []
     left = room - len(writer.tokenize(_HEADING + "\n"))
     for passage in passages:
+        if left < _SHORTEST:
+            break
         length = len(writer.tokenize("".join(map(_quoted, passage.quotes))))
         if length <= left:
             chosen.append(passage)

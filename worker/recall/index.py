@@ -2,7 +2,8 @@
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Final
 
 import bm25s
@@ -13,12 +14,16 @@ from worker.recall.terms import terms_of
 # It logs each step of its own, to whoever listens.
 logging.getLogger("bm25s").setLevel(logging.WARNING)
 
-_COMMON: Final = 1 / 3
+_COMMON: Final = 0.1
 """Of the passages: a term that more of them have says nothing about what is spoken of."""
 _FEW: Final = 3
 """Passages; in a short history no term is common."""
 _LEAST: Final = 0.4
 """Of the best score; passages below are not about the same."""
+_ALIKE: Final = 2
+"""Passages that have the same words in common with a text; more of them add little."""
+_MOST: Final = 24
+"""Passages; there is never room for more."""
 _NEWEST: Final = 1.1
 """What the newest passage's score is multiplied by, the oldest one's by 1: of two that say the
 same, the later one is what holds."""
@@ -68,10 +73,19 @@ class PassageIndex:
         newer = (_NEWEST - 1) / len(self.passages)
         places = [int(place) for place in (scores >= _LEAST * best).nonzero()[0]]
         places.sort(key=lambda place: scores[place] * (1 + newer * (place + 1)), reverse=True)
-        by_text: dict[str, Passage] = {}
+        return [self.passages[place] for place in islice(self._distinct(places, terms), _MOST)]
+
+    def _distinct(self, places: Sequence[int], terms: Sequence[str]) -> Iterator[int]:
+        """The places without those of passages that add nothing to the ones before them."""
+        texts: set[str] = set()
+        same = Counter[frozenset[str]]()
         for place in places:
-            by_text.setdefault(self.passages[place].text, self.passages[place])
-        return list(by_text.values())
+            text = self.passages[place].text
+            shared = frozenset(terms).intersection(self._terms[place])
+            if text not in texts and same[shared] < _ALIKE:
+                texts.add(text)
+                same[shared] += 1
+                yield place
 
     def _tells(self, term: str) -> bool:
         return 0 < self._counts[term] <= max(_FEW, _COMMON * len(self.passages))

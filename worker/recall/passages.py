@@ -8,8 +8,8 @@ from shared.wire.messages import StoredMessage
 from worker.prompt.passage import Passage, Quote
 from worker.prompt.window import split_turns
 
-_LONGEST: Final = 600
-"""Bytes of a passage in UTF-8: about 150 tokens."""
+_LONGEST: Final = 400
+"""Bytes of a passage in UTF-8: about 100 tokens."""
 _SHORTEST: Final = 1 / 3
 """Of the longest piece; a text is not cut before that."""
 _ENDS: Final = tuple(

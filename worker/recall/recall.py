@@ -73,7 +73,7 @@ class Recall:
             before: number of the first message in view.
         """
         index = await self.prepare(conversation_id, before)
-        return index.ranked(prompt)
+        return await asyncio.to_thread(index.ranked, prompt)
 
     async def prepare(self, conversation_id: str, before: int) -> PassageIndex:
         """Have the index ready for prompts whose window begins at `before`."""

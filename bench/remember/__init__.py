@@ -1,0 +1,1 @@
+"""What of long conversations the model still sees: `python -m bench.remember`."""

@@ -1,0 +1,194 @@
+"""Plays conversations through a worker's own parts: windows, prompts, recall. No model runs."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from redis.asyncio import Redis
+
+from bench.remember.conversations import Exchange
+from shared import ids
+from shared.config import Settings
+from shared.store.conversations import Conversations
+from shared.store.earlier_messages import EarlierMessages
+from shared.store.keys import Keys
+from shared.wire.beginning import Beginning
+from shared.wire.claim import Claim
+from shared.wire.history import History
+from shared.wire.limits import Caller
+from shared.wire.memory import MemoryMode
+from shared.wire.messages import Role, StoredMessage
+from shared.wire.sampling import Sampling
+from shared.wire.turn_request import TurnRequest
+from tests.scripted import ScriptedEngine
+from worker.engine.encoding import Encoder
+from worker.engine.interface import ModelInfo, Segment
+from worker.engine.loading import CHATML
+from worker.engine.prefixes import common_prefix
+from worker.engine.vocabulary import ModelVocabulary
+from worker.prompt.build import build_prompt
+from worker.prompt.message import PromptMessage
+from worker.prompt.next_window import next_window
+from worker.prompt.prompt import Prompt
+from worker.prompt.quotes import with_quotes
+from worker.prompt.window import WindowPolicy
+from worker.prompt.writer import PromptWriter
+from worker.recall.recall import Recall
+from worker.template.chat_template import ChatTemplate
+
+POLICY: Final = WindowPolicy(window=3500, trim_to=0.6, max_tokens=512, quotes=3500 // 8)
+_CONTEXT: Final = "You are a helpful, concise assistant."
+_CALLER: Final = Caller(owner_id="default")
+
+
+class VocabularyEngine(ScriptedEngine):
+    """Makes the token ids that a real model would get."""
+
+    def __init__(self, vocabulary: ModelVocabulary) -> None:
+        super().__init__()
+        self.model = ModelInfo("vocabulary", "vocabulary", CHATML)
+        self._encoder = Encoder(vocabulary)
+
+    def tokenize(self, text: str) -> list[int]:
+        return self._encoder.tokenize(text)
+
+    def encode(self, segments: Sequence[Segment]) -> list[int]:
+        return self._encoder.encode(segments)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """The prompt of one turn.
+
+    Args:
+        added: tokens of quotes.
+        recall_ms: what finding and placing them took.
+        cached: tokens that the turn before has left, after what idle time allows.
+        cached_at_once: if the prompt came before that.
+    """
+
+    prompt: Prompt
+    added: int
+    recall_ms: float
+    cached: int
+    cached_at_once: int
+
+    def holds(self, value: str) -> bool:
+        """Whether the model sees a text."""
+        contents = [one.message.content for turn in self.prompt.turns for one in turn.contents]
+        return any(value in text for text in [*contents, *(q.text for q in self.prompt.quotes)])
+
+
+class Player:
+    """One conversation: what was said in Redis, its window as a worker keeps it."""
+
+    def __init__(
+        self, redis: Redis, settings: Settings, writer: PromptWriter, memory: MemoryMode
+    ) -> None:
+        keys = Keys(settings.namespace)
+        self._conversations = Conversations(redis, keys, settings)
+        self._recall = Recall(EarlierMessages(redis, keys))
+        self._writer = writer
+        self._budget = POLICY.budget(None, recalls=memory == "summary")
+        self._id = ids.new_conversation()
+        self._messages: list[StoredMessage] = []
+        self._offset = 1
+        self._evaluated: tuple[int, ...] = ()
+        self._ready: tuple[int, ...] = ()
+
+    async def begin(self, exchanges: Sequence[Exchange]) -> None:
+        """Store what was said before."""
+        for exchange in exchanges:
+            self._add(exchange)
+        beginning = Beginning(
+            batch_id=ids.new_job(), messages=tuple(self._messages), context=_CONTEXT
+        )
+        begun = await self._conversations.begin(self._id, _CALLER, beginning)
+        assert begun is not None
+
+    async def ask(self, exchange: Exchange) -> Shown:
+        """A turn: its prompt, and what it leaves in the cache."""
+        prompt = self._plain(exchange.prompt)
+        plain, started = len(prompt.token_ids), time.perf_counter()
+        if self._budget.quotes and prompt.turns_dropped:
+            passages = await self._recall.find(self._id, prompt.offset, exchange.prompt)
+            prompt = await asyncio.to_thread(
+                with_quotes, self._writer, prompt, passages, self._budget
+            )
+        took_ms = (time.perf_counter() - started) * 1000
+        shown = Shown(
+            prompt=prompt,
+            added=len(prompt.token_ids) - plain,
+            recall_ms=took_ms,
+            cached=common_prefix(prompt.token_ids, self._ready),
+            cached_at_once=common_prefix(prompt.token_ids, self._evaluated),
+        )
+        await self._end(prompt, exchange)
+        return shown
+
+    def _plain(self, text: str) -> Prompt:
+        request = TurnRequest(prompt=text, context=None, replace_from=None, sampling=Sampling())
+        history = History(
+            context=_CONTEXT,
+            next_number=len(self._messages) + 1,
+            offset=self._offset,
+            messages=tuple(self._messages[self._offset - 1 :]),
+            turns=len(self._messages) // 2,
+        )
+        return build_prompt(self._writer, replace(_CLAIM, request=request), history, self._budget)
+
+    async def _end(self, prompt: Prompt, exchange: Exchange) -> None:
+        reply = self._writer.tokenize(exchange.reply)
+        self._evaluated = self._ready = (*prompt.token_ids, *reply)
+        shown = PromptMessage.says("assistant", exchange.reply)
+        window = next_window(self._writer, prompt, shown, len(reply), self._budget)
+        added = self._add(exchange)
+        await self._conversations.add(self._id, _CALLER, ids.new_job(), added)
+        self._offset = prompt.offset
+        if window is not None:
+            self._offset, self._ready = window.offset, window.token_ids
+            if self._budget.quotes:
+                await self._recall.prepare(self._id, self._offset)
+
+    def _add(self, exchange: Exchange) -> list[StoredMessage]:
+        roles: tuple[tuple[Role, str], ...] = (
+            ("user", exchange.prompt),
+            ("assistant", exchange.reply),
+        )
+        job_id = ids.new_job()
+        for role, content in roles:
+            self._messages.append(
+                StoredMessage(
+                    number=len(self._messages) + 1,
+                    role=role,
+                    content=content,
+                    timestamp_ms=0,
+                    tokens=0,
+                    job_id=job_id,
+                )
+            )
+        return self._messages[-len(roles) :]
+
+
+def writer_of(vocabulary: ModelVocabulary) -> PromptWriter:
+    """Writes prompts in ChatML."""
+    return PromptWriter(VocabularyEngine(vocabulary), ChatTemplate(CHATML))
+
+
+_CLAIM: Final = Claim(
+    job_id="",
+    owner_id="default",
+    session="",
+    fence="1:bench",
+    conversation_id="",
+    request=TurnRequest(prompt="", context=None, replace_from=None, sampling=Sampling()),
+    suspect=False,
+    is_stopped=False,
+    crashes=0,
+    created_ms=0,
+    started_ms=0,
+    remaining_s=60.0,
+    history=None,
+)
