@@ -19,6 +19,7 @@ from api.conversations.chat import ChatResource
 from api.conversations.conversations import (
     ConversationResource,
     ConversationsResource,
+    MessageResource,
     MessagesResource,
 )
 from api.conversations.jobs import JobEventsResource, JobResource, JobStopResource
@@ -255,6 +256,9 @@ def create_app(
             conversations, tasks.headroom, settings.max_body_bytes
         ),
         "/conversations/{conversation}/messages": MessagesResource(conversations),
+        "/conversations/{conversation}/messages/{number}": MessageResource(
+            conversations, tasks.headroom, settings.max_body_bytes
+        ),
         "/conversations/{conversation}/alternatives": AlternativesResource(store.alternatives),
         "/conversations/{conversation}/alternatives/{alternative}": AlternativeResource(
             store.alternatives, conversations

@@ -82,7 +82,8 @@ class Chat:
         passages = await self._recall.find(
             conversation_id, prompt.offset, prompt.new.message.content
         )
-        return await asyncio.to_thread(with_quotes, self._writer, prompt, passages, budget)
+        unseen = [passage for passage in passages if not prompt.shows(passage.number)]
+        return await asyncio.to_thread(with_quotes, self._writer, prompt, unseen, budget)
 
     def _thinks(self, request: TurnRequest) -> bool:
         wanted = request.thinking if request.thinking != "auto" else self._policy.thinking

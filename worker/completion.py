@@ -140,6 +140,7 @@ def _stored_reply(
         tool_calls=generated.tool_calls,
         finish_reason=_finish_reason(generated),
         model_name=writer.engine.model.name,
+        is_pinned=claim.standing is not None and claim.standing.message.is_pinned,
         names_job=claim.standing is not None,
     )
 
@@ -237,8 +238,12 @@ def _window_receipt(
 
 
 def _memory_receipt(prompt: Prompt) -> MemoryReceipt | None:
-    numbers = sorted({quote.number for quote in prompt.quotes})
-    return {"recalled": numbers} if numbers else None
+    receipt: MemoryReceipt = {}
+    if prompt.quotes:
+        receipt["recalled"] = sorted({quote.number for quote in prompt.quotes})
+    if prompt.pinned:
+        receipt["pinned"] = [number for turn in prompt.pinned for number in turn.pins]
+    return receipt or None
 
 
 def _written_ids(writer: PromptWriter, reply: GeneratedReply) -> tuple[int, ...] | None:

@@ -62,6 +62,14 @@ class ConversationChanges(BaseModel):
         )
 
 
+class MessageChanges(BaseModel):
+    """The body of `PATCH /conversations/{id}/messages/{number}`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    pinned: Annotated[StrictBool, Field(description="Whether its turn is always in view.")]
+
+
 def encoded(metadata: dict[str, str] | None) -> str:
     """Metadata as they are stored."""
     return orjson.dumps(metadata or {}).decode()

@@ -2,12 +2,17 @@
 
 from typing import Final
 
-from api.conversations.bodies import ConversationChanges
+from api.conversations.bodies import ConversationChanges, MessageChanges
 from api.conversations.imports import ConversationStart
 from api.conversations.list_events import LIST_EVENTS
 from api.description.problems import READING_BODY, STORING, USING_REDIS
 from api.description.route import Answer, Body, Operation, Parameter, Route
-from shared.wire.objects import ConversationList, ConversationObject, MessagePage
+from shared.wire.objects import (
+    ConversationList,
+    ConversationObject,
+    MessageObject,
+    MessagePage,
+)
 
 CONVERSATIONS: Final = "Conversations"
 
@@ -28,15 +33,18 @@ CONVERSATION_EXAMPLE: Final = {
     "metadata": {},
     "model": "SmolLM2-135M-Instruct",
 }
+_MESSAGE_EXAMPLE: Final = {
+    "number": 1,
+    "role": "user",
+    "content": "Name a famous person.",
+    "timestamp": "2026-11-22T17:58:19.350Z",
+    "tokens": 5,
+    "job": JOB_ID,
+}
 MESSAGES_EXAMPLE: Final = {
     "messages": [
-        {
-            "number": 1,
-            "role": "user",
-            "content": "Name a famous person.",
-            "timestamp": "2026-11-22T17:58:19.350Z",
-            "tokens": 5,
-            "job": JOB_ID,
+        _MESSAGE_EXAMPLE
+        | {
             "alternatives": {
                 "count": 2,
                 "shown": 2,
@@ -286,6 +294,38 @@ ROUTES: Final = (
                     Answer(description="A page.", kind=MessagePage, example=MESSAGES_EXAMPLE),
                 ),
                 problems=(*LOOKING_UP, "invalid_request"),
+            ),
+        ),
+    ),
+    Route(
+        path="/conversations/{conversation}/messages/{number}",
+        parameters=(
+            CONVERSATION_PARAMETER,
+            Parameter(
+                name="number",
+                place="path",
+                description="Number of the message.",
+                schema={"type": "string", "pattern": "^[1-9][0-9]{0,15}$"},
+                example="1",
+            ),
+        ),
+        operations=(
+            Operation(
+                method="PATCH",
+                id="changeMessage",
+                tag=CONVERSATIONS,
+                summary="Pin a message",
+                description="The turn of a pinned message is always in view, as far as half of the "
+                "prompt has room for such turns; the newest ones come first.",
+                body=Body(kind=MessageChanges, examples={"Pin": {"pinned": True}}),
+                answers=(
+                    Answer(
+                        description="The message.",
+                        kind=MessageObject,
+                        example=_MESSAGE_EXAMPLE | {"pinned": True},
+                    ),
+                ),
+                problems=(*LOOKING_UP, *READING_BODY, "conversation_busy"),
             ),
         ),
     ),

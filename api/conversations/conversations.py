@@ -5,7 +5,7 @@ from typing import Final
 
 import falcon.asgi
 
-from api.conversations.bodies import ConversationChanges
+from api.conversations.bodies import ConversationChanges, MessageChanges
 from api.conversations.imports import ConversationStart
 from api.http.access import caller_of
 from api.http.errors import Problem, field_problem
@@ -17,9 +17,11 @@ from shared import ids
 from shared.config import Settings
 from shared.store.conversations import Conversations
 from shared.store.search import Search, SearchCursor
+from shared.wire.objects import message_object
 from shared.wire.search_query import SearchQuery
 
 _ID: Final = re.compile(r"[1-9][0-9]{0,15}")
+_NUMBER: Final = re.compile(r"[1-9][0-9]{0,15}")
 _CURSOR: Final = re.compile(r"([0-9]{1,15}-)?[1-9][0-9]{0,15}(\.[1-9][0-9]{0,15})?")
 _LONGEST_QUERY: Final = 200
 _DEFAULT_LIMIT: Final = 50
@@ -163,6 +165,39 @@ class MessagesResource:
         if page is None:
             raise not_found()
         resp.media = page.to_wire()
+
+
+class MessageResource:
+    """Pins a message, or takes its pin away."""
+
+    def __init__(
+        self, conversations: Conversations, headroom: Headroom, max_body_bytes: int
+    ) -> None:
+        self._conversations = conversations
+        self._headroom = headroom
+        self._max_body_bytes = max_body_bytes
+
+    async def on_patch(
+        self, req: falcon.asgi.Request, resp: falcon.asgi.Response, conversation: str, number: str
+    ) -> None:
+        body = await read_json_object(req, self._max_body_bytes)
+        changes = parse(MessageChanges, body)
+        self._headroom.check()
+        if not _NUMBER.fullmatch(number):
+            raise no_such_message()
+        message = await self._conversations.pin(
+            checked(conversation),
+            caller_of(req).owner_id,
+            int(number),
+            is_pinned=changes.pinned,
+        )
+        if message is None:
+            raise no_such_message()
+        resp.media = message_object(message)
+
+
+def no_such_message() -> Problem:
+    return Problem(404, "not_found", "there is no such message")
 
 
 def checked(conversation_id: str) -> str:

@@ -11,6 +11,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    StrictBool,
     StrictStr,
 )
 from pydantic_core import PydanticCustomError
@@ -84,6 +85,7 @@ class ImportedMessage(BaseModel):
     model: Annotated[
         StrictStr, Field(max_length=200, description="The model that wrote the reply.")
     ] = ""
+    pinned: Annotated[StrictBool, Field(description="Its turn is always in view.")] = False
     number: Annotated[
         Any, Field(description="Of an export; says where its alternatives belong.")
     ] = None
@@ -110,6 +112,7 @@ class ImportedMessage(BaseModel):
             name=self.name,
             finish_reason=self.finish_reason or "",
             model_name=self.model,
+            is_pinned=self.pinned,
         )
 
 

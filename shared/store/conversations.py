@@ -1,14 +1,15 @@
 """Conversations: begun, extended, read, listed, deleted."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import takewhile
 from typing import Any, Final
 
 from redis.asyncio import Redis
 
 from shared.config import Settings
-from shared.errors import StillInUse
+from shared.errors import ConversationBusy, StillInUse
 from shared.store.data_format import FORMAT_OF_PARTS
 from shared.store.expiry import expiries
 from shared.store.headings import Headings
@@ -21,9 +22,10 @@ from shared.wire.beginning import Beginning, BegunAlternative
 from shared.wire.conversation import Conversation
 from shared.wire.conversation_edit import ConversationEdit
 from shared.wire.limits import Allowance, Caller
-from shared.wire.messages import StoredMessage
+from shared.wire.messages import StoredMessage, decode_messages
+from shared.wire.models import ReplyModels
 
-_OWN: Final = ("show", "page", "delete", "list", "edit")
+_OWN: Final = ("show", "page", "delete", "list", "edit", "pin")
 _FOR_RESPONSES: Final = ("forget", "begin", "append", "label")
 
 
@@ -185,6 +187,29 @@ class Conversations:
             return None
         return Page.decode(answer, limit)
 
+    async def pin(
+        self, conversation_id: str, owner_id: str, number: int, *, is_pinned: bool
+    ) -> StoredMessage | None:
+        """Keep a message always in view, or not any more; None if there is no such message.
+
+        Raises:
+            ConversationBusy: a turn is pending that may replace it.
+        """
+        call = partial(
+            self._call, "pin", conversation=conversation_id, owner=owner_id, number=number
+        )
+        answer = await call()
+        while answer[0] == "IS":
+            _, text, models, job_id = answer
+            [message] = decode_messages([text], number, job_id)
+            changed = replace(message, is_pinned=is_pinned)
+            answer = await call(expected=text, text=changed.encode())
+            if answer[0] == "OK":
+                return ReplyModels.decode(models).named(changed)
+        if answer[0] == "BUSY":
+            raise ConversationBusy("the message is being replaced")
+        return None
+
     async def delete(self, conversation_id: str, owner_id: str) -> bool:
         """Cancel its pending turns and delete everything that belongs to it."""
         answer = await self._call(
@@ -197,6 +222,9 @@ def _with_alternatives(beginning: Beginning, limit: int) -> dict[str, Any]:
     """Messages, and the last `limit` alternatives, as `begin.lua` takes them."""
     kept = beginning.alternatives[max(0, len(beginning.alternatives) - limit) :]
     arguments = _added(beginning.messages) | {"tails": len(kept)}
+    tails = [beginning.messages, *(alternative.messages for alternative in kept)]
+    if any(message.is_pinned for messages in tails for message in messages):
+        arguments["pins"] = 1
     for place, alternative in enumerate(kept, start=1):
         arguments |= _tail(f"tail{place}_", alternative)
     texts = (message for each in kept for message in each.messages)

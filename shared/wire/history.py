@@ -18,6 +18,7 @@ class History:
         offset: number of the first of `messages`.
         messages: those that the window may show.
         turns: number of turns with a reply before this one, those not in `messages` included.
+        pinned: turns before `offset` that have pinned messages.
         memory: what becomes of turns that leave the window; None leaves it to the server's setting.
     """
 
@@ -27,11 +28,12 @@ class History:
     messages: tuple[StoredMessage, ...]
     turns: int
     memory: MemoryMode | None = None
+    pinned: tuple[tuple[StoredMessage, ...], ...] = ()
 
     @classmethod
     def decode(cls, view: Sequence[Any]) -> "History":
         """From the last part of an answer of `take`."""
-        context, next_number, offset, messages, turns, memory = view[:6]
+        context, next_number, offset, messages, turns, memory, pinned = view[:7]
         return cls(
             context=context,
             next_number=int(next_number),
@@ -39,4 +41,5 @@ class History:
             messages=decode_messages(messages, int(offset)),
             turns=int(turns),
             memory=memory or None,
+            pinned=tuple(decode_messages(texts, int(number)) for number, texts in pinned),
         )

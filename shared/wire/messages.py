@@ -90,6 +90,7 @@ class StoredMessage:
         reasoning, tool_calls, call_id, name: as in `ChatMessage`.
         finish_reason: why a reply ended; empty if it is unknown.
         model_name: of the model that wrote a reply; empty if it is unknown.
+        is_pinned: whether its turn is always in view.
     """
 
     number: int
@@ -108,6 +109,7 @@ class StoredMessage:
     name: str = ""
     finish_reason: str = ""
     model_name: str = ""
+    is_pinned: bool = False
     names_job: bool = field(default=False, compare=False)
 
     @property
@@ -167,6 +169,7 @@ class StoredMessage:
             "q": self.name,
             "e": self.finish_reason,
             "m": self.model_name,
+            "p": int(self.is_pinned),
         }
         fields |= {name: value for name, value in optional.items() if value}
         return orjson.dumps(fields)
@@ -210,6 +213,7 @@ def decode_messages(
                 name=fields.get("q", ""),
                 finish_reason=fields.get("e", ""),
                 model_name=fields.get("m", ""),
+                is_pinned=bool(fields.get("p")),
                 names_job=fields["r"] == "a" and "b" not in fields and job_id != before,
             )
         )

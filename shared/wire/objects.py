@@ -73,7 +73,7 @@ class MessageParts(TypedDict, total=False):
 
     Only replies have the first four, only tools' results the next two. Replies that were stored
     before Palaver knew parts, or brought along by a client, may have neither a `finish_reason`
-    nor a `model`.
+    nor a `model`. `pinned` is there if it is true.
     """
 
     finish_reason: FinishReason
@@ -82,6 +82,7 @@ class MessageParts(TypedDict, total=False):
     tool_calls: list[ToolCallObject]
     call_id: str
     name: str
+    pinned: bool
     alternatives: AlternativesOfMessage
 
 
@@ -210,6 +211,7 @@ def message_object(message: StoredMessage) -> MessageObject:
         "tool_calls": [tool_call_object(call) for call in message.tool_calls],
         "call_id": message.call_id,
         "name": message.name,
+        "pinned": message.is_pinned,
     }
     present = {name: value for name, value in parts.items() if value}
     return cast("MessageObject", {**shown, **present})

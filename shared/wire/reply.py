@@ -58,10 +58,12 @@ class WindowReceipt(TypedDict):
 class MemoryReceipt(TypedDict):
     """What the model saw of messages that have left the window.
 
-    `recalled` has the numbers of those that were quoted to it, in part or whole.
+    `recalled` has the numbers of those that were quoted to it, in part or whole; `pinned` those of
+    pinned ones. Each is there if it has any.
     """
 
-    recalled: list[int]
+    recalled: NotRequired[list[int]]
+    pinned: NotRequired[list[int]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

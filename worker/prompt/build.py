@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from itertools import takewhile
 from typing import Final
@@ -14,6 +15,7 @@ from shared.wire.claim import Claim
 from shared.wire.history import History
 from shared.wire.messages import ChatMessage, StoredMessage
 from shared.wire.turn_request import Thinking, TurnRequest
+from worker.prompt.layout import Layout
 from worker.prompt.message import PromptMessage
 from worker.prompt.prompt import Prompt, PromptTurn
 from worker.prompt.standing import num_tokens
@@ -58,6 +60,7 @@ async def prepare_prompt(
 def _is_short(request: TurnRequest, history: History) -> bool:
     contents = [message.content for message in (*request.messages, *request.earlier)]
     contents += [message.content for message in history.messages]
+    contents += [message.content for turn in history.pinned for message in turn]
     contents += [request.prompt, history.context]
     return sum(map(len, contents)) <= _SHORT and not request.tool_use.tools
 
@@ -92,37 +95,90 @@ def build_prompt(
     brought_along = _brought_along(writer, claim, history.next_number, num_opening)
     past = [*history.messages, *brought_along]
     new = _new_message(request, past)
-    turns, num_pinned = _pinned(_turns(writer, past), new)
-
-    @cache
-    def encoded(dropped: int) -> EncodedPrompt:
-        contents = [message for turn in turns[dropped:] for message in turn.contents]
-        return writer.encode([*system, *contents, new], options)
-
-    dropped = _num_dropped(
-        claim, writer, len(turns) - num_pinned, lambda k: len(encoded(k).token_ids), budget
-    )
+    turns, num_bound = _bound_to(new, _turns(writer, past))
+    layout = Layout(pinned=_pinned(writer, history, budget), turns=turns)
+    frame = _Frame(system=system, new=new, options=options, num_bound=num_bound)
+    try:
+        shown = _trimmed(writer, claim, layout, frame, budget)
+    except ContextLengthExceeded:
+        if not layout.has_pins:
+            raise
+        # No prompt is refused for what is pinned.
+        shown = _trimmed(writer, claim, layout.unpinned, frame, budget)
     prompt = Prompt(
-        token_ids=encoded(dropped).token_ids,
+        token_ids=shown.encoded.token_ids,
         system=system,
-        turns=turns[dropped:],
+        turns=shown.layout.turns[shown.dropped :],
+        pinned=shown.layout.pinned_without(shown.dropped),
         new=new,
         number=history.next_number + len(brought_along),
         earlier=history.turns + sum(message.role == "assistant" for message in brought_along),
         brought_along=brought_along,
         context=context,
         options=options,
-        opening=encoded(dropped).opening,
+        opening=shown.encoded.opening,
     )
     if prompt.offset > 1 and not request.truncate:
-        raise ConversationTooLong(len(encoded(0).token_ids), budget.window)
+        raise ConversationTooLong(shown.untrimmed, budget.window)
     return prompt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Frame:
+    """What a prompt shows besides earlier turns.
+
+    Args:
+        num_bound: how many of these stay in front of the new message in any case.
+    """
+
+    system: tuple[PromptMessage, ...]
+    new: PromptMessage
+    options: TemplateOptions
+    num_bound: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Trimmed:
+    """A prompt that fits, without the `dropped` oldest turns; tokens if none were left out."""
+
+    layout: Layout
+    dropped: int
+    encoded: EncodedPrompt
+    untrimmed: int
+
+
+def _trimmed(
+    writer: PromptWriter, claim: Claim, layout: Layout, frame: _Frame, budget: Budget
+) -> _Trimmed:
+    @cache
+    def encoded(dropped: int) -> EncodedPrompt:
+        contents = layout.contents_without(dropped)
+        return writer.encode([*frame.system, *contents, frame.new], frame.options)
+
+    def measure(dropped: int) -> int:
+        return len(encoded(dropped).token_ids)
+
+    dropped = _num_dropped(claim, writer, len(layout.turns) - frame.num_bound, measure, budget)
+    return _Trimmed(layout=layout, dropped=dropped, encoded=encoded(dropped), untrimmed=measure(0))
+
+
+def _pinned(writer: PromptWriter, history: History, budget: Budget) -> tuple[PromptTurn, ...]:
+    """The pinned turns before the window: the last ones that fit half of the prompt."""
+    turns = [turn for messages in history.pinned for turn in _turns(writer, messages)]
+    room = budget.prompt_limit // 2
+    for place in range(len(turns) - 1, -1, -1):
+        room -= sum(len(writer.tokenize(one.message.content)) for one in turns[place].contents)
+        if room < 0:
+            return tuple(turns[place + 1 :])
+    return tuple(turns)
 
 
 def _turns(writer: PromptWriter, past: Sequence[StoredMessage]) -> tuple[PromptTurn, ...]:
     return tuple(
         PromptTurn(
-            number=turn[0].number, contents=tuple(_content(writer, message) for message in turn)
+            number=turn[0].number,
+            contents=tuple(_content(writer, message) for message in turn),
+            pins=tuple(message.number for message in turn if message.is_pinned),
         )
         for turn in split_turns(past)
     )
@@ -169,10 +225,10 @@ def _new_message(request: TurnRequest, past: Sequence[StoredMessage]) -> PromptM
     )
 
 
-def _pinned(
-    turns: tuple[PromptTurn, ...], new: PromptMessage
+def _bound_to(
+    new: PromptMessage, turns: tuple[PromptTurn, ...]
 ) -> tuple[tuple[PromptTurn, ...], int]:
-    """The turns, and how many of the last ones always stay in view.
+    """The turns, and how many of the last ones stay in view with the new message.
 
     Instructions that stand right in front of the prompt stay there, and so does the call whose
     result the prompt is.
@@ -230,7 +286,7 @@ def _with_its_instructions(turns: tuple[PromptTurn, ...]) -> tuple[tuple[PromptT
     parts = (last.contents[:split], last.contents[split:])
     numbers = (last.number, last.number + split)
     apart = [
-        PromptTurn(number=number, contents=part)
+        PromptTurn(number=number, contents=part, pins=last.pins)
         for number, part in zip(numbers, parts, strict=True)
         if part
     ]

@@ -7,6 +7,7 @@ from typing import Final
 from shared.errors import ContextLengthExceeded
 from worker.engine.interface import UnusableRequest
 from worker.engine.prefixes import common_prefix
+from worker.prompt.layout import Layout
 from worker.prompt.message import PromptMessage
 from worker.prompt.prompt import Prompt
 from worker.prompt.window import Budget, trim
@@ -40,10 +41,11 @@ def next_window(
     """
     if is_foreseen(prompt, num_tokens, budget):
         return None
-    turns = prompt.answered(reply)
+    layout = Layout(pinned=prompt.pinned, turns=prompt.answered(reply))
+    turns = layout.turns
 
     def encoded(dropped: int, expected: tuple[int, ...]) -> tuple[int, ...]:
-        contents = [message for turn in turns[dropped:] for message in turn.contents]
+        contents = layout.contents_without(dropped)
         new = replace(PromptMessage.says("user", "?"), token_ids=expected)
         return writer.encode([*prompt.system, *contents, new], prompt.options).token_ids
 

@@ -62,10 +62,9 @@ def _in_order(passages: Sequence[Passage]) -> tuple[Quote, ...]:
 
 
 def _with_quoted(prompt: Prompt, quotes: Sequence[Quote]) -> list[PromptMessage]:
-    earlier = [message for turn in prompt.turns for message in turn.contents]
     quoted = "".join(map(_quoted, quotes))
     new = replace(prompt.new.message, content=f"{_HEADING}{quoted}\n{prompt.new.message.content}")
-    return [*prompt.system, *earlier, PromptMessage(message=new)]
+    return [*prompt.system, *prompt.earlier_contents, PromptMessage(message=new)]
 
 
 def _quoted(quote: Quote) -> str:

@@ -30,6 +30,7 @@ enlist(arg.conversation, arg.owner)
 local bytes = #arg.metadata + #arg.context + #(arg.title or '') + add_messages(arg.conversation)
   + add_alternatives(arg.conversation)
 use_tokens(arg.owner, int(math.ceil(bytes / 4)))
+if arg.pins then note_pins(arg.conversation) end
 if tonumber(arg.conversation_ttl_ms) > 0 then
   redis.call('PEXPIRE', name, arg.conversation_ttl_ms)
   redis.call('PEXPIRE', key.messages(arg.conversation), arg.conversation_ttl_ms)

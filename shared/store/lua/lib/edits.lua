@@ -109,6 +109,27 @@ local function limit_alternatives(conversation)
   end
 end
 
+-- Keep the numbers of all messages that are pinned, in what stands or in alternatives (`pins`): where to look for them.
+local function note_pins(conversation)
+  local numbers, is_known = {}, {}
+  local function look(list, first)
+    for from = 0, redis.call('LLEN', list) - 1, 100 do
+      for i, message in ipairs(redis.call('LRANGE', list, from, from + 99)) do
+        local number = first + from + i - 1
+        if is_pinned(message) and not is_known[number] then numbers[#numbers + 1], is_known[number] = number, true end
+      end
+    end
+  end
+  local name = key.conversation(conversation)
+  look(key.messages(conversation), tonumber(redis.call('HGET', name, 'first')))
+  for _, alternative in ipairs(alternatives_of(conversation)) do
+    look(tail_key(conversation, alternative.id), alternative.number)
+  end
+  table.sort(numbers)
+  for i, number in ipairs(numbers) do numbers[i] = int(number) end
+  if #numbers > 0 then redis.call('HSET', name, 'pins', table.concat(numbers, ' ')) else redis.call('HDEL', name, 'pins') end
+end
+
 -- Copy a list's messages from an index on to the end of another. In blocks, to save memory.
 local function copy_messages(from, index, to)
   for at = index, redis.call('LLEN', from) - 1, 100 do
