@@ -23,6 +23,7 @@ from shared.store.connection import connect
 from shared.store.conversations import Conversations
 from shared.store.keys import Keys
 from shared.wire.alternative_ids import alternatives_of
+from shared.wire.history import History
 from shared.wire.limits import Caller, Limits
 from shared.wire.messages import Role, StoredMessage
 from shared.wire.write_outcome import WriteOutcome
@@ -109,6 +110,16 @@ class Expected:
         there = [a for a in self.asides if a.number == number and a.continues(self.state)]
         return sorted(there, key=lambda aside: aside.id)
 
+    def replace(self, before: StoredMessage, after: StoredMessage) -> None:
+        """The same message in all states that have it."""
+
+        def changed(state: State) -> State:
+            history = tuple(after if each == before else each for each in state.history)
+            return replace(state, history=history)
+
+        self.state = changed(self.state)
+        self.asides = [replace(aside, state=changed(aside.state)) for aside in self.asides]
+
     def forget_if_empty(self) -> None:
         if not self.state.history and not self.asides:
             self.id = ""
@@ -160,6 +171,11 @@ class Machine(RuleBasedStateMachine):
         offset = turns_until(expected, number)[-1 - pick % 2 :][0]
         claim = self.run(self.bench.claim())
         assert claim.history.next_number == number
+        assert pins_in(claim.history) == {
+            message.number
+            for message in expected.state.history[expected.first - 1 : number - 1]
+            if message.is_pinned
+        }
         done = completion(claim, number, offset=offset)
         reason = "length" if pick % 3 else "stop"
         named = replace(done.assistant, finish_reason=reason, model_name=f"m{pick % 2}")
@@ -242,6 +258,21 @@ class Machine(RuleBasedStateMachine):
         self.run(self.conversations.add(expected.id, caller, batch, added))
         expected.state = replace(expected.state, history=(*expected.state.history, *added))
         self.trim()
+
+    @precondition(lambda self: self.expected.exists)
+    @rule(pick=picks, is_pinned=st.sampled_from([True, True, False]))
+    def pin(self, pick: int, is_pinned: bool) -> None:
+        expected = self.expected
+        number = pick % (len(expected.state.history) + 1) + 1
+        call = self.conversations.pin(expected.id, OWNER, number, is_pinned=is_pinned)
+        assert self.run(self.conversations.pin(expected.id, "eve", number, is_pinned=True)) is None
+        if not expected.first <= number <= len(expected.state.history):
+            assert self.run(call) is None
+            return
+        before = expected.state.history[number - 1]
+        pinned = replace(before, is_pinned=is_pinned)
+        assert self.run(call) == pinned
+        expected.replace(before, pinned)
 
     @precondition(lambda self: self.expected.exists)
     @rule(pick=picks, near=st.booleans())
@@ -379,6 +410,14 @@ class Machine(RuleBasedStateMachine):
         finally:
             self.run(self.redis.aclose(close_connection_pool=True))
             self.runner.close()
+
+
+def pins_in(history: History) -> set[int]:
+    """The numbers of the pinned messages that a turn sees, in the window and before it."""
+    shown = [*history.messages, *(message for turn in history.pinned for message in turn)]
+    assert all(any(each.is_pinned for each in turn) for turn in history.pinned)
+    assert len({each.number for each in shown}) == len(shown)
+    return {message.number for message in shown if message.is_pinned}
 
 
 def turns_until(expected: Expected, number: int) -> list[int]:
