@@ -87,6 +87,22 @@ async def test_pins_go_with_their_messages_through_edits_and_back(valkey: Valkey
     assert SHOWN in engine.prompts[-1]
 
 
+async def test_a_pin_in_an_alternative_outlasts_others(valkey: Valkey) -> None:
+    """Where pins may be is noted anew with each one."""
+    engine = ScriptedEngine(reply)
+    async with stack_of(valkey, engine, PALAVER_MEMORY="fifo") as stack:
+        conversation = await begin(stack)
+        await pin(stack, conversation, 3)
+        await stack.ask("My dog is called Max.", id=conversation, replace_from=3)
+        await pin(stack, conversation, 1)
+        await pin(stack, conversation, 1, is_pinned=False)
+        path = f"/conversations/{conversation}/alternatives"
+        [alternative] = (await stack.client.get(f"{path}?number=3")).json()["alternatives"]
+        await stack.client.post(f"{path}/{alternative['id']}")
+        back = await stack.ask("Paris!", id=conversation)
+    assert back["memory"] == {"pinned": [3]}
+
+
 async def test_an_edit_behind_a_pinned_message_keeps_it(valkey: Valkey) -> None:
     engine = ScriptedEngine(reply)
     async with stack_of(valkey, engine, PALAVER_MEMORY="fifo") as stack:
