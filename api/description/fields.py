@@ -77,11 +77,16 @@ FIELDS: Final[dict[str, dict[str, str]]] = {
         "finish_reason": "`length`: cut at `max_tokens` or at the end of the window. `tool_calls`: "
         "the reply ends with calls of tools. `stopped`: its owner wanted no more.",
         "model": "Name of the model.",
+        "memory": "What the model saw of messages from before the window. Only if it saw some.",
         "reasoning": "What the model thought, which is never part of `reply`. Only if it thought.",
         "tool_calls": "Calls of the client's tools. Only if there are some.",
         "logprobs": "Of the reply's tokens, if they were asked for.",
         "embeddings": "Of the texts that were to be embedded.",
         "stop_string": "The stop string that ended the reply. Only if one did.",
+    },
+    "MemoryReceipt": {
+        "recalled": "Numbers of the messages that were quoted to it, in part or whole.",
+        "pinned": "Numbers of pinned messages.",
     },
     "ToolCallObject": {
         "id": "Its result refers to it.",
@@ -126,6 +131,7 @@ FIELDS: Final[dict[str, dict[str, str]]] = {
         "updated_at": "When it was used last.",
         "pinned": "Whether it was pinned. The order of lists does not change with it.",
         "metadata": "Names with texts.",
+        "memory": "What becomes of turns that leave the window. Only if it was set.",
         "context": "Instructions for the model.",
         "turns": "Completed turns.",
         "tokens": "All tokens that the conversation has ever used.",

@@ -73,6 +73,12 @@ def test_nothing_to_quote_leaves_the_prompt_as_it_is() -> None:
     assert with_quotes(WRITER, plain(), [], BUDGET) == plain()
 
 
+def test_a_reply_without_room_is_left_out_behind_its_prompt() -> None:
+    budget = replace(BUDGET, quotes=len(HEADING) + 37)
+    prompt = with_quotes(WRITER, plain(), [passage(3, "I am Rex.", "x" * 100)], budget)
+    assert prompt.quotes == (Quote(number=3, role="user", text="I am Rex."),)
+
+
 def test_a_passage_that_does_not_fit_gives_way_to_a_shorter_one() -> None:
     budget = replace(BUDGET, quotes=len(HEADING) + 37)
     prompt = with_quotes(WRITER, plain(), [passage(3, "x" * 100), passage(5, "Rex", "Ah")], budget)

@@ -49,11 +49,22 @@ def _chosen(writer: PromptWriter, passages: Sequence[Passage], room: int) -> lis
     for passage in passages:
         if left < _SHORTEST:
             break
-        length = len(writer.tokenize("".join(map(_quoted, passage.quotes))))
-        if length <= left:
-            chosen.append(passage)
+        quotes, length = _fitting(writer, passage, left)
+        if quotes:
+            chosen.append(replace(passage, quotes=quotes))
             left -= length
     return chosen
+
+
+def _fitting(writer: PromptWriter, passage: Passage, room: int) -> tuple[tuple[Quote, ...], int]:
+    """The first messages of a passage for which there is room, and their tokens."""
+    quotes = passage.quotes
+    while quotes:
+        length = len(writer.tokenize("".join(map(_quoted, quotes))))
+        if length <= room:
+            return quotes, length
+        quotes = quotes[:-1]
+    return (), 0
 
 
 def _in_order(passages: Sequence[Passage]) -> tuple[Quote, ...]:

@@ -77,7 +77,7 @@ class Recall:
 
     async def prepare(self, conversation_id: str, before: int) -> PassageIndex:
         """Have the index ready for prompts whose window begins at `before`."""
-        kept = self._kept.pop(conversation_id, _NOTHING)
+        kept = self._kept.get(conversation_id, _NOTHING)
         oldest = before - _REACH
         earlier = await self._read(conversation_id, max(oldest, kept.resume), before)
         if not kept.is_continued_by(earlier):
@@ -85,6 +85,7 @@ class Recall:
             earlier = await self._read(conversation_id, oldest, before)
         kept = await asyncio.to_thread(kept.extended, earlier, before)
         self._kept[conversation_id] = kept
+        self._kept.move_to_end(conversation_id)
         self._forget_oldest()
         return kept.index
 
