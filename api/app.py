@@ -24,6 +24,7 @@ from api.conversations.conversations import (
 )
 from api.conversations.jobs import JobEventsResource, JobResource, JobStopResource
 from api.conversations.list_events import ListEventsResource
+from api.conversations.memory import MemoryResource
 from api.dialects import DIALECTS
 from api.http.access import Access, Misses
 from api.http.errors import install_error_handlers
@@ -82,6 +83,7 @@ from shared.store.search import Search
 from shared.store.shares import Shares
 from shared.store.snapshots import Snapshots
 from shared.store.submissions import Submissions
+from shared.store.summaries import Memories
 from shared.store.usage import Usage
 from shared.store.workers import Workers
 from shared.traces import Tracer
@@ -115,6 +117,7 @@ class Store:
     list_log: ListLog
     search: Search
     alternatives: Alternatives
+    memories: Memories
     personas: Personas
     shares: Shares
     workers: Workers
@@ -172,6 +175,7 @@ async def _running_api(
         list_log=ListLog(redis, keys),
         search=Search(redis, keys),
         alternatives=Alternatives(redis, keys, settings),
+        memories=Memories(redis, keys),
         personas=Personas(redis, keys),
         shares=Shares(redis, keys, settings),
         workers=workers,
@@ -258,6 +262,9 @@ def create_app(
         "/conversations/{conversation}/messages": MessagesResource(conversations),
         "/conversations/{conversation}/messages/{number}": MessageResource(
             conversations, tasks.headroom, settings.max_body_bytes
+        ),
+        "/conversations/{conversation}/memory": MemoryResource(
+            store.memories, tasks.headroom, settings.max_body_bytes, settings.memory
         ),
         "/conversations/{conversation}/alternatives": AlternativesResource(store.alternatives),
         "/conversations/{conversation}/alternatives/{alternative}": AlternativeResource(

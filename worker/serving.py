@@ -17,6 +17,7 @@ from worker.queue_keeper import QueueKeeper
 from worker.registration import Registration
 from worker.running_turn import RunningTurns
 from worker.stream_worker import StreamWorker
+from worker.summaries.folding import Folding
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ class Parts:
     """What runs as long as the process, and the turns that run in it.
 
     Args:
+        folding: makes summaries; None if the model writes no text.
         drained: set when somebody wants this worker to drain.
     """
 
@@ -38,6 +40,7 @@ class Parts:
     notices: Notices
     keeper: QueueKeeper
     registration: Registration
+    folding: Folding | None
     running: RunningTurns
     drained: asyncio.Event
 
@@ -57,6 +60,8 @@ async def serve(parts: Parts, stopping: asyncio.Event, grace_s: float) -> bool:
     background.start("heartbeat", parts.heartbeat.run)
     background.start("notices", parts.notices.run)
     background.start("turns", parts.worker.async_run)
+    if parts.folding is not None:
+        background.start("summaries", parts.folding.run)
     is_drained = False
     try:
         await _until_stopped(parts.drained, stopping, background)

@@ -22,6 +22,7 @@ from shared.wire.claim import Claim
 from worker.arq_records import ArqRecords
 from worker.bells import BellReader
 from worker.claimer import Claimer
+from worker.idle import Idle
 from worker.reply import Replier
 from worker.running_turn import CancelReason, RunningTurn, RunningTurns
 from worker.turn_closer import TurnCloser
@@ -49,6 +50,7 @@ class StreamWorker(Worker):
     Args:
         redis: for the little that arq asks at its start.
         running: the turns that run; filled here.
+        idle: told of each that begins and ends.
         slots: how many turns run together.
     """
 
@@ -61,6 +63,7 @@ class StreamWorker(Worker):
         closer: TurnCloser,
         *,
         running: RunningTurns,
+        idle: Idle,
         slots: int,
     ) -> None:
         super().__init__(
@@ -83,6 +86,7 @@ class StreamWorker(Worker):
         self._claimer = claimer
         self._closer = closer
         self._running = running
+        self._idle = idle
         self._is_reading = False
         self._may_take = True
         self._waking: asyncio.Task[None] | None = None
@@ -125,6 +129,7 @@ class StreamWorker(Worker):
         """Run a claimed turn as an arq job."""
         turn = self._running[claim.arq_id] = RunningTurn(claim)
         self.job_counter += 1
+        self._idle.turn_begins()
         task = self.loop.create_task(self._run(turn), name=f"turn {claim.job_id}")
         self.tasks[claim.arq_id] = task
         task.add_done_callback(lambda _: self._ended(claim.arq_id))
@@ -139,6 +144,7 @@ class StreamWorker(Worker):
         turn = self._running.pop(arq_id, None)
         self.tasks.pop(arq_id, None)
         self.job_counter -= 1
+        self._idle.turn_ended()
         if turn is not None and turn.more_wait:
             self._may_take = True
             if self._is_reading:

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from redis.asyncio import Redis
@@ -25,8 +26,10 @@ from shared.store.keys import Keys
 from shared.store.old_queue import OldQueue
 from shared.store.pool import worker_pool
 from shared.store.scripts import milliseconds
+from shared.store.summaries import Folds
 from shared.store.workers import Workers
 from shared.traces import Tracer
+from shared.wire.announced import Keeper
 from shared.wire.served_model import DEMO
 from worker.bells import BellReader
 from worker.chat import Chat
@@ -38,6 +41,7 @@ from worker.engine.interface import Engine, ModelInfo
 from worker.generation import Generator
 from worker.heartbeat import Heartbeat
 from worker.homes import Homes
+from worker.idle import Idle
 from worker.notices import Notices
 from worker.prompt.window import WindowPolicy
 from worker.prompt.writer import PromptWriter
@@ -55,6 +59,8 @@ from worker.retry import retry
 from worker.running_turn import RunningTurns
 from worker.serving import Parts, serve
 from worker.stream_worker import StreamWorker
+from worker.summaries.folding import Folding
+from worker.summaries.summarizer import Summarizer
 from worker.template.chat_template import ChatTemplate
 from worker.template.environment import TemplateError
 from worker.template.renderer import Renderer
@@ -126,6 +132,7 @@ def _build(
 ) -> Parts:
     worker_id, drained = ids.new_worker(), asyncio.Event()
     running: RunningTurns = {}
+    idle = Idle()
     metrics = TurnMetrics()
     window = min(settings.context_length or engine.window, engine.window)
     claims = Claims(redis, keys, settings, pool=engine.model.name, window=window)
@@ -135,22 +142,31 @@ def _build(
     closer = TurnCloser(claims, metrics)
     homes = Homes(DroppedSessions() if isinstance(engine, Embedder) else engine.dropped)
     if isinstance(engine, Embedder):
-        maker, capabilities = _embeddings(engine, window)
+        making = _Making(maker=Embeddings(engine, window), capabilities=("embeddings",))
     else:
         assert template is not None
-        recall = Recall(EarlierMessages(redis, keys))
-        maker, capabilities = _chat(
-            settings, engine, template, claims, publisher, homes, window, recall
+        readers = _readers(template)
+        writer = PromptWriter(engine, template, readers.format.closing_of)
+        making = _chat(
+            writer,
+            _policy(settings, readers.format, window),
+            readers,
+            generator=Generator(engine, publisher, claims, readers),
+            homes=homes,
+            messages=EarlierMessages(redis, keys),
+            folding=partial(Folding, Folds(redis, keys, engine.model.name), idle, metrics),
         )
     spans = None if tracer is None else TurnSpans(tracer, engine.model.name, worker_id)
-    replier = Replier(maker, quarantine, closer, metrics, spans)
+    replier = Replier(making.maker, quarantine, closer, metrics, spans)
 
     bells = BellReader(settings, redis, keys, worker_id)
     claimer = Claimer(claims, quarantine, worker_id, engine.model.fingerprint)
     slots = _slots(settings, engine)
-    worker = StreamWorker(redis, bells, claimer, replier, closer, running=running, slots=slots)
+    worker = StreamWorker(
+        redis, bells, claimer, replier, closer, running=running, idle=idle, slots=slots
+    )
 
-    reporter = _reporter(settings, engine, running, metrics, window, capabilities)
+    reporter = _reporter(settings, engine, running, metrics, window, making.capabilities)
     workers, beat_s = Workers(redis, keys), settings.heartbeat
     old_queue = OldQueue(redis, keys, engine.model.name)
     keeper = QueueKeeper(
@@ -164,7 +180,7 @@ def _build(
         worker_id,
         interval_s=beat_s,
         on_drain=drained.set,
-        on_keeper=keeper.heard,
+        on_keeper=partial(_tell, (keeper.heard, making.heard)),
     )
     return Parts(
         worker=worker,
@@ -181,6 +197,7 @@ def _build(
         ),
         keeper=keeper,
         registration=registration,
+        folding=making.folding,
         running=running,
         drained=drained,
     )
@@ -211,37 +228,63 @@ def _slots(settings: Settings, engine: Engine | Embedder) -> int:
     return min(settings.slots, engine.slots)
 
 
-def _embeddings(embedder: Embedder, window: int) -> tuple[ReplyMaker, tuple[str, ...]]:
-    """What embeds texts, and what it can do."""
-    return Embeddings(embedder, window), ("embeddings",)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Making:
+    """What makes replies, what the model can do, and what makes summaries if it writes text."""
+
+    maker: ReplyMaker
+    capabilities: tuple[str, ...]
+    folding: Folding | None = None
+
+    def heard(self, keeper: Keeper) -> None:
+        """Who keeps the queue, and for how many workers."""
+        if self.folding is not None:
+            self.folding.heard(keeper)
 
 
 def _chat(
-    settings: Settings,
-    engine: Engine,
-    template: ChatTemplate,
-    claims: Claims,
-    publisher: Publisher,
+    writer: PromptWriter,
+    policy: WindowPolicy,
+    readers: Readers,
+    *,
+    generator: Generator,
     homes: Homes,
-    window: int,
-    recall: Recall,
-) -> tuple[ReplyMaker, tuple[str, ...]]:
-    """What makes replies with a model that generates text, and what it can do."""
+    messages: EarlierMessages,
+    folding: Callable[[EarlierMessages, Summarizer], Folding],
+) -> _Making:
+    """For a model that generates text."""
+    summarizer = Summarizer(writer, readers.format, window=policy.window, longest=policy.summary)
+    summaries = folding(messages, summarizer)
+    return _Making(
+        maker=Chat(writer, generator, policy, homes, Recall(messages), summaries),
+        capabilities=_capabilities(readers.format, writer.engine.model),
+        folding=summaries,
+    )
+
+
+def _readers(template: ChatTemplate) -> Readers:
     readers = Readers(derive_format(template))
     log.info("replies: %s", readers.format.describe())
-    policy = WindowPolicy(
+    return readers
+
+
+def _tell(hearers: Sequence[Callable[[Keeper], None]], keeper: Keeper) -> None:
+    for hear in hearers:
+        hear(keeper)
+
+
+def _policy(settings: Settings, reply_format: ReplyFormat, window: int) -> WindowPolicy:
+    """How windows are shared between prompts and replies."""
+    return WindowPolicy(
         window=window,
         trim_to=settings.trim_to,
         max_tokens=settings.max_tokens,
-        longest_thought=settings.reasoning_tokens if readers.format.has_reasoning else 0,
+        longest_thought=settings.reasoning_tokens if reply_format.has_reasoning else 0,
         thinking=settings.reasoning,
         memory=settings.memory,
         quotes=window // 8 if settings.recall_tokens is None else settings.recall_tokens,
+        summary=window // 10 if settings.summary_tokens is None else settings.summary_tokens,
     )
-    generator = Generator(engine, publisher, claims, readers)
-    writer = PromptWriter(engine, template, readers.format.closing_of)
-    demo = (DEMO,) if engine.model.is_demo else ()
-    return Chat(writer, generator, policy, homes, recall), (*_capabilities(readers.format), *demo)
 
 
 def _template(model: ModelInfo, make_renderer: Callable[[str], Renderer]) -> ChatTemplate:
@@ -259,10 +302,11 @@ def _template(model: ModelInfo, make_renderer: Callable[[str], Renderer]) -> Cha
     return template
 
 
-def _capabilities(reply_format: ReplyFormat) -> tuple[str, ...]:
+def _capabilities(reply_format: ReplyFormat, model: ModelInfo) -> tuple[str, ...]:
     """What the model can do, as `/v1/models` tells it."""
     tools = ("tools",) if reply_format.has_tools else ()
-    return ("chat", *tools, *(("reasoning",) if reply_format.has_reasoning else ()))
+    reasoning = ("reasoning",) if reply_format.has_reasoning else ()
+    return ("chat", *tools, *reasoning, *((DEMO,) if model.is_demo else ()))
 
 
 async def _register(parts: Parts, settings: Settings, stopping: asyncio.Event) -> bool:

@@ -30,7 +30,7 @@ from worker.engine.prefixes import common_prefix
 from worker.engine.vocabulary import ModelVocabulary
 from worker.prompt.build import build_prompt
 from worker.prompt.message import PromptMessage
-from worker.prompt.next_window import next_window
+from worker.prompt.next_window import Ahead
 from worker.prompt.prompt import Prompt
 from worker.prompt.quotes import with_quotes
 from worker.prompt.window import WindowPolicy
@@ -143,7 +143,13 @@ class Player:
         reply = self._writer.tokenize(exchange.reply)
         self._evaluated = self._ready = (*prompt.token_ids, *reply)
         shown = PromptMessage.says("assistant", exchange.reply)
-        window = next_window(self._writer, prompt, shown, len(reply), self._budget)
+        window = Ahead(
+            writer=self._writer,
+            prompt=prompt,
+            reply=shown,
+            num_tokens=len(reply),
+            budget=self._budget,
+        ).window()
         added = self._add(exchange)
         await self._conversations.add(self._id, _CALLER, ids.new_job(), added)
         self._offset = prompt.offset
