@@ -27,11 +27,12 @@ from worker.prompt.writer import EncodedPrompt, PromptWriter
 from worker.reading.reply_format import ReplyFormat
 from worker.template.options import TemplateOptions
 
-_REQUEST: Final = """\
+REQUEST: Final = """\
 Write down what you have to remember of this conversation, as it stands above, for yourself: \
 names, facts, numbers, decisions, wishes and tastes, open questions. Keep what the summary says, \
 if there is one; where something was corrected, only what holds now. In the language of the \
 conversation, in short sentences, at most {words} words. Answer with that alone."""
+"""What the model is asked behind the conversation."""
 _OPTIONS: Final = TemplateOptions(thinking="off")
 _WORDS: Final = 0.6
 """Words of a token."""
@@ -126,7 +127,7 @@ class Summarizer:
         system = [PromptMessage.says("system", fold.context)] if fold.context else []
         contents = [message for turn in turns for message in turn.contents]
         words = max(10, int(self._longest * _WORDS))
-        request = PromptMessage.says("user", _REQUEST.format(words=words))
+        request = PromptMessage.says("user", REQUEST.format(words=words))
         messages = [*system, *headed([*contents, request], fold.summary)]
         return self._writer.encode(messages, _OPTIONS)
 
