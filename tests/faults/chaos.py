@@ -37,6 +37,17 @@ log = logging.getLogger(__name__)
 
 TURNS: Final = 8
 AT_ONCE: Final = 24
+LONG_TURNS: Final = 24
+FEW_AT_ONCE: Final = 6
+"""So that workers are idle now and then: only then are summaries made."""
+WINDOW: Final = {
+    "PALAVER_CONTEXT_LENGTH": "1800",
+    "PALAVER_MAX_TOKENS": "150",
+    "PALAVER_SUMMARY_TOKENS": "180",
+    "PALAVER_RECALL_TOKENS": "0",
+    "FAULTS_REMEMBERS": "1",
+}
+"""Shorter than `LONG_TURNS`; tokens are characters."""
 LEASE_S: Final = 2.0
 CALM_WITHIN_S: Final = 60.0
 _ERROR_LENGTH: Final = 6000
@@ -56,6 +67,7 @@ class Plan:
         outage_s: how long Redis is gone once.
         on_nodes: on a Redis Cluster.
         replicas: of its nodes that must have what clients are told.
+        remembers: conversations are longer than their windows, and half of them are summarised.
         limit_s: after so long it is given up.
     """
 
@@ -70,7 +82,13 @@ class Plan:
     outage_s: float = 0.0
     on_nodes: bool = False
     replicas: int = 1
+    remembers: bool = False
     limit_s: float = 300.0
+
+    @property
+    def turns(self) -> int:
+        """Of a conversation, at most."""
+        return LONG_TURNS if self.remembers else TURNS
 
 
 @dataclass
@@ -85,6 +103,8 @@ class Outcome:
 async def storm(plan: Plan) -> Outcome:
     """Let it rage, and look at what is left."""
     ledger, began = Ledger(), time.monotonic()
+    if plan.remembers:
+        ledger.memories = ("fifo", "summary")
     async with asyncio.timeout(plan.limit_s), _running(plan) as cluster:
         await rage(cluster, ledger, plan)
         async with cluster.redis() as redis:
@@ -114,6 +134,7 @@ async def _running(plan: Plan) -> AsyncIterator[Cluster]:
         # A storm kills workers that are not to blame.
         "PALAVER_MAX_ATTEMPTS": "100",
         "FAULTS_UNFENCED": str(int(plan.unfenced)),
+        **(WINDOW if plan.remembers else {}),
     }
     if not plan.on_nodes:
         async with running_cluster(like_a_service=True, **options) as cluster:
@@ -141,9 +162,9 @@ async def rage(cluster: Cluster, ledger: Ledger, plan: Plan) -> None:
         ledger,
         models=MODELS,
         seed=plan.seed,
-        at_least=max(1, plan.jobs // TURNS),
-        turns=TURNS,
-        at_once=AT_ONCE,
+        at_least=max(1, plan.jobs // plan.turns),
+        turns=plan.turns,
+        at_once=FEW_AT_ONCE if plan.remembers else AT_ONCE,
         is_over=lambda: sum(ledger.faults.values()) >= plan.faults,
     )
     watching = asyncio.create_task(Observer(cluster, ledger).watch())
@@ -166,6 +187,7 @@ def main() -> int:
     parser.add_argument("--limit", type=float, default=3000, help="seconds until it is given up")
     parser.add_argument("--nodes", action="store_true", help="on a Redis Cluster")
     parser.add_argument("--replicas", type=int, default=1, help="that must have what is told there")
+    parser.add_argument("--memory", action="store_true", help="long conversations, summarised")
     parser.add_argument("--only", action="append", help="this kind of fault (several: again)")
     parser.add_argument("--output", type=Path, help="where the report goes, as Markdown")
     options = parser.parse_args()
@@ -180,6 +202,7 @@ def main() -> int:
         outage_s=0.0 if options.nodes else options.outage,
         on_nodes=options.nodes,
         replicas=options.replicas,
+        remembers=options.memory,
         limit_s=options.limit,
     )
     outcome = asyncio.run(storm(plan))
@@ -189,6 +212,7 @@ def main() -> int:
         outcome.findings,
         outcome.seconds,
         replicas=plan.replicas if plan.on_nodes else None,
+        remembers=plan.remembers,
         command=command,
         date=datetime.datetime.now(datetime.UTC).date(),
         cores=os.cpu_count() or 1,

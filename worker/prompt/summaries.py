@@ -11,7 +11,7 @@ from worker.prompt.window import Budget
 from worker.prompt.writer import PromptWriter
 
 _CUT: Final = "…"
-_HEADING: Final = "Summary of this conversation before what follows:\n"
+HEADING: Final = "Summary of this conversation before what follows:\n"
 
 
 def with_summary(
@@ -70,4 +70,4 @@ def headed(contents: Sequence[PromptMessage], summary: Summary | None) -> list[P
 
 def summarised(text: str) -> str:
     """A summary as it is shown; no line of it is without a mark."""
-    return _HEADING + "".join(f"> {line}\n" for line in text.splitlines())
+    return HEADING + "".join(f"> {line}\n" for line in text.splitlines())
