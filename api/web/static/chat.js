@@ -11,6 +11,7 @@ import { Drawer } from "./drawer.js";
 import { Exchange } from "./exchange.js";
 import { exportAs } from "./export_one.js";
 import { t } from "./language.js";
+import { MemoryView } from "./memory.js";
 import { wireMenu } from "./menu.js";
 import { ModelView } from "./model.js";
 import { Notice } from "./notice.js";
@@ -32,7 +33,8 @@ let current;
 
 const notice = new Notice();
 const client = new Client(store.apiKey, notice);
-const thread = new Thread(client, byId("messages"), byId("scroller"), { retry, edit, putBack, goOn: () => isFree() && guarded(() => tuning.goOn(current)) });
+const memory = new MemoryView(client);
+const thread = new Thread(client, byId("messages"), byId("scroller"), memory.opener, { retry, edit, putBack, goOn: () => isFree() && guarded(() => tuning.goOn(current)) });
 const welcome = new Welcome({
   ask: (prompt) => { if (isFree()) say(prompt, composer.context, null); },
   become: (persona) => tuning.use(persona),
@@ -74,6 +76,7 @@ function learn(found) {
   const { id, context, metadata } = found;
   if (id !== current.id || !current.isLoaded) return;
   guarded(() => current.elsewhere.show(found));
+  memory.changed(id);
   if (current.isChecking) return;
   const isUntouched = composer.context === (current.context?.trim() || null) && document.activeElement !== composer.persona;
   current.context = context;
@@ -212,6 +215,7 @@ function draw() {
   byId("scroller").hidden = isEmpty;
   for (const tool of ["export-markdown", "export-json", "delete"]) byId(tool).disabled = id === null;
   share.choose(id);
+  memory.choose(id, current.window);
   composer.busy(!isFree(), isBusy);
   const isWritten = composer.context !== null || document.activeElement === composer.persona;
   if (!isWritten && current.context !== null) composer.show(current.context);

@@ -19,6 +19,7 @@ const WORDS = {
   outcome_unknown: () => ({ cause: t("error.outcome_unknown") }),
   conversation_busy: () => ({ cause: t("error.conversation_busy"), remedy: WAIT }),
   nothing_to_continue: () => ({ cause: t("error.nothing_to_continue"), remedy: t("error.nothing_to_continue_do") }),
+  nothing_to_summarise: () => ({ cause: t("error.nothing_to_summarise") }),
   context_length_exceeded: (error) => ({ cause: tooLong(error), remedy: t("error.too_long_do") }),
   deadline_exceeded: () => ({ cause: t("error.deadline_exceeded"), remedy: t("error.deadline_exceeded_do") }),
   worker_lost: () => ({ cause: t("error.worker_lost"), remedy: LOOK_INTO_LOG }),

@@ -12,11 +12,12 @@ const NEAR_THE_END = 120;
 
 export class Thread {
   /**
+   * @param {HTMLElement} remembered what the line where the view begins offers
    * @param {{retry: (prompt: string, from: number) => void, edit: (prompt: string, from: number) => void,
    *   goOn: () => void, putBack: (id: string, number: number, step: number) => void}} actions
    */
-  constructor(client, list, scroller, actions) {
-    Object.assign(this, { client, list, scroller, actions, hasSeveral: false });
+  constructor(client, list, scroller, remembered, actions) {
+    Object.assign(this, { client, list, scroller, remembered, actions, hasSeveral: false });
     this.isAtEnd = true;
     this.top = 0;
     scroller.addEventListener("scroll", () => this.scrolled(), { passive: true });
@@ -188,7 +189,7 @@ export class Thread {
     const prompts = this.entries.filter((one) => one.role === "user");
     const first = prompts[prompts.length - window.turns_kept];
     if (!first) return;
-    this.border.textContent = t("messages.turns_above", { count: window.turns_dropped });
+    this.border.replaceChildren(element("span", { textContent: t("messages.turns_above", { count: window.turns_dropped }) }), this.remembered);
     first.node.before(this.border);
   }
 

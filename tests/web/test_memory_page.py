@@ -1,0 +1,127 @@
+"""The chat page shows what is remembered of the turns out of view, and lets people correct it."""
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from playwright.async_api import BrowserContext, Locator, Page, expect
+
+from tests.integration.test_summaries import (
+    begin,
+    memory_of,
+    remember,
+    stack_of,
+    summarised,
+)
+from tests.scripted import ScriptedEngine
+from tests.servers import Stack, Valkey
+from tests.web.browser import Tab, open_tab
+
+TITLE = "What it remembers"
+
+
+@asynccontextmanager
+async def opened(
+    context: BrowserContext, valkey: Valkey, **variables: Any
+) -> AsyncIterator[tuple[Tab, Stack, int]]:
+    """A tab with a conversation that is longer than its window."""
+    async with stack_of(valkey, ScriptedEngine(remember), **variables) as stack:
+        conversation = await begin(stack)
+        async with open_tab(context, f"{stack.client.base_url}#{conversation}") as tab:
+            await expect(border(tab.page)).to_be_visible()
+            yield tab, stack, conversation
+
+
+def border(page: Page) -> Locator:
+    """The line where the window begins."""
+    return page.locator(".border")
+
+
+async def remembered(page: Page) -> Locator:
+    """The dialog, opened at the line, once it says what there is."""
+    await border(page).get_by_role("button", name=TITLE).click()
+    dialog = page.get_by_role("dialog", name=TITLE)
+    await expect(dialog.locator("#memory-facts")).not_to_be_empty()
+    return dialog
+
+
+def text_in(dialog: Locator) -> Locator:
+    return dialog.get_by_label("Summary", exact=True)
+
+
+async def test_the_summary_is_shown_corrected_and_deleted(
+    context: BrowserContext, valkey: Valkey
+) -> None:
+    async with opened(context, valkey) as (tab, stack, conversation):
+        made = await summarised(stack, conversation)
+        dialog = await remembered(tab.page)
+        facts, status = dialog.locator("#memory-facts"), dialog.get_by_role("status")
+        await expect(text_in(dialog)).to_have_value(made["text"])
+        await expect(facts).to_contain_text(
+            f"It stands for {made['turns']} turns, messages 1 to {made['last']}."
+        )
+        await expect(facts).to_contain_text("Written by scripted")
+
+        await text_in(dialog).fill("The dog is called Max.")
+        await dialog.get_by_role("button", name="Keep").click()
+        await expect(status).to_have_text("Kept. The model reads it with the next prompt.")
+        await expect(facts).to_contain_text("Corrected by hand")
+        corrected = (await memory_of(stack, conversation))["summary"]
+        assert corrected["text"] == "The dog is called Max."
+        assert corrected["model"] is None
+
+        await dialog.get_by_role("button", name="Delete").click()
+        await expect(status).to_contain_text("It is made anew as soon as the server is idle.")
+        # The list tells when it is.
+        await expect(text_in(dialog)).to_have_value(made["text"])
+        await dialog.get_by_role("button", name="Close").click()
+        await expect(dialog).to_be_hidden()
+
+
+async def test_a_new_summary_does_not_take_away_what_is_being_written(
+    context: BrowserContext, valkey: Valkey
+) -> None:
+    async with opened(context, valkey) as (tab, stack, conversation):
+        made = await summarised(stack, conversation)
+        dialog = await remembered(tab.page)
+        await text_in(dialog).fill("What I write.")
+        path = f"/conversations/{conversation}/memory"
+        await stack.client.patch(path, json={"summary": "Another."})
+        await expect(dialog.get_by_role("status")).to_contain_text("changed meanwhile")
+        await expect(text_in(dialog)).to_have_value("What I write.")
+        await expect(dialog.locator("#memory-facts")).to_contain_text("Corrected by hand")
+        await text_in(dialog).fill("Another.")
+        await stack.client.delete(path)
+        await expect(text_in(dialog)).to_have_value(made["text"])
+
+
+async def test_a_conversation_that_forgets_shows_nothing_of_it(
+    context: BrowserContext, valkey: Valkey
+) -> None:
+    async with opened(context, valkey, PALAVER_MEMORY="fifo") as (tab, stack, conversation):
+        await expect(border(tab.page)).to_have_text(
+            re.compile(r"^\d turns? above no longer in view$")
+        )
+        await tab.page.get_by_role("button", name="More", exact=True).click()
+        offers = tab.page.get_by_role("button", name=TITLE)
+        await expect(tab.page.get_by_role("button", name="Export JSON")).to_be_visible()
+        await expect(offers).to_have_count(0)
+        # Until it remembers, which may be decided elsewhere.
+        await stack.client.patch(f"/conversations/{conversation}", json={"memory": "summary"})
+        await expect(offers).to_have_count(2)
+        dialog = await remembered(tab.page)
+        await expect(dialog.locator("#memory-facts")).to_have_text("There is no summary yet.")
+        await expect(dialog.get_by_role("button", name="Delete")).to_be_hidden()
+
+
+async def test_what_goes_wrong_is_said_in_the_dialog(
+    context: BrowserContext, valkey: Valkey
+) -> None:
+    async with opened(context, valkey) as (tab, stack, conversation):
+        await summarised(stack, conversation)
+        dialog = await remembered(tab.page)
+        refusal = {"code": "nothing_to_summarise", "detail": "x"}
+        await tab.page.route("**/memory", lambda route: route.fulfill(status=409, json=refusal))
+        await dialog.get_by_role("button", name="Keep").click()
+        await expect(dialog.get_by_role("status")).to_have_text("No turn has left the view yet.")
