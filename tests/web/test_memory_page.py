@@ -8,7 +8,9 @@ from typing import Any
 from playwright.async_api import BrowserContext, Locator, Page, expect
 
 from tests.integration.test_summaries import (
+    LONG,
     begin,
+    is_fold,
     memory_of,
     remember,
     stack_of,
@@ -17,6 +19,7 @@ from tests.integration.test_summaries import (
 from tests.scripted import ScriptedEngine
 from tests.servers import Stack, Valkey
 from tests.web.browser import Tab, open_tab
+from tests.web.chat_page import ChatPage
 
 TITLE = "What it remembers"
 
@@ -125,3 +128,56 @@ async def test_what_goes_wrong_is_said_in_the_dialog(
         await tab.page.route("**/memory", lambda route: route.fulfill(status=409, json=refusal))
         await dialog.get_by_role("button", name="Keep").click()
         await expect(dialog.get_by_role("status")).to_have_text("No turn has left the view yet.")
+
+
+async def recalling(stack: Stack) -> int:
+    """A long conversation, of which the page shows the end, with a fact at its beginning."""
+    turns = [("My dog is called Rex.", "I see."), *([(LONG, "I see.")] * 30)]
+    messages = [
+        {"role": role, "content": content}
+        for turn in turns
+        for role, content in zip(("user", "assistant"), turn, strict=True)
+    ]
+    body = {"title": "Dogs", "memory": "summary", "messages": messages}
+    begun = await stack.client.post("/conversations", json=body)
+    assert begun.status_code == 201, begun.text
+    conversation: int = begun.json()["id"]
+    await stack.client.patch(f"/conversations/{conversation}/messages/3", json={"pinned": True})
+    return conversation
+
+
+async def test_a_reply_tells_which_messages_came_back_and_leads_to_them(
+    context: BrowserContext, valkey: Valkey
+) -> None:
+    engine = ScriptedEngine(lambda prompt: "They have a dog." if is_fold(prompt) else "I see.")
+    async with stack_of(valkey, engine, PALAVER_RECALL_TOKENS=300) as stack:
+        conversation = await recalling(stack)
+        async with open_tab(context, f"{stack.client.base_url}#{conversation}") as tab:
+            page, chat = tab.page, ChatPage(tab.page)
+            await chat.answer("Hello.")
+            await summarised(stack, conversation)
+            await chat.answer("Who is Rex, my dog?")
+            receipt = chat.last_reply.locator(".memory")
+            line = (
+                "^What the model saw of earlier messages: "
+                r"Recalled: 1, 2 · Pinned: 3 · Summary of \d+ turns$"
+            )
+            await expect(receipt).to_have_text(re.compile(line))
+            # It stands there again when the page is loaded.
+            await page.reload()
+            await expect(receipt).to_have_text(re.compile(line))
+            first = page.locator(".message", has_text="My dog is called Rex.")
+            await expect(first).to_have_count(0)
+            await receipt.get_by_role("link", name="Message 1").click()
+            await expect(first).to_be_focused()
+            await expect(first).to_be_in_viewport()
+            assert chat.conversation == conversation
+            await expect(page.locator(".message .memory")).to_have_count(1)
+
+
+async def test_a_reply_without_memories_tells_nothing_of_them(
+    context: BrowserContext, valkey: Valkey
+) -> None:
+    async with opened(context, valkey, PALAVER_MEMORY="fifo") as (tab, _, _):
+        await ChatPage(tab.page).answer("Hello.")
+        await expect(tab.page.locator(".memory")).to_have_count(0)

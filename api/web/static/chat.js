@@ -178,6 +178,7 @@ async function open(id, number = null) {
     tuning.learn(id, found.metadata);
     composer.show(opened.context);
     if (number !== null) await opened.showMessage(number);
+    await opened.showReceipt();
     if (store.conversations().some((one) => one.id === id)) return;
     store.learn([{ id, name: found.title ?? t("row.untitled") }]);
     draw();

@@ -167,6 +167,18 @@ export class Conversation {
     this.thread.lookAt(number);
   }
 
+  /** What the last reply's model saw of the turns out of view; known as long as its job is kept. */
+  async showReceipt() {
+    const reply = this.thread.entries.at(-1);
+    if (!this.window?.turns_dropped || reply?.role !== "assistant" || !reply.job) return;
+    try {
+      const { result } = await this.look(`/jobs/${reply.job}`);
+      if (result?.memory) this.thread.keepAtEnd(() => reply.remembered(result.memory, this.id));
+    } catch (error) {
+      if (!(error instanceof Problem) || error.status !== 404) throw error;
+    }
+  }
+
   /** What a prompt is read behind: this conversation as it is, or other instructions. */
   instructed(context) {
     const isOther = context !== null && context !== this.context?.trim();

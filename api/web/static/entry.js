@@ -4,6 +4,7 @@ import { callBox, resultBox } from "./calls.js";
 import { copyButton, element, withCode } from "./dom.js";
 import { withIcon } from "./icons.js";
 import { t } from "./language.js";
+import { receiptLine } from "./memory_receipt.js";
 import { showPrompt } from "./prompt_view.js";
 import { Thought } from "./thought.js";
 
@@ -50,6 +51,13 @@ export class Entry {
     const label = element("span", { className: "visually-hidden", textContent: t("who.model") });
     this.by.replaceChildren(...(model ? [label, model] : []));
     this.by.hidden = !model;
+  }
+
+  /** @param memory what its model saw of earlier messages, as the reply's receipt has it; `id` of the conversation */
+  remembered(memory, id) {
+    this.memory?.remove();
+    this.memory = receiptLine(memory, id);
+    this.by.after(this.memory);
   }
 
   showCalls(calls) {

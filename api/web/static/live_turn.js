@@ -115,6 +115,7 @@ export class LiveTurn {
     this.bot.thought.complete(reply.reasoning ?? "", reply.usage.completion_tokens_details?.reasoning_tokens ?? null);
     this.bot.showCalls(reply.tool_calls);
     this.bot.writtenBy(reply.model ?? null);
+    if (reply.memory) this.bot.remembered(reply.memory, reply.id);
     this.bot.noted?.remove();
     if (ENDS[reply.finish_reason]) this.bot.note(ENDS[reply.finish_reason]);
     this.thread.keepAtEnd(() => renderAll(this.thread.client, [[this.bot.text, reply.reply]]));
