@@ -5,8 +5,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from playwright.async_api import BrowserContext, Locator, Page, expect
+import pytest
+from playwright.async_api import Browser, BrowserContext, Locator, Page, expect
 
+from shared.config import Settings
 from tests.integration.test_summaries import (
     LONG,
     begin,
@@ -17,9 +19,11 @@ from tests.integration.test_summaries import (
     summarised,
 )
 from tests.scripted import ScriptedEngine
-from tests.servers import Stack, Valkey
+from tests.servers import Stack, Valkey, running_stack
 from tests.web.browser import Tab, open_tab
 from tests.web.chat_page import ChatPage
+from tests.web.test_languages import SAID, SMALLEST, STICKING_OUT, english_in
+from tests.web.test_looks import LOOKS
 
 TITLE = "What it remembers"
 
@@ -181,3 +185,145 @@ async def test_a_reply_without_memories_tells_nothing_of_them(
     async with opened(context, valkey, PALAVER_MEMORY="fifo") as (tab, _, _):
         await ChatPage(tab.page).answer("Hello.")
         await expect(tab.page.locator(".memory")).to_have_count(0)
+
+
+async def test_a_message_is_pinned_and_let_go(context: BrowserContext, settings: Settings) -> None:
+    async with (
+        running_stack(settings, ScriptedEngine()) as stack,
+        open_tab(context, str(stack.client.base_url)) as tab,
+    ):
+        page, chat = tab.page, ChatPage(tab.page)
+        await chat.answer("My dog is called Rex.")
+        await chat.answer("And so on.")
+        first, announcer = page.locator(".message.user").first, page.locator("#announcer")
+        await expect(first.get_by_text("always in view")).to_be_hidden()
+        await first.get_by_role("button", name="Pin", exact=True).press("Enter")
+        await expect(first.get_by_text("Pinned: always in view")).to_be_visible()
+        await expect(announcer).to_have_text("Pinned. Its turn stays in view.")
+        await expect(first.get_by_role("button", name="Unpin")).to_be_focused()
+        assert [one.get("pinned", False) for one in await messages_of(stack, chat)] == [
+            True,
+            False,
+            False,
+            False,
+        ]
+        # So it stays, whatever is said, also of the last reply, and when the page is loaded.
+        await chat.last_reply.get_by_role("button", name="Pin", exact=True).click()
+        await expect(chat.last_reply.get_by_text("always in view")).to_be_visible()
+        await chat.answer("More.")
+        await page.reload()
+        await expect(page.locator(".message .pin-mark:visible")).to_have_count(2)
+        await first.hover()
+        await first.get_by_role("button", name="Unpin").click()
+        await expect(first.get_by_text("always in view")).to_be_hidden()
+        assert "pinned" not in (await messages_of(stack, chat))[0]
+
+
+async def messages_of(stack: Stack, chat: ChatPage) -> list[dict[str, Any]]:
+    answer = await stack.client.get(f"/conversations/{chat.conversation}/messages")
+    messages: list[dict[str, Any]] = answer.json()["messages"]
+    return messages
+
+
+async def test_a_conversation_is_begun_with_a_way_of_remembering_and_gets_another(
+    context: BrowserContext, settings: Settings
+) -> None:
+    async with (
+        running_stack(settings, ScriptedEngine()) as stack,
+        open_tab(context, str(stack.client.base_url)) as tab,
+    ):
+        page, chat = tab.page, ChatPage(tab.page)
+        mode = page.get_by_label("Turns out of view")
+        await page.locator("#settings-box > summary").click()
+        await expect(mode).to_have_value("")
+        await mode.select_option("are remembered")
+        await chat.answer("One.")
+        path = f"/conversations/{chat.conversation}"
+        assert (await stack.client.get(path)).json()["memory"] == "summary"
+        await expect(mode).to_have_value("summary")
+        await page.reload()
+        await expect(mode).to_have_value("summary")
+        await page.locator("#settings-box > summary").click()
+        async with page.expect_response(lambda answer: answer.request.method == "PATCH"):
+            await mode.select_option("the server's own")
+        assert "memory" not in (await stack.client.get(path)).json()
+        # What is decided elsewhere is shown, too.
+        await stack.client.patch(path, json={"memory": "fifo"})
+        await expect(mode).to_have_value("fifo")
+        # The next one begins with the server's own.
+        await page.get_by_role("button", name="New chat").click()
+        await expect(mode).to_have_value("")
+
+
+async def test_a_way_of_remembering_that_is_refused_is_not_shown(
+    context: BrowserContext, settings: Settings
+) -> None:
+    async with (
+        running_stack(settings, ScriptedEngine()) as stack,
+        open_tab(context, str(stack.client.base_url)) as tab,
+    ):
+        page, chat = tab.page, ChatPage(tab.page)
+        await chat.answer("One.")
+        refusal = {"code": "x", "detail": "not now"}
+        await page.route(
+            f"**/conversations/{chat.conversation}",
+            lambda route: route.fulfill(status=409, json=refusal),
+        )
+        await page.locator("#settings-box > summary").click()
+        await page.get_by_label("Turns out of view").select_option("are remembered")
+        await expect(chat.connection).to_contain_text("not now.")
+        await expect(page.get_by_label("Turns out of view")).to_have_value("")
+
+
+@pytest.mark.parametrize(
+    ("language", "look"),
+    [
+        ("ar", {"viewport": SMALLEST}),
+        ("de", {"viewport": SMALLEST}),
+        ("ar", LOOKS["phone"]),
+        ("en", LOOKS["dark"]),
+        ("es", LOOKS["phone"]),
+        ("fr", LOOKS["light"]),
+        ("zh-Hans", LOOKS["dark"]),
+    ],
+)
+async def test_everybody_can_use_it_in_every_language(
+    browser: Browser, valkey: Valkey, language: str, look: dict[str, Any]
+) -> None:
+    engine = ScriptedEngine(lambda prompt: "They have a dog." if is_fold(prompt) else "I see.")
+    context = await browser.new_context(**look, locale=language)
+    async with stack_of(valkey, engine, PALAVER_RECALL_TOKENS=300) as stack:
+        conversation = await recalling(stack)
+        await stack.ask("Hello.", id=conversation)
+        await summarised(stack, conversation)
+        await stack.ask("Who is Rex, my dog?", id=conversation)
+        async with open_tab(context, f"{stack.client.base_url}#{conversation}") as tab:
+            async for state in states(tab.page):
+                said = await tab.page.evaluate(SAID)
+                assert language == "en" or english_in(said, language) == [], state
+                assert await tab.page.evaluate(STICKING_OUT) == [], state
+                assert await tab.serious() == [], state
+    await context.close()
+
+
+async def states(page: Page) -> AsyncIterator[str]:
+    """Where the page speaks of what is remembered."""
+    await expect(page.locator(".message .memory a")).to_have_count(3)
+    await (
+        page.locator(".message.assistant button").filter(has=page.locator(".icon-pin")).last.click()
+    )
+    await expect(page.locator(".pin-mark:visible")).to_have_count(1)
+    yield "a receipt and a pin"
+    await page.locator("#settings-box > summary").click()
+    yield "the settings"
+    await page.locator("#settings-box > summary").click()
+    await page.locator(".message .memory a").first.click()
+    await expect(page.locator(".message:focus")).to_be_visible()
+    await border(page).scroll_into_view_if_needed()
+    yield "the line at the window's beginning"
+    await border(page).locator("button").click()
+    await expect(page.locator("#memory-summary")).to_have_value("They have a dog.")
+    yield "the summary"
+    await page.locator("#memory-delete").click()
+    await expect(page.locator("#memory-status")).not_to_be_empty()
+    yield "it is deleted"

@@ -33,8 +33,11 @@ let current;
 
 const notice = new Notice();
 const client = new Client(store.apiKey, notice);
-const memory = new MemoryView(client);
-const thread = new Thread(client, byId("messages"), byId("scroller"), memory.opener, { retry, edit, putBack, goOn: () => isFree() && guarded(() => tuning.goOn(current)) });
+const memory = new MemoryView(client, (mode) => guarded(async () => {
+  await current.remember(mode);
+  memory.changed(current.id);
+}));
+const thread = new Thread(client, byId("messages"), byId("scroller"), memory.opener, { retry, edit, putBack, pin, goOn: () => isFree() && guarded(() => tuning.goOn(current)) });
 const welcome = new Welcome({
   ask: (prompt) => { if (isFree()) say(prompt, composer.context, null); },
   become: (persona) => tuning.use(persona),
@@ -73,13 +76,16 @@ const isFree = () => current.isLoaded && !current.isChecking && !current.isBusy;
 
 /** What holds in the open conversation may have been changed in another tab, or on another device. */
 function learn(found) {
-  const { id, context, metadata } = found;
+  const { id, context, metadata, memory: mode = null } = found;
   if (id !== current.id || !current.isLoaded) return;
   guarded(() => current.elsewhere.show(found));
   memory.changed(id);
   if (current.isChecking) return;
   const isUntouched = composer.context === (current.context?.trim() || null) && document.activeElement !== composer.persona;
   current.context = context;
+  // What a new one was begun with is known with its first reply.
+  if (!current.isBusy) current.memory = mode;
+  memory.choose(current);
   if (isUntouched) composer.show(context);
   tuning.learn(id, metadata);
 }
@@ -113,6 +119,13 @@ function putBack(alternative, number, step) {
       await open(id);
       notice.show(describe(error), "stale");
     }
+  });
+}
+
+function pin(number, isPinned) {
+  guarded(async () => {
+    await current.pin(number, isPinned);
+    announce(t(isPinned ? "message.pinned" : "message.unpinned"));
   });
 }
 
@@ -216,7 +229,7 @@ function draw() {
   byId("scroller").hidden = isEmpty;
   for (const tool of ["export-markdown", "export-json", "delete"]) byId(tool).disabled = id === null;
   share.choose(id);
-  memory.choose(id, current.window);
+  memory.choose(current);
   composer.busy(!isFree(), isBusy);
   const isWritten = composer.context !== null || document.activeElement === composer.persona;
   if (!isWritten && current.context !== null) composer.show(current.context);

@@ -21,6 +21,8 @@ export class Conversation {
     this.context = null;
     this.window = null;
     this.model = null;
+    /** What becomes of turns that leave the window; null: the server decides. */
+    this.memory = null;
     this.earlier = null;
     this.isLoaded = id === null;
     this.isChecking = false;
@@ -75,6 +77,7 @@ export class Conversation {
   hold(found) {
     this.window = found.window;
     this.model = found.model ?? null;
+    this.memory = found.memory ?? null;
     this.elsewhere.shown = found.updated_at;
     this.thread.markWindow(this.window);
   }
@@ -85,6 +88,30 @@ export class Conversation {
     await this.checking(async () => {
       await this.show(await this.client.untilAnswered("POST", `/conversations/${this.id}/alternatives/${alternative}`, { signal }));
     });
+  }
+
+  /** Keep a message in view, or let it leave. */
+  async pin(number, isPinned) {
+    const { signal } = this.leaving;
+    await this.client.untilAnswered("PATCH", `/conversations/${this.id}/messages/${number}`, { body: { pinned: isPinned }, signal });
+    signal.throwIfAborted();
+    this.thread.pinnedIs(number, isPinned);
+  }
+
+  /** What is to become of turns that leave the window. @param {"fifo"|"summary"|null} mode null: the server decides */
+  async remember(mode) {
+    if (this.id === null) {
+      // It is begun with it.
+      this.memory = mode;
+      return;
+    }
+    const { signal } = this.leaving;
+    try {
+      const found = await this.client.untilAnswered("PATCH", `/conversations/${this.id}`, { body: { memory: mode }, signal });
+      this.memory = found.memory ?? null;
+    } finally {
+      if (this.isOpen) this.view.changed();
+    }
   }
 
   /** Nothing is sent meanwhile. */
@@ -194,6 +221,7 @@ export class Conversation {
     if (replaceFrom !== null && !await this.mayReplace(prompt, replaceFrom)) return;
     const body = { prompt, ...sampling };
     if (this.id !== null) body.id = this.id;
+    else if (this.memory !== null) body.memory = this.memory;
     const { context } = this.instructed(persona);
     if (context !== null) body.context = context;
     if (replaceFrom !== null) body.replace_from = replaceFrom;

@@ -20,7 +20,7 @@ export const ENDS = {
 /** One message. `number` is null as long as it is not stored. */
 export class Entry {
   constructor(message) {
-    const { role, content, number = null, job = null, alternatives = null, reasoning = "", tool_calls: calls = [], model = null, finish_reason: end } = message;
+    const { role, content, number = null, job = null, alternatives = null, pinned = false, reasoning = "", tool_calls: calls = [], model = null, finish_reason: end } = message;
     Object.assign(this, { role, content, number, job, alternatives, end });
     this.text = element("div", { className: "text", textContent: role === "tool" ? "" : content });
     if (role === "tool") this.text.append(resultBox(message));
@@ -29,13 +29,15 @@ export class Entry {
     this.calls = element("div", { className: "calls" });
     this.showCalls(calls);
     this.actions = element("div", { className: "actions" });
-    /** How many controls there are beside copying; null while there is none at all. */
-    this.extras = null;
+    /** What is beside copying; null while there is nothing at all. */
+    this.controls = null;
+    this.pinMark = element("p", { className: "pin-mark" }, withIcon("pin", element("span", { textContent: t("message.is_pinned") })));
     const who = element("span", { className: "visually-hidden", textContent: t("who.says", { who: WHO[role] ?? role }) });
     this.by = element("p", { className: "by" });
     this.writtenBy(model);
     const shown = role === "assistant" ? [this.thought.node, this.text, this.calls, this.by] : [this.text];
-    this.node = element("li", { className: `message ${role}` }, who, ...shown, this.actions);
+    this.node = element("li", { className: `message ${role}` }, who, ...shown, this.pinMark, this.actions);
+    this.pinnedIs(pinned);
     // What calls give has come meanwhile, or a later prompt did without it.
     if (ENDS[end] && end !== "tool_calls") this.note(ENDS[end]);
   }
@@ -60,14 +62,19 @@ export class Entry {
     this.by.after(this.memory);
   }
 
+  pinnedIs(isPinned) {
+    this.pinned = isPinned;
+    this.pinMark.hidden = !isPinned;
+  }
+
   showCalls(calls) {
     this.calls.replaceChildren(...(calls ?? []).map(callBox));
   }
 
   /** What can be done with it, beside copying. Most of many messages stay as they are. */
   offer(...controls) {
-    if (controls.length === 0 && this.extras === 0) return;
-    this.extras = controls.length;
+    if (controls.length === this.controls?.length && controls.every((one, place) => one === this.controls[place])) return;
+    this.controls = controls;
     this.actions.replaceChildren(withIcon("copy", copyButton(() => this.content)), ...controls);
   }
 

@@ -6,6 +6,7 @@ const LINES = {
   copy: "M6 6h7v7H6zM3 10V3h7",
   edit: "M3 13l.8-3L11 2.8 13.2 5 6 12.2z",
   retry: "M13 2.5V6H9.5M12.8 6A5.2 5.2 0 1 0 13.2 9",
+  pin: "M5.5 2.5h5M6.5 2.5v4l-2 3h7l-2-3v-4M8 9.5v4.5",
   continue: "M5 3l7.5 5L5 13z",
 };
 

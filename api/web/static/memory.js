@@ -5,20 +5,24 @@ import { t } from "./language.js";
 import { MemoryDialog } from "./memory_dialog.js";
 
 export class MemoryView {
-  constructor(client) {
+  /** @param {(mode: "fifo"|"summary"|null) => void} choose called when another way is chosen; null: the server's own */
+  constructor(client, choose) {
     Object.assign(this, { client, id: null, isKnown: false });
     this.dialog = new MemoryDialog(client, (memory) => this.show(memory));
     /** For the line where the view begins. */
     this.opener = element("span");
     byId("memory").addEventListener("click", () => this.dialog.open());
+    this.mode = byId("memory-mode");
+    this.mode.addEventListener("change", () => choose(this.mode.value || null));
     this.show(null);
   }
 
   /**
    * Another conversation may be open. One whose turns are all in view has nothing to remember.
-   * @param {{turns_dropped: number}|null} window as of its last turn
+   * @param {{id: number|null, window: {turns_dropped: number}|null, memory: string|null}} conversation
    */
-  choose(id, window) {
+  choose({ id, window, memory }) {
+    this.mode.value = memory ?? "";
     if (id !== this.id) {
       this.id = id;
       this.isKnown = false;

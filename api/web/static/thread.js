@@ -14,7 +14,8 @@ export class Thread {
   /**
    * @param {HTMLElement} remembered what the line where the view begins offers
    * @param {{retry: (prompt: string, from: number) => void, edit: (prompt: string, from: number) => void,
-   *   goOn: () => void, putBack: (id: string, number: number, step: number) => void}} actions
+   *   goOn: () => void, putBack: (id: string, number: number, step: number) => void,
+   *   pin: (number: number, isPinned: boolean) => void}} actions
    */
   constructor(client, list, scroller, remembered, actions) {
     Object.assign(this, { client, list, scroller, remembered, actions, hasSeveral: false });
@@ -141,10 +142,12 @@ export class Thread {
 
   /** A message's entry: the one that shows it, or a new one. */
   entryOf(message) {
-    const { job, role, content, number, alternatives = null } = message;
+    const { job, role, content, number, alternatives = null, pinned = false } = message;
     const isIt = (one) => one.job === job && one.role === role && one.content === content && (one.number ?? number) === number;
     const shown = this.entries.find(isIt);
-    return shown ? Object.assign(shown, { number, alternatives }) : new Entry(message);
+    if (!shown) return new Entry(message);
+    shown.pinnedIs(pinned);
+    return Object.assign(shown, { number, alternatives });
   }
 
   /** Show these and no others, in front of what has not ended; nothing moves that is in its place. */
@@ -210,9 +213,33 @@ export class Thread {
   /** What can be done with a message; where it has alternatives, also to choose another one. */
   offer(entry, ...buttons) {
     const { alternatives, number } = entry;
-    if (alternatives === null) return entry.offer(...buttons);
+    const pin = this.pinOf(entry);
+    if (alternatives === null) return entry.offer(...buttons, ...pin);
     const isBusy = this.live.some((turn) => !turn.isGivenUp);
-    return entry.offer(...buttons, alternativesBox(alternatives, isBusy, (id, step) => this.actions.putBack(id, number, step)));
+    return entry.offer(...buttons, ...pin, alternativesBox(alternatives, isBusy, (id, step) => this.actions.putBack(id, number, step)));
+  }
+
+  /** The button that pins a message or takes its pin away: none where it is not stored, or nobody has said it. */
+  pinOf(entry) {
+    const { number, role, pinned } = entry;
+    if (number === null || (role !== "user" && role !== "assistant")) return [];
+    if (entry.pinButton?.dataset.pinned !== String(pinned)) {
+      entry.pinButton = withIcon("pin", button(t(pinned ? "message.unpin" : "message.pin"), () => this.actions.pin(entry.number, !pinned)));
+      entry.pinButton.dataset.pinned = pinned;
+    }
+    return [entry.pinButton];
+  }
+
+  /** A message has been pinned, or its pin was taken away: who did it by keyboard goes on there. */
+  pinnedIs(number, isPinned) {
+    const entry = this.entries.find((one) => one.number === number);
+    if (!entry) return;
+    const hadFocus = entry.pinButton === document.activeElement;
+    this.keepAtEnd(() => {
+      entry.pinnedIs(isPinned);
+      this.refresh();
+    });
+    if (hadFocus) entry.pinButton.focus();
   }
 
   /** Go on with the keyboard where one has chosen an alternative. */
