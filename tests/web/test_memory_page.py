@@ -1,5 +1,6 @@
 """The chat page shows what is remembered of the turns out of view, and lets people correct it."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -57,6 +58,15 @@ def text_in(dialog: Locator) -> Locator:
     return dialog.get_by_label("Summary", exact=True)
 
 
+async def remade(stack: Stack, conversation: int, dialog: Locator) -> None:
+    """Workers make a summary after a turn; the list tells the page when they have."""
+    await expect(text_in(dialog)).to_have_value("")
+    await stack.ask("And now?", id=conversation)
+    text = (await summarised(stack, conversation))["text"]
+    assert text.startswith("fact 0")
+    await expect(text_in(dialog)).to_have_value(text)
+
+
 async def test_the_summary_is_shown_corrected_and_deleted(
     context: BrowserContext, valkey: Valkey
 ) -> None:
@@ -79,9 +89,8 @@ async def test_the_summary_is_shown_corrected_and_deleted(
         assert corrected["model"] is None
 
         await dialog.get_by_role("button", name="Delete").click()
-        await expect(status).to_contain_text("It is made anew as soon as the server is idle.")
-        # The list tells when it is.
-        await expect(text_in(dialog)).to_have_value(made["text"])
+        await expect(status).to_contain_text("It is made anew while the server is idle.")
+        await remade(stack, conversation, dialog)
         await dialog.get_by_role("button", name="Close").click()
         await expect(dialog).to_be_hidden()
 
@@ -90,7 +99,7 @@ async def test_a_new_summary_does_not_take_away_what_is_being_written(
     context: BrowserContext, valkey: Valkey
 ) -> None:
     async with opened(context, valkey) as (tab, stack, conversation):
-        made = await summarised(stack, conversation)
+        await summarised(stack, conversation)
         dialog = await remembered(tab.page)
         await text_in(dialog).fill("What I write.")
         path = f"/conversations/{conversation}/memory"
@@ -100,7 +109,8 @@ async def test_a_new_summary_does_not_take_away_what_is_being_written(
         await expect(dialog.locator("#memory-facts")).to_contain_text("Corrected by hand")
         await text_in(dialog).fill("Another.")
         await stack.client.delete(path)
-        await expect(text_in(dialog)).to_have_value(made["text"])
+        await expect(dialog.locator("#memory-facts")).to_contain_text("There is no summary yet.")
+        await remade(stack, conversation, dialog)
 
 
 async def test_a_conversation_that_forgets_shows_nothing_of_it(
@@ -188,8 +198,10 @@ async def test_a_reply_without_memories_tells_nothing_of_them(
 
 
 async def test_a_message_is_pinned_and_let_go(context: BrowserContext, settings: Settings) -> None:
+    holding: list[asyncio.Future[None]] = []
+    engine = ScriptedEngine(step=lambda _: holding[0] if holding else None)
     async with (
-        running_stack(settings, ScriptedEngine()) as stack,
+        running_stack(settings, engine) as stack,
         open_tab(context, str(stack.client.base_url)) as tab,
     ):
         page, chat = tab.page, ChatPage(tab.page)
@@ -210,7 +222,12 @@ async def test_a_message_is_pinned_and_let_go(context: BrowserContext, settings:
         # So it stays, whatever is said, also of the last reply, and when the page is loaded.
         await chat.last_reply.get_by_role("button", name="Pin", exact=True).click()
         await expect(chat.last_reply.get_by_text("always in view")).to_be_visible()
-        await chat.answer("More.")
+        holding.append(asyncio.get_running_loop().create_future())
+        await chat.ask("More.")
+        await expect(page.get_by_role("button", name="Unpin").last).to_be_disabled()
+        await expect(first.get_by_role("button", name="Unpin")).to_be_enabled()
+        holding.pop().set_result(None)
+        await chat.until_idle()
         await page.reload()
         await expect(page.locator(".message .pin-mark:visible")).to_have_count(2)
         await first.hover()

@@ -33,10 +33,7 @@ let current;
 
 const notice = new Notice();
 const client = new Client(store.apiKey, notice);
-const memory = new MemoryView(client, (mode) => guarded(async () => {
-  await current.remember(mode);
-  memory.changed(current.id);
-}));
+const memory = new MemoryView(client, (mode) => guarded(() => current.remember(mode)));
 const thread = new Thread(client, byId("messages"), byId("scroller"), memory.opener, { retry, edit, putBack, pin, goOn: () => isFree() && guarded(() => tuning.goOn(current)) });
 const welcome = new Welcome({
   ask: (prompt) => { if (isFree()) say(prompt, composer.context, null); },
@@ -79,13 +76,13 @@ function learn(found) {
   const { id, context, metadata, memory: mode = null } = found;
   if (id !== current.id || !current.isLoaded) return;
   guarded(() => current.elsewhere.show(found));
-  memory.changed(id);
+  guarded(() => memory.changed(id));
   if (current.isChecking) return;
   const isUntouched = composer.context === (current.context?.trim() || null) && document.activeElement !== composer.persona;
   current.context = context;
   // What a new one was begun with is known with its first reply.
   if (!current.isBusy) current.memory = mode;
-  memory.choose(current);
+  memory.show(current);
   if (isUntouched) composer.show(context);
   tuning.learn(id, metadata);
 }
@@ -229,7 +226,7 @@ function draw() {
   byId("scroller").hidden = isEmpty;
   for (const tool of ["export-markdown", "export-json", "delete"]) byId(tool).disabled = id === null;
   share.choose(id);
-  memory.choose(current);
+  memory.show(current);
   composer.busy(!isFree(), isBusy);
   const isWritten = composer.context !== null || document.activeElement === composer.persona;
   if (!isWritten && current.context !== null) composer.show(current.context);

@@ -1,5 +1,6 @@
-// What the model remembers of the turns out of view: where the page offers it.
+// What becomes of turns that leave the view: choosing it, and opening what is remembered of them.
 
+import { Problem } from "./client.js";
 import { button, byId, element } from "./dom.js";
 import { t } from "./language.js";
 import { MemoryDialog } from "./memory_dialog.js";
@@ -7,53 +8,51 @@ import { MemoryDialog } from "./memory_dialog.js";
 export class MemoryView {
   /** @param {(mode: "fifo"|"summary"|null) => void} choose called when another way is chosen; null: the server's own */
   constructor(client, choose) {
-    Object.assign(this, { client, id: null, isKnown: false });
-    this.dialog = new MemoryDialog(client, (memory) => this.show(memory));
+    Object.assign(this, { client, id: null, looked: undefined, mode: byId("memory-mode") });
+    this.dialog = new MemoryDialog(client);
     /** For the line where the view begins. */
     this.opener = element("span");
     byId("memory").addEventListener("click", () => this.dialog.open());
-    this.mode = byId("memory-mode");
     this.mode.addEventListener("change", () => choose(this.mode.value || null));
-    this.show(null);
+    this.offer(false);
   }
 
   /**
-   * Another conversation may be open. One whose turns are all in view has nothing to remember.
+   * Another conversation may be open, or another way chosen. Where all turns are in view there is nothing to remember.
    * @param {{id: number|null, window: {turns_dropped: number}|null, memory: string|null}} conversation
    */
-  choose({ id, window, memory }) {
+  show({ id, window, memory }) {
     this.mode.value = memory ?? "";
     if (id !== this.id) {
-      this.id = id;
-      this.isKnown = false;
+      Object.assign(this, { id, looked: undefined });
       this.dialog.choose(id);
-      this.show(null);
+      this.offer(false);
     }
-    if (this.isKnown || !window?.turns_dropped) return;
-    this.isKnown = true;
+    if (!window?.turns_dropped || memory === this.looked) return;
+    this.looked = memory;
     this.look();
   }
 
-  /** Something may have changed on the server: the way of remembering, or what is remembered. */
-  changed(id) {
-    if (id === this.id && this.isKnown) this.look();
+  /** Something of a conversation has changed on the server. */
+  async changed(id) {
+    if (id === this.id && this.dialog.isOpen) await this.look();
   }
 
+  /** Only the server knows what its own way is. */
   async look() {
     const { id } = this;
     try {
-      const memory = await this.client.json("GET", `/conversations/${id}/memory`);
+      const memory = await this.client.untilAnswered("GET", `/conversations/${id}/memory`);
       if (id !== this.id) return;
-      this.show(memory);
+      this.offer(memory.memory === "summary");
       this.dialog.learn(memory);
-    } catch {
-      // It is asked for again with the next change. What was offered says itself that the server is away.
+    } catch (error) {
+      // An older server has none; what else is wrong is told by whatever is tried next.
+      if (!(error instanceof Problem)) throw error;
     }
   }
 
-  /** @param memory as the server has it; null where nothing is known */
-  show(memory) {
-    const isOffered = memory?.memory === "summary";
+  offer(isOffered) {
     byId("memory").hidden = !isOffered;
     if (isOffered === this.opener.hasChildNodes()) return;
     this.opener.replaceChildren(...(isOffered ? [button(t("memory.title"), () => this.dialog.open())] : []));

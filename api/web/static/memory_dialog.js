@@ -5,55 +5,55 @@ import { date, sentences, t } from "./language.js";
 import { describe } from "./plain.js";
 
 export class MemoryDialog {
-  /** @param {(memory: object) => void} changed called with what the server has now */
-  constructor(client, changed) {
-    Object.assign(this, { client, changed, id: null, memory: null, dialog: byId("memory-dialog"), summary: byId("memory-summary") });
+  constructor(client) {
+    Object.assign(this, { client, id: null, memory: null, leaving: new AbortController(), dialog: byId("memory-dialog"), summary: byId("memory-summary") });
     byId("memory-keep").addEventListener("click", () => this.keep());
     byId("memory-delete").addEventListener("click", () => this.delete());
     byId("memory-close").addEventListener("click", () => this.dialog.close());
   }
 
-  /** Another conversation is open. */
+  /** Another conversation is open: what is on its way is not about it. */
   choose(id) {
     this.dialog.close();
-    this.id = id;
+    this.leaving.abort(new DOMException("another conversation is open", "AbortError"));
+    Object.assign(this, { id, leaving: new AbortController() });
   }
 
-  get path() {
-    return `/conversations/${this.id}/memory`;
+  get isOpen() {
+    return this.dialog.open;
+  }
+
+  ask(method, body) {
+    return this.client.untilAnswered(method, `/conversations/${this.id}/memory`, { body, signal: this.leaving.signal });
   }
 
   async open() {
     this.show(null);
     this.say("");
     this.dialog.showModal();
-    await this.act(async () => this.show(await this.client.untilAnswered("GET", this.path)));
+    await this.act(async () => this.show(await this.ask("GET")));
   }
 
   /** A worker, or somebody elsewhere, may have changed it; what is being written here stays. */
   learn(memory) {
-    if (!this.dialog.open || this.memory === null) return;
+    if (!this.isOpen || this.memory === null) return;
     const isOther = textOf(memory) !== textOf(this.memory);
-    const isWritten = this.summary.value !== textOf(this.memory);
+    const isWritten = ![textOf(this.memory), textOf(memory)].includes(this.summary.value);
     if (isOther && isWritten) this.say(t("memory.changed"));
     this.show(memory, { isWritten });
   }
 
   async keep() {
     await this.act(async () => {
-      const memory = await this.client.untilAnswered("PATCH", this.path, { body: { summary: this.summary.value } });
-      this.show(memory);
-      this.changed(memory);
+      this.show(await this.ask("PATCH", { summary: this.summary.value }));
       this.say(t("memory.kept"));
     });
   }
 
   async delete() {
     await this.act(async () => {
-      await this.client.untilAnswered("DELETE", this.path);
-      const memory = await this.client.untilAnswered("GET", this.path);
-      this.show(memory);
-      this.changed(memory);
+      await this.ask("DELETE");
+      this.show(await this.ask("GET"));
       this.say(t("memory.deleted"));
       this.summary.focus();
     });
@@ -61,11 +61,10 @@ export class MemoryDialog {
 
   /** What goes wrong is said in the dialog, which hides everything else. */
   async act(action) {
-    const { id } = this;
     try {
       await action();
     } catch (error) {
-      if (id === this.id) this.say(describe(error));
+      if (error.name !== "AbortError") this.say(describe(error));
     }
   }
 

@@ -10,6 +10,17 @@ import { renderAll } from "./markdown.js";
 
 const NEAR_THE_END = 120;
 
+/** Without words where fingers need room: every message has one. */
+function pinButton(isPinned, change) {
+  const label = t(isPinned ? "message.unpin" : "message.pin");
+  const made = button("", change);
+  made.className = "pin";
+  made.dataset.pinned = isPinned;
+  made.setAttribute("aria-label", label);
+  made.append(element("span", { textContent: label }));
+  return withIcon("pin", made);
+}
+
 export class Thread {
   /**
    * @param {HTMLElement} remembered what the line where the view begins offers
@@ -213,9 +224,11 @@ export class Thread {
   /** What can be done with a message; where it has alternatives, also to choose another one. */
   offer(entry, ...buttons) {
     const { alternatives, number } = entry;
-    const pin = this.pinOf(entry);
-    if (alternatives === null) return entry.offer(...buttons, ...pin);
     const isBusy = this.live.some((turn) => !turn.isGivenUp);
+    const pin = this.pinOf(entry);
+    // A turn that runs may write the last message anew.
+    for (const one of pin) one.disabled = isBusy && entry === this.entries.at(-1);
+    if (alternatives === null) return entry.offer(...buttons, ...pin);
     return entry.offer(...buttons, ...pin, alternativesBox(alternatives, isBusy, (id, step) => this.actions.putBack(id, number, step)));
   }
 
@@ -224,8 +237,7 @@ export class Thread {
     const { number, role, pinned } = entry;
     if (number === null || (role !== "user" && role !== "assistant")) return [];
     if (entry.pinButton?.dataset.pinned !== String(pinned)) {
-      entry.pinButton = withIcon("pin", button(t(pinned ? "message.unpin" : "message.pin"), () => this.actions.pin(entry.number, !pinned)));
-      entry.pinButton.dataset.pinned = pinned;
+      entry.pinButton = pinButton(pinned, () => this.actions.pin(entry.number, !pinned));
     }
     return [entry.pinButton];
   }
