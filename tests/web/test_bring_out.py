@@ -16,8 +16,8 @@ from tests.web.chat_page import ChatPage
 from tests.web.test_bring_in import choose, file
 from tests.web.test_looks import LOOKS
 
-KEPT = ("title", "context", "pinned", "turns")
-KEPT_OF_A_MESSAGE = ("number", "role", "content", "timestamp")
+KEPT = ("title", "context", "pinned", "turns", "memory")
+KEPT_OF_A_MESSAGE = ("number", "role", "content", "timestamp", "pinned")
 
 
 async def bring_out(page: Page, tmp_path: Path) -> Any:
@@ -32,11 +32,13 @@ async def bring_out(page: Page, tmp_path: Path) -> Any:
 
 
 async def begun(stack: Stack, title: str, count: int) -> int:
-    messages = [
+    messages: list[dict[str, Any]] = [
         {"role": ("user", "assistant")[place % 2], "content": f"{title} {place} é 🐝 </script>"}
         for place in range(count)
     ]
+    messages[0]["pinned"] = True
     body = {"title": title, "context": f"As {title}.", "pinned": True, "messages": messages}
+    body["memory"] = "summary"
     answer = await stack.client.post("/conversations", json=body)
     assert answer.status_code == 201, answer.text
     conversation_id: int = answer.json()["id"]
@@ -51,8 +53,8 @@ async def everything(stack: Stack) -> list[tuple[Any, ...]]:
         path = f"/conversations/{each['id']}"
         state = (await stack.client.get(path)).json()
         messages = (await stack.client.get(f"{path}/messages?limit=500")).json()["messages"]
-        kept = [[message[name] for name in KEPT_OF_A_MESSAGE] for message in messages]
-        states.append((*(state[name] for name in KEPT), kept))
+        kept = [[message.get(name) for name in KEPT_OF_A_MESSAGE] for message in messages]
+        states.append((*(state.get(name) for name in KEPT), kept))
     return states
 
 
