@@ -35,6 +35,8 @@ _MOST_MESSAGES: Final = 400
 _MOST_WANTED: Final = 16
 """Conversations that this worker sees to; each is kept with its last prompt."""
 _HOLD_S: Final = FOLD_LEASE_MS / 3000
+_RANDOM: Final = random.SystemRandom()
+"""Keeps its hands off the shared generator, which others seed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +119,7 @@ class Folding:
 
     async def _until_wanted(self) -> None:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._look_s * random.uniform(0.8, 1.2)):
+            async with asyncio.timeout(self._look_s * _RANDOM.uniform(0.8, 1.2)):
                 await self._is_wanted.wait()
         self._is_wanted.clear()
 
