@@ -12,6 +12,7 @@ from shared.store.keys import Keys
 from shared.wire.limits import NO_LIMITS
 from tests.scripted import ScriptedEngine
 from tests.servers import Stack, Valkey, make_settings, running_stack, running_worker
+from worker.engine.interface import EngineError
 
 PATIENCE_S: Final = 30.0
 ASKED: Final = "Write down what you have to remember"
@@ -399,11 +400,18 @@ async def test_another_worker_goes_on_where_one_died(valkey: Valkey, redis: Any)
 
 
 async def test_a_summary_that_fails_leaves_the_conversation_as_it_was(valkey: Valkey) -> None:
-    engine = ScriptedEngine(lambda prompt: "" if is_fold(prompt) else "I see.")
+    def fail(prompt: str) -> str:
+        if is_fold(prompt):
+            raise EngineError("no")
+        return "I see."
+
+    engine = ScriptedEngine(fail)
     async with stack_of(valkey, engine) as stack:
         conversation = await begin(stack)
-        await until(lambda: any(map(is_fold, engine.prompts)))
+        memory = await until_done(stack, conversation)
         answer = await stack.ask("And now?", id=conversation)
+    assert any(map(is_fold, engine.prompts))
+    assert memory["summary"] is None
     assert "memory" not in answer
 
 
