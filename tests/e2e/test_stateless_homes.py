@@ -13,8 +13,9 @@ CLIENTS = 3
 """An odd number: in rotation over two workers each would change its worker with every turn."""
 TURNS = 3
 WORTH = 0.97
-"""Share of what a client has sent or got before that is not evaluated again. Text may be tokenized
-otherwise than it was written."""
+"""Share of what a client has sent or got before that is not evaluated again. A reply that is sent
+back as text may be tokenized otherwise than it was drawn, and costs from there on; the likeliest
+tokens, which are asked for here, rarely are."""
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +51,7 @@ class Talk:
 class Completions(Talk):
     def say(self, text: str) -> None:
         self.sent.append({"role": "user", "content": text})
-        body = {"model": "any", "messages": self.sent, "max_tokens": 40}
+        body = {"model": "any", "messages": self.sent, "max_tokens": 40, "temperature": 0}
         answer = self.http.post("/v1/chat/completions", json=body).json()
         self.sent.append(answer["choices"][0]["message"])
         usage = answer["usage"]
@@ -60,7 +61,7 @@ class Completions(Talk):
 class Messages(Talk):
     def say(self, text: str) -> None:
         self.sent.append({"role": "user", "content": text})
-        body = {"model": "any", "messages": self.sent, "max_tokens": 40}
+        body = {"model": "any", "messages": self.sent, "max_tokens": 40, "temperature": 0}
         answer = self.http.post("/v1/messages", json=body).json()
         self.sent.append({"role": "assistant", "content": answer["content"]})
         usage = answer["usage"]
@@ -72,6 +73,7 @@ class Responses(Talk):
     def say(self, text: str) -> None:
         self.sent.append({"role": "user", "content": text})
         body = {"model": "any", "input": self.sent, "store": False, "max_output_tokens": 40}
+        body["temperature"] = 0
         answer = self.http.post("/v1/responses", json=body).json()
         self.sent += answer["output"]
         usage = answer["usage"]

@@ -165,7 +165,7 @@ def test_summaries_in_any_order(valkey: Valkey, history_limit: int) -> None:
     run_state_machine_as_test(
         Here,
         settings=settings(
-            max_examples=40,
+            max_examples=15,
             phases=[Phase.explicit, Phase.reuse, Phase.generate],
             stateful_step_count=30,
             deadline=None,
