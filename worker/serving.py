@@ -3,13 +3,13 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from redis.exceptions import RedisError
 
-from shared.process.tasks import Background, end
+from shared.process.tasks import Background, Endless, end
 from worker.heartbeat import Heartbeat
 from worker.notices import Notices
 from worker.publisher import Publisher
@@ -25,19 +25,52 @@ _LAST_WRITES_S: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
-    """What runs as long as the process, and the turns that run in it.
+class CellParts:
+    """What a worker has in each of its cells.
 
     Args:
-        drained: set when somebody wants this worker to drain.
+        cell: which one.
     """
 
-    worker: StreamWorker
+    cell: int
     publisher: Publisher
     heartbeat: Heartbeat
     notices: Notices
     keeper: QueueKeeper
     registration: Registration
+
+    def start(self, background: Background) -> None:
+        """Run all of it."""
+        background.start(f"queue {self.cell}", self.keeper.run)
+        background.start(f"publisher {self.cell}", self.publisher.run)
+        background.start(f"heartbeat {self.cell}", self.heartbeat.run)
+        background.start(f"notices {self.cell}", self.notices.run)
+
+    async def drain(self, background: Background) -> None:
+        """Keep the queue no more, and take no more turns of it."""
+        async with _last_writes(_LAST_WRITES_S):
+            await self.registration.drain()
+        await background.ended(f"queue {self.cell}")
+
+    async def leave(self) -> None:
+        """Be no longer one of its workers."""
+        async with _last_writes(_LAST_WRITES_S):
+            await self.registration.leave()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What runs as long as the process, and the turns that run in it.
+
+    Args:
+        listeners: what else the worker needs to hear its bells.
+        cells: from which it takes turns.
+        drained: set when somebody wants this worker to drain.
+    """
+
+    worker: StreamWorker
+    listeners: Mapping[str, Endless]
+    cells: Sequence[CellParts]
     running: RunningTurns
     drained: asyncio.Event
 
@@ -52,10 +85,10 @@ async def serve(parts: Parts, stopping: asyncio.Event, grace_s: float) -> bool:
         TaskEnded: a part has died.
     """
     background = Background()
-    background.start("queue", parts.keeper.run)
-    background.start("publisher", parts.publisher.run)
-    background.start("heartbeat", parts.heartbeat.run)
-    background.start("notices", parts.notices.run)
+    for cell in parts.cells:
+        cell.start(background)
+    for name, listen in parts.listeners.items():
+        background.start(name, listen)
     background.start("turns", parts.worker.async_run)
     is_drained = False
     try:
@@ -86,17 +119,15 @@ async def _until_stopped(
 
 async def _stop(parts: Parts, background: Background, grace_s: float) -> None:
     """Hand over and leave; what Redis does not take is missed by the others after a lease."""
-    parts.keeper.stop()
+    for cell in parts.cells:
+        cell.keeper.stop()
     try:
         # The heart beats on until everything is handed over.
         async with _last_writes(grace_s + _LAST_WRITES_S):
-            async with _last_writes(_LAST_WRITES_S):
-                await parts.registration.drain()
-            await background.ended("queue")
+            await asyncio.gather(*(cell.drain(background) for cell in parts.cells))
             await parts.worker.drain(grace_s)
         await background.close()
-        async with _last_writes(_LAST_WRITES_S):
-            await parts.registration.leave()
+        await asyncio.gather(*(cell.leave() for cell in parts.cells))
     finally:
         async with _last_writes(_LAST_WRITES_S):
             await parts.worker.close()

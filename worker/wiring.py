@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from redis.asyncio import Redis
@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 from shared import ids
 from shared.config import Settings
 from shared.errors import ConfigError
+from shared.process.tasks import Endless
 from shared.process.tracing import opened_tracer
 from shared.store.boot import (
     check_server,
@@ -18,48 +19,33 @@ from shared.store.boot import (
     until_alike,
     until_usable,
 )
+from shared.store.cell_record import record_check
+from shared.store.cells import Cells
 from shared.store.claims import Claims
 from shared.store.connection import connect
-from shared.store.earlier_messages import EarlierMessages
 from shared.store.keys import Keys
-from shared.store.old_queue import OldQueue
 from shared.store.pool import worker_pool
 from shared.store.scripts import milliseconds
-from shared.store.workers import Workers
 from shared.traces import Tracer
-from shared.wire.served_model import DEMO
-from worker.bells import BellReader
-from worker.chat import Chat
-from worker.claimer import Claimer
-from worker.embeddings import Embeddings
-from worker.engine.dropped_sessions import DroppedSessions
+from worker.all_cells import AllLines, AllRepliers, AllShields, CellLine
+from worker.cell import BuiltCell, Chatting, Shared, build_cell
 from worker.engine.embedding import Embedder
 from worker.engine.interface import Engine, ModelInfo
-from worker.generation import Generator
-from worker.heartbeat import Heartbeat
-from worker.homes import Homes
-from worker.notices import Notices
 from worker.prompt.window import WindowPolicy
 from worker.prompt.writer import PromptWriter
-from worker.publisher import Publisher
 from worker.quarantine import Quarantine
-from worker.queue_keeper import QueueKeeper
 from worker.readers import Readers
-from worker.reading.reply_format import ReplyFormat, derive_format
-from worker.recall.recall import Recall
-from worker.registration import Registration
-from worker.reply import Replier
-from worker.reply_maker import ReplyMaker
+from worker.reading.reply_format import derive_format
 from worker.report import Reporter
 from worker.retry import retry
 from worker.running_turn import RunningTurns
+from worker.served_cells import cells_to_serve
 from worker.serving import Parts, serve
 from worker.stream_worker import StreamWorker
 from worker.template.chat_template import ChatTemplate
 from worker.template.environment import TemplateError
 from worker.template.renderer import Renderer
 from worker.template.rendering_process import RenderingProcess
-from worker.turn_closer import TurnCloser
 from worker.turn_metrics import TurnMetrics
 from worker.turn_spans import TurnSpans
 
@@ -97,93 +83,124 @@ async def _run(
     make_renderer: Callable[[str], Renderer],
     tracer: Tracer | None,
 ) -> bool:
-    redis = connect(settings, max_connections=worker_pool(_slots(settings, engine)))
+    cells, worker_id = Cells(settings), ids.new_worker()
+    clients = _connected(cells, _slots(settings, engine))
     template: ChatTemplate | None = None
     try:
-        keys = Keys(settings.keyspace)
         if not isinstance(engine, Embedder):
             template = await asyncio.to_thread(_template, engine.model, make_renderer)
-        if await until_usable(redis, keys, settings, stopping, check_server, check_worker):
-            parts = _build(settings, redis, keys, engine, template, tracer)
-            if await _register(parts, settings, stopping):
-                log.info("worker %s is ready", parts.registration.worker_id)
-                return await serve(parts, stopping, settings.grace)
+        if not await _are_usable(cells, clients, settings, stopping):
+            return False
+        served = {
+            cell: clients[cell]
+            for cell in await cells_to_serve(cells, clients, settings.cells_per_worker)
+        }
+        parts = _build(settings, cells, served, engine, template, tracer, worker_id)
+        if await _register(parts, settings, stopping):
+            log.info("worker %s is ready", worker_id)
+            return await serve(parts, stopping, settings.grace)
         return False
     finally:
         if template is not None:
             template.close()
         await engine.close()
-        await redis.aclose(close_connection_pool=True)
+        for redis in dict.fromkeys(clients):
+            await redis.aclose(close_connection_pool=True)
+
+
+def _connected(cells: Cells, slots: int) -> list[Redis]:
+    """A client for each cell; nothing is sent yet."""
+    return [connect(of_cell, max_connections=worker_pool(slots)) for of_cell in cells.settings]
+
+
+async def _are_usable(
+    cells: Cells, clients: Sequence[Redis], settings: Settings, stopping: asyncio.Event
+) -> bool:
+    """Wait until every cell can be used; False if told to stop before."""
+    for cell, redis in enumerate(clients):
+        of_cell = cells.settings[cell]
+        checks = check_server, record_check(cells, cell, settings), check_worker
+        if not await until_usable(redis, Keys(of_cell.keyspace), of_cell, stopping, *checks):
+            return False
+    return True
 
 
 def _build(
     settings: Settings,
-    redis: Redis,
-    keys: Keys,
+    cells: Cells,
+    served: Mapping[int, Redis],
     engine: Engine | Embedder,
     template: ChatTemplate | None,
     tracer: Tracer | None,
+    worker_id: str,
 ) -> Parts:
-    worker_id, drained = ids.new_worker(), asyncio.Event()
     running: RunningTurns = {}
-    metrics = TurnMetrics()
+    metrics, drained = TurnMetrics(), asyncio.Event()
     window = min(settings.context_length or engine.window, engine.window)
-    claims = Claims(redis, keys, settings, pool=engine.model.name, window=window)
-
-    publisher = Publisher(claims)
-    quarantine = Quarantine(claims, running)
-    closer = TurnCloser(claims, metrics)
-    homes = Homes(DroppedSessions() if isinstance(engine, Embedder) else engine.dropped)
-    if isinstance(engine, Embedder):
-        maker, capabilities = _embeddings(engine, window)
-    else:
-        assert template is not None
-        recall = Recall(EarlierMessages(redis, keys))
-        maker, capabilities = _chat(
-            settings, engine, template, claims, publisher, homes, window, recall
-        )
-    spans = None if tracer is None else TurnSpans(tracer, engine.model.name, worker_id)
-    replier = Replier(maker, quarantine, closer, metrics, spans)
-
-    bells = BellReader(settings, redis, keys, worker_id)
-    claimer = Claimer(claims, quarantine, worker_id, engine.model.fingerprint)
-    slots = _slots(settings, engine)
-    worker = StreamWorker(redis, bells, claimer, replier, closer, running=running, slots=slots)
-
-    reporter = _reporter(settings, engine, running, metrics, window, capabilities)
-    workers, beat_s = Workers(redis, keys), settings.heartbeat
-    old_queue = OldQueue(redis, keys, engine.model.name)
-    keeper = QueueKeeper(
-        redis, claims, old_queue, metrics, worker_id, lease_s=settings.lease, beat_s=beat_s
-    )
-    registration = Registration(
-        workers,
-        claims.clock,
-        reporter,
-        homes,
-        worker_id,
-        interval_s=beat_s,
-        on_drain=drained.set,
-        on_keeper=keeper.heard,
-    )
-    return Parts(
-        worker=worker,
-        publisher=publisher,
-        heartbeat=Heartbeat(claims, engine, running, registration, interval_s=beat_s),
-        notices=Notices(
+    claims = {
+        cell: Claims(
             redis,
-            keys.notices(worker_id),
-            claims,
-            running,
-            on_followed=publisher.follow,
-            on_held=keeper.wake,
-            on_drain=drained.set,
-        ),
-        keeper=keeper,
-        registration=registration,
+            Keys(cells.settings[cell].keyspace),
+            cells.settings[cell],
+            pool=engine.model.name,
+            window=window,
+        )
+        for cell, redis in served.items()
+    }
+    shields = AllShields(cells, claims) if len(claims) > 1 else next(iter(claims.values()))
+    model = _model(settings, engine, template, window)
+    capabilities = ("embeddings",) if isinstance(model, Embedder) else model.capabilities
+    shared = Shared(
+        cells=cells,
+        model=model,
+        window=window,
+        worker_id=worker_id,
+        quarantine=Quarantine(shields, running),
+        metrics=metrics,
+        spans=None if tracer is None else TurnSpans(tracer, engine.model.name, worker_id),
+        reporter=_reporter(settings, engine, running, metrics, window, capabilities),
         running=running,
         drained=drained,
     )
+    built = [build_cell(shared, cell, redis, claims[cell]) for cell, redis in served.items()]
+    redis, slots = next(iter(served.values())), _slots(settings, engine)
+    worker, listeners = _stream_worker(shared, built, redis, slots)
+    return Parts(
+        worker=worker,
+        listeners=listeners,
+        cells=[each.parts for each in built],
+        running=running,
+        drained=drained,
+    )
+
+
+def _stream_worker(
+    shared: Shared, built: Sequence[BuiltCell], redis: Redis, slots: int
+) -> tuple[StreamWorker, Mapping[str, Endless]]:
+    """What takes turns of one cell, or of several; what has to run for that."""
+    running = shared.running
+    if len(built) == 1:
+        (only,) = built
+        worker = StreamWorker(
+            redis, only.bells, only.claimer, only.replier, only.closer, running=running, slots=slots
+        )
+        return worker, {}
+    lines = AllLines(
+        shared.cells,
+        [CellLine(each.parts.cell, each.bells, each.claimer) for each in built],
+        running,
+        slots,
+    )
+    repliers = AllRepliers(
+        shared.cells,
+        {each.parts.cell: each.replier for each in built},
+        {each.parts.cell: each.closer for each in built},
+    )
+    worker = StreamWorker(redis, lines, lines, repliers, repliers, running=running, slots=slots)
+    listeners = {
+        f"bells {each.parts.cell}": partial(lines.listen, each.parts.cell) for each in built
+    }
+    return worker, listeners
 
 
 def _reporter(
@@ -211,22 +228,13 @@ def _slots(settings: Settings, engine: Engine | Embedder) -> int:
     return min(settings.slots, engine.slots)
 
 
-def _embeddings(embedder: Embedder, window: int) -> tuple[ReplyMaker, tuple[str, ...]]:
-    """What embeds texts, and what it can do."""
-    return Embeddings(embedder, window), ("embeddings",)
-
-
-def _chat(
-    settings: Settings,
-    engine: Engine,
-    template: ChatTemplate,
-    claims: Claims,
-    publisher: Publisher,
-    homes: Homes,
-    window: int,
-    recall: Recall,
-) -> tuple[ReplyMaker, tuple[str, ...]]:
-    """What makes replies with a model that generates text, and what it can do."""
+def _model(
+    settings: Settings, engine: Engine | Embedder, template: ChatTemplate | None, window: int
+) -> Chatting | Embedder:
+    """What makes replies, the same for all cells."""
+    if isinstance(engine, Embedder):
+        return engine
+    assert template is not None
     readers = Readers(derive_format(template))
     log.info("replies: %s", readers.format.describe())
     policy = WindowPolicy(
@@ -238,10 +246,8 @@ def _chat(
         memory=settings.memory,
         quotes=window // 8 if settings.recall_tokens is None else settings.recall_tokens,
     )
-    generator = Generator(engine, publisher, claims, readers)
     writer = PromptWriter(engine, template, readers.format.closing_of)
-    demo = (DEMO,) if engine.model.is_demo else ()
-    return Chat(writer, generator, policy, homes, recall), (*_capabilities(readers.format), *demo)
+    return Chatting(engine=engine, readers=readers, policy=policy, writer=writer)
 
 
 def _template(model: ModelInfo, make_renderer: Callable[[str], Renderer]) -> ChatTemplate:
@@ -259,14 +265,11 @@ def _template(model: ModelInfo, make_renderer: Callable[[str], Renderer]) -> Cha
     return template
 
 
-def _capabilities(reply_format: ReplyFormat) -> tuple[str, ...]:
-    """What the model can do, as `/v1/models` tells it."""
-    tools = ("tools",) if reply_format.has_tools else ()
-    return ("chat", *tools, *(("reasoning",) if reply_format.has_reasoning else ()))
-
-
 async def _register(parts: Parts, settings: Settings, stopping: asyncio.Event) -> bool:
     """Register once no worker of another model or window lives; False if told to stop before."""
-    register = partial(retry, "register", parts.registration.register)
-    with refusals_end_the_start():
-        return await until_alike(register, settings.context_length, stopping)
+    for cell in parts.cells:
+        register = partial(retry, "register", cell.registration.register)
+        with refusals_end_the_start():
+            if not await until_alike(register, settings.context_length, stopping):
+                return False
+    return True

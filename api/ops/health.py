@@ -1,8 +1,9 @@
 """`/healthz` and `/readyz`."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import falcon
 import falcon.asgi
@@ -42,11 +43,20 @@ class Readiness:
     """
 
     def __init__(self, workers: Workers, feed: EventFeed, headroom: Headroom) -> None:
+        self.parts: Sequence[Readiness] = (self,)
+        """Of each cell."""
         self._workers = workers
         self._feed = feed
         self._headroom = headroom
         self.is_starting = False
         """Set by a process that has not yet checked the Redis server."""
+        self.lacking: tuple[int, ...] = ()
+        """Cells in which no prompt would be answered, where there are several."""
+
+    @property
+    def may_serve(self) -> bool:
+        """Whether nothing is known against asking here."""
+        return self._feed.is_connected and self._headroom.lack is None
 
     async def missing(self) -> Missing | None:
         """What is missing; None if a prompt would be accepted and answered."""
@@ -63,6 +73,25 @@ class Readiness:
         if silence_s is None or silence_s > WORKER_SILENCE_S:
             return Missing(name="worker", detail="no worker is ready")
         return None
+
+
+class _AllReadiness:
+    """Ready while any cell is."""
+
+    def __init__(self, parts: Sequence[Readiness]) -> None:
+        self.parts = parts
+        self.lacking: tuple[int, ...] = ()
+
+    async def missing(self) -> Missing | None:
+        """What is missing in every cell; None if a prompt would be answered in one of them."""
+        found = await asyncio.gather(*(part.missing() for part in self.parts))
+        self.lacking = tuple(cell for cell, missing in enumerate(found) if missing is not None)
+        return None if None in found else found[0]
+
+
+def all_ready(parts: Sequence[Readiness]) -> Readiness:
+    """The readiness of all cells as one."""
+    return parts[0] if len(parts) == 1 else cast(Readiness, _AllReadiness(parts))
 
 
 class HealthResource:
@@ -89,6 +118,8 @@ class ReadyResource:
             extra = {"missing": missing.name}
             raise Problem(503, "not_ready", missing.detail, retry_after_s=1, extra=extra)
         resp.media = {"status": "ready"}
+        if self._readiness.lacking:
+            resp.media["degraded"] = self._readiness.lacking
 
 
 class StaticJson:
