@@ -142,6 +142,11 @@ class RedisCluster:
         for node in self.nodes:
             node.say("CONFIG", "SET", "min-replicas-to-write", number)
 
+    def keep_replicas(self, *, promoted: bool) -> None:
+        """Whether a replica takes over from a primary that is away."""
+        for node in self.nodes:
+            node.say("CONFIG", "SET", "cluster-replica-no-failover", "no" if promoted else "yes")
+
     def until_whole(self) -> None:
         """Return when every slot has a primary, and each primary its replicas' company."""
         self._until(lambda node: node.say("CLUSTER", "INFO"), "cluster_state:ok")
