@@ -109,7 +109,7 @@ class Tasks:
         self.background.start("headroom", self.headroom.run)
         self.background.start("history", self.history.run)
         for cell, upkeep in enumerate(self.list_upkeep):
-            self.background.start(f"list upkeep {cell}", upkeep.run)
+            self.background.start(f"list upkeep {cell}" if cell else "list upkeep", upkeep.run)
 
 
 @contextlib.asynccontextmanager

@@ -227,7 +227,7 @@ async def running_stack(settings: Settings, *engines: Engine | Embedder) -> Asyn
 
 
 async def until_ready(client: httpx.AsyncClient) -> None:
-    """Return when `/readyz` says so."""
+    """Return when `/readyz` says so, of all cells."""
     async with asyncio.timeout(START_TIMEOUT_S):
         while not await _is_ready(client):
             await asyncio.sleep(0.01)
@@ -235,7 +235,8 @@ async def until_ready(client: httpx.AsyncClient) -> None:
 
 async def _is_ready(client: httpx.AsyncClient) -> bool:
     try:
-        return (await client.get("/readyz")).status_code == 200
+        answer = await client.get("/readyz")
+        return answer.status_code == 200 and "degraded" not in answer.json()
     except httpx.ConnectError:
         return False
 

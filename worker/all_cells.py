@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from redis.exceptions import RedisError
@@ -20,10 +20,9 @@ from shared.store.claims import Claims
 from shared.store.connection import REDIS_UNAVAILABLE, trouble
 from shared.wire.claim import Claim
 from worker.bells import BellReader
+from worker.cell import BuiltCell
 from worker.claimer import Claimer
-from worker.reply import Replier
 from worker.running_turn import RunningTurn, RunningTurns
-from worker.turn_closer import TurnCloser
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +44,7 @@ class CellLine:
         self.cell = cell
         self.bells = bells
         self.claimer = claimer
-        self.since_s: float | None = time.monotonic()
+        self.since_s: float | None = None
         """Since when a turn may wait there; None if none does, and the bell will ring."""
         self._news = 0
         self._asked: asyncio.Task[list[Claim]] | None = None
@@ -114,8 +113,9 @@ class AllLines:
     """
 
     def __init__(
-        self, cells: Cells, lines: Sequence[CellLine], running: RunningTurns, slots: int
+        self, cells: Cells, served: Sequence[BuiltCell], running: RunningTurns, slots: int
     ) -> None:
+        lines = [CellLine(each.parts.cell, each.bells, each.claimer) for each in served]
         self._cells = cells
         self._lines = {line.cell: line for line in lines}
         self._running = running
@@ -126,8 +126,10 @@ class AllLines:
     # Bells.
 
     async def listen(self, cell: int) -> None:
-        """Hear the bells of a cell until cancelled."""
+        """Take turns of a cell, and hear its bells, until cancelled."""
         line, name = self._lines[cell], f"bells {cell}"
+        line.rung()
+        self._woken.set()
         while True:
             try:
                 if await line.bells.next():
@@ -187,46 +189,23 @@ class AllLines:
         return bool(self._by_age())
 
 
-class TurnsOfCell(Mapping[str, RunningTurn]):
-    """Those of a worker's running turns that are in one cell."""
-
-    def __init__(self, cells: Cells, cell: int, running: RunningTurns) -> None:
-        self._cells = cells
-        self._cell = cell
-        self._running = running
-
-    def __getitem__(self, arq_id: str) -> RunningTurn:
-        return self._running[arq_id]
-
-    def __iter__(self) -> Iterator[str]:
-        for arq_id, turn in self._running.items():
-            if self._cells.of_job(turn.claim.job_id) == self._cell:
-                yield arq_id
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-
 class AllRepliers:
     """Has each turn answered, and ended, in its cell."""
 
-    def __init__(
-        self,
-        cells: Cells,
-        repliers: Mapping[int, Replier],
-        closers: Mapping[int, TurnCloser],
-    ) -> None:
+    def __init__(self, cells: Cells, served: Sequence[BuiltCell]) -> None:
         self._cells = cells
-        self._repliers = repliers
-        self._closers = closers
+        self._served = {each.parts.cell: each for each in served}
 
     async def reply(self, turn: RunningTurn) -> None:
         """Run a turn in its cell."""
-        await self._repliers[self._cells.of_job(turn.claim.job_id)].reply(turn)
+        await self._cell_of(turn).replier.reply(turn)
 
     async def fail(self, turn: RunningTurn, error: TurnFailed) -> None:
         """End it with an error."""
-        await self._closers[self._cells.of_job(turn.claim.job_id)].fail(turn, error)
+        await self._cell_of(turn).closer.fail(turn, error)
+
+    def _cell_of(self, turn: RunningTurn) -> BuiltCell:
+        return self._served[self._cells.of_job(turn.claim.job_id)]
 
 
 class AllShields:

@@ -13,7 +13,6 @@ from shared.store.keys import Keys
 from shared.store.old_queue import OldQueue
 from shared.store.workers import Workers
 from shared.wire.served_model import DEMO
-from worker.all_cells import TurnsOfCell
 from worker.bells import BellReader
 from worker.chat import Chat
 from worker.claimer import Claimer
@@ -36,7 +35,7 @@ from worker.registration import Registration
 from worker.reply import Replier
 from worker.reply_maker import ReplyMaker
 from worker.report import Reporter
-from worker.running_turn import RunningTurn, RunningTurns
+from worker.running_turn import RunningTurn, RunningTurns, TurnsOfCell
 from worker.serving import CellParts
 from worker.turn_closer import TurnCloser
 from worker.turn_metrics import TurnMetrics
@@ -154,6 +153,7 @@ def build_cell(shared: Shared, cell: int, redis: Redis, claims: Claims) -> Built
     return BuiltCell(
         parts=CellParts(
             cell=cell,
+            of="" if shared.cells.number == 1 else f" {cell}",
             publisher=publisher,
             heartbeat=heartbeat,
             notices=notices,

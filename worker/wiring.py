@@ -27,7 +27,7 @@ from shared.store.keys import Keys
 from shared.store.pool import worker_pool
 from shared.store.scripts import milliseconds
 from shared.traces import Tracer
-from worker.all_cells import AllLines, AllRepliers, AllShields, CellLine
+from worker.all_cells import AllLines, AllRepliers, AllShields
 from worker.cell import BuiltCell, Chatting, Shared, build_cell
 from worker.engine.embedding import Embedder
 from worker.engine.interface import Engine, ModelInfo
@@ -36,11 +36,12 @@ from worker.prompt.writer import PromptWriter
 from worker.quarantine import Quarantine
 from worker.readers import Readers
 from worker.reading.reply_format import derive_format
+from worker.registration import Registration
 from worker.report import Reporter
 from worker.retry import retry
 from worker.running_turn import RunningTurns
 from worker.served_cells import cells_to_serve
-from worker.serving import Parts, serve
+from worker.serving import Join, Parts, join_some, serve
 from worker.stream_worker import StreamWorker
 from worker.template.chat_template import ChatTemplate
 from worker.template.environment import TemplateError
@@ -89,17 +90,26 @@ async def _run(
     try:
         if not isinstance(engine, Embedder):
             template = await asyncio.to_thread(_template, engine.model, make_renderer)
-        if not await _are_usable(cells, clients, settings, stopping):
-            return False
         served = {
             cell: clients[cell]
             for cell in await cells_to_serve(cells, clients, settings.cells_per_worker)
         }
-        parts = _build(settings, cells, served, engine, template, tracer, worker_id)
-        if await _register(parts, settings, stopping):
-            log.info("worker %s is ready", worker_id)
-            return await serve(parts, stopping, settings.grace)
-        return False
+        shared, claims = _shared(settings, cells, served, engine, template, tracer, worker_id)
+        built = [build_cell(shared, cell, redis, claims[cell]) for cell, redis in served.items()]
+        joins: dict[int, Join] = {
+            each.parts.cell: partial(
+                _join, each.parts.registration, cells, each.parts.cell, settings, served, stopping
+            )
+            for each in built
+        }
+        joined = await join_some(joins)
+        if not joined:
+            return False
+        log.info("worker %s is ready", worker_id)
+        for cell in joined:
+            del joins[cell]
+        parts = _parts(shared, built, joins, served[joined[0]], _slots(settings, engine))
+        return await serve(parts, stopping, settings.grace)
     finally:
         if template is not None:
             template.close()
@@ -113,19 +123,29 @@ def _connected(cells: Cells, slots: int) -> list[Redis]:
     return [connect(of_cell, max_connections=worker_pool(slots)) for of_cell in cells.settings]
 
 
-async def _are_usable(
-    cells: Cells, clients: Sequence[Redis], settings: Settings, stopping: asyncio.Event
+async def _join(
+    registration: Registration,
+    cells: Cells,
+    cell: int,
+    whole: Settings,
+    clients: Mapping[int, Redis],
+    stopping: asyncio.Event,
 ) -> bool:
-    """Wait until every cell can be used; False if told to stop before."""
-    for cell, redis in enumerate(clients):
-        of_cell = cells.settings[cell]
-        checks = check_server, record_check(cells, cell, settings), check_worker
-        if not await until_usable(redis, Keys(of_cell.keyspace), of_cell, stopping, *checks):
-            return False
-    return True
+    """Register in a cell that can be used, once no worker of another model or window lives there.
+
+    Returns:
+        False if told to stop before.
+    """
+    settings = cells.settings[cell]
+    keys, checks = Keys(settings.keyspace), (check_server, record_check(cells, cell, whole))
+    if not await until_usable(clients[cell], keys, settings, stopping, *checks, check_worker):
+        return False
+    register = partial(retry, "register", registration.register)
+    with refusals_end_the_start():
+        return await until_alike(register, settings.context_length, stopping)
 
 
-def _build(
+def _shared(
     settings: Settings,
     cells: Cells,
     served: Mapping[int, Redis],
@@ -133,7 +153,8 @@ def _build(
     template: ChatTemplate | None,
     tracer: Tracer | None,
     worker_id: str,
-) -> Parts:
+) -> tuple[Shared, Mapping[int, Claims]]:
+    """What the worker has once; and what takes turns in each cell."""
     running: RunningTurns = {}
     metrics, drained = TurnMetrics(), asyncio.Event()
     window = min(settings.context_length or engine.window, engine.window)
@@ -162,22 +183,33 @@ def _build(
         running=running,
         drained=drained,
     )
-    built = [build_cell(shared, cell, redis, claims[cell]) for cell, redis in served.items()]
-    redis, slots = next(iter(served.values())), _slots(settings, engine)
+    return shared, claims
+
+
+def _parts(
+    shared: Shared, built: Sequence[BuiltCell], waiting: dict[int, Join], redis: Redis, slots: int
+) -> Parts:
+    """All parts of the process.
+
+    Args:
+        waiting: cells that could not be joined yet.
+        redis: of one that was.
+    """
     worker, listeners = _stream_worker(shared, built, redis, slots)
     return Parts(
         worker=worker,
-        listeners=listeners,
         cells=[each.parts for each in built],
-        running=running,
-        drained=drained,
+        listeners=listeners,
+        waiting=waiting,
+        running=shared.running,
+        drained=shared.drained,
     )
 
 
 def _stream_worker(
     shared: Shared, built: Sequence[BuiltCell], redis: Redis, slots: int
-) -> tuple[StreamWorker, Mapping[str, Endless]]:
-    """What takes turns of one cell, or of several; what has to run for that."""
+) -> tuple[StreamWorker, Mapping[int, Endless]]:
+    """What takes turns of one cell or of several, and what hears the bells of several."""
     running = shared.running
     if len(built) == 1:
         (only,) = built
@@ -185,22 +217,13 @@ def _stream_worker(
             redis, only.bells, only.claimer, only.replier, only.closer, running=running, slots=slots
         )
         return worker, {}
-    lines = AllLines(
-        shared.cells,
-        [CellLine(each.parts.cell, each.bells, each.claimer) for each in built],
-        running,
-        slots,
-    )
-    repliers = AllRepliers(
-        shared.cells,
-        {each.parts.cell: each.replier for each in built},
-        {each.parts.cell: each.closer for each in built},
+    lines, repliers = (
+        AllLines(shared.cells, built, running, slots),
+        AllRepliers(shared.cells, built),
     )
     worker = StreamWorker(redis, lines, lines, repliers, repliers, running=running, slots=slots)
-    listeners = {
-        f"bells {each.parts.cell}": partial(lines.listen, each.parts.cell) for each in built
-    }
-    return worker, listeners
+    cells = [each.parts.cell for each in built]
+    return worker, {cell: partial(lines.listen, cell) for cell in cells}
 
 
 def _reporter(
@@ -263,13 +286,3 @@ def _template(model: ModelInfo, make_renderer: Callable[[str], Renderer]) -> Cha
         ) from None
     log.info("chat template: %s", template.traits.describe())
     return template
-
-
-async def _register(parts: Parts, settings: Settings, stopping: asyncio.Event) -> bool:
-    """Register once no worker of another model or window lives; False if told to stop before."""
-    for cell in parts.cells:
-        register = partial(retry, "register", cell.registration.register)
-        with refusals_end_the_start():
-            if not await until_alike(register, settings.context_length, stopping):
-                return False
-    return True

@@ -1,15 +1,19 @@
 """What an API process listens to and looks at, in all cells of a namespace."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import cast
 
 from api.live.feed import EventFeed
 from api.live.headroom import Headroom, Lack, refusal_of
 from api.live.places import Places
-from shared.process.tasks import Background
+from api.live.watch import Watch
+from shared.process.tasks import Background, end
+from shared.store.all_cells import AllListLogs, shortly_before
 from shared.store.cells import Cells
 from shared.store.routed import Routed
+from shared.wire.event import Event
 
 
 class _AllFeeds(Routed[EventFeed]):
@@ -20,8 +24,8 @@ class _AllFeeds(Routed[EventFeed]):
 
     def start(self, background: Background) -> None:
         """Listen; connects to each cell as soon as that is available."""
-        for part in self.parts:
-            part.start(background)
+        for cell, part in enumerate(self.parts):
+            part.start(background, f" {cell}")
 
     async def close(self) -> None:
         """Close the connections, after the tasks have ended."""
@@ -32,6 +36,59 @@ class _AllFeeds(Routed[EventFeed]):
         """End every wait, now and from now on."""
         for part in self.parts:
             part.stop_readers()
+
+    @asynccontextmanager
+    async def watch_list(
+        self, owner_id: str, changes: AllListLogs, after: str
+    ) -> AsyncIterator["Watch | _WatchOfSeveral"]:
+        """Watch the changes of an owner's list, in all cells that it is in.
+
+        Raises:
+            redis.exceptions.ConnectionError: Redis is unavailable.
+        """
+        spread = self.cells.spread_of(owner_id)
+        async with AsyncExitStack() as held:
+            watches = [
+                await held.enter_async_context(
+                    self.parts[cell].watch_list(
+                        owner_id,
+                        changes.parts[cell],
+                        after if len(spread) == 1 else shortly_before(after),
+                    )
+                )
+                for cell in spread
+            ]
+            if len(watches) == 1:
+                yield watches[0]
+                return
+            together = _WatchOfSeveral(watches)
+            held.push_async_callback(together.close)
+            yield together
+
+
+class _WatchOfSeveral:
+    """What any of several watches hears."""
+
+    def __init__(self, watches: Sequence[Watch]) -> None:
+        self._idle = list(watches)
+        self._hearing: dict[asyncio.Task[list[Event]], Watch] = {}
+
+    async def events(self) -> list[Event]:
+        """What is new, at least one event; may be cancelled without losing any.
+
+        Raises:
+            FeedLost: one of them hears no more.
+        """
+        for watch in self._idle:
+            self._hearing[asyncio.create_task(watch.events(), name="list")] = watch
+        self._idle.clear()
+        done, _ = await asyncio.wait(self._hearing, return_when=asyncio.FIRST_COMPLETED)
+        self._idle += [self._hearing.pop(task) for task in done]
+        return [event for task in done for event in task.result()]
+
+    async def close(self) -> None:
+        """Hear no more."""
+        await end(*self._hearing)
 
 
 class _AllPlaces(Routed[Places]):

@@ -62,7 +62,7 @@ class EventFeed:
         check_s: float = _CHECK_S,
     ) -> None:
         self.api_id = api_id or new_api()
-        self._name = f"{_NAME} {keys.namespace}"
+        self._name = _NAME
         self._redis = redis
         self._check_s = check_s
         self._keys = keys
@@ -73,10 +73,15 @@ class EventFeed:
         self._connected = asyncio.Event()
         self._stopped = False
 
-    def start(self, background: Background) -> None:
-        """Listen; connects as soon as Redis is available."""
+    def start(self, background: Background, of: str = "") -> None:
+        """Listen; connects as soon as Redis is available.
+
+        Args:
+            of: what the names of the tasks end with, where there are several feeds.
+        """
+        self._name = f"{_NAME}{of}"
         background.start(self._name, self._listen)
-        background.start(f"lost jobs {self._keys.namespace}", self._check_jobs)
+        background.start(f"lost jobs{of}", self._check_jobs)
 
     @property
     def is_connected(self) -> bool:

@@ -8,26 +8,31 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from redis.exceptions import RedisError
 
 from shared import ids
 from shared.store.conversations import Conversations
 from shared.store.event_log import EventLog
-from shared.store.list_page import merged
+from shared.store.list_log import ListLog
+from shared.store.list_page import merged_pages
 from shared.store.operated_turns import OperatedTurns
 from shared.store.queue import PoolState, Queue, QueueState
 from shared.store.replicas import Replicas
 from shared.store.routed import Routed
+from shared.store.search import Search, SearchCursor
+from shared.store.search import merged_pages as merged_hits
 from shared.store.shares import Shares
 from shared.store.snapshots import Snapshots
 from shared.store.submissions import Submissions
 from shared.store.usage import Usage
 from shared.store.workers import Workers
 from shared.wire.drain_answer import DrainAnswer
+from shared.wire.event import Event, order
 from shared.wire.other_worker import OtherWorker
 from shared.wire.place import Place
+from shared.wire.search_query import SearchQuery
 from shared.wire.served_model import ServedModel
 from shared.wire.served_model import merged as merged_capabilities
 from shared.wire.share import ShareObject
@@ -36,6 +41,9 @@ from shared.wire.usage_row import DayOfUsage, UsageRow
 from shared.wire.worker_report import WorkerReport
 
 T = TypeVar("T")
+
+_CLOCKS_DIFFER_MS: Final = 2000
+"""Clocks of different servers, at most."""
 
 
 async def of_reachable(calls: Iterable[Awaitable[T]]) -> list[T]:
@@ -107,7 +115,55 @@ class AllConversations(Routed[Conversations]):
                 for cell in self.cells.spread_of(owner_id)
             )
         )
-        return merged(pages, limit).to_wire()
+        return merged_pages(pages, limit).to_wire()
+
+
+class AllSearches(Routed[Search]):
+    """Finds conversations in all cells."""
+
+    async def page(
+        self,
+        owner_id: str,
+        query: SearchQuery,
+        limit: int,
+        after: SearchCursor | None,
+        *,
+        only_pinned: bool = False,
+    ) -> dict[str, Any]:
+        """`limit` hits after a cursor; fewer if much had to be read in a cell."""
+        pages = await asyncio.gather(
+            *(
+                self.parts[cell].found(owner_id, query, limit, after, only_pinned=only_pinned)
+                for cell in self.cells.spread_of(owner_id)
+            )
+        )
+        return merged_hits(pages, limit).to_wire()
+
+
+class AllListLogs(Routed[ListLog]):
+    """What has changed in owners' lists, in all cells.
+
+    Ids of different cells are times of different clocks: changes around the one after which a
+    client resumes are told again.
+    """
+
+    async def position(self, owner_id: str) -> str:
+        """The log id behind which changes are new in every cell."""
+        spread = [self.parts[cell] for cell in self.cells.spread_of(owner_id)]
+        return min(await asyncio.gather(*(part.position(owner_id) for part in spread)), key=order)
+
+    async def follow(self, owner_id: str, after: str) -> list[Event]:
+        """Changes after a log id; one `reset` alone where they are not known any more."""
+        spread = [self.parts[cell] for cell in self.cells.spread_of(owner_id)]
+        after = after if len(spread) == 1 else shortly_before(after)
+        found = await asyncio.gather(*(part.follow(owner_id, after) for part in spread))
+        changes = sorted(chain.from_iterable(found), key=lambda event: order(event.id))
+        return [event for event in changes if event.kind == "reset"][:1] or changes
+
+
+def shortly_before(log_id: str) -> str:
+    """The id of a time so much earlier that no cell's clock was behind it."""
+    return f"{max(0, order(log_id)[0] - _CLOCKS_DIFFER_MS)}-0"
 
 
 class AllShares(Routed[Shares]):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from shared.store.merging import Place, merged, place, position
 from shared.wire.conversation import Conversation
 
 
@@ -24,27 +25,17 @@ class ListPage:
         return {"conversations": [each.to_wire() for each in self.conversations], "next": self.next}
 
 
-def merged(pages: Sequence[ListPage], limit: int) -> ListPage:
+def merged_pages(pages: Sequence[ListPage], limit: int) -> ListPage:
     """One page of as many lists, which all began behind the same position."""
-    ends = [_order(page.next) for page in pages if page.next is not None]
-    # What lies behind the end of a page that goes on may not be next.
-    known_to = max(ends, default=(-1, ""))
-    candidates = (each for page in pages for each in page.conversations)
-    known = sorted((each for each in candidates if _place(each) >= known_to), key=_place)[::-1]
-    if len(known) > limit:
-        return ListPage(conversations=tuple(known[:limit]), next=_written(_place(known[limit - 1])))
-    return ListPage(conversations=tuple(known), next=_written(known_to) if ends else None)
+    shown, end = merged(
+        [page.conversations for page in pages],
+        [place(page.next) for page in pages if page.next is not None],
+        limit,
+        place_of,
+    )
+    return ListPage(conversations=tuple(shown), next=None if end is None else position(end))
 
 
-def _place(conversation: Conversation) -> tuple[int, str]:
-    """As Redis orders a sorted set: by time, and ids of the same time as texts."""
+def place_of(conversation: Conversation) -> Place:
+    """Where it stands in its owner's list."""
     return conversation.updated_ms, conversation.conversation_id
-
-
-def _order(position: str) -> tuple[int, str]:
-    used, _, conversation_id = position.rpartition("-")
-    return int(float(used)), conversation_id
-
-
-def _written(place: tuple[int, str]) -> str:
-    return f"{place[0]}-{place[1]}"

@@ -16,6 +16,7 @@ from shared.store.cells import Cells
 from shared.store.connection import connect
 from shared.store.keys import Keys
 from shared.wire.limits import NO_LIMITS
+from tests.integration.test_list_events import following
 from tests.scripted import ScriptedEngine
 from tests.servers import Stack, Valkey, make_settings, running_stack
 
@@ -35,13 +36,6 @@ async def stack(valkey: Valkey) -> AsyncIterator[Stack]:
 async def begun(stack: Stack, number: int) -> list[dict[str, Any]]:
     """So many conversations, one after the other."""
     return [await stack.ask(f"Number {each}") for each in range(number)]
-
-
-async def until_whole(stack: Stack) -> None:
-    """Return when every cell has a worker."""
-    async with asyncio.timeout(10):
-        while "degraded" in (await stack.client.get("/readyz")).json():
-            await asyncio.sleep(0.01)
 
 
 async def names(settings: Settings) -> set[str]:
@@ -64,7 +58,8 @@ async def test_everything_that_is_stored_has_a_cell_s_hash_tag(stack: Stack) -> 
     await begun(stack, 12)
     tags = tuple(f"{{{stack.settings.namespace}:{cell}}}:" for cell in range(CELLS))
     stored = await names(stack.settings)
-    assert stored and all(name.startswith(tags) for name in stored), stored
+    assert stored
+    assert all(name.startswith(tags) for name in stored), stored
 
 
 async def test_a_job_is_in_the_cell_of_its_conversation(stack: Stack) -> None:
@@ -81,7 +76,7 @@ async def test_streams_end_in_every_cell(stack: Stack) -> None:
         headers = {"Accept": "text/event-stream"}
         answer = await stack.client.post("/", json={"prompt": "Hello"}, headers=headers)
         kinds = re.findall("^event: (.*)$", answer.text, re.MULTILINE)
-        assert kinds[0] == "queued" and kinds[-1] == "completed"
+        assert (kinds[0], kinds[-1]) == ("queued", "completed")
 
 
 async def test_a_repeated_request_is_answered_by_the_first_one(stack: Stack) -> None:
@@ -107,6 +102,36 @@ async def test_the_list_has_all_conversations_the_one_used_last_in_front(stack: 
         listed += [each["id"] for each in page["conversations"]]
         before = page["next"]
     assert listed == expected
+
+
+async def test_a_search_finds_what_is_in_any_cell_used_last_in_front(stack: Stack) -> None:
+    expected = []
+    for number in range(12):
+        word = "even" if number % 2 == 0 else "odd"
+        answer = await stack.ask(f"Number {number} is {word}.")
+        expected += [answer["id"]] if word == "odd" else []
+    hits, params = [], {"query": "odd", "limit": "2"}
+    while True:
+        page = (await stack.client.get("/conversations", params=params)).json()
+        hits += [each["id"] for each in page["conversations"]]
+        if page["next"] is None:
+            break
+        params["before"] = page["next"]
+    assert hits == expected[::-1]
+
+
+async def test_the_list_hears_of_changes_in_every_cell(stack: Stack) -> None:
+    heard: set[int] = set()
+    async with asyncio.timeout(10), following(stack.client) as events:
+        firsts = await begun(stack, 12)
+        while not heard >= {first["id"] for first in firsts}:
+            heard.add((await anext(events)).data["id"])
+        last = await anext(events)
+    later = await stack.ask("While nobody listens.")
+    headers = {"Last-Event-ID": last.id}
+    async with asyncio.timeout(10), following(stack.client, headers=headers) as events:
+        while (await anext(events)).data["id"] != later["id"]:
+            pass
 
 
 async def test_responses_are_continued_in_their_cell(stack: Stack) -> None:
@@ -171,7 +196,6 @@ async def test_a_key_s_conversations_are_in_one_cell(valkey: Valkey, tmp_path: P
 async def test_workers_with_few_cells_serve_all_of_them_together(valkey: Valkey) -> None:
     settings = divided(valkey, PALAVER_CELLS_PER_WORKER=2)
     async with running_stack(settings, ScriptedEngine(), ScriptedEngine()) as stack:
-        await until_whole(stack)
         answers = await asyncio.gather(*(stack.ask(f"{number}") for number in range(24)))
     assert {answer["id"] % CELLS for answer in answers} == set(range(CELLS))
 
