@@ -84,7 +84,7 @@ class _WatchOfSeveral:
         self._idle.clear()
         done, _ = await asyncio.wait(self._hearing, return_when=asyncio.FIRST_COMPLETED)
         self._idle += [self._hearing.pop(task) for task in done]
-        return [event for task in done for event in task.result()]
+        return [event for heard in await asyncio.gather(*done) for event in heard]
 
     async def close(self) -> None:
         """Hear no more."""
