@@ -38,10 +38,14 @@ class CellLine:
     Args:
         bells: its own there.
         claimer: takes turns there.
+        patience_s: how long others wait for its answer.
     """
 
-    def __init__(self, cell: int, bells: BellReader, claimer: Claimer) -> None:
+    def __init__(
+        self, cell: int, bells: BellReader, claimer: Claimer, *, patience_s: float = _PATIENCE_S
+    ) -> None:
         self.cell = cell
+        self._patience_s = patience_s
         self.bells = bells
         self.claimer = claimer
         self.since_s: float | None = None
@@ -70,7 +74,7 @@ class CellLine:
         """
         if self._asked is None:
             self._asked = asyncio.create_task(self._take(number, busy), name=f"take {self.cell}")
-        await asyncio.wait({self._asked}, timeout=_PATIENCE_S)
+        await asyncio.wait({self._asked}, timeout=self._patience_s)
         if not self._asked.done():
             self._asked.add_done_callback(lambda _: on_late())
             return []
@@ -113,9 +117,8 @@ class AllLines:
     """
 
     def __init__(
-        self, cells: Cells, served: Sequence[BuiltCell], running: RunningTurns, slots: int
+        self, cells: Cells, lines: Sequence[CellLine], running: RunningTurns, slots: int
     ) -> None:
-        lines = [CellLine(each.parts.cell, each.bells, each.claimer) for each in served]
         self._cells = cells
         self._lines = {line.cell: line for line in lines}
         self._running = running
