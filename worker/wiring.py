@@ -27,7 +27,7 @@ from shared.store.keys import Keys
 from shared.store.pool import worker_pool
 from shared.store.scripts import milliseconds
 from shared.traces import Tracer
-from worker.all_cells import AllLines, AllRepliers, AllShields
+from worker.all_cells import AllLines, AllRepliers, AllShields, CellLine
 from worker.cell import BuiltCell, Chatting, Shared, build_cell
 from worker.engine.embedding import Embedder
 from worker.engine.interface import Engine, ModelInfo
@@ -217,10 +217,9 @@ def _stream_worker(
             redis, only.bells, only.claimer, only.replier, only.closer, running=running, slots=slots
         )
         return worker, {}
-    lines, repliers = (
-        AllLines(shared.cells, built, running, slots),
-        AllRepliers(shared.cells, built),
-    )
+    of_cells = [CellLine(each.parts.cell, each.bells, each.claimer) for each in built]
+    lines = AllLines(shared.cells, of_cells, running, slots)
+    repliers = AllRepliers(shared.cells, built)
     worker = StreamWorker(redis, lines, lines, repliers, repliers, running=running, slots=slots)
     cells = [each.parts.cell for each in built]
     return worker, {cell: partial(lines.listen, cell) for cell in cells}

@@ -55,6 +55,17 @@ class Findings:
         return {kind: found for kind in kinds if (found := getattr(self, kind))}
 
 
+def together(found: list[Findings]) -> Findings:
+    """What came of it in all cells."""
+    sums = {
+        each.name: sum(
+            (getattr(one, each.name) for one in found), type(getattr(found[0], each.name))()
+        )
+        for each in fields(Findings)
+    }
+    return Findings(**sums)
+
+
 async def until_idle(redis: Redis, keys: Keys, within_s: float) -> None:
     """Return when no job is open, at the latest after `within_s`; the audit sees the rest."""
     deadline = time.monotonic() + within_s
@@ -89,12 +100,20 @@ class Audit:
 
     Args:
         loses_pieces: a primary may die with pieces of replies that clients have read.
+        whole: the ledger of all namespaces or cells, where `ledger` is of one.
     """
 
     def __init__(
-        self, redis: Redis, keys: Keys, ledger: Ledger, *, loses_pieces: bool = False
+        self,
+        redis: Redis,
+        keys: Keys,
+        ledger: Ledger,
+        *,
+        loses_pieces: bool = False,
+        whole: Ledger | None = None,
     ) -> None:
         self._redis: Any = redis
+        self._whole = whole or ledger
         self._loses_pieces = loses_pieces
         self._keys = keys
         self._ledger = ledger
@@ -228,10 +247,10 @@ class Audit:
 
     def _check_no_strangers(self) -> None:
         """Nothing was accepted that no client knows of."""
-        known = {turn.job for turn in self._ledger.turns}
+        known = {turn.job for turn in self._whole.turns}
         # Its client did not ask again, because the conversation was deleted.
         known |= {
-            job for turn in self._ledger.turns if not turn.job for job in turn.maybe_accepted_as
+            job for turn in self._whole.turns if not turn.job for job in turn.maybe_accepted_as
         }
         strangers = self._jobs.keys() - known
         self._found.doubled += [f"nobody knows {job}: {self._jobs[job]}" for job in strangers]

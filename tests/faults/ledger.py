@@ -1,6 +1,6 @@
 """What the clients of a storm did and saw, to be compared with what is stored."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 
@@ -76,6 +76,11 @@ class Ledger:
     @property
     def turns(self) -> list[Turn]:
         return [turn for talk in self.talks for turn in talk.turns]
+
+    def of_cell(self, cell: int, cells: int) -> "Ledger":
+        """What belongs to the conversations of a cell; to the first one also what is of none."""
+        talks = [talk for talk in self.talks if (talk.id or 0) % cells == cell]
+        return replace(self, talks=talks) if cell == 0 else Ledger(talks=talks)
 
     def count(self, kind: str) -> None:
         """A fault was injected."""
