@@ -99,7 +99,7 @@ async def storm(plan: Plan) -> Outcome:
 
 async def _audited(cluster: Cluster, ledger: Ledger, plan: Plan, cell: int) -> Findings:
     """What is left in a cell, once it is calm."""
-    keys, of_cell = cluster.keys_of(cell), ledger.of_cell(cell, plan.cells)
+    keys, of_cell = cluster.keys_of(cell), ledger.of_cell(cell, cluster.cells)
     async with cluster.redis(cell) as redis:
         await until_idle(redis, keys, CALM_WITHIN_S)
         await until_settled(redis, keys, plan.workers, CALM_WITHIN_S)

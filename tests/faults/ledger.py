@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from shared.store.cells import Cells
+
 
 @dataclass
 class Turn:
@@ -53,6 +55,12 @@ class Talk:
     is_deleted: bool = False
     is_lost: bool = False
 
+    def cell(self, cells: Cells) -> int:
+        """Where it is; its client may know it by a job alone, if that came to nothing."""
+        if self.id is not None:
+            return cells.of_conversation(str(self.id))
+        return next((cells.of_job(turn.job) for turn in self.turns if turn.job), 0)
+
     @property
     def has_said_something(self) -> bool:
         """Whether any of its turns has got a reply."""
@@ -77,9 +85,9 @@ class Ledger:
     def turns(self) -> list[Turn]:
         return [turn for talk in self.talks for turn in talk.turns]
 
-    def of_cell(self, cell: int, cells: int) -> "Ledger":
+    def of_cell(self, cell: int, cells: Cells) -> "Ledger":
         """What belongs to the conversations of a cell; to the first one also what is of none."""
-        talks = [talk for talk in self.talks if (talk.id or 0) % cells == cell]
+        talks = [talk for talk in self.talks if talk.cell(cells) == cell]
         return replace(self, talks=talks) if cell == 0 else Ledger(talks=talks)
 
     def count(self, kind: str) -> None:
