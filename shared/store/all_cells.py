@@ -10,7 +10,7 @@ from dataclasses import replace
 from itertools import chain
 from typing import Any, Final, TypeVar
 
-from redis.exceptions import RedisError
+from redis.exceptions import ConnectionError, RedisError
 
 from shared import ids
 from shared.store.conversations import Conversations
@@ -228,12 +228,22 @@ class AllQueues(Routed[Queue]):
     """The queues of all cells as one."""
 
     async def state(self) -> QueueState:
-        """The sums of all cells."""
-        states = await of_reachable(part.state() for part in self.parts)
+        """The sums of all cells, and each of them."""
+        cells = await asyncio.gather(*(_state_of(part) for part in self.parts))
+        states = [state for state in cells if state is not None]
+        if not states:
+            raise ConnectionError("no cell answers")
         pools: dict[str, PoolState] = {}
         for name, pool in chain.from_iterable(state.pools.items() for state in states):
             pools[name] = _both(pools[name], pool) if name in pools else pool
-        return QueueState(open=sum(state.open for state in states), pools=pools)
+        return QueueState(open=sum(state.open for state in states), pools=pools, cells=cells)
+
+
+async def _state_of(queue: Queue) -> QueueState | None:
+    try:
+        return await queue.state()
+    except (RedisError, OSError):
+        return None
 
 
 def _both(first: PoolState, second: PoolState) -> PoolState:

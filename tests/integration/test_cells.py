@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from api.http.keys import KeyFile
+from cli.doctor_redis import check_redis
 from shared.config import Settings
 from shared.errors import ConfigError
 from shared.store.cell_record import record_check
@@ -18,7 +19,7 @@ from shared.store.keys import Keys
 from shared.wire.limits import NO_LIMITS
 from tests.integration.test_list_events import following
 from tests.scripted import ScriptedEngine
-from tests.servers import Stack, Valkey, make_settings, running_stack
+from tests.servers import Stack, Valkey, make_settings, running_stack, running_valkey
 
 CELLS = 4
 
@@ -214,6 +215,61 @@ async def test_a_worker_runs_no_more_turns_than_it_has_slots(valkey: Valkey) -> 
     async with running_stack(divided(valkey, PALAVER_SLOTS=2), engine) as stack:
         await asyncio.gather(*(stack.ask("x" * 20 + f"{number}") for number in range(30)))
     assert most == 2
+
+
+async def test_metrics_have_every_cell(stack: Stack) -> None:
+    text = (await stack.client.get("/metrics")).text
+    for cell in range(CELLS):
+        assert f'palaver_cell_up{{cell="{cell}"}} 1.0' in text
+        assert f'palaver_cell_turns_waiting{{cell="{cell}"}} 0.0' in text
+
+
+async def test_operators_find_turns_of_all_cells(stack: Stack) -> None:
+    jobs = [(await stack.client.post("/jobs", json={"prompt": "?"})).json() for _ in range(8)]
+    for job in jobs:
+        for text in (job["job"], f"{job['id']}"):
+            found = (await stack.client.get(f"/ops/lookup?id={text}")).json()
+            assert [turn["job"] for turn in found["turns"]] == [job["job"]]
+
+
+async def test_the_doctor_looks_at_every_cell(stack: Stack) -> None:
+    told = [finding.text async for finding in check_redis(stack.settings)]
+    assert all(any(text.startswith(f"cell {cell}: ") for text in told) for cell in range(CELLS))
+
+
+async def test_two_servers_share_the_cells(valkey: Valkey) -> None:
+    with running_valkey() as other:
+        settings = make_settings(f"{valkey.url},{other.url}", PALAVER_CELLS=CELLS)
+        async with running_stack(settings, ScriptedEngine()) as stack:
+            await begun(stack, 16)
+            other.kill()
+            away = await until_degraded(stack)
+            answers = [await stack.client.post("/", json={"prompt": "New."}) for _ in range(8)]
+            other.start()
+            async with asyncio.timeout(20):
+                while "degraded" in (await stack.client.get("/readyz")).json():
+                    await asyncio.sleep(0.05)
+        for cell, of_cell in enumerate(Cells(settings).settings):
+            async with connect(of_cell) as redis:
+                assert (await redis.get(Keys(of_cell.keyspace).cells)) == str(CELLS), cell
+        turned = make_settings(
+            f"{other.url},{valkey.url}", PALAVER_CELLS=CELLS, PALAVER_NAMESPACE=settings.namespace
+        )
+        with pytest.raises(ConfigError, match=r"REDIS_URL: cell 1 is on the server .* cell 0"):
+            await check_record(turned)
+    assert away == [1, 3]
+    assert {answer.status_code for answer in answers} == {200}
+    assert {answer.json()["id"] % CELLS for answer in answers} <= {0, 2}
+
+
+async def until_degraded(stack: Stack) -> list[int]:
+    """The cells that are away, once some are."""
+    async with asyncio.timeout(20):
+        while True:
+            ready = (await stack.client.get("/readyz")).json()
+            if "degraded" in ready:
+                return list(ready["degraded"])
+            await asyncio.sleep(0.05)
 
 
 # Another number of cells.
