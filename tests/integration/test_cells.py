@@ -19,7 +19,16 @@ from shared.store.keys import Keys
 from shared.wire.limits import NO_LIMITS
 from tests.integration.test_list_events import following
 from tests.scripted import ScriptedEngine
-from tests.servers import Stack, Valkey, make_settings, running_stack, running_valkey
+from tests.servers import (
+    Stack,
+    Valkey,
+    make_settings,
+    running_api,
+    running_stack,
+    running_valkey,
+    running_worker,
+    until_ready,
+)
 
 CELLS = 4
 
@@ -262,13 +271,28 @@ async def test_two_servers_share_the_cells(valkey: Valkey) -> None:
     assert {answer.json()["id"] % CELLS for answer in answers} <= {0, 2}
 
 
+async def test_a_server_that_is_away_at_the_start_is_joined_later(valkey: Valkey) -> None:
+    with running_valkey() as other:
+        settings = make_settings(f"{valkey.url},{other.url}", PALAVER_CELLS=2)
+        other.kill()
+        async with running_api(settings) as client, running_worker(settings, ScriptedEngine()):
+            stack = Stack(settings, client)
+            assert await until_degraded(stack) == [1]
+            first = await stack.ask("Hello.")
+            other.start()
+            await until_ready(client)
+            answers = [await stack.ask("Hello again.") for _ in range(8)]
+    assert first["id"] % 2 == 0
+    assert {answer["id"] % 2 for answer in answers} == {0, 1}
+
+
 async def until_degraded(stack: Stack) -> list[int]:
     """The cells that are away, once some are."""
     async with asyncio.timeout(20):
         while True:
-            ready = (await stack.client.get("/readyz")).json()
-            if "degraded" in ready:
-                return list(ready["degraded"])
+            ready = await stack.client.get("/readyz")
+            if ready.status_code == 200 and "degraded" in ready.json():
+                return list(ready.json()["degraded"])
             await asyncio.sleep(0.05)
 
 
