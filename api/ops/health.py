@@ -13,10 +13,12 @@ from redis.exceptions import RedisError
 from api.http.errors import Problem
 from api.live.feed import EventFeed
 from api.live.headroom import Headroom, refusal_of
-from shared.process.tasks import Background
+from shared.process.tasks import Background, end
 from shared.store.workers import WORKER_SILENCE_S, Workers
 
 _PING_TIMEOUT_S: Final = 2.0
+_SOON_S: Final = 0.5
+"""Probes do not wait longer for a cell that hangs while others answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +58,8 @@ class Readiness:
     @property
     def may_serve(self) -> bool:
         """Whether nothing is known against asking here."""
-        return self._feed.is_connected and self._headroom.lack is None
+        headroom = self._headroom
+        return self._feed.is_connected and headroom.is_known and headroom.lack is None
 
     async def missing(self) -> Missing | None:
         """What is missing; None if a prompt would be accepted and answered."""
@@ -84,7 +87,12 @@ class _AllReadiness:
 
     async def missing(self) -> Missing | None:
         """What is missing in every cell; None if a prompt would be answered in one of them."""
-        found = await asyncio.gather(*(part.missing() for part in self.parts))
+        asking = [asyncio.ensure_future(part.missing()) for part in self.parts]
+        await asyncio.wait(asking, timeout=_SOON_S)
+        if not any(task.done() and task.result() is None for task in asking):
+            await asyncio.wait(asking)
+        found = [task.result() if task.done() else _NO_REDIS for task in asking]
+        await end(*asking)
         self.lacking = tuple(cell for cell, missing in enumerate(found) if missing is not None)
         return None if None in found else found[0]
 

@@ -42,6 +42,7 @@ from shared.wire.worker_report import WorkerReport
 
 T = TypeVar("T")
 
+_PATIENCE_S: Final = 2.0
 _CLOCKS_DIFFER_MS: Final = 2000
 """Clocks of different servers, at most."""
 
@@ -52,7 +53,7 @@ async def of_reachable(calls: Iterable[Awaitable[T]]) -> list[T]:
     Raises:
         RedisError, OSError: none does.
     """
-    answers = await asyncio.gather(*calls, return_exceptions=True)
+    answers = await asyncio.gather(*map(_soon, calls), return_exceptions=True)
     good: list[T] = []
     bad: list[BaseException] = []
     for answer in answers:
@@ -64,6 +65,12 @@ async def of_reachable(calls: Iterable[Awaitable[T]]) -> list[T]:
         if not good or not isinstance(error, (RedisError, OSError)):
             raise error
     return good
+
+
+async def _soon(call: Awaitable[T]) -> T:
+    """An answer, unless it takes too long: the others must not wait for a server that hangs."""
+    async with asyncio.timeout(_PATIENCE_S):
+        return await call
 
 
 class AllSubmissions(Routed[Submissions]):
@@ -241,7 +248,7 @@ class AllQueues(Routed[Queue]):
 
 async def _state_of(queue: Queue) -> QueueState | None:
     try:
-        return await queue.state()
+        return await _soon(queue.state())
     except (RedisError, OSError):
         return None
 
