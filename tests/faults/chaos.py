@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from shared.process.tasks import end
-from tests.faults.audit import Audit, Findings, together, until_idle, until_settled
+from tests.faults.audit import Audit, Findings, jobs_of, together, until_idle, until_settled
 from tests.faults.clients import crowd
 from tests.faults.cluster import Cluster, running_cluster, running_on_nodes
 from tests.faults.ledger import Ledger
@@ -89,22 +89,34 @@ async def storm(plan: Plan) -> Outcome:
     ledger, began = Ledger(), time.monotonic()
     async with asyncio.timeout(plan.limit_s), _running(plan) as cluster:
         await rage(cluster, ledger, plan)
-        findings = together(
-            [await _audited(cluster, ledger, plan, cell) for cell in cluster.cells.all]
-        )
+        findings = together(await _audited(cluster, ledger, plan))
         if findings.unforeseen:
             log.info("%s", _first_error(cluster.output))
     return Outcome(ledger, findings, time.monotonic() - began)
 
 
-async def _audited(cluster: Cluster, ledger: Ledger, plan: Plan, cell: int) -> Findings:
-    """What is left in a cell, once it is calm."""
-    keys, of_cell = cluster.keys_of(cell), ledger.of_cell(cell, cluster.cells)
-    async with cluster.redis(cell) as redis:
-        await until_idle(redis, keys, CALM_WITHIN_S)
-        await until_settled(redis, keys, plan.workers, CALM_WITHIN_S)
-        audit = Audit(redis, keys, of_cell, loses_pieces=plan.on_nodes, whole=ledger)
-        return await audit.run()
+async def _audited(cluster: Cluster, ledger: Ledger, plan: Plan) -> list[Findings]:
+    """What is left in each cell, once all are calm."""
+    jobs: dict[str, dict[str, str]] = {}
+    for cell in cluster.cells.all:
+        keys = cluster.keys_of(cell)
+        async with cluster.redis(cell) as redis:
+            await until_idle(redis, keys, CALM_WITHIN_S)
+            await until_settled(redis, keys, plan.workers, CALM_WITHIN_S)
+            jobs |= await jobs_of(redis, keys)
+    findings = []
+    for cell in cluster.cells.all:
+        async with cluster.redis(cell) as redis:
+            audit = Audit(
+                redis,
+                cluster.keys_of(cell),
+                ledger.of_cell(cell, cluster.cells),
+                loses_pieces=plan.on_nodes,
+                whole=ledger,
+                elsewhere=jobs,
+            )
+            findings.append(await audit.run())
+    return findings
 
 
 def _first_error(output: str) -> str:
