@@ -24,6 +24,7 @@ from api.conversations.conversations import (
 )
 from api.conversations.jobs import JobEventsResource, JobResource, JobStopResource
 from api.conversations.list_events import ListEventsResource
+from api.conversations.memory import MemoryResource
 from api.dialects import DIALECTS
 from api.http.access import Access, Misses
 from api.http.errors import install_error_handlers
@@ -254,6 +255,9 @@ def create_app(
         "/conversations/{conversation}/messages": MessagesResource(conversations),
         "/conversations/{conversation}/messages/{number}": MessageResource(
             conversations, tasks.headroom, settings.max_body_bytes
+        ),
+        "/conversations/{conversation}/memory": MemoryResource(
+            store.memories, tasks.headroom, settings.max_body_bytes, settings.memory
         ),
         "/conversations/{conversation}/alternatives": AlternativesResource(store.alternatives),
         "/conversations/{conversation}/alternatives/{alternative}": AlternativeResource(

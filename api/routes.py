@@ -14,6 +14,7 @@ from api.anthropic import description as anthropic
 from api.conversations import alternatives_description as alternatives
 from api.conversations import conversation_description as conversations
 from api.conversations import description as prompts
+from api.conversations import memory_description as memory
 from api.description.route import Route, Security
 from api.http.paths import Paths
 from api.openai import description as openai
@@ -28,6 +29,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *prompts.ROUTES,
     *conversations.ROUTES,
     *alternatives.ROUTES,
+    *memory.ROUTES,
     *personas.ROUTES,
     *sharing.ROUTES,
     *openai.ROUTES,

@@ -39,6 +39,7 @@ from shared.store.search import Search
 from shared.store.shares import Shares
 from shared.store.snapshots import Snapshots
 from shared.store.submissions import Submissions
+from shared.store.summaries import Memories
 from shared.store.usage import Usage
 from shared.store.workers import Workers
 
@@ -55,6 +56,7 @@ class Store:
     list_log: ListLog
     search: Search
     alternatives: Alternatives
+    memories: Memories
     personas: Personas
     shares: Shares
     workers: Workers
@@ -78,6 +80,7 @@ def open_store(settings: Settings, redis: Redis, keys: Keys) -> Store:
         list_log=ListLog(redis, keys),
         search=Search(redis, keys),
         alternatives=Alternatives(redis, keys, settings),
+        memories=Memories(redis, keys),
         personas=Personas(redis, keys),
         shares=Shares(redis, keys, settings),
         workers=workers,

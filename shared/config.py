@@ -217,8 +217,8 @@ class Settings(BaseSettings):
         "PALAVER_MEMORY",
         "fifo",
         "What becomes of turns that leave the window, unless request or conversation say: `fifo`: "
-        "the model does not see them any more; `summary`: those that a prompt speaks of are "
-        "[quoted to it](memory.md).",
+        "the model does not see them any more; `summary`: it is shown "
+        "[a summary, and quotes](memory.md) of what the prompt speaks of.",
     )
     recall_tokens: int | None = _env(
         "PALAVER_RECALL_TOKENS",
@@ -226,6 +226,15 @@ class Settings(BaseSettings):
         "Tokens of a prompt that may be quotes of earlier turns; `0`: none.",
         unit="tokens",
         shown="an eighth of the window",
+        ge=0,
+        le=1_000_000,
+    )
+    summary_tokens: int | None = _env(
+        "PALAVER_SUMMARY_TOKENS",
+        None,
+        "Tokens of the running summary of turns that have left the window; `0`: none is made.",
+        unit="tokens",
+        shown="a tenth of the window",
         ge=0,
         le=1_000_000,
     )

@@ -40,7 +40,17 @@ STATS: Final = EngineStats(
 
 def _turns() -> TurnMetrics:
     metrics = TurnMetrics()
-    metrics.counts.update(fenced=1, crashed=2, resumed=3, handed_over=4)
+    metrics.counts.update(
+        fenced=1,
+        crashed=2,
+        resumed=3,
+        handed_over=4,
+        summaries_made=7,
+        summaries_interrupted=8,
+        summaries_failed=9,
+        summaries_refused=10,
+        summary_tokens=11,
+    )
     metrics.outcomes.update(completed=5, generation_failed=6)
     metrics.histograms = {
         "queue_wait": _counted(0.002, 0.3),

@@ -1,8 +1,10 @@
 """A worker's parts in one cell, and how they are put together."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
 
 from redis.asyncio import Redis
 
@@ -11,7 +13,9 @@ from shared.store.claims import Claims
 from shared.store.earlier_messages import EarlierMessages
 from shared.store.keys import Keys
 from shared.store.old_queue import OldQueue
+from shared.store.summaries import Folds
 from shared.store.workers import Workers
+from shared.wire.announced import Keeper
 from shared.wire.served_model import DEMO
 from worker.bells import BellReader
 from worker.chat import Chat
@@ -23,6 +27,7 @@ from worker.engine.interface import Engine
 from worker.generation import Generator
 from worker.heartbeat import Heartbeat
 from worker.homes import Homes
+from worker.idle import Idle
 from worker.notices import Notices
 from worker.prompt.window import WindowPolicy
 from worker.prompt.writer import PromptWriter
@@ -37,6 +42,8 @@ from worker.reply_maker import ReplyMaker
 from worker.report import Reporter
 from worker.running_turn import RunningTurn, RunningTurns, TurnsOfCell
 from worker.serving import CellParts
+from worker.summaries.folding import Folding
+from worker.summaries.summarizer import Summarizer
 from worker.turn_closer import TurnCloser
 from worker.turn_metrics import TurnMetrics
 from worker.turn_spans import TurnSpans
@@ -50,6 +57,7 @@ class Chatting:
     readers: Readers
     policy: WindowPolicy
     writer: PromptWriter
+    summarizer: Summarizer
 
     @property
     def capabilities(self) -> tuple[str, ...]:
@@ -68,6 +76,7 @@ class Shared:
     Args:
         model: what makes replies, or vectors.
         running: all turns that run.
+        idle: told of each that begins and ends.
         drained: set when somebody wants this worker to drain.
     """
 
@@ -80,6 +89,7 @@ class Shared:
     spans: TurnSpans | None
     reporter: Reporter
     running: RunningTurns
+    idle: Idle
     drained: asyncio.Event
 
     @property
@@ -119,8 +129,9 @@ def build_cell(shared: Shared, cell: int, redis: Redis, claims: Claims) -> Built
     keys, running, engine = Keys(settings.keyspace), shared.running_in(cell), shared.engine
     workers, old_queue = Workers(redis, keys), OldQueue(redis, keys, engine.model.name)
     publisher, closer = Publisher(claims), TurnCloser(claims, shared.metrics)
-    homes = shared.homes_in(cell)
-    maker = _maker(shared, publisher, claims, homes, EarlierMessages(redis, keys))
+    homes, messages = shared.homes_in(cell), EarlierMessages(redis, keys)
+    folding = _folding(shared, Folds(redis, keys, engine.model.name), messages)
+    maker = _maker(shared, publisher, claims, homes, messages, folding)
     keeper = QueueKeeper(
         redis,
         claims,
@@ -138,7 +149,7 @@ def build_cell(shared: Shared, cell: int, redis: Redis, claims: Claims) -> Built
         worker_id,
         interval_s=settings.heartbeat,
         on_drain=shared.drained.set,
-        on_keeper=keeper.heard,
+        on_keeper=partial(_tell, [keeper, folding] if folding is not None else [keeper]),
     )
     heartbeat = Heartbeat(claims, engine, running, registration, interval_s=settings.heartbeat)
     notices = Notices(
@@ -159,6 +170,7 @@ def build_cell(shared: Shared, cell: int, redis: Redis, claims: Claims) -> Built
             notices=notices,
             keeper=keeper,
             registration=registration,
+            folding=folding,
         ),
         bells=BellReader(settings, redis, keys, worker_id),
         claimer=Claimer(claims, shared.quarantine, worker_id, engine.model.fingerprint),
@@ -167,11 +179,35 @@ def build_cell(shared: Shared, cell: int, redis: Redis, claims: Claims) -> Built
     )
 
 
+def _folding(shared: Shared, folds: Folds, messages: EarlierMessages) -> Folding | None:
+    """What makes the summaries of a cell; None if the model writes no text."""
+    if isinstance(shared.model, Embedder):
+        return None
+    return Folding(folds, shared.idle, shared.metrics, messages, shared.model.summarizer)
+
+
 def _maker(
-    shared: Shared, publisher: Publisher, claims: Claims, homes: Homes, earlier: EarlierMessages
+    shared: Shared,
+    publisher: Publisher,
+    claims: Claims,
+    homes: Homes,
+    messages: EarlierMessages,
+    folding: Folding | None,
 ) -> ReplyMaker:
     model = shared.model
     if isinstance(model, Embedder):
         return Embeddings(model, shared.window)
+    assert folding is not None
     generator = Generator(model.engine, publisher, claims, model.readers)
-    return Chat(model.writer, generator, model.policy, homes, Recall(earlier))
+    return Chat(model.writer, generator, model.policy, homes, Recall(messages), folding)
+
+
+class _Hearer(Protocol):
+    """Wants to know who keeps the queue, and how many workers there are."""
+
+    def heard(self, keeper: Keeper) -> None: ...
+
+
+def _tell(hearers: Sequence[_Hearer], keeper: Keeper) -> None:
+    for hearer in hearers:
+        hearer.heard(keeper)

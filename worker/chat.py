@@ -12,12 +12,14 @@ from worker.homes import Homes
 from worker.prompt.build import prepare_prompt
 from worker.prompt.prompt import Prompt
 from worker.prompt.quotes import with_quotes
+from worker.prompt.summaries import with_summary
 from worker.prompt.window import Budget, WindowPolicy
 from worker.prompt.writer import PromptWriter
 from worker.quarantine import SoloRun
 from worker.recall.recall import Recall
 from worker.reply_maker import readable_history
 from worker.running_turn import RunningTurn
+from worker.summaries.folding import Folding
 
 
 class Chat:
@@ -27,6 +29,7 @@ class Chat:
         policy: how a window is shared between prompt and reply.
         homes: hears what the engine's cache has from now on.
         recall: finds what prompts speak of outside of their windows.
+        folding: summarises what leaves the windows.
     """
 
     def __init__(
@@ -36,12 +39,14 @@ class Chat:
         policy: WindowPolicy,
         homes: Homes,
         recall: Recall,
+        folding: Folding,
     ) -> None:
         self._writer = writer
         self._generator = generator
         self._policy = policy
         self._homes = homes
         self._recall = recall
+        self._folding = folding
 
     async def make(self, turn: RunningTurn, solo_run: SoloRun | None) -> FinishedReply:
         turn.enter("prompt")
@@ -54,9 +59,11 @@ class Chat:
             request.sampling.max_tokens,
             thinks=self._thinks(request),
             longest_thought=request.longest_thought,
-            recalls=self._recalls(request, history),
+            recalls=self._remembers(request, history) and not request.call_id,
+            summarises=self._remembers(request, history),
         )
         prompt = await prepare_prompt(self._writer, claim, history, budget, thinking)
+        prompt = await self._with_summary(prompt, history, budget)
         if budget.quotes and prompt.turns_dropped:
             prompt = await self._with_recalled(claim.conversation_id, prompt, budget)
         generated = await self._generator.generate(turn, prompt, budget, solo_run)
@@ -66,17 +73,27 @@ class Chat:
 
     async def committed(self, claim: Claim, reply: FinishedReply) -> None:
         self._homes.committed(claim.session, reply.completion.prefix)
-        if reply.next_window is None:
+        window = reply.next_window
+        is_seen_to = reply.completion.folds and self._folding.want(
+            claim.conversation_id, claim.session, reply.ahead, window
+        )
+        if window is None:
             return
-        self._writer.engine.warm(claim.session, reply.next_window.token_ids)
-        if claim.history is not None and self._recalls(claim.request, claim.history):
-            await self._recall.prepare(claim.conversation_id, reply.next_window.offset)
+        if not is_seen_to:
+            self._writer.engine.warm(claim.session, window.token_ids)
+        if claim.history is not None and self._remembers(claim.request, claim.history):
+            await self._recall.prepare(claim.conversation_id, window.offset)
 
-    def _recalls(self, request: TurnRequest, history: History) -> bool:
-        """Whether messages that have left the window may be quoted before what a user says."""
+    def _remembers(self, request: TurnRequest, history: History) -> bool:
+        """Whether the model is told of messages that have left the window."""
         memory = request.memory or history.memory or self._policy.memory
         is_whole = bool(request.messages or request.is_plain or not request.truncate)
-        return memory == "summary" and not is_whole and not request.call_id
+        return memory == "summary" and not is_whole
+
+    async def _with_summary(self, prompt: Prompt, history: History, budget: Budget) -> Prompt:
+        if not budget.summary or history.summary is None or not prompt.turns_dropped:
+            return prompt
+        return await asyncio.to_thread(with_summary, self._writer, prompt, history.summary, budget)
 
     async def _with_recalled(self, conversation_id: str, prompt: Prompt, budget: Budget) -> Prompt:
         passages = await self._recall.find(

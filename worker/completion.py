@@ -28,7 +28,7 @@ from worker.content_ids import ids_to_keep
 from worker.engine.interface import End
 from worker.generation import GeneratedReply
 from worker.prompt.message import PromptMessage
-from worker.prompt.next_window import NextWindow, is_foreseen, next_window
+from worker.prompt.next_window import Ahead, NextWindow, is_foreseen
 from worker.prompt.prompt import Prompt
 from worker.prompt.window import Budget
 from worker.prompt.writer import PromptWriter
@@ -45,6 +45,7 @@ class FinishedReply:
         own_timings: of this turn alone, also if it continued a reply.
         num_written: tokens that this turn added to the reply.
         next_window: if the next turn's does not go on behind what was evaluated.
+        ahead: tells it for other summaries; None if it cannot be told.
     """
 
     completion: Completion
@@ -52,6 +53,7 @@ class FinishedReply:
     own_timings: Timings
     num_written: int
     next_window: NextWindow | None
+    ahead: Ahead | None = None
 
     @property
     def is_void(self) -> bool:
@@ -65,19 +67,23 @@ def finish_reply(
     """Put together everything that a commit writes."""
     now_ms = time.time_ns() // 1_000_000
     reply = _stored_reply(writer, claim, prompt, generated, now_ms)
-    window = None
+    ahead, window = None, None
     if _has_next_window(claim, generated):
         shown = PromptMessage.of_reply(
             reply.message, token_ids=reply.token_ids, written_ids=reply.written_ids
         )
-        window = next_window(writer, prompt, shown, reply.tokens, budget)
+        ahead = Ahead(
+            writer=writer, prompt=prompt, reply=shown, num_tokens=reply.tokens, budget=budget
+        )
+        window = ahead.window()
     result = _result(writer.engine.model.name, claim, prompt, generated, budget.window, now_ms)
     encoded = result.encode()
+    offset = prompt.offset if window is None else window.offset
     completion = Completion(
         user=_user_message(writer, claim, prompt),
         continues=claim.standing is not None,
         assistant=reply,
-        offset=prompt.offset if window is None else window.offset,
+        offset=offset,
         tokens=result.numberOfTokens,
         prompt_tokens=result.usage.prompt_tokens,
         cached_tokens=generated.end.cached_tokens,
@@ -93,6 +99,7 @@ def finish_reply(
         at=generated.at,
         earlier=prompt.brought_along,
         context=prompt.context,
+        folds=budget.summary > 0 and offset > _summarised_below(claim),
     )
     return FinishedReply(
         completion=completion,
@@ -100,7 +107,14 @@ def finish_reply(
         own_timings=_own_timings(claim, generated.end),
         num_written=len(generated.token_ids) - generated.num_standing,
         next_window=window,
+        ahead=ahead,
     )
+
+
+def _summarised_below(claim: Claim) -> int:
+    """The number below which messages have been summarised."""
+    summary = claim.history.summary if claim.history is not None else None
+    return 1 if summary is None else summary.number
 
 
 def is_quickly_finished(prompt: Prompt, generated: GeneratedReply, budget: Budget) -> bool:
@@ -239,6 +253,8 @@ def _window_receipt(
 
 def _memory_receipt(prompt: Prompt) -> MemoryReceipt | None:
     receipt: MemoryReceipt = {}
+    if prompt.summary is not None:
+        receipt["summarised_turns"] = prompt.summary.turns
     if prompt.quotes:
         receipt["recalled"] = sorted({quote.number for quote in prompt.quotes})
     if prompt.pinned:

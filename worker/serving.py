@@ -18,6 +18,7 @@ from worker.queue_keeper import QueueKeeper
 from worker.registration import Registration
 from worker.running_turn import RunningTurns
 from worker.stream_worker import StreamWorker
+from worker.summaries.folding import Folding
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ class CellParts:
     Args:
         cell: which one.
         of: what names of its tasks end with.
+        folding: makes summaries; None if the model writes no text.
     """
 
     cell: int
@@ -43,6 +45,7 @@ class CellParts:
     notices: Notices
     keeper: QueueKeeper
     registration: Registration
+    folding: Folding | None
 
     def start(self, background: Background) -> None:
         """Run all of it."""
@@ -50,6 +53,8 @@ class CellParts:
         background.start(f"publisher{self.of}", self.publisher.run)
         background.start(f"heartbeat{self.of}", self.heartbeat.run)
         background.start(f"notices{self.of}", self.notices.run)
+        if self.folding is not None:
+            background.start(f"summaries{self.of}", self.folding.run)
 
     async def drain(self, background: Background) -> None:
         """Keep the queue no more, and take no more turns of it."""

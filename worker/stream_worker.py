@@ -20,6 +20,7 @@ from shared.process.tasks import end
 from shared.store.connection import REDIS_UNAVAILABLE, trouble
 from shared.wire.claim import Claim
 from worker.arq_records import ArqRecords
+from worker.idle import Idle
 from worker.running_turn import CancelReason, RunningTurn, RunningTurns
 
 log = logging.getLogger(__name__)
@@ -80,6 +81,7 @@ class StreamWorker(Worker):
     Args:
         redis: for the little that arq asks at its start.
         running: the turns that run; filled here.
+        idle: told of each that begins and ends.
         slots: how many turns run together.
     """
 
@@ -92,6 +94,7 @@ class StreamWorker(Worker):
         closer: Ends,
         *,
         running: RunningTurns,
+        idle: Idle,
         slots: int,
     ) -> None:
         super().__init__(
@@ -114,6 +117,7 @@ class StreamWorker(Worker):
         self._claimer = claimer
         self._closer = closer
         self._running = running
+        self._idle = idle
         self._is_reading = False
         self._may_take = True
         self._waking: asyncio.Task[None] | None = None
@@ -156,6 +160,7 @@ class StreamWorker(Worker):
         """Run a claimed turn as an arq job."""
         turn = self._running[claim.arq_id] = RunningTurn(claim)
         self.job_counter += 1
+        self._idle.turn_begins()
         task = self.loop.create_task(self._run(turn), name=f"turn {claim.job_id}")
         self.tasks[claim.arq_id] = task
         task.add_done_callback(lambda _: self._ended(claim.arq_id))
@@ -170,6 +175,7 @@ class StreamWorker(Worker):
         turn = self._running.pop(arq_id, None)
         self.tasks.pop(arq_id, None)
         self.job_counter -= 1
+        self._idle.turn_ended()
         if turn is not None and self._claimer.may_have_more(turn):
             self._may_take = True
             if self._is_reading:

@@ -1,12 +1,16 @@
 """Counts how a worker's turns ended and how long they took; reported with each heartbeat."""
 
 from collections import Counter
+from typing import Literal
 
 from shared.wire.claim import Claim
 from shared.wire.histograms import Histogram
 from shared.wire.reply import Timings
 from shared.wire.worker_report import TurnCounts, TurnsReport
 from shared.wire.write_outcome import WriteOutcome
+
+SummaryOutcome = Literal["made", "interrupted", "failed", "refused"]
+"""`interrupted` by a turn; `refused` because what was summarised had changed."""
 
 
 class TurnMetrics:
@@ -20,6 +24,7 @@ class TurnMetrics:
     def __init__(self) -> None:
         self.outcomes: Counter[str] = Counter()
         self.counts: Counter[str] = Counter(fenced=0, resumed=0, crashed=0, handed_over=0)
+        """What `TurnCounts` has, by its names."""
         self.histograms = {
             name: Histogram() for name in ("queue_wait", "first_token", "time_per_token", "turn")
         }
@@ -56,6 +61,11 @@ class TurnMetrics:
         self.histograms["turn"].observe(queued_s + prompt_s + reply_s)
         if num_tokens > 1:
             self.histograms["time_per_token"].observe(reply_s / (num_tokens - 1))
+
+    def summary_ended(self, outcome: SummaryOutcome, num_tokens: int = 0) -> None:
+        """Count a summary, and the tokens that were evaluated and generated for it."""
+        self.counts[f"summaries_{outcome}"] += 1
+        self.counts["summary_tokens"] += num_tokens
 
     def report(self) -> TurnsReport:
         """The counts so far."""

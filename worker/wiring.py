@@ -31,6 +31,7 @@ from worker.all_cells import AllLines, AllRepliers, AllShields, CellLine
 from worker.cell import BuiltCell, Chatting, Shared, build_cell
 from worker.engine.embedding import Embedder
 from worker.engine.interface import Engine, ModelInfo
+from worker.idle import Idle
 from worker.prompt.window import WindowPolicy
 from worker.prompt.writer import PromptWriter
 from worker.quarantine import Quarantine
@@ -43,6 +44,7 @@ from worker.running_turn import RunningTurns
 from worker.served_cells import cells_to_serve
 from worker.serving import Join, Parts, join_some, serve
 from worker.stream_worker import StreamWorker
+from worker.summaries.summarizer import Summarizer
 from worker.template.chat_template import ChatTemplate
 from worker.template.environment import TemplateError
 from worker.template.renderer import Renderer
@@ -181,6 +183,7 @@ def _shared(
         spans=None if tracer is None else TurnSpans(tracer, engine.model.name, worker_id),
         reporter=_reporter(settings, engine, running, metrics, window, capabilities),
         running=running,
+        idle=Idle(),
         drained=drained,
     )
     return shared, claims
@@ -210,17 +213,26 @@ def _stream_worker(
     shared: Shared, built: Sequence[BuiltCell], redis: Redis, slots: int
 ) -> tuple[StreamWorker, Mapping[int, Endless]]:
     """What takes turns of one cell or of several, and what hears the bells of several."""
-    running = shared.running
+    running, idle = shared.running, shared.idle
     if len(built) == 1:
         (only,) = built
         worker = StreamWorker(
-            redis, only.bells, only.claimer, only.replier, only.closer, running=running, slots=slots
+            redis,
+            only.bells,
+            only.claimer,
+            only.replier,
+            only.closer,
+            running=running,
+            idle=idle,
+            slots=slots,
         )
         return worker, {}
     of_cells = [CellLine(each.parts.cell, each.bells, each.claimer) for each in built]
     lines = AllLines(shared.cells, of_cells, running, slots)
     repliers = AllRepliers(shared.cells, built)
-    worker = StreamWorker(redis, lines, lines, repliers, repliers, running=running, slots=slots)
+    worker = StreamWorker(
+        redis, lines, lines, repliers, repliers, running=running, idle=idle, slots=slots
+    )
     cells = [each.parts.cell for each in built]
     return worker, {cell: partial(lines.listen, cell) for cell in cells}
 
@@ -267,9 +279,16 @@ def _model(
         thinking=settings.reasoning,
         memory=settings.memory,
         quotes=window // 8 if settings.recall_tokens is None else settings.recall_tokens,
+        summary=window // 10 if settings.summary_tokens is None else settings.summary_tokens,
     )
     writer = PromptWriter(engine, template, readers.format.closing_of)
-    return Chatting(engine=engine, readers=readers, policy=policy, writer=writer)
+    return Chatting(
+        engine=engine,
+        readers=readers,
+        policy=policy,
+        writer=writer,
+        summarizer=Summarizer(writer, readers.format, window=window, longest=policy.summary),
+    )
 
 
 def _template(model: ModelInfo, make_renderer: Callable[[str], Renderer]) -> ChatTemplate:

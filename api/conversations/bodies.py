@@ -8,6 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from shared.wire.conversation_edit import ConversationEdit
 from shared.wire.memory import MemoryMode
+from shared.wire.summary import LONGEST_SUMMARY
 
 _LONGEST_TITLE: Final = 200
 
@@ -68,6 +69,21 @@ class MessageChanges(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     pinned: Annotated[StrictBool, Field(description="Whether its turn is always in view.")]
+
+
+class MemoryChanges(BaseModel):
+    """The body of `PATCH /conversations/{id}/memory`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    summary: Annotated[
+        str,
+        Field(
+            max_length=LONGEST_SUMMARY,
+            description="What the model is told of the turns out of view; as much of it as "
+            "`PALAVER_SUMMARY_TOKENS` has room for.",
+        ),
+    ]
 
 
 def encoded(metadata: dict[str, str] | None) -> str:

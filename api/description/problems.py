@@ -103,6 +103,11 @@ PROBLEMS: Final[dict[str, Described]] = {
         "The conversation has too many unfinished turns. Try again after `Retry-After`.",
         "the conversation has too many unfinished turns",
     ),
+    "nothing_to_summarise": _problem(
+        409,
+        "No turn of the conversation has left the window yet.",
+        "no turn has left the window yet: there is nothing to summarise",
+    ),
     "nothing_to_continue": _problem(
         409,
         "`continue`: the last message is not a reply that was cut or stopped. With `job`, if other "

@@ -55,6 +55,7 @@ _TITLES: Final = {
     "method_not_allowed": "Method not allowed",
     "conversation_busy": "The conversation is busy",
     "nothing_to_continue": "There is nothing to continue",
+    "nothing_to_summarise": "There is nothing to summarise",
     "context_length_exceeded": "The prompt does not fit the window",
     "deadline_exceeded": "The turn took too long",
     "job_cancelled": "The job was cancelled",

@@ -111,6 +111,31 @@ _COUNTERS: Final = (
         "Turns that a stopping worker gave back.",
         lambda w: w.turns.counts.handed_over,
     ),
+    Figure(
+        "summaries_made",
+        "Summaries of turns that have left a window.",
+        lambda w: w.turns.counts.summaries_made,
+    ),
+    Figure(
+        "summaries_interrupted",
+        "Summaries that gave way to a turn.",
+        lambda w: w.turns.counts.summaries_interrupted,
+    ),
+    Figure(
+        "summaries_failed",
+        "Summaries that the model did not make.",
+        lambda w: w.turns.counts.summaries_failed,
+    ),
+    Figure(
+        "summaries_refused",
+        "Summaries of what had changed meanwhile.",
+        lambda w: w.turns.counts.summaries_refused,
+    ),
+    Figure(
+        "memory_tokens",
+        "Tokens evaluated and generated for summaries; no owner is charged for them.",
+        lambda w: w.turns.counts.summary_tokens,
+    ),
 )
 _TURN_HISTOGRAMS: Final = {
     "queue_wait": ("queue_wait_seconds", "From a prompt's acceptance to its start."),

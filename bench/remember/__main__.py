@@ -4,16 +4,18 @@
 
 Conversations of 120 turns in five languages, made by the bench: facts are told in the first 45
 turns, half of them corrected in the next 35, among small talk and facts about others (decoys). Each
-is asked for after it has left the window of 3,500 tokens; an eighth of that may be quotes. No model
-runs: prompts are made as a worker makes them, with the bundled model's vocabulary and a real
-Valkey, and a fact counts if its latest version stands in the prompt.
+is asked for after it has left the window of 3,500 tokens; an eighth of that may be quotes, a tenth
+a summary. No model runs: prompts are made as a worker makes them, with the bundled model's
+vocabulary and a real Valkey, and a fact counts if its latest version stands in the prompt.
+Summaries are asked for as a worker does, and written by a script that keeps the eight statements
+made last, the last one about each thing.
 """
 
 import argparse
 import asyncio
 import statistics
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -21,18 +23,17 @@ from redis.asyncio import Redis
 
 from bench.remember.conversations import Exchange, Talk
 from bench.remember.languages import ENGLISH, LANGUAGES
-from bench.remember.player import Player, Shown, writer_of
+from bench.remember.player import Player, Remembering, Shown, writer_of
 from bench.tables import print_table
 from shared.config import Settings
 from shared.store.connection import connect
-from shared.wire.memory import MemoryMode
 from tests.servers import make_settings, running_valkey
 from worker.engine.model_file import without_weights
 from worker.engine.vocabulary import ModelVocabulary
 from worker.engine_setup import model_path
 from worker.prompt.writer import PromptWriter
 
-_MODES: Final[tuple[MemoryMode, ...]] = ("fifo", "summary")
+_MODES: Final[tuple[Remembering, ...]] = ("fifo", "summary", "recall", "both")
 _LIVES: Final = 2
 """Conversations of each language that are played turn by turn."""
 _LONG: Final = 500
@@ -64,10 +65,10 @@ class Bench:
     writer: PromptWriter
     seed: int
 
-    def player(self, memory: MemoryMode) -> Player:
+    def player(self, memory: Remembering) -> Player:
         return Player(self.redis, self.settings, self.writer, memory)
 
-    async def questions(self, number: int, memory: MemoryMode) -> dict[str, Tally]:
+    async def questions(self, number: int, memory: Remembering) -> dict[str, Tally]:
         """Facts asked for at the end of conversations, by language."""
         tallies: dict[str, Tally] = defaultdict(Tally)
         for place in range(number):
@@ -85,7 +86,7 @@ class Bench:
                     _count(tally, shown, question.value, is_corrected=question.is_corrected)
         return tallies
 
-    async def cached(self, memory: MemoryMode) -> tuple[float, float, float]:
+    async def cached(self, memory: Remembering) -> tuple[float, float, float]:
         """Of all prompt tokens of some lives, those in the cache: after idle time, and at once.
 
         Also the median of a turn's share after idle time.
@@ -101,7 +102,7 @@ class Bench:
             statistics.median(shares),
         )
 
-    async def life(self, place: int, memory: MemoryMode) -> list[Shown]:
+    async def life(self, place: int, memory: Remembering) -> list[Shown]:
         """A conversation from its 60th turn on, turn by turn, with questions among the rest."""
         language = LANGUAGES[place % len(LANGUAGES)]
         conversation = Talk(language, f"{self.seed}-life-{place}").conversation()
@@ -119,7 +120,7 @@ class Bench:
         """Milliseconds for recall in a conversation of 1,000 messages: first, and later ones."""
         talk = Talk(ENGLISH, f"{self.seed}-long")
         conversation = talk.conversation(_LONG)
-        player = self.player("summary")
+        player = self.player("both")
         await player.begin(conversation.exchanges)
         took = []
         for turn in range(_TIMED):
@@ -147,7 +148,13 @@ async def run(bench: Bench, number: int) -> None:
         for language in LANGUAGES
     ]
     rows.append(_row("all", {mode: _sum([*results[mode].values()]) for mode in _MODES}))
-    print_table(["facts", "asked", *_MODES, "corrected ones", "tokens quoted (median)"], rows)
+    print_table(["facts", "asked", *_MODES, "corrected ones, both"], rows)
+    print_table(
+        ["", *_MODES],
+        [
+            ["tokens added (median)", *(f"{_added(results[mode]):.0f}" for mode in _MODES)],
+        ],
+    )
     cached = {mode: await bench.cached(mode) for mode in _MODES}
     print_table(
         ["cached share", "after idle time", "at once", "a turn's, after idle time (median)"],
@@ -161,6 +168,10 @@ async def run(bench: Bench, number: int) -> None:
     )
 
 
+def _added(tallies: Mapping[str, Tally]) -> float:
+    return statistics.median(_sum([*tallies.values()]).added)
+
+
 def _sum(tallies: Sequence[Tally]) -> Tally:
     return Tally(
         asked=sum(each.asked for each in tallies),
@@ -171,11 +182,10 @@ def _sum(tallies: Sequence[Tally]) -> Tally:
     )
 
 
-def _row(name: str, tallies: dict[MemoryMode, Tally]) -> list[str]:
-    recall = tallies["summary"]
-    corrected = f"{recall.corrected_held / max(1, recall.corrected):.3f}"
-    shares = [tallies[mode].share for mode in _MODES]
-    return [name, str(recall.asked), *shares, corrected, f"{statistics.median(recall.added):.0f}"]
+def _row(name: str, tallies: dict[Remembering, Tally]) -> list[str]:
+    both = tallies["both"]
+    corrected = f"{both.corrected_held / max(1, both.corrected):.3f}"
+    return [name, str(both.asked), *(tallies[mode].share for mode in _MODES), corrected]
 
 
 async def _with_servers(seed: int, number: int) -> None:

@@ -2,60 +2,81 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Literal
 
 from redis.asyncio import Redis
 
 from bench.remember.conversations import Exchange
+from bench.remember.fact_keeper import FactKeeper
 from shared import ids
 from shared.config import Settings
 from shared.store.conversations import Conversations
 from shared.store.earlier_messages import EarlierMessages
 from shared.store.keys import Keys
+from shared.store.summaries import Fold
 from shared.wire.beginning import Beginning
 from shared.wire.claim import Claim
 from shared.wire.history import History
 from shared.wire.limits import Caller
-from shared.wire.memory import MemoryMode
 from shared.wire.messages import Role, StoredMessage
 from shared.wire.sampling import Sampling
+from shared.wire.summary import Summary
 from shared.wire.turn_request import TurnRequest
 from tests.scripted import ScriptedEngine
 from worker.engine.encoding import Encoder
-from worker.engine.interface import ModelInfo, Segment
+from worker.engine.interface import End, GenerationRequest, ModelInfo, Part, Piece, Segment
 from worker.engine.loading import CHATML
 from worker.engine.prefixes import common_prefix
 from worker.engine.vocabulary import ModelVocabulary
 from worker.prompt.build import build_prompt
 from worker.prompt.message import PromptMessage
-from worker.prompt.next_window import next_window
+from worker.prompt.next_window import Ahead
 from worker.prompt.prompt import Prompt
 from worker.prompt.quotes import with_quotes
+from worker.prompt.summaries import with_summary
 from worker.prompt.window import WindowPolicy
 from worker.prompt.writer import PromptWriter
+from worker.reading.reply_format import ReplyFormat
 from worker.recall.recall import Recall
+from worker.summaries.summarizer import REQUEST, Summarizer
 from worker.template.chat_template import ChatTemplate
 
-POLICY: Final = WindowPolicy(window=3500, trim_to=0.6, max_tokens=512, quotes=3500 // 8)
+Remembering = Literal["fifo", "summary", "recall", "both"]
+"""What the model is told of the turns out of view."""
+POLICY: Final = WindowPolicy(
+    window=3500, trim_to=0.6, max_tokens=512, quotes=3500 // 8, summary=3500 // 10
+)
 _CONTEXT: Final = "You are a helpful, concise assistant."
 _CALLER: Final = Caller(owner_id="default")
 
 
 class VocabularyEngine(ScriptedEngine):
-    """Makes the token ids that a real model would get."""
+    """Makes the token ids that a real model would get, and summaries of what was told."""
 
     def __init__(self, vocabulary: ModelVocabulary) -> None:
         super().__init__()
         self.model = ModelInfo("vocabulary", "vocabulary", CHATML)
         self._encoder = Encoder(vocabulary)
+        self._keeper = FactKeeper()
+        self._texts: dict[tuple[int, ...], str] = {}
 
     def tokenize(self, text: str) -> list[int]:
         return self._encoder.tokenize(text)
 
     def encode(self, segments: Sequence[Segment]) -> list[int]:
-        return self._encoder.encode(segments)
+        token_ids = self._encoder.encode(segments)
+        text = "".join(segment.text for segment in segments)
+        if REQUEST[:20] in text:
+            self._texts[tuple(token_ids)] = text
+        return token_ids
+
+    async def generate(self, request: GenerationRequest) -> AsyncGenerator[Piece, None]:
+        text = self._keeper.summary(self._texts[request.prompt])
+        self._texts.clear()
+        ids = tuple(self.tokenize(text))
+        yield Piece((Part("text", text),), ids, End("stop", 0, 0.0, 0.0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +84,8 @@ class Shown:
     """The prompt of one turn.
 
     Args:
-        added: tokens of quotes.
-        recall_ms: what finding and placing them took.
+        added: tokens of quotes and of the summary.
+        recall_ms: what finding quotes and placing both took.
         cached: tokens that the turn before has left, after what idle time allows.
         cached_at_once: if the prompt came before that.
     """
@@ -78,20 +99,29 @@ class Shown:
     def holds(self, value: str) -> bool:
         """Whether the model sees a text."""
         contents = [one.message.content for turn in self.prompt.turns for one in turn.contents]
-        return any(value in text for text in [*contents, *(q.text for q in self.prompt.quotes)])
+        contents += [quote.text for quote in self.prompt.quotes]
+        if self.prompt.summary is not None:
+            contents.append(self.prompt.summary.text)
+        return any(value in text for text in contents)
 
 
 class Player:
     """One conversation: what was said in Redis, its window as a worker keeps it."""
 
     def __init__(
-        self, redis: Redis, settings: Settings, writer: PromptWriter, memory: MemoryMode
+        self, redis: Redis, settings: Settings, writer: PromptWriter, memory: Remembering
     ) -> None:
         keys = Keys(settings.namespace)
         self._conversations = Conversations(redis, keys, settings)
         self._recall = Recall(EarlierMessages(redis, keys))
         self._writer = writer
-        self._budget = POLICY.budget(None, recalls=memory == "summary")
+        self._budget = POLICY.budget(
+            None, recalls=memory in ("recall", "both"), summarises=memory in ("summary", "both")
+        )
+        self._summarizer = Summarizer(
+            writer, ReplyFormat(), window=POLICY.window, longest=POLICY.summary
+        )
+        self._summary: Summary | None = None
         self._id = ids.new_conversation()
         self._messages: list[StoredMessage] = []
         self._offset = 1
@@ -107,11 +137,17 @@ class Player:
         )
         begun = await self._conversations.begin(self._id, _CALLER, beginning)
         assert begun is not None
+        if self._budget.summary:
+            # As in the idle times between all these turns.
+            self._offset = self._plain("?").offset
+            await self._fold()
 
     async def ask(self, exchange: Exchange) -> Shown:
         """A turn: its prompt, and what it leaves in the cache."""
         prompt = self._plain(exchange.prompt)
         plain, started = len(prompt.token_ids), time.perf_counter()
+        if self._budget.summary:
+            prompt = with_summary(self._writer, prompt, self._summary, self._budget)
         if self._budget.quotes and prompt.turns_dropped:
             passages = await self._recall.find(self._id, prompt.offset, exchange.prompt)
             prompt = await asyncio.to_thread(
@@ -143,7 +179,14 @@ class Player:
         reply = self._writer.tokenize(exchange.reply)
         self._evaluated = self._ready = (*prompt.token_ids, *reply)
         shown = PromptMessage.says("assistant", exchange.reply)
-        window = next_window(self._writer, prompt, shown, len(reply), self._budget)
+        ahead = Ahead(
+            writer=self._writer,
+            prompt=prompt,
+            reply=shown,
+            num_tokens=len(reply),
+            budget=self._budget,
+        )
+        window = ahead.window()
         added = self._add(exchange)
         await self._conversations.add(self._id, _CALLER, ids.new_job(), added)
         self._offset = prompt.offset
@@ -151,6 +194,27 @@ class Player:
             self._offset, self._ready = window.offset, window.token_ids
             if self._budget.quotes:
                 await self._recall.prepare(self._id, self._offset)
+        if self._budget.summary and await self._fold() and self._summary is not None:
+            window = ahead.window_with(self._summary)
+            self._ready = window.token_ids if window is not None else self._ready
+
+    async def _fold(self) -> bool:
+        """Add all that has left the window to the summary; whether that was anything."""
+        start = number = self._summary.number if self._summary is not None else 1
+        while number < self._offset:
+            fold = Fold(
+                token="",
+                conversation_id=self._id,
+                owner_id="default",
+                start=number,
+                stop=self._offset,
+                context=_CONTEXT,
+                summary=self._summary,
+            )
+            messages = self._messages[number - 1 : self._offset - 1]
+            self._summary = (await self._summarizer.fold(fold, messages)).summary
+            number = self._summary.number
+        return number > start
 
     def _add(self, exchange: Exchange) -> list[StoredMessage]:
         roles: tuple[tuple[Role, str], ...] = (

@@ -39,6 +39,8 @@ _SCRIPTS: Final = (
 )  # fmt: skip
 _TAKEN_MS: Final = 60_000
 """How long it is known which turns a worker took last; it repeats a lost call within that time."""
+_FOLDED_BY_HOME_MS: Final = 30_000
+"""For this long only the worker that has a conversation in its cache adds to the summary."""
 _KEEPER_MS: Final = 3_000
 """After this long without a sign of life from the queue's keeper, another worker is."""
 
@@ -283,6 +285,7 @@ class Claims:
             format=FORMAT_OF_PARTS if completion.needs_parts else None,
             context=completion.context,
             memory=claim.request.memory,
+            folds=_FOLDED_BY_HOME_MS if completion.folds else None,
             history_limit=self._settings.history_limit,
             alternatives=self._settings.alternatives,
             offset=completion.offset,

@@ -34,7 +34,8 @@ PATTERNS: Final = {
     # those of other owners; turns that only their home may start, by the moment at which that ends;
     # workers with a free slot, by how busy they are and when they were woken last; all workers by
     # when they were last heard from; the highest virtual time served; owners' last tags; how often
-    # turns start. And all pools by when one of their workers was last heard from.
+    # turns start; conversations whose summary lacks turns, by when a worker may add them. And all
+    # pools by when one of their workers was last heard from.
     "pool": "pool:{}:about",
     "line": "pool:{}:line",
     "ready": "pool:{}:ready",
@@ -46,6 +47,7 @@ PATTERNS: Final = {
     "clock": "pool:{}:clock",
     "tags": "pool:{}:tags",
     "pace": "pool:{}:pace",
+    "folds": "pool:{}:folds",
     "pools": "pools",
     # How many turns of each owner wait.
     "waits": "waits",
@@ -176,6 +178,9 @@ class Keys:
 
     def pace(self, pool: str) -> str:
         return self._name("pace", pool)
+
+    def folds(self, pool: str) -> str:
+        return self._name("folds", pool)
 
     def open(self, owner_id: str) -> str:
         return self._name("open", owner_id)

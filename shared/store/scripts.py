@@ -26,6 +26,8 @@ _LIBRARY: Final = (
     "lib/limits",
     "lib/lists",
     "lib/history",
+    "lib/summaries",
+    "lib/view",
     "lib/overview",
     "lib/turns",
     "lib/edits",

@@ -71,7 +71,7 @@ class Claim:
         try:
             read, history = TurnRequest.decode(request), History.decode(view) if view else None
             if read.continues and history is not None:
-                read, history, standing = continued_turn(read, history, *view[7:])
+                read, history, standing = continued_turn(read, history, *view[8:])
         except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
             # The turn is held all the same and will fail; the worker keeps running.
             unreadable = f"{type(error).__name__}: {error}".partition("\n")[0]

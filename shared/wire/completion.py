@@ -24,6 +24,7 @@ class Completion:
         at: number of the reply's token ids that were published before them; None if none can be.
         earlier: messages that the request brought along; they precede the user's.
         context: the conversation's new instructions; None leaves them as they are.
+        folds: turns have left the window that the conversation's summary lacks.
         continues: the turn has continued the last reply: `user` stands already, and `assistant`
             replaces that reply.
     """
@@ -44,6 +45,7 @@ class Completion:
     earlier: tuple[StoredMessage, ...] = ()
     context: str | None = None
     continues: bool = False
+    folds: bool = False
 
     @property
     def needs_parts(self) -> bool:

@@ -3,5 +3,5 @@
 from typing import Literal
 
 MemoryMode = Literal["fifo", "summary"]
-"""`fifo`: the model does not see them any more. `summary`: a prompt that speaks of them brings them
-back, as quotes."""
+"""`fifo`: the model does not see them any more. `summary`: what was
+said in them is summarised, and a prompt that speaks of them brings them back, as quotes."""

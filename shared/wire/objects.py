@@ -129,6 +129,34 @@ class AlternativeList(TypedDict):
     alternatives: list[AlternativeObject]
 
 
+class SummaryObject(TypedDict):
+    """What the model is told of the turns that have left the window.
+
+    It stands for the messages from `first` to `last`, `turns` with a reply. `model` wrote it; null
+    if a person did.
+    """
+
+    text: str
+    first: int
+    last: int
+    turns: int
+    model: str | None
+    made_at: str
+
+
+class MemoryObject(TypedDict):
+    """What is remembered of a conversation beyond its window.
+
+    `memory` is what becomes of turns that leave the window; `window_from` is the number of the
+    first message in view. `due`: turns that have left it wait to be added to the summary.
+    """
+
+    memory: MemoryMode
+    window_from: int
+    due: bool
+    summary: SummaryObject | None
+
+
 class ConversationObject(TypedDict):
     """A conversation: number of completed turns, all tokens used, last window, pending jobs.
 

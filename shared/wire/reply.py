@@ -58,10 +58,12 @@ class WindowReceipt(TypedDict):
 class MemoryReceipt(TypedDict):
     """What the model saw of messages that have left the window.
 
-    `recalled` has the numbers of those that were quoted to it, in part or whole; `pinned` those of
-    pinned ones. Each is there if it has any.
+    `summarised_turns` is the number of turns that the summary stands for; `recalled` has the
+    numbers of messages that were quoted, in part or whole; `pinned` those of pinned ones. Each is
+    there if it says something.
     """
 
+    summarised_turns: NotRequired[int]
     recalled: NotRequired[list[int]]
     pinned: NotRequired[list[int]]
 

@@ -93,12 +93,20 @@ class TurnCounts:
         resumed: starts that continued an earlier one.
         crashed: those of them whose worker had been lost.
         handed_over: turns given back by a worker that stopped.
+        summaries_made, summaries_interrupted, summaries_failed, summaries_refused: what became of
+            summaries that this worker began, which are nobody's turns.
+        summary_tokens: evaluated and generated for them.
     """
 
     fenced: int = 0
     resumed: int = 0
     crashed: int = 0
     handed_over: int = 0
+    summaries_made: int = 0
+    summaries_interrupted: int = 0
+    summaries_failed: int = 0
+    summaries_refused: int = 0
+    summary_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -275,6 +275,10 @@ class Audit:
 
     async def _check_nothing_left(self) -> None:
         prefix = f"{self._keys.namespace}:"
+        for pool in await self._redis.zrange(self._keys.pools, 0, -1):
+            for conversation in await self._redis.zrange(self._keys.folds(pool), 0, -1):
+                if not await self._redis.exists(self._keys.conversation(conversation)):
+                    self._found.left_over.append(f"{conversation} is gone, and to be summarised")
         async for key in self._redis.scan_iter(f"{prefix}*", count=1000):
             if NOTHING_LEFT.fullmatch(key.removeprefix(prefix)):
                 self._found.left_over.append(key)

@@ -37,6 +37,17 @@ log = logging.getLogger(__name__)
 
 TURNS: Final = 8
 AT_ONCE: Final = 24
+LONG_TURNS: Final = 24
+FEW_AT_ONCE: Final = 6
+"""So that workers are idle now and then: only then are summaries made."""
+WINDOW: Final = {
+    "PALAVER_CONTEXT_LENGTH": "1800",
+    "PALAVER_MAX_TOKENS": "150",
+    "PALAVER_SUMMARY_TOKENS": "180",
+    "PALAVER_RECALL_TOKENS": "0",
+    "FAULTS_REMEMBERS": "1",
+}
+"""Shorter than `LONG_TURNS`; tokens are characters."""
 LEASE_S: Final = 2.0
 CALM_WITHIN_S: Final = 60.0
 _ERROR_LENGTH: Final = 6000
@@ -57,6 +68,7 @@ class Plan:
         on_nodes: on a Redis Cluster.
         replicas: of its nodes that must have what clients are told.
         cells: how many cells the namespace has.
+        remembers: conversations are longer than their windows, and half of them are summarised.
         limit_s: after so long it is given up.
     """
 
@@ -72,7 +84,13 @@ class Plan:
     on_nodes: bool = False
     replicas: int = 1
     cells: int = 1
+    remembers: bool = False
     limit_s: float = 300.0
+
+    @property
+    def turns(self) -> int:
+        """Of a conversation, at most."""
+        return LONG_TURNS if self.remembers else TURNS
 
 
 @dataclass
@@ -87,6 +105,8 @@ class Outcome:
 async def storm(plan: Plan) -> Outcome:
     """Let it rage, and look at what is left."""
     ledger, began = Ledger(), time.monotonic()
+    if plan.remembers:
+        ledger.memories = ("fifo", "summary")
     async with asyncio.timeout(plan.limit_s), _running(plan) as cluster:
         await rage(cluster, ledger, plan)
         findings = together(await _audited(cluster, ledger, plan))
@@ -137,6 +157,7 @@ async def _running(plan: Plan) -> AsyncIterator[Cluster]:
         "PALAVER_MAX_ATTEMPTS": "100",
         "FAULTS_UNFENCED": str(int(plan.unfenced)),
         "PALAVER_CELLS": str(plan.cells),
+        **(WINDOW if plan.remembers else {}),
     }
     if not plan.on_nodes:
         async with running_cluster(like_a_service=True, **options) as cluster:
@@ -164,9 +185,9 @@ async def rage(cluster: Cluster, ledger: Ledger, plan: Plan) -> None:
         ledger,
         models=MODELS,
         seed=plan.seed,
-        at_least=max(1, plan.jobs // TURNS),
-        turns=TURNS,
-        at_once=AT_ONCE,
+        at_least=max(1, plan.jobs // plan.turns),
+        turns=plan.turns,
+        at_once=FEW_AT_ONCE if plan.remembers else AT_ONCE,
         is_over=lambda: sum(ledger.faults.values()) >= plan.faults,
     )
     watching = asyncio.create_task(Observer(cluster, ledger).watch())
@@ -190,6 +211,7 @@ def main() -> int:
     parser.add_argument("--nodes", action="store_true", help="on a Redis Cluster")
     parser.add_argument("--replicas", type=int, default=1, help="that must have what is told there")
     parser.add_argument("--cells", type=int, default=1, help="of the namespace")
+    parser.add_argument("--memory", action="store_true", help="long conversations, summarised")
     parser.add_argument("--only", action="append", help="this kind of fault (several: again)")
     parser.add_argument("--output", type=Path, help="where the report goes, as Markdown")
     options = parser.parse_args()
@@ -205,6 +227,7 @@ def main() -> int:
         on_nodes=options.nodes,
         replicas=options.replicas,
         cells=options.cells,
+        remembers=options.memory,
         limit_s=options.limit,
     )
     outcome = asyncio.run(storm(plan))
@@ -214,6 +237,7 @@ def main() -> int:
         outcome.findings,
         outcome.seconds,
         replicas=plan.replicas if plan.on_nodes else None,
+        remembers=plan.remembers,
         command=command,
         date=datetime.datetime.now(datetime.UTC).date(),
         cores=os.cpu_count() or 1,

@@ -146,7 +146,7 @@ class Client:
         turn.streamed = "".join(one.data["text"] for one in events if one.kind == "token")
         turn.status = events[-1].kind
         if turn.status == "completed":
-            turn.reply = events[-1].data["reply"]
+            turn.replied(events[-1].data)
 
     async def _read(self, turn: Turn, events: list[Received], patience: int) -> None:
         headers = {"Last-Event-ID": events[-1].id} if events else {}
@@ -177,6 +177,8 @@ class Client:
             body["id"] = self._talk.id
         else:
             body["context"] = f"You talk with {self._talk.name}."
+            if self._talk.memory is not None:
+                body["memory"] = self._talk.memory
         headers = {"Idempotency-Key": turn.key}
         if path == "/":
             headers["Prefer"] = "wait=10"
@@ -192,7 +194,8 @@ class Client:
             turn.accepted_as(said["job"])
             self._talk.id = said["id"]
             if answer.status_code == 200:
-                turn.status, turn.reply = "completed", said["reply"]
+                turn.status = "completed"
+                turn.replied(said)
             return
 
     async def _until_ended(self, turn: Turn) -> None:
@@ -276,6 +279,7 @@ async def crowd(
     async with connections() as http, asyncio.TaskGroup() as group:
         while len(ledger.talks) < at_least or not is_over():
             await room.acquire()
-            talk = Talk(f"client-{len(ledger.talks):05}")
+            number = len(ledger.talks)
+            talk = Talk(f"client-{number:05}", ledger.memories[number % len(ledger.memories)])
             ledger.talks.append(talk)
             group.create_task(one(talk, http))

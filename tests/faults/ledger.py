@@ -27,6 +27,10 @@ class Turn:
     streamed: str | None = None
     is_garbled: bool = False
     resumptions: int = 0
+    waited_ms: float | None = None
+    """Before it was started."""
+    is_reminded: bool = False
+    """Its prompt had a summary."""
 
     def accepted_as(self, job: str) -> None:
         """An API has named the job."""
@@ -39,17 +43,25 @@ class Turn:
         """The client was shown a job that has ended."""
         self.status = job["status"]
         if self.status == "completed":
-            self.reply = job["result"]["reply"]
+            self.replied(job["result"])
+
+    def replied(self, result: dict[str, Any]) -> None:
+        """The client was shown a reply object."""
+        self.reply = result["reply"]
+        self.waited_ms = result["timings"]["queued_ms"]
+        self.is_reminded = "summarised_turns" in result.get("memory", {})
 
 
 @dataclass
 class Talk:
     """One client's conversation.
 
+    `memory`: its mode, if it names one.
     `is_lost`: the servers know nothing of it any more, or nothing of one of its turns.
     """
 
     name: str
+    memory: str | None = None
     turns: list[Turn] = field(default_factory=list)
     id: int | None = None
     is_deleted: bool = False
@@ -71,6 +83,8 @@ class Talk:
 class Ledger:
     """All of them, and how often what was done to the cluster."""
 
+    memories: tuple[str | None, ...] = (None,)
+    """The modes of conversations, in turn."""
     talks: list[Talk] = field(default_factory=list)
     faults: dict[str, int] = field(default_factory=dict)
     refusals: dict[str, int] = field(default_factory=dict)

@@ -2,6 +2,8 @@
 
 import datetime
 import itertools
+import statistics
+from collections import defaultdict
 from collections.abc import Mapping
 
 from tests.faults.audit import Findings
@@ -59,12 +61,27 @@ waited for ([durability](durability.md)).
 """
 
 
+_REMEMBERED = """\
+# Reliability of memory
+
+The storm of [reliability](reliability.md) over conversations that are longer than their windows,
+and half of them with `memory: "summary"`:
+
+    {command}
+
+Replies name their turn's number by the turns in view, which have to follow each other, and end with
+the one before. A summary names the turns that it was made from, and whose they are; one that is
+made from others, or shown to others, makes the next reply wrong.
+"""
+
+
 def report(
     ledger: Ledger,
     findings: Findings,
     seconds: float,
     *,
     replicas: int | None,
+    remembers: bool,
     command: str,
     date: datetime.date,
     cores: int,
@@ -72,6 +89,7 @@ def report(
     """The whole page; `replicas` of a Redis Cluster must have what is told, None on one server."""
     wrong = wrong_of(findings)
     introduction = _INTRODUCTION if replicas is None else _ON_NODES
+    introduction = _REMEMBERED if remembers else introduction
     parts = [
         introduction.format(command=command, replicas=replicas),
         f"{date}, {cores} cores, {seconds:,.0f} s.\n",
@@ -81,6 +99,7 @@ def report(
         "How the turns ended (those of deleted conversations were cancelled or gone with them):\n",
         _table("outcome", findings.outcomes),
         *_told_again(findings),
+        *(_waits(ledger) if remembers else ()),
         "Faults, each healed before the next:\n",
         _table("fault", ledger.faults),
         "What clients were told meanwhile before they tried again:\n",
@@ -98,6 +117,21 @@ def _told_again(findings: Findings) -> list[str]:
     ] * bool(count)
 
 
+def _waits(ledger: Ledger) -> list[str]:
+    """What turns waited before they started, by what becomes of those before them."""
+    waits: dict[str | None, list[float]] = defaultdict(list)
+    for talk in ledger.talks:
+        waits[talk.memory] += [t.waited_ms for t in talk.turns if t.waited_ms is not None]
+    rows = [
+        f"| {mode} | {len(waited):,} | {statistics.median(waited):.0f} | "
+        f"{statistics.quantiles(waited, n=20)[-1]:.0f} |"
+        for mode, waited in sorted(waits.items(), key=str)
+        if len(waited) > 1
+    ]
+    head = ["| memory | turns | wait, ms (median) | 95 % below |", "|---|---:|---:|---:|"]
+    return ["What they waited before they started:\n", "\n".join([*head, *rows]) + "\n"]
+
+
 def counts_of(ledger: Ledger) -> dict[str, int]:
     """How much there was of everything."""
     streamed = [turn for turn in ledger.turns if turn.streamed is not None]
@@ -107,9 +141,15 @@ def counts_of(ledger: Ledger) -> dict[str, int]:
         "turns that name another model than the one before": changed_models(ledger),
         "faults": sum(ledger.faults.values()),
         "streams": len(streamed),
+        **_reminded(ledger),
         "of these resumed at least once": sum(turn.resumptions > 1 for turn in streamed),
         **ledger.looks,
     }
+
+
+def _reminded(ledger: Ledger) -> dict[str, int]:
+    count = sum(turn.is_reminded for turn in ledger.turns)
+    return {"turns whose prompt had a summary": count} if count else {}
 
 
 def wrong_of(findings: Findings) -> dict[str, list[str]]:

@@ -19,6 +19,13 @@ async def test_a_storm_loses_doubles_and_disorders_nothing() -> None:
 
 
 @pytest.mark.timeout(300)
+async def test_summaries_are_of_what_stands_whatever_dies() -> None:
+    outcome = await storm(Plan(seed=3, jobs=200, faults=6, remembers=True))
+    assert outcome.findings.complaints == {}
+    assert sum(turn.is_reminded for turn in outcome.ledger.turns) >= 5
+
+
+@pytest.mark.timeout(300)
 async def test_stops_of_everything_forgotten_scripts_and_hanging_tls_do_no_harm() -> None:
     only = frozenset({"all told to stop", "scripts forgotten", "TLS hangs"})
     outcome = await storm(Plan(seed=2, jobs=200, faults=6, only=only))

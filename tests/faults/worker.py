@@ -5,7 +5,8 @@
 Settings as for a worker; besides, `FAULTS_PIECE_S` is the time between two pieces of a reply, and
 `FAULTS_UNFENCED=1` takes the fence away, to see that the tests find out. `FAULTS_MODEL` is the
 model's fingerprint; with `shifted` its token ids are others, too. `FAULTS_HAND` is the letter in
-which it writes the ends of replies.
+which it writes the ends of replies. With `FAULTS_REMEMBERS=1` it makes summaries of what has left
+windows (`tests/faults/script.py`).
 """
 
 import asyncio
@@ -114,9 +115,10 @@ async def work() -> bool:
     stop_on_signals(stopping)
     fingerprint = os.environ.get("FAULTS_MODEL", "scripted")
     model = settings.model_name or MODEL
+    remembers = os.environ.get("FAULTS_REMEMBERS") == "1"
     kind = ShiftedEngine if fingerprint == "shifted" else HangingEngine
     engine = kind(
-        deadly(script_of(model, os.environ.get("FAULTS_HAND", HAND)), die),
+        deadly(script_of(model, os.environ.get("FAULTS_HAND", HAND), remembers=remembers), die),
         slots=settings.slots,
         piece_length=PIECE_LENGTH,
         step=lambda _: asyncio.ensure_future(asyncio.sleep(piece_s)),

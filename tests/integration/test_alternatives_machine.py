@@ -179,7 +179,9 @@ class Machine(RuleBasedStateMachine):
         done = completion(claim, number, offset=offset)
         reason = "length" if pick % 3 else "stop"
         named = replace(done.assistant, finish_reason=reason, model_name=f"m{pick % 2}")
-        ended = self.run(self.bench.claims.commit(claim, replace(done, assistant=named)))
+        ended = self.run(
+            self.bench.claims.commit(claim, replace(done, assistant=named, folds=True))
+        )
         assert ended.outcome is WriteOutcome.OK
         assert self.run(self.bench.claims.commit(claim, done)).outcome is WriteOutcome.DUP
         expected.put_aside(number)

@@ -29,6 +29,7 @@ async def stack_of(
         "PALAVER_CONTEXT_LENGTH": 500,
         "PALAVER_MAX_TOKENS": 20,
         "PALAVER_RECALL_TOKENS": 200,
+        "PALAVER_SUMMARY_TOKENS": 0,
         "PALAVER_MEMORY": "summary",
     }
     async with running_stack(make_settings(valkey.url, **settings | variables), engine) as stack:

@@ -76,6 +76,11 @@ def test_the_counters_are_those_that_the_worker_reports() -> None:
         "counts.resumed": 3,
         "counts.crashed": 2,
         "counts.handed_over": 4,
+        "counts.summaries_made": 7,
+        "counts.summaries_interrupted": 8,
+        "counts.summaries_failed": 9,
+        "counts.summaries_refused": 10,
+        "counts.summary_tokens": 11,
         "outcomes.completed": 5,
         "outcomes.generation_failed": 6,
     }

@@ -18,7 +18,7 @@ from shared.wire.turn_request import TurnRequest
 from tests.scripted import TEMPLATE, ScriptedEngine
 from worker.prompt.build import build_prompt
 from worker.prompt.message import PromptMessage
-from worker.prompt.next_window import is_foreseen, next_window
+from worker.prompt.next_window import Ahead, NextWindow, is_foreseen
 from worker.prompt.prompt import Prompt
 from worker.prompt.window import Budget, WindowPolicy, split_turns
 from worker.prompt.writer import PromptWriter
@@ -289,16 +289,24 @@ def reply_of(text: str) -> PromptMessage:
     return PromptMessage.says("assistant", text)
 
 
+def window_ahead(
+    prompt: Prompt, reply: PromptMessage, num_tokens: int, budget: Budget
+) -> NextWindow | None:
+    return Ahead(
+        writer=WRITER, prompt=prompt, reply=reply, num_tokens=num_tokens, budget=budget
+    ).window()
+
+
 def test_a_window_with_room_is_left_alone() -> None:
     prompt = prompt_of("One?", "Two.", "Three?")
-    assert next_window(WRITER, prompt, reply_of("Four."), 5, WIDE) is None
+    assert window_ahead(prompt, reply_of("Four."), 5, WIDE) is None
 
 
 def test_a_window_that_the_next_turn_would_overflow_is_trimmed_beforehand() -> None:
     # Turns of 14 tokens, instructions of 4, a prompt of 8: with all, the limit of 39 is passed.
     budget = Budget(window=49, max_tokens=10, trim_to=0.6)
     prompt = prompt_of("12345", "67890", "12345", context="Be", budget=budget)
-    ahead = next_window(WRITER, prompt, reply_of("67890"), 5, budget)
+    ahead = window_ahead(prompt, reply_of("67890"), 5, budget)
     assert ahead is not None
     assert ENGINE.detokenize(ahead.token_ids) == (
         "<system>Be<end><user>12345<end><assistant>67890<end><user>"
@@ -309,7 +317,7 @@ def test_a_window_that_the_next_turn_would_overflow_is_trimmed_beforehand() -> N
 def test_a_reply_as_long_as_the_window_leaves_only_the_instructions() -> None:
     budget = Budget(window=40, max_tokens=40, trim_to=0.6)
     prompt = prompt_of("12345", context="Be", budget=budget)
-    ahead = next_window(WRITER, prompt, reply_of("x" * 30), 30, budget)
+    ahead = window_ahead(prompt, reply_of("x" * 30), 30, budget)
     assert ahead is not None
     assert ENGINE.detokenize(ahead.token_ids) == "<system>Be<end><user>"
     assert ahead.offset == prompt.number + 2
@@ -323,7 +331,7 @@ def test_the_next_prompt_begins_as_was_foreseen(contents: list[str], reply: str)
     if not contents:
         return
     prompt = prompt_of(*contents, budget=budget)
-    ahead = next_window(WRITER, prompt, reply_of(reply), len(reply), budget)
+    ahead = window_ahead(prompt, reply_of(reply), len(reply), budget)
     if ahead is None:
         return
     past = dialogue(*contents, reply)[ahead.offset - 1 :]

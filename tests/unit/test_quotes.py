@@ -16,9 +16,10 @@ from tests.unit.test_prompt import (
     reply_of,
     text_of,
     texts,
+    window_ahead,
 )
 from worker.prompt.build import build_prompt
-from worker.prompt.next_window import is_foreseen, next_window
+from worker.prompt.next_window import is_foreseen
 from worker.prompt.passage import Passage, Quote
 from worker.prompt.prompt import Prompt
 from worker.prompt.quotes import with_quotes
@@ -118,7 +119,7 @@ def test_quoted_text_is_never_a_control_token() -> None:
 def test_the_next_prompt_begins_with_what_is_evaluated_ahead_and_has_no_quotes() -> None:
     prompt = with_quotes(WRITER, plain(), [passage(3, "My dog is Rex.", "Ah.")], BUDGET)
     assert not is_foreseen(prompt, 4, BUDGET)
-    ahead = next_window(WRITER, prompt, reply_of("Rex."), 4, BUDGET)
+    ahead = window_ahead(prompt, reply_of("Rex."), 4, BUDGET)
     assert ahead is not None
     assert ahead.offset == prompt.offset
     past = dialogue("One?", "Two.", "What is my dog's name?", "Rex.", first=31)

@@ -12,6 +12,7 @@ from shared.wire.sampling import Sampling
 from shared.wire.turn_request import TurnRequest
 from worker.bells import BellReader
 from worker.claimer import Claimer
+from worker.idle import Idle
 from worker.reply import Replier
 from worker.running_turn import CancelReason, RunningTurn, RunningTurns
 from worker.stream_worker import StreamWorker
@@ -98,6 +99,7 @@ class Scene:
             cast(Replier, self.replier),
             cast(TurnCloser, None),
             running=RunningTurns(),
+            idle=Idle(),
             slots=2,
         )
 

@@ -64,7 +64,17 @@ def test_the_stored_format_is_that_of_earlier_versions_and_what_came_later() -> 
     }
     assert stats == ENGINE
     assert turns["outcomes"] == {"completed": 5, "generation_failed": 6}
-    assert turns["counts"] == {"fenced": 1, "resumed": 3, "crashed": 2, "handed_over": 4}
+    assert turns["counts"] == {
+        "fenced": 1,
+        "resumed": 3,
+        "crashed": 2,
+        "handed_over": 4,
+        "summaries_made": 7,
+        "summaries_interrupted": 8,
+        "summaries_failed": 9,
+        "summaries_refused": 10,
+        "summary_tokens": 11,
+    }
     assert turns["histograms"]["queue_wait"] == {
         "counts": [1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0],
         "total": 0.302,
@@ -136,6 +146,11 @@ def test_the_metrics_of_a_worker_are_what_it_reports() -> None:
         ("turns_resumed_total", None): 3,
         ("turns_taken_over_total", None): 2,
         ("turns_handed_over_total", None): 4,
+        ("summaries_made_total", None): 7,
+        ("summaries_interrupted_total", None): 8,
+        ("summaries_failed_total", None): 9,
+        ("summaries_refused_total", None): 10,
+        ("memory_tokens_total", None): 11,
         ("turns_ended_total", "completed"): 5,
         ("turns_ended_total", "generation_failed"): 6,
         ("queue_wait_seconds_count", None): 2,

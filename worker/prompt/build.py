@@ -95,7 +95,7 @@ def build_prompt(
     brought_along = _brought_along(writer, claim, history.next_number, num_opening)
     past = [*history.messages, *brought_along]
     new = _new_message(request, past)
-    turns, num_bound = _bound_to(new, _turns(writer, past))
+    turns, num_bound = _bound_to(new, prompt_turns(writer, past))
     layout = Layout(pinned=_pinned(writer, history, budget), turns=turns)
     frame = _Frame(system=system, new=new, options=options, num_bound=num_bound)
     try:
@@ -164,7 +164,7 @@ def _trimmed(
 
 def _pinned(writer: PromptWriter, history: History, budget: Budget) -> tuple[PromptTurn, ...]:
     """The pinned turns before the window: the last ones that fit half of the prompt."""
-    turns = [turn for messages in history.pinned for turn in _turns(writer, messages)]
+    turns = [turn for messages in history.pinned for turn in prompt_turns(writer, messages)]
     room = budget.prompt_limit // 2
     for place in range(len(turns) - 1, -1, -1):
         room -= sum(len(writer.tokenize(one.message.content)) for one in turns[place].contents)
@@ -173,7 +173,8 @@ def _pinned(writer: PromptWriter, history: History, budget: Budget) -> tuple[Pro
     return tuple(turns)
 
 
-def _turns(writer: PromptWriter, past: Sequence[StoredMessage]) -> tuple[PromptTurn, ...]:
+def prompt_turns(writer: PromptWriter, past: Sequence[StoredMessage]) -> tuple[PromptTurn, ...]:
+    """Stored messages as turns, in the token ids that this model knows of them."""
     return tuple(
         PromptTurn(
             number=turn[0].number,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from shared.wire.messages import StoredMessage
+from shared.wire.summary import Summary
 from worker.prompt.message import PromptMessage
 from worker.prompt.passage import Quote
 from worker.template.options import NO_OPTIONS, TemplateOptions
@@ -45,6 +46,7 @@ class Prompt:
         context: replaces the conversation's context; None leaves it as it is.
         quotes: of earlier messages, directly before the new one in `token_ids`; no other prompt
             shows them.
+        summary: of what is out of view, in front of all messages in `token_ids`; None if none is.
     """
 
     token_ids: tuple[int, ...]
@@ -59,6 +61,7 @@ class Prompt:
     opening: str = ""
     pinned: tuple[PromptTurn, ...] = ()
     quotes: tuple[Quote, ...] = ()
+    summary: Summary | None = None
 
     @property
     def offset(self) -> int:

@@ -14,6 +14,7 @@ from shared.wire.messages import Role
 from worker.prompt.message import PromptMessage
 from worker.prompt.passage import Passage, Quote
 from worker.prompt.prompt import Prompt
+from worker.prompt.summaries import headed
 from worker.prompt.window import Budget
 from worker.prompt.writer import PromptWriter
 
@@ -75,7 +76,8 @@ def _in_order(passages: Sequence[Passage]) -> tuple[Quote, ...]:
 def _with_quoted(prompt: Prompt, quotes: Sequence[Quote]) -> list[PromptMessage]:
     quoted = "".join(map(_quoted, quotes))
     new = replace(prompt.new.message, content=f"{_HEADING}{quoted}\n{prompt.new.message.content}")
-    return [*prompt.system, *prompt.earlier_contents, PromptMessage(message=new)]
+    contents = [*prompt.earlier_contents, PromptMessage(message=new)]
+    return [*prompt.system, *headed(contents, prompt.summary)]
 
 
 def _quoted(quote: Quote) -> str:

@@ -24,6 +24,7 @@ class Budget:
         longest_thought: after which the model has to answer; 0 if it does not think.
         counts_thoughts: whether `max_tokens` includes them.
         quotes: room that windows leave for quotes of earlier messages; 0 if there are none.
+        summary: room that they leave for a summary of these; 0 if there is none.
     """
 
     window: int
@@ -32,6 +33,7 @@ class Budget:
     longest_thought: int = 0
     counts_thoughts: bool = True
     quotes: int = 0
+    summary: int = 0
 
     @property
     def longest_reply(self) -> int:
@@ -50,8 +52,8 @@ class Budget:
 
     @property
     def untrimmed_limit(self) -> int:
-        """The longest prompt of which no turn is left out, before anything is quoted."""
-        return self.prompt_limit - self.quotes
+        """The longest prompt of which no turn is left out, before anything is added of them."""
+        return self.prompt_limit - self.quotes - self.summary
 
     @property
     def trim_target(self) -> int:
@@ -84,6 +86,7 @@ class WindowPolicy:
         thinking: how much the model thinks in turns that do not say so.
         memory: what becomes of turns that leave the window, where nobody has said so.
         quotes: tokens of a prompt that may be quotes of messages that have left the window.
+        summary: tokens of a prompt that may be a summary of these.
     """
 
     window: int
@@ -93,6 +96,7 @@ class WindowPolicy:
     thinking: Thinking = "auto"
     memory: MemoryMode = "fifo"
     quotes: int = 0
+    summary: int = 0
 
     def budget(
         self,
@@ -101,6 +105,7 @@ class WindowPolicy:
         thinks: bool = False,
         longest_thought: int | None = None,
         recalls: bool = False,
+        summarises: bool = False,
     ) -> Budget:
         """The budget of a turn.
 
@@ -109,6 +114,7 @@ class WindowPolicy:
             thinks: whether the model may think in it.
             longest_thought: that it requests, in tokens.
             recalls: whether messages that have left the window may be quoted.
+            summarises: whether a summary of them may be shown.
         """
         budget = Budget(
             window=self.window,
@@ -117,7 +123,11 @@ class WindowPolicy:
             longest_thought=(longest_thought or self.longest_thought) if thinks else 0,
             counts_thoughts=not thinks or max_tokens is not None,
         )
-        return replace(budget, quotes=min(self.quotes, budget.prompt_limit // 2) if recalls else 0)
+        return replace(
+            budget,
+            quotes=min(self.quotes, budget.prompt_limit // 2) if recalls else 0,
+            summary=min(self.summary, budget.prompt_limit // 4) if summarises else 0,
+        )
 
 
 def split_turns(messages: Sequence[StoredMessage]) -> list[tuple[StoredMessage, ...]]:

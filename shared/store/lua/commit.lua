@@ -82,6 +82,7 @@ else
   -- What a response brought along is deleted with it (forget.lua).
   fields = {'result', arg.result, 'number', int(number + #added - 2), 'brought', #added - 2}
 end
+if arg.folds and not f.stateless then fold_later(conversation, f.pool, now_ms() + arg.folds) end
 use_tokens(f.owner, arg.tokens)
 count_usage(f.owner, f.pool, {turns = 1, prompt = arg.prompt_tokens, cached = arg.cached_tokens,
   completion = arg.tokens - arg.prompt_tokens})

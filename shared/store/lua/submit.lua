@@ -118,7 +118,7 @@ if arg.new == '1' then
 elseif source then
   local from, first, stop = source[1], source[2], source[3]
   local f = redis.call('HMGET', key.conversation(from), 'context', 'offset', 'metadata', 'turns', 'family', 'models',
-    'home', 'saves_ms', 'next', 'model', 'memory', 'pins')
+    'home', 'saves_ms', 'next', 'model', 'memory', 'pins', 'summaries')
   redis.call('HSET', key.conversation(conversation), 'owner', arg.owner, 'context', f[1],
     'created', int(now), 'updated', int(now), 'first', int(first), 'next', int(stop), 'begun', int(stop),
     'offset', int(math.min(stop, turn_from(from, first, math.max(first, math.min(tonumber(f[2]), stop - reach(pool)))))),
@@ -132,6 +132,7 @@ elseif source then
   if f[10] then redis.call('HSET', key.conversation(conversation), 'model', f[10]) end
   if f[11] then redis.call('HSET', key.conversation(conversation), 'memory', f[11]) end
   if f[12] then redis.call('HSET', key.conversation(conversation), 'pins', f[12]) end
+  if f[13] then redis.call('HSET', key.conversation(conversation), 'summaries', f[13]) end
   for at = 0, stop - 1 - first, 100 do
     local messages = redis.call('LRANGE', key.messages(from), at, math.min(at + 99, stop - 1 - first))
     redis.call('RPUSH', key.messages(conversation), unpack(messages))

@@ -7,19 +7,6 @@
 -- What of a conversation belongs to its tail. As what stands before an alternative is the same in both, each has it whole.
 local of_tail = {'next', 'turns', 'offset', 'window', 'begun', 'models', 'context'}
 
--- The job of the message at an index of a list: a reply names none, and belongs to that of the message before it. `before`
--- is the job before the list; nil: there is no such message.
-local function job_at(list, index, before)
-  if index < -1 or index >= redis.call('LLEN', list) then return nil end
-  if index == -1 then return before end
-  local two = redis.call('LRANGE', list, math.max(0, index - 1), index)
-  for i = #two, 1, -1 do
-    local job = string.match(two[i], '"j":"([^"]*)"')
-    if job then return job end
-  end
-  return before
-end
-
 -- Where messages stand, as `continues` takes it.
 local function standing(conversation)
   return {list = key.messages(conversation), before = '',
@@ -182,6 +169,7 @@ local function keep_limit(conversation, first, offset)
   if cut <= 0 then return end
   cut = math.min(turn_from(conversation, first, first + cut), offset) - first
   prune_before(conversation, first + cut)
+  limit_summaries(conversation, first, first + cut)
   redis.call('LTRIM', key.messages(conversation), cut, -1)
   redis.call('HSET', key.conversation(conversation), 'first', int(first + cut))
 end
