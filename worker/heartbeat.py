@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import NoReturn
 
 from redis.exceptions import RedisError
@@ -51,14 +51,14 @@ class Heartbeat:
                 log.critical("the engine hangs in a step; this process ends")
                 _exit_at_once()
             # Two calls: while memory is short, Redis renews leases but refuses other writes.
-            beats = (self._renew_leases(), self._registration.renew())
+            beats = (self._renew_leases, self._registration.renew)
             if all([await self._succeeds(beat) for beat in beats]):
                 trouble.over("heartbeat")
             await asyncio.sleep(self._interval_s)
 
-    async def _succeeds(self, beat: Awaitable[None]) -> bool:
+    async def _succeeds(self, beat: Callable[[], Awaitable[None]]) -> bool:
         try:
-            await beat
+            await beat()
         except (RedisError, OSError) as error:
             trouble.met(error, "heartbeat")
             return False

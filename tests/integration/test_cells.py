@@ -281,9 +281,10 @@ async def test_a_server_that_is_away_at_the_start_is_joined_later(valkey: Valkey
             first = await stack.ask("Hello.")
             other.start()
             await until_ready(client)
-            answers = [await stack.ask("Hello again.") for _ in range(8)]
+            async with asyncio.timeout(20):
+                while (await stack.ask("Hello again."))["id"] % 2 == 0:
+                    pass
     assert first["id"] % 2 == 0
-    assert {answer["id"] % 2 for answer in answers} == {0, 1}
 
 
 async def until_degraded(stack: Stack) -> list[int]:

@@ -33,6 +33,8 @@ _LOOKERS: Final = 10
 _MOST_MESSAGES: Final = 400
 """Of one summary: they come in one answer of Redis, as they stand at one moment."""
 _HOLD_S: Final = FOLD_LEASE_MS / 3000
+_RANDOM: Final = random.SystemRandom()
+"""Keeps its hands off the shared generator, which others seed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +112,7 @@ class Folding:
 
     async def _until_wanted(self) -> None:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._look_s * random.uniform(0.8, 1.2)):
+            async with asyncio.timeout(self._look_s * _RANDOM.uniform(0.8, 1.2)):
                 await self._is_wanted.wait()
         self._is_wanted.clear()
 
