@@ -1,9 +1,9 @@
 """What an API process listens to and looks at, in all cells of a namespace."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import cast
+from typing import Any, cast
 
 from api.live.feed import EventFeed
 from api.live.headroom import Headroom, Lack, refusal_of
@@ -94,9 +94,7 @@ class _WatchOfSeveral:
 class _AllPlaces(Routed[Places]):
     async def run(self) -> None:
         """Look up until cancelled, in each cell by itself: one that is away delays no other."""
-        async with asyncio.TaskGroup() as group:
-            for part in self.parts:
-                group.create_task(part.run())
+        await _together(part.run() for part in self.parts)
 
 
 class _AllHeadrooms:
@@ -127,9 +125,12 @@ class _AllHeadrooms:
 
     async def run(self) -> None:
         """Check until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            for part in self._parts:
-                group.create_task(part.run())
+        await _together(part.run() for part in self._parts)
+
+
+async def _together(runs: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Run until cancelled. Unlike a group of tasks it can be cancelled again (`tasks.end`)."""
+    await asyncio.gather(*runs)
 
 
 def all_feeds(cells: Cells, parts: Sequence[EventFeed]) -> EventFeed:

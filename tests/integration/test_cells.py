@@ -226,6 +226,14 @@ async def test_a_worker_runs_no_more_turns_than_it_has_slots(valkey: Valkey) -> 
     assert most == 2
 
 
+async def test_a_server_that_stops_at_once_ends_in_every_cell(valkey: Valkey) -> None:
+    """Though calls of Redis may lose a cancellation (`shared.process.tasks.end`)."""
+    async with asyncio.timeout(20):
+        for _ in range(3):
+            async with running_api(divided(valkey)):
+                pass
+
+
 async def test_metrics_have_every_cell(stack: Stack) -> None:
     text = (await stack.client.get("/metrics")).text
     for cell in range(CELLS):
