@@ -35,22 +35,25 @@ class Summary:
 
     @classmethod
     def decode(cls, line: str) -> "Summary | None":
-        """From the line that is stored (lua/lib/summaries.lua); None if that is empty.
+        """From the line that is stored (lua/lib/summaries.lua).
 
-        Raises:
-            ValueError, KeyError, TypeError: another version wrote it.
+        None if that is empty, or if another version has written what this one cannot read: a turn
+        does without it.
         """
         if not line:
             return None
-        number, turns, _job, text = line.split(" ", 3)
-        fields: dict[str, Any] = orjson.loads(text)
-        return cls(
-            number=int(number),
-            turns=int(turns),
-            text=fields["x"],
-            model=fields.get("m", ""),
-            made_ms=fields.get("t", 0),
-        )
+        try:
+            number, turns, _job, text = line.split(" ", 3)
+            fields: dict[str, Any] = orjson.loads(text)
+            return cls(
+                number=int(number),
+                turns=int(turns),
+                text=str(fields["x"]),
+                model=str(fields.get("m", "")),
+                made_ms=int(fields.get("t", 0)),
+            )
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return None
 
 
 LONGEST_SUMMARY: Final = 20_000

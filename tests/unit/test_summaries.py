@@ -52,8 +52,11 @@ def test_a_summary_is_read_as_it_was_written(text: str, model: str, number: int,
     assert Summary.decode(line.replace("0" * 32, "")) == written
 
 
-def test_without_a_line_there_is_none() -> None:
-    assert Summary.decode("") is None
+@pytest.mark.parametrize(
+    "line", ["", "9", "9 4 j", "9 4 j {}", "9 4 j []", "9 4 j x", 'x 4 j {"x":""}', '{"x":"y"}']
+)
+def test_what_another_version_wrote_is_none(line: str) -> None:
+    assert Summary.decode(line) is None
 
 
 def test_it_stands_in_front_of_what_the_user_says_first() -> None:

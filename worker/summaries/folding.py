@@ -32,6 +32,8 @@ What looking costs the server does not grow with the workers."""
 _LOOKERS: Final = 10
 _MOST_MESSAGES: Final = 400
 """Of one summary: they come in one answer of Redis, as they stand at one moment."""
+_MOST_WANTED: Final = 16
+"""Conversations that this worker sees to; each is kept with its last prompt."""
 _HOLD_S: Final = FOLD_LEASE_MS / 3000
 _RANDOM: Final = random.SystemRandom()
 """Keeps its hands off the shared generator, which others seed."""
@@ -93,6 +95,8 @@ class Folding:
         """
         if self._idle.num_turns > 1:
             return False
+        if len(self._wanted) >= _MOST_WANTED:
+            del self._wanted[next(iter(self._wanted))]  # others see to it
         self._wanted[conversation_id] = _Wanted(
             conversation_id=conversation_id, session=session, ahead=ahead, window=window
         )
@@ -108,6 +112,9 @@ class Folding:
                 trouble.over("summaries")
             except (RedisError, OSError) as error:
                 trouble.met(error, "summaries")
+            except Exception:
+                # Nobody's turn is at stake: no reason to end the worker.
+                log.exception("a summary failed")
             await self._until_wanted()
 
     async def _until_wanted(self) -> None:
