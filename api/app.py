@@ -1,7 +1,7 @@
 """The application: everything is wired here; `api/routes.py` describes the routes."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,9 +34,11 @@ from api.http.keys import KeyRing
 from api.http.spans import RequestSpans
 from api.http.tracing import Tracing
 from api.live.asking import Asking
-from api.live.feed import EventFeed
+from api.live.cells import all_feeds, all_headrooms, all_places
+from api.live.feed import EventFeed, new_api
 from api.live.headroom import Headroom
 from api.live.places import Places
+from api.live.placing import Placing
 from api.live.revocations import Revocations
 from api.live.stream import EventStreams, LiveStreams
 from api.openai import resources as openai
@@ -45,8 +47,8 @@ from api.openai.responses import ResponsesResource
 from api.openai.stored import StoredResponses
 from api.openapi import openapi_document
 from api.ops.drain import DrainResource
-from api.ops.health import HealthResource, Readiness, ReadyResource, StaticJson
-from api.ops.history import SampleHistory, period_s
+from api.ops.health import HealthResource, Readiness, ReadyResource, StaticJson, all_ready
+from api.ops.history import SampleHistory
 from api.ops.metrics import HttpMetrics, MetricsResource
 from api.ops.resource import OpsData, OpsPage
 from api.ops.turns import (
@@ -60,6 +62,7 @@ from api.ops.usage import UsageResource
 from api.personas.personas import PersonaResource, PersonasResource
 from api.routes import PATHS, add_routes
 from api.sharing.sharing import SharedResource, ShareResource
+from api.store import Store, joined, open_store
 from api.web.home import HomeResource
 from api.web.markdown import MarkdownResource
 from api.web.pages import FILES, STATIC, HtmlPage, PageHeaders, PageResource
@@ -67,25 +70,9 @@ from shared.config import Settings
 from shared.distribution import version
 from shared.process.tasks import Background
 from shared.process.tracing import opened_tracer
-from shared.store.alternatives import Alternatives
-from shared.store.connection import connect
-from shared.store.conversations import Conversations
-from shared.store.event_log import EventLog
-from shared.store.jobs import Jobs
+from shared.store.cells import Cells
 from shared.store.keys import Keys
-from shared.store.list_log import ListLog
 from shared.store.list_upkeep import ListUpkeep
-from shared.store.operated_turns import OperatedTurns
-from shared.store.personas import Personas
-from shared.store.queue import Queue
-from shared.store.replicas import Replicas
-from shared.store.search import Search
-from shared.store.shares import Shares
-from shared.store.snapshots import Snapshots
-from shared.store.submissions import Submissions
-from shared.store.summaries import Memories
-from shared.store.usage import Usage
-from shared.store.workers import Workers
 from shared.traces import Tracer
 
 
@@ -106,28 +93,6 @@ class Api:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Store:
-    """What an API process reads and writes in Redis, on one connection pool."""
-
-    submissions: Submissions
-    replicas: Replicas
-    jobs: Jobs
-    events: EventLog
-    conversations: Conversations
-    list_log: ListLog
-    search: Search
-    alternatives: Alternatives
-    memories: Memories
-    personas: Personas
-    shares: Shares
-    workers: Workers
-    queue: Queue
-    snapshots: Snapshots
-    operated_turns: OperatedTurns
-    usage: Usage
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Tasks:
     """What runs as long as the process: if one of its tasks ends, so does the process."""
 
@@ -136,7 +101,7 @@ class Tasks:
     places: Places
     headroom: Headroom
     history: SampleHistory
-    list_upkeep: ListUpkeep
+    list_upkeep: Sequence[ListUpkeep]
 
     def start(self) -> None:
         """Run all of them."""
@@ -144,67 +109,88 @@ class Tasks:
         self.background.start("places", self.places.run)
         self.background.start("headroom", self.headroom.run)
         self.background.start("history", self.history.run)
-        self.background.start("list upkeep", self.list_upkeep.run)
+        for cell, upkeep in enumerate(self.list_upkeep):
+            self.background.start(f"list upkeep {cell}" if cell else "list upkeep", upkeep.run)
 
 
 @contextlib.asynccontextmanager
-async def create_api(settings: Settings, redis: Redis) -> AsyncIterator[Api]:
+async def create_api(settings: Settings, *clients: Redis) -> AsyncIterator[Api]:
     """Build the application, and close its connections at the end.
 
     It serves from the start: while Redis is unavailable, prompts are answered with 503.
+
+    Args:
+        clients: one for each cell; cells on the same server may share theirs.
     """
     with opened_tracer("palaver-api") as tracer:
-        async with _running_api(settings, redis, tracer) as api:
+        async with _running_api(settings, clients, tracer) as api:
             yield api
 
 
 @contextlib.asynccontextmanager
 async def _running_api(
-    settings: Settings, redis: Redis, tracer: Tracer | None
+    settings: Settings, clients: Sequence[Redis], tracer: Tracer | None
 ) -> AsyncIterator[Api]:
-    keys = Keys(settings.keyspace)
-    submissions = Submissions(redis, keys, settings)
-    workers = Workers(redis, keys)
-    replicas = Replicas(connect(settings, max_connections=1), keys, settings.replicas)
-    store = Store(
-        submissions=submissions,
-        replicas=replicas,
-        jobs=Jobs(redis, keys, submissions, replicas),
-        events=EventLog(redis, keys, replicas),
-        conversations=Conversations(redis, keys, settings),
-        list_log=ListLog(redis, keys),
-        search=Search(redis, keys),
-        alternatives=Alternatives(redis, keys, settings),
-        memories=Memories(redis, keys),
-        personas=Personas(redis, keys),
-        shares=Shares(redis, keys, settings),
-        workers=workers,
-        queue=Queue(redis, keys),
-        snapshots=Snapshots(redis, keys, workers, period_s=period_s(settings.heartbeat)),
-        operated_turns=OperatedTurns(redis, keys, submissions),
-        usage=Usage(redis, keys),
-    )
-    tasks = Tasks(
-        background=Background(),
-        feed=EventFeed(redis, keys, store.events),
-        places=Places(submissions),
-        headroom=Headroom(redis, keys),
-        history=SampleHistory(store.snapshots, store.queue),
-        list_upkeep=ListUpkeep(redis, keys),
-    )
-    readiness = Readiness(store.workers, tasks.feed, tasks.headroom)
+    cells, api_id = Cells(settings), new_api()
+    parts = [
+        _CellParts.of(of_cell, redis, api_id)
+        for of_cell, redis in zip(cells.settings, clients, strict=True)
+    ]
+    store = joined(cells, [part.store for part in parts])
+    tasks = _tasks(cells, store, parts)
+    readiness = all_ready([part.readiness for part in parts])
+    placing = Placing(cells, [part.readiness for part in parts])
     ring = open_keys(settings)
-    app = create_app(settings, store, tasks, readiness, ring, tracer)
+    app = create_app(settings, store, tasks, readiness, placing, ring, tracer)
     tasks.start()
     if ring is not None:
-        tasks.background.start("revocations", Revocations(ring, submissions, tasks.feed).run)
+        revocations = Revocations(ring, store.submissions, tasks.feed)
+        tasks.background.start("revocations", revocations.run)
     try:
         yield Api(app=app, readiness=readiness, feed=tasks.feed, background=tasks.background)
     finally:
         await tasks.background.close()
         await tasks.feed.close()
-        await replicas.close()
-        await redis.aclose(close_connection_pool=True)
+        await store.replicas.close()
+        for redis in dict.fromkeys(clients):
+            await redis.aclose(close_connection_pool=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _CellParts:
+    """What an API process has for each cell."""
+
+    store: Store
+    feed: EventFeed
+    places: Places
+    headroom: Headroom
+    list_upkeep: ListUpkeep
+    readiness: Readiness
+
+    @classmethod
+    def of(cls, settings: Settings, redis: Redis, api_id: str) -> "_CellParts":
+        keys = Keys(settings.keyspace)
+        store = open_store(settings, redis, keys)
+        feed, headroom = EventFeed(redis, keys, store.events, api_id), Headroom(redis, keys)
+        return cls(
+            store=store,
+            feed=feed,
+            places=Places(store.submissions),
+            headroom=headroom,
+            list_upkeep=ListUpkeep(redis, keys),
+            readiness=Readiness(store.workers, feed, headroom),
+        )
+
+
+def _tasks(cells: Cells, store: Store, parts: Sequence[_CellParts]) -> Tasks:
+    return Tasks(
+        background=Background(),
+        feed=all_feeds(cells, [part.feed for part in parts]),
+        places=all_places(cells, [part.places for part in parts]),
+        headroom=all_headrooms([part.headroom for part in parts]),
+        history=SampleHistory(store.snapshots, store.queue),
+        list_upkeep=[part.list_upkeep for part in parts],
+    )
 
 
 def create_app(
@@ -212,6 +198,7 @@ def create_app(
     store: Store,
     tasks: Tasks,
     readiness: Readiness,
+    placing: Placing,
     ring: KeyRing | None,
     tracer: Tracer | None,
 ) -> Application:
@@ -234,7 +221,13 @@ def create_app(
 
     jobs, conversations = store.jobs, store.conversations
     asking = Asking(
-        settings, store.submissions, store.events, tasks.feed, tasks.headroom, store.replicas
+        settings,
+        store.submissions,
+        store.events,
+        tasks.feed,
+        tasks.headroom,
+        store.replicas,
+        placing,
     )
     streams = EventStreams(tasks.feed, store.events, jobs, tasks.places)
     models = Models(store.workers)
@@ -251,7 +244,7 @@ def create_app(
         "/jobs/{job}/stop": JobStopResource(jobs, store.submissions),
         "/jobs/{job}/events": JobEventsResource(streams),
         "/conversations": ConversationsResource(
-            settings, conversations, store.search, tasks.headroom, is_listed=is_listed
+            settings, conversations, store.search, tasks.headroom, placing, is_listed=is_listed
         ),
         "/conversations/events": ListEventsResource(
             tasks.feed, store.list_log, is_listed=is_listed
@@ -285,7 +278,7 @@ def create_app(
         "/v1/messages": AnthropicMessagesResource(settings, asking),
         "/v1/messages/count_tokens": CountTokensResource(settings, asking),
         **openai.response_resources(create_response, responses, conversations, streams),
-        **openai.conversation_resources(settings, conversations, tasks.headroom),
+        **openai.conversation_resources(settings, conversations, tasks.headroom, placing),
         "/healthz": HealthResource(tasks.background),
         "/health": HealthResource(tasks.background),
         "/readyz": ReadyResource(readiness),

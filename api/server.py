@@ -23,14 +23,18 @@ from shared.process.logs import configure_logging
 from shared.process.start import fail_start, settings_or_exit
 from shared.process.supervisor import stop_on_signals
 from shared.process.tasks import end
-from shared.store.boot import until_alike, until_usable
+from shared.store.boot import check_server, until_alike, until_usable
+from shared.store.cell_record import record_check
+from shared.store.cells import Cells
 from shared.store.connection import REDIS_UNAVAILABLE, connect, trouble
 from shared.store.keys import Keys
 from shared.store.workers import Workers
 
 _BACKLOG: Final = 2048
-_REDIS_CONNECTIONS: Final = 9
-"""Eight connections for commands and one for pub/sub, however many clients wait."""
+_COMMANDS: Final = 8
+"""Connections for commands, however many clients wait."""
+_REDIS_CONNECTIONS: Final = _COMMANDS + 1
+"""One more is for pub/sub."""
 _REDIS_REPLY_S: Final = 5.0
 """A server that has not answered by then hangs: no command here blocks on purpose."""
 _DRAIN_S: Final = 3.0
@@ -82,6 +86,24 @@ def connect_api(settings: Settings, **options: Any) -> Redis:
     return connect(settings, max_connections=_REDIS_CONNECTIONS, **options)
 
 
+def connect_cells(cells: Cells, **options: Any) -> list[Redis]:
+    """A client for each cell of a namespace; those on one server share it."""
+    if cells.number == 1:
+        return [connect_api(cells.settings[0], **options)]
+    clients: dict[str, Redis] = {}
+    for settings in cells.settings:
+        # On a cluster connections follow the slot of one cell.
+        where = settings.keyspace if settings.is_on_cluster else settings.redis_url or ""
+        if where not in clients:
+            here = 1 if settings.is_on_cluster else cells.number
+            bound = {"max_connections": _COMMANDS + here, "socket_timeout": _REDIS_REPLY_S}
+            clients[where] = connect(settings, **{**bound, **options})
+    return [
+        clients[each.keyspace if each.is_on_cluster else each.redis_url or ""]
+        for each in cells.settings
+    ]
+
+
 async def serve(
     settings: Settings, listener: socket.socket, http: type[BoundedProtocol] = BoundedProtocol
 ) -> None:
@@ -96,8 +118,9 @@ async def serve(
     """
     draining = asyncio.Event()
     stop_on_signals(draining)
-    redis = connect_api(settings)
-    async with create_api(settings, redis) as api, asyncio.TaskGroup() as group:
+    cells = Cells(settings)
+    clients = connect_cells(cells)
+    async with create_api(settings, *clients) as api, asyncio.TaskGroup() as group:
         config = uvicorn.Config(
             api.app,
             http=http,
@@ -110,10 +133,15 @@ async def serve(
             timeout_graceful_shutdown=int(_DRAIN_S),
         )
         server = Server(config)
-        api.readiness.is_starting = True
+        for part in api.readiness.parts:
+            part.is_starting = True
         helpers = [
             group.create_task(_stop_when(draining, server, api)),
-            group.create_task(_greet_when_ready(settings, api, redis, draining)),
+            group.create_task(_greet_when_ready(settings, api)),
+            *(
+                group.create_task(_start_in(cells, cell, settings, clients[cell], api, draining))
+                for cell in cells.all
+            ),
         ]
         await server.serve(sockets=[listener])
         await end(*helpers)
@@ -130,17 +158,14 @@ async def _stop_when(draining: asyncio.Event, server: Server, api: Api) -> None:
     server.should_exit = True
 
 
-async def _greet_when_ready(
-    settings: Settings, api: Api, redis: Redis, draining: asyncio.Event
-) -> None:
+async def _greet_when_ready(settings: Settings, api: Api) -> None:
     """Print the address and something to try once a prompt would be answered."""
-    if not await until_usable(redis, Keys(settings.keyspace), settings, draining):
-        return
-    if not await _is_alike(settings, redis, draining):
-        return
-    api.readiness.is_starting = False
     while await api.readiness.missing() is not None:  # noqa: ASYNC110 - Redis has no event for it
         await asyncio.sleep(_READY_POLL_S)
+    _greet(settings)
+
+
+def _greet(settings: Settings) -> None:
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
     host = f"[{host}]" if ":" in host else host
     address = f"http://{host}:{settings.port}"
@@ -149,6 +174,18 @@ async def _greet_when_ready(
         f'  curl {address} -d \'{{"prompt": "Who are you?"}}\'\n',
         flush=True,
     )
+
+
+async def _start_in(
+    cells: Cells, cell: int, whole: Settings, redis: Redis, api: Api, draining: asyncio.Event
+) -> None:
+    """Count a cell as ready once its server has been checked, and its workers."""
+    settings = cells.settings[cell]
+    checks = check_server, record_check(cells, cell, whole)
+    if await until_usable(
+        redis, Keys(settings.keyspace), settings, draining, *checks
+    ) and await _is_alike(settings, redis, draining):
+        api.readiness.parts[cell].is_starting = False
 
 
 async def _is_alike(settings: Settings, redis: Redis, draining: asyncio.Event) -> bool:

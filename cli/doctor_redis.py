@@ -3,6 +3,7 @@
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from redis.asyncio import Redis
@@ -14,6 +15,8 @@ from shared.data_folder import socket_path
 from shared.errors import ConfigError
 from shared.process.embedded import server_binary
 from shared.store.boot import check_server, check_worker
+from shared.store.cell_record import record_check
+from shared.store.cells import Cells
 from shared.store.connection import connect
 from shared.store.keys import Keys
 from shared.store.pool import worker_connections
@@ -29,11 +32,21 @@ async def check_redis(settings: Settings) -> AsyncIterator[Finding]:
     if settings.redis_url is None and not socket_path(settings.data_dir).exists():
         yield _embedded()
         return
+    cells = Cells(settings)
+    for cell in cells.all:
+        async for finding in _check_cell(cells, cell, settings):
+            if cells.number > 1:
+                finding = replace(finding, text=f"cell {cell}: {finding.text}")
+            yield finding
+
+
+async def _check_cell(cells: Cells, cell: int, whole: Settings) -> AsyncIterator[Finding]:
+    settings = cells.settings[cell]
     with _warnings() as warnings:
         try:
             redis = connect(settings)
             try:
-                for check in (check_server, check_worker):
+                for check in (check_server, record_check(cells, cell, whole), check_worker):
                     await check(redis, Keys(settings.keyspace), settings)
                 info = await redis.info()
                 yield _describe(info)

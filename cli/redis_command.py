@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -15,17 +15,24 @@ from api.http.keys import KeyFile
 from shared.config import Settings, load_settings
 from shared.environment import DEFAULT_PORT
 from shared.errors import EX_CONFIG, ConfigError, PalaverError
+from shared.store.all_cells import AllOperatedTurns, AllUsage, AllWorkers
+from shared.store.cells import Cells
 from shared.store.connection import connect
 from shared.store.keys import Keys
+from shared.store.operated_turns import OperatedTurns
+from shared.store.submissions import Submissions
+from shared.store.usage import Usage
+from shared.store.workers import Workers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Store:
-    """Redis, the names in it, and the settings that lead there."""
+    """What commands read and change in Redis, in all cells."""
 
-    redis: Redis
-    keys: Keys
     settings: Settings
+    workers: Workers
+    turns: OperatedTurns
+    usage: Usage
 
 
 def run_with_redis(command: Callable[[Store], Awaitable[None]]) -> int:
@@ -72,8 +79,30 @@ async def _call(command: Callable[[Store], Awaitable[None]]) -> None:
 async def _store() -> AsyncIterator[Store]:
     # The port is the API's, and may be wrong here.
     settings = load_settings(PORT=DEFAULT_PORT)
-    redis = connect(settings)
-    try:
-        yield Store(redis=redis, keys=Keys(settings.keyspace), settings=settings)
-    finally:
-        await redis.aclose(close_connection_pool=True)
+    cells = Cells(settings)
+    async with contextlib.AsyncExitStack() as clients:
+        parts = [
+            _store_of(of_cell, await clients.enter_async_context(connect(of_cell)))
+            for of_cell in cells.settings
+        ]
+        if cells.number == 1:
+            yield parts[0]
+            return
+        yield Store(
+            settings=settings,
+            workers=cast(Workers, AllWorkers(cells, [part.workers for part in parts])),
+            turns=cast(OperatedTurns, AllOperatedTurns(cells, [part.turns for part in parts])),
+            usage=cast(Usage, AllUsage(cells, [part.usage for part in parts])),
+        )
+
+
+def _store_of(settings: Settings, redis: Redis) -> Store:
+    """What there is in one cell."""
+    keys = Keys(settings.keyspace)
+    submissions = Submissions(redis, keys, settings)
+    return Store(
+        settings=settings,
+        workers=Workers(redis, keys),
+        turns=OperatedTurns(redis, keys, submissions),
+        usage=Usage(redis, keys),
+    )

@@ -8,8 +8,6 @@ from cli.redis_command import Store, key_names, print_json, run_with_redis
 from cli.table import table
 from shared import ids
 from shared.errors import PalaverError
-from shared.store.operated_turns import OperatedTurns
-from shared.store.submissions import Submissions
 from shared.wire.write_outcome import WriteOutcome
 
 _MOST: Final = 100
@@ -25,7 +23,7 @@ def list_jobs(*, as_json: bool) -> int:
     """Print the turns that run, wait, or have failed within a day."""
 
     async def command(store: Store) -> None:
-        overview = await _turns(store).overview(_MOST)
+        overview = await store.turns.overview(_MOST)
         found = overview_object(overview, key_names(store))
         if as_json:
             print_json(found)
@@ -43,7 +41,7 @@ def show_turns(text: str, *, as_json: bool) -> int:
     """Print the turns of a job, a conversation or a request."""
 
     async def command(store: Store) -> None:
-        rows = await _turns(store).of_id(text)
+        rows = await store.turns.of_id(text)
         if not rows:
             raise NotFound(f"no turn is known by the id {text}")
         names = key_names(store)
@@ -62,7 +60,7 @@ def cancel(job_ids: Sequence[str]) -> int:
     """End turns as their owners would; one that has ended stays as it is."""
 
     async def command(store: Store) -> None:
-        turns = _turns(store)
+        turns = store.turns
         for text in job_ids:
             outcome = await turns.cancel(_job_id(text))
             if outcome is WriteOutcome.GONE:
@@ -76,7 +74,7 @@ def requeue(job_ids: Sequence[str]) -> int:
     """Give running turns back to the line; others stay as they are."""
 
     async def command(store: Store) -> None:
-        turns = _turns(store)
+        turns = store.turns
         for text in job_ids:
             outcome = await turns.requeue(_job_id(text))
             if outcome is WriteOutcome.GONE:
@@ -84,11 +82,6 @@ def requeue(job_ids: Sequence[str]) -> int:
             print(text, "waits again" if outcome is WriteOutcome.OK else "does not run")
 
     return run_with_redis(command)
-
-
-def _turns(store: Store) -> OperatedTurns:
-    submissions = Submissions(store.redis, store.keys, store.settings)
-    return OperatedTurns(store.redis, store.keys, submissions)
 
 
 def _job_id(text: str) -> str:

@@ -5,7 +5,6 @@ from typing import Final
 from api.ops.usage_objects import UsageObject, UsageOfModel, usage_object
 from cli.redis_command import Store, key_names, print_json, run_with_redis
 from cli.table import table
-from shared.store.usage import Usage
 
 _HEAD: Final = ("DAY", "KEY", "MODEL", "TURNS", "PROMPT", "CACHED", "REPLY", "UNFINISHED")
 
@@ -14,7 +13,7 @@ def show_usage(*, as_json: bool) -> int:
     """Print what was used, by day, key and model."""
 
     async def command(store: Store) -> None:
-        week = usage_object(await Usage(store.redis, store.keys).week(), key_names(store))
+        week = usage_object(await store.usage.week(), key_names(store))
         if as_json:
             print_json(week)
         elif week["days"]:

@@ -55,7 +55,7 @@ def drain(options: argparse.Namespace) -> int:
 
 
 async def _list(store: Store) -> None:
-    reports = await Workers(store.redis, store.keys).all()
+    reports = await store.workers.all()
     if not reports:
         print("No worker is running.")
         return
@@ -69,7 +69,7 @@ def _row(worker_id: str, report: WorkerReport) -> tuple[str, ...]:
 
 
 async def _drain(store: Store, options: argparse.Namespace) -> None:
-    workers = Workers(store.redis, store.keys)
+    workers = store.workers
     reports = await workers.all()
     chosen = choose(reports, options.workers, host=options.host, model=options.model)
     answers = {worker_id: await workers.ask_to_drain(worker_id) for worker_id in chosen}

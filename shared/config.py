@@ -15,6 +15,7 @@ from pydantic import (
     AliasChoices,
     BeforeValidator,
     Field,
+    PrivateAttr,
     ValidationError,
     model_validator,
 )
@@ -33,6 +34,10 @@ DEFAULT_WINDOW = 3500
 """Tokens."""
 _SMALLEST_WINDOW = 64
 _LONGEST_S = 86400 * 3650
+MOST_CELLS = 256
+"""Their number in a job's id has two hex digits."""
+_NEXT_URL = re.compile(r",(?=[a-z+]+://)")
+"""What separates servers: the nodes or Sentinels of one server are also separated by commas."""
 _CONTEXT_VARIABLE = "PALAVER_DEFAULT_CONTEXT"
 
 
@@ -122,8 +127,25 @@ class Settings(BaseSettings):
         "REDIS_URL",
         None,
         "A Redis or Valkey server: `redis://`, `rediss://`, `unix://` or `sentinel(s)://`; or "
-        "[a cluster](deploy.md#a-cluster): `redis(s)+cluster://`.",
+        "[a cluster](deploy.md#a-cluster): `redis(s)+cluster://`. Several, separated by commas, "
+        "share the [cells](scaling.md#cells).",
         shown="embedded Valkey",
+    )
+    cells: int = _env(
+        "PALAVER_CELLS",
+        1,
+        "Parts of the namespace, [cells](scaling.md#cells), which may be on different servers. It "
+        "is chosen with the namespace and never changed.",
+        ge=1,
+        le=MOST_CELLS,
+    )
+    cells_per_worker: int = _env(
+        "PALAVER_CELLS_PER_WORKER",
+        0,
+        "Cells that a worker takes turns from: those with the fewest workers when it starts. `0`: "
+        "all.",
+        ge=0,
+        le=MOST_CELLS,
     )
     replicas: int = _env(
         "PALAVER_REPLICAS",
@@ -502,6 +524,19 @@ class Settings(BaseSettings):
         "`human`, `json`, or `auto`: JSON unless standard output is a terminal.",
     )
 
+    _cell: int | None = PrivateAttr(default=None)
+
+    def of_cell(self, number: int) -> "Settings":
+        """What is set for one of several cells: its server, its names, its share of the limits."""
+        urls = self.redis_urls
+        changes = {
+            "redis_url": urls[number % len(urls)] if urls else None,
+            "queue_limit": -(-self.queue_limit // self.cells),
+        }
+        settings = self.model_copy(update=changes)
+        settings._cell = number
+        return settings
+
     @cached_property
     def heartbeat(self) -> float:
         """Seconds between a worker's heartbeats; a third of the lease unless set."""
@@ -528,13 +563,20 @@ class Settings(BaseSettings):
         return self.is_local and self.open_list
 
     @property
+    def redis_urls(self) -> tuple[str, ...]:
+        """The servers of `REDIS_URL`; none for the embedded one."""
+        return () if self.redis_url is None else tuple(_NEXT_URL.split(self.redis_url))
+
+    @property
     def is_on_cluster(self) -> bool:
         """Whether the data are on a Redis Cluster."""
-        return self.redis_url is not None and _scheme(self.redis_url) in _CLUSTER_SCHEMES
+        return any(_scheme(url) in _CLUSTER_SCHEMES for url in self.redis_urls)
 
     @property
     def keyspace(self) -> str:
-        """What all names in Redis begin with; on a cluster a hash tag, so one slot has them all."""
+        """What all names in Redis begin with; a hash tag where one slot has to have them all."""
+        if self._cell is not None:
+            return f"{{{self.namespace}:{self._cell}}}"
         return f"{{{self.namespace}}}" if self.is_on_cluster else self.namespace
 
     @property
@@ -550,9 +592,15 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _check_together(self) -> "Settings":
-        if self.redis_url is not None and _scheme(self.redis_url) not in _REDIS_SCHEMES:
+        urls = self.redis_urls
+        if any(_scheme(url) not in _REDIS_SCHEMES for url in urls):
             raise ValueError(
                 f"REDIS_URL: allowed are {', '.join(s + '://' for s in _REDIS_SCHEMES)}"
+            )
+        if len(urls) > self.cells:
+            raise ValueError(
+                f"PALAVER_CELLS={self.cells}: REDIS_URL names {len(urls)} servers, each of which "
+                "needs a cell"
             )
         if 0 < self.context_length < _SMALLEST_WINDOW:
             raise ValueError(

@@ -20,9 +20,10 @@ import uvicorn
 
 from api.app import Api, create_api
 from api.http.connections import BoundedProtocol
-from api.server import connect_api
+from api.server import connect_cells
 from shared.config import Settings
 from shared.process.embedded import server_binary
+from shared.store.cells import Cells
 from tests.cores import IN_PARALLEL, MODEL_THREADS
 from worker.engine.embedding import Embedder
 from worker.engine.interface import Engine
@@ -187,13 +188,13 @@ async def running_server(
 
     `options` are those of its Redis connections, whose name is the namespace.
     """
-    redis = connect_api(settings, client_name=settings.namespace, **options)
+    clients = connect_cells(Cells(settings), client_name=settings.namespace, **options)
     # Only where the protocol is named does asyncio send small packets at once.
     with socket.socket(proto=socket.IPPROTO_TCP) as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         port = listener.getsockname()[1]
-        async with create_api(settings, redis) as api:
+        async with create_api(settings, *clients) as api:
             config = uvicorn.Config(
                 api.app, http=http, log_config=None, lifespan="off", access_log=False
             )
@@ -226,7 +227,7 @@ async def running_stack(settings: Settings, *engines: Engine | Embedder) -> Asyn
 
 
 async def until_ready(client: httpx.AsyncClient) -> None:
-    """Return when `/readyz` says so."""
+    """Return when `/readyz` says so, of all cells."""
     async with asyncio.timeout(START_TIMEOUT_S):
         while not await _is_ready(client):
             await asyncio.sleep(0.01)
@@ -234,7 +235,8 @@ async def until_ready(client: httpx.AsyncClient) -> None:
 
 async def _is_ready(client: httpx.AsyncClient) -> bool:
     try:
-        return (await client.get("/readyz")).status_code == 200
+        answer = await client.get("/readyz")
+        return answer.status_code == 200 and "degraded" not in answer.json()
     except httpx.ConnectError:
         return False
 

@@ -7,6 +7,7 @@ from shared.store.claims import Claims
 from shared.wire.claim import Claim
 from worker.quarantine import Quarantine
 from worker.retry import retry
+from worker.running_turn import RunningTurn
 
 
 class Claimer:
@@ -36,3 +37,7 @@ class Claimer:
                 self._worker_id, nonce, number, busy=busy, model=self._model, shielded=shielded
             ),
         )
+
+    def may_have_more(self, turn: RunningTurn) -> bool:
+        """Whether a turn may wait for the slot of one that has ended."""
+        return turn.more_wait

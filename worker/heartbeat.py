@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import NoReturn
 
 from redis.exceptions import RedisError
@@ -14,7 +14,7 @@ from shared.store.connection import trouble
 from shared.wire.write_outcome import WriteOutcome
 from worker.engine.interface import ModelHost
 from worker.registration import Registration
-from worker.running_turn import CancelReason, RunningTurn, RunningTurns
+from worker.running_turn import CancelReason, RunningTurn
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class Heartbeat:
         self,
         claims: Claims,
         engine: ModelHost,
-        running: RunningTurns,
+        running: Mapping[str, RunningTurn],
         registration: Registration,
         *,
         interval_s: float,

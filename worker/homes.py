@@ -1,5 +1,6 @@
 """What others believe to be in this worker's cache, and is not any more."""
 
+from collections.abc import Callable
 from typing import Final
 
 from shared.wire.cold_homes import ColdHomes
@@ -14,10 +15,14 @@ class Homes:
 
     Args:
         dropped: conversations whose tokens the engine no longer has.
+        concerns: whether it has to do with a conversation at all; None for all.
     """
 
-    def __init__(self, dropped: DroppedSessions) -> None:
+    def __init__(
+        self, dropped: DroppedSessions, concerns: Callable[[str], bool] | None = None
+    ) -> None:
         self._dropped = dropped
+        self._concerns = concerns
         self._prefixes: dict[str, str] = {}
 
     def committed(self, session: str, prefix: str) -> None:
@@ -30,7 +35,7 @@ class Homes:
 
     def cold(self, limit: int) -> ColdHomes:
         """What was dropped first and is not reported yet."""
-        sessions = self._dropped.first(limit)
+        sessions = self._dropped.first(limit, self._concerns)
         prefixes = tuple(
             self._prefixes[session] for session in sessions if session in self._prefixes
         )

@@ -8,7 +8,7 @@ are looked up every few seconds, and every report is answered with whether the w
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from redis.asyncio import Redis
@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 
 from shared.store.claims import Claims
 from shared.store.connection import trouble
-from worker.running_turn import CancelReason, RunningTurns
+from worker.running_turn import CancelReason, RunningTurn
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class Notices:
         redis: Redis,
         channel: str,
         claims: Claims,
-        running: RunningTurns,
+        running: Mapping[str, RunningTurn],
         *,
         on_followed: Callable[[str], None],
         on_held: Callable[[], None],

@@ -7,17 +7,24 @@ not charged with a crash (docs/decisions/0014).
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, Protocol
 
-from shared.store.claims import Claims
 from shared.wire.claim import Claim
 from worker.retry import retry
 from worker.running_turn import RunningTurn, RunningTurns
 
 MARGIN: Final = 64
 """Tokens that a process may have generated after the last published one before it died."""
+
+
+class Shields(Protocol):
+    """Marks turns as not being evaluated (`shared.store.claims.Claims`)."""
+
+    async def shield(
+        self, claims: Sequence[Claim], *, on: bool, cleared: Claim | None = None
+    ) -> None: ...
 
 
 class Quarantine:
@@ -29,7 +36,7 @@ class Quarantine:
         running: the turns that the worker runs.
     """
 
-    def __init__(self, claims: Claims, running: RunningTurns) -> None:
+    def __init__(self, claims: Shields, running: RunningTurns) -> None:
         self.claim_lock = asyncio.Lock()
         self._claims = claims
         self._running = running

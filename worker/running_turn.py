@@ -3,10 +3,12 @@
 import asyncio
 import threading
 import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final, Literal
 
+from shared.store.cells import Cells
 from shared.wire.claim import Claim
 from shared.wire.reply import TurnResult
 from worker.engine.interface import Meter
@@ -97,3 +99,23 @@ class RunningTurn:
 
 RunningTurns = dict[str, RunningTurn]
 """By arq id, which names one start of one job."""
+
+
+class TurnsOfCell(Mapping[str, RunningTurn]):
+    """Those of a worker's running turns that are in one cell."""
+
+    def __init__(self, cells: Cells, cell: int, running: RunningTurns) -> None:
+        self._cells = cells
+        self._cell = cell
+        self._running = running
+
+    def __getitem__(self, arq_id: str) -> RunningTurn:
+        return self._running[arq_id]
+
+    def __iter__(self) -> Iterator[str]:
+        for arq_id, turn in self._running.items():
+            if self._cells.of_job(turn.claim.job_id) == self._cell:
+                yield arq_id
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)

@@ -7,7 +7,7 @@ this relies on in arq 0.28 is pinned by `tests/unit/test_arq_contract.py` (docs/
 
 import asyncio
 import logging
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import orjson
 from arq.utils import timestamp_ms
@@ -20,12 +20,8 @@ from shared.process.tasks import end
 from shared.store.connection import REDIS_UNAVAILABLE, trouble
 from shared.wire.claim import Claim
 from worker.arq_records import ArqRecords
-from worker.bells import BellReader
-from worker.claimer import Claimer
 from worker.idle import Idle
-from worker.reply import Replier
 from worker.running_turn import CancelReason, RunningTurn, RunningTurns
-from worker.turn_closer import TurnCloser
 
 log = logging.getLogger(__name__)
 
@@ -37,10 +33,45 @@ _UNLIMITED: Final = 1 << 30
 """Tries in arq's sense; the queue decides how often a turn may be started."""
 
 
+class Bells(Protocol):
+    """Wake the worker; `bells.BellReader` says how."""
+
+    async def next(self) -> bool: ...
+
+    def reset(self) -> None: ...
+
+    async def unblock(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+class Line(Protocol):
+    """Where turns wait; `claimer.Claimer` says how they are taken."""
+
+    @property
+    def lock(self) -> asyncio.Lock: ...
+
+    async def take(self, number: int, busy: int) -> list[Claim]: ...
+
+    def may_have_more(self, turn: RunningTurn) -> bool: ...
+
+
+class Answers(Protocol):
+    """Has a turn answered (`reply.Replier`)."""
+
+    async def reply(self, turn: RunningTurn) -> None: ...
+
+
+class Ends(Protocol):
+    """Ends a turn that could not be run (`turn_closer.TurnCloser`)."""
+
+    async def fail(self, turn: RunningTurn, error: TurnFailed) -> None: ...
+
+
 async def reply(ctx: dict[str, Any]) -> None:
     """The arq function: answer the turn that was claimed under this arq id."""
     turn: RunningTurn = ctx["running"][ctx["job_id"]]
-    replier: Replier = ctx["replier"]
+    replier: Answers = ctx["replier"]
     await replier.reply(turn)
 
 
@@ -57,10 +88,10 @@ class StreamWorker(Worker):
     def __init__(
         self,
         redis: Redis,
-        bells: BellReader,
-        claimer: Claimer,
-        replier: Replier,
-        closer: TurnCloser,
+        bells: Bells,
+        claimer: Line,
+        replier: Answers,
+        closer: Ends,
         *,
         running: RunningTurns,
         idle: Idle,
@@ -145,7 +176,7 @@ class StreamWorker(Worker):
         self.tasks.pop(arq_id, None)
         self.job_counter -= 1
         self._idle.turn_ended()
-        if turn is not None and turn.more_wait:
+        if turn is not None and self._claimer.may_have_more(turn):
             self._may_take = True
             if self._is_reading:
                 self._waking = self.loop.create_task(self._bells.unblock(), name="wake")

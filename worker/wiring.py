@@ -2,8 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from redis.asyncio import Redis
@@ -11,6 +10,7 @@ from redis.asyncio import Redis
 from shared import ids
 from shared.config import Settings
 from shared.errors import ConfigError
+from shared.process.tasks import Endless
 from shared.process.tracing import opened_tracer
 from shared.store.boot import (
     check_server,
@@ -19,53 +19,36 @@ from shared.store.boot import (
     until_alike,
     until_usable,
 )
+from shared.store.cell_record import record_check
+from shared.store.cells import Cells
 from shared.store.claims import Claims
 from shared.store.connection import connect
-from shared.store.earlier_messages import EarlierMessages
 from shared.store.keys import Keys
-from shared.store.old_queue import OldQueue
 from shared.store.pool import worker_pool
 from shared.store.scripts import milliseconds
-from shared.store.summaries import Folds
-from shared.store.workers import Workers
 from shared.traces import Tracer
-from shared.wire.announced import Keeper
-from shared.wire.served_model import DEMO
-from worker.bells import BellReader
-from worker.chat import Chat
-from worker.claimer import Claimer
-from worker.embeddings import Embeddings
-from worker.engine.dropped_sessions import DroppedSessions
+from worker.all_cells import AllLines, AllRepliers, AllShields, CellLine
+from worker.cell import BuiltCell, Chatting, Shared, build_cell
 from worker.engine.embedding import Embedder
 from worker.engine.interface import Engine, ModelInfo
-from worker.generation import Generator
-from worker.heartbeat import Heartbeat
-from worker.homes import Homes
 from worker.idle import Idle
-from worker.notices import Notices
 from worker.prompt.window import WindowPolicy
 from worker.prompt.writer import PromptWriter
-from worker.publisher import Publisher
 from worker.quarantine import Quarantine
-from worker.queue_keeper import QueueKeeper
 from worker.readers import Readers
-from worker.reading.reply_format import ReplyFormat, derive_format
-from worker.recall.recall import Recall
+from worker.reading.reply_format import derive_format
 from worker.registration import Registration
-from worker.reply import Replier
-from worker.reply_maker import ReplyMaker
 from worker.report import Reporter
 from worker.retry import retry
 from worker.running_turn import RunningTurns
-from worker.serving import Parts, serve
+from worker.served_cells import cells_to_serve
+from worker.serving import Join, Parts, join_some, serve
 from worker.stream_worker import StreamWorker
-from worker.summaries.folding import Folding
 from worker.summaries.summarizer import Summarizer
 from worker.template.chat_template import ChatTemplate
 from worker.template.environment import TemplateError
 from worker.template.renderer import Renderer
 from worker.template.rendering_process import RenderingProcess
-from worker.turn_closer import TurnCloser
 from worker.turn_metrics import TurnMetrics
 from worker.turn_spans import TurnSpans
 
@@ -103,104 +86,155 @@ async def _run(
     make_renderer: Callable[[str], Renderer],
     tracer: Tracer | None,
 ) -> bool:
-    redis = connect(settings, max_connections=worker_pool(_slots(settings, engine)))
+    cells, worker_id = Cells(settings), ids.new_worker()
+    clients = _connected(cells, _slots(settings, engine))
     template: ChatTemplate | None = None
     try:
-        keys = Keys(settings.keyspace)
         if not isinstance(engine, Embedder):
             template = await asyncio.to_thread(_template, engine.model, make_renderer)
-        if await until_usable(redis, keys, settings, stopping, check_server, check_worker):
-            parts = _build(settings, redis, keys, engine, template, tracer)
-            if await _register(parts, settings, stopping):
-                log.info("worker %s is ready", parts.registration.worker_id)
-                return await serve(parts, stopping, settings.grace)
-        return False
+        served = {
+            cell: clients[cell]
+            for cell in await cells_to_serve(cells, clients, settings.cells_per_worker)
+        }
+        shared, claims = _shared(settings, cells, served, engine, template, tracer, worker_id)
+        built = [build_cell(shared, cell, redis, claims[cell]) for cell, redis in served.items()]
+        joins: dict[int, Join] = {
+            each.parts.cell: partial(
+                _join, each.parts.registration, cells, each.parts.cell, settings, served, stopping
+            )
+            for each in built
+        }
+        joined = await join_some(joins)
+        if not joined:
+            return False
+        log.info("worker %s is ready", worker_id)
+        for cell in joined:
+            del joins[cell]
+        parts = _parts(shared, built, joins, served[joined[0]], _slots(settings, engine))
+        return await serve(parts, stopping, settings.grace)
     finally:
         if template is not None:
             template.close()
         await engine.close()
-        await redis.aclose(close_connection_pool=True)
+        for redis in dict.fromkeys(clients):
+            await redis.aclose(close_connection_pool=True)
 
 
-def _build(
+def _connected(cells: Cells, slots: int) -> list[Redis]:
+    """A client for each cell; nothing is sent yet."""
+    return [connect(of_cell, max_connections=worker_pool(slots)) for of_cell in cells.settings]
+
+
+async def _join(
+    registration: Registration,
+    cells: Cells,
+    cell: int,
+    whole: Settings,
+    clients: Mapping[int, Redis],
+    stopping: asyncio.Event,
+) -> bool:
+    """Register in a cell that can be used, once no worker of another model or window lives there.
+
+    Returns:
+        False if told to stop before.
+    """
+    settings = cells.settings[cell]
+    keys, checks = Keys(settings.keyspace), (check_server, record_check(cells, cell, whole))
+    if not await until_usable(clients[cell], keys, settings, stopping, *checks, check_worker):
+        return False
+    register = partial(retry, "register", registration.register)
+    with refusals_end_the_start():
+        return await until_alike(register, settings.context_length, stopping)
+
+
+def _shared(
     settings: Settings,
-    redis: Redis,
-    keys: Keys,
+    cells: Cells,
+    served: Mapping[int, Redis],
     engine: Engine | Embedder,
     template: ChatTemplate | None,
     tracer: Tracer | None,
-) -> Parts:
-    worker_id, drained = ids.new_worker(), asyncio.Event()
+    worker_id: str,
+) -> tuple[Shared, Mapping[int, Claims]]:
+    """What the worker has once; and what takes turns in each cell."""
     running: RunningTurns = {}
-    idle = Idle()
-    metrics = TurnMetrics()
+    metrics, drained = TurnMetrics(), asyncio.Event()
     window = min(settings.context_length or engine.window, engine.window)
-    claims = Claims(redis, keys, settings, pool=engine.model.name, window=window)
-
-    publisher = Publisher(claims)
-    quarantine = Quarantine(claims, running)
-    closer = TurnCloser(claims, metrics)
-    homes = Homes(DroppedSessions() if isinstance(engine, Embedder) else engine.dropped)
-    if isinstance(engine, Embedder):
-        making = _Making(maker=Embeddings(engine, window), capabilities=("embeddings",))
-    else:
-        assert template is not None
-        readers = _readers(template)
-        writer = PromptWriter(engine, template, readers.format.closing_of)
-        making = _chat(
-            writer,
-            _policy(settings, readers.format, window),
-            readers,
-            generator=Generator(engine, publisher, claims, readers),
-            homes=homes,
-            messages=EarlierMessages(redis, keys),
-            folding=partial(Folding, Folds(redis, keys, engine.model.name), idle, metrics),
-        )
-    spans = None if tracer is None else TurnSpans(tracer, engine.model.name, worker_id)
-    replier = Replier(making.maker, quarantine, closer, metrics, spans)
-
-    bells = BellReader(settings, redis, keys, worker_id)
-    claimer = Claimer(claims, quarantine, worker_id, engine.model.fingerprint)
-    slots = _slots(settings, engine)
-    worker = StreamWorker(
-        redis, bells, claimer, replier, closer, running=running, idle=idle, slots=slots
-    )
-
-    reporter = _reporter(settings, engine, running, metrics, window, making.capabilities)
-    workers, beat_s = Workers(redis, keys), settings.heartbeat
-    old_queue = OldQueue(redis, keys, engine.model.name)
-    keeper = QueueKeeper(
-        redis, claims, old_queue, metrics, worker_id, lease_s=settings.lease, beat_s=beat_s
-    )
-    registration = Registration(
-        workers,
-        claims.clock,
-        reporter,
-        homes,
-        worker_id,
-        interval_s=beat_s,
-        on_drain=drained.set,
-        on_keeper=partial(_tell, (keeper.heard, making.heard)),
-    )
-    return Parts(
-        worker=worker,
-        publisher=publisher,
-        heartbeat=Heartbeat(claims, engine, running, registration, interval_s=beat_s),
-        notices=Notices(
+    claims = {
+        cell: Claims(
             redis,
-            keys.notices(worker_id),
-            claims,
-            running,
-            on_followed=publisher.follow,
-            on_held=keeper.wake,
-            on_drain=drained.set,
-        ),
-        keeper=keeper,
-        registration=registration,
-        folding=making.folding,
+            Keys(cells.settings[cell].keyspace),
+            cells.settings[cell],
+            pool=engine.model.name,
+            window=window,
+        )
+        for cell, redis in served.items()
+    }
+    shields = AllShields(cells, claims) if len(claims) > 1 else next(iter(claims.values()))
+    model = _model(settings, engine, template, window)
+    capabilities = ("embeddings",) if isinstance(model, Embedder) else model.capabilities
+    shared = Shared(
+        cells=cells,
+        model=model,
+        window=window,
+        worker_id=worker_id,
+        quarantine=Quarantine(shields, running),
+        metrics=metrics,
+        spans=None if tracer is None else TurnSpans(tracer, engine.model.name, worker_id),
+        reporter=_reporter(settings, engine, running, metrics, window, capabilities),
         running=running,
+        idle=Idle(),
         drained=drained,
     )
+    return shared, claims
+
+
+def _parts(
+    shared: Shared, built: Sequence[BuiltCell], waiting: dict[int, Join], redis: Redis, slots: int
+) -> Parts:
+    """All parts of the process.
+
+    Args:
+        waiting: cells that could not be joined yet.
+        redis: of one that was.
+    """
+    worker, listeners = _stream_worker(shared, built, redis, slots)
+    return Parts(
+        worker=worker,
+        cells=[each.parts for each in built],
+        listeners=listeners,
+        waiting=waiting,
+        running=shared.running,
+        drained=shared.drained,
+    )
+
+
+def _stream_worker(
+    shared: Shared, built: Sequence[BuiltCell], redis: Redis, slots: int
+) -> tuple[StreamWorker, Mapping[int, Endless]]:
+    """What takes turns of one cell or of several, and what hears the bells of several."""
+    running, idle = shared.running, shared.idle
+    if len(built) == 1:
+        (only,) = built
+        worker = StreamWorker(
+            redis,
+            only.bells,
+            only.claimer,
+            only.replier,
+            only.closer,
+            running=running,
+            idle=idle,
+            slots=slots,
+        )
+        return worker, {}
+    of_cells = [CellLine(each.parts.cell, each.bells, each.claimer) for each in built]
+    lines = AllLines(shared.cells, of_cells, running, slots)
+    repliers = AllRepliers(shared.cells, built)
+    worker = StreamWorker(
+        redis, lines, lines, repliers, repliers, running=running, idle=idle, slots=slots
+    )
+    cells = [each.parts.cell for each in built]
+    return worker, {cell: partial(lines.listen, cell) for cell in cells}
 
 
 def _reporter(
@@ -228,62 +262,32 @@ def _slots(settings: Settings, engine: Engine | Embedder) -> int:
     return min(settings.slots, engine.slots)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Making:
-    """What makes replies, what the model can do, and what makes summaries if it writes text."""
-
-    maker: ReplyMaker
-    capabilities: tuple[str, ...]
-    folding: Folding | None = None
-
-    def heard(self, keeper: Keeper) -> None:
-        """Who keeps the queue, and for how many workers."""
-        if self.folding is not None:
-            self.folding.heard(keeper)
-
-
-def _chat(
-    writer: PromptWriter,
-    policy: WindowPolicy,
-    readers: Readers,
-    *,
-    generator: Generator,
-    homes: Homes,
-    messages: EarlierMessages,
-    folding: Callable[[EarlierMessages, Summarizer], Folding],
-) -> _Making:
-    """For a model that generates text."""
-    summarizer = Summarizer(writer, readers.format, window=policy.window, longest=policy.summary)
-    summaries = folding(messages, summarizer)
-    return _Making(
-        maker=Chat(writer, generator, policy, homes, Recall(messages), summaries),
-        capabilities=_capabilities(readers.format, writer.engine.model),
-        folding=summaries,
-    )
-
-
-def _readers(template: ChatTemplate) -> Readers:
+def _model(
+    settings: Settings, engine: Engine | Embedder, template: ChatTemplate | None, window: int
+) -> Chatting | Embedder:
+    """What makes replies, the same for all cells."""
+    if isinstance(engine, Embedder):
+        return engine
+    assert template is not None
     readers = Readers(derive_format(template))
     log.info("replies: %s", readers.format.describe())
-    return readers
-
-
-def _tell(hearers: Sequence[Callable[[Keeper], None]], keeper: Keeper) -> None:
-    for hear in hearers:
-        hear(keeper)
-
-
-def _policy(settings: Settings, reply_format: ReplyFormat, window: int) -> WindowPolicy:
-    """How windows are shared between prompts and replies."""
-    return WindowPolicy(
+    policy = WindowPolicy(
         window=window,
         trim_to=settings.trim_to,
         max_tokens=settings.max_tokens,
-        longest_thought=settings.reasoning_tokens if reply_format.has_reasoning else 0,
+        longest_thought=settings.reasoning_tokens if readers.format.has_reasoning else 0,
         thinking=settings.reasoning,
         memory=settings.memory,
         quotes=window // 8 if settings.recall_tokens is None else settings.recall_tokens,
         summary=window // 10 if settings.summary_tokens is None else settings.summary_tokens,
+    )
+    writer = PromptWriter(engine, template, readers.format.closing_of)
+    return Chatting(
+        engine=engine,
+        readers=readers,
+        policy=policy,
+        writer=writer,
+        summarizer=Summarizer(writer, readers.format, window=window, longest=policy.summary),
     )
 
 
@@ -300,17 +304,3 @@ def _template(model: ModelInfo, make_renderer: Callable[[str], Renderer]) -> Cha
         ) from None
     log.info("chat template: %s", template.traits.describe())
     return template
-
-
-def _capabilities(reply_format: ReplyFormat, model: ModelInfo) -> tuple[str, ...]:
-    """What the model can do, as `/v1/models` tells it."""
-    tools = ("tools",) if reply_format.has_tools else ()
-    reasoning = ("reasoning",) if reply_format.has_reasoning else ()
-    return ("chat", *tools, *reasoning, *((DEMO,) if model.is_demo else ()))
-
-
-async def _register(parts: Parts, settings: Settings, stopping: asyncio.Event) -> bool:
-    """Register once no worker of another model or window lives; False if told to stop before."""
-    register = partial(retry, "register", parts.registration.register)
-    with refusals_end_the_start():
-        return await until_alike(register, settings.context_length, stopping)

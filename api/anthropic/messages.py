@@ -33,8 +33,8 @@ class AnthropicMessagesResource:
         _refuse_threads(body)
         request = parse(MessagesRequest, body)
         turn = turn_of(request, self._settings.max_tokens_limit)
-        caller, api_id = caller_of(req), self._asking.api_id
-        submission = stateless_submission(caller, turn, api_id, request.model)
+        caller = caller_of(req)
+        submission = stateless_submission(caller, turn, self._asking, request.model)
         writer = MessageWriter(
             id=f"msg_{submission.job_id}",
             shows_thoughts=getattr(request.thinking, "display", None) != "omitted",
@@ -56,8 +56,8 @@ class CountTokensResource:
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         body = await read_json_object(req, self._settings.max_body_bytes)
         request = parse(CountTokensRequest, body)
-        turn, api_id = counting_turn_of(request), self._asking.api_id
-        submission = stateless_submission(caller_of(req), turn, api_id, request.model)
+        turn = counting_turn_of(request)
+        submission = stateless_submission(caller_of(req), turn, self._asking, request.model)
         reply = await _reply(self._asking, submission, req, resp)
         resp.media = {"input_tokens": reply["usage"]["prompt_tokens"]}
 

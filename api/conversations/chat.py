@@ -12,7 +12,6 @@ from api.http.incoming import parse, read_json_object
 from api.http.preferences import Preference, wants_events
 from api.live.asking import Asking, WaitResult, reply_of
 from api.live.stream import EventStreams
-from shared import ids
 from shared.config import Settings
 from shared.errors import OutcomeUnknown
 from shared.store.connection import REDIS_UNAVAILABLE
@@ -83,9 +82,11 @@ class ChatResource:
         new, caller = request.id is None, caller_of(req)
         if not new:
             note_lookup(req)
+        key, named = _idempotency_key(req), None if new else str(request.id)
+        ids = self._asking.placing.new_turn(caller.owner_id, conversation_id=named, under=key)
         return Submission(
-            job_id=ids.new_job(),
-            conversation_id=ids.new_conversation() if new else str(request.id),
+            job_id=ids.job_id,
+            conversation_id=named or ids.conversation_id,
             owner_id=caller.owner_id,
             new=new,
             instructions=self._default_context if request.context is None else request.context,
@@ -99,7 +100,7 @@ class ChatResource:
                 memory=request.memory,
             ),
             api_id=self._asking.api_id,
-            idempotency_key=_idempotency_key(req),
+            idempotency_key=key,
             limits=caller.limits,
             model_name=request.model or "",
         )

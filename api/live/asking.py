@@ -15,9 +15,9 @@ from api.http.errors import job_problem, rate_limit_headers
 from api.http.incoming import Incoming
 from api.live.feed import EventFeed
 from api.live.headroom import Headroom, refusal_of
+from api.live.placing import Placing
 from api.live.stream import ReleasingStream, Translator, interleaved, open_stream, translated
 from api.live.waiting import end_of, events_until, is_terminal, shows_how_it_goes
-from shared import ids
 from shared.config import Settings
 from shared.errors import OutcomeUnknown
 from shared.process.logs import add_context
@@ -65,7 +65,10 @@ class Asking:
         feed: EventFeed,
         headroom: Headroom,
         replicas: Replicas,
+        placing: Placing,
     ) -> None:
+        self.placing = placing
+        """Makes the ids of what is submitted here."""
         self.api_id = feed.api_id
         """Whose inbox hears of the ends of the jobs that are submitted here."""
         self._longest_turn_s = settings.job_timeout + _ENDS_WITHIN_S
@@ -96,7 +99,8 @@ class Asking:
         async def accept() -> Accepted:
             nonlocal attempt
             while (accepted := await self._submissions.submit(attempt)) is None:
-                attempt = dataclasses.replace(attempt, conversation_id=ids.new_conversation())
+                another = self.placing.another_conversation(attempt.job_id)
+                attempt = dataclasses.replace(attempt, conversation_id=another)
             return accepted
 
         try:

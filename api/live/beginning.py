@@ -3,19 +3,22 @@
 from functools import partial
 
 from api.live.asking import retried
-from shared import ids
+from api.live.placing import Placing
 from shared.store.conversations import Begun, Conversations
 from shared.wire.beginning import Beginning
 from shared.wire.limits import Caller
 
 
-async def begun_with(conversations: Conversations, caller: Caller, beginning: Beginning) -> Begun:
+async def begun_with(
+    conversations: Conversations, placing: Placing, caller: Caller, beginning: Beginning
+) -> Begun:
     """Begin a conversation under a new id; a lost answer is asked for again.
 
     Raises:
         Refused: nothing was stored.
     """
     while True:
-        begin = partial(conversations.begin, ids.new_conversation(), caller, beginning)
+        conversation_id = placing.new_conversation(caller.owner_id)
+        begin = partial(conversations.begin, conversation_id, caller, beginning)
         if (begun := await retried(begin)) is not None:
             return begun

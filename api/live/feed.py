@@ -40,13 +40,29 @@ _NAME: Final = "event feed"
 """Its name in reports of trouble with Redis."""
 
 
+def new_api() -> str:
+    """An id for this API process."""
+    return secrets.token_hex(8)
+
+
 class EventFeed:
-    """Distributes the messages of one pub/sub connection to the readers of jobs."""
+    """Distributes the messages of one pub/sub connection to the readers of jobs.
+
+    Args:
+        api_id: whose inbox it reads.
+    """
 
     def __init__(
-        self, redis: Redis, keys: Keys, events: EventLog, *, check_s: float = _CHECK_S
+        self,
+        redis: Redis,
+        keys: Keys,
+        events: EventLog,
+        api_id: str | None = None,
+        *,
+        check_s: float = _CHECK_S,
     ) -> None:
-        self.api_id = secrets.token_hex(8)
+        self.api_id = api_id or new_api()
+        self._name = _NAME
         self._redis = redis
         self._check_s = check_s
         self._keys = keys
@@ -57,10 +73,15 @@ class EventFeed:
         self._connected = asyncio.Event()
         self._stopped = False
 
-    def start(self, background: Background) -> None:
-        """Listen; connects as soon as Redis is available."""
-        background.start("event feed", self._listen)
-        background.start("lost jobs", self._check_jobs)
+    def start(self, background: Background, of: str = "") -> None:
+        """Listen; connects as soon as Redis is available.
+
+        Args:
+            of: what the names of the tasks end with, where there are several feeds.
+        """
+        self._name = f"{_NAME}{of}"
+        background.start(self._name, self._listen)
+        background.start(f"lost jobs{of}", self._check_jobs)
 
     @property
     def is_connected(self) -> bool:
@@ -191,7 +212,7 @@ class EventFeed:
             try:
                 await self._distribute()
             except (*REDIS_UNAVAILABLE, RedisError) as error:
-                trouble.met(error, _NAME)
+                trouble.met(error, self._name)
             except Exception:
                 log.exception("event feed")
             self._connected.clear()
@@ -259,7 +280,7 @@ class EventFeed:
         """A subscription is established, for the first time or after a reconnection."""
         if channel == self._inbox:
             self._connected.set()
-            trouble.over(_NAME)
+            trouble.over(self._name)
             for watch in self._all_watches():
                 watch.deliver(None)
         for watch in self._watches.get(channel, ()):

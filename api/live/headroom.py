@@ -51,6 +51,8 @@ class Headroom:
         self._every_s = every_s
         self.lack: Lack | None = None
         """Why prompts are refused; None if they are not."""
+        self.is_known = False
+        """Whether Redis answered when it was asked last."""
         self.memory_share: float | None = None
         """Of Redis's limit that is used; None if it has none, or is not known."""
 
@@ -69,7 +71,9 @@ class Headroom:
         while True:
             try:
                 await self.refresh()
+                self.is_known = True
             except REDIS_UNAVAILABLE as error:
+                self.is_known = False
                 log.debug("headroom: Redis is unavailable (%s)", type(error).__name__)
             except RedisError as error:
                 trouble.met(error)

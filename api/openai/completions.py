@@ -30,7 +30,7 @@ class ChatCompletionsResource:
         request = parse(ChatCompletionRequest, body)
         turns = turn_requests(request, self._settings.max_tokens_limit)
         submissions = [
-            stateless_submission(caller_of(req), turn, self._asking.api_id, request.model)
+            stateless_submission(caller_of(req), turn, self._asking, request.model)
             for turn in turns
         ]
         completion = CompletionWriter(

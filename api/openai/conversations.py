@@ -10,6 +10,7 @@ from api.http.incoming import parse, read_json_object
 from api.live.asking import write_allowance
 from api.live.beginning import begun_with
 from api.live.headroom import Headroom
+from api.live.placing import Placing
 from api.openai.conversation_requests import ConversationUpdate, NewConversation, stored_messages
 from api.openai.ids import CONVERSATION, conversation_id_in_path, no_such_conversation
 from shared import ids
@@ -23,10 +24,15 @@ class NewConversationResource:
     """Creates conversations."""
 
     def __init__(
-        self, conversations: Conversations, headroom: Headroom, max_body_bytes: int
+        self,
+        conversations: Conversations,
+        headroom: Headroom,
+        placing: Placing,
+        max_body_bytes: int,
     ) -> None:
         self._conversations = conversations
         self._headroom = headroom
+        self._placing = placing
         self._max_body_bytes = max_body_bytes
 
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
@@ -40,7 +46,7 @@ class NewConversationResource:
             metadata=orjson.dumps(request.metadata or {}).decode(),
             messages=stored_messages(batch_id, request.items or ()),
         )
-        begun = await begun_with(self._conversations, caller, beginning)
+        begun = await begun_with(self._conversations, self._placing, caller, beginning)
         write_allowance(resp, begun.allowance)
         resp.media = await conversation_object(
             self._conversations, begun.conversation_id, caller.owner_id

@@ -32,9 +32,10 @@ class EmbeddingsResource:
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         body = await read_json_object(req, self._settings.max_body_bytes)
         request = parse(EmbeddingsRequest, body)
-        caller, api_id = caller_of(req), self._asking.api_id
+        caller = caller_of(req)
         submissions = [
-            stateless_submission(caller, turn, api_id, request.model) for turn in request.turns()
+            stateless_submission(caller, turn, self._asking, request.model)
+            for turn in request.turns()
         ]
         replies = []
         for result in await self._asking.wait_together(submissions, req, resp):

@@ -11,7 +11,6 @@ from api.openai.ids import conversation_id_of
 from api.openai.response_requests import InputTokensRequest
 from api.openai.responses import job_id_before
 from api.openai.thinking import encoded_options
-from shared import ids
 from shared.config import Settings
 from shared.wire.sampling import Sampling
 from shared.wire.submission import Submission
@@ -31,9 +30,11 @@ class InputTokensResource:
         after, named = job_id_before(request.previous_response_id), request.conversation_id
         if after is not None or named is not None:
             note_lookup(req)
+        behind = None if named is None else conversation_id_of(named)
+        ids = self._asking.placing.new_turn(caller.owner_id, conversation_id=behind, after=after)
         submission = Submission(
-            job_id=ids.new_job(),
-            conversation_id=ids.new_conversation(),
+            job_id=ids.job_id,
+            conversation_id=ids.conversation_id,
             owner_id=caller.owner_id,
             new=after is None and named is None,
             instructions="",
@@ -42,7 +43,7 @@ class InputTokensResource:
             limits=caller.limits,
             stateless=True,
             after=after,
-            behind=None if named is None else conversation_id_of(named),
+            behind=behind,
             model_name=request.model,
         )
         result = await self._asking.wait(submission, req, resp)

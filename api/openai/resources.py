@@ -5,6 +5,7 @@ import falcon.asgi
 from api.http.errors import Problem
 from api.live.asking import Asking
 from api.live.headroom import Headroom
+from api.live.placing import Placing
 from api.live.stream import EventStreams
 from api.openai.completions import ChatCompletionsResource
 from api.openai.conversations import (
@@ -58,12 +59,12 @@ def response_resources(
 
 
 def conversation_resources(
-    settings: Settings, conversations: Conversations, headroom: Headroom
+    settings: Settings, conversations: Conversations, headroom: Headroom, placing: Placing
 ) -> dict[str, object]:
     """Conversations and their items."""
     max_bytes = settings.max_body_bytes
     return {
-        "/v1/conversations": NewConversationResource(conversations, headroom, max_bytes),
+        "/v1/conversations": NewConversationResource(conversations, headroom, placing, max_bytes),
         "/v1/conversations/{conversation}": OpenAiConversationResource(conversations, max_bytes),
         "/v1/conversations/{conversation}/items": ItemsResource(conversations, headroom, max_bytes),
         "/v1/conversations/{conversation}/items/{item}": ItemResource(conversations),

@@ -20,7 +20,6 @@ from api.openai.requests import sampling_of
 from api.openai.response_requests import ResponsesRequest
 from api.openai.stored import StoredResponses
 from api.openai.thinking import encoded_options
-from shared import ids
 from shared.config import Settings
 from shared.store.conversations import Conversations
 from shared.wire.event import order
@@ -79,9 +78,13 @@ class ResponsesResource:
     def _submission(self, caller: Caller, request: ResponsesRequest) -> Submission:
         named, previous = request.conversation_id, request.previous_response_id
         after = job_id_before(previous)
+        conversation_id = None if named is None else conversation_id_of(named)
+        ids = self._asking.placing.new_turn(
+            caller.owner_id, conversation_id=conversation_id, after=after
+        )
         return Submission(
-            job_id=ids.new_job(),
-            conversation_id=ids.new_conversation() if named is None else conversation_id_of(named),
+            job_id=ids.job_id,
+            conversation_id=conversation_id or ids.conversation_id,
             owner_id=caller.owner_id,
             new=named is None and previous is None,
             instructions="",

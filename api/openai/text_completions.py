@@ -38,7 +38,7 @@ class CompletionsResource:
         except ValueError as error:
             raise field_problem("n", str(error)) from None
         submissions = [
-            stateless_submission(caller_of(req), turn, self._asking.api_id, request.model)
+            stateless_submission(caller_of(req), turn, self._asking, request.model)
             for turn in turns
         ]
         writer = TextWriter(

@@ -1,6 +1,6 @@
 """The routes for probes and monitoring."""
 
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
@@ -17,9 +17,10 @@ class HealthObject(TypedDict):
 
 
 class ReadyObject(TypedDict):
-    """A prompt would be accepted and answered."""
+    """A prompt would be accepted and answered; not in the cells of `degraded`."""
 
     status: Literal["ready"]
+    degraded: NotRequired[list[int]]
 
 
 class OpsObject(TypedDict):

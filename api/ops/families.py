@@ -191,6 +191,26 @@ def queue_families(queue: QueueState, num_workers: int) -> Iterator[Metric]:
     }
     for name, (text, value) in figures.items():
         yield GaugeMetricFamily(PREFIX + name, text, value=value)
+    if queue.cells:
+        yield from _cell_families(queue.cells)
+
+
+def _cell_families(cells: Sequence[QueueState | None]) -> Iterator[Metric]:
+    """What each cell has; of one that is away only that it is."""
+    figures: dict[str, tuple[str, Callable[[QueueState], int]]] = {
+        "cell_turns_open": ("Turns accepted and not ended.", lambda state: state.open),
+        "cell_turns_waiting": ("Turns that wait for a worker.", lambda state: state.waiting),
+    }
+    up = GaugeMetricFamily(f"{PREFIX}cell_up", "Whether the cell's Redis answers.", labels=["cell"])
+    for cell, state in enumerate(cells):
+        up.add_metric([str(cell)], float(state is not None))
+    yield up
+    for name, (text, of) in figures.items():
+        gauge = GaugeMetricFamily(PREFIX + name, text, labels=["cell"])
+        for cell, state in enumerate(cells):
+            if state is not None:
+                gauge.add_metric([str(cell)], of(state))
+        yield gauge
 
 
 def model_families(models: Sequence[ModelFigures]) -> Iterator[Metric]:

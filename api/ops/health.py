@@ -1,8 +1,9 @@
 """`/healthz` and `/readyz`."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import falcon
 import falcon.asgi
@@ -12,10 +13,12 @@ from redis.exceptions import RedisError
 from api.http.errors import Problem
 from api.live.feed import EventFeed
 from api.live.headroom import Headroom, refusal_of
-from shared.process.tasks import Background
+from shared.process.tasks import Background, end
 from shared.store.workers import WORKER_SILENCE_S, Workers
 
 _PING_TIMEOUT_S: Final = 2.0
+_SOON_S: Final = 0.5
+"""Probes do not wait longer for a cell that hangs while others answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,11 +45,21 @@ class Readiness:
     """
 
     def __init__(self, workers: Workers, feed: EventFeed, headroom: Headroom) -> None:
+        self.parts: Sequence[Readiness] = (self,)
+        """Of each cell."""
         self._workers = workers
         self._feed = feed
         self._headroom = headroom
         self.is_starting = False
         """Set by a process that has not yet checked the Redis server."""
+        self.lacking: tuple[int, ...] = ()
+        """Cells in which no prompt would be answered, where there are several."""
+
+    @property
+    def may_serve(self) -> bool:
+        """Whether nothing is known against asking here."""
+        headroom = self._headroom
+        return self._feed.is_connected and headroom.is_known and headroom.lack is None
 
     async def missing(self) -> Missing | None:
         """What is missing; None if a prompt would be accepted and answered."""
@@ -63,6 +76,30 @@ class Readiness:
         if silence_s is None or silence_s > WORKER_SILENCE_S:
             return Missing(name="worker", detail="no worker is ready")
         return None
+
+
+class _AllReadiness:
+    """Ready while any cell is."""
+
+    def __init__(self, parts: Sequence[Readiness]) -> None:
+        self.parts = parts
+        self.lacking: tuple[int, ...] = ()
+
+    async def missing(self) -> Missing | None:
+        """What is missing in every cell; None if a prompt would be answered in one of them."""
+        asking = [asyncio.ensure_future(part.missing()) for part in self.parts]
+        await asyncio.wait(asking, timeout=_SOON_S)
+        if not any(task.done() and task.result() is None for task in asking):
+            await asyncio.wait(asking)
+        found = [task.result() if task.done() else _NO_REDIS for task in asking]
+        await end(*asking)
+        self.lacking = tuple(cell for cell, missing in enumerate(found) if missing is not None)
+        return None if None in found else found[0]
+
+
+def all_ready(parts: Sequence[Readiness]) -> Readiness:
+    """The readiness of all cells as one."""
+    return parts[0] if len(parts) == 1 else cast(Readiness, _AllReadiness(parts))
 
 
 class HealthResource:
@@ -89,6 +126,8 @@ class ReadyResource:
             extra = {"missing": missing.name}
             raise Problem(503, "not_ready", missing.detail, retry_after_s=1, extra=extra)
         resp.media = {"status": "ready"}
+        if self._readiness.lacking:
+            resp.media["degraded"] = self._readiness.lacking
 
 
 class StaticJson:

@@ -36,6 +36,11 @@ def run(command: Command) -> int:
 
 async def _call(command: Command) -> str:
     settings = load_settings(PORT=DEFAULT_PORT)
+    if settings.cells > 1:
+        raise ConfigError(
+            f"PALAVER_CELLS={settings.cells}: backup, restore and export do not know cells; back "
+            "up their servers"
+        )
     redis, keys = connect(settings), Keys(settings.keyspace)
     try:
         with refusals_end_the_start():

@@ -150,7 +150,7 @@ def connect(settings: Settings, *, max_connections: int | None = None, **options
         if urlsplit(url).scheme.startswith("sentinel"):
             return _from_sentinel(url, pools[1], options)
         if settings.is_on_cluster:
-            return _from_cluster(url, settings.namespace, pools[0], options)
+            return _from_cluster(url, settings.keyspace.strip("{}"), pools[0], options)
         pool = pools[0].from_url(url, **options)
         pool.connection_class = cut(pool.connection_class)
         # Unknown options are detected only when a connection is made.
@@ -216,9 +216,7 @@ def _from_sentinel(url: str, pool: type[SentinelConnectionPool], options: dict[s
     return client
 
 
-def _from_cluster(
-    url: str, namespace: str, pool: type[ConnectionPool], options: dict[str, Any]
-) -> Redis:
+def _from_cluster(url: str, tag: str, pool: type[ConnectionPool], options: dict[str, Any]) -> Redis:
     parts = urlsplit(url)
     credentials, at, hosts = parts.netloc.rpartition("@")
     if not hosts or parts.path.strip("/") not in ("", "0"):
@@ -230,7 +228,7 @@ def _from_cluster(
     scheme = parts.scheme.partition("+")[0]
     one = parse_url(f"{scheme}://{credentials}{at}localhost?{parts.query}")
     of_pool = {name: options.pop(name) for name in ("max_connections", "wait_s") if name in options}
-    made = pool(**of_pool, **following(seeds, namespace, **{**one, **options}))
+    made = pool(**of_pool, **following(seeds, tag, **{**one, **options}))
     # Unknown options are detected only when a connection is made.
     made.make_connection()  # type: ignore[no-untyped-call]
     return Redis.from_pool(made)

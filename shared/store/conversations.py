@@ -14,6 +14,7 @@ from shared.store.data_format import FORMAT_OF_PARTS
 from shared.store.expiry import expiries
 from shared.store.headings import Headings
 from shared.store.keys import Keys
+from shared.store.list_page import ListPage
 from shared.store.message_page import Page
 from shared.store.refusals import allowance_of, refusal
 from shared.store.scripts import Scripts, milliseconds
@@ -158,6 +159,13 @@ class Conversations:
         conversation. An id alone is one only while the conversation exists; later nothing follows.
         A page may be shorter, or empty, while another one follows.
         """
+        page = await self.listed(owner_id, limit, before, only_pinned=only_pinned)
+        return page.to_wire()
+
+    async def listed(
+        self, owner_id: str, limit: int, before: str | None, *, only_pinned: bool = False
+    ) -> ListPage:
+        """As `list`, before it is shown."""
         # What stands behind a full stop is of use to a search alone.
         used, _, conversation = (before or "").partition(".")[0].rpartition("-")
         rows, more = await self._call(
@@ -171,10 +179,7 @@ class Conversations:
         conversations = await self._headings.completed(
             [Conversation.decode(row) for row in rows], owner_id
         )
-        return {
-            "conversations": [conversation.to_wire() for conversation in conversations],
-            "next": more or None,
-        }
+        return ListPage(conversations=tuple(conversations), next=more or None)
 
     async def page(
         self, conversation_id: str, owner_id: str, limit: int, before: int

@@ -9,6 +9,10 @@ from typing import Final
 PATTERNS: Final = {
     # Version of the format.
     "schema": "schema",
+    # How many cells the namespace has, in each of them; there is none where it is not divided.
+    "cells": "cells",
+    # In the first one: how many workers have chosen some of the cells.
+    "served": "served",
     # How often the server's clock was stepped (shift.lua).
     "steps": "steps",
     # Never written: used to ask whether Redis accepts writes.
@@ -224,6 +228,14 @@ class Keys:
     @property
     def schema(self) -> str:
         return self._name("schema")
+
+    @property
+    def cells(self) -> str:
+        return self._name("cells")
+
+    @property
+    def served(self) -> str:
+        return self._name("served")
 
     @property
     def probe(self) -> str:

@@ -26,10 +26,15 @@ class PoolState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueState:
-    """Turns that have not ended, and the lines of all models by name, also of those long gone."""
+    """Turns that have not ended, and the lines of all models by name, also of those long gone.
+
+    Args:
+        cells: of each, where there are several; None for one that is away.
+    """
 
     open: int
     pools: Mapping[str, PoolState]
+    cells: "Sequence[QueueState | None]" = ()
 
     @property
     def waiting(self) -> int:

@@ -8,6 +8,8 @@ from redis.asyncio import Redis
 
 from shared.store.headings import Headings
 from shared.store.keys import Keys
+from shared.store.list_page import place_of
+from shared.store.merging import Place, merged
 from shared.store.scripts import Scripts
 from shared.wire.conversation import Conversation
 from shared.wire.messages import content_of
@@ -41,6 +43,11 @@ class SearchCursor:
         position = f"{self.used}-{self.conversation_id}"
         return position if self.below is None else f"{position}.{self.below}"
 
+    @property
+    def place(self) -> Place:
+        """The conversation's in the list."""
+        return int(float(self.used or 0)), self.conversation_id
+
     def arguments(self) -> dict[str, str | None]:
         """As the script takes it."""
         return {"used": self.used, "before": self.conversation_id, "below": self.below}
@@ -67,6 +74,33 @@ class Found:
     next: SearchCursor | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchPage:
+    """Conversations that were found, each with where; and where to go on."""
+
+    shown: tuple[tuple[Conversation, Hit], ...]
+    next: SearchCursor | None
+
+    def to_wire(self) -> dict[str, Any]:
+        """As clients get it."""
+        return {
+            "conversations": [_to_wire(conversation, hit) for conversation, hit in self.shown],
+            "next": None if self.next is None else self.next.encode(),
+        }
+
+
+def merged_pages(pages: Sequence[SearchPage], limit: int) -> SearchPage:
+    """One page of as many searches, which all began at the same place."""
+    cursors = {each.next.place: each.next for each in pages if each.next is not None}
+    shown, end = merged(
+        [page.shown for page in pages], cursors, limit, lambda found: place_of(found[0])
+    )
+    if end is None:
+        return SearchPage(shown=tuple(shown), next=None)
+    behind = SearchCursor(used=str(end[0]), conversation_id=end[1])
+    return SearchPage(shown=tuple(shown), next=cursors.get(end, behind))
+
+
 class Search:
     """Finds conversations by words in titles and messages.
 
@@ -89,15 +123,27 @@ class Search:
         only_pinned: bool = False,
     ) -> dict[str, Any]:
         """`limit` hits after a cursor, as clients get them; fewer if much had to be read."""
+        found = await self.found(owner_id, query, limit, after, only_pinned=only_pinned)
+        return found.to_wire()
+
+    async def found(
+        self,
+        owner_id: str,
+        query: SearchQuery,
+        limit: int,
+        after: SearchCursor | None,
+        *,
+        only_pinned: bool = False,
+    ) -> SearchPage:
+        """As `page`, before it is shown."""
         scope = {"owner": owner_id, "pinned": 1 if only_pinned else None}
         found = await self._found(scope, query, limit, after)
         hits = {hit.conversation_id: hit for hit in found.hits}
         rows = await self._call("rows", conversations=" ".join(hits), owner=owner_id)
         shown = await self._headings.completed([Conversation.decode(row) for row in rows], owner_id)
-        return {
-            "conversations": [_to_wire(each, hits[each.conversation_id]) for each in shown],
-            "next": None if found.next is None else found.next.encode(),
-        }
+        return SearchPage(
+            shown=tuple((each, hits[each.conversation_id]) for each in shown), next=found.next
+        )
 
     async def _found(
         self, scope: dict[str, Any], query: SearchQuery, limit: int, after: SearchCursor | None

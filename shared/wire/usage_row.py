@@ -2,7 +2,7 @@
 
 import datetime
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 _EPOCH = datetime.date(1970, 1, 1)
 UNNAMED = "-"
@@ -28,6 +28,11 @@ class UsageRow:
     cached_tokens: int = 0
     completion_tokens: int = 0
     unfinished_tokens: int = 0
+
+    def plus(self, other: "UsageRow") -> "UsageRow":
+        """What the same owner has used of the same model in two places."""
+        sums = {name: getattr(self, name) + getattr(other, name) for name in _NUMBERS}
+        return replace(self, **sums)
 
 
 _NUMBERS = ("turns", "prompt_tokens", "cached_tokens", "completion_tokens", "unfinished_tokens")

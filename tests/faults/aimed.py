@@ -64,9 +64,7 @@ class AimedFaults:
         worker.send(signal.SIGSTOP)
         try:
             async with self._cluster.loaded_redis() as redis:
-                await asyncio.wait_for(self._taken_over(redis, worker), 4 * self._lease_s)
-        except TimeoutError:
-            raise Missed from None
+                await self._taken_over(redis, worker, within_s=4 * self._lease_s)
         finally:
             worker.send(signal.SIGCONT)
 
@@ -155,12 +153,20 @@ class AimedFaults:
     async def _generating(self, redis: Any) -> list[str]:
         return list((await self._holders(redis)).values())
 
-    async def _taken_over(self, redis: Any, worker: Process) -> None:
-        """Return once another worker generates a turn of this one; at once if it has none."""
+    async def _taken_over(self, redis: Any, worker: Process, within_s: float) -> None:
+        """Return once another worker generates a turn of this one; at once if it has none.
+
+        Raises:
+            Missed: none does; a turn may have been cancelled.
+        """
+        # No timeout: before Python 3.12 a cancellation may get lost in a call of Redis.
+        deadline = asyncio.get_running_loop().time() + within_s
         before = await self._holders(redis)
         held = {j: name for j, name in before.items() if self._cluster.known_worker(name) is worker}
         now = held
         while held and all(now.get(job, name) == name for job, name in held.items()):
+            if asyncio.get_running_loop().time() > deadline:
+                raise Missed
             await asyncio.sleep(_LOOK_S)
             now = await self._holders(redis)
 

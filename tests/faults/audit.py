@@ -4,6 +4,7 @@ import asyncio
 import re
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
@@ -55,6 +56,17 @@ class Findings:
         return {kind: found for kind in kinds if (found := getattr(self, kind))}
 
 
+def together(found: list[Findings]) -> Findings:
+    """What came of it in all cells."""
+    sums = {
+        each.name: sum(
+            (getattr(one, each.name) for one in found), type(getattr(found[0], each.name))()
+        )
+        for each in fields(Findings)
+    }
+    return Findings(**sums)
+
+
 async def until_idle(redis: Redis, keys: Keys, within_s: float) -> None:
     """Return when no job is open, at the latest after `within_s`; the audit sees the rest."""
     deadline = time.monotonic() + within_s
@@ -84,17 +96,39 @@ async def unwoken(redis: Any, keys: Keys) -> list[str]:
     return names
 
 
+async def jobs_of(redis: Any, keys: Keys) -> dict[str, dict[str, str]]:
+    """All jobs that are stored, by id."""
+    prefix, jobs = keys.job(""), {}
+    async for key in redis.scan_iter(f"{prefix}*", count=1000):
+        job = key.removeprefix(prefix)
+        if ":" not in job:
+            jobs[job] = await redis.hgetall(key)
+    return jobs
+
+
 class Audit:
     """Looks at everything in one namespace.
 
     Args:
         loses_pieces: a primary may die with pieces of replies that clients have read.
+        whole: the ledger of all cells, where `ledger` is of one.
+        elsewhere: jobs of other cells: if the first turn of a conversation comes to nothing, the
+            next one begins another conversation.
     """
 
     def __init__(
-        self, redis: Redis, keys: Keys, ledger: Ledger, *, loses_pieces: bool = False
+        self,
+        redis: Redis,
+        keys: Keys,
+        ledger: Ledger,
+        *,
+        loses_pieces: bool = False,
+        whole: Ledger | None = None,
+        elsewhere: Mapping[str, dict[str, str]] | None = None,
     ) -> None:
         self._redis: Any = redis
+        self._whole = whole or ledger
+        self._elsewhere = elsewhere or {}
         self._loses_pieces = loses_pieces
         self._keys = keys
         self._ledger = ledger
@@ -103,7 +137,8 @@ class Audit:
 
     async def run(self) -> Findings:
         """All checks."""
-        await self._read_jobs()
+        here = await jobs_of(self._redis, self._keys)
+        self._jobs = {**self._elsewhere, **here}
         for talk in self._ledger.talks:
             if talk.is_deleted:
                 await self._check_deleted(talk)
@@ -111,7 +146,7 @@ class Audit:
                 self._found.lost.append(f"{talk.name}: what was accepted is gone")
             else:
                 await self._check(talk)
-        self._check_no_strangers()
+        self._check_no_strangers(here)
         await self._check_workers()
         await self._check_nothing_left()
         self._found.kept = self._ledger.kept
@@ -120,13 +155,6 @@ class Audit:
         self._found.miscounted = self._ledger.wrong_counts
         self._found.miscounted += await wrong_counts(self._redis, self._keys)
         return self._found
-
-    async def _read_jobs(self) -> None:
-        prefix = self._keys.job("")
-        async for key in self._redis.scan_iter(f"{prefix}*", count=1000):
-            job = key.removeprefix(prefix)
-            if ":" not in job:
-                self._jobs[job] = await self._redis.hgetall(key)
 
     async def _check(self, talk: Talk) -> None:
         """A conversation holds its completed turns, in the order of their acceptance, once each."""
@@ -226,14 +254,14 @@ class Audit:
             if self._jobs.get(str(turn.job), {"status": "cancelled"})["status"] not in kept:
                 self._found.left_over.append(f"{talk.name} was deleted: job {turn.job}")
 
-    def _check_no_strangers(self) -> None:
+    def _check_no_strangers(self, here: Mapping[str, dict[str, str]]) -> None:
         """Nothing was accepted that no client knows of."""
-        known = {turn.job for turn in self._ledger.turns}
+        known = {turn.job for turn in self._whole.turns}
         # Its client did not ask again, because the conversation was deleted.
         known |= {
-            job for turn in self._ledger.turns if not turn.job for job in turn.maybe_accepted_as
+            job for turn in self._whole.turns if not turn.job for job in turn.maybe_accepted_as
         }
-        strangers = self._jobs.keys() - known
+        strangers = here.keys() - known
         self._found.doubled += [f"nobody knows {job}: {self._jobs[job]}" for job in strangers]
 
     async def _check_workers(self) -> None:

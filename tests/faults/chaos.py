@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from shared.process.tasks import end
-from tests.faults.audit import Audit, Findings, until_idle, until_settled
+from tests.faults.audit import Audit, Findings, jobs_of, together, until_idle, until_settled
 from tests.faults.clients import crowd
 from tests.faults.cluster import Cluster, running_cluster, running_on_nodes
 from tests.faults.ledger import Ledger
@@ -67,6 +67,7 @@ class Plan:
         outage_s: how long Redis is gone once.
         on_nodes: on a Redis Cluster.
         replicas: of its nodes that must have what clients are told.
+        cells: how many cells the namespace has.
         remembers: conversations are longer than their windows, and half of them are summarised.
         limit_s: after so long it is given up.
     """
@@ -82,6 +83,7 @@ class Plan:
     outage_s: float = 0.0
     on_nodes: bool = False
     replicas: int = 1
+    cells: int = 1
     remembers: bool = False
     limit_s: float = 300.0
 
@@ -107,14 +109,34 @@ async def storm(plan: Plan) -> Outcome:
         ledger.memories = ("fifo", "summary")
     async with asyncio.timeout(plan.limit_s), _running(plan) as cluster:
         await rage(cluster, ledger, plan)
-        async with cluster.redis() as redis:
-            await until_idle(redis, cluster.keys, CALM_WITHIN_S)
-            await until_settled(redis, cluster.keys, plan.workers, CALM_WITHIN_S)
-            audit = Audit(redis, cluster.keys, ledger, loses_pieces=plan.on_nodes)
-            findings = await audit.run()
+        findings = together(await _audited(cluster, ledger, plan))
         if findings.unforeseen:
             log.info("%s", _first_error(cluster.output))
     return Outcome(ledger, findings, time.monotonic() - began)
+
+
+async def _audited(cluster: Cluster, ledger: Ledger, plan: Plan) -> list[Findings]:
+    """What is left in each cell, once all are calm."""
+    jobs: dict[str, dict[str, str]] = {}
+    for cell in cluster.cells.all:
+        keys = cluster.keys_of(cell)
+        async with cluster.redis(cell) as redis:
+            await until_idle(redis, keys, CALM_WITHIN_S)
+            await until_settled(redis, keys, plan.workers, CALM_WITHIN_S)
+            jobs |= await jobs_of(redis, keys)
+    findings = []
+    for cell in cluster.cells.all:
+        async with cluster.redis(cell) as redis:
+            audit = Audit(
+                redis,
+                cluster.keys_of(cell),
+                ledger.of_cell(cell, cluster.cells),
+                loses_pieces=plan.on_nodes,
+                whole=ledger,
+                elsewhere=jobs,
+            )
+            findings.append(await audit.run())
+    return findings
 
 
 def _first_error(output: str) -> str:
@@ -134,6 +156,7 @@ async def _running(plan: Plan) -> AsyncIterator[Cluster]:
         # A storm kills workers that are not to blame.
         "PALAVER_MAX_ATTEMPTS": "100",
         "FAULTS_UNFENCED": str(int(plan.unfenced)),
+        "PALAVER_CELLS": str(plan.cells),
         **(WINDOW if plan.remembers else {}),
     }
     if not plan.on_nodes:
@@ -187,6 +210,7 @@ def main() -> int:
     parser.add_argument("--limit", type=float, default=3000, help="seconds until it is given up")
     parser.add_argument("--nodes", action="store_true", help="on a Redis Cluster")
     parser.add_argument("--replicas", type=int, default=1, help="that must have what is told there")
+    parser.add_argument("--cells", type=int, default=1, help="of the namespace")
     parser.add_argument("--memory", action="store_true", help="long conversations, summarised")
     parser.add_argument("--only", action="append", help="this kind of fault (several: again)")
     parser.add_argument("--output", type=Path, help="where the report goes, as Markdown")
@@ -202,6 +226,7 @@ def main() -> int:
         outage_s=0.0 if options.nodes else options.outage,
         on_nodes=options.nodes,
         replicas=options.replicas,
+        cells=options.cells,
         remembers=options.memory,
         limit_s=options.limit,
     )

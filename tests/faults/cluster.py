@@ -20,6 +20,7 @@ import httpx
 from redis.asyncio import Redis
 
 from shared.process.lifeline import die_with_parent
+from shared.store.cells import Cells
 from shared.store.connection import REDIS_UNAVAILABLE, connect
 from shared.store.keys import Keys
 from tests.faults.kept import KeptValkey
@@ -129,13 +130,16 @@ class Cluster:
         apis: list[Process],
         workers: list[Process],
         ports: list[int],
+        cells: int = 1,
     ) -> None:
         self.server = server
         self.apis = apis
         self.workers = workers
         self.ports = ports
-        self._settings = make_settings(server.url, PALAVER_NAMESPACE=NAMESPACE)
-        self.keys = Keys(self._settings.keyspace)
+        whole = make_settings(server.url, PALAVER_NAMESPACE=NAMESPACE, PALAVER_CELLS=cells)
+        self.cells = Cells(whole)
+        self.keys = self.keys_of(0)
+        """Of the only cell, or of the first one."""
 
     @property
     def valkey(self) -> Valkey:
@@ -149,9 +153,12 @@ class Cluster:
     def client(self, api: int = 0) -> httpx.AsyncClient:
         return httpx.AsyncClient(base_url=self.url(api), timeout=60)
 
-    def redis(self) -> Redis:
+    def keys_of(self, cell: int) -> Keys:
+        return Keys(self.cells.settings[cell].keyspace)
+
+    def redis(self, cell: int = 0) -> Redis:
         """A connection that no fault touches."""
-        return connect(self._settings)
+        return connect(self.cells.settings[cell])
 
     @asynccontextmanager
     async def loaded_redis(self) -> AsyncIterator[Redis]:
@@ -201,11 +208,13 @@ class Cluster:
         return held
 
     async def _is_ready(self, workers: int) -> bool:
-        async with self.redis() as redis:
-            names = await redis.zrange(self.keys.workers, 0, -1)
-            alive = [name for name in names if await redis.exists(self.keys.worker(name))]
-        if len(alive) < workers:
-            return False
+        for cell in self.cells.all:
+            keys = self.keys_of(cell)
+            async with self.redis(cell) as redis:
+                names = await redis.zrange(keys.workers, 0, -1)
+                alive = [name for name in names if await redis.exists(keys.worker(name))]
+            if len(alive) < workers:
+                return False
         with contextlib.suppress(httpx.TransportError):
             async with httpx.AsyncClient() as client:
                 for port in self.ports:
@@ -330,6 +339,7 @@ async def _running_around(
                 for n in range(workers)
             ],
             ports,
+            int(variables.get("PALAVER_CELLS", 1)),
         )
         await cluster.ready()
         yield cluster

@@ -1,7 +1,9 @@
 """What the clients of a storm did and saw, to be compared with what is stored."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+from shared.store.cells import Cells
 
 
 @dataclass
@@ -65,6 +67,12 @@ class Talk:
     is_deleted: bool = False
     is_lost: bool = False
 
+    def cell(self, cells: Cells) -> int:
+        """Where it is; its client may know it by a job alone, if that came to nothing."""
+        if self.id is not None:
+            return cells.of_conversation(str(self.id))
+        return next((cells.of_job(turn.job) for turn in self.turns if turn.job), 0)
+
     @property
     def has_said_something(self) -> bool:
         """Whether any of its turns has got a reply."""
@@ -90,6 +98,11 @@ class Ledger:
     @property
     def turns(self) -> list[Turn]:
         return [turn for talk in self.talks for turn in talk.turns]
+
+    def of_cell(self, cell: int, cells: Cells) -> "Ledger":
+        """What belongs to the conversations of a cell; to the first one also what is of none."""
+        talks = [talk for talk in self.talks if talk.cell(cells) == cell]
+        return replace(self, talks=talks) if cell == 0 else Ledger(talks=talks)
 
     def count(self, kind: str) -> None:
         """A fault was injected."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from tests.faults.redis_cluster import Node, RedisCluster
@@ -16,12 +16,13 @@ class NodeFaults:
     """Injects faults into the nodes that serve some keys.
 
     Args:
-        keyspace: what these keys begin with.
+        keyspaces: what these keys begin with; each fault is about those of one.
     """
 
-    def __init__(self, nodes: RedisCluster, keyspace: str, dice: random.Random) -> None:
+    def __init__(self, nodes: RedisCluster, keyspaces: Sequence[str], dice: random.Random) -> None:
         self._nodes = nodes
-        self._keyspace = keyspace
+        self._keyspaces = keyspaces
+        self._keyspace = keyspaces[0]
         self._random = dice
         killed, hangs, lost = PROMOTIONS
         self.kinds: dict[str, tuple[Callable[[], Awaitable[None]], int]] = {
@@ -35,7 +36,11 @@ class NodeFaults:
         }
 
     def _in_a_thread(self, fault: Callable[[], None]) -> Callable[[], Awaitable[None]]:
-        return lambda: asyncio.to_thread(fault)
+        async def of_one() -> None:
+            self._keyspace = self._random.choice(self._keyspaces)
+            await asyncio.to_thread(fault)
+
+        return of_one
 
     def _some_s(self) -> float:
         return self._random.uniform(0.05, _LONGEST_S)

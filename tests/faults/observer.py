@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from itertools import cycle
 from typing import Any, Final
 
 from redis.asyncio import Redis
@@ -31,11 +32,11 @@ class Observer:
 
     async def watch(self) -> None:
         """Until cancelled; while Redis is away there is nothing to see."""
-        while True:
+        for cell in cycle(self._cluster.cells.all):
             self._tell()
             with contextlib.suppress(RedisError, OSError, TimeoutError):
-                async with asyncio.timeout(_LOOK_WITHIN_S), self._cluster.redis() as redis:
-                    await self._look(redis, self._cluster.keys)
+                async with asyncio.timeout(_LOOK_WITHIN_S), self._cluster.redis(cell) as redis:
+                    await self._look(redis, self._cluster.keys_of(cell))
             await asyncio.sleep(_LOOK_S)
 
     def _tell(self) -> None:

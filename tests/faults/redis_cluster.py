@@ -107,6 +107,7 @@ class RedisCluster:
         self, folder: Path, stack: contextlib.ExitStack, binary: Path | None = None
     ) -> None:
         self._stack = stack
+        self._wanted_replicas = 0
         chosen = binary or server_binary()
         self.nodes = [Node(chosen, folder / str(number)) for number in range(2 * PRIMARIES)]
         for node in self.nodes:
@@ -139,8 +140,14 @@ class RedisCluster:
 
     def want_replicas(self, number: int) -> None:
         """Primaries refuse to write if fewer replicas follow."""
+        self._wanted_replicas = number
         for node in self.nodes:
             node.say("CONFIG", "SET", "min-replicas-to-write", number)
+
+    def keep_replicas(self, *, promoted: bool) -> None:
+        """Whether a replica takes over from a primary that is away."""
+        for node in self.nodes:
+            node.say("CONFIG", "SET", "cluster-replica-no-failover", "no" if promoted else "yes")
 
     def until_whole(self) -> None:
         """Return when every slot has a primary, and each primary its replicas' company."""
@@ -208,6 +215,7 @@ class RedisCluster:
     def start_again(self, node: Node) -> None:
         """A node that was killed comes back, as a replica of the one that was promoted."""
         node.start(self._stack)
+        node.say("CONFIG", "SET", "min-replicas-to-write", self._wanted_replicas)
 
     def move_at_once(self, keyspace: str, to: Node) -> None:
         """Move the slot of these keys as servers do that move it in one step (Valkey 9)."""

@@ -49,7 +49,8 @@ class Storm:
         self._outage_s = outage_s
         kinds = self._of_processes() | AimedFaults(cluster, self._random, lease_s).kinds
         if isinstance(cluster.server, RedisCluster):
-            kinds |= NodeFaults(cluster.server, cluster.keys.namespace, self._random).kinds
+            keyspaces = [cluster.keys_of(cell).namespace for cell in cluster.cells.all]
+            kinds |= NodeFaults(cluster.server, keyspaces, self._random).kinds
         else:
             kinds |= self._of_one_server()
         self._kinds = {k: v for k, v in kinds.items() if only is None or k in only}

@@ -58,6 +58,15 @@ async def test_on_a_redis_cluster_what_was_told_outlives_its_primaries() -> None
 
 
 @pytest.mark.timeout(400)
+async def test_cells_are_as_reliable_each() -> None:
+    only = frozenset({*PROMOTIONS, "worker killed", "worker paused", "API stopped"})
+    plan = Plan(seed=1, jobs=100, faults=6, only=only, on_nodes=True, cells=4, limit_s=350)
+    outcome = await storm(plan)
+    assert outcome.findings.complaints == {}
+    assert outcome.findings.outcomes["completed"] >= 80
+
+
+@pytest.mark.timeout(400)
 async def test_without_replicas_promotions_lose_what_was_told() -> None:
     """So that the one above can fail."""
     only = frozenset({"primary killed that its replica had lost"})

@@ -17,10 +17,12 @@ from redis.asyncio.client import PubSub
 from api.live.asking import Asking
 from api.live.feed import EventFeed
 from api.live.headroom import Headroom
+from api.live.placing import Placing
 from api.live.stream import ReleasingStream
 from shared import ids
 from shared.config import Settings
 from shared.process.tasks import Background
+from shared.store.cells import Cells
 from shared.store.connection import connect
 from shared.store.event_log import EventLog
 from shared.store.keys import Keys
@@ -135,7 +137,8 @@ async def asking_over(settings: Settings, submissions: Submissions) -> AsyncIter
         events = EventLog(redis, keys, replicas)
         feed = EventFeed(redis, keys, events)
         feed.start(background)
-        yield Asking(settings, submissions, events, feed, Headroom(redis, keys), replicas)
+        headroom, placing = Headroom(redis, keys), Placing(Cells(settings), ())
+        yield Asking(settings, submissions, events, feed, headroom, replicas, placing)
         await background.close()
         await feed.close()
 

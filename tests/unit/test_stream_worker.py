@@ -48,10 +48,13 @@ class Line:
         self.calls: asyncio.Queue[int] = asyncio.Queue()
         self._claims = [claim()]
 
-    async def take(self, number: int, _busy: int) -> list[Claim]:
+    async def take(self, number: int, busy: int) -> list[Claim]:
         self.calls.put_nowait(number)
         taken, self._claims = self._claims[:number], self._claims[number:]
         return taken
+
+    def may_have_more(self, turn: RunningTurn) -> bool:
+        return turn.more_wait
 
 
 class Reply:

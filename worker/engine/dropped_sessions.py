@@ -1,6 +1,7 @@
 """Which conversations an engine no longer has the tokens of, for whoever counts on them."""
 
 import threading
+from collections.abc import Callable
 from itertools import islice
 from typing import Final
 
@@ -28,7 +29,11 @@ class DroppedSessions:
         with self._lock:
             self._sessions.pop(session, None)
 
-    def first(self, limit: int) -> tuple[str, ...]:
-        """Those that were dropped first, and have not come back since."""
+    def first(self, limit: int, concerns: Callable[[str], bool] | None = None) -> tuple[str, ...]:
+        """Those that were dropped first, and have not come back since.
+
+        Args:
+            concerns: whether it is one of those that are asked for; None for all.
+        """
         with self._lock:
-            return tuple(islice(self._sessions, limit))
+            return tuple(islice(filter(concerns, self._sessions), limit))
