@@ -38,7 +38,6 @@ from api.live.cells import all_feeds, all_headrooms, all_places
 from api.live.feed import EventFeed, new_api
 from api.live.headroom import Headroom
 from api.live.places import Places
-from api.live.placing import Placing
 from api.live.revocations import Revocations
 from api.live.stream import EventStreams, LiveStreams
 from api.openai import resources as openai
@@ -66,11 +65,12 @@ from api.store import Store, joined, open_store
 from api.web.home import HomeResource
 from api.web.markdown import MarkdownResource
 from api.web.pages import FILES, STATIC, HtmlPage, PageHeaders, PageResource
+from shared.cells import Cells
 from shared.config import Settings
 from shared.distribution import version
+from shared.id_source import IdSource
 from shared.process.tasks import Background
 from shared.process.tracing import opened_tracer
-from shared.store.cells import Cells
 from shared.store.keys import Keys
 from shared.store.list_upkeep import ListUpkeep
 from shared.traces import Tracer
@@ -139,9 +139,9 @@ async def _running_api(
     store = joined(cells, [part.store for part in parts])
     tasks = _tasks(cells, store, parts)
     readiness = all_ready([part.readiness for part in parts])
-    placing = Placing(cells, [part.readiness for part in parts])
+    id_source = IdSource(cells, [part.readiness for part in parts])
     ring = open_keys(settings)
-    app = create_app(settings, store, tasks, readiness, placing, ring, tracer)
+    app = create_app(settings, store, tasks, readiness, id_source, ring, tracer)
     tasks.start()
     if ring is not None:
         revocations = Revocations(ring, store.submissions, tasks.feed)
@@ -198,7 +198,7 @@ def create_app(
     store: Store,
     tasks: Tasks,
     readiness: Readiness,
-    placing: Placing,
+    id_source: IdSource,
     ring: KeyRing | None,
     tracer: Tracer | None,
 ) -> Application:
@@ -227,7 +227,7 @@ def create_app(
         tasks.feed,
         tasks.headroom,
         store.replicas,
-        placing,
+        id_source,
     )
     streams = EventStreams(tasks.feed, store.events, jobs, tasks.places)
     models = Models(store.workers)
@@ -244,7 +244,7 @@ def create_app(
         "/jobs/{job}/stop": JobStopResource(jobs, store.submissions),
         "/jobs/{job}/events": JobEventsResource(streams),
         "/conversations": ConversationsResource(
-            settings, conversations, store.search, tasks.headroom, placing, is_listed=is_listed
+            settings, conversations, store.search, tasks.headroom, id_source, is_listed=is_listed
         ),
         "/conversations/events": ListEventsResource(
             tasks.feed, store.list_log, is_listed=is_listed
@@ -278,7 +278,7 @@ def create_app(
         "/v1/messages": AnthropicMessagesResource(settings, asking),
         "/v1/messages/count_tokens": CountTokensResource(settings, asking),
         **openai.response_resources(create_response, responses, conversations, streams),
-        **openai.conversation_resources(settings, conversations, tasks.headroom, placing),
+        **openai.conversation_resources(settings, conversations, tasks.headroom, id_source),
         "/healthz": HealthResource(tasks.background),
         "/health": HealthResource(tasks.background),
         "/readyz": ReadyResource(readiness),

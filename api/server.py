@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from api.app import Api, create_api
 from api.http.connections import BoundedProtocol
 from api.live.watch import FeedLost
+from shared.cells import Cells
 from shared.config import Settings
 from shared.errors import EX_SOFTWARE, ConfigError, TaskEnded
 from shared.process.exposure import check_exposure
@@ -25,7 +26,6 @@ from shared.process.supervisor import stop_on_signals
 from shared.process.tasks import end
 from shared.store.boot import check_server, until_alike, until_usable
 from shared.store.cell_record import record_check
-from shared.store.cells import Cells
 from shared.store.connection import REDIS_UNAVAILABLE, connect, trouble
 from shared.store.keys import Keys
 from shared.store.workers import Workers

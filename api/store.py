@@ -7,6 +7,7 @@ from typing import Any, Final
 from redis.asyncio import Redis
 
 from api.ops.history import period_s
+from shared.cells import Cells
 from shared.config import Settings
 from shared.store.all_cells import (
     AllConversations,
@@ -23,7 +24,6 @@ from shared.store.all_cells import (
     AllWorkers,
 )
 from shared.store.alternatives import Alternatives
-from shared.store.cells import Cells
 from shared.store.connection import connect
 from shared.store.conversations import Conversations
 from shared.store.event_log import EventLog

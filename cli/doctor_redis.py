@@ -10,13 +10,13 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from cli.finding import Finding
+from shared.cells import Cells
 from shared.config import Settings
 from shared.data_folder import socket_path
 from shared.errors import ConfigError
 from shared.process.embedded import server_binary
 from shared.store.boot import check_server, check_worker
 from shared.store.cell_record import record_check
-from shared.store.cells import Cells
 from shared.store.connection import connect
 from shared.store.keys import Keys
 from shared.store.pool import worker_connections

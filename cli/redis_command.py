@@ -12,11 +12,11 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from api.http.keys import KeyFile
+from shared.cells import Cells
 from shared.config import Settings, load_settings
 from shared.environment import DEFAULT_PORT
 from shared.errors import EX_CONFIG, ConfigError, PalaverError
 from shared.store.all_cells import AllOperatedTurns, AllUsage, AllWorkers
-from shared.store.cells import Cells
 from shared.store.connection import connect
 from shared.store.keys import Keys
 from shared.store.operated_turns import OperatedTurns

@@ -21,9 +21,9 @@ import uvicorn
 from api.app import Api, create_api
 from api.http.connections import BoundedProtocol
 from api.server import connect_cells
+from shared.cells import Cells
 from shared.config import Settings
 from shared.process.embedded import server_binary
-from shared.store.cells import Cells
 from tests.cores import IN_PARALLEL, MODEL_THREADS
 from worker.engine.embedding import Embedder
 from worker.engine.interface import Engine

@@ -13,9 +13,9 @@ from typing import Final
 
 from redis.exceptions import RedisError
 
+from shared.cells import Cells
 from shared.errors import TurnFailed
 from shared.process.tasks import end
-from shared.store.cells import Cells
 from shared.store.claims import Claims
 from shared.store.connection import REDIS_UNAVAILABLE, trouble
 from shared.wire.claim import Claim

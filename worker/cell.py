@@ -8,7 +8,7 @@ from typing import Protocol
 
 from redis.asyncio import Redis
 
-from shared.store.cells import Cells
+from shared.cells import Cells
 from shared.store.claims import Claims
 from shared.store.earlier_messages import EarlierMessages
 from shared.store.keys import Keys

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Final, Literal
 
-from shared.store.cells import Cells
+from shared.cells import Cells
 from shared.wire.claim import Claim
 from shared.wire.reply import TurnResult
 from worker.engine.interface import Meter

@@ -7,7 +7,7 @@ from typing import Final
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from shared.store.cells import Cells
+from shared.cells import Cells
 from shared.store.keys import Keys
 
 _PATIENCE_S: Final = 2.0

@@ -8,6 +8,7 @@ from functools import partial
 from redis.asyncio import Redis
 
 from shared import ids
+from shared.cells import Cells
 from shared.config import Settings
 from shared.errors import ConfigError
 from shared.process.tasks import Endless
@@ -20,7 +21,6 @@ from shared.store.boot import (
     until_usable,
 )
 from shared.store.cell_record import record_check
-from shared.store.cells import Cells
 from shared.store.claims import Claims
 from shared.store.connection import connect
 from shared.store.keys import Keys

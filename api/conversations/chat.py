@@ -83,7 +83,7 @@ class ChatResource:
         if not new:
             note_lookup(req)
         key, named = _idempotency_key(req), None if new else str(request.id)
-        ids = self._asking.placing.new_turn(caller.owner_id, conversation_id=named, under=key)
+        ids = self._asking.id_source.new_turn(caller.owner_id, conversation_id=named, under=key)
         return Submission(
             job_id=ids.job_id,
             conversation_id=named or ids.conversation_id,

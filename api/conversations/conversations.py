@@ -13,9 +13,9 @@ from api.http.incoming import parse, read_json_object
 from api.live.asking import write_allowance
 from api.live.beginning import begun_with
 from api.live.headroom import Headroom
-from api.live.placing import Placing
 from shared import ids
 from shared.config import Settings
+from shared.id_source import IdSource
 from shared.store.conversations import Conversations
 from shared.store.search import Search, SearchCursor
 from shared.wire.objects import message_object
@@ -43,11 +43,11 @@ class ConversationsResource:
         conversations: Conversations,
         search: Search,
         headroom: Headroom,
-        placing: Placing,
+        id_source: IdSource,
         *,
         is_listed: bool,
     ) -> None:
-        self._placing = placing
+        self._id_source = id_source
         self._max_body_bytes = settings.max_body_bytes
         self._default_context = settings.default_context
         self._conversations = conversations
@@ -76,7 +76,7 @@ class ConversationsResource:
         self._headroom.check()
         caller = caller_of(req)
         beginning = start.beginning(ids.new_job(), self._default_context)
-        begun = await begun_with(self._conversations, self._placing, caller, beginning)
+        begun = await begun_with(self._conversations, self._id_source, caller, beginning)
         write_allowance(resp, begun.allowance)
         resp.status = 201
         resp.set_header("Location", f"/conversations/{begun.conversation_id}")

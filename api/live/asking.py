@@ -15,11 +15,11 @@ from api.http.errors import job_problem, rate_limit_headers
 from api.http.incoming import Incoming
 from api.live.feed import EventFeed
 from api.live.headroom import Headroom, refusal_of
-from api.live.placing import Placing
 from api.live.stream import ReleasingStream, Translator, interleaved, open_stream, translated
 from api.live.waiting import end_of, events_until, is_terminal, shows_how_it_goes
 from shared.config import Settings
 from shared.errors import OutcomeUnknown
+from shared.id_source import IdSource
 from shared.process.logs import add_context
 from shared.store.connection import REDIS_UNAVAILABLE, trouble
 from shared.store.event_log import EventLog
@@ -65,9 +65,9 @@ class Asking:
         feed: EventFeed,
         headroom: Headroom,
         replicas: Replicas,
-        placing: Placing,
+        id_source: IdSource,
     ) -> None:
-        self.placing = placing
+        self.id_source = id_source
         """Makes the ids of what is submitted here."""
         self.api_id = feed.api_id
         """Whose inbox hears of the ends of the jobs that are submitted here."""
@@ -99,7 +99,7 @@ class Asking:
         async def accept() -> Accepted:
             nonlocal attempt
             while (accepted := await self._submissions.submit(attempt)) is None:
-                another = self.placing.another_conversation(attempt.job_id)
+                another = self.id_source.another_conversation(attempt.job_id)
                 attempt = dataclasses.replace(attempt, conversation_id=another)
             return accepted
 

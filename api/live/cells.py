@@ -9,9 +9,9 @@ from api.live.feed import EventFeed
 from api.live.headroom import Headroom, Lack, refusal_of
 from api.live.places import Places
 from api.live.watch import Watch
+from shared.cells import Cells
 from shared.process.tasks import Background, end
 from shared.store.all_cells import AllListLogs, shortly_before
-from shared.store.cells import Cells
 from shared.store.routed import Routed
 from shared.wire.event import Event
 

@@ -10,10 +10,10 @@ from api.http.incoming import parse, read_json_object
 from api.live.asking import write_allowance
 from api.live.beginning import begun_with
 from api.live.headroom import Headroom
-from api.live.placing import Placing
 from api.openai.conversation_requests import ConversationUpdate, NewConversation, stored_messages
 from api.openai.ids import CONVERSATION, conversation_id_in_path, no_such_conversation
 from shared import ids
+from shared.id_source import IdSource
 from shared.store.conversations import Conversations
 from shared.wire.beginning import Beginning
 
@@ -27,12 +27,12 @@ class NewConversationResource:
         self,
         conversations: Conversations,
         headroom: Headroom,
-        placing: Placing,
+        id_source: IdSource,
         max_body_bytes: int,
     ) -> None:
         self._conversations = conversations
         self._headroom = headroom
-        self._placing = placing
+        self._id_source = id_source
         self._max_body_bytes = max_body_bytes
 
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
@@ -46,7 +46,7 @@ class NewConversationResource:
             metadata=orjson.dumps(request.metadata or {}).decode(),
             messages=stored_messages(batch_id, request.items or ()),
         )
-        begun = await begun_with(self._conversations, self._placing, caller, beginning)
+        begun = await begun_with(self._conversations, self._id_source, caller, beginning)
         write_allowance(resp, begun.allowance)
         resp.media = await conversation_object(
             self._conversations, begun.conversation_id, caller.owner_id

@@ -31,7 +31,7 @@ class InputTokensResource:
         if after is not None or named is not None:
             note_lookup(req)
         behind = None if named is None else conversation_id_of(named)
-        ids = self._asking.placing.new_turn(caller.owner_id, conversation_id=behind, after=after)
+        ids = self._asking.id_source.new_turn(caller.owner_id, conversation_id=behind, after=after)
         submission = Submission(
             job_id=ids.job_id,
             conversation_id=ids.conversation_id,

@@ -5,7 +5,6 @@ import falcon.asgi
 from api.http.errors import Problem
 from api.live.asking import Asking
 from api.live.headroom import Headroom
-from api.live.placing import Placing
 from api.live.stream import EventStreams
 from api.openai.completions import ChatCompletionsResource
 from api.openai.conversations import (
@@ -25,6 +24,7 @@ from api.openai.responses import (
 from api.openai.stored import StoredResponses
 from api.openai.text_completions import CompletionsResource
 from shared.config import Settings
+from shared.id_source import IdSource
 from shared.store.conversations import Conversations
 
 
@@ -59,12 +59,12 @@ def response_resources(
 
 
 def conversation_resources(
-    settings: Settings, conversations: Conversations, headroom: Headroom, placing: Placing
+    settings: Settings, conversations: Conversations, headroom: Headroom, id_source: IdSource
 ) -> dict[str, object]:
     """Conversations and their items."""
     max_bytes = settings.max_body_bytes
     return {
-        "/v1/conversations": NewConversationResource(conversations, headroom, placing, max_bytes),
+        "/v1/conversations": NewConversationResource(conversations, headroom, id_source, max_bytes),
         "/v1/conversations/{conversation}": OpenAiConversationResource(conversations, max_bytes),
         "/v1/conversations/{conversation}/items": ItemsResource(conversations, headroom, max_bytes),
         "/v1/conversations/{conversation}/items/{item}": ItemResource(conversations),

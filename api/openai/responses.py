@@ -79,7 +79,7 @@ class ResponsesResource:
         named, previous = request.conversation_id, request.previous_response_id
         after = job_id_before(previous)
         conversation_id = None if named is None else conversation_id_of(named)
-        ids = self._asking.placing.new_turn(
+        ids = self._asking.id_source.new_turn(
             caller.owner_id, conversation_id=conversation_id, after=after
         )
         return Submission(

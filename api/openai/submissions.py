@@ -16,7 +16,7 @@ def stateless_submission(
     """
     # With the next request of the same dialogue its beginning may be in a worker's cache.
     said = (message.content for message in turn.earlier if message.role == "user")
-    ids = asking.placing.new_turn(caller.owner_id, under=next(said, turn.prompt))
+    ids = asking.id_source.new_turn(caller.owner_id, under=next(said, turn.prompt))
     return Submission(
         job_id=ids.job_id,
         conversation_id=ids.conversation_id,

@@ -32,6 +32,18 @@ LOADS: Final[Mapping[str, Calls]] = {
     },
     "all turns are streamed": {**_ALWAYS, "publish, watched": FOLLOWED_A_SECOND},
 }
+CELLS: Final = 4
+"""Of a worker that does not serve all: so many share its slots evenly."""
+_ALIVE_IN_CELLS: Final = {name: CELLS * times for name, times in _ALIVE.items()}
+_ALWAYS_IN_CELLS: Final = {**_TURN, **_ALIVE_IN_CELLS, **_FIRST_PIECES}
+IN_CELLS: Final[Mapping[str, Calls]] = {
+    "nobody reads along": {**_ALWAYS_IN_CELLS, "publish, two": CELLS * UNFOLLOWED_A_SECOND},
+    "all turns are streamed": {
+        **_ALWAYS_IN_CELLS,
+        "publish, two watched": CELLS * FOLLOWED_A_SECOND,
+    },
+}
+"""What a worker of several cells asks of all of them: in each it has two replies, not eight."""
 BEFORE: Final[Calls] = {
     **_ALWAYS,
     "publish, watched": FOLLOWED_A_SECOND,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.redis_cost.bells import Ring
-from bench.redis_cost.busy import BEFORE, LOADS, busy
+from bench.redis_cost.busy import BEFORE, CELLS, IN_CELLS, LOADS, busy
 from bench.redis_cost.idle import Idle
 from bench.redis_cost.timing import Timing, quietest
 from bench.tables import table
@@ -15,6 +15,7 @@ from bench.tables import table
 BEGIN: Final = "<!-- Figures: by python -m bench.redis_cost --write docs/benchmarks -->"
 END: Final = "<!-- End of figures -->"
 NAME: Final = "redis.md"
+PRIMARIES: Final = 3
 SCRIPTS: Final = {
     "submit": "submit",
     "take": "take one turn",
@@ -43,7 +44,7 @@ class Figures:
 def lines(figures: Figures) -> Iterator[str]:
     cores = os.cpu_count()
     yield f"{cores} cores, one-minute load {figures.load:.1f} at the start."
-    for section in (_scripts, _busy, _before, _bells, _idle):
+    for section in (_scripts, _busy, _cells, _before, _bells, _idle):
         yield ""
         yield from section(figures)
 
@@ -93,6 +94,30 @@ def _busy(figures: Figures) -> Iterator[str]:
         "Here calls came one at a time; under load many share what a round of the server costs. "
         "The truth is between the two."
     )
+
+
+def _cells(figures: Figures) -> Iterator[str]:
+    yield "## Three primaries"
+    yield ""
+    yield (
+        "A script is in one cell and knows of no other, so each primary has its own core. "
+        f"Arithmetic over the times above, as two cores cannot run three: a worker of {CELLS} "
+        "cells beats and publishes in each of them, and there is less in each call."
+    )
+    yield ""
+    timings = quietest(figures.now.values())
+    rows = []
+    for name, calls in IN_CELLS.items():
+        one, spread = busy(LOADS[name], timings), busy(calls, timings)
+        by_script, by_cpu = one.script_ms / spread.script_ms, one.cpu_ms / spread.cpu_ms
+        rows.append([name, "3.00", f"{PRIMARIES * by_script:.2f}", f"{PRIMARIES * by_cpu:.2f}"])
+    columns = [
+        "turns of three primaries, in multiples of one without cells",
+        "workers of one cell (goal: 2.7)",
+        f"of {CELLS}, by script times",
+        "by CPU",
+    ]
+    yield from table(columns, rows)
 
 
 def _before(figures: Figures) -> Iterator[str]:

@@ -17,6 +17,7 @@ from typing import Any, Final
 import orjson
 import uvloop
 
+from bench.redis_cost.busy import CELLS
 from bench.redis_cost.sides import Before, Now, Side
 from bench.redis_cost.timing import PERCENTILES, Timing, quietest, timed
 from shared.store.connection import connect
@@ -28,6 +29,7 @@ ROUNDS: Final = 4
 """The quietest counts: other processes disturb the rest."""
 TIMES: Final = 100
 SLOTS: Final = 8
+IN_A_CELL: Final = SLOTS // CELLS
 WATCHED: Final = 1_000
 LOOKED_UP: Final = 100
 """As `api.live.places` does."""
@@ -71,10 +73,18 @@ class Measurement:
         timings["publish"] = await time(TIMES, lambda n: side.publish(running, n))
         async with self._followed(claims[SLOTS : 2 * SLOTS]) as followed:
             timings["publish, watched"] = await time(TIMES, lambda n: side.publish(followed, n))
+            # Each piece begins where the last one of its reply has ended.
             half = followed[: SLOTS // 2]
             timings["publish, half"] = await time(
                 TIMES, lambda n: side.publish(half, TIMES + 1 + n)
             )
+            two = followed[-IN_A_CELL:]
+            timings["publish, two watched"] = await time(
+                TIMES, lambda n: side.publish(two, TIMES + 1 + n)
+            )
+        timings["publish, two"] = await time(
+            TIMES, lambda n: side.publish(running[:IN_A_CELL], TIMES + 1 + n)
+        )
         timings["publish one"] = await time(TIMES, lambda n: side.publish(claims[-1:], n))
         ending = iter(claims)
         timings["commit"] = await time(TIMES, lambda _: side.commit(next(ending)))

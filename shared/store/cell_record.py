@@ -9,10 +9,10 @@ from typing import NoReturn
 
 from redis.asyncio import Redis
 
+from shared.cells import Cells
 from shared.config import Settings
 from shared.errors import ConfigError
 from shared.store.boot import Check
-from shared.store.cells import Cells
 from shared.store.connection import connect
 from shared.store.keys import Keys
 

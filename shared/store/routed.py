@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, Final, Generic, TypeVar
 
-from shared.store.cells import Cells
+from shared.cells import Cells
 
 Part = TypeVar("Part")
 

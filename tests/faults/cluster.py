@@ -19,8 +19,8 @@ from typing import IO, Any
 import httpx
 from redis.asyncio import Redis
 
+from shared.cells import Cells
 from shared.process.lifeline import die_with_parent
-from shared.store.cells import Cells
 from shared.store.connection import REDIS_UNAVAILABLE, connect
 from shared.store.keys import Keys
 from tests.faults.kept import KeptValkey

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from shared.store.cells import Cells
+from shared.cells import Cells
 
 
 @dataclass

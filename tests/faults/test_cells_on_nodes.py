@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.store.cells import Cells
+from shared.cells import Cells
 from tests.faults.redis_cluster import Node, RedisCluster, running_cluster_of
 from tests.scripted import ScriptedEngine
 from tests.servers import Stack, make_settings, running_stack

@@ -11,6 +11,7 @@ from api.openapi import openapi_document
 from shared.config import Settings
 from shared.store.keys import Keys
 from tests.integration.bench import Bench
+from tests.servers import Valkey, running_valkey
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -28,6 +29,13 @@ def description_is_made_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("api.app.openapi_document", cached)
         yield
+
+
+@pytest.fixture
+def own_valkey() -> Iterator[Valkey]:
+    """A server for one test that looks through all keys again and again: the common one has many."""
+    with running_valkey() as server:
+        yield server
 
 
 @pytest.fixture

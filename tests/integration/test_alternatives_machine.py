@@ -437,10 +437,10 @@ def has(state: State, job: str) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("history_limit", [0, 6])
-def test_alternatives_in_any_order(valkey: Valkey, history_limit: int) -> None:
+def test_alternatives_in_any_order(own_valkey: Valkey, history_limit: int) -> None:
     class Here(Machine):
         def __init__(self) -> None:
-            super().__init__(valkey.url, history_limit)
+            super().__init__(own_valkey.url, history_limit)
 
     run_state_machine_as_test(
         Here,

@@ -17,12 +17,12 @@ from redis.asyncio.client import PubSub
 from api.live.asking import Asking
 from api.live.feed import EventFeed
 from api.live.headroom import Headroom
-from api.live.placing import Placing
 from api.live.stream import ReleasingStream
 from shared import ids
+from shared.cells import Cells
 from shared.config import Settings
+from shared.id_source import IdSource
 from shared.process.tasks import Background
-from shared.store.cells import Cells
 from shared.store.connection import connect
 from shared.store.event_log import EventLog
 from shared.store.keys import Keys
@@ -137,8 +137,8 @@ async def asking_over(settings: Settings, submissions: Submissions) -> AsyncIter
         events = EventLog(redis, keys, replicas)
         feed = EventFeed(redis, keys, events)
         feed.start(background)
-        headroom, placing = Headroom(redis, keys), Placing(Cells(settings), ())
-        yield Asking(settings, submissions, events, feed, headroom, replicas, placing)
+        headroom, id_source = Headroom(redis, keys), IdSource(Cells(settings), ())
+        yield Asking(settings, submissions, events, feed, headroom, replicas, id_source)
         await background.close()
         await feed.close()
 

@@ -10,10 +10,10 @@ import pytest
 
 from api.http.keys import KeyFile
 from cli.doctor_redis import check_redis
+from shared.cells import Cells
 from shared.config import Settings
 from shared.errors import ConfigError
 from shared.store.cell_record import record_check
-from shared.store.cells import Cells
 from shared.store.connection import connect
 from shared.store.keys import Keys
 from shared.wire.limits import NO_LIMITS

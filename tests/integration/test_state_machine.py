@@ -466,10 +466,10 @@ def timeless(claims: Sequence[Claim]) -> list[Claim]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-def test_anything_in_any_order(valkey: Valkey) -> None:
+def test_anything_in_any_order(own_valkey: Valkey) -> None:
     class Here(Machine):
         def __init__(self) -> None:
-            super().__init__(valkey.url)
+            super().__init__(own_valkey.url)
 
     run_state_machine_as_test(
         Here,

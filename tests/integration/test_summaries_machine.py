@@ -157,10 +157,10 @@ class SummaryMachine(Machine):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("history_limit", [0, 6])
-def test_summaries_in_any_order(valkey: Valkey, history_limit: int) -> None:
+def test_summaries_in_any_order(own_valkey: Valkey, history_limit: int) -> None:
     class Here(SummaryMachine):
         def __init__(self) -> None:
-            super().__init__(valkey.url, history_limit)
+            super().__init__(own_valkey.url, history_limit)
 
     run_state_machine_as_test(
         Here,

@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import pytest
 
+from shared.cells import Cells
 from shared.config import Settings
-from shared.store.cells import Cells
 from shared.wire.claim import Claim
 from tests.unit.test_stream_worker import claim
 from worker.all_cells import AllLines, CellLine

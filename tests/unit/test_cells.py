@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from api.live.feed import EventFeed
 from api.store import _ALL, Store
 from shared import ids
+from shared.cells import Cells
 from shared.config import Settings
-from shared.store.cells import Cells
 from shared.store.merging import Place, merged, place, position
 from shared.store.routed import Routed, routed_by
 from shared.wire.limits import DEFAULT_OWNER

@@ -4,7 +4,7 @@ import random
 from collections.abc import Sequence
 from typing import Final, Protocol
 
-from shared.store.cells import Cells, NewIds
+from shared.cells import Cells, NewIds
 
 _RANDOM: Final = random.SystemRandom()
 
@@ -16,7 +16,7 @@ class MayServe(Protocol):
     def may_serve(self) -> bool: ...
 
 
-class Placing:
+class IdSource:
     """Chooses the cells of new conversations and turns, and makes their ids.
 
     Args:
