@@ -33,7 +33,7 @@ def description_is_made_once() -> Iterator[None]:
 
 @pytest.fixture
 def own_valkey() -> Iterator[Valkey]:
-    """A server for one test that looks through all keys again and again: the common one has many."""
+    """For a test that looks through all keys again and again: the common server has many."""
     with running_valkey() as server:
         yield server
 
