@@ -21,6 +21,8 @@ from shared.wire.other_worker import OtherWorker
 log = logging.getLogger(__name__)
 
 OLDEST_SERVER: Final = (6, 2)
+OLDEST_CLUSTER: Final = (7, 0)
+"""The first one where what is published stays with the nodes of a slot."""
 _NOBODY: Final = "nobody"
 """As whom names are tried."""
 _ANSWER_S: Final = 5.0
@@ -131,8 +133,13 @@ async def check_server(redis: Redis, keys: Keys, settings: Settings) -> None:
     """
     info = await redis.info()
     version = str(info.get("redis_version", ""))
-    if _numbers(version) < OLDEST_SERVER:
-        raise ConfigError(f"REDIS_URL: the server is version {version}; needed is 6.2 or newer")
+    oldest = OLDEST_CLUSTER if settings.is_on_cluster else OLDEST_SERVER
+    if _numbers(version) < oldest:
+        kind = "cluster" if settings.is_on_cluster else "server"
+        needed = ".".join(map(str, oldest))
+        raise ConfigError(
+            f"REDIS_URL: the {kind} is version {version}; needed is {needed} or newer"
+        )
     _check_role(info, settings)
     _check_replicas(info, settings.replicas)
     _check_policy(str(info.get("maxmemory_policy", "noeviction")), settings)

@@ -10,11 +10,13 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
+from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection, Connection, SSLConnection
 from redis.crc import key_slot
 from redis.exceptions import ConnectionError, RedisError, ResponseError, TimeoutError
 
 from shared.store.pool import cut
+from shared.store.sharded_pubsub import ShardedPubSub
 
 Address = tuple[str, int]
 
@@ -160,6 +162,14 @@ class _SlotConnection(Connection):
 
 class _SlotTLSConnection(_SlotConnection, SSLConnection):
     pass
+
+
+class ClusterRedis(Redis):
+    """A client whose connections lead to whoever serves a slot."""
+
+    def pubsub(self, **options: Any) -> ShardedPubSub:
+        """Subscriptions to channels whose names have the slot's hash tag."""
+        return ShardedPubSub(self.connection_pool, **options)
 
 
 def following(seeds: Sequence[Address], tag: str, **options: Any) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from redis.exceptions import (
 from shared.config import Settings
 from shared.data_folder import check_private, socket_path
 from shared.errors import ConfigError
-from shared.store.cluster import following
+from shared.store.cluster import ClusterRedis, following
 from shared.store.pool import BoundedPool, BoundedSentinelPool, cut
 from shared.trouble import Trouble
 
@@ -231,7 +231,7 @@ def _from_cluster(url: str, tag: str, pool: type[ConnectionPool], options: dict[
     made = pool(**of_pool, **following(seeds, tag, **{**one, **options}))
     # Unknown options are detected only when a connection is made.
     made.make_connection()  # type: ignore[no-untyped-call]
-    return Redis.from_pool(made)
+    return ClusterRedis.from_pool(made)
 
 
 def _address(text: str, usual_port: int = _SENTINEL_PORT) -> tuple[str, int]:

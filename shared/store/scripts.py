@@ -10,6 +10,7 @@ from typing import Any, Final
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
+from shared.store.cluster import ClusterRedis
 from shared.store.keys import Keys, with_key_names
 from shared.store.lua_library import used_part, without_comments
 from shared.wire.job_status import ENDED
@@ -59,7 +60,8 @@ class Scripts:
         # and misses others.
         self._key = keys.probe
         self._redis: Any = redis
-        self._scripts = {name: _Script.of(script_text(name)) for name in names}
+        sharded = isinstance(redis, ClusterRedis)
+        self._scripts = {name: _Script.of(script_text(name, sharded=sharded)) for name in names}
 
     async def call(self, script: str, **arguments: Any) -> Any:
         """Run a script; arguments that are None are left out.
@@ -79,26 +81,34 @@ class Scripts:
 
 
 @functools.cache
-def script_text(name: str) -> str:
-    """A script with what stands before it."""
-    return with_library(_source(name))
+def script_text(name: str, *, sharded: bool = False) -> str:
+    """A script with what stands before it.
+
+    Args:
+        sharded: publishes to those who subscribe as `ShardedPubSub` does.
+    """
+    return with_library(_source(name), sharded=sharded)
 
 
-def with_library(script: str) -> str:
+def with_library(script: str, *, sharded: bool = False) -> str:
     """A script behind the parts of the library that it uses."""
     script = without_comments(script)
-    return with_key_names(used_part(_library(), script) + script)
+    return with_key_names(used_part(_library(sharded=sharded), script) + script)
 
 
 @functools.cache
-def _library() -> str:
-    return without_comments(_constants() + "".join(map(_source, _LIBRARY)))
+def _library(*, sharded: bool) -> str:
+    return without_comments(_constants(sharded=sharded) + "".join(map(_source, _LIBRARY)))
 
 
-def _constants() -> str:
+def _constants(*, sharded: bool) -> str:
     """What scripts and processes share."""
+    texts = {
+        "default_owner": DEFAULT_OWNER,
+        "publish_command": "SPUBLISH" if sharded else "PUBLISH",
+    }
     sets = {"ended": ENDED, "parts": PART_OF_EVENT}
-    return f"local default_owner = '{DEFAULT_OWNER}'\n" + "".join(
+    return "".join(f"local {name} = '{text}'\n" for name, text in texts.items()) + "".join(
         f"local {name} = {{{', '.join(f'{member} = true' for member in sorted(members))}}}\n"
         for name, members in sets.items()
     )

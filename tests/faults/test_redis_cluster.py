@@ -98,6 +98,20 @@ async def test_a_slot_that_moves_in_one_step_costs_no_answer(cluster: RedisClust
     assert said == [text for n in range(PROMPTS) for text in (f"{n}", f"You said: {n}")]
 
 
+async def test_what_is_published_stays_with_the_nodes_of_its_slot(cluster: RedisCluster) -> None:
+    engine = ScriptedEngine(piece_length=10)
+    async with running_on(cluster, engine) as stack:
+        primary = cluster.primary_of(stack.settings.keyspace)
+        assert await stack.ask("Waited for.")
+        ordinary = [node.say("PUBSUB", "CHANNELS") for node in cluster.nodes]
+        sharded = primary.say("PUBSUB", "SHARDCHANNELS")
+        job = (await stack.client.post("/jobs", json={"prompt": "y" * 200})).json()["job"]
+        streamed = await stack.client.get(f"/jobs/{job}/events")
+    assert not any(ordinary)
+    assert sharded
+    assert "event: token" in streamed.text
+
+
 async def test_while_a_slot_is_moved_key_by_key_nothing_is_done_by_halves(
     cluster: RedisCluster,
 ) -> None:

@@ -9,6 +9,6 @@ redis.call('HSET', key.worker(arg.worker), 'draining', '1')
 if arg.ttl_ms then
   redis.call('PEXPIRE', key.worker(arg.worker), arg.ttl_ms)
 else
-  redis.call('PUBLISH', key.notices(arg.worker), 'drain')
+  redis.call(publish_command, key.notices(arg.worker), 'drain')
 end
 return 'OK'

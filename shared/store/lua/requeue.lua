@@ -5,5 +5,5 @@ local f = job_fields(arg.job, 'status', 'token', 'owner', 'pool', 'tag', 'conver
 if not f.status then return 'GONE' end
 if not f.pool or not f.token or f.token ~= arg.fence then return 'FENCED' end
 give_back(arg.job, f)
-redis.call('PUBLISH', key.notices(f.worker), 'lost ' .. arg.job)
+redis.call(publish_command, key.notices(f.worker), 'lost ' .. arg.job)
 return 'OK'

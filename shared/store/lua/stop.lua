@@ -10,5 +10,5 @@ if f.status == 'queued' and redis.call('HGET', key.job(job), 'progress') == '0' 
   return 'OK'
 end
 redis.call('HSET', key.job(job), 'stop', '1')
-if f.worker then redis.call('PUBLISH', key.notices(f.worker), 'stop ' .. job) end
+if f.worker then redis.call(publish_command, key.notices(f.worker), 'stop ' .. job) end
 return 'OK'

@@ -78,7 +78,7 @@ local function publish(job, kind, data, extra, value, entry)
   else
     id = redis.call('XADD', key.events(job), '*', 'e', kind, 'd', data)
   end
-  return redis.call('PUBLISH', key.doorbell(job), event_message(job, id, kind, data)), id
+  return redis.call(publish_command, key.doorbell(job), event_message(job, id, kind, data)), id
 end
 
 -- Publish the pieces in the arguments whose names have this suffix, each with its token ids. Returns how many API

@@ -8,7 +8,7 @@ local function tell_list(owner, kind, conversation, updated)
   local data = '{"id":' .. conversation .. ',"updated":' .. updated .. '}'
   local id = redis.call('XADD', key.changes(owner), 'MAXLEN', '~', CHANGES, '*', 'e', kind, 'd', data)
   redis.call('PEXPIRE', key.changes(owner), CHANGES_MS)
-  redis.call('PUBLISH', key.list_doorbell(owner), conversation .. ' ' .. id .. ' ' .. kind .. ' ' .. data)
+  redis.call(publish_command, key.list_doorbell(owner), conversation .. ' ' .. id .. ' ' .. kind .. ' ' .. data)
 end
 
 -- A conversation is new.

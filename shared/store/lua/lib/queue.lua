@@ -176,7 +176,7 @@ end
 local function wake_keeper(job, pool)
   if redis.call('ZRANGE', key.hold(pool), 0, 0)[1] ~= job then return end
   local keeper = redis.call('GET', key.keeper)
-  if keeper then redis.call('PUBLISH', key.notices(keeper), 'held ' .. job) end
+  if keeper then redis.call(publish_command, key.notices(keeper), 'held ' .. job) end
 end
 
 -- Let any worker start a turn.

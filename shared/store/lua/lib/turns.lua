@@ -30,8 +30,8 @@ end
 -- data are in the job already, and are not stored twice.
 local function publish_end(job, f, id, status, published)
   local message = event_message(job, id, status, published)
-  redis.call('PUBLISH', key.doorbell(job), message)
-  if f.api then redis.call('PUBLISH', key.inbox(f.api), message) end
+  redis.call(publish_command, key.doorbell(job), message)
+  if f.api then redis.call(publish_command, key.inbox(f.api), message) end
 end
 
 -- End a turn: set its state and more `fields` (names and values in turn), publish its last event, promote its successor,
@@ -112,7 +112,7 @@ end
 -- Cancel a turn that has not ended; `field` of its job is emptied. Its worker, if it has one, is told.
 local function cancel(job, f, field)
   finish(job, f, 'cancelled', {field, ''}, '{}')
-  if f.worker then redis.call('PUBLISH', key.notices(f.worker), 'lost ' .. job) end
+  if f.worker then redis.call(publish_command, key.notices(f.worker), 'lost ' .. job) end
 end
 
 -- Cancel a turn that has not ended, and keep none of its text. For a while its job still reports that it was cancelled.
