@@ -141,7 +141,8 @@ async def _running_api(
     readiness = all_ready([part.readiness for part in parts])
     id_source = IdSource(cells, [part.readiness for part in parts])
     ring = open_keys(settings)
-    app = create_app(settings, store, tasks, readiness, id_source, ring, tracer)
+    access = Access(ring, cells, Misses(), PATHS, shows_turns=settings.shows_turns)
+    app = create_app(settings, store, tasks, readiness, id_source, access, OwnerNames(ring), tracer)
     tasks.start()
     if ring is not None:
         revocations = Revocations(ring, store.submissions, tasks.feed)
@@ -199,11 +200,11 @@ def create_app(
     tasks: Tasks,
     readiness: Readiness,
     id_source: IdSource,
-    ring: KeyRing | None,
+    access: Access,
+    names: OwnerNames,
     tracer: Tracer | None,
 ) -> Application:
     """Middleware, error handlers, and a resource for every route."""
-    access = Access(ring, Misses(), PATHS, shows_turns=settings.shows_turns)
     metrics = HttpMetrics()
     app = Application(
         middleware=[
@@ -235,7 +236,6 @@ def create_app(
     create_response = ResponsesResource(settings, asking, responses)
     is_listed = settings.open_list or not access.is_open
     chat = ChatResource(settings, asking, streams, jobs)
-    names = OwnerNames(ring)
     resources: dict[str, object] = {
         **page_resources(settings, chat, access, tasks),
         **operator_resources(store, names),

@@ -23,6 +23,9 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     for field in dataclasses.fields(Limits):
         create.add_argument(_option(field.name), type=int, metavar="N", help="default: no limit")
     create.add_argument("--role", choices=ROLES, default="user", help="default: user")
+    create.add_argument(
+        "--spread", type=int, default=1, metavar="N", help="cells that share its load; default: 1"
+    )
     commands.add_parser("list", help="list all keys, without their secrets")
     revoke = commands.add_parser("revoke", help="revoke a key; takes effect at once")
     revoke.add_argument("name")
@@ -52,7 +55,8 @@ def _run(options: argparse.Namespace, path: Path) -> None:
     file = KeyFile(path)
     match options.keys_command:
         case "create":
-            print(file.create(options.name, _limits(options), options.role))
+            spread = _spread(options)
+            print(file.create(options.name, _limits(options), options.role, spread=spread))
             print("Store this key now: it cannot be shown again.", file=sys.stderr)
         case "list":
             contents = file.read()
@@ -73,6 +77,15 @@ def _limits(options: argparse.Namespace) -> Limits:
         if value is not None and value < 1:
             raise ConfigError(f"{_option(name)}={value}: must be 1 or more")
     return Limits(**fields)
+
+
+def _spread(options: argparse.Namespace) -> int:
+    from shared.config import MOST_CELLS
+
+    spread: int = options.spread
+    if not 1 <= spread <= MOST_CELLS:
+        raise ConfigError(f"--spread={spread}: must be 1 to {MOST_CELLS}")
+    return spread
 
 
 def _option(field: str) -> str:

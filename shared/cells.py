@@ -6,6 +6,7 @@ in the owner's own cell, its conversations in that cell, too, or spread over all
 """
 
 import hashlib
+import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from shared import ids
 from shared.config import Settings
 from shared.wire.limits import DEFAULT_OWNER
 
+_SPREAD: Final = re.compile(r"\.spread-([1-9]\d{0,2})")
+"""At the end of an owner's id: its conversations are in so many cells."""
 _JOB_DIGITS: Final = 2
 """Of an id of a job or a share: the last ones, hexadecimal, are its cell."""
 
@@ -62,10 +65,12 @@ class Cells:
     def spread_of(self, owner_id: str) -> Sequence[int]:
         """Cells of an owner's conversations.
 
-        One, so that its limits, its list and its turn are exact. Without API keys everybody is one
-        owner, without limits.
+        One, so that its limits, its list and its turn are exact, unless its id wants more. Without
+        API keys everybody is one owner, without limits.
         """
-        return self.all if owner_id == DEFAULT_OWNER else (self.of_owner(owner_id),)
+        if owner_id == DEFAULT_OWNER:
+            return self.all
+        return _ranked(owner_id, self.number)[: spread_in(owner_id)]
 
     def of_text(self, owner_id: str, text: str) -> int:
         """One of the owner's cells, always the same one for a text."""
@@ -92,6 +97,17 @@ class Cells:
         if self.number == 1:
             return job_id
         return f"{job_id[:-_JOB_DIGITS]}{cell:0{_JOB_DIGITS}x}"
+
+
+def spread_owner(owner_id: str, number: int) -> str:
+    """The id of an owner whose conversations are to be in so many cells."""
+    return f"{owner_id}.spread-{number}" if number > 1 else owner_id
+
+
+def spread_in(owner_id: str) -> int:
+    """In how many cells an owner's conversations are, if there are as many."""
+    found = _SPREAD.search(owner_id)
+    return int(found[1]) if found is not None and found.end() == len(owner_id) else 1
 
 
 def _steps(first: int, step: int) -> int:

@@ -9,6 +9,7 @@ import falcon.asgi
 from api.http.errors import Problem
 from api.http.keys import KeyRing
 from api.http.paths import Paths
+from shared.cells import Cells
 from shared.wire.limits import Caller
 
 _CHALLENGE: Final = {"WWW-Authenticate": 'Bearer realm="palaver"'}
@@ -60,13 +61,21 @@ class Access:
 
     Args:
         keys: None if the server is open to everybody.
+        cells: each of a key's counts its share of the key's limits.
         shows_turns: whether everybody is an operator where there are no keys.
     """
 
     def __init__(
-        self, keys: KeyRing | None, misses: Misses, paths: Paths, *, shows_turns: bool = False
+        self,
+        keys: KeyRing | None,
+        cells: Cells,
+        misses: Misses,
+        paths: Paths,
+        *,
+        shows_turns: bool = False,
     ) -> None:
         self._keys = keys
+        self._cells = cells
         self._shows_turns = shows_turns
         self._misses = misses
         self._paths = paths
@@ -149,8 +158,11 @@ class Access:
         key = self._keys.find(secret) if secret else None
         if key is not None:
             req.context.guesser = key.id
-            is_operator = key.role == "operator"
-            return Caller(owner_id=key.id, limits=key.limits, is_operator=is_operator)
+            return Caller(
+                owner_id=key.id,
+                limits=key.limits.shared_by(len(self._cells.spread_of(key.id))),
+                is_operator=key.role == "operator",
+            )
         if not secret:
             detail = "an API key is required: Authorization: Bearer …, or x-api-key: …"
             raise Problem(401, "unauthorized", detail, headers=_CHALLENGE)

@@ -23,6 +23,7 @@ from typing import Any, Final
 import orjson
 
 from api.http.key_entries import ApiKey, EntryRefused, Role, name_of
+from shared.cells import spread_owner
 from shared.errors import ConfigError
 from shared.wire.limits import Limits
 
@@ -90,8 +91,11 @@ class KeyFile:
             ) from None
         return document
 
-    def create(self, name: str, limits: Limits, role: Role = "user") -> str:
+    def create(self, name: str, limits: Limits, role: Role = "user", *, spread: int = 1) -> str:
         """Create a key; returns its secret, which is not stored.
+
+        Args:
+            spread: in how many cells its conversations are to be.
 
         Raises:
             ConfigError: there is a key with this name.
@@ -99,7 +103,7 @@ class KeyFile:
         secret = _PREFIX + secrets.token_urlsafe(_SECRET_BYTES)
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         key = ApiKey(
-            id=secrets.token_hex(8),
+            id=spread_owner(secrets.token_hex(8), spread),
             name=name,
             sha256=digest_of(secret),
             created_at=now,

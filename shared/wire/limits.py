@@ -1,6 +1,6 @@
 """Callers and their limits."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 DEFAULT_OWNER: Final = "default"
@@ -22,6 +22,11 @@ class Limits:
     in_flight: int | None = None
     queued: int | None = None
     tokens_per_day: int | None = None
+
+    def shared_by(self, number: int) -> "Limits":
+        """The share of each of so many places that count for themselves: at least one of each."""
+        parts = asdict(self).items()
+        return Limits(**{name: n if n is None else max(1, n // number) for name, n in parts})
 
     def arguments(self) -> dict[str, Any]:
         """As the scripts take them."""

@@ -16,7 +16,7 @@ from shared.errors import ConfigError
 from shared.store.cell_record import record_check
 from shared.store.connection import connect
 from shared.store.keys import Keys
-from shared.wire.limits import NO_LIMITS
+from shared.wire.limits import NO_LIMITS, Limits
 from tests.integration.test_list_events import following
 from tests.scripted import ScriptedEngine
 from tests.servers import (
@@ -201,6 +201,39 @@ async def test_a_key_s_conversations_are_in_one_cell(valkey: Valkey, tmp_path: P
             assert len(listed["conversations"]) == 3
     assert all(len(used) == 1 for used in homes)
     assert len(set.union(*homes)) > 1, "all keys are in one cell"
+
+
+async def test_a_key_that_is_spread_is_one_owner_in_several_cells(
+    valkey: Valkey, tmp_path: Path
+) -> None:
+    path = tmp_path / "keys.json"
+    secret = KeyFile(path).create("the app", Limits(requests_per_minute=60), spread=3)
+    other = KeyFile(path).create("another", NO_LIMITS, spread=3)
+    settings = divided(valkey, PALAVER_API_KEYS_FILE=path)
+    async with running_stack(settings, ScriptedEngine()) as stack:
+        headers = {"Authorization": f"Bearer {secret}"}
+        answers = [
+            await stack.client.post("/", json={"prompt": f"Hi {number}"}, headers=headers)
+            for number in range(24)
+        ]
+        ids = [answer.json()["id"] for answer in answers]
+        listed = (await stack.client.get("/conversations?limit=100", headers=headers)).json()
+        repeated = {
+            (
+                await stack.client.post(
+                    "/", json={"prompt": "Once"}, headers={**headers, "Idempotency-Key": "k" * 16}
+                )
+            ).json()["job"]
+            for _ in range(4)
+        }
+        theirs = await stack.client.get(
+            f"/conversations/{ids[0]}", headers={"Authorization": f"Bearer {other}"}
+        )
+    assert len({number % CELLS for number in ids}) == 3
+    assert [each["id"] for each in listed["conversations"]] == ids[::-1]
+    assert {answer.headers["x-ratelimit-limit-requests"] for answer in answers} == {"20"}
+    assert len(repeated) == 1
+    assert theirs.status_code == 404
 
 
 async def test_workers_with_few_cells_serve_all_of_them_together(valkey: Valkey) -> None:

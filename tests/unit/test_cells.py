@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from api.live.feed import EventFeed
 from api.store import _ALL, Store
 from shared import ids
-from shared.cells import Cells
+from shared.cells import Cells, spread_owner
 from shared.config import Settings
 from shared.store.merging import Place, merged, place, position
 from shared.store.routed import Routed, routed_by
-from shared.wire.limits import DEFAULT_OWNER
+from shared.wire.limits import DEFAULT_OWNER, Limits
 
 NUMBERS = st.integers(2, 256)
 
@@ -59,6 +59,31 @@ def test_a_key_has_one_cell_and_everybody_has_all() -> None:
     homes = {tuple(cells.spread_of(f"key-{number}")) for number in range(100)}
     assert homes == {(cell,) for cell in range(8)}
     assert list(cells.spread_of(DEFAULT_OWNER)) == list(range(8))
+
+
+@given(NUMBERS, st.integers(1, 300), st.text(alphabet="0123456789abcdef", min_size=1))
+def test_a_key_that_is_spread_has_that_many_cells_its_own_among_them(
+    number: int, spread: int, name: str
+) -> None:
+    cells, owner = cells_of(number), spread_owner(name, spread)
+    found = cells.spread_of(owner)
+    assert len(set(found)) == min(spread, number)
+    assert cells.of_owner(owner) in found
+    assert set(found) <= set(cells.all)
+    assert cells.of_text(owner, "a key") in found
+
+
+@pytest.mark.parametrize("owner", ["a.spread-0", "a.spread-8b", "spread-8", "a.spread-1000", "a.8"])
+def test_other_names_are_not_spread(owner: str) -> None:
+    assert len(cells_of(8).spread_of(owner)) == 1
+
+
+@given(NUMBERS, st.integers(1, 1000))
+def test_shares_of_a_limit_are_no_more_than_the_limit(number: int, limit: int) -> None:
+    shared = Limits(in_flight=limit).shared_by(number)
+    assert shared.in_flight is not None
+    assert shared.in_flight == 1 or shared.in_flight * number <= limit
+    assert shared.queued is None
 
 
 @given(st.text(), NUMBERS)
