@@ -16,6 +16,10 @@ _MISSED_BEATS: Final = 3
 """An entry expires when this many heartbeats are missing."""
 _WHOLE_REPORT_EVERY: Final = 6
 """Heartbeats of a worker whose report does not change."""
+_LONG_ROW: Final = 500
+"""A row of so many workers hears of each idle one half as often; of twice as many, a third."""
+_MOST_RESTS: Final = 2
+"""Heartbeats that an idle worker leaves out at most."""
 _MOST_COLD: Final = 100
 """Dropped conversations of one report: a script is to be short. The others come with the next."""
 
@@ -54,6 +58,10 @@ class Registration:
         self._is_draining = False
         self._stored: WorkerReport | None = None
         self._beats = 0
+        self._row = 1
+        """How many workers there are, this one among them."""
+        self._rests = 0
+        """Heartbeats that may be left out from now on, if nothing changes."""
 
     async def register(self) -> OtherWorker | None:
         """Make the entry; if a living worker has another model or window, return that instead."""
@@ -62,16 +70,22 @@ class Registration:
     async def renew(self) -> None:
         """Report the current state; the entry lives on for a few heartbeats.
 
-        What could not be reported is reported with the next heartbeat.
+        What could not be reported is reported with the next heartbeat. In a long row an idle worker
+        rests for some: that one of many is gone need not be known soon, as nothing waits for it.
         """
         report, cold = self._report(), self._homes.cold(_MOST_COLD)
+        is_cold = bool(cold.conversations or cold.prefixes)
+        if self._rests and report == self._stored and not is_cold:
+            self._rests -= 1
+            return
         sent_s = self._clock.steady_s()
         answer = await self._announce(report)
         if answer.is_draining:
             self._on_drain()
         self._on_keeper(answer.keeper)
+        self._row = answer.keeper.workers
         await self._clock.compare(sent_s, answer.server_ms, answer.steps)
-        if cold.conversations or cold.prefixes:
+        if is_cold:
             await self._workers.cool(self.worker_id, report.pool, cold)
             self._homes.reported(cold)
 
@@ -80,14 +94,17 @@ class Registration:
 
         Now and then everything: a server that failed over may have an older report.
         """
+        rests = 0 if report.running else min(_MOST_RESTS, self._row // _LONG_ROW)
+        ttl_s = self._ttl_s * (1 + rests)
+        self._rests = 0
         if report == self._stored and self._beats % _WHOLE_REPORT_EVERY:
             self._beats += 1
-            if answer := await self._workers.announce_unchanged(
-                self.worker_id, report, self._ttl_s
-            ):
+            answer = await self._workers.announce_unchanged(self.worker_id, report, ttl_s)
+            if answer is not None:
+                self._rests = rests
                 return answer
-        answer = await self._workers.announce(self.worker_id, report, self._ttl_s)
-        self._stored, self._beats = report, 1
+        answer = await self._workers.announce(self.worker_id, report, ttl_s)
+        self._stored, self._beats, self._rests = report, 1, rests
         return answer
 
     async def drain(self) -> None:

@@ -183,6 +183,7 @@ class Client:
         if path == "/":
             headers["Prefer"] = "wait=10"
         async for answer in self._answers("POST", path, json=body, headers=headers):
+            assert answer.headers.get("content-type", "").endswith("json"), _told(answer)
             said = answer.json()
             if answer.status_code == 404:
                 raise Gone
@@ -253,6 +254,10 @@ async def connections() -> AsyncIterator[httpx.AsyncClient]:
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=200)
     async with httpx.AsyncClient(timeout=ANSWER_S, limits=limits) as http:
         yield http
+
+
+def _told(answer: httpx.Response) -> str:
+    return f"{answer.status_code} {answer.headers}: {answer.content[:500]!r}"
 
 
 async def crowd(

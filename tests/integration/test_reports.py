@@ -24,6 +24,7 @@ NEW = "new"
 """A worker that the bench knows nothing of."""
 PER_MINUTE = 6
 """Heartbeats at the usual interval."""
+BEAT_S = 60
 
 
 class CountedWorkers(Workers):
@@ -66,7 +67,7 @@ def registration(
         capabilities=("chat",), patience_ms=10_000,
     )  # fmt: skip
     return Registration(
-        workers, bench.claims.clock, reporter, Homes(DroppedSessions()), "w1", interval_s=60,
+        workers, bench.claims.clock, reporter, Homes(DroppedSessions()), "w1", interval_s=BEAT_S,
         on_drain=lambda: drained.append(True), on_keeper=lambda _: None,
     )  # fmt: skip
 
@@ -77,6 +78,26 @@ async def test_a_report_that_does_not_change_is_sent_whole_now_and_then(
     for _ in range(2 * PER_MINUTE):
         await registration.renew()
     assert workers.counts == {"whole": 2, "unchanged": 2 * PER_MINUTE - 2}
+
+
+async def test_in_a_long_row_an_idle_worker_rests_between_reports(
+    bench: Bench,
+    registration: Registration,
+    workers: CountedWorkers,
+    metrics: TurnMetrics,
+) -> None:
+    row = {f"other{number}": 2**52 for number in range(1_000)}
+    await bench.redis.zadd(bench.keys.workers, row)
+    await registration.renew()  # hears how long the row is
+    for _ in range(7):
+        await registration.renew()
+    assert workers.counts == {"whole": 1, "unchanged": 3}
+    # It counts as alive for three of these longer intervals.
+    left_s = await bench.redis.pttl(bench.keys.worker("w1")) / 1000
+    assert left_s == pytest.approx(3 * 3 * BEAT_S, abs=5)
+    metrics.handed_over()
+    await registration.renew()
+    assert workers.counts["whole"] == 2
 
 
 async def test_what_has_changed_is_reported_at_once(
