@@ -131,6 +131,9 @@ async def check_server(redis: Redis, keys: Keys, settings: Settings) -> None:
         ReadOnlyError: it is a replica.
         ConnectionError: replicas are missing (`PALAVER_REPLICAS`).
     """
+    if settings.is_on_cluster:
+        # A node that lost its role to its replica answers INFO; of our keys it names who has them.
+        await redis.exists(keys.probe)
     info = await redis.info()
     version = str(info.get("redis_version", ""))
     oldest = OLDEST_CLUSTER if settings.is_on_cluster else OLDEST_SERVER

@@ -12,7 +12,7 @@ import pytest
 
 from cli.doctor_redis import check_redis
 from shared.errors import ConfigError
-from shared.store.boot import check_server
+from shared.store.boot import check_server, until_usable
 from shared.store.connection import connect
 from shared.store.keys import Keys
 from tests.faults.redis_cluster import RedisCluster, running_cluster_of
@@ -163,6 +163,21 @@ async def test_a_node_that_hangs_is_replaced_and_gives_way_when_it_comes_back(
         said = await messages(stack, first["id"])
     cluster.want_replicas(0)
     assert said == ["Before.", "You said: Before.", "After.", "You said: After."]
+
+
+async def test_a_start_on_a_node_that_has_just_lost_its_role_finds_the_new_primary(
+    cluster: RedisCluster,
+) -> None:
+    settings = make_settings(cluster.url)
+    keys, former = Keys(settings.keyspace), cluster.primary_of(settings.keyspace)
+    async with connect(settings) as redis:
+        await redis.ping()
+        cluster.replica_of(former).say("CLUSTER", "FAILOVER")
+        await asyncio.to_thread(cluster.until_promoted, settings.keyspace, former)
+        await asyncio.to_thread(cluster.until_whole)
+        async with asyncio.timeout(PATIENCE_S):
+            assert await until_usable(redis, keys, settings, asyncio.Event())
+            assert (await redis.info("replication"))["role"] == "master"
 
 
 async def test_other_servers_nodes_may_die(cluster: RedisCluster) -> None:
