@@ -49,9 +49,11 @@ _ON_NODES = """\
 The storm of [reliability](reliability.md) on a cluster of three primaries with a replica each, with
 `PALAVER_REPLICAS={replicas}`:
 
+<!-- not run by tests: it takes minutes -->
+
     {command}
 
-Its faults hit the node that serves the installation, besides workers and APIs: it is killed, it
+Its faults hit a node that serves the installation, besides workers and APIs: it is killed, it
 hangs until its replica is promoted and then comes back with what it was told in the meantime, and
 it is killed after its replica has lost the connection to it, so that the one that is promoted lacks
 what it has written since. Slots are moved, in one step and key by key, and other nodes die. Each
@@ -66,6 +68,8 @@ _REMEMBERED = """\
 
 The storm of [reliability](reliability.md) over conversations that are longer than their windows,
 and half of them with `memory: "summary"`:
+
+<!-- not run by tests: it takes minutes -->
 
     {command}
 
