@@ -37,10 +37,13 @@ BURST: Final = 20
 OTHERS: Final = BURST // 3
 """Calls of parts that look after something meanwhile, and the bells of the first and last turn."""
 IN_SCRIPTS: Final = {
-    command.lower()
-    for script in (*FOLDER.iterdir(), *FOLDER.joinpath("lib").iterdir())
-    if script.is_file()
-    for command in re.findall(r"redis\.p?call\('(\w+)'", script.read_text(encoding="utf-8"))
+    "publish",  # by a name, as it is another command on a cluster
+    *(
+        command.lower()
+        for script in (*FOLDER.iterdir(), *FOLDER.joinpath("lib").iterdir())
+        if script.is_file()
+        for command in re.findall(r"redis\.p?call\('(\w+)'", script.read_text(encoding="utf-8"))
+    ),
 }
 NOT_OF_TURNS: Final = ("info", "eval", "evalsha", "script|load", "client|setinfo")
 

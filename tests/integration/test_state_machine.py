@@ -458,9 +458,10 @@ def first(scores: dict[str, int]) -> str | None:
 
 
 def timeless(claims: Sequence[Claim]) -> list[Claim]:
-    """A repetition comes later, when less time is left."""
+    """A repetition comes later, when less time is left and more has been waited."""
     return sorted(
-        (replace(claim, remaining_s=0) for claim in claims), key=lambda claim: claim.job_id
+        (replace(claim, remaining_s=0, waited_ms=0) for claim in claims),
+        key=lambda claim: claim.job_id,
     )
 
 
