@@ -14,7 +14,8 @@ from tests.scripted import ScriptedEngine
 from tests.servers import Stack, Valkey, make_settings, running_stack, running_worker
 from worker.engine.interface import EngineError
 
-PATIENCE_S: Final = 30.0
+PATIENCE_S: Final = 60.0
+"""A conversation whose worker was interrupted is looked at again after half a minute."""
 ASKED: Final = "Write down what you have to remember"
 HEADING: Final = "Summary of this conversation before what follows:\n"
 LONG: Final = "word " * 40
