@@ -206,9 +206,11 @@ class Generator:
             turn.is_generating = False
             turn.enter("commit")
             unpublished = await outbox.close()
+        except BaseException:
+            outbox.cancel()
+            raise
         finally:
             turn.is_generating = False
-            outbox.cancel()
         if end is None:
             raise EngineError("the reply has no end")
         return GeneratedReply(

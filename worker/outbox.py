@@ -23,7 +23,7 @@ class Outbox:
         num_logged: token ids that earlier starts have published.
         meter: counts the prompt's tokens that were evaluated.
         prompt_tokens: tokens of the whole prompt.
-        wake: called when there is something to send, with whether it is urgent.
+        wake: called with this outbox when there is something to send, and whether it is urgent.
         on_fenced: called when the turn no longer belongs to this worker.
     """
 
@@ -33,7 +33,7 @@ class Outbox:
         num_logged: int,
         meter: Meter,
         prompt_tokens: int,
-        wake: Callable[[bool], None],
+        wake: Callable[["Outbox", bool], None],
         on_fenced: Callable[[], None],
     ) -> None:
         self._claim = claim
@@ -44,14 +44,14 @@ class Outbox:
         self._on_fenced = on_fenced
         self._published: list[Publication] = []
         self._again: deque[Publication] = deque()
-        self._rest: tuple[PieceRecord, ...] = ()
         self._waiting: list[Piece] = []
         self._num_waiting = 0
         self._must_hurry = True  # the first piece
         self._idle = asyncio.Event()
         self._idle.set()
         self._error: Exception | None = None
-        self.is_closed = False
+        self._has_ended = False
+        self._is_cancelled = False
         self.is_followed = False
 
     @property
@@ -62,9 +62,16 @@ class Outbox:
     @property
     def has_pieces(self) -> bool:
         """Whether there is anything to send; ids alone can wait for what they mean."""
-        if self.is_closed:
+        if self._is_cancelled:
             return False
-        return bool(self._again) or any(piece.parts for piece in self._waiting)
+        return bool(self._again) or (
+            not self._has_ended and any(piece.parts for piece in self._waiting)
+        )
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing will be sent any more, unless Redis loses something."""
+        return self._is_cancelled or (self._has_ended and not self._again)
 
     @property
     def position(self) -> int:
@@ -83,14 +90,14 @@ class Outbox:
         continue behind it: it would give that out again, or write on behind a stop string.
         """
         self._waiting.append(piece)
-        self.is_closed = self.is_closed or piece.end is not None
+        self._has_ended = self._has_ended or piece.end is not None
         self._num_waiting += len(piece.token_ids)
-        self._wake(self.is_urgent)
+        self._wake(self, self.is_urgent)
 
     def follow(self) -> None:
         """Somebody follows the job from now on."""
         self.is_followed = self._must_hurry = True
-        self._wake(True)
+        self._wake(self, True)
 
     async def close(self) -> tuple[PieceRecord, ...]:
         """Stop once everything under way has arrived; returns what was not sent.
@@ -98,25 +105,30 @@ class Outbox:
         Raises:
             RedisError: a piece was refused for good.
         """
-        self.is_closed = True
+        self._has_ended = True
+        await self._arrival()
+        return self._take()
+
+    async def publish_lost(self, progress: int) -> None:
+        """Redis has lost what was behind so many of the reply's token ids: publish it again.
+
+        Returns when it is there, or the turn is not this worker's any more.
+
+        Raises:
+            RedisError: a piece was refused for good.
+        """
+        self._publish_again(progress)
+        await self._arrival()
+
+    async def _arrival(self) -> None:
         await self._idle.wait()
         if self._error is not None:
             raise self._error
-        self._rest = self._take()
-        return self._unsent()
-
-    def since(self, position: int) -> tuple[PieceRecord, ...]:
-        """Once it is closed, everything behind so many of the reply's token ids."""
-        return self._unsent(*(one for one in self._published if one.at >= position))
-
-    def _unsent(self, *lost: Publication) -> tuple[PieceRecord, ...]:
-        """What is not published, behind what is not any more."""
-        pieces = (piece for one in (*lost, *self._again) for piece in one.pieces)
-        return merged([*pieces, *self._rest])
 
     def cancel(self) -> None:
         """Stop at once; nothing more is published."""
-        self.is_closed = True
+        self._is_cancelled = True
+        self._idle.set()
 
     def next_publication(self) -> Publication | None:
         """What to send now; it is under way until `arrived` or `failed` is called."""
@@ -138,30 +150,37 @@ class Outbox:
 
     def arrived(self, publication: Publication, receipt: Receipt) -> None:
         """Redis has answered a publication."""
-        if receipt.outcome is WriteOutcome.BEHIND:
-            self._publish_again(publication, receipt.progress)
+        outcome = receipt.outcome
+        if outcome is WriteOutcome.BEHIND:
+            self._publish_again(receipt.progress, publication)
         else:
             self._position = max(self._position, publication.at + publication.num_ids)
             self._published.append(replace(publication, log_ids=receipt.log_ids))
-        self._idle.set()
-        if receipt.outcome is WriteOutcome.OK and not self._must_hurry:
+        if outcome is WriteOutcome.OK and not self._must_hurry:
             self.is_followed = receipt.is_followed
-        if receipt.outcome is WriteOutcome.FENCED and not self.is_closed:
-            self.is_closed = True
+        if not self._again:
+            self._idle.set()
+        if outcome is WriteOutcome.FENCED and not self._is_cancelled:
+            self.cancel()
             self._on_fenced()
 
-    def _publish_again(self, publication: Publication, progress: int) -> None:
-        """Redis has lost what was published behind so many of the reply's token ids."""
+    def _publish_again(self, progress: int, *unread: Publication) -> None:
+        """Send what Redis has lost behind so many token ids, and then what it did not take.
+
+        Each piece as it was: who has read it knows it by its id, and should not read it again.
+        """
         lost = [one for one in self._published if one.at >= progress]
         self._published = [one for one in self._published if one.at < progress]
-        self._again.extendleft(reversed([*lost, publication]))
-        self._must_hurry = True
-        self._wake(True)
+        self._again.extendleft(reversed([*lost, *unread]))
+        if self._again:
+            self._must_hurry = True
+            self._idle.clear()
+            self._wake(self, True)
 
     def failed(self, error: Exception) -> None:
         """Redis has refused a publication for good."""
-        self._error, self.is_closed = error, True
-        self._idle.set()
+        self._error = error
+        self.cancel()
 
     def _take(self) -> tuple[PieceRecord, ...]:
         pieces, self._waiting, self._num_waiting = self._waiting, [], 0

@@ -69,7 +69,7 @@ class Publisher:
     async def _until_due(self) -> None:
         """Until an outbox has pieces, and the first of those that have is due."""
         while True:
-            self._outboxes = {outbox for outbox in self._outboxes if not outbox.is_closed}
+            self._outboxes = {outbox for outbox in self._outboxes if not outbox.is_done}
             waiting = [outbox for outbox in self._outboxes if outbox.has_pieces]
             if any(self._is_due(outbox) for outbox in waiting):
                 return
@@ -92,7 +92,8 @@ class Publisher:
             if self._due_s[is_followed] <= now:
                 self._due_s[is_followed] = now + pause_s
 
-    def _wake(self, urgent: bool) -> None:
+    def _wake(self, outbox: Outbox, urgent: bool) -> None:
+        self._outboxes.add(outbox)
         self._has_pieces.set()
         if urgent:
             self._urgent.set()

@@ -1,7 +1,6 @@
 """How a turn leaves this worker: committed, failed, settled or handed over."""
 
 import logging
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -49,8 +48,7 @@ class TurnCloser:
             ended = await retry("commit", partial(self._claims.commit, turn.claim, completion))
             if ended.outcome is not WriteOutcome.BEHIND or turn.outbox is None:
                 return ended
-            pieces = turn.outbox.since(ended.progress)
-            completion = replace(completion, pieces=pieces, at=ended.progress)
+            await turn.outbox.publish_lost(ended.progress)
 
     async def fail(self, turn: RunningTurn, error: TurnFailed) -> None:
         """End the job with an error; its conversation stays as it was."""

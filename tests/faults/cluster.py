@@ -208,14 +208,14 @@ class Cluster:
         return held
 
     async def _is_ready(self, workers: int) -> bool:
-        for cell in self.cells.all:
-            keys = self.keys_of(cell)
-            async with self.redis(cell) as redis:
-                names = await redis.zrange(keys.workers, 0, -1)
-                alive = [name for name in names if await redis.exists(keys.worker(name))]
-            if len(alive) < workers:
-                return False
-        with contextlib.suppress(httpx.TransportError):
+        with contextlib.suppress(httpx.TransportError, *REDIS_UNAVAILABLE):
+            for cell in self.cells.all:
+                keys = self.keys_of(cell)
+                async with self.redis(cell) as redis:
+                    names = await redis.zrange(keys.workers, 0, -1)
+                    alive = [name for name in names if await redis.exists(keys.worker(name))]
+                if len(alive) < workers:
+                    return False
             async with httpx.AsyncClient() as client:
                 for port in self.ports:
                     answer = await client.get(f"http://127.0.0.1:{port}/readyz")

@@ -156,6 +156,22 @@ async def test_offline_and_back(context: BrowserContext, palaver: Palaver) -> No
         assert said[0::2] == ["Hello.", "Are you there?"]
 
 
+async def test_that_there_is_no_network_is_said_if_the_server_is_gone_with_it(
+    context: BrowserContext, palaver: Palaver
+) -> None:
+    async with open_tab(context, palaver.url) as tab:
+        chat = ChatPage(tab.page)
+        await expect(tab.page.locator("#starts button").first).to_be_visible()
+        async with tab.page.expect_response("**/healthz"):
+            await tab.page.evaluate("dispatchEvent(new Event('offline'))")
+        await tab.page.wait_for_timeout(1000)  # longer than a lost one is kept quiet
+        await expect(chat.connection).to_be_hidden()
+        await context.set_offline(True)
+        await expect(chat.connection).to_be_visible()
+        await context.set_offline(False)
+        await expect(chat.connection).to_be_hidden()
+
+
 async def test_a_prompt_that_was_not_accepted_survives_a_reload(
     context: BrowserContext, palaver: Palaver
 ) -> None:

@@ -126,10 +126,11 @@ async def states_of_a_conversation(page: Page) -> AsyncIterator[str]:
     await page.locator("#send").click()
     await expect(page.locator(".alternatives")).to_be_visible()
     yield "alternatives"
-    await page.evaluate("dispatchEvent(new Event('offline'))")
+    await page.context.set_offline(True)
     await expect(page.locator("#connection")).to_be_visible()
     yield "no connection"
-    await page.evaluate("dispatchEvent(new Event('online'))")
+    await page.context.set_offline(False)
+    await expect(page.locator("#connection")).to_be_hidden()
     await page.locator("#toggle-tools").click()
     yield "its menu"
     await page.locator("#share").click()

@@ -320,8 +320,8 @@ wireMenu(byId("toggle-tools"), byId("tools"));
 new Exchange(client, sidebar);
 keepAboveKeyboard();
 addEventListener("hashchange", () => guarded(visit));
-addEventListener("offline", () => notice.lost());
-addEventListener("online", () => notice.found());
+// A server on this machine is there without a network too.
+addEventListener("offline", () => guarded(() => client.untilAnswered("GET", "/healthz")));
 store.onChange(() => {
   sidebar.drawOwn();
   current.join();
