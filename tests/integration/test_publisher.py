@@ -79,7 +79,7 @@ async def test_a_piece_that_is_refused_for_good_fails_its_reply(bench: Bench) ->
     async with running(bench) as publisher:
         outbox = publisher.open(claim, 0, Meter(), 9, never)
         outbox.add(text_piece("text", (1,)))
-        while not outbox.is_closed:
+        while not outbox.is_done:
             await asyncio.sleep(0.005)
         with pytest.raises(ResponseError):
             await outbox.close()
