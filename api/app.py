@@ -235,11 +235,13 @@ def create_app(
     responses = StoredResponses(jobs, store.events, store.submissions)
     create_response = ResponsesResource(settings, asking, responses)
     is_listed = settings.open_list or not access.is_open
-    chat = ChatResource(settings, asking, streams, jobs)
+    chat = ChatResource(settings, asking, streams, jobs, is_listed=is_listed)
     resources: dict[str, object] = {
         **page_resources(settings, chat, access, tasks),
         **operator_resources(store, names),
-        "/jobs": ChatResource(settings, asking, streams, jobs, always_async=True),
+        "/jobs": ChatResource(
+            settings, asking, streams, jobs, always_async=True, is_listed=is_listed
+        ),
         "/jobs/{job}": JobResource(jobs, store.submissions, asking),
         "/jobs/{job}/stop": JobStopResource(jobs, store.submissions),
         "/jobs/{job}/events": JobEventsResource(streams),

@@ -13,6 +13,7 @@ from shared.store.claims import Claims
 from shared.store.earlier_messages import EarlierMessages
 from shared.store.keys import Keys
 from shared.store.old_queue import OldQueue
+from shared.store.recent_conversations import RecentConversations
 from shared.store.summaries import Folds
 from shared.store.workers import Workers
 from shared.wire.announced import Keeper
@@ -35,6 +36,7 @@ from worker.publisher import Publisher
 from worker.quarantine import Quarantine
 from worker.queue_keeper import QueueKeeper
 from worker.readers import Readers
+from worker.recall.elsewhere import Elsewhere
 from worker.recall.recall import Recall
 from worker.registration import Registration
 from worker.reply import Replier
@@ -130,8 +132,9 @@ def build_cell(shared: Shared, cell: int, redis: Redis, claims: Claims) -> Built
     workers, old_queue = Workers(redis, keys), OldQueue(redis, keys, engine.model.name)
     publisher, closer = Publisher(claims), TurnCloser(claims, shared.metrics)
     homes, messages = shared.homes_in(cell), EarlierMessages(redis, keys)
+    search = (Recall(messages), Elsewhere(RecentConversations(redis, keys), messages))
     folding = _folding(shared, Folds(redis, keys, engine.model.name), messages)
-    maker = _maker(shared, publisher, claims, homes, messages, folding)
+    maker = _maker(shared, publisher, claims, homes, search, folding)
     keeper = QueueKeeper(
         redis,
         claims,
@@ -191,7 +194,7 @@ def _maker(
     publisher: Publisher,
     claims: Claims,
     homes: Homes,
-    messages: EarlierMessages,
+    search: tuple[Recall, Elsewhere],
     folding: Folding | None,
 ) -> ReplyMaker:
     model = shared.model
@@ -199,7 +202,7 @@ def _maker(
         return Embeddings(model, shared.window)
     assert folding is not None
     generator = Generator(model.engine, publisher, claims, model.readers)
-    return Chat(model.writer, generator, model.policy, homes, Recall(messages), folding)
+    return Chat(model.writer, generator, model.policy, homes, *search, folding)
 
 
 class _Hearer(Protocol):

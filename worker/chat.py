@@ -1,6 +1,7 @@
 """Replies of a model that generates text: prompt, generate."""
 
 import asyncio
+from itertools import chain, zip_longest
 
 from shared.errors import UnusableOptions
 from shared.wire.claim import Claim
@@ -10,12 +11,14 @@ from worker.completion import FinishedReply, finish_reply, is_quickly_finished
 from worker.generation import Generator
 from worker.homes import Homes
 from worker.prompt.build import prepare_prompt
+from worker.prompt.passage import Passage
 from worker.prompt.prompt import Prompt
 from worker.prompt.quotes import with_quotes
 from worker.prompt.summaries import with_summary
 from worker.prompt.window import Budget, WindowPolicy
 from worker.prompt.writer import PromptWriter
 from worker.quarantine import SoloRun
+from worker.recall.elsewhere import Elsewhere
 from worker.recall.recall import Recall
 from worker.reply_maker import readable_history
 from worker.running_turn import RunningTurn
@@ -29,6 +32,7 @@ class Chat:
         policy: how a window is shared between prompt and reply.
         homes: hears what the engine's cache has from now on.
         recall: finds what prompts speak of outside of their windows.
+        elsewhere: finds it in their owners' other conversations.
         folding: summarises what leaves the windows.
     """
 
@@ -39,6 +43,7 @@ class Chat:
         policy: WindowPolicy,
         homes: Homes,
         recall: Recall,
+        elsewhere: Elsewhere,
         folding: Folding,
     ) -> None:
         self._writer = writer
@@ -46,6 +51,7 @@ class Chat:
         self._policy = policy
         self._homes = homes
         self._recall = recall
+        self._elsewhere = elsewhere
         self._folding = folding
 
     async def make(self, turn: RunningTurn, solo_run: SoloRun | None) -> FinishedReply:
@@ -59,13 +65,13 @@ class Chat:
             request.sampling.max_tokens,
             thinks=self._thinks(request),
             longest_thought=request.longest_thought,
-            recalls=self._remembers(request, history) and not request.call_id,
+            recalls=self._recalls(request, history) and not request.call_id,
             summarises=self._remembers(request, history),
         )
         prompt = await prepare_prompt(self._writer, claim, history, budget, thinking)
         prompt = await self._with_summary(prompt, history, budget)
-        if budget.quotes and prompt.turns_dropped:
-            prompt = await self._with_recalled(claim.conversation_id, prompt, budget)
+        if budget.quotes:
+            prompt = await self._with_recalled(claim, prompt, budget)
         generated = await self._generator.generate(turn, prompt, budget, solo_run)
         if is_quickly_finished(prompt, generated, budget):
             return finish_reply(self._writer, claim, prompt, generated, budget)
@@ -87,21 +93,37 @@ class Chat:
     def _remembers(self, request: TurnRequest, history: History) -> bool:
         """Whether the model is told of messages that have left the window."""
         memory = request.memory or history.memory or self._policy.memory
-        is_whole = bool(request.messages or request.is_plain or not request.truncate)
-        return memory == "summary" and not is_whole
+        return memory == "summary" and not _is_whole(request)
+
+    def _recalls(self, request: TurnRequest, history: History) -> bool:
+        if request.recall == "all":
+            return not _is_whole(request)
+        return self._remembers(request, history)
 
     async def _with_summary(self, prompt: Prompt, history: History, budget: Budget) -> Prompt:
         if not budget.summary or history.summary is None or not prompt.turns_dropped:
             return prompt
         return await asyncio.to_thread(with_summary, self._writer, prompt, history.summary, budget)
 
-    async def _with_recalled(self, conversation_id: str, prompt: Prompt, budget: Budget) -> Prompt:
-        passages = await self._recall.find(
-            conversation_id, prompt.offset, prompt.new.message.content
-        )
-        unseen = [passage for passage in passages if not prompt.shows(passage.number)]
-        return await asyncio.to_thread(with_quotes, self._writer, prompt, unseen, budget)
+    async def _with_recalled(self, claim: Claim, prompt: Prompt, budget: Budget) -> Prompt:
+        conversation, text = claim.conversation_id, prompt.new.message.content
+        own: list[Passage] = []
+        others: list[Passage] = []
+        if prompt.turns_dropped:
+            found = await self._recall.find(conversation, prompt.offset, text)
+            own = [passage for passage in found if not prompt.shows(passage.number)]
+        if claim.request.recall == "all":
+            others = await self._elsewhere.find(claim.owner_id, conversation, text)
+        if not own and not others:
+            return prompt
+        passages = list(filter(None, chain.from_iterable(zip_longest(own, others))))
+        return await asyncio.to_thread(with_quotes, self._writer, prompt, passages, budget)
 
     def _thinks(self, request: TurnRequest) -> bool:
         wanted = request.thinking if request.thinking != "auto" else self._policy.thinking
         return self._policy.longest_thought > 0 and wanted != "off" and not request.is_plain
+
+
+def _is_whole(request: TurnRequest) -> bool:
+    """Whether the model is to see what the request says, and nothing besides."""
+    return bool(request.messages or request.is_plain or not request.truncate)

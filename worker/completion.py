@@ -1,6 +1,7 @@
 """From a generated reply to what is committed: messages, result and the next turn's window."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,6 +30,7 @@ from worker.engine.interface import End
 from worker.generation import GeneratedReply
 from worker.prompt.message import PromptMessage
 from worker.prompt.next_window import Ahead, NextWindow, is_foreseen
+from worker.prompt.passage import Quote
 from worker.prompt.prompt import Prompt
 from worker.prompt.window import Budget
 from worker.prompt.writer import PromptWriter
@@ -255,11 +257,22 @@ def _memory_receipt(prompt: Prompt) -> MemoryReceipt | None:
     receipt: MemoryReceipt = {}
     if prompt.summary is not None:
         receipt["summarised_turns"] = prompt.summary.turns
-    if prompt.quotes:
-        receipt["recalled"] = sorted({quote.number for quote in prompt.quotes})
+    if own := _numbers(prompt.quotes, ""):
+        receipt["recalled"] = own
+    others = dict.fromkeys(quote.conversation_id for quote in prompt.quotes)
+    others.pop("", None)
+    if others:
+        receipt["recalled_elsewhere"] = [
+            {"conversation": int(other), "messages": _numbers(prompt.quotes, other)}
+            for other in others
+        ]
     if prompt.pinned:
         receipt["pinned"] = [number for turn in prompt.pinned for number in turn.pins]
     return receipt or None
+
+
+def _numbers(quotes: Sequence[Quote], conversation_id: str) -> list[int]:
+    return sorted({quote.number for quote in quotes if quote.conversation_id == conversation_id})
 
 
 def _written_ids(writer: PromptWriter, reply: GeneratedReply) -> tuple[int, ...] | None:

@@ -5,6 +5,7 @@ from typing import Any, Final
 import falcon
 import falcon.asgi
 
+from api.conversations.conversations import check_listed
 from api.conversations.jobs import RETRY_AFTER_S, no_such_job, write_job
 from api.http.access import caller_of, note_lookup
 from api.http.errors import field_problem
@@ -32,6 +33,8 @@ class ChatResource:
 
     Args:
         always_async: `/jobs` answers 202 whatever else the request says.
+        is_listed: whether callers may see the list of their conversations; who may not gets
+            nothing quoted from them either.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class ChatResource:
         jobs: Jobs,
         *,
         always_async: bool = False,
+        is_listed: bool,
     ) -> None:
         self._max_body_bytes = settings.max_body_bytes
         self._default_context = settings.default_context
@@ -53,6 +57,7 @@ class ChatResource:
         self._streams = streams
         self._jobs = jobs
         self._always_async = always_async
+        self._is_listed = is_listed
 
     async def on_post(self, req: falcon.asgi.Request, resp: falcon.asgi.Response) -> None:
         body = await read_json_object(req, self._max_body_bytes)
@@ -79,6 +84,8 @@ class ChatResource:
             Problem: the body or the idempotency key is wrong.
         """
         request = parse(ChatRequest, body, self._validation)
+        if request.recall == "all":
+            check_listed(is_listed=self._is_listed)
         new, caller = request.id is None, caller_of(req)
         if not new:
             note_lookup(req)
@@ -98,6 +105,7 @@ class ChatResource:
                 sampling=request.sampling(),
                 thinking=request.reasoning,
                 memory=request.memory,
+                recall=request.recall,
             ),
             api_id=self._asking.api_id,
             idempotency_key=key,

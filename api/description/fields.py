@@ -86,6 +86,7 @@ FIELDS: Final[dict[str, dict[str, str]]] = {
     },
     "MemoryReceipt": {
         "recalled": "Numbers of the messages that were quoted to it, in part or whole.",
+        "recalled_elsewhere": "Messages of your other conversations that were quoted.",
         "pinned": "Numbers of pinned messages.",
     },
     "ToolCallObject": {

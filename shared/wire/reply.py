@@ -55,16 +55,24 @@ class WindowReceipt(TypedDict):
     max_tokens: NotRequired[int]
 
 
+class RecalledElsewhere(TypedDict):
+    """Messages of another conversation that were quoted, by their numbers."""
+
+    conversation: int
+    messages: list[int]
+
+
 class MemoryReceipt(TypedDict):
     """What the model saw of messages that have left the window.
 
     `summarised_turns` is the number of turns that the summary stands for; `recalled` has the
-    numbers of messages that were quoted, in part or whole; `pinned` those of pinned ones. Each is
-    there if it says something.
+    numbers of messages that were quoted, in part or whole, and `recalled_elsewhere` those of the
+    owner's other conversations; `pinned` those of pinned ones. Each is there if it says something.
     """
 
     summarised_turns: NotRequired[int]
     recalled: NotRequired[list[int]]
+    recalled_elsewhere: NotRequired[list[RecalledElsewhere]]
     pinned: NotRequired[list[int]]
 
 

@@ -20,7 +20,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from shared.ids import MAX_CONVERSATION
-from shared.wire.memory import MemoryMode
+from shared.wire.memory import MemoryMode, RecallScope
 from shared.wire.sampling import AN_INTEGER, Sampling, integer
 from shared.wire.turn_request import Thinking
 
@@ -114,6 +114,13 @@ class ChatRequest(Sampling):
             "the conversation when the turn completes."
         ),
     ] = None
+    recall: Annotated[
+        RecallScope,
+        Field(
+            description="`all`: what the prompt speaks of is quoted to the model from all your "
+            "conversations, for this turn. Refused where nobody may list them."
+        ),
+    ] = "own"
 
     @field_validator("continues", "replace_from")
     @classmethod

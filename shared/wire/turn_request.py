@@ -5,7 +5,7 @@ from typing import Any, Final, Literal
 
 import orjson
 
-from shared.wire.memory import MemoryMode
+from shared.wire.memory import MemoryMode, RecallScope
 from shared.wire.messages import ChatMessage
 from shared.wire.parts import Tool
 from shared.wire.sampling import Sampling
@@ -71,6 +71,7 @@ class TurnRequest:
         instructions: for this turn alone, before the conversation's.
         truncate: whether a conversation that does not fit is cut; otherwise it is an error.
         memory: of the conversation from now on; None leaves it as it is.
+        recall: where the prompt is looked for.
         tool_use: the client's tools.
         thinking: how much the model is to think.
         longest_thought: in tokens; None leaves it to the server's setting.
@@ -96,6 +97,7 @@ class TurnRequest:
     instructions: str | None = None
     truncate: bool = True
     memory: MemoryMode | None = None
+    recall: RecallScope = "own"
     tool_use: ToolUse = NO_TOOLS
     thinking: Thinking = "auto"
     longest_thought: int | None = None
@@ -156,6 +158,7 @@ class TurnRequest:
             "counts_only": self.counts_only,
             "to_embed": self.to_embed,
             "texts_before": self.texts_before,
+            "recall": self.recall if self.recall != "own" else "",
             "thinking": self.thinking if self.thinking != "auto" else "",
             "template_options": self.template_options,
             "tools": [tool.to_json() for tool in self.tool_use.tools],
@@ -200,6 +203,7 @@ class TurnRequest:
             instructions=fields.get("instructions"),
             truncate=fields.get("truncate", True),
             memory=fields.get("memory"),
+            recall=fields.get("recall", "own"),
             tool_use=ToolUse(
                 tools=tuple(map(Tool.from_json, fields.get("tools", ()))),
                 choice=fields.get("tool_choice", "auto"),

@@ -147,3 +147,38 @@ def test_only_conversations_that_recall_leave_that_room() -> None:
     assert policy.budget(None).quotes == 0
     assert policy.budget(None, recalls=True).quotes == 100
     assert replace(policy, quotes=10_000).budget(None, recalls=True).quotes == 350
+
+
+def test_those_of_other_conversations_stand_in_front_each_under_its_heading() -> None:
+    said = [
+        passage(3, "My dog is Rex."),
+        elsewhere("7", 5, "Dogs bark."),
+        elsewhere("8", 1, "Woof."),
+    ]
+    prompt = with_quotes(WRITER, plain(), [*said, elsewhere("7", 1, "Hello.", "Hi.")], BUDGET)
+    assert text_of(prompt).endswith(
+        "<user>Quoted from another conversation:\n> User: Woof.\n\n"
+        "Quoted from another conversation:\n"
+        "> User: Hello.\n> Assistant: Hi.\n> User: Dogs bark.\n\n"
+        + HEADING
+        + "> [3] User: My dog is Rex.\n\nWhat is my dog's name?<end><assistant>"
+    )
+
+
+def elsewhere(conversation_id: str, number: int, *texts: str) -> Passage:
+    said = passage(number, *texts)
+    quotes = (replace(quote, conversation_id=conversation_id) for quote in said.quotes)
+    return replace(said, quotes=tuple(quotes))
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["", "7", "8"]), st.integers(1, 30)), max_size=8),
+    st.integers(0, 400),
+)
+def test_wherever_they_are_from_they_keep_to_their_room(
+    wanted: list[tuple[str, int]], room: int
+) -> None:
+    before = plain()
+    said = [elsewhere(conversation, number, "Woof, woof.") for conversation, number in wanted]
+    prompt = with_quotes(WRITER, before, said, replace(BUDGET, quotes=room))
+    assert len(prompt.token_ids) <= len(before.token_ids) + room

@@ -7,11 +7,16 @@ from shared.wire.messages import Role
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quote:
-    """What one message said, or a part of it."""
+    """What one message said, or a part of it.
+
+    Args:
+        conversation_id: of another conversation than the prompt's; else empty.
+    """
 
     number: int
     role: Role
     text: str
+    conversation_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +25,11 @@ class Passage:
 
     quotes: tuple[Quote, ...]
     part: int = 0
+
+    @property
+    def conversation_id(self) -> str:
+        """Of another conversation than the prompt's; else empty."""
+        return self.quotes[0].conversation_id
 
     @property
     def number(self) -> int:

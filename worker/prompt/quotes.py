@@ -8,6 +8,7 @@ prompt.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import groupby
 from typing import Final
 
 from shared.wire.messages import Role
@@ -19,6 +20,7 @@ from worker.prompt.window import Budget
 from worker.prompt.writer import PromptWriter
 
 _HEADING: Final = "Quoted from earlier in this conversation, with the numbers of the messages:\n"
+_ELSEWHERE: Final = "Quoted from another conversation:\n"
 _SHORTEST: Final = 8
 """Tokens; no passage takes less."""
 _SPEAKERS: Final[dict[Role, str]] = {"user": "User", "assistant": "Assistant"}
@@ -28,6 +30,8 @@ def with_quotes(
     writer: PromptWriter, prompt: Prompt, passages: Sequence[Passage], budget: Budget
 ) -> Prompt:
     """The prompt with as many passages as there is room for, in the order of the conversation.
+
+    Those of other conversations stand in front.
 
     Args:
         prompt: ends with what a user says.
@@ -46,15 +50,25 @@ def with_quotes(
 
 def _chosen(writer: PromptWriter, passages: Sequence[Passage], room: int) -> list[Passage]:
     chosen: list[Passage] = []
-    left = room - len(writer.tokenize(_HEADING + "\n"))
+    headed_ones: set[str] = set()
+    left = room
     for passage in passages:
-        if left < _SHORTEST:
+        conversation = passage.conversation_id
+        heading = 0
+        if conversation not in headed_ones:
+            heading = len(writer.tokenize(_heading(conversation) + "\n"))
+        if left - heading < _SHORTEST:
             break
-        quotes, length = _fitting(writer, passage, left)
+        quotes, length = _fitting(writer, passage, left - heading)
         if quotes:
             chosen.append(replace(passage, quotes=quotes))
-            left -= length
+            headed_ones.add(conversation)
+            left -= heading + length
     return chosen
+
+
+def _heading(conversation_id: str) -> str:
+    return _ELSEWHERE if conversation_id else _HEADING
 
 
 def _fitting(writer: PromptWriter, passage: Passage, room: int) -> tuple[tuple[Quote, ...], int]:
@@ -69,18 +83,28 @@ def _fitting(writer: PromptWriter, passage: Passage, room: int) -> tuple[tuple[Q
 
 
 def _in_order(passages: Sequence[Passage]) -> tuple[Quote, ...]:
-    in_order = sorted(passages, key=lambda passage: (passage.number, passage.part))
+    """Conversation by conversation, this one last."""
+    places = {passage.conversation_id: place for place, passage in enumerate(passages)}
+    places[""] = len(passages)
+    in_order = sorted(
+        passages,
+        key=lambda passage: (places[passage.conversation_id], passage.number, passage.part),
+    )
     return tuple(quote for passage in in_order for quote in passage.quotes)
 
 
 def _with_quoted(prompt: Prompt, quotes: Sequence[Quote]) -> list[PromptMessage]:
-    quoted = "".join(map(_quoted, quotes))
-    new = replace(prompt.new.message, content=f"{_HEADING}{quoted}\n{prompt.new.message.content}")
+    blocks: list[str] = []
+    for conversation, of_it in groupby(quotes, key=lambda quote: quote.conversation_id):
+        quoted = "".join(map(_quoted, of_it))
+        blocks.append(f"{_heading(conversation)}{quoted}\n")
+    new = replace(prompt.new.message, content="".join(blocks) + prompt.new.message.content)
     contents = [*prompt.earlier_contents, PromptMessage(message=new)]
     return [*prompt.system, *headed(contents, prompt.summary)]
 
 
 def _quoted(quote: Quote) -> str:
     """A message as it is quoted; no line of it is without a mark."""
-    lines = f"[{quote.number}] {_SPEAKERS[quote.role]}: {quote.text}".splitlines()
+    number = "" if quote.conversation_id else f"[{quote.number}] "
+    lines = f"{number}{_SPEAKERS[quote.role]}: {quote.text}".splitlines()
     return "".join(f"> {line}\n" for line in lines)

@@ -19,19 +19,22 @@ _ENDS: Final = tuple(
 _CUT: Final = "…"
 
 
-def passages_of(messages: Sequence[StoredMessage]) -> list[Passage]:
+def passages_of(messages: Sequence[StoredMessage], conversation_id: str = "") -> list[Passage]:
     """What users and assistants said, oldest first; a short turn is one passage.
 
     What tools answered is left out, and so are thoughts.
+
+    Args:
+        conversation_id: whose messages they are, if not the prompt's.
     """
     return [
         Passage(quotes=quotes, part=part)
         for turn in split_turns(messages)
-        for part, quotes in enumerate(_parts(turn))
+        for part, quotes in enumerate(_parts(turn, conversation_id))
     ]
 
 
-def _parts(turn: Sequence[StoredMessage]) -> Iterator[tuple[Quote, ...]]:
+def _parts(turn: Sequence[StoredMessage], conversation_id: str) -> Iterator[tuple[Quote, ...]]:
     quotes: list[Quote] = []
     size = 0
     for message in turn:
@@ -42,7 +45,14 @@ def _parts(turn: Sequence[StoredMessage]) -> Iterator[tuple[Quote, ...]]:
             if quotes and size + length > _LONGEST:
                 yield tuple(quotes)
                 quotes, size = [], 0
-            quotes.append(Quote(number=message.number, role=message.role, text=text))
+            quotes.append(
+                Quote(
+                    number=message.number,
+                    role=message.role,
+                    text=text,
+                    conversation_id=conversation_id,
+                )
+            )
             size += length
     if quotes:
         yield tuple(quotes)

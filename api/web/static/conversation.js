@@ -5,6 +5,7 @@ import { Elsewhere } from "./elsewhere.js";
 import { t } from "./language.js";
 import { LARGEST_PAGE, PAGE } from "./messages.js";
 import { RunningTurn } from "./running_turn.js";
+import { recallsAll } from "./settings.js";
 import * as store from "./store.js";
 import { TurnLine } from "./turn_line.js";
 
@@ -78,6 +79,7 @@ export class Conversation {
     this.window = found.window;
     this.model = found.model ?? null;
     this.memory = found.memory ?? null;
+    this.recallsAll = recallsAll(found.metadata ?? {});
     this.elsewhere.shown = found.updated_at;
     this.thread.markWindow(this.window);
   }
@@ -194,10 +196,11 @@ export class Conversation {
     this.thread.lookAt(number);
   }
 
-  /** What the last reply's model saw of the turns out of view; known as long as its job is kept. */
+  /** What the last reply's model saw beside its window; known as long as its job is kept. */
   async showReceipt() {
     const reply = this.thread.entries.at(-1);
-    if (!this.window?.turns_dropped || reply?.role !== "assistant" || !reply.job) return;
+    const saw = this.window?.turns_dropped || this.recallsAll;
+    if (!saw || reply?.role !== "assistant" || !reply.job) return;
     try {
       const { result } = await this.look(`/jobs/${reply.job}`);
       if (result?.memory) this.thread.keepAtEnd(() => reply.remembered(result.memory, this.id));
@@ -214,10 +217,10 @@ export class Conversation {
 
   /**
    * Say something; instead of what stands from `replaceFrom` on, if that is given.
-   * @param wishes which model is to answer (null: the server decides), how much it is to think, sampling
-   *   options, and what a new conversation keeps in its metadata
+   * @param wishes which model is to answer (null: the server decides), how much it is to think, where the
+   *   prompt is looked for, sampling options, and what a new conversation keeps in its metadata
    */
-  async send(prompt, persona, replaceFrom = null, { model = null, reasoning = "auto", sampling = {}, notes = {} } = {}) {
+  async send(prompt, persona, replaceFrom = null, { model = null, reasoning = "auto", recall = "own", sampling = {}, notes = {} } = {}) {
     if (replaceFrom !== null && !await this.mayReplace(prompt, replaceFrom)) return;
     const body = { prompt, ...sampling };
     if (this.id !== null) body.id = this.id;
@@ -227,6 +230,7 @@ export class Conversation {
     if (replaceFrom !== null) body.replace_from = replaceFrom;
     if (model !== null) body.model = model;
     if (reasoning !== "auto") body.reasoning = reasoning;
+    if (recall !== "own") body.recall = recall;
     const turn = { key: randomKey(), body, job: null, conversation: this.id, ...(this.id === null && { notes }) };
     store.keepTurn(turn);
     await this.run(turn, { isFromHere: true });

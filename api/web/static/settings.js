@@ -51,6 +51,11 @@ export function reasoningOf(notes) {
   return LEVELS.includes(notes.reasoning) ? notes.reasoning : null;
 }
 
+/** Whether prompts are looked for in the owner's other conversations, too. */
+export function recallsAll(notes) {
+  return notes.recall === "all";
+}
+
 /** What a request is sent with; metadata may hold anything. */
 export function samplingOf(notes) {
   const numbers = NUMBER_NAMES.map((name) => [name, numberOf(name, notes[name])]);

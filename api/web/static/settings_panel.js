@@ -2,7 +2,7 @@
 
 import { byId } from "./dom.js";
 import { t } from "./language.js";
-import { NUMBER_NAMES, numberOf, reasoningOf, refusalOf, summaryOf, written } from "./settings.js";
+import { NUMBER_NAMES, numberOf, reasoningOf, recallsAll, refusalOf, summaryOf, written } from "./settings.js";
 
 export class SettingsPanel {
   /** @param {(changes: Object<string, string|null>) => void} changed called with what was chosen; null: the server's own */
@@ -11,6 +11,7 @@ export class SettingsPanel {
     this.notes = {};
     this.inputs = NUMBER_NAMES.map((name) => ({ name, input: byId(`setting-${name}`) }));
     this.thinking = byId("reasoning");
+    this.recall = byId("recall");
     for (const { name, input } of this.inputs) {
       input.addEventListener("change", () => this.write(name, input));
       input.addEventListener("keydown", (event) => this.pressed(event, name, input));
@@ -18,6 +19,7 @@ export class SettingsPanel {
     this.thinking.addEventListener("change", () => {
       this.changed({ reasoning: this.thinking.value === "auto" ? null : this.thinking.value });
     });
+    this.recall.addEventListener("change", () => this.changed({ recall: this.recall.value || null }));
     byId("clear-settings").addEventListener("click", () => {
       this.explain("");
       this.changed(Object.fromEntries(NUMBER_NAMES.map((name) => [name, null])));
@@ -40,9 +42,15 @@ export class SettingsPanel {
       if (isOther || input !== document.activeElement) input.value = this.textOf(name);
     }
     this.thinking.value = reasoningOf(notes) ?? "auto";
+    this.recall.value = recallsAll(notes) ? "all" : "";
     const summary = summaryOf(notes);
     byId("settings-summary").textContent = summary === "" ? "" : t("after_label", { text: summary });
     byId("clear-settings").hidden = summary === "";
+  }
+
+  /** Whether the server quotes from other conversations: where it lists them. */
+  offerRecall(isOffered) {
+    for (const part of [this.recall, ...this.recall.labels]) part.hidden = !isOffered;
   }
 
   textOf(name) {

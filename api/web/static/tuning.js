@@ -5,7 +5,7 @@ import { t } from "./language.js";
 import { Notes } from "./notes.js";
 import { PersonaDialog } from "./persona_dialog.js";
 import { Personas } from "./personas.js";
-import { samplingOf } from "./settings.js";
+import { recallsAll, samplingOf } from "./settings.js";
 import { SettingsPanel } from "./settings_panel.js";
 import * as store from "./store.js";
 
@@ -62,6 +62,7 @@ export class Tuning {
   drawPersonas() {
     this.dialog.draw();
     this.page.welcome.offerPersonas(this.personas.kept);
+    this.panel.offerRecall(this.personas.isServers);
     this.talksTo(this.page.composer.context);
   }
 
@@ -127,7 +128,8 @@ export class Tuning {
   get wishes() {
     const { model, reasoning } = this.page.model.wishes;
     const sampling = samplingOf(this.settings);
-    return { model, reasoning, sampling, notes: this.notesToBegin(model, reasoning) };
+    const recall = this.personas.isServers && recallsAll(this.settings) ? "all" : "own";
+    return { model, reasoning, recall, sampling, notes: this.notesToBegin(model, reasoning) };
   }
 
   /** What a conversation that begins now is to keep. */
