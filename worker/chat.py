@@ -1,6 +1,7 @@
 """Replies of a model that generates text: prompt, generate."""
 
 import asyncio
+from functools import partial
 from itertools import chain, zip_longest
 
 from shared.errors import UnusableOptions
@@ -13,7 +14,8 @@ from worker.homes import Homes
 from worker.prompt.build import prepare_prompt
 from worker.prompt.passage import Passage
 from worker.prompt.prompt import Prompt
-from worker.prompt.quotes import with_quotes
+from worker.prompt.quotes import unseen, with_quotes
+from worker.prompt.standing import num_tokens
 from worker.prompt.summaries import with_summary
 from worker.prompt.window import Budget, WindowPolicy
 from worker.prompt.writer import PromptWriter
@@ -113,11 +115,16 @@ class Chat:
             found = await self._recall.find(conversation, prompt.offset, text)
             own = [passage for passage in found if not prompt.shows(passage.number)]
         if claim.request.recall == "all":
-            others = await self._elsewhere.find(claim.owner_id, conversation, text)
+            found = await self._elsewhere.find(claim.owner_id, conversation, text)
+            others = unseen(found, prompt, own)
         if not own and not others:
             return prompt
         passages = list(filter(None, chain.from_iterable(zip_longest(own, others))))
-        return await asyncio.to_thread(with_quotes, self._writer, prompt, passages, budget)
+        quoted = partial(with_quotes, num_standing=self._num_standing(claim))
+        return await asyncio.to_thread(quoted, self._writer, prompt, passages, budget)
+
+    def _num_standing(self, claim: Claim) -> int:
+        return num_tokens(self._writer, claim.standing.message) if claim.standing else 0
 
     def _thinks(self, request: TurnRequest) -> bool:
         wanted = request.thinking if request.thinking != "auto" else self._policy.thinking

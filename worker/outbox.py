@@ -81,7 +81,7 @@ class Outbox:
     @property
     def is_urgent(self) -> bool:
         """Whether it is to be sent at once."""
-        return self._must_hurry or self._num_waiting >= _MOST_WAITING
+        return self._must_hurry or bool(self._again) or self._num_waiting >= _MOST_WAITING
 
     def add(self, piece: Piece) -> None:
         """Queue a piece; the last one is left to the commit.
@@ -109,16 +109,17 @@ class Outbox:
         await self._arrival()
         return self._take()
 
-    async def publish_lost(self, progress: int) -> None:
+    async def publish_lost(self, progress: int) -> bool:
         """Redis has lost what was behind so many of the reply's token ids: publish it again.
 
-        Returns when it is there, or the turn is not this worker's any more.
+        Returns when it is there, or False: the turn is not this worker's any more.
 
         Raises:
             RedisError: a piece was refused for good.
         """
         self._publish_again(progress)
         await self._arrival()
+        return not self._is_cancelled
 
     async def _arrival(self) -> None:
         await self._idle.wait()
@@ -153,7 +154,7 @@ class Outbox:
         outcome = receipt.outcome
         if outcome is WriteOutcome.BEHIND:
             self._publish_again(receipt.progress, publication)
-        else:
+        elif outcome is not WriteOutcome.FENCED:
             self._position = max(self._position, publication.at + publication.num_ids)
             self._published.append(replace(publication, log_ids=receipt.log_ids))
         if outcome is WriteOutcome.OK and not self._must_hurry:
@@ -172,8 +173,7 @@ class Outbox:
         lost = [one for one in self._published if one.at >= progress]
         self._published = [one for one in self._published if one.at < progress]
         self._again.extendleft(reversed([*lost, *unread]))
-        if self._again:
-            self._must_hurry = True
+        if self._again and not self._is_cancelled:
             self._idle.clear()
             self._wake(self, True)
 

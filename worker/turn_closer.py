@@ -1,6 +1,7 @@
 """How a turn leaves this worker: committed, failed, settled or handed over."""
 
 import logging
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -48,7 +49,8 @@ class TurnCloser:
             ended = await retry("commit", partial(self._claims.commit, turn.claim, completion))
             if ended.outcome is not WriteOutcome.BEHIND or turn.outbox is None:
                 return ended
-            await turn.outbox.publish_lost(ended.progress)
+            if not await turn.outbox.publish_lost(ended.progress):
+                return replace(ended, outcome=WriteOutcome.FENCED)
 
     async def fail(self, turn: RunningTurn, error: TurnFailed) -> None:
         """End the job with an error; its conversation stays as it was."""

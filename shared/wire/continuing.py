@@ -76,6 +76,8 @@ def _as_before(request: TurnRequest, stored: str) -> TurnRequest:
         first = TurnRequest.decode(stored)
     if request.thinking == "auto":
         request = replace(request, thinking=first.thinking, longest_thought=first.longest_thought)
+    if request.recall == "own":
+        request = replace(request, recall=first.recall)
     return replace(
         request,
         instructions=first.instructions,

@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from redis.exceptions import ResponseError
 
 from shared.wire.claim import Claim
-from shared.wire.publication import merged
+from shared.wire.publication import PieceRecord, Publication, merged
 from tests.integration.bench import Bench
 from worker.engine.interface import Meter, Part, Piece
 from worker.publisher import Publisher
@@ -54,6 +55,23 @@ async def test_pieces_of_many_replies_arrive_in_order(bench: Bench) -> None:
         (whole,) = merged([record, *rest])
         assert whole.text == "".join(f"{number}:{step} " for step in range(40))
         assert whole.token_ids == tuple(range(40))
+
+
+async def test_a_piece_without_ids_that_is_still_there_is_not_published_again(
+    bench: Bench,
+) -> None:
+    """Whether Redis has it cannot be told by the number of ids."""
+    (claim,) = await claims(bench, 1)
+    piece = Publication(
+        job_id=claim.job_id,
+        fence=claim.fence,
+        at=0,
+        pieces=(PieceRecord(text="So", token_ids=()),),
+    )
+    (receipt,) = await bench.claims.publish_all([piece])
+    (again,) = await bench.claims.publish_all([replace(piece, log_ids=receipt.log_ids)])
+    assert again.log_ids == receipt.log_ids
+    assert [one.text for one in (await bench.claims.published(claim)).pieces] == ["So"]
 
 
 async def test_who_lost_its_turn_hears_of_it_and_the_others_go_on(bench: Bench) -> None:

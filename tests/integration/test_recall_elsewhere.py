@@ -92,6 +92,51 @@ async def test_what_is_said_elsewhere_meanwhile_is_found(valkey: Valkey) -> None
     assert ELSEWHERE not in deleted
 
 
+async def test_a_copy_adds_nothing_to_what_is_in_view(valkey: Valkey) -> None:
+    engine = ScriptedEngine(reply)
+    async with plain_stack(valkey, engine) as stack:
+        told = (await stack.ask(FACT))["id"]
+        path = f"/conversations/{told}"
+        exported = (await stack.client.get(path)).json()
+        exported |= (await stack.client.get(f"{path}/messages")).json()
+        await stack.client.post("/conversations", json=exported)
+        assert "memory" not in await stack.ask(QUESTION, id=told, recall="all")
+        assert "memory" in await stack.ask(QUESTION, recall="all")
+
+
+async def test_a_reply_that_is_continued_keeps_its_quotes_while_it_has_room(
+    valkey: Valkey,
+) -> None:
+    engine = ScriptedEngine(lambda _prompt: "x" * 490)
+    async with plain_stack(valkey, engine, PALAVER_RECALL_TOKENS=150) as stack:
+        await stack.ask(FACT)
+        answer = await stack.ask(QUESTION, recall="all", max_tokens=5)
+        before = engine.prompts[-1]
+        body = {"id": answer["id"], "continue": True, "max_tokens": 160}
+        continued = (await stack.client.post("/", json=body)).json()
+        assert engine.prompts[-1] == before
+        assert continued["memory"] == answer["memory"]
+        for _ in range(2):
+            last = (await stack.client.post("/", json=body)).json()
+        assert ELSEWHERE not in engine.prompts[-1]
+        assert (last["finish_reason"], last["window"]["used"]) == ("length", 500)
+
+
+async def test_long_conversations_are_looked_through_up_to_a_limit(valkey: Valkey) -> None:
+    engine = ScriptedEngine(reply)
+    async with plain_stack(valkey, engine) as stack:
+        messages = [
+            {"role": "user", "content": FACT},
+            {"role": "assistant", "content": "I see."},
+            {"role": "user", "content": "Lots of words. " * 15_000},
+            {"role": "assistant", "content": "Long."},
+        ]
+        body = {"context": "", "messages": messages}
+        imported = await stack.client.post("/conversations", json=body)
+        assert imported.status_code == 201
+        assert "memory" not in await stack.ask(QUESTION, recall="all")
+
+
 async def test_what_other_owners_said_stays_theirs(valkey: Valkey, tmp_path: Path) -> None:
     engine = ScriptedEngine(reply)
     keys = KeyFile(tmp_path / "keys.json")

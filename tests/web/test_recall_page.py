@@ -33,6 +33,7 @@ async def test_what_was_said_elsewhere_is_quoted_told_and_led_to(
             assert FACT in engine.prompts[-1]
             line = tab.page.locator(".message.assistant").last.locator(".memory")
             await expect(line).to_contain_text("Recalled from other conversations: 1")
+            await expect(tab.page.locator("#settings-summary")).to_contain_text("quotes other")
             await tab.page.reload()
             await expect(line).to_contain_text("Recalled from other conversations: 1")
             await expect(tab.page.locator("#recall")).to_have_value("all")
@@ -56,7 +57,9 @@ async def test_the_choice_holds_for_a_conversation_that_begins_with_it(
         await chat.answer("Good morning.")
         await chat.answer(QUESTION)
         assert FACT in engine.prompts[-1]
-        await choose(tab.page, "")
+        await tab.page.locator("#settings-box > summary").click()
+        await tab.page.locator("#clear-settings").click()
+        await tab.page.locator("#settings-box > summary").click()
         await chat.answer(QUESTION)
         assert FACT not in engine.prompts[-1]
 

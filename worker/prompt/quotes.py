@@ -27,7 +27,12 @@ _SPEAKERS: Final[dict[Role, str]] = {"user": "User", "assistant": "Assistant"}
 
 
 def with_quotes(
-    writer: PromptWriter, prompt: Prompt, passages: Sequence[Passage], budget: Budget
+    writer: PromptWriter,
+    prompt: Prompt,
+    passages: Sequence[Passage],
+    budget: Budget,
+    *,
+    num_standing: int = 0,
 ) -> Prompt:
     """The prompt with as many passages as there is room for, in the order of the conversation.
 
@@ -36,8 +41,9 @@ def with_quotes(
     Args:
         prompt: ends with what a user says.
         passages: the most wanted first.
+        num_standing: tokens of the reply that the turn continues.
     """
-    room = min(budget.quotes, budget.prompt_limit - len(prompt.token_ids))
+    room = min(budget.quotes, budget.prompt_limit - len(prompt.token_ids) - num_standing)
     chosen = _chosen(writer, passages, room)
     while chosen:
         quotes = _in_order(chosen)
@@ -46,6 +52,17 @@ def with_quotes(
             return replace(prompt, token_ids=encoded.token_ids, quotes=quotes)
         chosen.pop()
     return prompt
+
+
+def unseen(passages: Sequence[Passage], prompt: Prompt, others: Sequence[Passage]) -> list[Passage]:
+    """Those that say something that neither the window nor the others do, as copies would."""
+    said = {one.message.content.strip() for one in prompt.earlier_contents}
+    said.update(quote.text for passage in others for quote in passage.quotes)
+    return [
+        passage
+        for passage in passages
+        if not said.issuperset(quote.text for quote in passage.quotes)
+    ]
 
 
 def _chosen(writer: PromptWriter, passages: Sequence[Passage], room: int) -> list[Passage]:

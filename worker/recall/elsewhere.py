@@ -10,7 +10,7 @@ from typing import Final
 
 from shared.store.earlier_messages import Earlier, EarlierMessages
 from shared.store.recent_conversations import RecentConversation, RecentConversations
-from shared.wire.messages import decode_messages
+from shared.wire.messages import StoredMessage, decode_messages
 from worker.prompt.passage import Passage
 from worker.recall.index import PassageIndex
 from worker.recall.passages import passages_of
@@ -21,10 +21,12 @@ _CONVERSATIONS: Final = 100
 """Those used last are looked through."""
 _MESSAGES: Final = 200
 """The newest of each."""
-_MOST_MESSAGES: Final = 4_000
-"""Of all of them together."""
-_OWNERS: Final = 8
-"""Whose indexes are kept."""
+_LENGTH: Final = 200_000
+"""Characters of each, of the newest messages."""
+_PASSAGES: Final = 4_000
+"""Of one owner; older conversations are left out."""
+_MOST_PASSAGES: Final = 20_000
+"""Of all owners together; the one that asked last stays in any case."""
 _AT_ONCE: Final = 8
 """Conversations that are read at the same time."""
 
@@ -39,12 +41,14 @@ class _Read:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Kept:
-    """What is known of an owner's conversations as they were.
+    """What is known of an owner's conversations.
 
     Args:
-        read: oldest first.
+        others: all that were there, the one used last in front.
+        read: those that are in the index, in the same order.
     """
 
+    others: tuple[RecentConversation, ...] = ()
     read: dict[RecentConversation, _Read] = field(default_factory=dict)
     index: PassageIndex = field(default_factory=partial(PassageIndex.of, ()))
 
@@ -66,55 +70,63 @@ class Elsewhere:
     async def find(self, owner_id: str, conversation_id: str, prompt: str) -> list[Passage]:
         """The passages that a prompt speaks of, best first; none of its own conversation."""
         recent = await retry("recall", partial(self._recent.of, owner_id, _CONVERSATIONS))
-        others = _bounded([one for one in recent if one.conversation_id != conversation_id])
+        others = tuple(one for one in recent if one.conversation_id != conversation_id)
         kept = self._kept.get(owner_id, _NOTHING)
-        if list(kept.read) != others:
+        if kept.others != others:
             kept = await self._renewed(kept, others)
         self._kept[owner_id] = kept
         self._kept.move_to_end(owner_id)
-        if len(self._kept) > _OWNERS:
-            self._kept.popitem(last=False)
+        self._forget_oldest()
         return await asyncio.to_thread(kept.index.ranked, prompt)
 
-    async def _renewed(self, kept: _Kept, wanted: Sequence[RecentConversation]) -> _Kept:
-        limit = asyncio.Semaphore(_AT_ONCE)
+    async def _renewed(self, kept: _Kept, others: tuple[RecentConversation, ...]) -> _Kept:
+        read: dict[RecentConversation, _Read] = {}
+        left = _PASSAGES
+        for start in range(0, len(others), _AT_ONCE):
+            batch = others[start : start + _AT_ONCE]
+            found = await asyncio.gather(*(self._read(one, kept) for one in batch))
+            for one, what in zip(batch, found, strict=True):
+                left -= len(what.passages)
+                if left < 0:
+                    return await asyncio.to_thread(_indexed, others, read)
+                read[one] = what
+        return await asyncio.to_thread(_indexed, others, read)
 
-        async def read(one: RecentConversation) -> _Read:
-            if (known := kept.read.get(one)) is not None:
-                return known
-            async with limit:
-                return await self._read(one)
-
-        found = await asyncio.gather(*map(read, wanted))
-        return await asyncio.to_thread(_indexed, dict(zip(wanted, found, strict=True)))
-
-    async def _read(self, one: RecentConversation) -> _Read:
+    async def _read(self, one: RecentConversation, kept: _Kept) -> _Read:
+        if (known := kept.read.get(one)) is not None:
+            return known
         start = max(one.first, one.stop - _MESSAGES)
         read = partial(self._messages.read, one.conversation_id, start, one.stop)
         earlier = await retry("recall", read)
         return await asyncio.to_thread(_parsed, one.conversation_id, earlier)
 
+    def _forget_oldest(self) -> None:
+        surplus = sum(len(kept.index.passages) for kept in self._kept.values()) - _MOST_PASSAGES
+        while surplus > 0 and len(self._kept) > 1:
+            _, kept = self._kept.popitem(last=False)
+            surplus -= len(kept.index.passages)
+
 
 def _parsed(conversation_id: str, earlier: Earlier) -> _Read:
-    passages = passages_of(decode_messages(earlier.texts, earlier.number), conversation_id)
+    messages = decode_messages(earlier.texts, earlier.number)
+    passages = passages_of(_newest(messages), conversation_id)
     return _Read(
         passages=tuple(passages), terms=tuple(terms_of(passage.text) for passage in passages)
     )
 
 
-def _bounded(newest: Sequence[RecentConversation]) -> list[RecentConversation]:
-    """As many of them as may be looked through, oldest first."""
-    chosen: list[RecentConversation] = []
-    left = _MOST_MESSAGES
-    for one in newest:
-        left -= min(one.stop - one.first, _MESSAGES)
-        if left < 0:
-            break
-        chosen.append(one)
-    return chosen[::-1]
+def _newest(messages: Sequence[StoredMessage]) -> Sequence[StoredMessage]:
+    """The last ones, as long as they are not too long together; none of one that is too long."""
+    left, first = _LENGTH, len(messages)
+    while first > 0 and (left := left - len(messages[first - 1].content)) >= 0:
+        first -= 1
+    return messages[first:]
 
 
-def _indexed(read: dict[RecentConversation, _Read]) -> _Kept:
-    passages = tuple(chain.from_iterable(one.passages for one in read.values()))
-    terms = tuple(chain.from_iterable(one.terms for one in read.values()))
-    return _Kept(read=read, index=PassageIndex(passages, terms))
+def _indexed(
+    others: tuple[RecentConversation, ...], read: dict[RecentConversation, _Read]
+) -> _Kept:
+    oldest_first = list(reversed(read.values()))
+    passages = tuple(chain.from_iterable(one.passages for one in oldest_first))
+    terms = tuple(chain.from_iterable(one.terms for one in oldest_first))
+    return _Kept(others=others, read=read, index=PassageIndex(passages, terms))

@@ -5,7 +5,6 @@ import { Elsewhere } from "./elsewhere.js";
 import { t } from "./language.js";
 import { LARGEST_PAGE, PAGE } from "./messages.js";
 import { RunningTurn } from "./running_turn.js";
-import { recallsAll } from "./settings.js";
 import * as store from "./store.js";
 import { TurnLine } from "./turn_line.js";
 
@@ -79,7 +78,6 @@ export class Conversation {
     this.window = found.window;
     this.model = found.model ?? null;
     this.memory = found.memory ?? null;
-    this.recallsAll = recallsAll(found.metadata ?? {});
     this.elsewhere.shown = found.updated_at;
     this.thread.markWindow(this.window);
   }
@@ -199,8 +197,7 @@ export class Conversation {
   /** What the last reply's model saw beside its window; known as long as its job is kept. */
   async showReceipt() {
     const reply = this.thread.entries.at(-1);
-    const saw = this.window?.turns_dropped || this.recallsAll;
-    if (!saw || reply?.role !== "assistant" || !reply.job) return;
+    if (reply?.role !== "assistant" || !reply.job) return;
     try {
       const { result } = await this.look(`/jobs/${reply.job}`);
       if (result?.memory) this.thread.keepAtEnd(() => reply.remembered(result.memory, this.id));

@@ -64,6 +64,6 @@ export function samplingOf(notes) {
 
 /** In a few words; empty where all is the server's own. */
 export function summaryOf(notes) {
-  const sampling = samplingOf(notes);
-  return Object.entries(sampling).map(([name, value]) => NUMBERS[name].summary(value)).join(" · ");
+  const numbers = Object.entries(samplingOf(notes)).map(([name, value]) => NUMBERS[name].summary(value));
+  return [...numbers, ...(recallsAll(notes) ? [t("recall.short")] : [])].join(" · ");
 }

@@ -22,7 +22,7 @@ export class SettingsPanel {
     this.recall.addEventListener("change", () => this.changed({ recall: this.recall.value || null }));
     byId("clear-settings").addEventListener("click", () => {
       this.explain("");
-      this.changed(Object.fromEntries(NUMBER_NAMES.map((name) => [name, null])));
+      this.changed(Object.fromEntries([...NUMBER_NAMES, "recall"].map((name) => [name, null])));
       this.inputs[0].input.focus();
     });
   }

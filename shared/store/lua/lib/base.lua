@@ -71,6 +71,7 @@ local function publish(job, kind, data, extra, value, entry)
   local id
   if extra then
     if entry then id = redis.pcall('XADD', key.events(job), entry, 'e', kind, 'd', data, extra, value) end
+    if entry and type(id) ~= 'string' and #redis.call('XRANGE', key.events(job), entry, entry) > 0 then return 0, entry end
     -- There is something newer.
     if type(id) ~= 'string' then
       id = redis.call('XADD', key.events(job), '*', 'e', kind, 'd', data, extra, value)
