@@ -37,6 +37,7 @@ async def test_openapi_describes_every_field_of_a_prompt(client: httpx.AsyncClie
         "prompt", "id", "context", "replace_from", "max_tokens", "temperature", "top_p", "min_p",
         "top_k", "seed", "stop", "repeat_penalty", "presence_penalty", "frequency_penalty",
         "ignore_eos", "typical_p", "reasoning", "model", "continue", "memory",
+        "recall",
     }  # fmt: skip
     assert "maximum" not in properties["max_tokens"], "what is above the window is cut to it"
     references = [ref for ref in walk(document) if isinstance(ref, str) and ref.startswith("#/")]

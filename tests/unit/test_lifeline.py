@@ -65,12 +65,21 @@ signal.pause()
 pytestmark = pytest.mark.timeout(30)
 
 
+def _heed_hangups() -> None:
+    """Whatever the tests were started with."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 class Family:
     """A process and its descendants; what they write comes together."""
 
     def __init__(self, command: list[str], first_line: str, **variables: str) -> None:
         self.oldest = subprocess.Popen(
-            command, stdout=subprocess.PIPE, text=True, env=environment(**variables)
+            command,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment(**variables),
+            preexec_fn=_heed_hangups,
         )
         self.pids = [self.oldest.pid]
         assert self.line() == first_line
