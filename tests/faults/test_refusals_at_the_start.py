@@ -10,7 +10,7 @@ import pytest
 from redis import Redis
 
 from shared.errors import EX_CONFIG
-from tests.faults.cluster import NAMESPACE, Process
+from tests.faults.cluster import NAMESPACE, READY_S, Process
 from tests.faults.partition import Partition
 from tests.servers import Valkey, free_port, running_valkey
 
@@ -31,7 +31,7 @@ def process(module: str, url: str, log: Path) -> Iterator[Process]:
 async def refusal(module: str, url: str, log: Path) -> str:
     """What a process says that cannot start."""
     with process(module, url, log) as one:
-        assert await one.ended() == EX_CONFIG, one.output
+        assert await one.ended(READY_S) == EX_CONFIG, one.output
         [sentence] = [line for line in one.output.splitlines() if "cannot start" in line]
         assert "Traceback" not in one.output
         return sentence
