@@ -9,7 +9,7 @@ _NAME: Final = "budget"
 _CODE: Final = 40_000
 _FORMULAS: Final = 20_000
 _CELLS: Final = 10_000
-_SECONDS: Final = 0.3
+_SECONDS: Final = 1.0
 
 
 @dataclass(kw_only=True)
@@ -20,8 +20,9 @@ class Budget:
         code: to be highlighted.
         formulas: to become MathML.
         cells: of tables, those included that a row leaves out.
-        deadline: by `thread_time`, after which nothing is highlighted any more. A busy machine
-            shows the same as a quiet one.
+        deadline: by `thread_time`, after which nothing is highlighted any more. Three times what
+            as much code as is allowed takes on a slow core, as some machines' clock of a thread
+            counts part of what others had: a busy machine shows the same as a quiet one.
     """
 
     code: int = _CODE
