@@ -1,11 +1,36 @@
 """Drafts from the conversation itself: what followed when its newest tokens last appeared."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from enum import IntEnum
+from typing import Final, NamedTuple
 
-MATCHES: Final = (16, 8, 5, 3, 2)
+MATCHES: Final = (16, 8, 5, 3, 2, 1)
 """Lengths of the n-grams that are looked up, longest first."""
+_EARLIER: Final = 3
+"""Places before the last one that are asked what they say."""
+
+
+class Agreement(IntEnum):
+    """What earlier places with the same tokens before them say of a drafted token."""
+
+    ALONE = 0
+    """There are none."""
+    AGREED = 1
+    """All of them have that token."""
+    DISPUTED = 2
+    """Some have another."""
+
+
+class Evidence(NamedTuple):
+    """What speaks for a drafted token.
+
+    Args:
+        matched: how many tokens before it are as they were, one of `MATCHES` at most.
+    """
+
+    matched: int
+    agreement: Agreement
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -14,11 +39,11 @@ class Draft:
 
     Args:
         token_ids: at least one.
-        matched: length of the n-gram that preceded them, one of `MATCHES`.
+        evidence: of each of them, provided that those before it are right.
     """
 
     token_ids: tuple[int, ...]
-    matched: int
+    evidence: tuple[Evidence, ...]
 
 
 class Lookup:
@@ -30,9 +55,11 @@ class Lookup:
 
     def __init__(self) -> None:
         self._text = ""
+        self._draft: Draft | None = None
+        self._drafted_at = 0
 
     def find(self, token_ids: Sequence[int], size: int) -> Draft | None:
-        """A draft of `size` tokens; None if the newest tokens have not appeared before.
+        """A draft of `size` tokens; None if the newest token has not appeared before.
 
         Where the match overlaps the end, its tokens repeat.
 
@@ -40,10 +67,59 @@ class Lookup:
             token_ids: of prompt and reply; those of the call before, and perhaps more.
         """
         self._text += "".join(map(chr, token_ids[len(self._text) :]))
+        self._draft, self._drafted_at = self._found(size), len(token_ids)
+        return self._draft
+
+    def outcomes(self, token_ids: Sequence[int]) -> Iterator[tuple[Evidence, bool]]:
+        """What came of the last draft, used or not: each token up to the first that was wrong.
+
+        Args:
+            token_ids: as for `find`.
+        """
+        if self._draft is None:
+            return
+        written = token_ids[self._drafted_at :]
+        for token, evidence, drawn in zip(
+            self._draft.token_ids, self._draft.evidence, written, strict=False
+        ):
+            yield evidence, token == drawn
+            if token != drawn:
+                return
+
+    def _found(self, size: int) -> Draft | None:
         for matched in MATCHES:
-            start = self._text.rfind(self._text[-matched:], 0, len(self._text) - 1)
+            newest = self._text[-matched:]
+            start = self._text.rfind(newest, 0, len(self._text) - 1)
             if start >= 0:
                 followed = self._text[start + matched :][:size]
-                repeated = followed * -(-size // len(followed))
-                return Draft(token_ids=tuple(map(ord, repeated[:size])), matched=matched)
+                drafted = (followed * -(-size // len(followed)))[:size]
+                earlier = list(self._earlier(newest, start, size))
+                return Draft(
+                    token_ids=tuple(map(ord, drafted)),
+                    evidence=tuple(_evidence(matched, drafted, earlier)),
+                )
         return None
+
+    def _earlier(self, newest: str, start: int, size: int) -> Iterator[str]:
+        """What followed the newest tokens in some places before `start`."""
+        for _ in range(_EARLIER):
+            start = self._text.rfind(newest, 0, start + len(newest) - 1)
+            if start < 0:
+                return
+            yield self._text[start + len(newest) :][:size]
+
+
+def _evidence(matched: int, drafted: str, earlier: Sequence[str]) -> Iterator[Evidence]:
+    """Places that had another token are asked no further: what comes behind it is another text."""
+    for place, token in enumerate(drafted):
+        asked = [text for text in earlier if len(text) > place]
+        earlier = [text for text in asked if text[place] == token]
+        agreement = Agreement.ALONE
+        if asked:
+            agreement = Agreement.AGREED if len(earlier) == len(asked) else Agreement.DISPUTED
+        yield Evidence(_level(matched + place), agreement)
+
+
+def _level(matched: int) -> int:
+    """The longest n-gram that is looked up and fits into a match."""
+    return next(length for length in MATCHES if length <= matched)

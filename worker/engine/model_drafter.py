@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from typing import Final, Protocol
 
+from worker.engine.acceptance import Acceptance
 from worker.engine.backend import Backend, Part
 from worker.engine.drafter import MOST_DRAFTED, DecodedStep, Drafter
 from worker.engine.interface import EngineError, SamplingOptions
@@ -17,8 +18,8 @@ log = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 256
 """Tokens of prompts that are read between two steps of the replies, which wait meanwhile."""
-_MATCHED: Final = 2
-"""Stands for the length of a match: how often drafts are accepted is averaged by their place."""
+_FIRST_ACCEPTANCE: Final = dict.fromkeys(range(MOST_DRAFTED), 0.6)
+"""By the place in a draft."""
 
 Drafts = list[tuple[int, ...]]
 
@@ -35,6 +36,7 @@ class ModelDrafter:
     def __init__(self, model: Backend, speculation: Speculation, watchdog: Watchdog) -> None:
         self._model = model
         self._speculation = speculation
+        self._acceptance = Acceptance(_FIRST_ACCEPTANCE)
         self._watchdog = watchdog
         self._content: list[list[int]] = [[] for _ in range(model.num_slots)]
         """What each slot holds."""
@@ -63,19 +65,25 @@ class ModelDrafter:
         return drafts
 
     def record(self, step: DecodedStep) -> None:
-        matches = [_MATCHED] * len(step.accepted)
         if step.num_drafted:
+            self._learn(step)
             seconds = step.seconds + self._drafting_s
-            self._speculation.record_drafts(matches, step.num_drafted, step.accepted, seconds)
+            self._speculation.record_drafts(step.num_drafted, step.accepted, seconds)
         else:
             self._speculation.record_plain(len(step.accepted), step.seconds)
+
+    def _learn(self, step: DecodedStep) -> None:
+        for accepted in step.accepted:
+            for place in range(min(accepted + 1, step.num_drafted)):
+                self._acceptance.learn(place, was_right=place < accepted)
 
     def _size(self, replies: Sequence[Generation], most: int) -> int:
         longest = max(len(reply.token_ids) for reply in replies)
         most = min(most, MOST_DRAFTED, self._model.slot_size - longest)
         if self._has_failed or most <= 0 or len(replies) > len(self._content):
             return 0
-        return self._speculation.size([_MATCHED] * len(replies), most)
+        chances = self._acceptance.chances(range(most))
+        return self._speculation.size([chances] * len(replies), most)
 
     def _slots_for(self, replies: Sequence[Generation]) -> list[int]:
         """For each reply the slot that suits it best, cut back to what it has of it."""

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from worker.engine.draft_costs import SIZES, DraftCosts
-from worker.engine.lookup import MATCHES
 
 EARNED: Final = 0.01
 """Credit that a plain step gives, in steps."""
@@ -27,13 +26,8 @@ _RESERVE: Final = 2.0
 """Credit that is kept for drafts that are likely to pay."""
 _TRIED: Final = 4
 """Drafts of a step that only finds out whether they pay."""
-_WEIGHT: Final = 0.05
-"""Of the newest value in the moving averages."""
-_FIRST_ACCEPTANCE: Final = dict(zip(MATCHES, (0.95, 0.9, 0.8, 0.6, 0.4), strict=True))
-"""How often a draft is accepted, as long as it is not known, by the length of the match.
-
-Each draft that is accepted makes the match a token longer for the next.
-"""
+_TRIED_EVERY: Final = 64
+"""Steps between two of those."""
 
 
 class Speculation:
@@ -41,23 +35,25 @@ class Speculation:
 
     def __init__(self) -> None:
         self.credit = MOST_EARNED
-        self._acceptance = dict(_FIRST_ACCEPTANCE)
         self._costs: defaultdict[int, DraftCosts] = defaultdict(DraftCosts)
         """By the number of replies."""
+        self._num_plain = 0
+        """Steps since there were drafts."""
 
-    def size(self, matches: Sequence[int], most: int) -> int:
+    def size(self, chances: Sequence[Sequence[float]], most: int) -> int:
         """Tokens to draft for each reply.
 
         Args:
-            matches: for each reply, the length of the n-gram that was found.
+            chances: for each reply how likely the first, second, … draft is right if those before
+                it are; what is left out is never right.
             most: is never exceeded.
         """
-        costs = self._costs[len(matches)]
+        costs = self._costs[len(chances)]
         if not costs.are_known:
             return 0
         if not costs.have_drafts:
             most = min(most, _TRIED)
-        speeds = self._speeds(matches, most, costs)
+        speeds = self._speeds(chances, most, costs)
         paying = [size for size, speed in speeds.items() if speed > 1]
         risked = [size for size in paying if costs.of(size) <= _RISKED * self.credit]
         if paying:
@@ -66,49 +62,39 @@ class Speculation:
 
     def record_plain(self, num_replies: int, seconds: float) -> None:
         """Learn from a step without drafts."""
+        self._num_plain += 1
         self.credit = max(self.credit, min(MOST_EARNED, self.credit + EARNED))
         self._costs[num_replies].record_plain(seconds)
 
-    def record_drafts(
-        self, matches: Sequence[int], size: int, accepted: Sequence[int], seconds: float
-    ) -> None:
-        """Learn from a step in which so many drafts of each reply were accepted."""
-        costs = self._costs[len(matches)]
+    def record_drafts(self, size: int, accepted: Sequence[int], seconds: float) -> None:
+        """Learn from a step in which so many of each reply's `size` drafts were accepted."""
+        self._num_plain = 0
+        costs = self._costs[len(accepted)]
         costs.record(size, seconds)
-        for matched, number in zip(matches, accepted, strict=True):
-            self._learn(matched, number, size)
-        gained = sum(accepted) / len(matches) - costs.of(size)
+        gained = sum(accepted) / len(accepted) - costs.of(size)
         self.credit = min(_MOST_SAVED, self.credit + gained)
-
-    def _learn(self, matched: int, accepted: int, size: int) -> None:
-        outcomes = [1.0] * accepted + [0.0] * (accepted < size)
-        for place, outcome in enumerate(outcomes):
-            level = _level(matched + place)
-            self._acceptance[level] += _WEIGHT * (outcome - self._acceptance[level])
 
     def _may_try(self, size: int, costs: DraftCosts) -> bool:
         """Whether to find out again if drafts pay. A full credit is enough, whatever they cost."""
         needed = min(MOST_EARNED, _RESERVE + costs.of(size))
-        return size <= _TRIED and self.credit >= needed
+        return size <= _TRIED and self._num_plain >= _TRIED_EVERY and self.credit >= needed
 
-    def _speeds(self, matches: Sequence[int], most: int, costs: DraftCosts) -> dict[int, float]:
+    def _speeds(
+        self, chances: Sequence[Sequence[float]], most: int, costs: DraftCosts
+    ) -> dict[int, float]:
         """Tokens in the time of a plain step, by the number of drafts."""
-        expected = list(self._expected(matches, most))
+        expected = list(_expected(chances, most))
         return {size: expected[size] / (1 + costs.of(size)) for size in SIZES if size <= most}
 
-    def _expected(self, matches: Sequence[int], most: int) -> Iterator[float]:
-        """Tokens that a reply gets from a step with 0, 1, … `most` drafts, on average."""
-        tokens, likely = 1.0, [1.0] * len(matches)
+
+def _expected(chances: Sequence[Sequence[float]], most: int) -> Iterator[float]:
+    """Tokens that a reply gets from a step with 0, 1, … `most` drafts, on average."""
+    tokens, likely = 1.0, [1.0] * len(chances)
+    yield tokens
+    for place in range(most):
+        likely = [
+            likelihood * (each[place] if place < len(each) else 0.0)
+            for likelihood, each in zip(likely, chances, strict=True)
+        ]
+        tokens += sum(likely) / len(likely)
         yield tokens
-        for place in range(most):
-            likely = [
-                likelihood * self._acceptance[_level(matched + place)]
-                for likelihood, matched in zip(likely, matches, strict=True)
-            ]
-            tokens += sum(likely) / len(likely)
-            yield tokens
-
-
-def _level(matched: int) -> int:
-    """The longest n-gram that is looked up and fits into a match."""
-    return next(length for length in MATCHES if length <= matched)

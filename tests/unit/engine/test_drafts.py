@@ -186,11 +186,41 @@ def test_nothing_is_drafted_behind_the_end_of_a_message() -> None:
     assert drafter.drafts_for([reply], 16) == [(8,)]
 
 
-def test_replies_are_drafted_together_or_not_at_all() -> None:
+@pytest.fixture
+def drafter() -> LookupDrafter:
+    """One that knows what a plain step of one reply and of two takes."""
     drafter = LookupDrafter(lambda token: False, Speculation())
+    drafter.record(DecodedStep(num_drafted=0, accepted=(0,), seconds=0.01))
     drafter.record(DecodedStep(num_drafted=0, accepted=(0, 0), seconds=0.01))
-    replies = [
-        Generation(GenerationRequest("a", prompt, 50), ScriptedBackend(), None, lambda item: None)
-        for prompt in ((5, 6, 7, 8, 5, 6, 7), (1, 2, 3, 4))
-    ]
-    assert drafter.drafts_for(replies, 16) == [(), ()]
+    return drafter
+
+
+def generation(*prompt: int) -> Generation:
+    request = GenerationRequest("a", prompt, 50)
+    return Generation(request, ScriptedBackend(), None, lambda item: None)
+
+
+def test_a_reply_in_which_nothing_recurs_does_not_keep_the_other_from_its_drafts(
+    drafter: LookupDrafter,
+) -> None:
+    replies = [generation(*range(20, 30), 5, 6, *range(20, 30)), generation(1, 2, 3, 4)]
+    first, second = drafter.drafts_for(replies, 16)
+    assert first == (5,)
+    assert len(second) == 1
+
+
+def test_replies_in_which_nothing_recurs_have_no_drafts(drafter: LookupDrafter) -> None:
+    assert drafter.drafts_for([generation(1, 2), generation(3, 4)], 16) == [(), ()]
+
+
+def test_what_was_found_is_judged_though_it_was_not_used(drafter: LookupDrafter) -> None:
+    """Where what follows is always another than before, nothing is drafted any more."""
+    reply = generation(1)
+    sizes = []
+    for token in range(100, 200, 4):
+        reply.token_ids += [token, token + 1, token + 2, token, token + 1]
+        sizes.append(len(drafter.drafts_for([reply], 16)[0]))
+    assert sizes[0] > 0
+    assert sizes[-1] == 0
+    repeated = generation(*range(30, 40), *range(30, 40))
+    assert drafter.drafts_for([repeated], 16)[0] != ()

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.engine.lookup import MATCHES, Lookup
+from worker.engine.lookup import MATCHES, Agreement, Evidence, Lookup
 
 TOKENS = st.lists(st.sampled_from([0, 1, 2, 55_296, 262_143]), min_size=1, max_size=60)
 
@@ -30,7 +30,8 @@ def test_a_draft_is_what_followed_the_longest_match_last_time(
     for at in range(size):
         continued.append(continued[end + at])
     assert draft is not None
-    assert draft.matched == matched
+    assert draft.evidence[0].matched == matched
+    assert len(draft.evidence) == len(draft.token_ids) == size
     assert list(draft.token_ids) == continued[len(token_ids) :]
 
 
@@ -45,3 +46,47 @@ def test_what_repeats_itself_is_drafted_on() -> None:
     draft = Lookup().find([7, 8, 7, 8, 7, 8, 7], 5)
     assert draft is not None
     assert draft.token_ids == (8, 7, 8, 7, 8)
+
+
+def evidence_of(token_ids: list[int]) -> Evidence:
+    draft = Lookup().find(token_ids, 1)
+    assert draft is not None
+    return draft.evidence[0]
+
+
+def test_places_that_agree_are_told_from_those_that_do_not() -> None:
+    assert evidence_of([7, 8, 7]) == (1, Agreement.ALONE)
+    assert evidence_of([7, 8, 7, 8, 7]) == (3, Agreement.ALONE)
+    assert evidence_of([7, 8, 1, 7, 8, 2, 7]) == (1, Agreement.AGREED)
+    assert evidence_of([7, 9, 1, 7, 8, 2, 7]) == (1, Agreement.DISPUTED)
+
+
+def test_a_place_that_disagreed_is_asked_no_further() -> None:
+    draft = Lookup().find([7, 1, 2, 3, 9, 7, 1, 4, 5, 8, 7], 4)
+    assert draft is not None
+    assert draft.token_ids == (1, 4, 5, 8)
+    assert [evidence.agreement for evidence in draft.evidence] == [
+        Agreement.AGREED,
+        Agreement.DISPUTED,
+        Agreement.ALONE,
+        Agreement.ALONE,
+    ]
+    assert [evidence.matched for evidence in draft.evidence] == [1, 2, 3, 3]
+
+
+def test_a_draft_is_judged_up_to_its_first_mistake() -> None:
+    lookup = Lookup()
+    prompt = [1, 2, 3, 4, 5, 1]
+    draft = lookup.find(prompt, 4)
+    assert draft is not None
+    first, second, third, _ = draft.evidence
+    assert list(lookup.outcomes(prompt)) == []
+    assert list(lookup.outcomes([*prompt, 2])) == [(first, True)]
+    written = [*prompt, 2, 3, 9, 5]
+    assert list(lookup.outcomes(written)) == [(first, True), (second, True), (third, False)]
+
+
+def test_without_a_draft_there_is_nothing_to_judge() -> None:
+    lookup = Lookup()
+    assert lookup.find([1, 2, 3], 4) is None
+    assert list(lookup.outcomes([1, 2, 3, 4])) == []

@@ -24,7 +24,7 @@ SIZE = 4
 class Eager(Speculation):
     """Always has as many tokens drafted as it may, up to four."""
 
-    def size(self, matches: Sequence[int], most: int) -> int:
+    def size(self, chances: Sequence[Sequence[float]], most: int) -> int:
         return min(SIZE, most)
 
 
@@ -132,9 +132,7 @@ def test_the_time_for_drafting_is_part_of_what_drafts_cost() -> None:
     spent: list[float] = []
 
     class Noting(Eager):
-        def record_drafts(
-            self, matches: Sequence[int], size: int, accepted: Sequence[int], seconds: float
-        ) -> None:
+        def record_drafts(self, size: int, accepted: Sequence[int], seconds: float) -> None:
             spent.append(seconds)
 
     drafter = ModelDrafter(smaller(), Noting(), Watchdog(60))

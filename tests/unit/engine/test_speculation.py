@@ -7,22 +7,36 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.engine.lookup import MATCHES
+from worker.engine.acceptance import Acceptance
 from worker.engine.speculation import EARNED, MOST_EARNED, Speculation
 
 STEP_S = 0.01
-LONG, SHORT = MATCHES[0], MATCHES[-1]
+LIKELY, UNLIKELY = 0.95, 0.4
+
+
+class Learning(Speculation):
+    """Learns how often drafts are right from those that were used, as if nothing else told it."""
+
+    def __init__(self, chance: float = LIKELY) -> None:
+        super().__init__()
+        self.acceptance = Acceptance({None: chance})
+
+    def chances(self, num_replies: int) -> list[list[float]]:
+        return [self.acceptance.chances([None] * 16)] * num_replies
+
+    def learn(self, accepted: int, size: int) -> None:
+        for place in range(min(accepted + 1, size)):
+            self.acceptance.learn(None, was_right=place < accepted)
 
 
 def slowdown(
-    speculation: Speculation,
+    speculation: Learning,
     accept: Callable[[int], int],
     *,
     cost: float,
     first: float = 0.0,
     tokens: int = 2000,
     replies: int = 1,
-    match: Callable[[], int | None] = lambda: LONG,
 ) -> float:
     """Time for so many tokens of each reply, beside that of plain steps.
 
@@ -30,16 +44,14 @@ def slowdown(
         accept: how many of so many drafts are right.
         cost: what a draft for each reply adds to a step.
         first: what the first one adds besides.
-        match: length of the n-gram that is found next, if one is.
     """
     written, spent = 0, 0.0
     while written < tokens:
-        matched = match()
-        matches = [] if matched is None else [matched] * replies
-        size = speculation.size(matches, 16) if matches else 0
+        size = speculation.size(speculation.chances(replies), 16)
         if size:
             accepted, seconds = accept(size), STEP_S * (1 + first + size * cost)
-            speculation.record_drafts(matches, size, [accepted] * replies, seconds)
+            speculation.record_drafts(size, [accepted] * replies, seconds)
+            speculation.learn(accepted, size)
         else:
             accepted, seconds = 0, STEP_S
             speculation.record_plain(replies, seconds)
@@ -49,9 +61,9 @@ def slowdown(
 
 
 @pytest.mark.parametrize("cost", [0.0, 0.02, 0.3, 1.0])
-@pytest.mark.parametrize("matched", MATCHES)
-def test_drafts_that_are_never_right_cost_next_to_nothing(cost: float, matched: int) -> None:
-    slower = slowdown(Speculation(), lambda size: 0, cost=cost, match=lambda: matched)
+@pytest.mark.parametrize("chance", [LIKELY, UNLIKELY])
+def test_drafts_that_are_never_right_cost_next_to_nothing(cost: float, chance: float) -> None:
+    slower = slowdown(Learning(chance), lambda size: 0, cost=cost)
     # The first step of an unknown cost may be more expensive than any other.
     assert slower <= 1 + EARNED + (MOST_EARNED + 4 * cost) / 2000
 
@@ -62,25 +74,23 @@ def test_drafts_that_are_never_right_cost_next_to_nothing(cost: float, matched: 
     st.floats(0.01, 1.0),
     st.floats(0, 2.0),
     st.integers(1, 2),
-    st.sampled_from(MATCHES),
+    st.floats(0, 1),
 )
 def test_no_text_gets_slower_by_more_than_was_earned(
-    seed: int, right: float, cost: float, first: float, replies: int, matched: int
+    seed: int, right: float, cost: float, first: float, replies: int, chance: float
 ) -> None:
-    chance = random.Random(seed)
+    dice = random.Random(seed)
 
     def accept(size: int) -> int:
-        return next((n for n in range(size) if chance.random() > right), size)
+        return next((n for n in range(size) if dice.random() > right), size)
 
-    slower = slowdown(
-        Speculation(), accept, cost=cost, first=first, replies=replies, match=lambda: matched
-    )
+    slower = slowdown(Learning(chance), accept, cost=cost, first=first, replies=replies)
     assert slower <= 1 + EARNED + (MOST_EARNED + 4) / 2000
 
 
 def test_the_credit_is_not_overdrawn() -> None:
     tokens = 50
-    slower = slowdown(Speculation(), lambda size: 0, cost=0.3, tokens=tokens)
+    slower = slowdown(Learning(), lambda size: 0, cost=0.3, tokens=tokens)
     assert (slower - 1) * tokens <= MOST_EARNED + EARNED * tokens
 
 
@@ -94,7 +104,7 @@ def test_drafts_that_are_nearly_always_right_make_text_faster(
     def accept(size: int) -> int:
         return next((n for n in range(size) if chance.random() > 0.95), size)
 
-    assert slowdown(Speculation(), accept, cost=cost, replies=replies) < 1 / faster
+    assert slowdown(Learning(), accept, cost=cost, replies=replies) < 1 / faster
 
 
 @pytest.mark.parametrize("replies", [1, 2])
@@ -108,7 +118,7 @@ def test_steps_that_cost_much_as_soon_as_there_is_a_draft_get_many(
     def accept(size: int) -> int:
         return next((n for n in range(size) if chance.random() > 0.97), size)
 
-    slower = slowdown(Speculation(), accept, first=first, cost=cost, replies=replies)
+    slower = slowdown(Learning(), accept, first=first, cost=cost, replies=replies)
     assert slower < 1 / faster
 
 
@@ -124,39 +134,64 @@ def test_words_that_differ_now_and_then_do_not_stop_drafts(same: int) -> None:
         left = same if left < -1 else left
         return accepted
 
-    assert slowdown(Speculation(), accept, cost=0.35) < 1 / 1.4
+    assert slowdown(Learning(), accept, cost=0.35) < 1 / 1.4
 
 
 def test_text_that_begins_to_repeat_itself_is_noticed() -> None:
-    speculation = Speculation()
-    slowdown(speculation, lambda size: 0, cost=0.15, match=lambda: SHORT)
-    assert slowdown(speculation, lambda size: size, cost=0.15, match=lambda: SHORT) < 1 / 2
+    speculation = Learning(UNLIKELY)
+    slowdown(speculation, lambda size: 0, cost=0.15)
+    assert slowdown(speculation, lambda size: size, cost=0.15) < 1 / 2
 
 
-@pytest.mark.parametrize("matched", [LONG, SHORT])
-def test_steps_in_which_the_machine_was_busy_are_forgotten(matched: int) -> None:
-    speculation = Speculation()
-    slowdown(speculation, lambda size: size, cost=100.0, match=lambda: matched)
-    slower = slowdown(speculation, lambda size: size, cost=0.15, match=lambda: matched)
-    assert slower < 1 / 1.5
+@pytest.mark.parametrize("chance", [LIKELY, UNLIKELY])
+def test_steps_in_which_the_machine_was_busy_are_forgotten(chance: float) -> None:
+    speculation = Learning(chance)
+    slowdown(speculation, lambda size: size, cost=100.0)
+    assert slowdown(speculation, lambda size: size, cost=0.15) < 1 / 1.5
 
 
-def test_long_matches_are_used_where_short_ones_do_not_pay() -> None:
-    speculation = Speculation()
-    slowdown(speculation, lambda size: 0, cost=0.3, match=lambda: SHORT)
-    assert speculation.size([SHORT], 16) == 0
-    assert speculation.size([LONG], 16) > 0
+def test_likely_drafts_are_used_where_others_do_not_pay() -> None:
+    speculation = Learning()
+    slowdown(speculation, lambda size: 0, cost=0.3)
+    assert speculation.size([[0.2]], 16) == 0
+    assert speculation.size([[0.9]], 16) == 1
+    assert speculation.size([[0.9, 0.9, 0.2, 0.2]], 16) == 2
+
+
+def test_a_reply_without_drafts_halves_what_they_give() -> None:
+    speculation = Learning()
+    slowdown(speculation, lambda size: 0, cost=0.2, replies=2)
+    assert speculation.size([[0.9], []], 16) == 1
+    assert speculation.size([[0.3], []], 16) == 0
+    assert speculation.size([[0.3], [0.3]], 16) == 1
+
+
+def test_what_does_not_pay_is_tried_again_now_and_then() -> None:
+    speculation = Learning()
+    slowdown(speculation, lambda size: 0, cost=1.0)
+    speculation.credit = 10.0
+    sizes = [_step(speculation, [[0.1] * 16]) for _ in range(400)]
+    assert 3 <= sum(size > 0 for size in sizes) <= 7
+
+
+def _step(speculation: Speculation, chances: list[list[float]]) -> int:
+    """A step in which no draft is right."""
+    if size := speculation.size(chances, 16):
+        speculation.record_drafts(size, [0], STEP_S * (1 + size))
+    else:
+        speculation.record_plain(1, STEP_S)
+    return size
 
 
 def test_nothing_is_drafted_before_the_length_of_a_step_is_known() -> None:
     speculation = Speculation()
-    assert speculation.size([LONG], 16) == 0
+    assert speculation.size([[0.9]], 16) == 0
     speculation.record_plain(1, STEP_S)
-    assert speculation.size([LONG], 16) > 0
-    assert speculation.size([LONG, LONG], 16) == 0
+    assert speculation.size([[0.9]], 16) > 0
+    assert speculation.size([[0.9], [0.9]], 16) == 0
 
 
 def test_never_more_than_allowed() -> None:
     speculation = Speculation()
     speculation.record_plain(1, STEP_S)
-    assert [speculation.size([LONG], most) for most in range(3)] == [0, 1, 2]
+    assert [speculation.size([[0.9] * 16], most) for most in range(3)] == [0, 1, 2]
