@@ -1,4 +1,4 @@
-"""The application: everything is wired here; `api/routes.py` describes the routes."""
+"""The application is wired here and in `resources.py`; `routes.py` describes the routes."""
 
 import contextlib
 from collections.abc import AsyncIterator, Sequence
@@ -9,22 +9,6 @@ import falcon.asgi
 import falcon.routing
 from redis.asyncio import Redis
 
-from api.anthropic.messages import AnthropicMessagesResource, CountTokensResource
-from api.conversations.alternatives import (
-    AlternativeMessagesResource,
-    AlternativeResource,
-    AlternativesResource,
-)
-from api.conversations.chat import ChatResource
-from api.conversations.conversations import (
-    ConversationResource,
-    ConversationsResource,
-    MessageResource,
-    MessagesResource,
-)
-from api.conversations.jobs import JobEventsResource, JobResource, JobStopResource
-from api.conversations.list_events import ListEventsResource
-from api.conversations.memory import MemoryResource
 from api.dialects import DIALECTS
 from api.http.access import Access, Misses
 from api.http.errors import install_error_handlers
@@ -33,41 +17,33 @@ from api.http.incoming import Application
 from api.http.keys import KeyRing
 from api.http.spans import RequestSpans
 from api.http.tracing import Tracing
-from api.live.asking import Asking
 from api.live.cells import all_feeds, all_headrooms, all_places
 from api.live.feed import EventFeed, new_api
 from api.live.headroom import Headroom
 from api.live.places import Places
 from api.live.revocations import Revocations
-from api.live.stream import EventStreams, LiveStreams
-from api.openai import resources as openai
-from api.openai.models import Models
-from api.openai.responses import ResponsesResource
-from api.openai.stored import StoredResponses
-from api.openapi import openapi_document
-from api.ops.drain import DrainResource
-from api.ops.health import HealthResource, Readiness, ReadyResource, StaticJson, all_ready
+from api.live.stream import LiveStreams
+from api.ops.health import Readiness, all_ready
 from api.ops.history import SampleHistory
 from api.ops.metrics import HttpMetrics, MetricsResource
-from api.ops.resource import OpsData, OpsPage
 from api.ops.turns import (
-    CancelTurnResource,
-    LookUpResource,
     OwnerNames,
-    RequeueTurnResource,
-    TurnsResource,
 )
-from api.ops.usage import UsageResource
-from api.personas.personas import PersonaResource, PersonasResource
+from api.resources import (
+    Parts,
+    chat_resources,
+    conversation_resources,
+    dialect_resources,
+    health_resources,
+    operator_resources,
+    page_resources,
+    sharing_resources,
+)
 from api.routes import PATHS, add_routes
-from api.sharing.sharing import SharedResource, ShareResource
 from api.store import Store, joined, open_store
-from api.web.home import HomeResource
-from api.web.markdown import MarkdownResource
-from api.web.pages import FILES, STATIC, HtmlPage, PageHeaders, PageResource
+from api.web.pages import FILES, STATIC, PageHeaders
 from shared.cells import Cells
 from shared.config import Settings
-from shared.distribution import version
 from shared.id_source import IdSource
 from shared.process.tasks import Background
 from shared.process.tracing import opened_tracer
@@ -219,111 +195,28 @@ def create_app(
         router=GetAlsoAnswersHead(),
     )
     install_error_handlers(app, DIALECTS)
-
-    jobs, conversations = store.jobs, store.conversations
-    asking = Asking(
-        settings,
-        store.submissions,
-        store.events,
-        tasks.feed,
-        tasks.headroom,
-        store.replicas,
-        id_source,
+    parts = Parts(
+        settings=settings,
+        store=store,
+        feed=tasks.feed,
+        places=tasks.places,
+        headroom=tasks.headroom,
+        id_source=id_source,
+        access=access,
     )
-    streams = EventStreams(tasks.feed, store.events, jobs, tasks.places)
-    models = Models(store.workers)
-    responses = StoredResponses(jobs, store.events, store.submissions)
-    create_response = ResponsesResource(settings, asking, responses)
-    is_listed = settings.open_list or not access.is_open
-    chat = ChatResource(settings, asking, streams, jobs, is_listed=is_listed)
-    resources: dict[str, object] = {
-        **page_resources(settings, chat, access, tasks),
+    resources = {
+        **chat_resources(parts),
+        **conversation_resources(parts),
+        **sharing_resources(parts),
+        **dialect_resources(parts),
+        **page_resources(parts, tasks.history),
         **operator_resources(store, names),
-        "/jobs": ChatResource(
-            settings, asking, streams, jobs, always_async=True, is_listed=is_listed
-        ),
-        "/jobs/{job}": JobResource(jobs, store.submissions, asking),
-        "/jobs/{job}/stop": JobStopResource(jobs, store.submissions),
-        "/jobs/{job}/events": JobEventsResource(streams),
-        "/conversations": ConversationsResource(
-            settings, conversations, store.search, tasks.headroom, id_source, is_listed=is_listed
-        ),
-        "/conversations/events": ListEventsResource(
-            tasks.feed, store.list_log, is_listed=is_listed
-        ),
-        "/conversations/{conversation}": ConversationResource(
-            conversations, tasks.headroom, settings.max_body_bytes
-        ),
-        "/conversations/{conversation}/messages": MessagesResource(conversations),
-        "/conversations/{conversation}/messages/{number}": MessageResource(
-            conversations, tasks.headroom, settings.max_body_bytes
-        ),
-        "/conversations/{conversation}/memory": MemoryResource(
-            store.memories, tasks.headroom, settings.max_body_bytes, settings.memory
-        ),
-        "/conversations/{conversation}/alternatives": AlternativesResource(store.alternatives),
-        "/conversations/{conversation}/alternatives/{alternative}": AlternativeResource(
-            store.alternatives, conversations
-        ),
-        "/conversations/{conversation}/alternatives/{alternative}/messages": (
-            AlternativeMessagesResource(store.alternatives)
-        ),
-        "/conversations/{conversation}/share": ShareResource(
-            store.shares, conversations, tasks.headroom, is_on=settings.sharing
-        ),
-        "/shared/{share}": SharedResource(store.shares, is_on=settings.sharing),
-        "/personas": PersonasResource(store.personas, is_listed=is_listed),
-        "/personas/{persona}": PersonaResource(
-            store.personas, tasks.headroom, settings.max_body_bytes, is_listed=is_listed
-        ),
-        **openai.completion_resources(settings, asking, models),
-        "/v1/messages": AnthropicMessagesResource(settings, asking),
-        "/v1/messages/count_tokens": CountTokensResource(settings, asking),
-        **openai.response_resources(create_response, responses, conversations, streams),
-        **openai.conversation_resources(settings, conversations, tasks.headroom, id_source),
-        "/healthz": HealthResource(tasks.background),
-        "/health": HealthResource(tasks.background),
-        "/readyz": ReadyResource(readiness),
+        **health_resources(tasks.background, readiness),
         "/metrics": MetricsResource(metrics, store.snapshots, store.queue, store.usage, names),
-        "/openapi.json": StaticJson(openapi_document(settings, version())),
     }
     add_routes(app, resources)
     app.add_static_route(FILES, STATIC)
     return app
-
-
-def page_resources(
-    settings: Settings, chat: ChatResource, access: Access, tasks: Tasks
-) -> dict[str, object]:
-    """What browsers open, and what the scripts of those pages load."""
-    asks_for_key = not access.is_open
-    description = {
-        "name": "Palaver",
-        "version": version(),
-        "description": "A chat backend that remembers: POST a prompt here.",
-        "links": {"openapi": "/openapi.json", "docs": "/docs", "ready": "/readyz"},
-    }
-    chat_page = HtmlPage("chat.html", asks_for_key=asks_for_key)
-    return {
-        "/": HomeResource(chat_page, description, chat),
-        "/docs": PageResource(HtmlPage("docs.html", asks_for_key=False)),
-        "/ops": OpsPage(HtmlPage("ops.html", asks_for_key=asks_for_key), access),
-        "/ops/data": OpsData(tasks.history, tasks.headroom, settings.first_token_alert),
-        "/web/markdown": MarkdownResource(settings.max_body_bytes),
-    }
-
-
-def operator_resources(store: Store, names: OwnerNames) -> dict[str, object]:
-    """Everybody's turns, and the workers."""
-    turns = store.operated_turns
-    return {
-        "/ops/turns": TurnsResource(turns, names),
-        "/ops/lookup": LookUpResource(turns, names),
-        "/ops/turns/{job}/cancel": CancelTurnResource(turns, names),
-        "/ops/turns/{job}/requeue": RequeueTurnResource(turns, names),
-        "/ops/usage": UsageResource(store.usage, names),
-        "/ops/workers/{worker}/drain": DrainResource(store.workers),
-    }
 
 
 def open_keys(settings: Settings) -> KeyRing | None:

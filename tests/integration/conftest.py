@@ -27,7 +27,7 @@ def description_is_made_once() -> Iterator[None]:
         return copy.deepcopy(documents[key])
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("api.app.openapi_document", cached)
+        patch.setattr("api.resources.openapi_document", cached)
         yield
 
 
