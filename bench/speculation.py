@@ -10,6 +10,9 @@ large one does, and speed depends on nothing else. Both ways take turns, each te
   what follows there;
 - free talk: a conversation in which the reply repeats nothing on purpose;
 - the model's own words: free talk as the model writes it, with a seed.
+
+The last column is what no choice of how many tokens to draft could exceed: the ratio if it was
+known beforehand which of the tokens found are right, at the costs of drafts that were seen here.
 """
 
 import argparse
@@ -24,11 +27,14 @@ from typing import Final
 from bench.tables import print_table, spread
 from tests.servers import make_settings
 from worker.engine.batcher import Batcher
-from worker.engine.drafter import DecodedStep, Drafter, LookupDrafter
+from worker.engine.draft_costs import SIZES, DraftCosts
+from worker.engine.drafter import MOST_DRAFTED, DecodedStep, Drafter, LookupDrafter
 from worker.engine.interface import GenerationRequest, SamplingOptions
+from worker.engine.lookup import Lookup
 from worker.engine.model import LlamaModel
 from worker.engine.options import ModelOptions
 from worker.engine.pacer import PrefillPacer
+from worker.engine.prefixes import common_prefix
 from worker.engine.sampler import Sampler
 from worker.engine.sequence import Sequence as Generation
 from worker.engine.speculation import Speculation
@@ -152,11 +158,17 @@ class Switch:
     def __init__(self, drafter: Drafter) -> None:
         self._drafter = drafter
         self.is_on = False
+        self.costs = DraftCosts()
+        """Of the steps with as many replies as the last ones had."""
 
     def drafts_for(self, replies: Sequence[Generation], most: int) -> list[tuple[int, ...]]:
         return self._drafter.drafts_for(replies, most) if self.is_on else [()] * len(replies)
 
     def record(self, step: DecodedStep) -> None:
+        if step.num_drafted:
+            self.costs.record(step.num_drafted, step.seconds)
+        else:
+            self.costs.record_plain(step.seconds)
         if self.is_on:
             self._drafter.record(step)
 
@@ -215,7 +227,7 @@ def main() -> None:
             name = kind if together == 1 else f"{kind}, {together} replies"
             bench = Bench(model, options.tokens)
             rows.append(row_of(bench, name, groups(texts, together), options.rounds))
-    print_table(["text", "plain, tok/s", "with drafts, tok/s", "ratio"], rows)
+    print_table(["text", "plain, tok/s", "with drafts, tok/s", "ratio", "at best"], rows)
     model.close()
 
 
@@ -234,7 +246,27 @@ def row_of(bench: Bench, name: str, texts: Sequence[Sequence[Text]], rounds: int
             bench.drafts.is_on = is_on
             speeds[is_on].append(statistics.harmonic_mean(map(bench.tokens_per_s, texts)))
     ratios = [fast / slow for slow, fast in zip(speeds[False], speeds[True], strict=True)]
-    return [name, spread(speeds[False]), spread(speeds[True]), spread(ratios, 2)]
+    best = "" if len(texts[0]) > 1 else best_of([text for [text] in texts], bench.drafts.costs)
+    return [name, spread(speeds[False]), spread(speeds[True]), spread(ratios, 2), best]
+
+
+def best_of(texts: Sequence[Text], costs: DraftCosts) -> str:
+    """The ratio of all texts with perfect choices; empty where the replies are not given."""
+    given = [text for text in texts if text.reply]
+    return f"{len(given) / sum(steps_at_best(text, costs) for text in given):.2f}" if given else ""
+
+
+def steps_at_best(text: Text, costs: DraftCosts) -> float:
+    """Steps for a token of the reply if each one had the number of drafts that suits it best."""
+    lookup, written, steps = Lookup(), 0, 0.0
+    while written < len(text.reply):
+        draft = lookup.find([*text.prompt, *text.reply[:written]], MOST_DRAFTED)
+        found = draft.token_ids if draft is not None else ()
+        right = common_prefix(found, text.reply[written:])
+        size = max((0, *SIZES), key=lambda size: (1 + min(size, right)) / (1 + costs.of(size)))
+        written += 1 + min(size, right)
+        steps += 1 + costs.of(size)
+    return steps / written
 
 
 if __name__ == "__main__":
