@@ -59,7 +59,7 @@ def test_a_completion(client: openai.OpenAI) -> None:
 
 def test_a_stream_says_the_same_as_the_whole(client: openai.OpenAI) -> None:
     whole = client.chat.completions.create(
-        model=MODEL, messages=[SYSTEM, HELLO], max_tokens=24, temperature=0
+        model=MODEL, messages=[SYSTEM, HELLO], max_tokens=24, temperature=0, seed=1
     )
     chunks = list(
         client.chat.completions.create(
@@ -67,6 +67,7 @@ def test_a_stream_says_the_same_as_the_whole(client: openai.OpenAI) -> None:
             messages=[SYSTEM, HELLO],
             max_tokens=24,
             temperature=0,
+            seed=1,
             stream=True,
             stream_options={"include_usage": True},
         )
@@ -200,12 +201,12 @@ def test_several_replies_to_one_prompt(client: openai.OpenAI) -> None:
 
 def test_a_begun_reply_is_continued(client: openai.OpenAI) -> None:
     whole = client.chat.completions.create(
-        model=MODEL, messages=[SYSTEM, HELLO], max_tokens=24, temperature=0
+        model=MODEL, messages=[SYSTEM, HELLO], max_tokens=24, temperature=0, seed=1
     )
     text = whole.choices[0].message.content or ""
     begun: ChatCompletionMessageParam = {"role": "assistant", "content": text[: len(text) // 2]}
     rest = client.chat.completions.create(
-        model=MODEL, messages=[SYSTEM, HELLO, begun], max_tokens=24, temperature=0
+        model=MODEL, messages=[SYSTEM, HELLO, begun], max_tokens=24, temperature=0, seed=1
     )
     continued = text[: len(text) // 2] + (rest.choices[0].message.content or "")
     assert continued.startswith(text[: len(text) // 2 + 5])

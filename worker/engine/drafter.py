@@ -62,6 +62,25 @@ class Drafter(Protocol):
         ...
 
 
+class Unseeded:
+    """Drafts nothing beside a reply with a seed.
+
+    Who sets one wants the same reply again, and what is evaluated together decides how it is
+    rounded.
+    """
+
+    def __init__(self, drafter: Drafter) -> None:
+        self._drafter = drafter
+
+    def drafts_for(self, replies: Sequence[Generation], most: int) -> list[tuple[int, ...]]:
+        if any(reply.request.sampling.seed is not None for reply in replies):
+            return [()] * len(replies)
+        return self._drafter.drafts_for(replies, most)
+
+    def record(self, step: DecodedStep) -> None:
+        self._drafter.record(step)
+
+
 class LookupDrafter:
     """Looks the newest tokens up in the conversation itself.
 

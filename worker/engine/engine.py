@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from worker.engine.batcher import Batcher
-from worker.engine.drafter import Drafter, LookupDrafter
+from worker.engine.drafter import Drafter, LookupDrafter, Unseeded
 from worker.engine.dropped_sessions import DroppedSessions
 from worker.engine.encoding import Encoder
 from worker.engine.interface import (
@@ -111,8 +111,9 @@ class LlamaEngine:
     def _drafter(self) -> Drafter:
         lookup = LookupDrafter(self._llama.is_end, Speculation())
         if self._draft_model is None:
-            return lookup
-        return FirstOf(lookup, ModelDrafter(self._draft_model, Speculation(), self._draft_watchdog))
+            return Unseeded(lookup)
+        other = ModelDrafter(self._draft_model, Speculation(), self._draft_watchdog)
+        return Unseeded(FirstOf(lookup, other))
 
     @property
     def dropped(self) -> DroppedSessions:

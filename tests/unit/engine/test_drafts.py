@@ -11,8 +11,8 @@ from tests.unit.engine.drafters import Guesser
 from tests.unit.engine.scripted_backend import END, ScriptedBackend, next_token, reply_to
 from worker.engine.backend import EvaluationFailed, NoRoom, Part
 from worker.engine.batcher import Batcher
-from worker.engine.drafter import DecodedStep, LookupDrafter
-from worker.engine.interface import EngineError, GenerationRequest
+from worker.engine.drafter import DecodedStep, LookupDrafter, Unseeded
+from worker.engine.interface import EngineError, GenerationRequest, SamplingOptions
 from worker.engine.pacer import PrefillPacer
 from worker.engine.sequence import Sequence as Generation
 from worker.engine.speculation import Speculation
@@ -195,8 +195,8 @@ def drafter() -> LookupDrafter:
     return drafter
 
 
-def generation(*prompt: int) -> Generation:
-    request = GenerationRequest("a", prompt, 50)
+def generation(*prompt: int, seed: int | None = None) -> Generation:
+    request = GenerationRequest("a", prompt, 50, sampling=SamplingOptions(seed=seed))
     return Generation(request, ScriptedBackend(), None, lambda item: None)
 
 
@@ -211,6 +211,15 @@ def test_a_reply_in_which_nothing_recurs_does_not_keep_the_other_from_its_drafts
 
 def test_replies_in_which_nothing_recurs_have_no_drafts(drafter: LookupDrafter) -> None:
     assert drafter.drafts_for([generation(1, 2), generation(3, 4)], 16) == [(), ()]
+
+
+def test_beside_a_reply_with_a_seed_nothing_is_drafted(drafter: LookupDrafter) -> None:
+    recurring = [*range(20, 30)] * 2
+    unseeded = Unseeded(drafter)
+    assert unseeded.drafts_for([generation(*recurring)], 16) != [()]
+    assert unseeded.drafts_for([generation(*recurring, seed=0)], 16) == [()]
+    both = [generation(*recurring), generation(*recurring, seed=0)]
+    assert unseeded.drafts_for(both, 16) == [(), ()]
 
 
 def test_what_was_found_is_judged_though_it_was_not_used(drafter: LookupDrafter) -> None:
