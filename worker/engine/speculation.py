@@ -24,7 +24,7 @@ _RISKED: Final = 0.75
 """Share of the credit that the drafts of a step may lose."""
 _RESERVE: Final = 2.0
 """Credit that is kept for drafts that are likely to pay."""
-_TRIED: Final = 4
+_TRIED: Final = 3
 """Drafts of a step that only finds out whether they pay."""
 _TRIED_EVERY: Final = 64
 """Steps between two of those."""

@@ -155,7 +155,7 @@ def test_likely_drafts_are_used_where_others_do_not_pay() -> None:
     slowdown(speculation, lambda size: 0, cost=0.3)
     assert speculation.size([[0.2]], 16) == 0
     assert speculation.size([[0.9]], 16) == 1
-    assert speculation.size([[0.9, 0.9, 0.2, 0.2]], 16) == 2
+    assert speculation.size([[0.9, 0.9, 0.9, 0.2]], 16) == 3
 
 
 def test_a_reply_without_drafts_halves_what_they_give() -> None:
@@ -194,4 +194,4 @@ def test_nothing_is_drafted_before_the_length_of_a_step_is_known() -> None:
 def test_never_more_than_allowed() -> None:
     speculation = Speculation()
     speculation.record_plain(1, STEP_S)
-    assert [speculation.size([[0.9] * 16], most) for most in range(3)] == [0, 1, 2]
+    assert [speculation.size([[0.9] * 16], most) for most in range(4)] == [0, 1, 1, 3]
