@@ -111,15 +111,26 @@ class Lookup:
 
 def _evidence(matched: int, drafted: str, earlier: Sequence[str]) -> Iterator[Evidence]:
     """Places that had another token are asked no further: what comes behind it is another text."""
-    for place, token in enumerate(drafted):
+    place = 0
+    while earlier and place < len(drafted):
         asked = [text for text in earlier if len(text) > place]
-        earlier = [text for text in asked if text[place] == token]
+        earlier = [text for text in asked if text[place] == drafted[place]]
         agreement = Agreement.ALONE
         if asked:
             agreement = Agreement.AGREED if len(earlier) == len(asked) else Agreement.DISPUTED
         yield Evidence(_level(matched + place), agreement)
+        place += 1
+    for length in range(matched + place, matched + len(drafted)):
+        yield _ALONE[_level(length)]
 
 
 def _level(matched: int) -> int:
     """The longest n-gram that is looked up and fits into a match."""
-    return next(length for length in MATCHES if length <= matched)
+    return _LEVELS[min(matched, MATCHES[0])]
+
+
+_LEVELS: Final = [
+    max((length for length in MATCHES if length <= matched), default=0)
+    for matched in range(MATCHES[0] + 1)
+]
+_ALONE: Final = {length: Evidence(length, Agreement.ALONE) for length in MATCHES}
