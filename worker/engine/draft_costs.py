@@ -20,6 +20,8 @@ _MOST_FIRST: Final = 2.0
 """What the first draft may add besides, in steps. More says more about the machine."""
 _WEIGHT: Final = 0.2
 """Of the newest value in the moving averages."""
+_WEIGHT_OF_SHORTER: Final = 0.5
+"""Of a plain step that took less than the average."""
 
 
 class DraftCosts:
@@ -42,12 +44,16 @@ class DraftCosts:
     def record_plain(self, seconds: float) -> None:
         """Learn from a step without drafts."""
         before = seconds if self._step_s is None else self._step_s
-        # Twice as long as usual says more about the machine than about the step.
-        self._step_s = before + _WEIGHT * (min(seconds, 2 * before) - before)
+        # Longer than usual says more about the machine than about the step.
+        weight = _WEIGHT if seconds > before else _WEIGHT_OF_SHORTER
+        self._step_s = before + weight * (min(seconds, 2 * before) - before)
 
     def record(self, size: int, seconds: float) -> None:
         """Learn from a step in which each reply had so many drafts."""
-        step_s = self._step_s or 0.0
+        step_s = min(self._step_s or 0.0, seconds)
+        if self._step_s is not None:
+            # A plain step takes no longer, whatever the machine was doing when one was seen.
+            self._step_s = step_s
         added_s = min(max(0.0, seconds - step_s), _most(size) * step_s)
         before = self._added_s.get(size, added_s)
         self._added_s[size] = before + _WEIGHT * (added_s - before)

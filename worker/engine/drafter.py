@@ -115,8 +115,10 @@ class LookupDrafter:
             self._speculation.record_plain(len(step.accepted), step.seconds)
 
     def _found(self, reply: Generation) -> Draft | None:
-        for evidence, was_right in reply.lookup.outcomes(reply.token_ids):
-            self._acceptance.learn(evidence, was_right=was_right)
+        for outcome in reply.lookup.outcomes(reply.token_ids):
+            if self._is_end(outcome.token):
+                break  # neither it nor what follows was drafted
+            self._acceptance.learn(outcome.evidence, was_right=outcome.was_right)
         draft = reply.lookup.find(reply.token_ids, MOST_DRAFTED)
         return None if draft is None else self._before_end(draft)
 

@@ -46,6 +46,14 @@ class Draft:
     evidence: tuple[Evidence, ...]
 
 
+class Outcome(NamedTuple):
+    """What came of a token that was found, whether it was used or not."""
+
+    token: int
+    evidence: Evidence
+    was_right: bool
+
+
 class Lookup:
     """The tokens of one conversation, kept as the characters of a string.
 
@@ -70,7 +78,7 @@ class Lookup:
         self._draft, self._drafted_at = self._found(size), len(token_ids)
         return self._draft
 
-    def outcomes(self, token_ids: Sequence[int]) -> Iterator[tuple[Evidence, bool]]:
+    def outcomes(self, token_ids: Sequence[int]) -> Iterator[Outcome]:
         """What came of the last draft, used or not: each token up to the first that was wrong.
 
         Args:
@@ -82,7 +90,7 @@ class Lookup:
         for token, evidence, drawn in zip(
             self._draft.token_ids, self._draft.evidence, written, strict=False
         ):
-            yield evidence, token == drawn
+            yield Outcome(token, evidence, token == drawn)
             if token != drawn:
                 return
 
@@ -91,7 +99,7 @@ class Lookup:
             newest = self._text[-matched:]
             start = self._text.rfind(newest, 0, len(self._text) - 1)
             if start >= 0:
-                followed = self._text[start + matched :][:size]
+                followed = self._behind(start + matched, size)
                 drafted = (followed * -(-size // len(followed)))[:size]
                 earlier = list(self._earlier(newest, start, size))
                 return Draft(
@@ -106,7 +114,10 @@ class Lookup:
             start = self._text.rfind(newest, 0, start + len(newest) - 1)
             if start < 0:
                 return
-            yield self._text[start + len(newest) :][:size]
+            yield self._behind(start + len(newest), size)
+
+    def _behind(self, place: int, size: int) -> str:
+        return self._text[place : place + size]
 
 
 def _evidence(matched: int, drafted: str, earlier: Sequence[str]) -> Iterator[Evidence]:

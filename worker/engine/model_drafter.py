@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Sequence
 from typing import Final, Protocol
+from weakref import ReferenceType, ref
 
 from worker.engine.acceptance import Acceptance
 from worker.engine.backend import Backend, Part
@@ -40,6 +41,8 @@ class ModelDrafter:
         self._watchdog = watchdog
         self._content: list[list[int]] = [[] for _ in range(model.num_slots)]
         """What each slot holds."""
+        self._served: list[tuple[ReferenceType[Generation], int] | None] = [None] * model.num_slots
+        """Whose tokens each slot holds, and how many of them: replies only grow."""
         self._used = [0] * model.num_slots
         """When each slot was used last, counted in drafts."""
         self._samplers = [model.make_sampler(SamplingOptions(temperature=0)) for _ in self._content]
@@ -89,14 +92,23 @@ class ModelDrafter:
         """For each reply the slot that suits it best, cut back to what it has of it."""
         free, slots = list(range(len(self._content))), []
         for reply in replies:
-            kept = {slot: common_prefix(self._content[slot], reply.token_ids) for slot in free}
+            kept = {slot: self._kept(slot, reply) for slot in free}
             slot = max(free, key=lambda slot: self._merit(slot, kept[slot]))
             free.remove(slot)
             # The last token is read together with the first draft, even if it was read before.
-            self._cut(slot, min(kept[slot], len(reply.token_ids) - 1))
+            length = min(kept[slot], len(reply.token_ids) - 1)
+            self._cut(slot, length)
+            self._served[slot] = ref(reply), length
             self._used[slot] = max(self._used) + 1
             slots.append(slot)
         return slots
+
+    def _kept(self, slot: int, reply: Generation) -> int:
+        """How many of a reply's tokens a slot holds; those are not compared again and again."""
+        served = self._served[slot]
+        known = served[1] if served is not None and served[0]() is reply else 0
+        content, token_ids = self._content[slot], reply.token_ids
+        return known + common_prefix(content[known:], token_ids[known:])
 
     def _merit(self, slot: int, num_kept: int) -> tuple[int, int]:
         """What is kept of a slot against what is lost; of equals, the one used longest ago."""
@@ -122,22 +134,24 @@ class ModelDrafter:
 
     def _drafted(self, slots: Sequence[int], replies: Sequence[Generation], size: int) -> Drafts:
         """Up to `size` tokens for each reply, until one of them would end."""
-        newest = [reply.token_ids[-1] for reply in replies]
-        drafts: list[list[int]] = [[] for _ in replies]
-        samplers = [self._samplers[slot] for slot in slots]
+        newest = {slot: reply.token_ids[-1] for slot, reply in zip(slots, replies, strict=True)}
+        drafts: dict[int, list[int]] = {slot: [] for slot in slots}
+        # In one pass only if they are in order.
+        in_order = sorted(slots)
+        samplers = [self._samplers[slot] for slot in in_order]
         for _ in range(size):
             self._evaluate(
                 [
-                    Part(slot, len(self._content[slot]), [token], sampled=True)
-                    for slot, token in zip(slots, newest, strict=True)
+                    Part(slot, len(self._content[slot]), [newest[slot]], sampled=True)
+                    for slot in in_order
                 ]
             )
-            newest = [_checked(token) for token in self._model.draw(samplers)]
-            if any(map(self._model.is_end, newest)):
-                break
-            for draft, token in zip(drafts, newest, strict=True):
-                draft.append(token)
-        return [tuple(draft) for draft in drafts]
+            for slot, token in zip(in_order, self._model.draw(samplers), strict=True):
+                newest[slot] = _checked(token)
+                drafts[slot].append(newest[slot])
+            if any(map(self._model.is_end, newest.values())):
+                break  # an end is drafted all the same, for its time has to be paid for
+        return [tuple(drafts[slot]) for slot in slots]
 
     def _evaluate(self, parts: list[Part]) -> None:
         self._watchdog.begin(sum(len(part.token_ids) for part in parts))

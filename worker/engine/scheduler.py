@@ -140,7 +140,8 @@ class Scheduler:
         prefills = self._prefills(prompts, budget)
         if prompts and self._packed and self._grid is None:
             decodes += self._between(decodes, prompts)
-        if self._drafter is not None and decodes and len(self.active) <= MOST_SPECULATING:
+        # A prompt waits for the replies' steps, which drafts make longer.
+        if self._drafter is not None and not prompts and 0 < len(decodes) <= MOST_SPECULATING:
             decodes = self._drafted(decodes, self._drafter)
         # Only neighbouring slots are evaluated in one pass.
         return Schedule(sorted(decodes, key=_slot_index), prefills)

@@ -28,6 +28,8 @@ _TRIED: Final = 3
 """Drafts of a step that only finds out whether they pay."""
 _TRIED_EVERY: Final = 64
 """Steps between two of those."""
+_PLAIN_EVERY: Final = 32
+"""Steps with drafts, after which one without shows what those are compared with."""
 
 
 class Speculation:
@@ -39,6 +41,8 @@ class Speculation:
         """By the number of replies."""
         self._num_plain = 0
         """Steps since there were drafts."""
+        self._num_drafted = 0
+        """Steps since there were none."""
 
     def size(self, chances: Sequence[Sequence[float]], most: int) -> int:
         """Tokens to draft for each reply.
@@ -49,7 +53,7 @@ class Speculation:
             most: is never exceeded.
         """
         costs = self._costs[len(chances)]
-        if not costs.are_known:
+        if not costs.are_known or self._num_drafted >= _PLAIN_EVERY:
             return 0
         if not costs.have_drafts:
             most = min(most, _TRIED)
@@ -62,13 +66,13 @@ class Speculation:
 
     def record_plain(self, num_replies: int, seconds: float) -> None:
         """Learn from a step without drafts."""
-        self._num_plain += 1
+        self._num_plain, self._num_drafted = self._num_plain + 1, 0
         self.credit = max(self.credit, min(MOST_EARNED, self.credit + EARNED))
         self._costs[num_replies].record_plain(seconds)
 
     def record_drafts(self, size: int, accepted: Sequence[int], seconds: float) -> None:
         """Learn from a step in which so many of each reply's `size` drafts were accepted."""
-        self._num_plain = 0
+        self._num_plain, self._num_drafted = 0, self._num_drafted + 1
         costs = self._costs[len(accepted)]
         costs.record(size, seconds)
         gained = sum(accepted) / len(accepted) - costs.of(size)

@@ -130,6 +130,22 @@ def test_the_end_of_a_window_is_reached_with_as_many_as_fit() -> None:
     assert [len(step[0].token_ids) for step in backend.steps] == [30, 13, 6]
 
 
+def test_nothing_is_drafted_while_a_prompt_waits_for_the_steps() -> None:
+    backend = ScriptedBackend(slot_size=2000)
+    batcher = speculating(backend, Exact())
+    ask(batcher, next(talkative(30, 90)), "a", 90)
+    for _ in range(3):
+        batcher.step()
+    assert any(step[0].num_drafted for step in backend.steps)
+    drafted = batcher.stats().drafted
+    newcomer = ask(batcher, next(talkative(600, 5)), "b", 5)
+    while not newcomer.token_ids:
+        assert batcher.stats().drafted == drafted
+        batcher.step()
+    drain(batcher)
+    assert batcher.stats().drafted > drafted
+
+
 class Unforgetful(ScriptedBackend):
     """Claims that its slots can be cut back."""
 

@@ -81,9 +81,10 @@ def test_a_draft_is_judged_up_to_its_first_mistake() -> None:
     assert draft is not None
     first, second, third, _ = draft.evidence
     assert list(lookup.outcomes(prompt)) == []
-    assert list(lookup.outcomes([*prompt, 2])) == [(first, True)]
+    assert list(lookup.outcomes([*prompt, 2])) == [(2, first, True)]
     written = [*prompt, 2, 3, 9, 5]
-    assert list(lookup.outcomes(written)) == [(first, True), (second, True), (third, False)]
+    judged = [(2, first, True), (3, second, True), (4, third, False)]
+    assert list(lookup.outcomes(written)) == judged
 
 
 def test_without_a_draft_there_is_nothing_to_judge() -> None:

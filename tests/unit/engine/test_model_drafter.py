@@ -1,13 +1,14 @@
 """Drafts of a smaller model: what it reads, what it drafts, and what happens when it fails."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice
 
 import pytest
 
 from tests.unit.engine.batching import ask, drain, talkative
 from tests.unit.engine.drafters import Guesser
-from tests.unit.engine.scripted_backend import ScriptedBackend, reply_to
+from tests.unit.engine.scripted_backend import END, ScriptedBackend, reply_to
 from worker.engine.backend import EvaluationFailed, NoRoom
 from worker.engine.batcher import Batcher
 from worker.engine.drafter import DecodedStep
@@ -77,13 +78,14 @@ def test_conversations_that_take_turns_keep_their_slots() -> None:
 
 
 def test_a_long_prompt_is_read_between_steps() -> None:
-    backend, model = ScriptedBackend(slot_size=2000, batch_size=1000), smaller(slot_size=2000)
+    backend = ScriptedBackend(slot_size=2000, batch_size=1000)
+    model = ScriptedBackend(num_slots=MOST_SPECULATING, slot_size=2000, batch_size=1000)
     batcher = batcher_with(backend, model)
     prompt = next(talkative(900, 30))
     received = ask(batcher, prompt, max_tokens=30)
     drain(batcher)
     assert received.token_ids == reply_to(received.request)
-    assert max(len(part.token_ids) for step in model.steps for part in step) <= model.batch_size
+    assert max(len(part.token_ids) for step in model.steps for part in step) == 256
     assert batcher.stats().accepted > 0
 
 
@@ -105,6 +107,47 @@ def test_a_model_that_fails_is_asked_no_more(error: type[EngineError]) -> None:
     drain(batcher)
     assert received.token_ids == reply_to(received.request)
     assert len(model.steps) == 4
+
+
+def test_slots_are_evaluated_in_order_whoever_has_them() -> None:
+    backend, model = ScriptedBackend(), smaller()
+    batcher = batcher_with(backend, model)
+    first, second = islice(talkative(40, 60), 2)
+    ask(batcher, first, "first", 20)
+    received = ask(batcher, second, "second", 50)
+    while len(received.token_ids) < 25:
+        batcher.step()
+    # The conversation that had the first slot comes behind the other one now.
+    ask(batcher, first, "first", 20)
+    drain(batcher)
+    slots = [[part.slot_id for part in step] for step in model.steps if len(step) > 1]
+    assert len(slots) > 10
+    assert all(step == sorted(step) for step in slots)
+
+
+class Ending(ScriptedBackend):
+    """Always writes the end of a message."""
+
+    def _drawn(self, slot_id: int, length: int, sampler: object) -> int | EngineError:
+        del slot_id, length, sampler
+        return END
+
+
+def test_a_model_that_always_ends_is_not_asked_for_ever() -> None:
+    backend, model = ScriptedBackend(), Ending(num_slots=1, slot_size=400)
+    drafter = Slow(model, Speculation(), Watchdog(60))
+    batcher = Batcher(backend, PrefillPacer(64, 10.0), swap_bytes=1 << 20, drafter=drafter)
+    received = ask(batcher, next(talkative(30, 200)), max_tokens=200)
+    drain(batcher)
+    assert received.token_ids == reply_to(received.request)
+    assert 0 < batcher.stats().drafted < 20
+
+
+class Slow(ModelDrafter):
+    """A draft takes half a step, on every machine."""
+
+    def record(self, step: DecodedStep) -> None:
+        super().record(replace(step, seconds=100.0 + 50.0 * step.num_drafted))
 
 
 class Wrong(Guesser):

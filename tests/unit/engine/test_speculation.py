@@ -174,6 +174,34 @@ def test_what_does_not_pay_is_tried_again_now_and_then() -> None:
     assert 3 <= sum(size > 0 for size in sizes) <= 7
 
 
+def test_what_a_plain_step_takes_is_looked_at_now_and_then() -> None:
+    speculation = Learning()
+    speculation.record_plain(1, STEP_S)
+    sizes = []
+    for _ in range(200):
+        sizes.append(speculation.size([[0.95] * 16], 16))
+        if sizes[-1]:
+            speculation.record_drafts(sizes[-1], [sizes[-1]], 1.5 * STEP_S)
+        else:
+            speculation.record_plain(1, STEP_S)
+    assert sizes.count(0) == 6
+
+
+def test_drafts_are_not_free_because_plain_steps_were_longer() -> None:
+    """After a long conversation, or when the machine was busy."""
+    speculation = Speculation()
+    for _ in range(20):
+        speculation.record_plain(1, 3 * STEP_S)
+    sizes = []
+    for _ in range(300):
+        sizes.append(speculation.size([[0.4]], 1))
+        if sizes[-1]:
+            speculation.record_drafts(1, [0], 1.7 * STEP_S)
+        else:
+            speculation.record_plain(1, STEP_S)
+    assert sum(sizes[100:]) < 10
+
+
 def _step(speculation: Speculation, chances: list[list[float]]) -> int:
     """A step in which no draft is right."""
     if size := speculation.size(chances, 16):
