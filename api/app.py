@@ -26,9 +26,7 @@ from api.live.stream import LiveStreams
 from api.ops.health import Readiness, all_ready
 from api.ops.history import SampleHistory
 from api.ops.metrics import HttpMetrics, MetricsResource
-from api.ops.turns import (
-    OwnerNames,
-)
+from api.ops.turns import OwnerNames
 from api.resources import (
     Parts,
     chat_resources,
