@@ -23,7 +23,7 @@ from shared.process.exposure import check_exposure
 from shared.process.logs import configure_logging
 from shared.process.start import fail_start, settings_or_exit
 from shared.process.supervisor import stop_on_signals
-from shared.process.tasks import end
+from shared.process.tasks import end, run_together
 from shared.store.boot import check_server, until_alike, until_usable
 from shared.store.cell_record import record_check
 from shared.store.connection import REDIS_UNAVAILABLE, connect, trouble
@@ -113,14 +113,14 @@ async def serve(
         http: the protocol, with its limits and timeouts.
 
     Raises:
-        ExceptionGroup: with a `ConfigError` if Redis cannot be used as it is, or a `TaskEnded` if
-            a background task has ended; waiting clients have been answered.
+        ExceptionGroup: with a `ConfigError`: Redis cannot be used as it is.
+        TaskEnded: a background task has ended; waiting clients have been answered.
     """
     draining = asyncio.Event()
     stop_on_signals(draining)
     cells = Cells(settings)
     clients = connect_cells(cells)
-    async with create_api(settings, *clients) as api, asyncio.TaskGroup() as group:
+    async with create_api(settings, *clients) as api:
         config = uvicorn.Config(
             api.app,
             http=http,
@@ -135,16 +135,12 @@ async def serve(
         server = Server(config)
         for part in api.readiness.parts:
             part.is_starting = True
-        helpers = [
-            group.create_task(_stop_when(draining, server, api)),
-            group.create_task(_greet_when_ready(settings, api)),
-            *(
-                group.create_task(_start_in(cells, cell, settings, clients[cell], api, draining))
-                for cell in cells.all
-            ),
-        ]
-        await server.serve(sockets=[listener])
-        await end(*helpers)
+        await run_together(
+            server.serve(sockets=[listener]),
+            _stop_when(draining, server, api),
+            _greet_when_ready(settings, api),
+            *(_start_in(cells, cell, settings, clients[cell], api, draining) for cell in cells.all),
+        )
         if api.background.failure is not None:
             raise api.background.failure
 

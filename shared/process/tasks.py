@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
 from shared.errors import TaskEnded
@@ -26,6 +26,32 @@ async def end(*tasks: "asyncio.Task[Any]") -> None:
             task.cancel()
         _, pending = await asyncio.wait(pending, timeout=_AGAIN_S)
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def run_together(
+    main: Coroutine[Any, Any, None], *helpers: Coroutine[Any, Any, None]
+) -> None:
+    """Return when `main` has ended; helpers may end before, and are ended with it.
+
+    Unlike a group of tasks it cancels as often as it takes (`end`).
+
+    Raises:
+        ExceptionGroup: of all that failed; the first failure has ended the others.
+    """
+    tasks = [asyncio.create_task(each) for each in (main, *helpers)]
+    pending = set(tasks)
+    try:
+        while tasks[0] in pending and not _failures(tasks):
+            _, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await end(*tasks)
+    if failures := _failures(tasks):
+        raise ExceptionGroup("a task has failed", failures)
+
+
+def _failures(tasks: Sequence["asyncio.Task[None]"]) -> list[Exception]:
+    ended = (task for task in tasks if task.done() and not task.cancelled())
+    return [error for task in ended if isinstance(error := task.exception(), Exception)]
 
 
 class Background:

@@ -9,7 +9,7 @@ import pytest
 from api.server import serve
 from shared.config import Settings
 from shared.errors import TaskEnded
-from shared.process.tasks import Background, Endless
+from shared.process.tasks import Background, Endless, run_together
 from tests.servers import running_server
 
 
@@ -44,6 +44,48 @@ async def test_what_is_closed_has_not_failed() -> None:
     assert background.failure is None
 
 
+async def test_one_that_fails_ends_even_who_loses_a_cancellation() -> None:
+    """As redis-py does: `shared.process.tasks.end` says when."""
+    lost: list[bool] = []
+
+    async def poll() -> None:
+        while True:
+            try:
+                await asyncio.sleep(0.001)
+            except asyncio.CancelledError:
+                if lost:
+                    raise
+                lost.append(True)
+
+    async def fail_later() -> None:
+        await asyncio.sleep(0.01)
+        await fail()
+
+    async with asyncio.timeout(5):
+        with pytest.raises(ExceptionGroup) as ended:
+            await run_together(for_ever(), poll(), fail_later())
+    assert ended.group_contains(ValueError, match="a bug")
+    assert lost
+
+
+async def test_helpers_end_with_what_they_help_and_not_the_other_way_round() -> None:
+    ended: list[str] = []
+
+    async def helper() -> None:
+        try:
+            await for_ever()
+        finally:
+            ended.append("helper")
+
+    async def main() -> None:
+        await asyncio.sleep(0.01)
+        ended.append("main")
+
+    async with asyncio.timeout(5):
+        await run_together(main(), return_early(), helper())
+    assert ended == ["main", "helper"]
+
+
 async def test_health_names_the_part_that_is_dead(settings: Settings) -> None:
     async with running_server(settings) as (api, client):
         assert (await client.get("/healthz")).status_code == 200
@@ -68,6 +110,5 @@ async def test_an_api_ends_with_its_parts(settings: Settings, name: str) -> None
                     await asyncio.sleep(0.01)
             [part] = [task for task in asyncio.all_tasks() if task.get_name() == name]
             part.cancel()
-            with pytest.raises(ExceptionGroup) as ended:
+            with pytest.raises(TaskEnded, match=name):
                 await asyncio.wait_for(serving, 10)
-    assert ended.group_contains(TaskEnded, match=name)
