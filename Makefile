@@ -7,7 +7,7 @@ PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 TRACES := $(VENV)/.installed-otel
 TOOLS := $(VENV)/.installed-dev
-LOCKED := pyproject.toml constraints.txt .ci/install.py
+LOCKED := pyproject.toml constraints.txt .ci/install.py worker/engine/drawing.cpp
 
 .PHONY: asked run dev install otel tools test fast check docs bench chaos compare screenshots sbom audit clean help
 

@@ -31,8 +31,8 @@ from bench.gpu.variants import churn, variants
 from bench.host_cost import KINDS, host_costs
 from bench.random_model import SHAPES, write_model
 from worker.engine.backend import State
-from worker.engine.candidates import CandidateFinder
 from worker.engine.devices import devices
+from worker.engine.drawing import Drawer, drawing_library
 from worker.engine.interface import SamplingOptions
 from worker.engine.model import LlamaModel
 
@@ -168,8 +168,8 @@ def drawing(step: Step) -> None:
         loaded.warm_up()
         run, _ = begun(step, loaded, "defaults", rounds=len(counts))
         for count in counts:
-            loaded.finder.close()
-            loaded.finder = CandidateFinder(count)
+            loaded.drawer.close()
+            loaded.drawer = Drawer(count, drawing_library())
             ticks = run.ticks(profile.decodes)
             step.row(sequences=slots, threads_that_draw=count, **times_of(ticks))
         run.end()

@@ -27,7 +27,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in SOURCES:
         shutil.copy(ROOT / name, folder)
     for name in PACKAGES:
-        no_caches = shutil.ignore_patterns("__pycache__", "*.egg-info")
+        no_caches = shutil.ignore_patterns("__pycache__", "*.egg-info", "*.so")
         shutil.copytree(ROOT / name, folder / name, symlinks=True, ignore=no_caches)
     return folder
 
@@ -78,6 +78,15 @@ def test_the_wheel_is_what_runs(palaver: Path, empty: Path) -> None:
     ).stdout  # fmt: skip
     assert all(path.startswith(str(palaver.parents[1])) for path in shown.split())
     assert printed(palaver, empty, "--version") == "palaver 0.1.0\n"
+
+
+def test_the_wheel_draws_with_what_was_compiled(palaver: Path, empty: Path) -> None:
+    code = "from worker.engine.drawing import drawing_library; print(drawing_library())"
+    shown = subprocess.run(
+        [palaver.with_name("python"), "-P", "-c", code],
+        cwd=empty, env=bare(), capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    assert str(palaver.parents[1]) in shown
 
 
 def test_it_serves_the_dialogue_of_the_readme(palaver: Path, empty: Path) -> None:

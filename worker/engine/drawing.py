@@ -1,17 +1,37 @@
-"""What llama.cpp's samplers do after finding the largest tokens, for many rows at once.
+"""A token for each row of logits, drawn by the library that `drawing.cpp` is compiled into.
 
-Each row is computed as if it were alone, to the last bit: a reply with a seed does not depend on
-the rest of the batch. Hence only running sums are used, in llama.cpp's order, and none whose
-grouping depends on the table's width.
+Rows are shared among threads, some in each call. Each is computed as if it were alone, to the last
+bit: a reply with a seed does not depend on the rest of the batch.
 """
 
+import ctypes
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache, partial
+from importlib.util import find_spec
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from worker.engine.candidates import Candidates, Floats, Ints
+from worker.engine.crew import Crew
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.intp]
+
+_MOST: Final = 500
+"""Of a row's largest tokens that a quick rule can ask for."""
+_LIBRARY: Final = "worker.engine._drawing"
+SLOW_DRAWING: Final = (
+    "Palaver was installed without a C++ compiler: drawing tokens takes longer, which many replies "
+    "on a GPU feel; install it again where there is one"
+)
+"""What to tell where there is no library."""
+_CALLS_A_THREAD: Final = 2
+"""So that those who are awake at once draw more than those who have to be woken."""
+_TOKENS_A_CALL: Final = 1 << 18
+"""At least: waking a thread takes about as long as reading a third of this (1 MiB)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +43,7 @@ class Rule:
         mass: share that the likeliest tokens have together (top_p); 1 or more is all.
         depth: how far below the largest logit others may be (the logarithm of min_p).
         temperature: above 0.
-        typical: share that the most typical tokens have together (typical_p); 1 is all. Rows with
-            less are not drawn from here.
+        typical: share that the most typical tokens have together (typical_p); 1 is all.
     """
 
     count: int
@@ -33,53 +52,95 @@ class Rule:
     temperature: float
     typical: float = 1.0
 
+    @property
+    def is_quick(self) -> bool:
+        """Whether a few of the largest logits are enough to draw from; for others see `Sampler`."""
+        if self.typical < 1:
+            return False
+        if self.count > 0:
+            return self.count <= _MOST
+        return self.mass >= 1 and self.depth > -math.inf
+
     def as_row(self) -> tuple[float, float, float, float]:
-        """The rule as a row of the table for `draw`."""
+        """The rule as a row of the table that the library reads."""
         return self.count, self.mass, self.depth, self.temperature
 
 
-def draw(
-    candidates: Candidates, rules: npt.NDArray[np.float64], uniforms: Sequence[float]
-) -> list[int]:
-    """A token for each row that has candidates; for others an arbitrary one.
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """What came of each row.
 
     Args:
-        rules: `Rule.as_row` of each row.
-        uniforms: a random number for each row.
+        token_ids: None for a row that has to be looked at otherwise: too many of its tokens are
+            equal, or its largest logit is infinite or NaN.
+        largest: the largest logit; NaN where a row has one.
     """
-    values = candidates.values
-    if values.shape[1] == 1:
-        token_ids: list[int] = candidates.token_ids[:, 0].tolist()
-        return token_ids
-    with np.errstate(invalid="ignore", over="ignore"):
-        return _drawn(candidates, rules, np.array(uniforms))
+
+    token_ids: Sequence[int | None]
+    largest: Sequence[float]
 
 
-def _drawn(
-    candidates: Candidates, rules: npt.NDArray[np.float64], uniforms: npt.NDArray[np.float64]
-) -> list[int]:
-    values = candidates.values
-    counts = rules[:, 0].astype(np.intp)
-    sizes = np.where(counts > 0, np.minimum(counts, candidates.sizes), candidates.sizes)
-    mass, depth, temperature = rules[:, 1:].astype(np.float32).T[:, :, None]
-    places = np.arange(values.shape[1])
-    largest = values[:, :1]
-    if (mass < 1).any():
-        sizes = _within_mass(values, sizes, mass)
-    deep_enough = (values >= largest + depth).sum(axis=1)
-    sizes = np.minimum(sizes, np.maximum(deep_enough, 1))
-    weights = np.exp(values / temperature - largest / temperature)
-    weights[places >= sizes[:, None]] = 0
-    sums = np.cumsum(weights, axis=1, dtype=np.float64)
-    chosen = (sums >= sums[:, -1:] * uniforms[:, None]).argmax(axis=1)
-    token_ids: list[int] = candidates.token_ids[np.arange(len(values)), chosen].tolist()
-    return token_ids
+class Drawer:
+    """Draws from all rows of a step.
+
+    Args:
+        threads: that do so at most, the caller's included.
+        library: what `drawing_library` has found; without it nothing is drawn.
+    """
+
+    def __init__(self, threads: int, library: ctypes.CDLL | None) -> None:
+        self._library = library
+        self._crew = Crew(max(1, threads) - 1, "logits")
+
+    def draw(
+        self, rows: Floats, rules: npt.NDArray[np.float64], uniforms: Sequence[float]
+    ) -> Drawn:
+        """A token for each row.
+
+        Args:
+            rows: rows × vocabulary, one behind the other.
+            rules: `Rule.as_row` of each row, of quick ones.
+            uniforms: a random number for each row.
+        """
+        if self._library is None:
+            return Drawn([None] * len(rows), rows.max(axis=1).tolist())
+        numbers = np.array(uniforms, np.float64)
+        token_ids = np.empty(len(rows), np.int32)
+        largest = np.empty(len(rows), np.float32)
+        call = partial(_draw, self._library, rows, rules, numbers, token_ids, largest)
+        self._crew.run([partial(call, share) for share in self._shares(rows)])
+        return Drawn(
+            [token if token >= 0 else None for token in token_ids.tolist()], largest.tolist()
+        )
+
+    def _shares(self, rows: Floats) -> list[range]:
+        """The numbers of the rows that are drawn from in one call each."""
+        calls = min(_CALLS_A_THREAD * self._crew.size, max(1, rows.size // _TOKENS_A_CALL))
+        size = -(-len(rows) // calls) if self._crew.size > 1 else len(rows)
+        return [range(begin, min(begin + size, len(rows))) for begin in range(0, len(rows), size)]
+
+    def close(self) -> None:
+        """End the threads."""
+        self._crew.close()
 
 
-def _within_mass(values: Floats, sizes: Ints, mass: Floats) -> Ints:
-    """Sizes cut after the candidate that completes the row's share."""
-    shares = np.exp(values - values[:, :1])
-    shares[np.arange(values.shape[1]) >= sizes[:, None]] = 0
-    shares /= np.cumsum(shares, axis=1)[:, -1:]
-    reached = (np.cumsum(shares, axis=1) >= mass) & (mass < 1)
-    return np.where(reached[:, -1], np.minimum(sizes, reached.argmax(axis=1) + 1), sizes)
+@cache
+def drawing_library() -> ctypes.CDLL | None:
+    """The compiled library; None where Palaver was installed without a compiler."""
+    found = find_spec(_LIBRARY)
+    if found is None or found.origin is None:
+        return None
+    library = ctypes.CDLL(found.origin)
+    address, number = ctypes.c_void_p, ctypes.c_int64
+    library.palaver_draw.argtypes = [address, number, number, number, *[address] * 4]
+    return library
+
+
+def _draw(library: ctypes.CDLL, *arguments: Any) -> None:
+    *arrays, share = arguments
+    rows, rules, uniforms, token_ids, largest = (array.ctypes.data for array in arrays)
+    status = library.palaver_draw(
+        rows, arrays[0].shape[1], share.start, share.stop, rules, uniforms, token_ids, largest
+    )
+    if status:
+        raise MemoryError("no memory to draw tokens with")

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from worker.engine.candidates import Floats
+from worker.engine.drawing import Floats
 from worker.engine.interface import DrawnLogprob, TokenLogprob
 
 

@@ -18,9 +18,9 @@ import numpy.typing as npt
 from worker.engine.adapters import use_adapters
 from worker.engine.backend import EvaluationFailed, NoRoom, Part, State, TokenSampler
 from worker.engine.batch import Batch
-from worker.engine.candidates import CandidateFinder
 from worker.engine.constraint import Constraints
 from worker.engine.devices import Device, gpus
+from worker.engine.drawing import Drawer, drawing_library
 from worker.engine.interface import EngineError, SamplingOptions
 from worker.engine.library_log import listening
 from worker.engine.location import device_of, has_flash_attention, placement_of
@@ -90,7 +90,7 @@ class LlamaModel:
         self._copying: set[int] = set()
         self._batch = Batch(self.batch_size)
         self._logits: npt.NDArray[np.float32] | None = None
-        self.finder = CandidateFinder(_drawing_threads(options, is_on_gpu=is_on_gpu))
+        self.drawer = Drawer(_drawing_threads(options, is_on_gpu=is_on_gpu), drawing_library())
 
     def _make_context(self, options: ModelOptions, available: Sequence[Device]) -> Any:
         params = context_params(options, available)
@@ -185,7 +185,7 @@ class LlamaModel:
         began = time.monotonic()
         with self._native():
             rows = _rows_at(self.logits(), range(len(ours)) if outputs is None else outputs)
-            tokens = draw_all(rows, ours, self.finder)
+            tokens = draw_all(rows, ours, self.drawer)
         self.draw_s += time.monotonic() - began
         return tokens
 
@@ -274,7 +274,7 @@ class LlamaModel:
 
     def close(self) -> None:
         """Free everything."""
-        self.finder.close()
+        self.drawer.close()
         llama_cpp.llama_free(self.context)
         llama_cpp.llama_model_free(self._model)
 

@@ -1,8 +1,8 @@
 """Draws one reply's tokens: changes a row of logits and chooses a token from it.
 
-Most replies need only a few of a row's largest logits, which are found for all rows together
-(`candidates.py`, `drawing.py`). Options that need more, and unusual rows, go through llama.cpp's
-own samplers. The random numbers are the same either way.
+Most replies need only a few of a row's largest logits, and are drawn for all rows together
+(`drawing.py`). Options that need more, and unusual rows, go through llama.cpp's own samplers. The
+random numbers are the same either way.
 """
 
 import ctypes
@@ -17,10 +17,9 @@ import llama_cpp
 import numpy as np
 
 from worker.engine.backend import NotFinite
-from worker.engine.candidates import MOST, CandidateFinder, Floats, Ints, Wanted
 from worker.engine.changes import Changes
 from worker.engine.constraint import Constraint
-from worker.engine.drawing import Rule, draw
+from worker.engine.drawing import Drawer, Floats, Ints, Rule
 from worker.engine.interface import (
     DrawnLogprob,
     EngineError,
@@ -77,10 +76,8 @@ class Sampler:
         )
         self.rule = _rule(options)
         self._is_greedy = self.rule.count == 1
-        self.is_quick = _is_quick(self.rule)
-        """Whether a few of the largest logits are enough to draw from."""
-        self.row_of_rule = self.rule.as_row() if self.is_quick else _NOT_QUICK
-        """What this reply needs from the search through all rows."""
+        self.row_of_rule = self.rule.as_row() if self.rule.is_quick else _NOT_QUICK
+        """What this reply needs from what is drawn for all rows."""
         self.top_logprobs = options.top_logprobs
         """Alternatives reported for each token; None reports no probabilities."""
         self.logprob: DrawnLogprob | None = None
@@ -272,14 +269,6 @@ def _typical(share: float) -> list[Any]:
     ]
 
 
-def _is_quick(rule: Rule) -> bool:
-    if rule.typical < 1:
-        return False
-    if rule.count > 0:
-        return rule.count <= MOST
-    return rule.mass >= 1 and rule.depth > -math.inf
-
-
 def _rule(options: SamplingOptions) -> Rule:
     if options.temperature < _LEAST:
         return Rule(count=1, mass=1.0, depth=0.0, temperature=1.0)
@@ -309,9 +298,7 @@ def _biases(vocabulary: ModelVocabulary, options: SamplingOptions) -> Mapping[in
     return biases
 
 
-def draw_all(
-    rows: Floats, samplers: Sequence[Sampler], finder: CandidateFinder
-) -> list[int | EngineError]:
+def draw_all(rows: Floats, samplers: Sequence[Sampler], drawer: Drawer) -> list[int | EngineError]:
     """A token for each row, `NO_TOKEN` where nothing may follow, or why there is none.
 
     The rows are changed.
@@ -320,17 +307,15 @@ def draw_all(
     for row, sampler in zip(rows, samplers, strict=True):
         sampler.prepare(row)
     rules = np.array([sampler.row_of_rule for sampler in samplers])
-    wanted = Wanted(rules[:, 0].astype(np.int64), rules[:, 2].astype(np.float32))
-    candidates = finder.find(rows, wanted)
     uniforms = [sampler.next_uniform() for sampler in samplers]
-    drawn = draw(candidates, rules, uniforms)
+    drawn = drawer.draw(rows, rules, uniforms)
     tokens: list[int | EngineError] = []
-    for number, (sampler, size, largest) in enumerate(
-        zip(samplers, candidates.sizes.tolist(), candidates.largest.tolist(), strict=True)
+    for number, (sampler, token, largest) in enumerate(
+        zip(samplers, drawn.token_ids, drawn.largest, strict=True)
     ):
-        token = drawn[number] if size and sampler.is_quick else None
+        quick = token if sampler.rule.is_quick else None
         try:
-            tokens.append(sampler.settle(rows[number], largest, token, uniforms[number]))
+            tokens.append(sampler.settle(rows[number], largest, quick, uniforms[number]))
         except EngineError as error:
             tokens.append(error)
     for number, logits in computed.items():

@@ -11,9 +11,11 @@ import llama_cpp
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from worker.engine.candidates import CandidateFinder, Floats, Wanted
 from worker.engine.constraint import Constraint
+from worker.engine.drawing import Drawer, Floats, Rule, drawing_library
 from worker.engine.interface import Grammar, SamplingOptions
 from worker.engine.sampler import Sampler, draw_all
 
@@ -83,10 +85,8 @@ def rows_of(seed: int, count: int, size: int, scale: float = 2.0) -> Floats:
     return np.random.default_rng(seed).normal(0, scale, (count, size)).astype(np.float32)
 
 
-def draw(
-    rows: Floats, samplers: Sequence[Sampler], finder: CandidateFinder | None = None
-) -> list[int]:
-    tokens = draw_all(rows.copy(), samplers, finder or CandidateFinder(1))
+def draw(rows: Floats, samplers: Sequence[Sampler], drawer: Drawer | None = None) -> list[int]:
+    tokens = draw_all(rows.copy(), samplers, drawer or Drawer(1, drawing_library()))
     assert all(isinstance(token, int) for token in tokens)
     return [token for token in tokens if isinstance(token, int)]
 
@@ -180,43 +180,104 @@ def chi_square(first: npt.NDArray[np.intp], second: npt.NDArray[np.intp]) -> tup
     return float(((a - b) ** 2 / (a + b)).sum()), len(a) - 1
 
 
-@pytest.mark.parametrize("size", VOCABULARIES)
-def test_candidates_are_the_largest_whatever_the_threads_and_the_neighbours(size: int) -> None:
-    rows = rows_of(3, 21, size)
-    rows[3] = np.round(rows[3])  # many are equal
-    rows[4, -9:] = 50.0  # the last ones, which may belong to no column
-    rows[5, ::5] = 7.0
-    rows[6] = 0.0
-    rows[7] = -np.inf
-    rows[7, 123] = 1.0
-    rows[8, 17] = np.nan
-    rows[10, :] = 0.0
-    rows[10, -1:] = 1.0
-    counts = np.array([1, 40, 500] * 7)
-    finder = CandidateFinder(3)
-    found = finder.find(rows, Wanted(counts, np.zeros(21, np.float32)))
-    finder.close()
-    for number, (row, count) in enumerate(zip(rows, counts, strict=True)):
-        alone = CandidateFinder(1).find(
-            rows[number : number + 1], Wanted(counts[number : number + 1], np.zeros(1, np.float32))
-        )
-        assert bool(found.sizes[number]) == bool(alone.sizes[0])
-        assert (found.largest[number] == row.max()) or np.isnan(row.max())
-        if found.sizes[number]:
-            order = np.lexsort((np.arange(size), -row))[:count]
-            assert found.token_ids[number, : len(order)].tolist() == order.tolist()
-            assert alone.token_ids[0, : len(order)].tolist() == order.tolist()
-            assert np.array_equal(found.values[number, : len(order)], row[order])
-    assert np.isnan(found.largest).tolist() == [number == 8 for number in range(21)]
+def drawn(row: Floats, rule: Rule, uniform: float) -> int:
+    """What the rule says, in the simplest way."""
+    order = np.lexsort((np.arange(len(row)), -row))[: rule.count or None]
+    values = row[order]
+    if rule.mass < 1:
+        shares = np.exp(values - values[0])
+        sums = np.cumsum(shares / np.cumsum(shares)[-1])
+        values = values[: (sums >= np.float32(rule.mass)).argmax() + 1]
+    values = values[values >= values[0] + np.float32(rule.depth)]
+    temperature = np.float32(rule.temperature)
+    sums = np.cumsum(np.exp(values / temperature - values[0] / temperature), dtype=np.float64)
+    return int(order[(sums >= sums[-1] * uniform).argmax()])
 
 
-def test_all_that_reach_a_bound() -> None:
-    rows = rows_of(4, 2, 32_001)
-    depths = np.array([-1.0, -2.0], np.float32)
-    found = CandidateFinder(1).find(rows, Wanted(np.zeros(2, np.int64), depths))
-    for number, row in enumerate(rows):
-        expected = np.flatnonzero(row >= row.max() + depths[number])
-        assert sorted(found.token_ids[number, : found.sizes[number]]) == expected.tolist()
+STRANGE: Final = (math.inf, -math.inf, math.nan, 0.0, -0.0, 1e30, -1e30, 3.4e38)
+RULES: Final = st.builds(
+    Rule,
+    count=st.sampled_from([0, 1, 2, 40, 500]),
+    mass=st.sampled_from([0.0, 0.3, 0.95, 1.0]),
+    depth=st.sampled_from([-math.inf, -3.0, -0.5, 0.0]),
+    temperature=st.sampled_from([1e-3, 0.8, 1.0, 2.0]),
+).filter(lambda rule: rule.is_quick)
+
+
+@given(
+    size=st.one_of(st.integers(1, 1200), st.sampled_from([1536, 16_384, 20_000])),
+    seed=st.integers(0, 1000),
+    strange=st.lists(st.tuples(st.floats(0, 1), st.sampled_from(STRANGE)), max_size=4),
+    decimals=st.sampled_from([None, 1, 0]),
+    rules=st.lists(RULES, min_size=1, max_size=5),
+    uniform=st.floats(0, 1, exclude_max=True),
+)
+@settings(max_examples=300, deadline=None, derandomize=True)
+def test_whatever_a_row_holds(
+    size: int,
+    seed: int,
+    strange: list[tuple[float, float]],
+    decimals: int | None,
+    rules: list[Rule],
+    uniform: float,
+) -> None:
+    rows = rows_of(seed, len(rules), size)
+    if decimals is not None:
+        rows = np.round(rows, decimals)  # many are equal
+    for place, value in strange:
+        rows[:, min(size - 1, int(place * size))] = value
+    table = np.array([rule.as_row() for rule in rules])
+    result = Drawer(1, drawing_library()).draw(rows, table, [uniform] * len(rules))
+    for row, rule, token, largest in zip(
+        rows, rules, result.token_ids, result.largest, strict=True
+    ):
+        assert np.array_equal(largest, row.max(), equal_nan=True)
+        if token is not None and largest <= 1e30:  # beyond, `Sampler.settle` draws anew
+            with np.errstate(over="ignore", invalid="ignore"):
+                assert token == drawn(row, rule, uniform)
+        elif token is None and np.isfinite(largest):
+            assert size > 8192  # so many tokens of a row count as candidates
+            assert (row >= np.sort(row)[-rule.count]).sum() > 8192
+
+
+def test_the_library_is_there() -> None:
+    """Without it everything would work, and take longer: `make test` compiles it."""
+    assert drawing_library() is not None
+
+
+def test_rows_that_are_flat_or_unusable_are_left_to_others() -> None:
+    rows = rows_of(3, 6, 32_001)
+    rows[1] = 0.0
+    rows[2] = -np.inf
+    rows[3] = -np.inf
+    rows[3, 123] = 1.0
+    rows[4, -1] = np.nan
+    rows[5, 7] = np.inf
+    table = np.array([Rule(40, 0.95, -3.0, 0.8).as_row()] * 6)
+    drawer = Drawer(3, drawing_library())
+    result = drawer.draw(rows, table, [0.5] * 6)
+    drawer.close()
+    assert [token is None for token in result.token_ids] == [False, True, True, False, True, True]
+    assert result.token_ids[3] == 123
+
+
+def test_of_equal_tokens_the_first_is_the_likeliest() -> None:
+    """And the two zeros are equal."""
+    rows = np.array([[-1.0, -0.0, 0.0, -0.0]], np.float32)
+    greedy = np.array([Rule(1, 1.0, 0.0, 1.0).as_row()])
+    assert Drawer(1, drawing_library()).draw(rows, greedy, [0.0]).token_ids == [1]
+
+
+def test_without_the_library_the_tokens_are_the_same() -> None:
+    size = 4000
+    options = [replace(one, seed=number + 1) for number, one in enumerate(OPTIONS)]
+    compiled = [sampler_of(size, one) for one in options]
+    plain = [sampler_of(size, one) for one in options]
+    for step in range(12):
+        rows = rows_of(step // 3, len(options), size)
+        assert draw(rows, plain, Drawer(1, None)) == draw(rows, compiled)
+    for sampler in (*compiled, *plain):
+        sampler.close()
 
 
 @pytest.mark.slow
@@ -226,10 +287,10 @@ def test_a_seeded_reply_does_not_depend_on_its_company_or_the_threads() -> None:
     seeded = [replace(one, seed=7) for one in OPTIONS]
 
     def reply(number: int, company: Sequence[int], threads: int) -> list[int]:
-        finder = CandidateFinder(threads)
+        drawer = Drawer(threads, drawing_library())
         samplers = [sampler_of(size, seeded[one]) for one in (*company, number)]
-        drawn = [draw(step[[*company, number]], samplers, finder)[-1] for step in rows]
-        finder.close()
+        drawn = [draw(step[[*company, number]], samplers, drawer)[-1] for step in rows]
+        drawer.close()
         for sampler in samplers:
             sampler.close()
         return drawn

@@ -18,8 +18,8 @@ from tests.unit.engine.test_parts import Brackets
 from worker.engine.backend import Backend, TokenSampler
 from worker.engine.backend import Part as Evaluated
 from worker.engine.batcher import Batcher
-from worker.engine.candidates import Floats
 from worker.engine.drafter import Drafter
+from worker.engine.drawing import Floats
 from worker.engine.interface import (
     DrawnLogprob,
     End,
@@ -128,7 +128,7 @@ class Numbers(ScriptedBackend):
     ) -> list[int | EngineError]:
         rows = np.stack([self._logits(*self._outputs[output]) for output in outputs or ()])
         ours = [sampler for sampler in samplers if isinstance(sampler, Sampler)]
-        return draw_all(rows, ours, self._model.finder)
+        return draw_all(rows, ours, self._model.drawer)
 
     def _logits(self, slot_id: int, length: int) -> Floats:
         content = np.array(self.content[slot_id][:length], np.int64)
