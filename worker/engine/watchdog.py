@@ -36,14 +36,17 @@ class Watchdog:
         """Grows with every step, and whenever a check finds that one is working."""
         self._stuck_after_s = stuck_after_s
         self._wall = wall
-        self._work: Clock = time.process_time
+        self._work: Clock = time.thread_time
         self._step: tuple[int, float, float] | None = None
         self._costs: deque[tuple[int, float]] = deque(maxlen=_REMEMBERED)
         self._last_check: tuple[tuple[int, float, float], float, float] | None = None
         self._still_s = 0.0
 
     def follow(self, work: Clock) -> None:
-        """Measure work with this clock, in seconds, from now on."""
+        """Measure work with this clock, in seconds, from now on.
+
+        Needed before another thread asks: without it each thread measures its own.
+        """
         self._work = work
 
     def begin(self, num_tokens: int) -> None:
