@@ -14,7 +14,7 @@ from shared.process.machine import usable_cores, usable_memory
 from shared.process.parking import park_bytes
 from worker.engine.conversion import fast_on_this_machine
 from worker.engine.devices import can_split_rows, gpus, why_no_gpu
-from worker.engine.drawing import SLOW_DRAWING, drawing_library
+from worker.engine.drawing import SLOW_DRAWING, compiled
 from worker.engine.embedding_engine import EmbeddingEngine
 from worker.engine.engine import Drafts, LlamaEngine
 from worker.engine.interface import ModelInfo
@@ -105,7 +105,7 @@ def check_options(options: ModelOptions) -> list[str]:
     """
     available = gpus() if options.gpu_layers else []
     check_split(options, available, rows=can_split_rows())
-    missing = [SLOW_DRAWING] if drawing_library() is None else []
+    missing = [SLOW_DRAWING] if compiled() is None else []
     return [*missing, *without_effect(options, available)]
 
 

@@ -32,7 +32,7 @@ from bench.host_cost import KINDS, host_costs
 from bench.random_model import SHAPES, write_model
 from worker.engine.backend import State
 from worker.engine.devices import devices
-from worker.engine.drawing import Drawer, drawing_library
+from worker.engine.drawing import Drawer, compiled
 from worker.engine.interface import SamplingOptions
 from worker.engine.model import LlamaModel
 
@@ -53,6 +53,7 @@ def machine(step: Step) -> None:
     step.row(what="processor", value=cpu_model())
     step.row(what="cores", value=str(len(os.sched_getaffinity(0))))
     step.row(what="llama-cpp-python", value=llama_cpp.__version__)
+    step.row(what="drawing", value="compiled" if compiled() else "by llama.cpp's samplers")
     for device in devices():
         memory = f"{device.free_bytes >> 20:,} of {device.total_bytes >> 20:,} MiB free"
         step.row(what=device.name, value=f"{device.description}, {memory}")
@@ -169,7 +170,7 @@ def drawing(step: Step) -> None:
         run, _ = begun(step, loaded, "defaults", rounds=len(counts))
         for count in counts:
             loaded.drawer.close()
-            loaded.drawer = Drawer(count, drawing_library())
+            loaded.drawer = Drawer(count, compiled())
             ticks = run.ticks(profile.decodes)
             step.row(sequences=slots, threads_that_draw=count, **times_of(ticks))
         run.end()

@@ -1,4 +1,4 @@
-"""Threads that help with calls which numpy makes without Python's lock."""
+"""Threads that help with calls which leave Python's lock to others."""
 
 import threading
 from collections import deque
@@ -11,7 +11,7 @@ Call = Callable[[], object]
 class Crew:
     """Makes calls, in whatever order, on as many threads as are awake in time.
 
-    Each call should be one long one of numpy's: between two of them a thread needs Python's lock,
+    Each call should be a long one: between two of them a thread needs Python's lock,
     and may have to be woken for it.
 
     Args:

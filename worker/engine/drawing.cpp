@@ -118,7 +118,7 @@ public:
     void draw(Row row, const Rule & rule, double uniform, int32_t & token, float & largest) {
         token = NONE;
         largest = read(row, rule);
-        if (std::isfinite(largest) && collect(row, bound(rule, largest))) {
+        if (std::isfinite(largest) && collect(row, bound(rule, largest)) && !found_.empty()) {
             order(rule);
             token = chosen(rule, uniform);
         }
@@ -263,10 +263,11 @@ private:
 // Draw from rows begin to end of a table.
 //
 // rows: logits, `size` a row. rules, uniforms: of each row. tokens, largest: are written.
-// Returns 0, or 1 if memory is short.
-extern "C" int32_t palaver_draw(const float * rows, int64_t size, int64_t begin, int64_t end,
-                                const Rule * rules, const double * uniforms, int32_t * tokens,
-                                float * largest) {
+// Returns 0, or 1 if memory is short. The name ends in the version of the arguments: drawing.py
+// calls nothing that was compiled from other sources.
+extern "C" int32_t palaver_draw_2(const float * rows, int64_t size, const Rule * rules,
+                                  const double * uniforms, int32_t * tokens, float * largest,
+                                  int64_t begin, int64_t end) {
     try {
         Reader reader;
         for (int64_t row = begin; row < end; row++) {

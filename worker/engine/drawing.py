@@ -6,11 +6,11 @@ bit: a reply with a seed does not depend on the rest of the batch.
 
 import ctypes
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib.util import find_spec
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -19,10 +19,13 @@ from worker.engine.crew import Crew
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.intp]
+DrawRows = Callable[..., None]
+"""`palaver_draw_2` in drawing.cpp."""
 
 _MOST: Final = 500
 """Of a row's largest tokens that a quick rule can ask for."""
 _LIBRARY: Final = "worker.engine._drawing"
+_FUNCTION: Final = "palaver_draw_2"
 SLOW_DRAWING: Final = (
     "Palaver was installed without a C++ compiler: drawing tokens takes longer, which many replies "
     "on a GPU feel; install it again where there is one"
@@ -85,11 +88,11 @@ class Drawer:
 
     Args:
         threads: that do so at most, the caller's included.
-        library: what `drawing_library` has found; without it nothing is drawn.
+        draw_rows: what `compiled` has found; without it nothing is drawn.
     """
 
-    def __init__(self, threads: int, library: ctypes.CDLL | None) -> None:
-        self._library = library
+    def __init__(self, threads: int, draw_rows: DrawRows | None) -> None:
+        self._draw_rows = draw_rows
         self._crew = Crew(max(1, threads) - 1, "logits")
 
     def draw(
@@ -102,13 +105,15 @@ class Drawer:
             rules: `Rule.as_row` of each row, of quick ones.
             uniforms: a random number for each row.
         """
-        if self._library is None:
+        if self._draw_rows is None:
             return Drawn([None] * len(rows), rows.max(axis=1).tolist())
+        rows = np.ascontiguousarray(rows)
         numbers = np.array(uniforms, np.float64)
         token_ids = np.empty(len(rows), np.int32)
         largest = np.empty(len(rows), np.float32)
-        call = partial(_draw, self._library, rows, rules, numbers, token_ids, largest)
-        self._crew.run([partial(call, share) for share in self._shares(rows)])
+        addresses = [array.ctypes.data for array in (rules, numbers, token_ids, largest)]
+        call = partial(self._draw_rows, rows.ctypes.data, rows.shape[1], *addresses)
+        self._crew.run([partial(call, share.start, share.stop) for share in self._shares(rows)])
         return Drawn(
             [token if token >= 0 else None for token in token_ids.tolist()], largest.tolist()
         )
@@ -125,22 +130,21 @@ class Drawer:
 
 
 @cache
-def drawing_library() -> ctypes.CDLL | None:
-    """The compiled library; None where Palaver was installed without a compiler."""
+def compiled() -> DrawRows | None:
+    """The compiled function; None where Palaver was installed without a compiler."""
     found = find_spec(_LIBRARY)
     if found is None or found.origin is None:
         return None
-    library = ctypes.CDLL(found.origin)
+    try:
+        function = ctypes.CDLL(found.origin)[_FUNCTION]
+    except (OSError, AttributeError):
+        return None
     address, number = ctypes.c_void_p, ctypes.c_int64
-    library.palaver_draw.argtypes = [address, number, number, number, *[address] * 4]
-    return library
+    function.argtypes = [address, number, *[address] * 4, number, number]
+    function.restype = _check
+    return function
 
 
-def _draw(library: ctypes.CDLL, *arguments: Any) -> None:
-    *arrays, share = arguments
-    rows, rules, uniforms, token_ids, largest = (array.ctypes.data for array in arrays)
-    status = library.palaver_draw(
-        rows, arrays[0].shape[1], share.start, share.stop, rules, uniforms, token_ids, largest
-    )
+def _check(status: int) -> None:
     if status:
         raise MemoryError("no memory to draw tokens with")

@@ -20,7 +20,7 @@ from worker.engine.backend import EvaluationFailed, NoRoom, Part, State, TokenSa
 from worker.engine.batch import Batch
 from worker.engine.constraint import Constraints
 from worker.engine.devices import Device, gpus
-from worker.engine.drawing import Drawer, drawing_library
+from worker.engine.drawing import Drawer, compiled
 from worker.engine.interface import EngineError, SamplingOptions
 from worker.engine.library_log import listening
 from worker.engine.location import device_of, has_flash_attention, placement_of
@@ -90,7 +90,7 @@ class LlamaModel:
         self._copying: set[int] = set()
         self._batch = Batch(self.batch_size)
         self._logits: npt.NDArray[np.float32] | None = None
-        self.drawer = Drawer(_drawing_threads(options, is_on_gpu=is_on_gpu), drawing_library())
+        self.drawer = Drawer(_drawing_threads(options, is_on_gpu=is_on_gpu), compiled())
 
     def _make_context(self, options: ModelOptions, available: Sequence[Device]) -> Any:
         params = context_params(options, available)

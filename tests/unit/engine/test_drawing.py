@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker.engine.constraint import Constraint
-from worker.engine.drawing import Drawer, Floats, Rule, drawing_library
+from worker.engine.drawing import Drawer, Floats, Rule, compiled
 from worker.engine.interface import Grammar, SamplingOptions
 from worker.engine.sampler import Sampler, draw_all
 
@@ -86,7 +86,7 @@ def rows_of(seed: int, count: int, size: int, scale: float = 2.0) -> Floats:
 
 
 def draw(rows: Floats, samplers: Sequence[Sampler], drawer: Drawer | None = None) -> list[int]:
-    tokens = draw_all(rows.copy(), samplers, drawer or Drawer(1, drawing_library()))
+    tokens = draw_all(rows.copy(), samplers, drawer or Drawer(1, compiled()))
     assert all(isinstance(token, int) for token in tokens)
     return [token for token in tokens if isinstance(token, int)]
 
@@ -227,7 +227,7 @@ def test_whatever_a_row_holds(
     for place, value in strange:
         rows[:, min(size - 1, int(place * size))] = value
     table = np.array([rule.as_row() for rule in rules])
-    result = Drawer(1, drawing_library()).draw(rows, table, [uniform] * len(rules))
+    result = Drawer(1, compiled()).draw(rows, table, [uniform] * len(rules))
     for row, rule, token, largest in zip(
         rows, rules, result.token_ids, result.largest, strict=True
     ):
@@ -242,7 +242,7 @@ def test_whatever_a_row_holds(
 
 def test_the_library_is_there() -> None:
     """Without it everything would work, and take longer: `make test` compiles it."""
-    assert drawing_library() is not None
+    assert compiled() is not None
 
 
 def test_rows_that_are_flat_or_unusable_are_left_to_others() -> None:
@@ -254,7 +254,7 @@ def test_rows_that_are_flat_or_unusable_are_left_to_others() -> None:
     rows[4, -1] = np.nan
     rows[5, 7] = np.inf
     table = np.array([Rule(40, 0.95, -3.0, 0.8).as_row()] * 6)
-    drawer = Drawer(3, drawing_library())
+    drawer = Drawer(3, compiled())
     result = drawer.draw(rows, table, [0.5] * 6)
     drawer.close()
     assert [token is None for token in result.token_ids] == [False, True, True, False, True, True]
@@ -265,7 +265,7 @@ def test_of_equal_tokens_the_first_is_the_likeliest() -> None:
     """And the two zeros are equal."""
     rows = np.array([[-1.0, -0.0, 0.0, -0.0]], np.float32)
     greedy = np.array([Rule(1, 1.0, 0.0, 1.0).as_row()])
-    assert Drawer(1, drawing_library()).draw(rows, greedy, [0.0]).token_ids == [1]
+    assert Drawer(1, compiled()).draw(rows, greedy, [0.0]).token_ids == [1]
 
 
 def test_without_the_library_the_tokens_are_the_same() -> None:
@@ -287,7 +287,7 @@ def test_a_seeded_reply_does_not_depend_on_its_company_or_the_threads() -> None:
     seeded = [replace(one, seed=7) for one in OPTIONS]
 
     def reply(number: int, company: Sequence[int], threads: int) -> list[int]:
-        drawer = Drawer(threads, drawing_library())
+        drawer = Drawer(threads, compiled())
         samplers = [sampler_of(size, seeded[one]) for one in (*company, number)]
         drawn = [draw(step[[*company, number]], samplers, drawer)[-1] for step in rows]
         drawer.close()
