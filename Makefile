@@ -77,4 +77,5 @@ screenshots: tools ## take the pictures in docs/screenshots anew (needs Chromium
 
 clean: ## remove what was installed and built; the data folder stays
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -f worker/engine/_drawing.*so
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -14,6 +14,7 @@ import re
 import shlex
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -27,6 +28,7 @@ LOCK = ROOT / "constraints.txt"
 OTEL = "# Traces: the extra otel"
 DEVELOPMENT = "# Development"
 """The lock's headings of what not all users need."""
+COMPILERS = "c++", "g++", "clang++"
 COMPILED = "llama-cpp-python"
 CPU = "cpu"
 BUILT = ".llama.json"
@@ -59,7 +61,7 @@ class Wanted:
 def main() -> None:
     if sys.version_info < (3, 11):  # noqa: UP036 - may run on any Python
         sys.exit(f"palaver: Python 3.11 or newer is needed; this is {sys.version.split()[0]}")
-    if not any(map(which, ("c++", "g++", "clang++"))):
+    if not any(map(which, COMPILERS)):
         sys.exit("palaver: a C++ compiler is needed to build llama-cpp-python (g++ or clang++)")
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
@@ -95,7 +97,20 @@ def install_runtime(folder: Path, venv: Path, pip: list[str]) -> None:
     install_locked(venv, pip, others)
     # Palaver's own name in environments that were made before it had another one.
     run([*pip, "uninstall", "-qq", "--yes", "palaver"])
-    run([*pip, "install", "-q", "--no-deps", "-e", str(ROOT)])
+    install_palaver(pip)
+
+
+def install_palaver(pip: list[str]) -> None:
+    """From here, with what draws tokens compiled for it; setuptools goes on where that fails."""
+    drawing = ROOT / "worker" / "engine"
+    for old in drawing.glob("_drawing.*so"):
+        old.unlink()
+    configured = shlex.split(sysconfig.get_config_var("CXX") or "c++")[0]
+    there = next(filter(which, (configured, *COMPILERS)), configured)
+    environ = os.environ if there == configured else {"CXX": there} | os.environ
+    run([*pip, "install", "-q", "--no-deps", "-e", str(ROOT)], environ)
+    if not any(drawing.glob("_drawing.*so")):
+        say("drawing.cpp could not be compiled: drawing tokens takes longer without it")
 
 
 def install_locked(venv: Path, pip: list[str], locked: list[str]) -> None:
@@ -298,8 +313,8 @@ def say(text: str) -> None:
     print(f"palaver: {text}", flush=True)
 
 
-def run(command: list[str]) -> None:
-    if subprocess.run(command, check=False).returncode != 0:
+def run(command: list[str], environ: Mapping[str, str] | None = None) -> None:
+    if subprocess.run(command, env=environ, check=False).returncode != 0:
         sys.exit(f"palaver: failed: {' '.join(command)}")
 
 

@@ -105,8 +105,10 @@ def check_options(options: ModelOptions) -> list[str]:
     """
     available = gpus() if options.gpu_layers else []
     check_split(options, available, rows=can_split_rows())
-    missing = [SLOW_DRAWING] if compiled() is None else []
-    return [*missing, *without_effect(options, available)]
+    remarks = without_effect(options, available)
+    if compiled() is None and purpose_of_file(options.path) == "text":
+        remarks.append(SLOW_DRAWING)
+    return remarks
 
 
 def sampling_settings(settings: Settings) -> dict[str, float]:

@@ -33,7 +33,8 @@ async def run_together(
 ) -> None:
     """Return when `main` has ended; helpers may end before, and are ended with it.
 
-    Unlike a group of tasks it cancels as often as it takes (`end`).
+    Unlike a group of tasks it cancels as often as it takes (`end`). Itself it can be cancelled
+    once: who does so again leaves tasks behind that have not ended yet.
 
     Raises:
         ExceptionGroup: of all that failed; the first failure has ended the others.

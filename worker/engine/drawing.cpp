@@ -217,8 +217,9 @@ private:
     int32_t chosen(const Rule & rule, double uniform) {
         const float largest = value_of(found_[0]);
         size_t size = found_.size();
-        if (rule.mass < 1) {
-            size = within_mass(static_cast<float>(rule.mass));
+        const auto mass = static_cast<float>(rule.mass);
+        if (mass < 1) {
+            size = within_mass(mass);
         }
         const float least = largest + static_cast<float>(rule.depth);
         while (size > 1 && value_of(found_[size - 1]) < least) {
@@ -263,8 +264,8 @@ private:
 // Draw from rows begin to end of a table.
 //
 // rows: logits, `size` a row. rules, uniforms: of each row. tokens, largest: are written.
-// Returns 0, or 1 if memory is short. The name ends in the version of the arguments: drawing.py
-// calls nothing that was compiled from other sources.
+// Returns 0, or 1 if memory is short. The name ends in the version of the arguments: a library with
+// others, which was left behind, is not called.
 extern "C" int32_t palaver_draw_2(const float * rows, int64_t size, const Rule * rules,
                                   const double * uniforms, int32_t * tokens, float * largest,
                                   int64_t begin, int64_t end) {

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib.util import find_spec
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -27,8 +27,8 @@ _MOST: Final = 500
 _LIBRARY: Final = "worker.engine._drawing"
 _FUNCTION: Final = "palaver_draw_2"
 SLOW_DRAWING: Final = (
-    "Palaver was installed without a C++ compiler: drawing tokens takes longer, which many replies "
-    "on a GPU feel; install it again where there is one"
+    "the compiled library that draws tokens is missing or of another version: drawing takes "
+    "longer, which many replies on a GPU feel; install Palaver again, with a C++ compiler"
 )
 """What to tell where there is no library."""
 _CALLS_A_THREAD: Final = 2
@@ -74,8 +74,8 @@ class Drawn:
     """What came of each row.
 
     Args:
-        token_ids: None for a row that has to be looked at otherwise: too many of its tokens are
-            equal, or its largest logit is infinite or NaN.
+        token_ids: None for a row that has to be looked at otherwise: more than some thousand of
+            its tokens are candidates, or its largest logit is infinite or NaN.
         largest: the largest logit; NaN where a row has one.
     """
 
@@ -107,13 +107,13 @@ class Drawer:
         """
         if self._draw_rows is None:
             return Drawn([None] * len(rows), rows.max(axis=1).tolist())
-        rows = np.ascontiguousarray(rows)
+        rows = np.ascontiguousarray(rows, np.float32)
         numbers = np.array(uniforms, np.float64)
         token_ids = np.empty(len(rows), np.int32)
         largest = np.empty(len(rows), np.float32)
-        addresses = [array.ctypes.data for array in (rules, numbers, token_ids, largest)]
-        call = partial(self._draw_rows, rows.ctypes.data, rows.shape[1], *addresses)
-        self._crew.run([partial(call, share.start, share.stop) for share in self._shares(rows)])
+        arrays = rows, np.ascontiguousarray(rules, np.float64), numbers, token_ids, largest
+        call = partial(_draw_share, self._draw_rows, arrays)
+        self._crew.run([partial(call, share) for share in self._shares(rows)])
         return Drawn(
             [token if token >= 0 else None for token in token_ids.tolist()], largest.tolist()
         )
@@ -129,9 +129,15 @@ class Drawer:
         self._crew.close()
 
 
+def _draw_share(draw_rows: DrawRows, arrays: Sequence[npt.NDArray[Any]], share: range) -> None:
+    """Draw from some rows. Holds the arrays for as long as the library writes to them."""
+    rows, *others = (array.ctypes.data for array in arrays)
+    draw_rows(rows, arrays[0].shape[1], *others, share.start, share.stop)
+
+
 @cache
 def compiled() -> DrawRows | None:
-    """The compiled function; None where Palaver was installed without a compiler."""
+    """The compiled function; None where it was not compiled, or with other arguments."""
     found = find_spec(_LIBRARY)
     if found is None or found.origin is None:
         return None
@@ -141,10 +147,10 @@ def compiled() -> DrawRows | None:
         return None
     address, number = ctypes.c_void_p, ctypes.c_int64
     function.argtypes = [address, number, *[address] * 4, number, number]
-    function.restype = _check
+    function.restype, function.errcheck = ctypes.c_int32, _check
     return function
 
 
-def _check(status: int) -> None:
+def _check(status: int, *_call: object) -> None:
     if status:
         raise MemoryError("no memory to draw tokens with")

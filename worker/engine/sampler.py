@@ -168,6 +168,8 @@ class Sampler:
             self._chain = _chain(self.rule)
         candidates = _Candidates(logits, token_ids)
         llama_cpp.llama_sampler_apply(self._chain, ctypes.byref(candidates.struct))
+        if self.rule.is_quick:
+            candidates.sort()
         return candidates.drawn(uniform)
 
     def _is_allowed(self, token: int) -> bool:
@@ -236,8 +238,13 @@ class _Candidates:
         data = self._data.ctypes.data_as(ctypes.POINTER(llama_cpp.llama_token_data))
         self.struct = llama_cpp.llama_token_data_array(data, len(logits), -1, False)
 
+    def sort(self) -> None:
+        """Put what a chain has left into the order in which the library draws."""
+        left = self._data[: self.struct.size]
+        left[:] = left[np.lexsort((left["id"], -left["logit"]))]
+
     def drawn(self, uniform: float) -> int:
-        """A draw from what a chain has left, in the chain's order."""
+        """A draw from what is left, in its order."""
         left = self._data[: self.struct.size]
         weights = np.exp(left["logit"] - left["logit"].max())
         sums = np.cumsum(weights, dtype=np.float64)
