@@ -151,6 +151,7 @@ def compiled() -> DrawRows | None:
     return function
 
 
-def _check(status: int, *_call: object) -> None:
+def _check(status: Any, *_call: object) -> Any:
     if status:
         raise MemoryError("no memory to draw tokens with")
+    return status
