@@ -15,6 +15,7 @@ from api.live.feed import EventFeed
 from api.live.places import Places
 from api.live.watch import Watch
 from shared import ids
+from shared.process.tasks import end
 from shared.store.event_log import EventLog
 from shared.store.jobs import Jobs
 from shared.wire.event import Event, order
@@ -122,9 +123,7 @@ async def interleaved(
                     if is_over():
                         return
     finally:
-        for task in waiting:
-            task.cancel()
-        await asyncio.gather(*waiting, return_exceptions=True)
+        await end(*waiting)
         for stream in streams:
             await stream.aclose()
 
