@@ -24,6 +24,8 @@ from tests.servers import Stack, running_stack
 from worker.engine.interface import Part
 
 TEN_MINUTES_MS = 600_000
+ONE_SLOT = 1e13
+"""Of a worker that is taken, in the order of those with free ones (lib/queue.lua)."""
 _ROLES: tuple[Role, Role] = ("user", "assistant")
 
 
@@ -236,6 +238,16 @@ async def test_all_requests_of_a_client_go_to_one_worker(
     assert len({request.session for request in busy.requests}) == 1, "one cache goes on"
 
 
+async def until_idle(redis: Redis, keys: Keys, number: int) -> None:
+    """Return when so many workers wait for a bell; one that has just replied looks for more."""
+    [pool] = await redis.zrange(keys.pools, 0, -1)
+    while True:
+        free = await redis.zrange(keys.free(pool), 0, -1, withscores=True)
+        if len(free) == number and all(score < ONE_SLOT for _, score in free):
+            return
+        await asyncio.sleep(0.01)
+
+
 async def test_requests_that_begin_anew_are_spread_over_the_workers(
     settings: Settings, redis: Redis, keys: Keys
 ) -> None:
@@ -246,5 +258,6 @@ async def test_requests_that_begin_anew_are_spread_over_the_workers(
         while len(await Workers(redis, keys).all()) < len(engines):
             await asyncio.sleep(0.01)
         for number in range(4):
+            await until_idle(redis, keys, len(engines))
             await complete(stack, [{"role": "user", "content": f"{number}"}], has_tools=False)
     assert [len(engine.prompts) for engine in engines] == [2, 2]
