@@ -76,7 +76,8 @@ class Sampler:
         )
         self.rule = _rule(options)
         self._is_greedy = self.rule.count == 1
-        self.row_of_rule = self.rule.as_row() if self.rule.is_quick else _NOT_QUICK
+        self.is_quick = self.rule.is_quick
+        self.row_of_rule = self.rule.as_row() if self.is_quick else _NOT_QUICK
         """What this reply needs from what is drawn for all rows."""
         self.top_logprobs = options.top_logprobs
         """Alternatives reported for each token; None reports no probabilities."""
@@ -168,7 +169,7 @@ class Sampler:
             self._chain = _chain(self.rule)
         candidates = _Candidates(logits, token_ids)
         llama_cpp.llama_sampler_apply(self._chain, ctypes.byref(candidates.struct))
-        if self.rule.is_quick:
+        if self.is_quick:
             candidates.sort()
         return candidates.drawn(uniform)
 
@@ -320,7 +321,7 @@ def draw_all(rows: Floats, samplers: Sequence[Sampler], drawer: Drawer) -> list[
     for number, (sampler, token, largest) in enumerate(
         zip(samplers, drawn.token_ids, drawn.largest, strict=True)
     ):
-        quick = token if sampler.rule.is_quick else None
+        quick = token if sampler.is_quick else None
         try:
             tokens.append(sampler.settle(rows[number], largest, quick, uniforms[number]))
         except EngineError as error:
